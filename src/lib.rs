@@ -1,0 +1,1 @@
+//! Selfsame stops referral fraud before money leaves the house.

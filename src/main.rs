@@ -1,0 +1,3 @@
+//! The `selfsame` binary.
+
+fn main() {}
