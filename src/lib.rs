@@ -3,6 +3,8 @@
 //! Start with [`screening::assess`]: the pure function from two signal bundles and a history to a decision.
 //! Folders are layers; a module uses only what stands above it:
 //!
-//! 1. [`vocabulary`]: ids, time, money, digests, bundles.
+//! 1. [`vocabulary`]: ids, time, money, digests, bundles; [`digesting`]: from raw values to pseudonyms, at the caller.
 
+pub mod cli;
+pub mod digesting;
 pub mod vocabulary;
