@@ -4,5 +4,7 @@
 //! Folders are layers; a module uses only what stands above it:
 //!
 //! 1. [`vocabulary`]: ids, time, money, digests, bundles.
+//! 2. [`screening`]: evidence, rules, features, model, policy, decision, payout gate. Pure.
 
+pub mod screening;
 pub mod vocabulary;
