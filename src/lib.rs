@@ -5,6 +5,8 @@
 //!
 //! 1. [`vocabulary`]: ids, time, money, digests, bundles.
 //! 2. [`screening`]: evidence, rules, features, model, policy, decision, payout gate. Pure.
+//! 3. [`ports`]: the clock and the ledger, as traits.
 
+pub mod ports;
 pub mod screening;
 pub mod vocabulary;

@@ -4,7 +4,7 @@
 //! one place below that releases, and it is reached only past every hold.
 
 use super::decision::Verdict;
-use crate::vocabulary::ids::{ConversionId, RewardId};
+use crate::vocabulary::ids::{CampaignId, ConversionId, RewardId};
 use crate::vocabulary::time::{Span, Timestamp};
 
 /// What the reward pipeline may do.
@@ -73,6 +73,8 @@ pub struct Standing {
     pub verdict: Verdict,
     /// When the conversion happened.
     pub occurred_at: Timestamp,
+    /// The campaign, which may have its own payout delay; absent when there is none.
+    pub campaign_id: Option<CampaignId>,
     /// Set when a refund, dispute, cancellation or ban cancelled what was unpaid.
     pub cancelled_at: Option<Timestamp>,
     /// The conversion that this one repeats; absent when it is new.
