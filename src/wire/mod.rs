@@ -4,3 +4,6 @@
 mod generated;
 
 pub use generated::{FILE_DESCRIPTOR_SET, v1};
+
+#[cfg(test)]
+mod contract_tests;
