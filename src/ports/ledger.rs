@@ -9,8 +9,8 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 
 use super::records::{
-    CaseFile, CaseSummary, ContentFingerprint, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, HoldSubject, LabelledConversion,
-    ListEntry, ListSubject, ProgramSummary, QueueStats,
+    CaseFile, CaseSummary, ContentFingerprint, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, HoldSubject,
+    LabelledConversion, ListEntry, ListSubject, ProgramSummary, QueueStats,
 };
 use crate::screening::case::{IllegalStep, Step};
 use crate::screening::decision::{Decision, Verdict};
@@ -339,7 +339,12 @@ pub trait Ledger: Send + Sync {
     fn decision(&self, program: &ProgramId, conversion: &ConversionId) -> Result<Option<DecisionRecord>, LedgerError>;
 
     /// Decisions, newest first.
-    fn decisions(&self, program: &ProgramId, filter: &DecisionFilter, page: &PageRequest) -> Result<Page<DecisionRecord>, LedgerError>;
+    fn decisions(
+        &self,
+        program: &ProgramId,
+        filter: &DecisionFilter,
+        page: &PageRequest,
+    ) -> Result<Page<DecisionRecord>, LedgerError>;
 
     /// Cases in the order asked for. `now` tells which leases run.
     fn cases(
@@ -371,13 +376,23 @@ pub trait Ledger: Send + Sync {
     fn holds(&self, program: &ProgramId, page: &PageRequest) -> Result<Page<Hold>, LedgerError>;
 
     /// List entries, ordered by list and subject.
-    fn list_entries(&self, program: &ProgramId, list: Option<ListKind>, page: &PageRequest) -> Result<Page<ListEntry>, LedgerError>;
+    fn list_entries(
+        &self,
+        program: &ProgramId,
+        list: Option<ListKind>,
+        page: &PageRequest,
+    ) -> Result<Page<ListEntry>, LedgerError>;
 
     /// One list entry; `None` when there is none.
     fn list_entry(&self, program: &ProgramId, list: ListKind, subject: &ListSubject) -> Result<Option<ListEntry>, LedgerError>;
 
     /// Screened conversions after a cursor with what became known of them, oldest first, with the cursor up to which was read.
-    fn labelled(&self, program: &ProgramId, after: Cursor, limit: usize) -> Result<(Vec<LabelledConversion>, Cursor), LedgerError>;
+    fn labelled(
+        &self,
+        program: &ProgramId,
+        after: Cursor,
+        limit: usize,
+    ) -> Result<(Vec<LabelledConversion>, Cursor), LedgerError>;
 
     /// The programmes that hold anything, by name.
     fn programs(&self) -> Result<Vec<ProgramSummary>, LedgerError>;

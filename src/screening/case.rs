@@ -124,7 +124,9 @@ impl CaseState {
             return Err(IllegalStep::ClaimedByOther { by: by.clone(), lease_until: *lease_until });
         }
         match (current, step) {
-            (Self::Resolved { by, .. }, Step::Claim { .. } | Step::Resolve(_) | Step::Release) => Err(IllegalStep::AlreadyResolved { by }),
+            (Self::Resolved { by, .. }, Step::Claim { .. } | Step::Resolve(_) | Step::Release) => {
+                Err(IllegalStep::AlreadyResolved { by })
+            }
             (Self::Resolved { .. }, Step::Reopen) => Ok(Self::Open),
             (Self::Open | Self::Claimed { .. }, Step::Reopen) => Err(IllegalStep::NotResolved),
             (Self::Open | Self::Claimed { .. }, Step::Claim { lease }) => {

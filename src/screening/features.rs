@@ -100,7 +100,8 @@ pub fn schema_hash() -> String {
 }
 
 fn strength_feature(code: EvidenceCode) -> Feature {
-    let unclear = matches!(code, EvidenceCode::ExistingUser | EvidenceCode::ManualAttribution | EvidenceCode::SharedPrivateDomain);
+    let unclear =
+        matches!(code, EvidenceCode::ExistingUser | EvidenceCode::ManualAttribution | EvidenceCode::SharedPrivateDomain);
     let direction = if code == EvidenceCode::Trusted {
         Direction::Falls
     } else if unclear {
@@ -151,13 +152,49 @@ fn fact_features() -> [Feature; FACT_COUNT] {
     };
     let rate = EvidenceCode::ReferrerRate;
     [
-        fact("velocity.referrals_1h", "New users that the referrer brought in the last hour.", "referrals", Direction::Rises, rate),
-        fact("velocity.referrals_24h", "New users that the referrer brought in the last 24 hours.", "referrals", Direction::Rises, rate),
-        fact("velocity.referrals_7d", "New users that the referrer brought in the last 7 days.", "referrals", Direction::Rises, rate),
-        fact("velocity.referrals_30d", "New users that the referrer brought in the last 30 days.", "referrals", Direction::Rises, rate),
+        fact(
+            "velocity.referrals_1h",
+            "New users that the referrer brought in the last hour.",
+            "referrals",
+            Direction::Rises,
+            rate,
+        ),
+        fact(
+            "velocity.referrals_24h",
+            "New users that the referrer brought in the last 24 hours.",
+            "referrals",
+            Direction::Rises,
+            rate,
+        ),
+        fact(
+            "velocity.referrals_7d",
+            "New users that the referrer brought in the last 7 days.",
+            "referrals",
+            Direction::Rises,
+            rate,
+        ),
+        fact(
+            "velocity.referrals_30d",
+            "New users that the referrer brought in the last 30 days.",
+            "referrals",
+            Direction::Rises,
+            rate,
+        ),
         fact("referrer.age_days", "Time since the referrer was first known.", "days", Direction::Falls, EvidenceCode::RingSize),
-        fact("referee.age_days", "Time since the referee was first known.", "days", Direction::Falls, EvidenceCode::SignupToConversion),
-        fact("referee.touchpoints", "Touchpoints of the referee's journey.", "touchpoints", Direction::Falls, EvidenceCode::NoClick),
+        fact(
+            "referee.age_days",
+            "Time since the referee was first known.",
+            "days",
+            Direction::Falls,
+            EvidenceCode::SignupToConversion,
+        ),
+        fact(
+            "referee.touchpoints",
+            "Touchpoints of the referee's journey.",
+            "touchpoints",
+            Direction::Falls,
+            EvidenceCode::NoClick,
+        ),
         fact("referee.devices", "Devices of the referee.", "devices", Direction::Either, EvidenceCode::SimilarEnvironment),
         fact("value.amount_minor", "What the referee paid.", "minor units", Direction::Either, EvidenceCode::MinimumPurchase),
     ]
@@ -166,13 +203,20 @@ fn fact_features() -> [Feature; FACT_COUNT] {
 /// Projects evidence and conversion to the feature vector. The only way to make one, online and offline.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "counts and amounts are far below 2^53")]
-pub fn project(evidence: &Evidence, conversion: &Conversion, referrer: &SignalBundle, referee: &SignalBundle, history: &History) -> FeatureVector {
+pub fn project(
+    evidence: &Evidence,
+    conversion: &Conversion,
+    referrer: &SignalBundle,
+    referee: &SignalBundle,
+    history: &History,
+) -> FeatureVector {
     let mut values = [ABSENT; FEATURE_COUNT];
     let as_of = conversion.occurred_at;
     let strengths = evidence.iter().map(|(_, finding)| if finding.is_absent() { ABSENT } else { finding.strength() });
     let measured = |code: &EvidenceCode| !matches!(code.measure_kind(), MeasureKind::Nothing);
     let measures = evidence.iter().filter(|(code, _)| measured(code)).map(|(_, finding)| finding.measure().unwrap_or(ABSENT));
-    let [hour, day, week, month] = past_windows().map(|(window, _)| f64::from(referrals_within(&history.referrer, as_of, window)));
+    let [hour, day, week, month] =
+        past_windows().map(|(window, _)| f64::from(referrals_within(&history.referrer, as_of, window)));
     let touchpoints = &referee.journey;
     let facts = [
         hour,

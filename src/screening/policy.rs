@@ -221,7 +221,11 @@ impl Violations {
         self.check_range("score.review_threshold", score.review_threshold, f64::MIN_POSITIVE, 1.0);
         self.check_range("score.reject_threshold", score.reject_threshold, f64::MIN_POSITIVE, 1.0);
         let ordered = score.reject_threshold >= score.review_threshold;
-        self.check(ordered, "score.reject_threshold", "lies below `score.review_threshold`; rejecting must take at least as much as reviewing");
+        self.check(
+            ordered,
+            "score.reject_threshold",
+            "lies below `score.review_threshold`; rejecting must take at least as much as reviewing",
+        );
     }
 
     fn check_payout(&mut self, payout: &PayoutPolicy) {
@@ -262,6 +266,10 @@ impl Violations {
         });
         let key = format!("rule.{}.mode", rule.name);
         let rejects = network_alone && rule.mode == RuleMode::Reject;
-        self.check(!rejects, &key, "rejects on a shared network alone, which households, offices and dorms have; use `review` or add a condition");
+        self.check(
+            !rejects,
+            &key,
+            "rejects on a shared network alone, which households, offices and dorms have; use `review` or add a condition",
+        );
     }
 }

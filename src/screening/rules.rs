@@ -90,7 +90,13 @@ impl Rule {
             RuleMode::Shadow => 0.0,
             RuleMode::Weigh | RuleMode::Review | RuleMode::Reject => self.weight_log_odds * weakest,
         };
-        Some(RuleHit { rule: self.name.clone(), mode: self.mode, code: first.code, strength: weakest, contribution_log_odds: counted })
+        Some(RuleHit {
+            rule: self.name.clone(),
+            mode: self.mode,
+            code: first.code,
+            strength: weakest,
+            contribution_log_odds: counted,
+        })
     }
 }
 

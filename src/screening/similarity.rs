@@ -27,11 +27,8 @@ pub fn environment(a: &DeviceSignals, b: &DeviceSignals) -> Option<f64> {
         attributes += 1;
     };
     if !a.user_agent.is_empty() && !b.user_agent.is_empty() {
-        let similarity = if a.user_agent == b.user_agent {
-            1.0
-        } else {
-            strsim::jaro_winkler(head(&a.user_agent), head(&b.user_agent))
-        };
+        let similarity =
+            if a.user_agent == b.user_agent { 1.0 } else { strsim::jaro_winkler(head(&a.user_agent), head(&b.user_agent)) };
         // Two browsers of one family agree on most of the text: only what lies above 0.8 tells them apart.
         add(2.0, ((similarity - 0.8) / 0.2).max(0.0));
     }

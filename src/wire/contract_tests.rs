@@ -13,11 +13,7 @@ use super::{FILE_DESCRIPTOR_SET, v1};
 /// The files of the package, without the imported well-known types.
 fn contract_files() -> Vec<FileDescriptorProto> {
     let set = FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).unwrap();
-    let files: Vec<_> = set
-        .file
-        .into_iter()
-        .filter(|file| file.package() == "selfsame.v1")
-        .collect();
+    let files: Vec<_> = set.file.into_iter().filter(|file| file.package() == "selfsame.v1").collect();
     assert!(files.len() >= 8, "the contract has {} files", files.len());
     files
 }
@@ -97,61 +93,31 @@ fn every_zero_value_is_unspecified() {
 
 #[test]
 fn no_field_is_named_after_a_raw_personal_datum() {
-    let raw = [
-        "email",
-        "email_address",
-        "ip",
-        "ip_address",
-        "phone",
-        "iban",
-        "card_number",
-        "full_name",
-        "first_name",
-        "last_name",
-    ];
+    let raw =
+        ["email", "email_address", "ip", "ip_address", "phone", "iban", "card_number", "full_name", "first_name", "last_name"];
     for file in contract_files() {
         for message in &file.message_type {
             for field in &message.field {
-                assert!(
-                    !raw.contains(&field.name()),
-                    "{}.{}",
-                    message.name(),
-                    field.name()
-                );
+                assert!(!raw.contains(&field.name()), "{}.{}", message.name(), field.name());
             }
         }
     }
 }
 
 fn labelled_line() -> v1::LabeledConversion {
-    let digest = v1::Digest {
-        key_id: "k1".into(),
-        value: Bytes::from(vec![0xA5; 32]),
-    };
+    let digest = v1::Digest { key_id: "k1".into(), value: Bytes::from(vec![0xA5; 32]) };
     v1::LabeledConversion {
         conversion: Some(v1::Conversion {
             program_id: "acme".into(),
             conversion_id: "c-1".into(),
             kind: v1::ConversionKind::InvoicePaid.into(),
-            occurred_at: Some(pbjson_types::Timestamp {
-                seconds: 1_790_000_000,
-                nanos: 123_456_789,
-            }),
-            value: Some(v1::Money {
-                amount_minor: i64::MAX,
-                currency: "EUR".into(),
-            }),
+            occurred_at: Some(pbjson_types::Timestamp { seconds: 1_790_000_000, nanos: 123_456_789 }),
+            value: Some(v1::Money { amount_minor: i64::MAX, currency: "EUR".into() }),
             referee_standing: Some(v1::AccountStanding::Existing.into()),
             referee: Some(v1::SignalBundle {
                 account_id: "b".into(),
-                emails: vec![v1::EmailSignals {
-                    mailbox: vec![digest],
-                    ..Default::default()
-                }],
-                journey: Some(v1::Journey {
-                    touchpoints: Vec::new(),
-                    touchpoint_count_total: Some(0),
-                }),
+                emails: vec![v1::EmailSignals { mailbox: vec![digest], ..Default::default() }],
+                journey: Some(v1::Journey { touchpoints: Vec::new(), touchpoint_count_total: Some(0) }),
                 ..Default::default()
             }),
             ..Default::default()
@@ -161,11 +127,7 @@ fn labelled_line() -> v1::LabeledConversion {
             source: v1::LabelSource::Simulated.into(),
             ..Default::default()
         }),
-        decision: Some(v1::Decision {
-            score: 0.1 + 0.2,
-            cursor: u64::MAX,
-            ..Default::default()
-        }),
+        decision: Some(v1::Decision { score: 0.1 + 0.2, cursor: u64::MAX, ..Default::default() }),
         ..Default::default()
     }
 }
@@ -176,18 +138,9 @@ fn a_labelled_line_survives_json_bit_for_bit() {
     let json = serde_json::to_string(&line).unwrap();
     let read: v1::LabeledConversion = serde_json::from_str(&json).unwrap();
     assert_eq!(read, line);
-    assert!(
-        json.contains("\"kind\":\"CONVERSION_KIND_INVOICE_PAID\""),
-        "{json}"
-    );
-    assert!(
-        json.contains("\"occurredAt\":\"2026-09-21T14:13:20.123456789+00:00\""),
-        "{json}"
-    );
-    assert!(
-        json.contains("\"amountMinor\":\"9223372036854775807\""),
-        "{json}"
-    );
+    assert!(json.contains("\"kind\":\"CONVERSION_KIND_INVOICE_PAID\""), "{json}");
+    assert!(json.contains("\"occurredAt\":\"2026-09-21T14:13:20.123456789+00:00\""), "{json}");
+    assert!(json.contains("\"amountMinor\":\"9223372036854775807\""), "{json}");
 }
 
 #[test]

@@ -2,8 +2,7 @@
 //! Nothing here is written by hand but the inclusion. Only `wire` and its re-exports call it.
 
 /// The encoded `google.protobuf.FileDescriptorSet` of the contract, comments included, for server reflection.
-pub const FILE_DESCRIPTOR_SET: &[u8] =
-    include_bytes!(concat!(env!("OUT_DIR"), "/selfsame.v1.descriptors.bin"));
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/selfsame.v1.descriptors.bin"));
 
 /// Package `selfsame.v1`.
 ///

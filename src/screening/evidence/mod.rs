@@ -159,7 +159,13 @@ impl Index<EvidenceCode> for Evidence {
 /// `referrer` and `referee` are the sides as they are known now: the message's bundle merged into the account's profile
 /// (see [`History::sides`]).
 #[must_use]
-pub fn gather(conversion: &Conversion, referrer: &SignalBundle, referee: &SignalBundle, history: &History, rarity: &Rarity) -> Evidence {
+pub fn gather(
+    conversion: &Conversion,
+    referrer: &SignalBundle,
+    referee: &SignalBundle,
+    history: &History,
+    rarity: &Rarity,
+) -> Evidence {
     let mut evidence = Evidence::absent();
     pairwise::gather(&mut evidence, referrer, referee, history, rarity, conversion.occurred_at);
     referee::gather(&mut evidence, conversion, referee, history);

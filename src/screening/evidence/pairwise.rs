@@ -99,7 +99,8 @@ fn identities(evidence: &mut Evidence, referrer: &SignalBundle, referee: &Signal
         private.filter_map(|email| email.domain.clone()).collect()
     };
     let domain = shared.compare(IdentifierKind::Domain, corporate(referrer).iter(), corporate(referee).iter());
-    let mailbox_sketch = dice_of_all(ours.iter().map(|email| &*email.local_part_sketches), theirs.iter().map(|email| &*email.local_part_sketches));
+    let mailbox_sketch =
+        dice_of_all(ours.iter().map(|email| &*email.local_part_sketches), theirs.iter().map(|email| &*email.local_part_sketches));
     evidence.set(EvidenceCode::SameEmail, exact);
     evidence.set(EvidenceCode::SameMailbox, mailbox);
     evidence.set(EvidenceCode::SameLocalPart, local_part);
@@ -110,7 +111,8 @@ fn identities(evidence: &mut Evidence, referrer: &SignalBundle, referee: &Signal
 
 /// The names compared: an equal digest weighs by its rarity, a similar sketch by its likeness; the stronger counts.
 fn similar_name(referrer: &SignalBundle, referee: &SignalBundle, shared: &Shared<'_>) -> Finding {
-    let sketches = dice_of_all(referrer.names.iter().map(|name| &*name.sketches), referee.names.iter().map(|name| &*name.sketches));
+    let sketches =
+        dice_of_all(referrer.names.iter().map(|name| &*name.sketches), referee.names.iter().map(|name| &*name.sketches));
     let exact = shared.compare(
         IdentifierKind::Name,
         referrer.names.iter().filter_map(|name| name.exact.as_ref()),
@@ -157,7 +159,8 @@ fn environments(evidence: &mut Evidence, referrer: &SignalBundle, referee: &Sign
 }
 
 fn payments(evidence: &mut Evidence, referrer: &SignalBundle, referee: &SignalBundle, shared: &Shared<'_>) {
-    let all = |bundle: &SignalBundle| -> Vec<DigestSet> { bundle.payments.iter().map(|payment| payment.instrument.clone()).collect() };
+    let all =
+        |bundle: &SignalBundle| -> Vec<DigestSet> { bundle.payments.iter().map(|payment| payment.instrument.clone()).collect() };
     let of = |bundle: &SignalBundle, purpose: PaymentPurpose| -> Vec<DigestSet> {
         let with_purpose = |payment: &&PaymentSignals| payment.purpose == purpose;
         bundle.payments.iter().filter(with_purpose).map(|payment| payment.instrument.clone()).collect()

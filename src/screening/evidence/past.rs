@@ -60,7 +60,8 @@ fn crowds(evidence: &mut Evidence, referee: &SignalBundle, history: &History) {
 
 /// The largest crowd on any of the values; absent when there is no value.
 fn largest_crowd<'a>(history: &History, kinds: &[IdentifierKind], values: impl Iterator<Item = &'a DigestSet>) -> Option<Crowd> {
-    let crowd_of = |value: &DigestSet| kinds.iter().map(|kind| history.crowd(*kind, value)).max_by_key(|crowd| crowd.accounts_30d);
+    let crowd_of =
+        |value: &DigestSet| kinds.iter().map(|kind| history.crowd(*kind, value)).max_by_key(|crowd| crowd.accounts_30d);
     values.filter_map(crowd_of).max_by_key(|crowd| crowd.accounts_30d)
 }
 
