@@ -1,7 +1,8 @@
 //! Holds `selfsame::digesting` to `docs/digests.md`: every vector, the table of providers, and the independent script.
 
 use selfsame::digesting::{
-    DigestKind, Digester, EmailAddress, NetworkAddress, PROVIDERS, PersonName, ProgrammeKey, SketchKind, Subdomains, classify_domain,
+    DigestKind, Digester, EmailAddress, NetworkAddress, PROVIDERS, PersonName, ProgrammeKey, SketchKind, Subdomains,
+    classify_domain,
 };
 use selfsame::vocabulary::digest::KeyId;
 use selfsame::vocabulary::email::EmailDomainClass;

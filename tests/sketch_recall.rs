@@ -131,7 +131,9 @@ fn email_sketches_find_what_plaintext_bigrams_find_and_far_more_than_digests() {
     let together = of(combined);
     let unfolded = of(|(a, b)| f64::from(u8::from(a.exact == b.exact)));
     println!("Splink's people, {} pairs with different addresses:", positives.len());
-    println!("  exact digest {unfolded:.3} | mailbox digest {digest_of_mailbox:.3} | local-part digest {digest_of_local_part:.3}");
+    println!(
+        "  exact digest {unfolded:.3} | mailbox digest {digest_of_mailbox:.3} | local-part digest {digest_of_local_part:.3}"
+    );
     println!("  plaintext bigram Dice {plaintext:.3} | local-part sketch {sketch:.3} | all with the name sketch {together:.3}");
 
     assert!((sketch - plaintext).abs() <= TOLERANCE, "sketch {sketch:.3}, plaintext {plaintext:.3}");
@@ -179,14 +181,18 @@ fn misspelt_names_are_found_by_sketch_as_well_as_by_plaintext_bigrams() {
         .collect();
     let positives: Vec<(&Named, &Named)> = people.iter().map(|(a, b)| (a, b)).filter(|(a, b)| a.folded != b.folded).collect();
     let mut random = Xoshiro256PlusPlus::seed_from_u64(20);
-    let negatives: Vec<(&Named, &Named)> = std::iter::repeat_with(|| (random.gen_range(0..people.len()), random.gen_range(0..people.len())))
-        .filter(|(a, b)| a != b)
-        .take(NEGATIVES_PER_POSITIVE * positives.len())
-        .map(|(a, b)| (&people[a].0, &people[b].1))
-        .collect();
+    let negatives: Vec<(&Named, &Named)> =
+        std::iter::repeat_with(|| (random.gen_range(0..people.len()), random.gen_range(0..people.len())))
+            .filter(|(a, b)| a != b)
+            .take(NEGATIVES_PER_POSITIVE * positives.len())
+            .map(|(a, b)| (&people[a].0, &people[b].1))
+            .collect();
 
     let plaintext = recall(&positives, &negatives, |(a, b)| plaintext_dice(&a.folded, &b.folded));
     let sketch = recall(&positives, &negatives, |(a, b)| sketch_dice(&a.signals.sketches, &b.signals.sketches));
-    println!("FEBRL 4, {} people whose folded names differ: plaintext {plaintext:.3} | sketch {sketch:.3} | digest 0", positives.len());
+    println!(
+        "FEBRL 4, {} people whose folded names differ: plaintext {plaintext:.3} | sketch {sketch:.3} | digest 0",
+        positives.len()
+    );
     assert!((sketch - plaintext).abs() <= TOLERANCE, "sketch {sketch:.3}, plaintext {plaintext:.3}");
 }

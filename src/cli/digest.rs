@@ -14,8 +14,8 @@ use secrecy::zeroize::Zeroizing;
 use serde_json::Value;
 
 use crate::digesting::{
-    Column, Digester, ProgrammeKey, RawRow, device_json, digest_device, digest_email, digest_name, digest_network, digest_payment,
-    digest_row, email_json, name_json, network_json, payment_json,
+    Column, Digester, ProgrammeKey, RawRow, device_json, digest_device, digest_email, digest_name, digest_network,
+    digest_payment, digest_row, email_json, name_json, network_json, payment_json,
 };
 use crate::vocabulary::digest::KeyId;
 
@@ -155,7 +155,14 @@ pub fn run(args: &DigestArgs) -> anyhow::Result<()> {
     };
     let bar = source.progress_bar();
     let mut report = |line: &str| bar.suspend(|| eprintln!("{line}"));
-    let mut sink = Sink { digester: &digester, on_error: args.on_error, output: BufWriter::new(output), written: 0, refused: 0, report: &mut report };
+    let mut sink = Sink {
+        digester: &digester,
+        on_error: args.on_error,
+        output: BufWriter::new(output),
+        written: 0,
+        refused: 0,
+        report: &mut report,
+    };
     let outcome = source.read_into(&bar, &mut sink).and_then(|()| sink.output.flush().map_err(Into::into));
     let (written, refused) = (sink.written, sink.refused);
     bar.finish_and_clear();
@@ -181,7 +188,10 @@ fn generate_key(path: Option<&Path>) -> anyhow::Result<()> {
             std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
             let mut file = options.open(path).with_context(|| format!("cannot make the key file `{}`", path.display()))?;
             writeln!(file, "{}", text.as_str())?;
-            eprintln!("wrote a new programme key to `{}`; whoever holds it can undo the pseudonyms by trying values", path.display());
+            eprintln!(
+                "wrote a new programme key to `{}`; whoever holds it can undo the pseudonyms by trying values",
+                path.display()
+            );
         }
         None => println!("{}", text.as_str()),
     }
@@ -193,7 +203,9 @@ fn digester(args: &DigestArgs) -> anyhow::Result<Digester> {
         Some(path) => key_of_file(path, &args.key_id)?,
         None => {
             let text = std::env::var(KEY_VARIABLE).map(Zeroizing::new).map_err(|_| {
-                anyhow::anyhow!("no programme key: give --key-file, or set {KEY_VARIABLE}; `selfsame digest --generate-key` makes one")
+                anyhow::anyhow!(
+                    "no programme key: give --key-file, or set {KEY_VARIABLE}; `selfsame digest --generate-key` makes one"
+                )
             })?;
             ProgrammeKey::from_text(args.key_id.clone(), &text).with_context(|| format!("in the variable {KEY_VARIABLE}"))?
         }
@@ -228,7 +240,9 @@ impl<'a> Source<'a> {
         }
         let path = match &args.input {
             Some(path) => path.as_path(),
-            None if io::stdin().is_terminal() => bail!("nothing to digest: give values, or a file with --input; --help has examples"),
+            None if io::stdin().is_terminal() => {
+                bail!("nothing to digest: give values, or a file with --input; --help has examples")
+            }
             None => Path::new("-"),
         };
         let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_ascii_lowercase();
@@ -303,8 +317,10 @@ fn read_lines<W: Write>(input: impl Read, kind: ValueKind, sink: &mut Sink<'_, W
 fn read_csv<W: Write>(input: impl Read, sink: &mut Sink<'_, W>) -> anyhow::Result<()> {
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::Headers).from_reader(input);
     let headers = reader.headers().context("cannot read the headers")?.clone();
-    let columns: Vec<Option<Column>> = headers.iter().map(|header| Column::of_header(header.trim_start_matches('\u{feff}'))).collect();
-    let unknown: Vec<&str> = headers.iter().zip(&columns).filter(|(_, column)| column.is_none()).map(|(header, _)| header).collect();
+    let columns: Vec<Option<Column>> =
+        headers.iter().map(|header| Column::of_header(header.trim_start_matches('\u{feff}'))).collect();
+    let unknown: Vec<&str> =
+        headers.iter().zip(&columns).filter(|(_, column)| column.is_none()).map(|(header, _)| header).collect();
     if unknown.len() == columns.len() {
         let known: Vec<&str> = Column::HEADERS.iter().filter_map(|(_, headers)| headers.first().copied()).collect();
         bail!("no column is known; the first line must name some of: {}", known.join(", "));
@@ -457,7 +473,10 @@ mod tests {
     }
 
     /// What is written for an input, and what is said about it.
-    fn digested(on_error: OnError, read: impl FnOnce(&mut Sink<'_, &mut Vec<u8>>) -> anyhow::Result<()>) -> (Vec<Value>, Vec<String>, anyhow::Result<()>) {
+    fn digested(
+        on_error: OnError,
+        read: impl FnOnce(&mut Sink<'_, &mut Vec<u8>>) -> anyhow::Result<()>,
+    ) -> (Vec<Value>, Vec<String>, anyhow::Result<()>) {
         let bytes: Vec<u8> = (0..32).collect();
         let digester = Digester::new(&ProgrammeKey::from_bytes(KeyId::new("k1").unwrap(), &bytes).unwrap());
         let (mut output, mut said) = (Vec::new(), Vec::new());
@@ -493,8 +512,9 @@ mod tests {
 
     #[test]
     fn stopping_keeps_what_was_written_before_the_fault() {
-        let (messages, _, outcome) =
-            digested(OnError::Stop, |sink| read_lines("jane@example.com\n\nnobody\njoe@example.com\n".as_bytes(), ValueKind::Email, sink));
+        let (messages, _, outcome) = digested(OnError::Stop, |sink| {
+            read_lines("jane@example.com\n\nnobody\njoe@example.com\n".as_bytes(), ValueKind::Email, sink)
+        });
         assert_eq!(messages.len(), 1);
         assert!(outcome.unwrap_err().to_string().starts_with("line 3: the e-mail address has no `@`"));
     }

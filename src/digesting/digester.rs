@@ -204,8 +204,10 @@ mod tests {
     #[test]
     fn one_text_has_another_digest_for_each_kind() {
         let digester = Digester::new(&key("k1", 0));
-        let values: BTreeSet<[u8; 32]> =
-            DigestKind::ALL.iter().flat_map(|kind| digester.digest(*kind, "same").iter().map(|d| d.value).collect::<Vec<_>>()).collect();
+        let values: BTreeSet<[u8; 32]> = DigestKind::ALL
+            .iter()
+            .flat_map(|kind| digester.digest(*kind, "same").iter().map(|d| d.value).collect::<Vec<_>>())
+            .collect();
         assert_eq!(values.len(), DigestKind::ALL.len());
     }
 

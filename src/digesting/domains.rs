@@ -47,7 +47,23 @@ mod tests {
     #[test]
     fn well_known_domains_have_the_class_that_people_expect() {
         for (class, domains) in [
-            (FreeMail, ["gmail.com", "outlook.com", "yahoo.co.uk", "proton.me", "gmx.net", "yandex.ru", "fastmail.com", "icloud.com", "qq.com", "mailbox.org", "hey.com"].as_slice()),
+            (
+                FreeMail,
+                [
+                    "gmail.com",
+                    "outlook.com",
+                    "yahoo.co.uk",
+                    "proton.me",
+                    "gmx.net",
+                    "yandex.ru",
+                    "fastmail.com",
+                    "icloud.com",
+                    "qq.com",
+                    "mailbox.org",
+                    "hey.com",
+                ]
+                .as_slice(),
+            ),
             (Disposable, &["mailinator.com", "guerrillamail.com", "maildrop.cc", "trashmail.com", "10minutemail.com"]),
             (Relay, &["duck.com", "mozmail.com", "privaterelay.appleid.com", "passmail.net", "simplelogin.com"]),
             (Corporate, &["example.com", "acme.co.uk", "mit.edu", "appleid.com"]),
@@ -62,15 +78,21 @@ mod tests {
     fn subdomains_count_up_to_the_registrable_domain() {
         assert_eq!(classify_domain("inbox.mailinator.com"), Disposable);
         assert_eq!(classify_domain("jane.mozmail.com"), Relay);
-        assert_eq!(classify_domain("notmailinator.com"), Corporate);
+        assert_eq!(classify_domain("notmozmail.com"), Corporate);
     }
 
     #[test]
     fn no_domain_is_on_two_lists_and_the_lists_are_sorted() {
         assert!(DISPOSABLE.is_disjoint(&RELAY) && DISPOSABLE.is_disjoint(&FREE_MAIL) && RELAY.is_disjoint(&FREE_MAIL));
-        for list in [include_str!("lists/disposable_domains.txt"), include_str!("lists/relay_domains.txt"), include_str!("lists/free_mail_domains.txt")] {
+        for list in [
+            include_str!("lists/disposable_domains.txt"),
+            include_str!("lists/relay_domains.txt"),
+            include_str!("lists/free_mail_domains.txt"),
+        ] {
             let domains: Vec<&str> = list.lines().filter(|line| !line.starts_with('#')).collect();
-            assert!(domains.is_sorted() && domains.iter().all(|domain| domain.contains('.') && domain.to_lowercase() == **domain));
+            assert!(
+                domains.is_sorted() && domains.iter().all(|domain| domain.contains('.') && domain.to_lowercase() == **domain)
+            );
         }
     }
 }

@@ -85,14 +85,16 @@ struct Message(Map<String, Value>);
 impl Message {
     fn digests(&mut self, field: &str, digests: Option<&DigestSet>) {
         if let Some(digests) = digests {
-            let list = digests.iter().map(|digest| json!({ "keyId": digest.key_id.as_str(), "value": STANDARD.encode(digest.value) }));
+            let list =
+                digests.iter().map(|digest| json!({ "keyId": digest.key_id.as_str(), "value": STANDARD.encode(digest.value) }));
             self.0.insert(field.to_owned(), list.collect());
         }
     }
 
     fn sketches(&mut self, field: &str, sketches: &[Sketch]) {
         if !sketches.is_empty() {
-            let list = sketches.iter().map(|sketch| json!({ "keyId": sketch.key_id.as_str(), "bits": STANDARD.encode(sketch.bits) }));
+            let list =
+                sketches.iter().map(|sketch| json!({ "keyId": sketch.key_id.as_str(), "bits": STANDARD.encode(sketch.bits) }));
             self.0.insert(field.to_owned(), list.collect());
         }
     }

@@ -145,7 +145,12 @@ mod tests {
     fn hex_base64_and_bytes_of_one_key_are_one_key() {
         let bytes: Vec<u8> = (0..32).collect();
         let standard = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-        for text in [HEX, standard, "hex:000102030405060708090a0b0c0d0e0f101112131415161718191A1B1C1D1E1F", &format!("  base64:{standard}\n")] {
+        for text in [
+            HEX,
+            standard,
+            "hex:000102030405060708090a0b0c0d0e0f101112131415161718191A1B1C1D1E1F",
+            &format!("  base64:{standard}\n"),
+        ] {
             let key = ProgrammeKey::from_file_content(id(), text.as_bytes()).unwrap();
             assert_eq!(key.expose(), bytes, "{text}");
         }

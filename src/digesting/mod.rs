@@ -1,7 +1,7 @@
 //! From raw values to pseudonyms, at the caller: canonical forms, keyed digests and sketches.
 //!
 //! A caller that sends signals to Selfsame runs this code (or the same rules in another language, see `docs/digests.md`) so
-//! that the service sees digests only. Everything here is a pure function of the key and the value: no I/O, no clock, no
+//! that the service sees digests only. Layer 1. Everything here is a pure function of the key and the value: no I/O, no clock, no
 //! randomness. Nothing here may put a raw value into an error, a log or a `Debug` output.
 //!
 //! ```

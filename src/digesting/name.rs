@@ -42,7 +42,8 @@ impl PersonName {
             return Err(InvalidName::TooLong);
         }
         let mut words = String::with_capacity(typed.len());
-        let unmarked = typed.chars().filter(|c| !is_apostrophe(*c) && !is_invisible(*c)).nfkd().flat_map(char::to_lowercase).nfkd();
+        let unmarked =
+            typed.chars().filter(|c| !is_apostrophe(*c) && !is_invisible(*c)).nfkd().flat_map(char::to_lowercase).nfkd();
         for c in unmarked.filter(|c| !is_combining_mark(*c) && !is_apostrophe(*c)) {
             match LETTERS.iter().find(|(letter, _)| *letter == c) {
                 Some((_, spelling)) => words.push_str(spelling),

@@ -15,7 +15,9 @@ pub enum InvalidNetworkAddress {
     #[error("is neither an IPv4 nor an IPv6 address; give it without port, prefix length or zone")]
     NotAnAddress,
     /// Loopback, unspecified or multicast.
-    #[error("the address is a loopback, unspecified or multicast address, which tells nothing of a user; a proxy may hide the real one")]
+    #[error(
+        "the address is a loopback, unspecified or multicast address, which tells nothing of a user; a proxy may hide the real one"
+    )]
     NotOfAUser,
 }
 

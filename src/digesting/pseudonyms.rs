@@ -49,7 +49,11 @@ pub fn digest_name(digester: &Digester, typed: &str) -> Result<NameSignals, Inva
 ///
 /// # Errors
 /// [`InvalidIdentifier`], which never shows the identifier.
-pub fn digest_device(digester: &Digester, fingerprint: Option<&str>, browser: Option<&str>) -> Result<DeviceSignals, InvalidIdentifier> {
+pub fn digest_device(
+    digester: &Digester,
+    fingerprint: Option<&str>,
+    browser: Option<&str>,
+) -> Result<DeviceSignals, InvalidIdentifier> {
     let digest = |kind, typed: Option<&str>| {
         typed.map(|typed| OpaqueIdentifier::parse(typed).map(|id| digester.digest(kind, id.canonical()))).transpose()
     };
@@ -131,8 +135,11 @@ mod tests {
     #[test]
     fn a_typo_keeps_most_of_a_sketch_and_nothing_of_a_digest() {
         let k = digester("k1", 0);
-        let (one, typo, stranger) =
-            (digest_name(&k, "Jane Robinson").unwrap(), digest_name(&k, "Jane Robinsom").unwrap(), digest_name(&k, "Muhammad Cox").unwrap());
+        let (one, typo, stranger) = (
+            digest_name(&k, "Jane Robinson").unwrap(),
+            digest_name(&k, "Jane Robinsom").unwrap(),
+            digest_name(&k, "Muhammad Cox").unwrap(),
+        );
         let dice = |a: &NameSignals, b: &NameSignals| a.sketches[0].dice(&b.sketches[0]).unwrap();
         assert_ne!(one.exact, typo.exact);
         assert!(dice(&one, &typo) > 0.75, "{}", dice(&one, &typo));

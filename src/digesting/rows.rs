@@ -196,7 +196,12 @@ fn each(
     messages
 }
 
-fn keep<E: Into<UnreadableCell>>(column: Column, faults: &mut Vec<InvalidCell>, messages: &mut Vec<Value>, found: Result<Value, E>) {
+fn keep<E: Into<UnreadableCell>>(
+    column: Column,
+    faults: &mut Vec<InvalidCell>,
+    messages: &mut Vec<Value>,
+    found: Result<Value, E>,
+) {
     match found {
         Ok(message) => messages.push(message),
         Err(reason) => faults.push(InvalidCell { column, reason: reason.into() }),
@@ -208,10 +213,9 @@ fn device_of(digester: &Digester, row: &RawRow, faults: &mut Vec<InvalidCell>) -
     let mut messages = Vec::new();
     let (fingerprint, browser) = (row.first(Column::Device), row.first(Column::Browser));
     // One at a time, so that a fault names its own column.
-    for (column, found) in [
-        (Column::Device, digest_device(digester, fingerprint, None)),
-        (Column::Browser, digest_device(digester, None, browser)),
-    ] {
+    for (column, found) in
+        [(Column::Device, digest_device(digester, fingerprint, None)), (Column::Browser, digest_device(digester, None, browser))]
+    {
         if let Err(reason) = found {
             faults.push(InvalidCell { column, reason: reason.into() });
         }
@@ -300,7 +304,8 @@ mod tests {
 
     #[test]
     fn every_fault_of_a_row_is_named_with_its_column() {
-        let faults = digest_row(&digester(), &row(&[("ip", "nowhere"), ("email", "nobody"), ("payment_kind", "gold")])).unwrap_err();
+        let faults =
+            digest_row(&digester(), &row(&[("ip", "nowhere"), ("email", "nobody"), ("payment_kind", "gold")])).unwrap_err();
         let columns: Vec<Column> = faults.iter().map(|fault| fault.column).collect();
         assert_eq!(columns, [Column::Email, Column::Ip, Column::PaymentKind]);
         assert_eq!(faults[0].to_string(), "email: the e-mail address has no `@`");
