@@ -22,8 +22,9 @@ impl AuditKey {
     pub fn sample(&self, program: &ProgramId, conversion: &ConversionId, share: f64) -> AuditSample {
         let mut hasher = blake3::Hasher::new_keyed(&self.0);
         hasher.update(program.as_str().as_bytes()).update(&[0]).update(conversion.as_str().as_bytes());
-        let [a, b, c, d, e, f, g, h, ..] = *hasher.finalize().as_bytes();
-        let drawn = (u64::from_le_bytes([a, b, c, d, e, f, g, h]) >> 11) as f64 / (1_u64 << 53) as f64;
+        let mut first_bytes = [0; 8];
+        hasher.finalize_xof().fill(&mut first_bytes);
+        let drawn = (u64::from_le_bytes(first_bytes) >> 11) as f64 / (1_u64 << 53) as f64;
         if drawn < share { AuditSample::Sampled } else { AuditSample::NotSampled }
     }
 }

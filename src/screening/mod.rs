@@ -23,6 +23,8 @@ pub mod rules;
 pub mod similarity;
 
 #[cfg(test)]
+pub(crate) mod fixtures;
+#[cfg(test)]
 mod tests;
 
 use self::audit::AuditKey;

@@ -113,7 +113,7 @@ fn labelled_line() -> v1::LabeledConversion {
             kind: v1::ConversionKind::InvoicePaid.into(),
             occurred_at: Some(pbjson_types::Timestamp { seconds: 1_790_000_000, nanos: 123_456_789 }),
             value: Some(v1::Money { amount_minor: i64::MAX, currency: "EUR".into() }),
-            referee_standing: Some(v1::AccountStanding::Existing.into()),
+            referee_standing: Some(v1::RefereeStanding::Existing.into()),
             referee: Some(v1::SignalBundle {
                 account_id: "b".into(),
                 emails: vec![v1::EmailSignals { mailbox: vec![digest], ..Default::default() }],
@@ -122,11 +122,11 @@ fn labelled_line() -> v1::LabeledConversion {
             }),
             ..Default::default()
         }),
-        label: Some(v1::Label {
+        labels: vec![v1::Label {
             truth: v1::Truth::Abusive.into(),
             source: v1::LabelSource::Simulated.into(),
             ..Default::default()
-        }),
+        }],
         decision: Some(v1::Decision { score: 0.1 + 0.2, cursor: u64::MAX, ..Default::default() }),
         ..Default::default()
     }
@@ -161,8 +161,8 @@ fn json_with_an_unknown_name_is_refused() {
 
 #[test]
 fn absent_is_told_from_zero() {
-    let absent: v1::FeatureValue = serde_json::from_str(r#"{"name":"f"}"#).unwrap();
-    let zero: v1::FeatureValue = serde_json::from_str(r#"{"name":"f","value":0}"#).unwrap();
-    assert_eq!(absent.value, None);
-    assert_eq!(zero.value, Some(0.0));
+    let absent: v1::Journey = serde_json::from_str("{}").unwrap();
+    let zero: v1::Journey = serde_json::from_str(r#"{"touchpointCountTotal":0}"#).unwrap();
+    assert_eq!(absent.touchpoint_count_total, None);
+    assert_eq!(zero.touchpoint_count_total, Some(0));
 }
