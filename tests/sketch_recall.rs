@@ -112,9 +112,12 @@ fn name_sketch((a, b): &Pair<'_>) -> f64 {
     a.name.as_ref().zip(b.name.as_ref()).map_or(0.0, |(a, b)| sketch_dice(&a.sketches, &b.sketches))
 }
 
-/// Equal mailboxes or local parts count in full; else the two sketches add up, since a stranger rarely resembles in both.
+/// How much a name counts beside a local part. From a grid of 0 to 0.5 on these people; 0.05 to 0.3 are alike. An equal local
+/// part has a sketch similarity of 1, and an equal mailbox an equal local part: both are in the sum.
+const NAME_WEIGHT: f64 = 0.2;
+
 fn combined(pair: &Pair<'_>) -> f64 {
-    2.0 * mailbox(pair).max(local_part(pair)) + local_part_sketch(pair) + name_sketch(pair)
+    mailbox(pair).max(local_part(pair)).max(local_part_sketch(pair)) + NAME_WEIGHT * name_sketch(pair)
 }
 
 #[test]
@@ -139,7 +142,7 @@ fn email_sketches_find_what_plaintext_bigrams_find_and_far_more_than_digests() {
     assert!((sketch - plaintext).abs() <= TOLERANCE, "sketch {sketch:.3}, plaintext {plaintext:.3}");
     assert!(digest_of_local_part > digest_of_mailbox + 0.3, "{digest_of_local_part:.3} {digest_of_mailbox:.3}");
     assert!(sketch > digest_of_local_part + 0.2, "{sketch:.3} {digest_of_local_part:.3}");
-    assert!(together > sketch, "{together:.3} {sketch:.3}");
+    assert!(together >= sketch && together > digest_of_mailbox + 0.5, "{together:.3} {sketch:.3} {digest_of_mailbox:.3}");
 }
 
 #[test]
