@@ -1,6 +1,13 @@
 //! How many pairs of one person digests and sketches find, on people that others made (`datasets/people/`), against plaintext.
 //!
 //! Prints the figures that `docs/digests.md` states: `cargo test --test sketch_recall -- --nocapture`.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "counts of some ten thousand pairs"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 

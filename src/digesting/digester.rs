@@ -114,7 +114,7 @@ impl Digester {
         Ok(Self { current: KeyedStates::new(current), previous: Some(KeyedStates::new(previous)) })
     }
 
-    /// The digests of a canonical value: one for each key, current first in time, ordered by key id.
+    /// The digests of a canonical value: one for each key, ordered by key id.
     #[must_use]
     pub fn digest(&self, kind: DigestKind, canonical: &str) -> DigestSet {
         let current = self.current.digest(kind, canonical);
@@ -171,7 +171,7 @@ impl fmt::Debug for Digester {
 /// The state of HMAC-SHA-256 once it has taken the key.
 pub(super) fn keyed(key: &[u8]) -> HmacSha256 {
     // INVARIANT: HMAC takes a key of any length, so the default (the empty key) is never used.
-    HmacSha256::new_from_slice(key).unwrap_or_else(|_| HmacSha256::new(&Default::default()))
+    HmacSha256::new_from_slice(key).unwrap_or_else(|_| HmacSha256::new(&hmac::digest::Key::<HmacSha256>::default()))
 }
 
 pub(super) fn mac_of(state: &HmacSha256, parts: &[&[u8]]) -> [u8; 32] {

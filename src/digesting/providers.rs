@@ -50,6 +50,48 @@ const PLUS_ONLY: Provider = Provider {
     source: "",
 };
 
+#[rustfmt::skip] // a list of names reads better in lines than in a column
+const YAHOO_DOMAINS: &[&str] = &[
+    "yahoo.com", "myyahoo.com", "rocketmail.com", "y7mail.com", "yahoo.at", "yahoo.be", "yahoo.ca", "yahoo.cl",
+    "yahoo.co.id", "yahoo.co.il", "yahoo.co.in", "yahoo.co.kr", "yahoo.co.nz", "yahoo.co.th", "yahoo.co.uk",
+    "yahoo.co.za", "yahoo.com.ar", "yahoo.com.au", "yahoo.com.br", "yahoo.com.co", "yahoo.com.hk", "yahoo.com.mx",
+    "yahoo.com.my", "yahoo.com.pe", "yahoo.com.ph", "yahoo.com.sg", "yahoo.com.tr", "yahoo.com.tw", "yahoo.com.ve",
+    "yahoo.com.vn", "yahoo.cz", "yahoo.de", "yahoo.dk", "yahoo.es", "yahoo.fi", "yahoo.fr", "yahoo.gr", "yahoo.hu",
+    "yahoo.ie", "yahoo.in", "yahoo.it", "yahoo.nl", "yahoo.no", "yahoo.pl", "yahoo.pt", "yahoo.ro", "yahoo.se",
+    "ymail.com",
+];
+
+#[rustfmt::skip] // a list of names reads better in lines than in a column
+const FASTMAIL_DOMAINS: &[&str] = &[
+    "fastmail.com", "fastmail.fm", "fastmail.cn", "fastmail.co.uk", "fastmail.com.au", "fastmail.de", "fastmail.es",
+    "fastmail.im", "fastmail.in", "fastmail.jp", "fastmail.mx", "fastmail.net", "fastmail.nl", "fastmail.org",
+    "fastmail.se", "fastmail.to", "fastmail.tw", "fastmail.uk", "fastmail.us", "messagingengine.com", "mailforce.net",
+    "mailhaven.com", "myfastmail.com", "pobox.com", "sent.as", "sent.at", "sent.com",
+];
+
+#[rustfmt::skip] // a list of names reads better in lines than in a column
+const YANDEX_DOMAINS: &[&str] = &[
+    "yandex.ru", "ya.ru", "yandex.com", "yandex.by", "yandex.kz", "yandex.ua", "yandex.uz", "yandex.com.tr",
+    "yandex.az", "yandex.com.am", "yandex.com.ge", "yandex.com.ru", "narod.ru",
+];
+
+#[rustfmt::skip] // a list of names reads better in lines than in a column
+const ZOHO_DOMAINS: &[&str] = &[
+    "zoho.com", "zohomail.com", "zoho.eu", "zohomail.eu", "zoho.in", "zohomail.in", "zohomail.com.au", "zohomail.jp",
+];
+
+#[rustfmt::skip] // a list of names reads better in lines than in a column
+const POSTEO_DOMAINS: &[&str] = &[
+    "posteo.de", "posteo.net", "posteo.com", "posteo.at", "posteo.be", "posteo.ca", "posteo.ch", "posteo.dk",
+    "posteo.es", "posteo.eu", "posteo.fi", "posteo.ie", "posteo.lu", "posteo.me", "posteo.nl", "posteo.no",
+    "posteo.org", "posteo.pl", "posteo.se", "posteo.uk", "posteo.us",
+];
+
+#[rustfmt::skip] // a list of names reads better in lines than in a column
+const WITHOUT_TAGS_DOMAINS: &[&str] = &[
+    "gmx.com", "gmx.de", "gmx.net", "mail.com", "web.de", "t-online.de", "tuta.com", "qq.com", "163.com", "mail.ru",
+];
+
 /// Every provider with a row.
 pub const PROVIDERS: &[Provider] = &[
     Provider {
@@ -75,91 +117,14 @@ pub const PROVIDERS: &[Provider] = &[
     },
     Provider {
         name: "Yahoo",
-        domains: &[
-            "yahoo.com",
-            "myyahoo.com",
-            "rocketmail.com",
-            "y7mail.com",
-            "yahoo.at",
-            "yahoo.be",
-            "yahoo.ca",
-            "yahoo.cl",
-            "yahoo.co.id",
-            "yahoo.co.il",
-            "yahoo.co.in",
-            "yahoo.co.kr",
-            "yahoo.co.nz",
-            "yahoo.co.th",
-            "yahoo.co.uk",
-            "yahoo.co.za",
-            "yahoo.com.ar",
-            "yahoo.com.au",
-            "yahoo.com.br",
-            "yahoo.com.co",
-            "yahoo.com.hk",
-            "yahoo.com.mx",
-            "yahoo.com.my",
-            "yahoo.com.pe",
-            "yahoo.com.ph",
-            "yahoo.com.sg",
-            "yahoo.com.tr",
-            "yahoo.com.tw",
-            "yahoo.com.ve",
-            "yahoo.com.vn",
-            "yahoo.cz",
-            "yahoo.de",
-            "yahoo.dk",
-            "yahoo.es",
-            "yahoo.fi",
-            "yahoo.fr",
-            "yahoo.gr",
-            "yahoo.hu",
-            "yahoo.ie",
-            "yahoo.in",
-            "yahoo.it",
-            "yahoo.nl",
-            "yahoo.no",
-            "yahoo.pl",
-            "yahoo.pt",
-            "yahoo.ro",
-            "yahoo.se",
-            "ymail.com",
-        ],
+        domains: YAHOO_DOMAINS,
         tag_separators: &['+', '-'],
         source: "help.yahoo.com SLN28815: disposable addresses are `name-keyword`, and a Yahoo ID has no hyphen. yahoo.co.jp is another company",
         ..PLUS_ONLY
     },
     Provider {
         name: "Fastmail",
-        domains: &[
-            "fastmail.com",
-            "fastmail.fm",
-            "fastmail.cn",
-            "fastmail.co.uk",
-            "fastmail.com.au",
-            "fastmail.de",
-            "fastmail.es",
-            "fastmail.im",
-            "fastmail.in",
-            "fastmail.jp",
-            "fastmail.mx",
-            "fastmail.net",
-            "fastmail.nl",
-            "fastmail.org",
-            "fastmail.se",
-            "fastmail.to",
-            "fastmail.tw",
-            "fastmail.uk",
-            "fastmail.us",
-            "messagingengine.com",
-            "mailforce.net",
-            "mailhaven.com",
-            "myfastmail.com",
-            "pobox.com",
-            "sent.as",
-            "sent.at",
-            "sent.com",
-        ],
+        domains: FASTMAIL_DOMAINS,
         subdomains: Subdomains::Account,
         source: "fastmail.help 360060591053: `name+tag`, and `anything@name.fastmail.com`. Domains differ",
         ..PLUS_ONLY
@@ -174,66 +139,21 @@ pub const PROVIDERS: &[Provider] = &[
     },
     Provider {
         name: "Yandex",
-        domains: &[
-            "yandex.ru",
-            "ya.ru",
-            "yandex.com",
-            "yandex.by",
-            "yandex.kz",
-            "yandex.ua",
-            "yandex.uz",
-            "yandex.com.tr",
-            "yandex.az",
-            "yandex.com.am",
-            "yandex.com.ge",
-            "yandex.com.ru",
-            "narod.ru",
-        ],
+        domains: YANDEX_DOMAINS,
         canonical_domain: Some("yandex.ru"),
         equal: Some(('-', '.')),
-        source: "yandex.com/support: one mailbox at all its domains, tags; a hyphen in a login is a dot",
+        source: "yandex.com/support: one mailbox at all its domains; tags, and a hyphen being a dot, as users report them",
         ..PLUS_ONLY
     },
     Provider {
         name: "Zoho",
-        domains: &[
-            "zoho.com",
-            "zohomail.com",
-            "zoho.eu",
-            "zohomail.eu",
-            "zoho.in",
-            "zohomail.in",
-            "zohomail.com.au",
-            "zohomail.jp",
-        ],
+        domains: ZOHO_DOMAINS,
         source: "tags as users report them; the email-normalize library has the same rule",
         ..PLUS_ONLY
     },
     Provider {
         name: "Posteo",
-        domains: &[
-            "posteo.de",
-            "posteo.net",
-            "posteo.com",
-            "posteo.at",
-            "posteo.be",
-            "posteo.ca",
-            "posteo.ch",
-            "posteo.dk",
-            "posteo.es",
-            "posteo.eu",
-            "posteo.fi",
-            "posteo.ie",
-            "posteo.lu",
-            "posteo.me",
-            "posteo.nl",
-            "posteo.no",
-            "posteo.org",
-            "posteo.pl",
-            "posteo.se",
-            "posteo.uk",
-            "posteo.us",
-        ],
+        domains: POSTEO_DOMAINS,
         canonical_domain: Some("posteo.de"),
         source: "posteo.de/blog, 14 December 2023: only the owner can take a name at the other domains; tags in the help",
         ..PLUS_ONLY
@@ -242,18 +162,7 @@ pub const PROVIDERS: &[Provider] = &[
     Provider { name: "HEY", domains: &["hey.com"], source: "tags as users report them", ..PLUS_ONLY },
     Provider {
         name: "Without tags",
-        domains: &[
-            "gmx.com",
-            "gmx.de",
-            "gmx.net",
-            "mail.com",
-            "web.de",
-            "t-online.de",
-            "tuta.com",
-            "qq.com",
-            "163.com",
-            "mail.ru",
-        ],
+        domains: WITHOUT_TAGS_DOMAINS,
         source: "their help pages know no tags and their names no `+`, so that folding a `+` harms nobody",
         ..PLUS_ONLY
     },
