@@ -201,6 +201,26 @@ mod tests {
     }
 
     #[test]
+    fn what_is_written_is_the_apis_own_json_form() {
+        let csv = "account_id,email,name,device,ip,card,payment_kind,payment_purpose\n\
+                   a1,jane@gmail.com,Jane Doe,fp-1,203.0.113.9,card-1,card,billing\n";
+        let (bundles, _, outcome) = digested(OnError::Stop, |sink| read_csv(csv.as_bytes(), sink));
+        outcome.unwrap();
+        let bundle: crate::wire::v1::SignalBundle = serde_json::from_value(bundles[0].clone()).unwrap();
+        assert_eq!(bundle.account_id, "a1");
+        let email = &bundle.emails[0];
+        for digests in [&email.exact, &email.mailbox, &email.pattern, &email.local_part, &email.domain] {
+            assert_eq!((digests[0].key_id.as_str(), digests[0].value.len()), ("k1", 32));
+        }
+        assert_eq!(email.local_part_sketch[0].bits.len(), 128);
+        assert_eq!(email.domain_class(), crate::wire::v1::EmailDomainClass::FreeMail);
+        assert_eq!(bundle.names[0].sketch.len(), 1);
+        assert_eq!(bundle.payments[0].kind(), crate::wire::v1::PaymentKind::Card);
+        // Written back by the generated code, nothing is lost and nothing is added.
+        assert_eq!(serde_json::to_value(&bundle).unwrap(), bundles[0]);
+    }
+
+    #[test]
     fn a_fault_names_line_and_column_and_never_the_value() {
         let csv = "email,ip\nsecret.example.com,nowhere\njane@example.com,203.0.113.9\nonly-one-cell\n";
         let (bundles, said, outcome) = digested(OnError::Skip, |sink| read_csv(csv.as_bytes(), sink));
