@@ -188,7 +188,7 @@ fn ascii_domain(domain: &str) -> Result<String, InvalidEmail> {
     if domain.is_empty() {
         return Err(InvalidEmail::EmptyDomain);
     }
-    if domain.starts_with('[') || domain.parse::<std::net::IpAddr>().is_ok() {
+    if domain.starts_with('[') || domain.parse::<core::net::IpAddr>().is_ok() {
         return Err(InvalidEmail::AddressLiteral);
     }
     let ascii = Uts46::new()

@@ -1,6 +1,6 @@
 //! Network addresses: one text for each address, and the prefix that a household or a site shares.
 
-use std::net::{IpAddr, Ipv6Addr};
+use core::net::{IpAddr, Ipv6Addr};
 
 use super::text::trim_pasted;
 
