@@ -1,1 +1,3 @@
 //! Selfsame stops referral fraud before money leaves the house.
+
+pub mod adapters;

@@ -1,0 +1,3 @@
+//! Adapters: how the ports meet the disk, files and the clock. Nothing above this layer knows them.
+
+pub mod storage;
