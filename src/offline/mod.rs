@@ -1,0 +1,1 @@
+//! Work on files instead of live traffic: people, scenarios, simulation, replay, training, evaluation. Layer 6.

@@ -1,0 +1,225 @@
+//! The signal bundle: what is known of one side of a referral, as pseudonyms.
+//!
+//! A bundle may be partial; a missing signal is absent, never a zero. The merge of bundles is an account's profile.
+
+use super::digest::DigestSet;
+use super::email::EmailDomainClass;
+use super::ids::AccountId;
+use super::journey::Journey;
+use super::sketch::Sketch;
+use super::time::Timestamp;
+
+/// E-mail addresses, and names, of one side.
+pub const IDENTITIES_MAX: usize = 16;
+/// Devices, and networks, of one side.
+pub const ENVIRONMENTS_MAX: usize = 32;
+/// Payment instruments of one side.
+pub const PAYMENTS_MAX: usize = 16;
+/// The longest user agent, in bytes.
+pub const USER_AGENT_BYTES_MAX: usize = 512;
+
+/// One e-mail address, digested by the caller at each level of folding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EmailSignals {
+    /// Trimmed, lower-cased, domain in ASCII.
+    pub exact: Option<DigestSet>,
+    /// With the provider's aliases folded.
+    pub mailbox: Option<DigestSet>,
+    /// The mailbox with its digits taken out.
+    pub pattern: Option<DigestSet>,
+    /// The mailbox's local part alone: the same name at another provider.
+    pub local_part: Option<DigestSet>,
+    /// The domain.
+    pub domain: Option<DigestSet>,
+    /// The kind of provider; absent when the caller does not know.
+    pub domain_class: Option<EmailDomainClass>,
+    /// Sketches of the local part, one for each key in force.
+    pub local_part_sketches: Vec<Sketch>,
+}
+
+/// A person's name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NameSignals {
+    /// The folded name.
+    pub exact: Option<DigestSet>,
+    /// Sketches of the folded name, one for each key in force.
+    pub sketches: Vec<Sketch>,
+}
+
+/// A device or browser, with the plain attributes that many people share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceSignals {
+    /// The device fingerprint.
+    pub fingerprint: Option<DigestSet>,
+    /// The browser's cookie or installation id.
+    pub browser: Option<DigestSet>,
+    /// The user agent; empty when not known.
+    pub user_agent: Box<str>,
+    /// The platform, like `macOS`; empty when not known.
+    pub platform: Box<str>,
+    /// The IANA time zone, like `Europe/Berlin`; empty when not known.
+    pub time_zone: Box<str>,
+    /// Language tags in order of preference; empty when not known.
+    pub languages: Vec<Box<str>>,
+    /// Width and height of the screen in pixels; absent when not known.
+    pub screen_px: Option<(u32, u32)>,
+    /// When it was seen; absent when not known.
+    pub seen_at: Option<Timestamp>,
+}
+
+/// What the caller knows of a network address beyond the address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum NetworkFlag {
+    /// A commercial VPN.
+    Vpn,
+    /// A Tor exit.
+    Tor,
+    /// A hosting provider.
+    Hosting,
+    /// A privacy relay of an operating system or browser.
+    Relay,
+}
+
+/// A network that the user came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NetworkSignals {
+    /// The address.
+    pub address: Option<DigestSet>,
+    /// Its /24 or /48.
+    pub prefix: Option<DigestSet>,
+    /// The autonomous system; absent when not known.
+    pub asn: Option<u32>,
+    /// ISO 3166-1 alpha-2; absent when not known.
+    pub country: Option<[u8; 2]>,
+    /// What the caller knows of it, in order, without repeats. Empty means that nothing is known.
+    pub flags: Vec<NetworkFlag>,
+    /// When it was seen; absent when not known.
+    pub seen_at: Option<Timestamp>,
+}
+
+/// What kind of instrument it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PaymentKind {
+    /// A payment card.
+    Card,
+    /// A SEPA mandate.
+    Sepa,
+    /// A PayPal account.
+    Paypal,
+    /// Another bank account.
+    BankAccount,
+    /// A wallet.
+    Wallet,
+    /// Anything else.
+    Other,
+}
+
+/// What the account uses the instrument for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PaymentPurpose {
+    /// Pays the product with it.
+    Billing,
+    /// Is paid rewards to it.
+    Payout,
+}
+
+/// A payment instrument.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PaymentSignals {
+    /// The instrument's fingerprint.
+    pub instrument: DigestSet,
+    /// Its kind.
+    pub kind: PaymentKind,
+    /// What it is used for.
+    pub purpose: PaymentPurpose,
+    /// ISO 3166-1 alpha-2 of the issuer; absent when not known.
+    pub country: Option<[u8; 2]>,
+    /// When it was seen; absent when not known.
+    pub seen_at: Option<Timestamp>,
+}
+
+/// What is known of one side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignalBundle {
+    /// Whose signals they are.
+    pub account_id: AccountId,
+    /// When the account was opened; absent when not known.
+    pub account_created_at: Option<Timestamp>,
+    /// Its e-mail addresses, newest first. At most [`IDENTITIES_MAX`].
+    pub emails: Vec<EmailSignals>,
+    /// Its holder's names. At most [`IDENTITIES_MAX`].
+    pub names: Vec<NameSignals>,
+    /// Its devices. At most [`ENVIRONMENTS_MAX`].
+    pub devices: Vec<DeviceSignals>,
+    /// Its networks. At most [`ENVIRONMENTS_MAX`].
+    pub networks: Vec<NetworkSignals>,
+    /// Its payment instruments. At most [`PAYMENTS_MAX`].
+    pub payments: Vec<PaymentSignals>,
+    /// Its way.
+    pub journey: Journey,
+}
+
+impl SignalBundle {
+    /// A side of which nothing but the account is known.
+    #[must_use]
+    pub fn of_account(account_id: AccountId) -> Self {
+        Self {
+            account_id,
+            account_created_at: None,
+            emails: Vec::new(),
+            names: Vec::new(),
+            devices: Vec::new(),
+            networks: Vec::new(),
+            payments: Vec::new(),
+            journey: Journey::default(),
+        }
+    }
+
+    /// What is known once this message is added to an earlier profile: the newest first, repeats removed, cut to the limits.
+    ///
+    /// The account stays that of `self`. The earliest known opening time wins.
+    #[must_use]
+    pub fn merged_with(&self, earlier: &Self) -> Self {
+        Self {
+            account_id: self.account_id.clone(),
+            account_created_at: match (self.account_created_at, earlier.account_created_at) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (known, None) | (None, known) => known,
+            },
+            emails: merged(&self.emails, &earlier.emails, IDENTITIES_MAX, PartialEq::eq),
+            names: merged(&self.names, &earlier.names, IDENTITIES_MAX, PartialEq::eq),
+            devices: merged(&self.devices, &earlier.devices, ENVIRONMENTS_MAX, DeviceSignals::is_same_sighting),
+            networks: merged(&self.networks, &earlier.networks, ENVIRONMENTS_MAX, NetworkSignals::is_same_sighting),
+            payments: merged(&self.payments, &earlier.payments, PAYMENTS_MAX, PaymentSignals::is_same_sighting),
+            journey: self.journey.merged_with(&earlier.journey),
+        }
+    }
+}
+
+impl DeviceSignals {
+    fn is_same_sighting(&self, other: &Self) -> bool {
+        Self { seen_at: None, ..self.clone() } == Self { seen_at: None, ..other.clone() }
+    }
+}
+
+impl NetworkSignals {
+    fn is_same_sighting(&self, other: &Self) -> bool {
+        Self { seen_at: None, ..self.clone() } == Self { seen_at: None, ..other.clone() }
+    }
+}
+
+impl PaymentSignals {
+    fn is_same_sighting(&self, other: &Self) -> bool {
+        self.instrument == other.instrument && self.kind == other.kind && self.purpose == other.purpose
+    }
+}
+
+fn merged<T: Clone>(new: &[T], earlier: &[T], limit: usize, same: impl Fn(&T, &T) -> bool) -> Vec<T> {
+    let mut all: Vec<T> = Vec::with_capacity((new.len() + earlier.len()).min(limit));
+    for item in new.iter().chain(earlier) {
+        if all.len() < limit && !all.iter().any(|known| same(known, item)) {
+            all.push(item.clone());
+        }
+    }
+    all
+}

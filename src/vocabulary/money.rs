@@ -1,0 +1,97 @@
+//! Amounts of money, in the minor unit of an ISO 4217 currency.
+
+use std::fmt;
+
+/// An ISO 4217 currency: three upper-case letters. Membership of the list is the caller's business.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Currency([u8; 3]);
+
+/// An amount. Unit: the currency's minor unit (cents). Range: 0 to 10^12.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Money {
+    amount_minor: i64,
+    currency: Currency,
+}
+
+/// Why an amount is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidMoney {
+    /// Not three upper-case letters.
+    #[error("the currency must be three upper-case letters of ISO 4217, like `EUR`")]
+    Currency,
+    /// Negative or beyond 10^12 minor units.
+    #[error("the amount must be between 0 and 1000000000000 minor units")]
+    Amount,
+}
+
+/// The largest amount that is accepted, in minor units.
+pub const AMOUNT_MINOR_MAX: i64 = 1_000_000_000_000;
+
+impl Currency {
+    /// Takes three upper-case letters.
+    ///
+    /// # Errors
+    /// [`InvalidMoney::Currency`] for anything else.
+    pub fn new(code: &str) -> Result<Self, InvalidMoney> {
+        match *code.as_bytes() {
+            [a, b, c] if [a, b, c].iter().all(u8::is_ascii_uppercase) => Ok(Self([a, b, c])),
+            _ => Err(InvalidMoney::Currency),
+        }
+    }
+
+    /// The three letters.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or("???")
+    }
+}
+
+impl fmt::Debug for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Money {
+    /// An amount in a currency.
+    ///
+    /// # Errors
+    /// [`InvalidMoney`] for a negative or absurdly large amount, or a malformed currency.
+    pub fn new(amount_minor: i64, currency: &str) -> Result<Self, InvalidMoney> {
+        if !(0..=AMOUNT_MINOR_MAX).contains(&amount_minor) {
+            return Err(InvalidMoney::Amount);
+        }
+        Ok(Self { amount_minor, currency: Currency::new(currency)? })
+    }
+
+    /// The amount in minor units.
+    #[must_use]
+    pub const fn amount_minor(self) -> i64 {
+        self.amount_minor
+    }
+
+    /// The currency.
+    #[must_use]
+    pub const fn currency(self) -> Currency {
+        self.currency
+    }
+}
+
+/// `1990 EUR (minor units)`; the number of decimals is the caller's knowledge.
+impl fmt::Display for Money {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} (minor units)", self.amount_minor, self.currency.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_negative_amount_and_a_lower_case_currency_are_refused() {
+        assert_eq!(Money::new(-1, "EUR"), Err(InvalidMoney::Amount));
+        assert_eq!(Money::new(1, "eur"), Err(InvalidMoney::Currency));
+        assert_eq!(Money::new(1, "EURO"), Err(InvalidMoney::Currency));
+    }
+}
