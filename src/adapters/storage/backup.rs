@@ -2,8 +2,6 @@
 //! up to one moment, nothing after it. Restore never touches a folder that holds something. Called by the `ledger`
 //! commands and the admin service.
 
-
-
 /// What a backup or restore carried.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct BackupSummary {

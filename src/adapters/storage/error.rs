@@ -11,46 +11,114 @@ use crate::adapters::storage::record::ProgrammeNumber;
 pub enum StorageError {
     /// Another process has the folder open. Stop it, or choose another folder.
     #[error("the folder `{folder}` is in use by another process")]
-    FolderInUse { folder: PathBuf },
+    FolderInUse {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// The folder or a file in it may not be written.
     #[error("the folder `{folder}` cannot be written: {reason}")]
-    NotWritable { folder: PathBuf, reason: String },
+    NotWritable {
+        /// The folder.
+        folder: PathBuf,
+        /// What was said.
+        reason: String,
+    },
     /// No space is left. Free some, then reopen: what was acknowledged is kept.
     #[error("the disk is full ({doing})")]
-    DiskFull { doing: &'static str },
+    DiskFull {
+        /// What was being done.
+        doing: &'static str,
+    },
     /// Written by a newer build. Use that build; nothing was changed.
     #[error("the folder `{folder}` has format {found}, this build reads up to format {supported}: use a newer build")]
-    NewerFormat { folder: PathBuf, found: u32, supported: u32 },
+    NewerFormat {
+        /// The folder.
+        folder: PathBuf,
+        /// The format on disk.
+        found: u32,
+        /// The newest format of this build.
+        supported: u32,
+    },
     /// The store did not open. Restore a backup if it does not open again either.
     #[error("the folder `{folder}` did not open: {reason}")]
-    OpenFailed { folder: PathBuf, reason: String },
+    OpenFailed {
+        /// The folder.
+        folder: PathBuf,
+        /// What was said.
+        reason: String,
+    },
     /// The store did not finish opening in time.
     #[error("the folder `{folder}` did not open within {waited:?}")]
-    OpenTimedOut { folder: PathBuf, waited: Duration },
+    OpenTimedOut {
+        /// The folder.
+        folder: PathBuf,
+        /// How long was waited.
+        waited: Duration,
+    },
     /// A record cannot be read back as written. Restore a backup.
     #[error("record {seq} of programme number {programme} is damaged: {reason}")]
-    DamagedRecord { programme: ProgrammeNumber, seq: u64, reason: &'static str },
+    DamagedRecord {
+        /// Whose.
+        programme: ProgrammeNumber,
+        /// Which record.
+        seq: u64,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// A side entry cannot be read back as written.
     #[error("a side entry (kind {tag}) of programme number {programme} is damaged: {reason}")]
-    DamagedSide { programme: ProgrammeNumber, tag: u8, reason: &'static str },
+    DamagedSide {
+        /// Whose.
+        programme: ProgrammeNumber,
+        /// Its kind.
+        tag: u8,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// A key of the store itself is malformed.
     #[error("the store's own entry `{entry}` is damaged")]
-    DamagedStore { entry: &'static str },
+    DamagedStore {
+        /// Which entry.
+        entry: &'static str,
+    },
     /// An append does not follow the last record: a mistake of the caller; nothing was written.
     #[error("programme number {programme} expects record {expected}, was given {found}")]
-    OutOfOrder { programme: ProgrammeNumber, expected: u64, found: u64 },
+    OutOfOrder {
+        /// Whose.
+        programme: ProgrammeNumber,
+        /// The sequence number that comes next.
+        expected: u64,
+        /// The one that was given.
+        found: u64,
+    },
     /// The record is too large; nothing was written.
     #[error("a record of {size_bytes} bytes is larger than {limit_bytes}")]
-    RecordTooLarge { size_bytes: usize, limit_bytes: usize },
+    RecordTooLarge {
+        /// Its size.
+        size_bytes: usize,
+        /// The largest size.
+        limit_bytes: usize,
+    },
     /// A side key or value is too large; nothing was written.
     #[error("a side entry of {size_bytes} bytes is larger than {limit_bytes}")]
-    SideTooLarge { size_bytes: usize, limit_bytes: usize },
+    SideTooLarge {
+        /// Its size.
+        size_bytes: usize,
+        /// The largest size.
+        limit_bytes: usize,
+    },
     /// An earlier write failed, so nothing is written any more until the store has been reopened.
     #[error("writes are refused since an earlier one failed ({reason}): reopen the store")]
-    Poisoned { reason: String },
+    Poisoned {
+        /// What was said.
+        reason: String,
+    },
     /// The queue is full. Try again after the given time.
     #[error("the write queue is full: try again in {retry_after:?}")]
-    Busy { retry_after: Duration },
+    Busy {
+        /// When to come back.
+        retry_after: Duration,
+    },
     /// The committer was shut down before this entry was written.
     #[error("the store is closing")]
     Closed,
@@ -59,13 +127,24 @@ pub enum StorageError {
     BackupUnderWay,
     /// A backup file cannot be used.
     #[error("the backup is not usable: {reason}")]
-    BackupUnusable { reason: String },
+    BackupUnusable {
+        /// What was said.
+        reason: String,
+    },
     /// A restore must go to a folder that does not exist or is empty.
     #[error("the folder `{folder}` is not empty")]
-    FolderNotEmpty { folder: PathBuf },
+    FolderNotEmpty {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// The operating system refused something else.
     #[error("{doing} failed: {reason}")]
-    Io { doing: &'static str, reason: String },
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// What was said.
+        reason: String,
+    },
 }
 
 impl StorageError {
@@ -98,13 +177,26 @@ impl StorageError {
 pub enum TableError {
     /// The table's files cannot be trusted. Nothing is lost: discard them and rebuild from the journal.
     #[error("the table in `{folder}` must be rebuilt from the journal: {reason}")]
-    Rebuild { folder: PathBuf, reason: String },
+    Rebuild {
+        /// The folder.
+        folder: PathBuf,
+        /// What was said.
+        reason: String,
+    },
     /// A checkpoint or merge could not be written. The table still answers from memory.
     #[error("the table could not be written: {reason}")]
-    Write { reason: String },
+    Write {
+        /// What was said.
+        reason: String,
+    },
     /// A key or value is too large; nothing was stored.
     #[error("an entry of {size_bytes} bytes is larger than {limit_bytes}")]
-    EntryTooLarge { size_bytes: usize, limit_bytes: usize },
+    EntryTooLarge {
+        /// Its size.
+        size_bytes: usize,
+        /// The largest size.
+        limit_bytes: usize,
+    },
 }
 
 impl TableError {

@@ -50,12 +50,7 @@ impl Default for GroupOptions {
     fn default() -> Self {
         // Judgement: a group of 512 small records is far below one batch that sled would notice, and 4,096 waiting
         // entries are about a tenth of a second of work.
-        GroupOptions {
-            group_entries: 512,
-            group_bytes: 1 << 20,
-            queue_entries: 4_096,
-            retry_after: Duration::from_millis(50),
-        }
+        GroupOptions { group_entries: 512, group_bytes: 1 << 20, queue_entries: 4_096, retry_after: Duration::from_millis(50) }
     }
 }
 
@@ -156,10 +151,13 @@ impl Committer {
             return;
         }
         // The place is given back when the entry is answered.
-        queue.staged.push_back((entry, Box::new(move |result| {
-            drop(permit);
-            done(result);
-        })));
+        queue.staged.push_back((
+            entry,
+            Box::new(move |result| {
+                drop(permit);
+                done(result);
+            }),
+        ));
         drop(queue);
         self.shared.arrived.notify_one();
     }

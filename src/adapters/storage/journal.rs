@@ -61,15 +61,15 @@ pub(super) struct Store {
 }
 
 impl Store {
-    pub fn tree(&self) -> &sled::Tree {
+    pub(super) fn tree(&self) -> &sled::Tree {
         &self.tree
     }
 
-    pub fn folder(&self) -> &Path {
+    pub(super) fn folder(&self) -> &Path {
         &self.folder
     }
 
-    pub fn sled_error(&self, doing: &'static str, error: &sled::Error) -> StorageError {
+    pub(super) fn sled_error(&self, doing: &'static str, error: &sled::Error) -> StorageError {
         StorageError::from_sled(doing, &self.folder, error)
     }
 
@@ -97,9 +97,7 @@ impl Store {
         self.tree.apply_batch(batch).map_err(|e| self.sled_error("writing the journal", &e))?;
         self.tree.flush().map_err(|e| self.sled_error("flushing the journal", &e))?;
         match self.sync {
-            SyncMode::Data => {
-                self.log.sync_data().map_err(|e| StorageError::from_io("syncing the journal", &self.folder, &e))
-            }
+            SyncMode::Data => self.log.sync_data().map_err(|e| StorageError::from_io("syncing the journal", &self.folder, &e)),
             SyncMode::Skip => Ok(()),
         }
     }
@@ -122,9 +120,9 @@ struct Writer {
 pub(super) struct Pin<'j> {
     journal: &'j Journal,
     /// Newest durable record per programme at that moment.
-    pub through: BTreeMap<ProgrammeNumber, u64>,
+    pub(super) through: BTreeMap<ProgrammeNumber, u64>,
     /// All side entries at that moment.
-    pub side: Vec<(ProgrammeNumber, TaggedSideEntry)>,
+    pub(super) side: Vec<(ProgrammeNumber, TaggedSideEntry)>,
 }
 
 impl Drop for Pin<'_> {
@@ -146,8 +144,7 @@ impl Journal {
         let lock = lock_folder(folder)?;
         let tree = open_guarded(folder, options)?;
         let log = File::options().read(true).write(true).open(folder.join("db")).map_err(io("opening the log"))?;
-        let store =
-            Store { tree, log, folder: folder.to_path_buf(), sync: options.sync, failure: OnceLock::new(), _lock: lock };
+        let store = Store { tree, log, folder: folder.to_path_buf(), sync: options.sync, failure: OnceLock::new(), _lock: lock };
         check_format(&store)?;
         if options.sync == SyncMode::Data {
             sync_all_files(folder).map_err(io("syncing the folder"))?;

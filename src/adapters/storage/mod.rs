@@ -3,9 +3,13 @@
 //! `ledger` commands.
 
 pub mod backup;
+mod block_cache;
 pub mod error;
 pub mod group;
 pub mod journal;
+mod layers;
+mod manifest;
 pub mod reader;
 pub mod record;
+mod run;
 pub mod table;

@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 use crate::adapters::storage::error::StorageError;
 use crate::adapters::storage::journal::Store;
 use crate::adapters::storage::record::{
-    self, ProgrammeNumber, Record, RecordHead, SideTag, decode_side, journal_key, key, parse_journal_key, side_key, space,
+    ProgrammeNumber, Record, RecordHead, SideTag, decode_side, journal_key, key, parse_journal_key, side_key, space,
 };
 
 /// Reads a journal; clone it freely across threads.
@@ -180,10 +180,7 @@ impl JournalReader {
         let damaged = |tag, reason| StorageError::DamagedSide { programme, tag, reason };
         let (tag, rest) = stored_key.get(5..).and_then(<[u8]>::split_first).ok_or(damaged(0, "its key is cut short"))?;
         let value = decode_side(&stored_key, &stored).map_err(|reason| damaged(*tag, reason))?;
-        Ok(TaggedSideEntry {
-            tag: SideTag(*tag),
-            entry: SideEntry { key: rest.to_vec(), value: Bytes::copy_from_slice(value) },
-        })
+        Ok(TaggedSideEntry { tag: SideTag(*tag), entry: SideEntry { key: rest.to_vec(), value: Bytes::copy_from_slice(value) } })
     }
 }
 
@@ -260,7 +257,7 @@ impl RecordScan {
             }
         };
         head.verify(self.programme, seq, &payload).map_err(damaged)?;
-        Ok(record::Record { seq, payload })
+        Ok(Record { seq, payload })
     }
 }
 

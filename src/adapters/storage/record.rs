@@ -100,14 +100,14 @@ const KNOWN_FLAGS: u8 = 0;
 
 /// What a key of the tree is about; the byte after the programme number.
 pub(super) mod space {
-    pub const JOURNAL: u8 = b'j';
-    pub const SIDE: u8 = b's';
+    pub(in super::super) const JOURNAL: u8 = b'j';
+    pub(in super::super) const SIDE: u8 = b's';
     /// The lowest sequence number kept, written by retention.
-    pub const FLOOR: u8 = b'k';
+    pub(in super::super) const FLOOR: u8 = b'k';
     /// Under programme 0: the format version.
-    pub const FORMAT: u8 = b'f';
+    pub(in super::super) const FORMAT: u8 = b'f';
     /// Under programme 0: programme name to number.
-    pub const PROGRAMME: u8 = b'p';
+    pub(in super::super) const PROGRAMME: u8 = b'p';
 }
 
 /// `programme ‖ space ‖ rest`.
@@ -191,13 +191,13 @@ pub(super) fn encode_record(
 
 /// The head of a record: how long it is and what its checksum must be.
 pub(super) struct RecordHead {
-    pub length: usize,
+    pub(super) length: usize,
     checksum: u32,
 }
 
 impl RecordHead {
     /// Reads the header of part 0 and gives back the first piece of the payload.
-    pub fn parse(value: &[u8]) -> Result<(RecordHead, &[u8]), &'static str> {
+    pub(super) fn parse(value: &[u8]) -> Result<(RecordHead, &[u8]), &'static str> {
         let (header, rest) = value.split_first_chunk::<RECORD_HEADER_BYTES>().ok_or("the header is cut short")?;
         let [version, flags, l0, l1, l2, l3, c0, c1, c2, c3] = *header;
         if version == 0 || version > RECORD_VERSION || flags & !KNOWN_FLAGS != 0 {
@@ -211,7 +211,7 @@ impl RecordHead {
     }
 
     /// Whether the whole payload is what was written at this place.
-    pub fn verify(&self, programme: ProgrammeNumber, seq: u64, payload: &[u8]) -> Result<(), &'static str> {
+    pub(super) fn verify(&self, programme: ProgrammeNumber, seq: u64, payload: &[u8]) -> Result<(), &'static str> {
         if payload.len() != self.length {
             return Err("a part is missing");
         }

@@ -1,15 +1,25 @@
 //! A point table: bytes to bytes, derived from the journal, bounded in memory, fast to open. Never the truth: when its
 //! files are damaged or missing they are discarded and rebuilt from the journal. Called by the ledger.
+//!
+//! Layers, newest first: memory; frozen memory while a checkpoint writes it; run files, each behind a Bloom filter, so
+//! that a key which was never seen costs no read. Keep everything that one record changes in *one* table: only then
+//! does a checkpoint cover all of its effects.
 
-use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
 
-use parking_lot::RwLock;
+use parking_lot::{Condvar, Mutex, RwLock};
 use smallvec::SmallVec;
 
+use crate::adapters::storage::block_cache::BlockCache;
 use crate::adapters::storage::error::{StorageError, TableError};
+use crate::adapters::storage::layers::{Activity, Counters, Layers, Memtable, MergeScope, Shared, Work};
+use crate::adapters::storage::manifest::{ListedRun, Manifest};
 use crate::adapters::storage::record::ProgrammeNumber;
+use crate::adapters::storage::run::{self, KEY_LIMIT_BYTES, Probe, Run, VALUE_LIMIT_BYTES};
 
 /// A value as read; small ones need no allocation.
 pub type Value = SmallVec<[u8; 64]>;
@@ -88,9 +98,8 @@ pub struct TableStats {
 
 /// Bytes to bytes, safe to share across threads.
 pub struct PointTable {
-    folder: PathBuf,
-    options: TableOptions,
-    memory: RwLock<HashMap<Box<[u8]>, Option<Box<[u8]>>>>,
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl PointTable {
@@ -98,8 +107,41 @@ impl PointTable {
     ///
     /// # Errors
     /// [`TableError::Rebuild`]: call [`PointTable::discard`], open again and replay the journal from its beginning.
+    /// [`TableError::Write`] when the folder or a thread cannot be made.
     pub fn open(folder: &Path, options: TableOptions) -> Result<PointTable, TableError> {
-        Ok(PointTable { folder: folder.to_path_buf(), options, memory: RwLock::default() })
+        std::fs::create_dir_all(folder).map_err(TableError::write)?;
+        let manifest = Manifest::load(folder).map_err(|reason| TableError::rebuild(folder, reason))?;
+        let manifest = manifest.unwrap_or_else(|| Manifest::empty(options.layout));
+        if manifest.layout != options.layout {
+            return Err(TableError::rebuild(folder, "its layout is that of another build"));
+        }
+        let open_run = |listed: &ListedRun| {
+            Run::open(folder, listed.id).map(Arc::new).map_err(|bad| TableError::rebuild(folder, bad.reason))
+        };
+        let runs = manifest.runs.iter().map(open_run).collect::<Result<Vec<_>, _>>()?;
+        remove_unlisted(folder, &manifest).map_err(TableError::write)?;
+        let shared = Arc::new(Shared {
+            folder: folder.to_path_buf(),
+            cache: BlockCache::new(options.cache_bytes),
+            options,
+            layers: RwLock::new(Layers { memory: Memtable::default(), frozen: None, runs: Arc::new(runs) }),
+            memory_bytes: AtomicUsize::new(0),
+            manifest: Mutex::new(manifest),
+            counters: Counters::default(),
+            work: Mutex::new(Work { merge: Some(MergeScope::FullTiers), ..Work::default() }),
+            work_changed: Condvar::new(),
+        });
+        let mut table = PointTable { shared, threads: Vec::new() };
+        table.start("table-checkpoint", Shared::write_checkpoints)?;
+        table.start("table-merge", Shared::merge_runs)?;
+        Ok(table)
+    }
+
+    fn start(&mut self, name: &str, body: fn(&Shared)) -> Result<(), TableError> {
+        let shared = Arc::clone(&self.shared);
+        let builder = std::thread::Builder::new().name(name.into());
+        self.threads.push(builder.spawn(move || body(&shared)).map_err(TableError::write)?);
+        Ok(())
     }
 
     /// Removes the files of a table, so that the next open starts empty.
@@ -108,15 +150,16 @@ impl PointTable {
     /// [`TableError::Write`] when the disk refuses.
     pub fn discard(folder: &Path) -> Result<(), TableError> {
         match std::fs::remove_dir_all(folder) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(TableError::write(e)),
-            _ => Ok(()),
+            Ok(()) => Ok(()),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(e) => Err(TableError::write(e)),
         }
     }
 
     /// What the files cover: replay the journal after it. Empty for a new table.
     #[must_use]
     pub fn covered(&self) -> Covered {
-        Covered::new()
+        self.shared.manifest.lock().covered.clone()
     }
 
     /// The value of a key; absent when it was never put or was deleted.
@@ -132,17 +175,53 @@ impl PointTable {
     /// # Errors
     /// [`TableError::Rebuild`] when a block is damaged.
     pub fn read<R>(&self, key: &[u8], look: impl FnOnce(Option<&[u8]>) -> R) -> Result<R, TableError> {
-        let memory = self.memory.read();
-        Ok(look(memory.get(key).and_then(|v| v.as_deref())))
+        let layers = self.shared.layers.read();
+        if let Some(value) = layers.memory.map.get(key) {
+            return Ok(look(value.as_deref()));
+        }
+        if let Some(value) = layers.frozen.as_ref().and_then(|frozen| frozen.map.get(key)) {
+            return Ok(look(value.as_deref()));
+        }
+        let runs = Arc::clone(&layers.runs);
+        drop(layers);
+        for run in runs.iter() {
+            let counters = &self.shared.counters;
+            let Probe::Block(number) = run.probe(key) else {
+                counters.bloom_negatives.fetch_add(1, Ordering::Relaxed);
+                continue;
+            };
+            let block = self.block(run, number)?;
+            match run::find(&block, key) {
+                Some(value) => {
+                    counters.bloom_hits.fetch_add(1, Ordering::Relaxed);
+                    return Ok(look(value));
+                }
+                None => counters.bloom_false_positives.fetch_add(1, Ordering::Relaxed),
+            };
+        }
+        Ok(look(None))
+    }
+
+    fn block(&self, run: &Run, number: u32) -> Result<Arc<[u8]>, TableError> {
+        let id = (run.id, number);
+        if let Some(block) = self.shared.cache.get(id) {
+            self.shared.counters.cache_hits.fetch_add(1, Ordering::Relaxed);
+            return Ok(block);
+        }
+        let block = run.read_block(number).map_err(|bad| TableError::rebuild(&self.shared.folder, bad.reason))?;
+        self.shared.counters.block_reads.fetch_add(1, Ordering::Relaxed);
+        let block: Arc<[u8]> = block.into();
+        self.shared.cache.insert(id, Arc::clone(&block));
+        Ok(block)
     }
 
     /// Sets the value of a key.
     ///
     /// # Errors
-    /// [`TableError::EntryTooLarge`].
+    /// [`TableError::EntryTooLarge`]: keys up to 1,024 bytes, values up to 16 MiB.
     pub fn put(&self, key: &[u8], value: &[u8]) -> Result<(), TableError> {
-        self.memory.write().insert(key.into(), Some(value.into()));
-        Ok(())
+        check_size(value.len(), VALUE_LIMIT_BYTES)?;
+        self.set(key, Some(value))
     }
 
     /// Deletes a key.
@@ -150,24 +229,48 @@ impl PointTable {
     /// # Errors
     /// [`TableError::EntryTooLarge`].
     pub fn delete(&self, key: &[u8]) -> Result<(), TableError> {
-        self.memory.write().insert(key.into(), None);
+        self.set(key, None)
+    }
+
+    fn set(&self, key: &[u8], value: Option<&[u8]>) -> Result<(), TableError> {
+        check_size(key.len(), KEY_LIMIT_BYTES)?;
+        let mut layers = self.shared.layers.write();
+        layers.memory.set(key, value);
+        self.shared.memory_bytes.store(layers.memory.size_bytes, Ordering::Relaxed);
         Ok(())
     }
 
     /// Whether the memory part has reached its size. Ask after each applied record.
     #[must_use]
     pub fn wants_checkpoint(&self) -> bool {
-        self.approximate_memory_bytes() >= self.options.memtable_bytes
+        self.shared.memory_bytes.load(Ordering::Relaxed) >= self.shared.options.memtable_bytes
     }
 
     /// Freezes the memory part and writes it in the background; reads go on. Blocks only while an earlier checkpoint
-    /// is still being written, which bounds memory. `covered` says up to which record all effects are in.
+    /// is still being written, which bounds memory. `covered` says up to which record all effects are in; the caller
+    /// puts nothing between taking that number and this call.
     ///
     /// # Errors
-    /// [`TableError::Write`] when an earlier checkpoint failed; the table goes on in memory.
+    /// [`TableError::Write`] when an earlier checkpoint failed; the table goes on in memory, unbounded.
     pub fn checkpoint(&self, covered: Covered, gate: DurableGate) -> Result<(), TableError> {
-        let _ = (covered, gate, &self.folder);
+        let mut work = self.shared.work.lock();
+        while work.freezing == Activity::Running && work.failure.is_none() {
+            self.shared.work_changed.wait(&mut work);
+        }
+        if let Some(failure) = &work.failure {
+            return Err(failure.clone());
+        }
+        self.shared.freeze();
+        work.freezing = Activity::Running;
+        work.checkpoint = Some((covered, gate));
+        self.shared.work_changed.notify_all();
         Ok(())
+    }
+
+    /// Whether a checkpoint is being written, so that [`PointTable::checkpoint`] would block.
+    #[must_use]
+    pub fn is_checkpointing(&self) -> bool {
+        self.shared.work.lock().freezing == Activity::Running
     }
 
     /// Waits until nothing is being written in the background.
@@ -175,26 +278,92 @@ impl PointTable {
     /// # Errors
     /// [`TableError::Write`] when a background write failed.
     pub fn settle(&self) -> Result<(), TableError> {
-        Ok(())
+        let mut work = self.shared.work.lock();
+        loop {
+            if let Some(failure) = &work.failure {
+                return Err(failure.clone());
+            }
+            let idle = work.freezing == Activity::Idle && work.merging == Activity::Idle && work.merge.is_none();
+            if idle {
+                return Ok(());
+            }
+            self.shared.work_changed.wait(&mut work);
+        }
     }
 
     /// Merges all runs into one; drops deleted entries and what the retention rule drops.
     ///
     /// # Errors
-    /// [`TableError::Write`] or [`TableError::Rebuild`].
+    /// [`TableError::Write`] when the disk refuses or a run is damaged.
     pub fn compact(&self) -> Result<(), TableError> {
-        Ok(())
+        self.settle()?;
+        self.shared.work.lock().merge = Some(MergeScope::All);
+        self.shared.work_changed.notify_all();
+        self.settle()
     }
 
     /// Memory in use by entries, filters, indexes and cached blocks, in bytes.
     #[must_use]
     pub fn approximate_memory_bytes(&self) -> usize {
-        self.memory.read().len() * 128
+        let layers = self.shared.layers.read();
+        let frozen = layers.frozen.as_ref().map_or(0, |frozen| frozen.size_bytes);
+        let runs: usize = layers.runs.iter().map(|run| run.memory_bytes()).sum();
+        layers.memory.size_bytes + frozen + runs + self.shared.cache.used_bytes()
     }
 
     /// Counters since open, and sizes.
     #[must_use]
     pub fn stats(&self) -> TableStats {
-        TableStats::default()
+        let runs = Arc::clone(&self.shared.layers.read().runs);
+        let counters = &self.shared.counters;
+        TableStats {
+            run_entries: runs.iter().map(|run| run.entries).sum(),
+            runs: runs.len() as u64,
+            disk_bytes: runs.iter().map(|run| run.disk_bytes).sum(),
+            bloom_negatives: counters.bloom_negatives.load(Ordering::Relaxed),
+            bloom_hits: counters.bloom_hits.load(Ordering::Relaxed),
+            bloom_false_positives: counters.bloom_false_positives.load(Ordering::Relaxed),
+            block_reads: counters.block_reads.load(Ordering::Relaxed),
+            cache_hits: counters.cache_hits.load(Ordering::Relaxed),
+        }
     }
+}
+
+impl TableStats {
+    /// Share of run look-ups for keys that were not there which the filter let through; absent before the first.
+    #[must_use]
+    pub fn false_positive_rate(&self) -> Option<f64> {
+        let misses = self.bloom_negatives + self.bloom_false_positives;
+        #[expect(clippy::cast_precision_loss, reason = "counters stay far below 2^52")]
+        (misses > 0).then(|| self.bloom_false_positives as f64 / misses as f64)
+    }
+}
+
+impl Drop for PointTable {
+    /// Lets the checkpoint that is being written finish; what is only in memory is in the journal.
+    fn drop(&mut self) {
+        self.shared.work.lock().ending = Activity::Running;
+        self.shared.work_changed.notify_all();
+        for thread in self.threads.drain(..) {
+            // A panic in the thread has been printed; there is nobody left to tell.
+            drop(thread.join());
+        }
+    }
+}
+
+fn check_size(size_bytes: usize, limit_bytes: usize) -> Result<(), TableError> {
+    if size_bytes > limit_bytes { Err(TableError::EntryTooLarge { size_bytes, limit_bytes }) } else { Ok(()) }
+}
+
+/// Removes run files that were being written or merged away when the process ended.
+fn remove_unlisted(folder: &Path, manifest: &Manifest) -> std::io::Result<()> {
+    let listed: Vec<String> = manifest.runs.iter().map(|listed| run::file_name(listed.id)).collect();
+    for item in std::fs::read_dir(folder)? {
+        let path = item?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if path.extension().is_some_and(|extension| extension == "run") && !listed.iter().any(|l| l == name) {
+            std::fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
 }
