@@ -56,6 +56,8 @@ pub(super) struct Store {
     folder: PathBuf,
     sync: SyncMode,
     failure: OnceLock<String>,
+    #[cfg(test)]
+    fail_next_sync: std::sync::atomic::AtomicBool,
     // Last, so that the lock outlives sled.
     _lock: File,
 }
@@ -96,6 +98,10 @@ impl Store {
     fn apply_and_sync(&self, batch: sled::Batch) -> Result<(), StorageError> {
         self.tree.apply_batch(batch).map_err(|e| self.sled_error("writing the journal", &e))?;
         self.tree.flush().map_err(|e| self.sled_error("flushing the journal", &e))?;
+        #[cfg(test)]
+        if self.fail_next_sync.swap(false, std::sync::atomic::Ordering::Relaxed) {
+            return Err(StorageError::Io { doing: "syncing the journal", reason: "injected fault".into() });
+        }
         match self.sync {
             SyncMode::Data => self.log.sync_data().map_err(|e| StorageError::from_io("syncing the journal", &self.folder, &e)),
             SyncMode::Skip => Ok(()),
@@ -144,7 +150,16 @@ impl Journal {
         let lock = lock_folder(folder)?;
         let tree = open_guarded(folder, options)?;
         let log = File::options().read(true).write(true).open(folder.join("db")).map_err(io("opening the log"))?;
-        let store = Store { tree, log, folder: folder.to_path_buf(), sync: options.sync, failure: OnceLock::new(), _lock: lock };
+        let store = Store {
+            tree,
+            log,
+            folder: folder.to_path_buf(),
+            sync: options.sync,
+            failure: OnceLock::new(),
+            #[cfg(test)]
+            fail_next_sync: std::sync::atomic::AtomicBool::new(false),
+            _lock: lock,
+        };
         check_format(&store)?;
         if options.sync == SyncMode::Data {
             sync_all_files(folder).map_err(io("syncing the folder"))?;
@@ -168,6 +183,11 @@ impl Journal {
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.store.folder()
+    }
+
+    #[cfg(test)]
+    pub(super) fn fail_next_sync(&self) {
+        self.store.fail_next_sync.store(true, std::sync::atomic::Ordering::Relaxed);
     }
 
     /// Why writes are refused; absent while all is well.

@@ -220,10 +220,10 @@ impl Shared {
     /// Body of the merging thread.
     pub(super) fn merge_runs(&self) {
         while let Some(scope) = self.next_merge() {
-            let mut merged = Ok(());
-            while let (Ok(()), Some((inputs, tier))) = (&merged, self.merge_candidates(scope)) {
-                merged = self.merge_into(&inputs, tier);
-            }
+            let merged = match scope {
+                MergeScope::FullTiers => self.merge_full_tiers(),
+                MergeScope::All => self.merge_all(),
+            };
             let mut work = self.work.lock();
             work.merging = Activity::Idle;
             if let Err(error) = merged {
@@ -247,20 +247,30 @@ impl Shared {
         }
     }
 
-    /// The next runs to merge and the tier of the result; absent when there is nothing to do.
+    /// Merges tiers until none is full.
     ///
     /// Runs of a tier are neighbours in age, because a tier is always merged as a whole.
-    fn merge_candidates(&self, scope: MergeScope) -> Option<(Vec<u64>, u8)> {
+    fn merge_full_tiers(&self) -> Result<(), TableError> {
+        while let Some((inputs, tier)) = self.full_tier() {
+            self.merge_into(&inputs, tier.saturating_add(1))?;
+        }
+        Ok(())
+    }
+
+    fn full_tier(&self) -> Option<(Vec<u64>, u8)> {
         let manifest = self.manifest.lock();
         let highest = manifest.runs.iter().map(|run| run.tier).max()?;
-        if scope == MergeScope::All {
-            let all: Vec<u64> = manifest.runs.iter().map(|run| run.id).collect();
-            return (all.len() > 1).then_some((all, highest));
-        }
         (0..=highest).find_map(|tier| {
             let full: Vec<u64> = manifest.runs.iter().filter(|run| run.tier == tier).map(|run| run.id).collect();
-            (full.len() >= self.options.runs_per_tier.max(2)).then_some((full, tier.saturating_add(1)))
+            (full.len() >= self.options.runs_per_tier.max(2)).then_some((full, tier))
         })
+    }
+
+    /// Merges everything, a single run too: its deleted entries go.
+    fn merge_all(&self) -> Result<(), TableError> {
+        let runs = self.manifest.lock().runs.clone();
+        let Some(highest) = runs.iter().map(|run| run.tier).max() else { return Ok(()) };
+        self.merge_into(&runs.iter().map(|run| run.id).collect::<Vec<_>>(), highest)
     }
 
     fn merge_into(&self, inputs: &[u64], tier: u8) -> Result<(), TableError> {

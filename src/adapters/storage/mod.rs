@@ -5,6 +5,7 @@
 pub mod backup;
 mod block_cache;
 pub mod error;
+pub mod faults;
 pub mod group;
 pub mod journal;
 mod layers;
@@ -13,3 +14,8 @@ pub mod reader;
 pub mod record;
 mod run;
 pub mod table;
+
+#[cfg(test)]
+mod journal_tests;
+#[cfg(test)]
+mod table_tests;
