@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use crate::adapters::storage::backup::undo_interrupted_compaction;
 use crate::adapters::storage::error::StorageError;
 use crate::adapters::storage::reader::{JournalReader, TaggedSideEntry};
 use crate::adapters::storage::record::{
@@ -146,6 +147,7 @@ impl Journal {
     /// [`StorageError::OpenTimedOut`]: all mean that nothing was changed in what was acknowledged.
     pub fn open(folder: &Path, options: &JournalOptions) -> Result<Journal, StorageError> {
         let io = |doing| move |e: std::io::Error| StorageError::from_io(doing, folder, &e);
+        undo_interrupted_compaction(folder).map_err(io("undoing a compaction"))?;
         create_folder(folder).map_err(io("creating the folder"))?;
         let lock = lock_folder(folder)?;
         let tree = open_guarded(folder, options)?;

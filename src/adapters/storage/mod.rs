@@ -4,6 +4,7 @@
 
 pub mod backup;
 mod block_cache;
+pub mod check;
 pub mod error;
 pub mod faults;
 pub mod group;
@@ -15,6 +16,8 @@ pub mod record;
 mod run;
 pub mod table;
 
+#[cfg(test)]
+mod backup_tests;
 #[cfg(test)]
 mod journal_tests;
 #[cfg(test)]

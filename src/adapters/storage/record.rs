@@ -146,11 +146,6 @@ pub(super) fn parse_journal_key(key: &[u8]) -> Option<(u64, u8)> {
     (key[4] == space::JOURNAL).then_some((u64::from_be_bytes(*seq), key[13]))
 }
 
-/// The programme number at the head of any key.
-pub(super) fn parse_programme(key: &[u8]) -> Option<u32> {
-    key.first_chunk::<4>().map(|head| u32::from_be_bytes(*head))
-}
-
 /// Checksum of a record; it covers the place as well, so that a record under a wrong key is noticed.
 fn record_checksum(programme: ProgrammeNumber, seq: u64, payload: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
