@@ -5,4 +5,5 @@
 //!
 //! 1. [`vocabulary`]: ids, time, money, digests, bundles.
 
+pub mod offline;
 pub mod vocabulary;

@@ -1,0 +1,10 @@
+//! Work away from the service: people, scenarios and simulated programmes, replay, training and evaluation.
+//!
+//! Layer 6. Nothing here runs in the path of a decision; it calls the same pure core as the service does.
+
+pub mod chance;
+pub mod mailbox;
+pub mod people;
+pub mod personas;
+pub mod raw;
+pub mod scenario;
