@@ -1,0 +1,1 @@
+//! The commands of the `selfsame` binary. Layer 7.

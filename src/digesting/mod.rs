@@ -1,0 +1,1 @@
+//! From raw values to pseudonyms: what callers run before they send anything. Layer 1.

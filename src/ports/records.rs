@@ -1,0 +1,307 @@
+//! What a ledger keeps and shows: recorded decisions, cases, feed events, holds, list entries. Pure data.
+
+use crate::screening::case::{CaseState, Resolution};
+use crate::screening::decision::{Decision, Verdict};
+use crate::screening::evidence::EvidenceCode;
+use crate::screening::gate::Standing;
+use crate::screening::history::{Identifier, IdentifierKind, ListKind};
+use crate::vocabulary::bundle::SignalBundle;
+use crate::vocabulary::conversion::{Conversion, Side};
+use crate::vocabulary::ids::{AccountId, Actor, CaseId, ConversionId, ProgramId, RewardId};
+use crate::vocabulary::label::Label;
+use crate::vocabulary::money::Money;
+use crate::vocabulary::outcome::OutcomeKind;
+use crate::vocabulary::time::Timestamp;
+
+/// A position in a programme's journal and feed. Starts at 1; 0 stands before everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Cursor(pub u64);
+
+/// A fingerprint of a message's content: equal content, equal fingerprint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ContentFingerprint(pub [u8; 16]);
+
+/// Whether the answer was made now or long ago.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Freshness {
+    /// The message was new.
+    New,
+    /// The same message was answered before; this is that answer.
+    Replayed,
+}
+
+/// A decision with where it stands now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DecisionRecord {
+    /// The conversion as it was screened.
+    pub conversion: Conversion,
+    /// What screening decided. Never changes.
+    pub decision: Decision,
+    /// The verdict in force: screening's, until a reviewer's replaces it.
+    pub verdict: Verdict,
+    /// What the gate sees.
+    pub standing: Standing,
+    /// Its case; absent when it never had one.
+    pub case_id: Option<CaseId>,
+    /// Where it stands in the journal.
+    pub cursor: Cursor,
+}
+
+/// A line of the review queue.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CaseSummary {
+    /// The case.
+    pub case_id: CaseId,
+    /// Its conversion.
+    pub conversion_id: ConversionId,
+    /// The referrer.
+    pub referrer: AccountId,
+    /// The referee.
+    pub referee: AccountId,
+    /// Where it stands; a lease that has run out counts as open.
+    pub state: CaseState,
+    /// How often it changed; a step may insist on it.
+    pub revision: u32,
+    /// When it was opened, or reopened last.
+    pub opened_at: Timestamp,
+    /// After this it is overdue.
+    pub due_at: Timestamp,
+    /// Screening's score. Range: [0, 1].
+    pub score: f64,
+    /// What the conversion paid; absent when nothing.
+    pub value: Option<Money>,
+    /// The codes of screening's reasons, the largest contribution first. At most 8.
+    pub reason_codes: Vec<EvidenceCode>,
+    /// The first reason's sentence; empty when there is none.
+    pub headline: String,
+}
+
+/// What happened to a case or a conversion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum HistoryKind {
+    /// It was screened.
+    Screened,
+    /// The case was opened.
+    Opened,
+    /// A reviewer claimed it.
+    Claimed,
+    /// A reviewer gave it back.
+    Released,
+    /// A reviewer decided.
+    Resolved,
+    /// It was reopened.
+    Reopened,
+    /// Somebody wrote a note.
+    Noted,
+    /// A hold was put on it.
+    HoldPlaced,
+    /// A hold was lifted.
+    HoldLifted,
+    /// An outcome was reported.
+    OutcomeRecorded,
+    /// A reward was paid.
+    Paid,
+}
+
+/// A line of the history of a conversion and its case. Never changed, never removed before retention.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HistoryEntry {
+    /// What happened.
+    pub kind: HistoryKind,
+    /// Who did it; absent when the service itself did.
+    pub actor: Option<Actor>,
+    /// When.
+    pub at: Timestamp,
+    /// Why, as a code of the reviewer's choosing; empty when none was given.
+    pub reason_code: String,
+    /// Why, in words; empty when none were given.
+    pub note: String,
+    /// The state or verdict before, in words; empty when there was none.
+    pub previous: String,
+    /// The state or verdict after, in words.
+    pub new: String,
+}
+
+/// Other accounts on a value of one of the sides.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Neighbour {
+    /// The shared value.
+    pub identifier: Identifier,
+    /// Whose value it is; both when the sides share it.
+    pub sides: Vec<Side>,
+    /// Accounts on it, beside the two sides.
+    pub accounts_count: u32,
+    /// Some of them, in order. At most 10.
+    pub accounts: Vec<AccountId>,
+    /// How many of those shown stand rejected or banned.
+    pub rejected_count: u32,
+}
+
+/// Everything about a case.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CaseFile {
+    /// Its line in the queue.
+    pub summary: CaseSummary,
+    /// The decision and the conversion.
+    pub record: DecisionRecord,
+    /// The referrer as known when the case was screened: message and profile merged.
+    pub referrer: SignalBundle,
+    /// The referee as known when the case was screened.
+    pub referee: SignalBundle,
+    /// What happened to it, oldest first.
+    pub history: Vec<HistoryEntry>,
+    /// Other accounts on the sides' values, the most crowded first. At most 20.
+    pub neighbours: Vec<Neighbour>,
+}
+
+/// What a feed event tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FeedKind {
+    /// Screening decided.
+    Decided,
+    /// A reviewer decided.
+    CaseResolved,
+    /// A case was reopened: what was released and is unpaid is held again.
+    CaseReopened,
+    /// An outcome or a ban cancelled what was unpaid.
+    Cancelled,
+    /// A hold was put on the referral or the referrer.
+    HoldPlaced,
+    /// A hold was lifted.
+    HoldLifted,
+    /// A reward was paid.
+    Paid,
+    /// A referral was rejected or cancelled after a reward was paid. Nothing is clawed back.
+    RejectedAfterPayment,
+}
+
+/// One event of the feed, at least once, in order within a programme.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FeedEvent {
+    /// Where it stands. Several events of one journal record share a cursor and come together.
+    pub cursor: Cursor,
+    /// What it tells.
+    pub kind: FeedKind,
+    /// The conversion; absent when the event is about a referrer.
+    pub conversion_id: Option<ConversionId>,
+    /// The referrer.
+    pub referrer: Option<AccountId>,
+    /// The referee; absent when the event is about a referrer.
+    pub referee: Option<AccountId>,
+    /// The reward; absent unless the event is about one.
+    pub reward_id: Option<RewardId>,
+    /// The verdict in force after it; absent when the event is about a referrer.
+    pub verdict: Option<Verdict>,
+    /// The verdict before it; absent when there was none.
+    pub previous_verdict: Option<Verdict>,
+    /// The codes of the reasons, the largest contribution first.
+    pub reason_codes: Vec<EvidenceCode>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What a hold or a list entry is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum HoldSubject {
+    /// One referral: all rewards of the conversion.
+    Conversion(ConversionId),
+    /// A referrer: all rewards of all of his referrals.
+    Referrer(AccountId),
+}
+
+/// A hold in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hold {
+    /// On what.
+    pub subject: HoldSubject,
+    /// Who put it there.
+    pub actor: Actor,
+    /// Why.
+    pub note: String,
+    /// Since when.
+    pub placed_at: Timestamp,
+}
+
+/// What stands on a list.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ListSubject {
+    /// An account.
+    Account(AccountId),
+    /// A value.
+    Identifier(Identifier),
+}
+
+/// An entry of the block or trust list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListEntry {
+    /// Which list.
+    pub list: ListKind,
+    /// What.
+    pub subject: ListSubject,
+    /// Who put it there.
+    pub actor: Actor,
+    /// Why.
+    pub note: String,
+    /// Since when.
+    pub placed_at: Timestamp,
+    /// Until when; absent when for ever.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// The queue in numbers.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct QueueStats {
+    /// Cases that wait.
+    pub open: u64,
+    /// Cases with a running lease.
+    pub claimed: u64,
+    /// Cases that were decided.
+    pub resolved: u64,
+    /// Open or claimed cases past their due time.
+    pub overdue: u64,
+    /// When the oldest undecided case was opened; absent when there is none.
+    pub oldest_opened_at: Option<Timestamp>,
+    /// Undecided cases by their first reason, the most frequent first.
+    pub by_first_reason: Vec<(EvidenceCode, u64)>,
+}
+
+/// A conversion with what became known of it: the row that training reads.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LabelledConversion {
+    /// The decision and the conversion.
+    pub record: DecisionRecord,
+    /// The labels, oldest first. Empty when the truth is not known.
+    pub labels: Vec<Label>,
+    /// How a reviewer resolved it last; absent when none did.
+    pub resolution: Option<Resolution>,
+    /// Outcomes, oldest first.
+    pub outcomes: Vec<(OutcomeKind, Timestamp)>,
+}
+
+/// A programme's name with the number of what it holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProgramSummary {
+    /// The programme.
+    pub program_id: ProgramId,
+    /// Its last journal position.
+    pub last_cursor: Cursor,
+    /// Accounts known.
+    pub accounts: u32,
+}
+
+/// A kind of value in a reviewer's words, for headings.
+#[must_use]
+pub const fn identifier_words(kind: IdentifierKind) -> &'static str {
+    match kind {
+        IdentifierKind::EmailExact => "e-mail address",
+        IdentifierKind::Mailbox => "mailbox",
+        IdentifierKind::LocalPart => "name before the @",
+        IdentifierKind::Domain => "e-mail domain",
+        IdentifierKind::Name => "person's name",
+        IdentifierKind::Device => "device",
+        IdentifierKind::Browser => "browser",
+        IdentifierKind::Address => "network address",
+        IdentifierKind::Prefix => "network",
+        IdentifierKind::Payment => "payment instrument",
+    }
+}

@@ -1,0 +1,139 @@
+//! The decision: verdict, score, reasons, and the versions of what made it. Pure data with its order of verdicts.
+
+use super::evidence::{Evidence, EvidenceCode};
+use super::rules::RuleHit;
+use crate::vocabulary::ids::ConversionId;
+use crate::vocabulary::time::Timestamp;
+
+/// What Selfsame says of a conversion. Ordered by severity: verdicts combine by maximum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Verdict {
+    /// Clean: rewards may be paid once the payout delay has passed.
+    Approved,
+    /// Undecided: a reviewer decides.
+    InReview,
+    /// Certain: rewards are denied.
+    Rejected,
+}
+
+/// What made the score.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scored {
+    /// The active model.
+    ByModel,
+    /// The sum of rule weights.
+    ByJudgement,
+    /// The policy asks for a model and there was none; the score is the judgement's, and nothing is approved.
+    ModelMissing,
+}
+
+/// One reason for a decision, in a reviewer's words.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reason {
+    /// The evidence.
+    pub code: EvidenceCode,
+    /// How strongly it speaks. Range: (0, 1].
+    pub strength: f64,
+    /// What it adds to the score, in log-odds.
+    pub contribution_log_odds: f64,
+    /// The reviewer's sentence.
+    pub sentence: String,
+}
+
+/// What the referrer may be told. Coarse on purpose: it must not teach evasion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ReferrerSafeReason {
+    /// The referral is fine.
+    None,
+    /// It is being checked.
+    UnderReview,
+    /// It does not meet the programme's terms.
+    NotEligible,
+    /// This purchase was already counted.
+    AlreadyCounted,
+}
+
+impl ReferrerSafeReason {
+    /// The sentence that may be shown.
+    #[must_use]
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::None => "The referral counts.",
+            Self::UnderReview => "The referral is being checked. This can take a few days.",
+            Self::NotEligible => "The referral does not meet the terms of the programme.",
+            Self::AlreadyCounted => "This purchase has already been counted.",
+        }
+    }
+}
+
+/// What a challenger model would have said.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ShadowScore {
+    /// The challenger's version.
+    pub model_version: Box<str>,
+    /// Its probability. Range: [0, 1].
+    pub score: f64,
+    /// The verdict that it would have given.
+    pub verdict: Verdict,
+}
+
+/// Whether a would-be auto-reject of the model was sent to review for its label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AuditSample {
+    /// It was not.
+    NotSampled,
+    /// It was.
+    Sampled,
+}
+
+/// The answer to one conversion.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decision {
+    /// What is to happen.
+    pub verdict: Verdict,
+    /// Probability that the referral is abusive. Range: [0, 1].
+    pub score: f64,
+    /// What made the score.
+    pub scored: Scored,
+    /// Why, the largest contribution first. Empty when nothing spoke against the referral.
+    pub reasons: Vec<Reason>,
+    /// What may be told to the referrer.
+    pub referrer_safe_reason: ReferrerSafeReason,
+    /// The rules that hit, in policy order, those in shadow included.
+    pub rule_hits: Vec<RuleHit>,
+    /// The policy's version.
+    pub policy_version: Box<str>,
+    /// The active model's version; absent without a model.
+    pub model_version: Option<Box<str>>,
+    /// What the challenger would have said; absent without one.
+    pub shadow: Option<ShadowScore>,
+    /// The conversion that this one repeats; absent when it is new.
+    pub duplicate_of: Option<ConversionId>,
+    /// Whether it was sampled for an audit.
+    pub audit: AuditSample,
+    /// All findings.
+    pub evidence: Evidence,
+    /// When it was made.
+    pub decided_at: Timestamp,
+}
+
+impl Decision {
+    /// The score as a whole number for display. Range: 0 to 99.
+    #[must_use]
+    pub fn risk_score(&self) -> u8 {
+        risk_score(self.score)
+    }
+}
+
+/// A probability as a whole number for display. Range: 0 to 99.
+#[must_use]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "held to 0..=99 before the cast")]
+pub fn risk_score(probability: f64) -> u8 {
+    (probability * 100.0).floor().clamp(0.0, 99.0) as u8
+}
+
+/// The probability with these log-odds.
+#[must_use]
+pub fn logistic(log_odds: f64) -> f64 {
+    1.0 / (1.0 + (-log_odds).exp())
+}

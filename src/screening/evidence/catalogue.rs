@@ -1,0 +1,157 @@
+//! The evidence catalogue: every fact that Selfsame looks for, by its dotted code.
+//!
+//! One table. The codes are API: they stand in decisions, policies, exports and the feed, so a code is never reused for another meaning.
+//! To add one, add a row here and the function that finds it in `pairwise`, `referee` or `past`; the compiler and the tests lead the rest of the way.
+
+use std::fmt;
+
+/// Whose signals a piece of evidence comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Sides {
+    /// A comparison of the two sides.
+    Both,
+    /// The referrer alone.
+    Referrer,
+    /// The referee alone.
+    Referee,
+}
+
+/// What the number beside a piece of evidence counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum MeasureKind {
+    /// Nothing.
+    Nothing,
+    /// A similarity in `[0, 1]`.
+    Similarity,
+    /// Accounts on a shared value, beside the two sides unless the meaning says otherwise.
+    Accounts,
+    /// A plain count.
+    Count,
+    /// Seconds.
+    Seconds,
+    /// Steps of a loop of referrals.
+    Steps,
+}
+
+macro_rules! evidence_catalogue {
+    ($($variant:ident $dotted:literal $sides:ident $measure:ident $meaning:literal;)+) => {
+        /// The code of a piece of evidence.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        pub enum EvidenceCode {
+            $(#[doc = $meaning] $variant,)+
+        }
+
+        impl EvidenceCode {
+            /// All codes, in catalogue order.
+            pub const ALL: [Self; [$(Self::$variant),+].len()] = [$(Self::$variant),+];
+
+            /// The dotted code, like `payment.same_instrument`.
+            #[must_use]
+            pub const fn dotted(self) -> &'static str {
+                match self { $(Self::$variant => $dotted,)+ }
+            }
+
+            /// One sentence on what the evidence says when it hits.
+            #[must_use]
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => $meaning,)+ }
+            }
+
+            /// Whose signals it comes from.
+            #[must_use]
+            pub const fn sides(self) -> Sides {
+                match self { $(Self::$variant => Sides::$sides,)+ }
+            }
+
+            /// What its measure counts.
+            #[must_use]
+            pub const fn measure_kind(self) -> MeasureKind {
+                match self { $(Self::$variant => MeasureKind::$measure,)+ }
+            }
+        }
+    };
+}
+
+evidence_catalogue! {
+    SameAccount "identity.same_account" Both Nothing "Referrer and referee are one account.";
+    SameEmail "identity.same_email" Both Accounts "Both sides use one e-mail address.";
+    SameMailbox "identity.same_mailbox" Both Accounts "Both sides' e-mail addresses are aliases of one mailbox.";
+    SameLocalPart "identity.same_local_part" Both Accounts "Both sides use the same name before the @, at different providers.";
+    SimilarMailbox "identity.similar_mailbox" Both Similarity "The names before the @ are nearly the same.";
+    SimilarName "identity.similar_name" Both Similarity "The persons' names are the same or nearly so.";
+    SameDevice "device.same_device" Both Accounts "Both sides were seen on one device.";
+    SameBrowser "device.same_browser" Both Accounts "Both sides were seen in one browser.";
+    SimilarEnvironment "device.similar_environment" Both Similarity "Both sides' devices look alike: system, browser, screen, languages, time zone.";
+    SameAddress "network.same_address" Both Accounts "Both sides came from one network address.";
+    SamePrefix "network.same_prefix" Both Accounts "Both sides came from neighbouring network addresses.";
+    SameInstrument "payment.same_instrument" Both Accounts "Both sides use one payment instrument.";
+    PayoutIsBilling "payment.payout_is_billing" Both Accounts "The referrer is paid out to the instrument that the referee pays with.";
+    ReferrerPresent "journey.referrer_present" Both Count "The referrer's device or browser appears inside the referee's journey.";
+    SimilarPath "journey.similar_path" Both Similarity "Both sides took nearly the same way through the product.";
+    SharedPrivateDomain "email.shared_private_domain" Both Accounts "Both sides' e-mail addresses are at one private domain.";
+    DisposableEmail "email.disposable" Referee Nothing "The referee's e-mail address is made to be thrown away.";
+    AnonymisedNetwork "network.anonymised" Referee Nothing "The referee came through a VPN, Tor, a hosting provider or a relay.";
+    NoClick "journey.no_click" Referee Nothing "The referee's journey holds no click on a referral link.";
+    ClickToSignup "journey.click_to_signup" Referee Seconds "The referee signed up unusually soon after the click.";
+    SignupToConversion "journey.signup_to_conversion" Referee Seconds "The referee converted unusually soon after signing up.";
+    ManualAttribution "attribution.manual" Referee Nothing "The referral was attached by hand.";
+    InvalidCode "attribution.invalid_code" Referee Nothing "The referral code was not valid.";
+    CodeChanged "attribution.code_changed" Referee Nothing "The referral code changed on the way, or the referee came with another referrer before.";
+    ExistingUser "attribution.existing_user" Referee Nothing "The referee had an account before the referral.";
+    MinimumPurchase "value.minimum_purchase" Referee Nothing "The purchase is just large enough to earn the reward.";
+    DuplicateInvoice "value.duplicate_invoice" Referee Nothing "The same purchase was reported before.";
+    CrowdedDevice "device.crowded" Referee Accounts "Other accounts were seen on the referee's device.";
+    CrowdedNetwork "network.crowded" Referee Accounts "Other accounts were seen on the referee's network address.";
+    CrowdedPayment "payment.crowded" Referee Accounts "Other accounts use the referee's payment instrument.";
+    PatternRepeats "identity.pattern_repeats" Both Count "The referrer's other referees have e-mail addresses of the same pattern.";
+    ReferrerBurst "velocity.referrer_burst" Referrer Count "The referrer brought several new users within ten minutes.";
+    ReferrerRate "velocity.referrer_rate" Referrer Count "The referrer brings new users at an unusual rate.";
+    ReferrerRejections "history.referrer_rejections" Referrer Count "Earlier referrals of this referrer were rejected.";
+    ReferrerRefunds "history.referrer_refunds" Referrer Count "Earlier referrals of this referrer were refunded or disputed.";
+    RingLoop "ring.loop" Both Steps "The referrals run in a circle.";
+    RingSize "ring.size" Both Accounts "The accounts belong to a group tied by shared devices, mailboxes or payment instruments.";
+    RingTouchesRejected "ring.touches_rejected" Both Count "The group that the accounts belong to holds rejected accounts.";
+    Blocked "list.blocked" Both Nothing "An account or value is on the block list.";
+    Trusted "list.trusted" Both Nothing "An account or value is on the trust list.";
+}
+
+impl EvidenceCode {
+    /// How many codes there are.
+    pub const COUNT: usize = Self::ALL.len();
+
+    /// The position in the catalogue, `0..COUNT`.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The code with this dotted name; `None` when there is none.
+    #[must_use]
+    pub fn from_dotted(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|code| code.dotted() == text)
+    }
+}
+
+impl fmt::Display for EvidenceCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.dotted())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_dotted_code_is_unique_and_leads_back() {
+        let dotted: BTreeSet<_> = EvidenceCode::ALL.iter().map(|code| code.dotted()).collect();
+        assert_eq!(dotted.len(), EvidenceCode::COUNT);
+        for code in EvidenceCode::ALL {
+            assert_eq!(EvidenceCode::from_dotted(code.dotted()), Some(code));
+            assert_eq!(EvidenceCode::ALL[code.index()], code);
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! Evidence from comparing the two sides with each other.
+//!
+//! Every function answers absent when one side lacks the signal, clear when the values differ, and a hit whose strength is weighed by how
+//! rare the shared value is. Called by `gather` alone.
+
+use super::{Evidence, EvidenceCode, Finding};
+use crate::screening::history::{History, IdentifierKind};
+use crate::screening::rarity::Rarity;
+use crate::screening::similarity;
+use crate::vocabulary::bundle::{PaymentPurpose, PaymentSignals, SignalBundle};
+use crate::vocabulary::digest::DigestSet;
+use crate::vocabulary::email::EmailDomainClass;
+use crate::vocabulary::sketch::Sketch;
+use crate::vocabulary::time::Timestamp;
+
+/// Dice similarity of mailbox sketches from which a pair counts as similar. Different people reach it in about one of a thousand pairs
+/// (see `docs/digests.md`).
+const SIMILAR_MAILBOX_DICE: f64 = 0.70;
+/// Dice similarity of name sketches from which two names count as similar. Judgement: one typo in a usual name keeps more than this.
+const SIMILAR_NAME_DICE: f64 = 0.75;
+/// Likeness of devices from which they count as similar. Judgement: all attributes equal but one of six.
+const SIMILAR_ENVIRONMENT: f64 = 0.80;
+/// Likeness of ways from which they count as similar. Judgement.
+const SIMILAR_PATH: f64 = 0.85;
+
+pub(super) fn gather(
+    evidence: &mut Evidence,
+    referrer: &SignalBundle,
+    referee: &SignalBundle,
+    history: &History,
+    rarity: &Rarity,
+    as_of: Timestamp,
+) {
+    let same_account = f64::from(u8::from(referrer.account_id == referee.account_id));
+    evidence.set(EvidenceCode::SameAccount, Finding::of_strength(same_account));
+    let shared = Shared { history, rarity };
+    identities(evidence, referrer, referee, &shared);
+    environments(evidence, referrer, referee, &shared);
+    payments(evidence, referrer, referee, &shared);
+    evidence.set(EvidenceCode::ReferrerPresent, referrer_present(referrer, referee, as_of));
+    evidence.set(EvidenceCode::SimilarPath, similar(similarity::path(&referrer.journey, &referee.journey), SIMILAR_PATH));
+}
+
+/// What is needed to weigh a shared value.
+struct Shared<'a> {
+    history: &'a History,
+    rarity: &'a Rarity,
+}
+
+impl Shared<'_> {
+    /// Compares two lists of values of one kind; the rarest shared value gives the strength and, as its measure, how many other accounts use it.
+    fn compare<'v>(
+        &self,
+        kind: IdentifierKind,
+        ours: impl Iterator<Item = &'v DigestSet> + Clone,
+        theirs: impl Iterator<Item = &'v DigestSet> + Clone,
+    ) -> Finding {
+        let mut comparable = false;
+        let mut best: Option<(f64, u32)> = None;
+        for mine in ours {
+            for other in theirs.clone() {
+                comparable = comparable || mine.is_comparable_with(other);
+                if mine.shares_value_with(other) {
+                    let crowd = self.history.crowd(kind, mine);
+                    let strength = self.rarity.of_shared(kind, crowd);
+                    if best.is_none_or(|(known, _)| strength > known) {
+                        best = Some((strength, crowd.accounts_ever));
+                    }
+                }
+            }
+        }
+        match best {
+            Some((strength, others)) => Finding::measured(strength, f64::from(others)),
+            None if comparable => Finding::CLEAR,
+            None => Finding::Absent,
+        }
+    }
+}
+
+fn identities(evidence: &mut Evidence, referrer: &SignalBundle, referee: &SignalBundle, shared: &Shared<'_>) {
+    let (ours, theirs) = (&referrer.emails, &referee.emails);
+    let exact = shared.compare(
+        IdentifierKind::EmailExact,
+        ours.iter().filter_map(|email| email.exact.as_ref()),
+        theirs.iter().filter_map(|email| email.exact.as_ref()),
+    );
+    let mailbox = shared.compare(
+        IdentifierKind::Mailbox,
+        ours.iter().filter_map(|email| email.mailbox.as_ref()),
+        theirs.iter().filter_map(|email| email.mailbox.as_ref()),
+    );
+    let local_part = shared.compare(
+        IdentifierKind::LocalPart,
+        ours.iter().filter_map(|email| email.local_part.as_ref()),
+        theirs.iter().filter_map(|email| email.local_part.as_ref()),
+    );
+    let corporate = |bundle: &'_ SignalBundle| -> Vec<DigestSet> {
+        let private = bundle.emails.iter().filter(|email| email.domain_class == Some(EmailDomainClass::Corporate));
+        private.filter_map(|email| email.domain.clone()).collect()
+    };
+    let domain = shared.compare(IdentifierKind::Domain, corporate(referrer).iter(), corporate(referee).iter());
+    let mailbox_sketch =
+        dice_of_all(ours.iter().map(|email| &*email.local_part_sketches), theirs.iter().map(|email| &*email.local_part_sketches));
+    evidence.set(EvidenceCode::SameEmail, exact);
+    evidence.set(EvidenceCode::SameMailbox, mailbox);
+    evidence.set(EvidenceCode::SameLocalPart, local_part);
+    evidence.set(EvidenceCode::SimilarMailbox, similar(mailbox_sketch, SIMILAR_MAILBOX_DICE));
+    evidence.set(EvidenceCode::SharedPrivateDomain, domain);
+    evidence.set(EvidenceCode::SimilarName, similar_name(referrer, referee, shared));
+}
+
+/// The names compared: an equal digest weighs by its rarity, a similar sketch by its likeness; the stronger counts.
+fn similar_name(referrer: &SignalBundle, referee: &SignalBundle, shared: &Shared<'_>) -> Finding {
+    let sketches =
+        dice_of_all(referrer.names.iter().map(|name| &*name.sketches), referee.names.iter().map(|name| &*name.sketches));
+    let exact = shared.compare(
+        IdentifierKind::Name,
+        referrer.names.iter().filter_map(|name| name.exact.as_ref()),
+        referee.names.iter().filter_map(|name| name.exact.as_ref()),
+    );
+    match exact {
+        // Namesakes are told by rarity, which a sketch cannot know.
+        Finding::Hit { strength, .. } => Finding::measured(strength.value(), 1.0),
+        Finding::Clear { .. } | Finding::Absent => match similar(sketches, SIMILAR_NAME_DICE) {
+            Finding::Absent if !exact.is_absent() => Finding::CLEAR,
+            from_sketch => from_sketch,
+        },
+    }
+}
+
+fn environments(evidence: &mut Evidence, referrer: &SignalBundle, referee: &SignalBundle, shared: &Shared<'_>) {
+    let device = shared.compare(
+        IdentifierKind::Device,
+        referrer.devices.iter().filter_map(|device| device.fingerprint.as_ref()),
+        referee.devices.iter().filter_map(|device| device.fingerprint.as_ref()),
+    );
+    let browser = shared.compare(
+        IdentifierKind::Browser,
+        referrer.devices.iter().filter_map(|device| device.browser.as_ref()),
+        referee.devices.iter().filter_map(|device| device.browser.as_ref()),
+    );
+    let address = shared.compare(
+        IdentifierKind::Address,
+        referrer.networks.iter().filter_map(|network| network.address.as_ref()),
+        referee.networks.iter().filter_map(|network| network.address.as_ref()),
+    );
+    let prefix = shared.compare(
+        IdentifierKind::Prefix,
+        referrer.networks.iter().filter_map(|network| network.prefix.as_ref()),
+        referee.networks.iter().filter_map(|network| network.prefix.as_ref()),
+    );
+    let pairs = referrer.devices.iter().flat_map(|ours| referee.devices.iter().map(move |theirs| (ours, theirs)));
+    let likeness = pairs.filter_map(|(ours, theirs)| similarity::environment(ours, theirs)).reduce(f64::max);
+    evidence.set(EvidenceCode::SameDevice, device);
+    evidence.set(EvidenceCode::SameBrowser, browser);
+    evidence.set(EvidenceCode::SimilarEnvironment, similar(likeness, SIMILAR_ENVIRONMENT));
+    evidence.set(EvidenceCode::SameAddress, address);
+    evidence.set(EvidenceCode::SamePrefix, prefix);
+}
+
+fn payments(evidence: &mut Evidence, referrer: &SignalBundle, referee: &SignalBundle, shared: &Shared<'_>) {
+    let all =
+        |bundle: &SignalBundle| -> Vec<DigestSet> { bundle.payments.iter().map(|payment| payment.instrument.clone()).collect() };
+    let of = |bundle: &SignalBundle, purpose: PaymentPurpose| -> Vec<DigestSet> {
+        let with_purpose = |payment: &&PaymentSignals| payment.purpose == purpose;
+        bundle.payments.iter().filter(with_purpose).map(|payment| payment.instrument.clone()).collect()
+    };
+    let same = shared.compare(IdentifierKind::Payment, all(referrer).iter(), all(referee).iter());
+    let payout_is_billing = shared.compare(
+        IdentifierKind::Payment,
+        of(referrer, PaymentPurpose::Payout).iter(),
+        of(referee, PaymentPurpose::Billing).iter(),
+    );
+    evidence.set(EvidenceCode::SameInstrument, same);
+    evidence.set(EvidenceCode::PayoutIsBilling, payout_is_billing);
+}
+
+/// Touchpoints of the referee, up to the conversion, on a device or browser of the referrer.
+#[expect(clippy::cast_precision_loss, reason = "at most a few hundred touchpoints")]
+fn referrer_present(referrer: &SignalBundle, referee: &SignalBundle, as_of: Timestamp) -> Finding {
+    let theirs: Vec<&DigestSet> =
+        referrer.devices.iter().flat_map(|device| device.fingerprint.iter().chain(device.browser.iter())).collect();
+    let mut steps_with_device = 0_usize;
+    let mut present = 0_usize;
+    for step in referee.journey.touchpoints().iter().filter(|step| step.occurred_at <= as_of) {
+        let mut used = step.device.iter().chain(step.browser.iter()).peekable();
+        if used.peek().is_some() {
+            steps_with_device += 1;
+            present += usize::from(used.any(|value| theirs.iter().any(|other| other.shares_value_with(value))));
+        }
+    }
+    if theirs.is_empty() || steps_with_device == 0 {
+        return Finding::Absent;
+    }
+    // One step on the other's device may be a shown page at a kitchen table; three are not.
+    Finding::measured((present as f64 / 3.0).min(1.0), present as f64)
+}
+
+/// The largest similarity of any two sketches of the two sides; absent when none can be compared.
+fn dice_of_all<'a>(ours: impl Iterator<Item = &'a [Sketch]>, theirs: impl Iterator<Item = &'a [Sketch]> + Clone) -> Option<f64> {
+    let pairs = ours.flatten().flat_map(|mine| theirs.clone().flatten().map(move |other| (mine, other)));
+    pairs.filter_map(|(mine, other)| mine.dice(other)).reduce(f64::max)
+}
+
+/// A hit from a threshold upwards, as strong as the similarity lies between just below the threshold and 1.
+fn similar(similarity: Option<f64>, threshold: f64) -> Finding {
+    match similarity {
+        None => Finding::Absent,
+        Some(value) if value >= threshold => Finding::measured(0.5 + 0.5 * (value - threshold) / (1.0 - threshold), value),
+        Some(value) => Finding::measured(0.0, value),
+    }
+}

@@ -1,0 +1,131 @@
+//! Evidence against everything seen before this conversion. Called by `gather` alone.
+//!
+//! Uses nothing that happened after the conversion: times later than it are passed over here, counts are cut by the ledger.
+
+use super::{Evidence, EvidenceCode, Finding};
+use crate::screening::history::{AccountHistory, Banned, Crowd, History, IdentifierKind, ListHit, ListKind};
+use crate::vocabulary::bundle::SignalBundle;
+use crate::vocabulary::conversion::Conversion;
+use crate::vocabulary::digest::DigestSet;
+use crate::vocabulary::time::{Span, Timestamp};
+
+/// The windows in which a referrer's new referrals are counted, with the number above which each is unusual. Judgement.
+const REFERRER_WINDOWS: [(Span, u32); 4] =
+    [(Span::from_hours(1), 3), (Span::from_hours(24), 8), (Span::from_days(7), 25), (Span::from_days(30), 60)];
+/// The window of a burst, and the number of new referrals that make one. Judgement.
+const BURST: (Span, u32) = (Span::from_minutes(10), 3);
+
+pub(super) fn gather(evidence: &mut Evidence, conversion: &Conversion, referee: &SignalBundle, history: &History) {
+    let as_of = conversion.occurred_at;
+    let referrer = &history.referrer;
+    crowds(evidence, referee, history);
+    evidence.set(EvidenceCode::PatternRepeats, pattern_repeats(referee, history));
+    let known = referrer.first_seen_at.is_some();
+    let burst = referrals_within(referrer, as_of, BURST.0);
+    evidence.set(EvidenceCode::ReferrerBurst, counted(known, f64::from(burst), excess(burst, BURST.1)));
+    evidence.set(EvidenceCode::ReferrerRate, referrer_rate(known, referrer, as_of));
+    evidence.set(EvidenceCode::ReferrerRejections, share_of_referrals(known, referrer, referrer.referrals_rejected));
+    evidence.set(EvidenceCode::ReferrerRefunds, share_of_referrals(known, referrer, referrer.referrals_refunded));
+    ring(evidence, history);
+    evidence.set(EvidenceCode::Blocked, listed(history, ListKind::Blocked));
+    evidence.set(EvidenceCode::Trusted, listed(history, ListKind::Trusted));
+}
+
+/// The windows in which a referrer's new referrals are counted, each with the number above which it is unusual.
+#[must_use]
+pub const fn past_windows() -> [(Span, u32); 4] {
+    REFERRER_WINDOWS
+}
+
+/// New referrals of an account in the time up to and including `as_of`. Unit: referrals. Saturates at the times that are kept.
+#[must_use]
+pub fn referrals_within(account: &AccountHistory, as_of: Timestamp, window: Span) -> u32 {
+    let from = as_of.minus(window);
+    let count = account.recent_referrals.iter().filter(|at| **at > from && **at <= as_of).count();
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+fn crowds(evidence: &mut Evidence, referee: &SignalBundle, history: &History) {
+    let devices = referee.devices.iter().filter_map(|device| device.fingerprint.as_ref().or(device.browser.as_ref()));
+    let addresses = referee.networks.iter().filter_map(|network| network.address.as_ref());
+    let instruments = referee.payments.iter().map(|payment| &payment.instrument);
+    let device = largest_crowd(history, &[IdentifierKind::Device, IdentifierKind::Browser], devices);
+    let network = largest_crowd(history, &[IdentifierKind::Address], addresses);
+    let payment = largest_crowd(history, &[IdentifierKind::Payment], instruments);
+    // One other account on a device is a couple's tablet; on an address it is every household. What counts is how far beyond.
+    evidence.set(EvidenceCode::CrowdedDevice, crowded(device, 0, 4.0));
+    evidence.set(EvidenceCode::CrowdedNetwork, crowded(network, 4, 40.0));
+    evidence.set(EvidenceCode::CrowdedPayment, crowded(payment, 0, 2.0));
+}
+
+/// The largest crowd on any of the values; absent when there is no value.
+fn largest_crowd<'a>(history: &History, kinds: &[IdentifierKind], values: impl Iterator<Item = &'a DigestSet>) -> Option<Crowd> {
+    let crowd_of =
+        |value: &DigestSet| kinds.iter().map(|kind| history.crowd(*kind, value)).max_by_key(|crowd| crowd.accounts_30d);
+    values.filter_map(crowd_of).max_by_key(|crowd| crowd.accounts_30d)
+}
+
+/// A hit for more than `usual` other accounts in 30 days, half strong at `half` beyond.
+fn crowded(crowd: Option<Crowd>, usual: u32, half: f64) -> Finding {
+    crowd.map_or(Finding::Absent, |crowd| {
+        let beyond = f64::from(crowd.accounts_30d.saturating_sub(usual));
+        Finding::measured(beyond / (beyond + half), f64::from(crowd.accounts_30d))
+    })
+}
+
+fn pattern_repeats(referee: &SignalBundle, history: &History) -> Finding {
+    if referee.emails.iter().all(|email| email.pattern.is_none()) {
+        return Finding::Absent;
+    }
+    let siblings = f64::from(history.pattern_siblings);
+    Finding::measured(siblings / (siblings + 1.0), siblings)
+}
+
+fn referrer_rate(known: bool, referrer: &AccountHistory, as_of: Timestamp) -> Finding {
+    let rates = REFERRER_WINDOWS.map(|(window, usual)| {
+        let count = referrals_within(referrer, as_of, window);
+        (excess(count, usual), count)
+    });
+    let strength = rates.iter().map(|(strength, _)| *strength).fold(0.0, f64::max);
+    let [_, (_, within_a_day), ..] = rates;
+    counted(known, f64::from(within_a_day), strength)
+}
+
+/// How far a count lies beyond what is usual: 0 at or below, 1/2 at twice, towards 1.
+fn excess(count: u32, usual: u32) -> f64 {
+    let beyond = f64::from(count.saturating_sub(usual));
+    beyond / (beyond + f64::from(usual.max(1)))
+}
+
+fn counted(known: bool, count: f64, strength: f64) -> Finding {
+    if known { Finding::measured(strength, count) } else { Finding::Absent }
+}
+
+/// Bad referrals weighed against all: three of three speak, three of three hundred do not.
+fn share_of_referrals(known: bool, referrer: &AccountHistory, bad: u32) -> Finding {
+    if !known || referrer.referrals_total == 0 {
+        return Finding::Absent;
+    }
+    // Shrunk by two good referrals that nobody saw: one bad of one gives 1/3, three of three 3/5, three of three hundred 1/100.
+    let share = f64::from(bad) / (f64::from(referrer.referrals_total) + 2.0);
+    Finding::measured(share, f64::from(bad))
+}
+
+fn ring(evidence: &mut Evidence, history: &History) {
+    let ring = &history.ring;
+    let of_loop = |steps: u8| Finding::measured((2.0 / f64::from(steps.max(2))).sqrt(), f64::from(steps));
+    evidence.set(EvidenceCode::RingLoop, ring.loop_steps.map_or(Finding::CLEAR, of_loop));
+    if ring.accounts == 0 {
+        return;
+    }
+    let beyond_a_couple = f64::from(ring.accounts.saturating_sub(2));
+    evidence.set(EvidenceCode::RingSize, Finding::measured(beyond_a_couple / (beyond_a_couple + 3.0), f64::from(ring.accounts)));
+    let banned = f64::from(u8::from(history.referrer.banned == Banned::Yes || history.referee.banned == Banned::Yes));
+    let rejected = f64::from(ring.accounts_rejected) + banned;
+    evidence.set(EvidenceCode::RingTouchesRejected, Finding::measured(rejected / (rejected + 1.0), rejected));
+}
+
+fn listed(history: &History, list: ListKind) -> Finding {
+    let hit = |hit: &ListHit| hit.list == list;
+    Finding::of_strength(f64::from(u8::from(history.list_hits.iter().any(hit))))
+}

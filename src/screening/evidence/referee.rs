@@ -1,0 +1,151 @@
+//! Evidence from the referee's side and the attribution alone. Called by `gather` alone.
+
+use super::{Evidence, EvidenceCode, Finding};
+use crate::screening::history::{History, TiedElsewhere};
+use crate::vocabulary::bundle::{NetworkFlag, SignalBundle};
+use crate::vocabulary::conversion::{Conversion, RefereeStanding};
+use crate::vocabulary::email::EmailDomainClass;
+use crate::vocabulary::journey::{CapturedVia, CodeValidity, Journey, TouchpointKind};
+use crate::vocabulary::time::{Span, Timestamp};
+
+/// A sign-up this soon after the click is a script or a form filled in advance. Judgement: nobody reads a landing page and fills a form in it.
+const CLICK_TO_SIGNUP_FAST: Span = Span::from_seconds(20);
+/// A conversion this soon after sign-up. In the public e-commerce sign-up data every purchase within a minute was fraud.
+const SIGNUP_TO_CONVERSION_FAST: Span = Span::from_seconds(60);
+/// Clocks of two systems may disagree by this much; beyond it a reversed order counts as unknown.
+const CLOCK_SKEW_MAX: Span = Span::from_minutes(5);
+/// A purchase up to this share above the minimum counts as just large enough.
+const MINIMUM_PURCHASE_MARGIN: f64 = 0.05;
+
+pub(super) fn gather(evidence: &mut Evidence, conversion: &Conversion, referee: &SignalBundle, history: &History) {
+    let journey = &referee.journey;
+    let as_of = conversion.occurred_at;
+    evidence.set(EvidenceCode::DisposableEmail, disposable(referee));
+    evidence.set(EvidenceCode::AnonymisedNetwork, anonymised(referee));
+    evidence.set(EvidenceCode::NoClick, no_click(conversion, journey));
+    evidence.set(EvidenceCode::ClickToSignup, click_to_signup(journey, as_of));
+    evidence.set(EvidenceCode::SignupToConversion, signup_to_conversion(referee, as_of));
+    evidence.set(EvidenceCode::ManualAttribution, manual(conversion, journey));
+    evidence.set(EvidenceCode::InvalidCode, invalid_code(conversion.attribution.code_validity));
+    evidence.set(EvidenceCode::CodeChanged, code_changed(conversion, history));
+    evidence.set(EvidenceCode::ExistingUser, existing_user(conversion, referee));
+    evidence.set(EvidenceCode::MinimumPurchase, minimum_purchase(conversion));
+    evidence.set(EvidenceCode::DuplicateInvoice, of_fact(history.duplicate_of.is_some()));
+}
+
+fn of_fact(holds: bool) -> Finding {
+    Finding::of_strength(f64::from(u8::from(holds)))
+}
+
+fn disposable(referee: &SignalBundle) -> Finding {
+    let mut classes = referee.emails.iter().filter_map(|email| email.domain_class).peekable();
+    if classes.peek().is_none() {
+        return Finding::Absent;
+    }
+    of_fact(classes.any(|class| class == EmailDomainClass::Disposable))
+}
+
+/// A relay of the operating system is a default for millions, so it hardly counts.
+fn anonymised(referee: &SignalBundle) -> Finding {
+    if referee.networks.is_empty() {
+        return Finding::Absent;
+    }
+    let strength_of = |flag: &NetworkFlag| match flag {
+        NetworkFlag::Tor => 1.0,
+        NetworkFlag::Hosting => 0.8,
+        NetworkFlag::Vpn => 0.6,
+        NetworkFlag::Relay => 0.1,
+    };
+    Finding::of_strength(referee.networks.iter().flat_map(|network| &network.flags).map(strength_of).fold(0.0, f64::max))
+}
+
+/// Whether a referral that should have begun with a click holds none. A typed code needs no click.
+fn no_click(conversion: &Conversion, journey: &Journey) -> Finding {
+    if journey.is_empty() {
+        return Finding::Absent;
+    }
+    let clicked = journey.first_of(TouchpointKind::LinkClick).is_some_and(|at| at <= conversion.occurred_at);
+    match conversion.attribution.captured_via {
+        CapturedVia::Link | CapturedVia::Cookie | CapturedVia::DeepLink => of_fact(!clicked),
+        CapturedVia::Api | CapturedVia::Manual => Finding::of_strength(if clicked { 0.0 } else { 0.5 }),
+        CapturedVia::Form => Finding::CLEAR,
+    }
+}
+
+fn click_to_signup(journey: &Journey, as_of: Timestamp) -> Finding {
+    let signup = journey.first_of(TouchpointKind::Signup).filter(|at| *at <= as_of);
+    let click = signup.and_then(|signup| last_click_before(journey, signup));
+    match (click, signup) {
+        (Some(click), Some(signup)) => sooner_than(signup.since(click), CLICK_TO_SIGNUP_FAST),
+        _ => Finding::Absent,
+    }
+}
+
+fn last_click_before(journey: &Journey, signup: Timestamp) -> Option<Timestamp> {
+    let clicks = journey.touchpoints().iter().filter(|step| step.kind == TouchpointKind::LinkClick);
+    clicks.map(|step| step.occurred_at).filter(|at| *at <= signup).max()
+}
+
+fn signup_to_conversion(referee: &SignalBundle, as_of: Timestamp) -> Finding {
+    let signup = referee.journey.first_of(TouchpointKind::Signup).or(referee.account_created_at);
+    signup.map_or(Finding::Absent, |signup| sooner_than(as_of.since(signup), SIGNUP_TO_CONVERSION_FAST))
+}
+
+/// A hit when the time lies below the limit, the stronger the shorter; absent when the order is reversed beyond any clock skew.
+fn sooner_than(elapsed: Span, limit: Span) -> Finding {
+    if elapsed.is_negative() && elapsed.abs() > CLOCK_SKEW_MAX {
+        return Finding::Absent;
+    }
+    let seconds = elapsed.as_seconds().max(0.0);
+    let strength = if seconds < limit.as_seconds() { 1.0 - 0.5 * seconds / limit.as_seconds() } else { 0.0 };
+    Finding::measured(strength, seconds)
+}
+
+/// A referral attached by hand weighs fully when there is no journey to check it against, and half when there is.
+fn manual(conversion: &Conversion, journey: &Journey) -> Finding {
+    match conversion.attribution.captured_via {
+        CapturedVia::Manual => Finding::of_strength(if journey.is_empty() { 1.0 } else { 0.5 }),
+        CapturedVia::Link | CapturedVia::Cookie | CapturedVia::Form | CapturedVia::DeepLink | CapturedVia::Api => Finding::CLEAR,
+    }
+}
+
+fn invalid_code(validity: CodeValidity) -> Finding {
+    match validity {
+        CodeValidity::Invalid => Finding::of_strength(1.0),
+        CodeValidity::Valid => Finding::CLEAR,
+        CodeValidity::Unchecked => Finding::Absent,
+    }
+}
+
+fn code_changed(conversion: &Conversion, history: &History) -> Finding {
+    let attribution = &conversion.attribution;
+    let changed = attribution.previous_ucc.is_some() && attribution.previous_ucc != attribution.ucc;
+    match history.tied_to_other_referrer {
+        TiedElsewhere::Yes => Finding::of_strength(1.0),
+        TiedElsewhere::No => Finding::of_strength(if changed { 0.6 } else { 0.0 }),
+    }
+}
+
+/// Either the product says so, or the account was opened before the code was captured.
+fn existing_user(conversion: &Conversion, referee: &SignalBundle) -> Finding {
+    let captured = conversion.attribution.captured_at.or_else(|| referee.journey.first_of(TouchpointKind::LinkClick));
+    let opened_before = match (referee.account_created_at, captured) {
+        (Some(opened), Some(captured)) => captured.since(opened) > CLOCK_SKEW_MAX,
+        _ => false,
+    };
+    match conversion.referee_standing {
+        RefereeStanding::Existing => Finding::of_strength(1.0),
+        RefereeStanding::New => of_fact(opened_before),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "amounts are at most 10^12")]
+fn minimum_purchase(conversion: &Conversion) -> Finding {
+    match (conversion.value, conversion.minimum_purchase) {
+        (Some(value), Some(minimum)) if value.currency() == minimum.currency() && minimum.amount_minor() > 0 => {
+            let above = (value.amount_minor() - minimum.amount_minor()) as f64 / minimum.amount_minor() as f64;
+            of_fact((0.0..=MINIMUM_PURCHASE_MARGIN).contains(&above))
+        }
+        _ => Finding::Absent,
+    }
+}

@@ -1,0 +1,274 @@
+//! Claims about evidence: what hits, how strongly, and what is absent rather than clear.
+
+use super::{Evidence, EvidenceCode, Finding, gather};
+use crate::screening::fixtures::{bundle, card, conversion, crowd_on, device, email, honest, network, noon, value};
+use crate::screening::history::{AccountHistory, History, IdentifierKind, RingHistory, TiedElsewhere};
+use crate::screening::rarity::Rarity;
+use crate::vocabulary::bundle::{NetworkFlag, PaymentPurpose};
+use crate::vocabulary::conversion::{Conversion, RefereeStanding};
+use crate::vocabulary::email::EmailDomainClass;
+use crate::vocabulary::journey::{CapturedVia, Journey, Touchpoint, TouchpointKind};
+use crate::vocabulary::money::Money;
+use crate::vocabulary::time::Span;
+
+fn evidence_of(conversion: &Conversion, history: &History) -> Evidence {
+    let (referrer, referee) = history.sides(conversion);
+    gather(conversion, &referrer, &referee, history, &Rarity::default())
+}
+
+fn evidence(change: impl FnOnce(&mut Conversion)) -> Evidence {
+    evidence_of(&conversion(change), &History::default())
+}
+
+fn touchpoint(kind: TouchpointKind, seconds_before: i64) -> Touchpoint {
+    Touchpoint {
+        kind,
+        occurred_at: noon().minus(Span::from_seconds(seconds_before)),
+        device: None,
+        browser: None,
+        path_token: "".into(),
+    }
+}
+
+#[test]
+fn an_honest_conversion_hits_nothing() {
+    let hits: Vec<_> = evidence_of(&honest(), &History::default()).hits().map(|(code, _)| code).collect();
+    assert_eq!(hits, []);
+}
+
+#[test]
+fn a_missing_signal_is_absent_and_a_different_one_is_clear() {
+    assert!(evidence(|_| {})[EvidenceCode::SameDevice].is_absent());
+    let different = evidence(|cv| {
+        cv.referrer.devices = vec![device(1)];
+        cv.referee.devices = vec![device(2)];
+    });
+    assert_eq!(different[EvidenceCode::SameDevice], Finding::CLEAR);
+}
+
+#[test]
+fn one_account_on_both_sides_is_seen() {
+    assert!(evidence(|cv| cv.referee = bundle("ann"))[EvidenceCode::SameAccount].is_hit());
+}
+
+#[test]
+fn a_device_shared_by_two_says_almost_all_and_one_shared_by_a_crowd_less() {
+    let shared = conversion(|cv| {
+        cv.referrer.devices = vec![device(1)];
+        cv.referee.devices = vec![device(1)];
+    });
+    let alone = evidence_of(&shared, &History::default())[EvidenceCode::SameDevice];
+    let crowded = evidence_of(&shared, &crowd_on(IdentifierKind::Device, 1, 100))[EvidenceCode::SameDevice];
+    assert_eq!(alone.strength(), 1.0);
+    assert!(crowded.strength() < 0.35 && crowded.measure() == Some(100.0));
+}
+
+#[test]
+fn the_rarest_shared_value_gives_the_strength() {
+    let shared = conversion(|cv| {
+        cv.referrer.networks = vec![network(1), network(2)];
+        cv.referee.networks = vec![network(1), network(2)];
+    });
+    let finding = evidence_of(&shared, &crowd_on(IdentifierKind::Address, 1, 400))[EvidenceCode::SameAddress];
+    assert_eq!(finding.strength(), 1.0);
+}
+
+#[test]
+fn the_referrers_known_profile_counts_even_when_the_message_is_bare() {
+    let mut profile = bundle("ann");
+    profile.devices = vec![device(1)];
+    let history =
+        History { referrer: AccountHistory { profile: Some(profile), ..AccountHistory::default() }, ..History::default() };
+    let bare = conversion(|cv| cv.referee.devices = vec![device(1)]);
+    assert!(evidence_of(&bare, &history)[EvidenceCode::SameDevice].is_hit());
+}
+
+#[test]
+fn payout_to_the_referees_card_differs_from_a_shared_billing_card() {
+    let payout = evidence(|cv| {
+        cv.referrer.payments = vec![card(1, PaymentPurpose::Payout)];
+        cv.referee.payments = vec![card(1, PaymentPurpose::Billing)];
+    });
+    let billing = evidence(|cv| {
+        cv.referrer.payments = vec![card(1, PaymentPurpose::Billing)];
+        cv.referee.payments = vec![card(1, PaymentPurpose::Billing)];
+    });
+    assert!(payout[EvidenceCode::PayoutIsBilling].is_hit());
+    assert!(billing[EvidenceCode::SameInstrument].is_hit() && !billing[EvidenceCode::PayoutIsBilling].is_hit());
+}
+
+#[test]
+fn aliases_of_one_mailbox_are_told_from_namesakes_at_two_providers() {
+    let mut alias = email(1, 1, EmailDomainClass::FreeMail);
+    alias.exact = Some(value(99));
+    let aliases = evidence(|cv| {
+        cv.referrer.emails = vec![email(1, 1, EmailDomainClass::FreeMail)];
+        cv.referee.emails = vec![alias];
+    });
+    assert!(aliases[EvidenceCode::SameMailbox].is_hit() && !aliases[EvidenceCode::SameEmail].is_hit());
+    let namesakes = evidence(|cv| {
+        cv.referrer.emails = vec![email(1, 9, EmailDomainClass::FreeMail)];
+        cv.referee.emails = vec![email(2, 9, EmailDomainClass::FreeMail)];
+    });
+    assert!(namesakes[EvidenceCode::SameLocalPart].is_hit() && !namesakes[EvidenceCode::SameMailbox].is_hit());
+}
+
+#[test]
+fn a_free_mail_domain_is_not_a_shared_private_domain() {
+    let domain = |class| {
+        evidence(|cv| {
+            cv.referrer.emails = vec![email(1, 1, class)];
+            cv.referee.emails = vec![email(2, 2, class)];
+        })[EvidenceCode::SharedPrivateDomain]
+    };
+    assert!(domain(EmailDomainClass::FreeMail).is_absent());
+    assert!(domain(EmailDomainClass::Corporate).is_hit());
+}
+
+#[test]
+fn the_referrers_device_inside_the_referees_journey_is_seen_only_before_the_conversion() {
+    let on_device = |seconds_before| {
+        evidence(|cv| {
+            let mut step = touchpoint(TouchpointKind::Signup, seconds_before);
+            step.device = Some(value(1));
+            cv.referrer.devices = vec![device(1)];
+            cv.referee.journey = Journey::new(vec![step], None);
+        })[EvidenceCode::ReferrerPresent]
+    };
+    assert!(on_device(60).is_hit());
+    assert!(on_device(-60).is_absent());
+}
+
+#[test]
+fn a_signup_seconds_after_the_click_is_fast_and_one_minutes_after_is_not() {
+    let after = |seconds: i64| {
+        evidence(|cv| {
+            let steps = vec![touchpoint(TouchpointKind::LinkClick, 900), touchpoint(TouchpointKind::Signup, 900 - seconds)];
+            cv.referee.journey = Journey::new(steps, None);
+        })[EvidenceCode::ClickToSignup]
+    };
+    assert!(after(3).is_hit());
+    assert_eq!(after(120), Finding::Clear { measure: Some(120.0) });
+}
+
+#[test]
+fn a_signup_long_after_the_conversion_is_a_broken_clock_and_not_evidence() {
+    let skewed = |seconds_before| {
+        evidence(|cv| cv.referee.journey = Journey::new(vec![touchpoint(TouchpointKind::Signup, seconds_before)], None))
+            [EvidenceCode::SignupToConversion]
+    };
+    assert!(skewed(-3_600).is_absent());
+    assert!(skewed(-10).is_hit());
+}
+
+#[test]
+fn a_referral_attached_by_hand_weighs_more_without_a_journey() {
+    let manual = |journey: Journey| {
+        evidence(|cv| {
+            cv.attribution.captured_via = CapturedVia::Manual;
+            cv.referee.journey = journey;
+        })[EvidenceCode::ManualAttribution]
+            .strength()
+    };
+    assert_eq!(manual(Journey::default()), 1.0);
+    assert_eq!(manual(Journey::new(vec![touchpoint(TouchpointKind::Signup, 900)], None)), 0.5);
+}
+
+#[test]
+fn an_account_opened_before_the_code_was_captured_is_an_existing_user() {
+    let opened_days_before = |days| {
+        evidence(|cv| {
+            cv.attribution.captured_at = Some(noon());
+            cv.referee.account_created_at = Some(noon().minus(Span::from_days(days)));
+        })[EvidenceCode::ExistingUser]
+    };
+    assert!(opened_days_before(30).is_hit());
+    assert!(!opened_days_before(0).is_hit());
+    assert!(evidence(|cv| cv.referee_standing = RefereeStanding::Existing)[EvidenceCode::ExistingUser].is_hit());
+}
+
+#[test]
+fn a_purchase_just_above_the_minimum_is_seen() {
+    let paid = |amount_minor| {
+        evidence(|cv| {
+            cv.value = Some(Money::new(amount_minor, "EUR").unwrap());
+            cv.minimum_purchase = Some(Money::new(1_000, "EUR").unwrap());
+        })[EvidenceCode::MinimumPurchase]
+    };
+    assert!(paid(1_000).is_hit() && paid(1_049).is_hit());
+    assert!(!paid(999).is_hit() && !paid(1_200).is_hit());
+}
+
+#[test]
+fn a_relay_of_the_operating_system_hardly_counts_as_hiding() {
+    let through = |flag| {
+        evidence(|cv| {
+            let mut hidden = network(1);
+            hidden.flags = vec![flag];
+            cv.referee.networks = vec![hidden];
+        })[EvidenceCode::AnonymisedNetwork]
+            .strength()
+    };
+    assert!(through(NetworkFlag::Relay) < 0.2 && through(NetworkFlag::Tor) == 1.0);
+}
+
+#[test]
+fn four_accounts_behind_one_address_are_a_household_and_no_crowd() {
+    let on_network = conversion(|cv| cv.referee.networks = vec![network(1)]);
+    let crowd = |others| evidence_of(&on_network, &crowd_on(IdentifierKind::Address, 1, others))[EvidenceCode::CrowdedNetwork];
+    assert!(!crowd(4).is_hit());
+    assert!(crowd(400).is_hit());
+}
+
+#[test]
+fn only_referrals_up_to_the_conversion_count_for_velocity() {
+    let later = noon().plus(Span::from_minutes(1));
+    let referrer = |times| AccountHistory { first_seen_at: Some(noon()), recent_referrals: times, ..AccountHistory::default() };
+    let burst = |times| {
+        let history = History { referrer: referrer(times), ..History::default() };
+        evidence_of(&honest(), &history)[EvidenceCode::ReferrerBurst]
+    };
+    assert!(burst(vec![noon(); 5]).is_hit());
+    assert!(!burst(vec![later; 5]).is_hit());
+}
+
+#[test]
+fn three_bad_referrals_of_three_speak_louder_than_three_of_three_hundred() {
+    let rejected = |total| {
+        let referrer = AccountHistory {
+            first_seen_at: Some(noon()),
+            referrals_total: total,
+            referrals_rejected: 3,
+            ..AccountHistory::default()
+        };
+        evidence_of(&honest(), &History { referrer, ..History::default() })[EvidenceCode::ReferrerRejections].strength()
+    };
+    assert!(rejected(3) > 0.5 && rejected(300) < 0.02);
+}
+
+#[test]
+fn a_circle_of_two_speaks_louder_than_one_of_five() {
+    let circle = |steps| {
+        let ring = RingHistory { loop_steps: Some(steps), ..RingHistory::default() };
+        evidence_of(&honest(), &History { ring, ..History::default() })[EvidenceCode::RingLoop].strength()
+    };
+    assert_eq!(circle(2), 1.0);
+    assert!(circle(5) > 0.5 && circle(5) < circle(3));
+}
+
+#[test]
+fn a_couple_on_one_device_is_no_ring() {
+    let ring = |accounts| {
+        let ring = RingHistory { accounts, ..RingHistory::default() };
+        evidence_of(&honest(), &History { ring, ..History::default() })[EvidenceCode::RingSize]
+    };
+    assert!(!ring(2).is_hit());
+    assert!(ring(6).is_hit());
+    assert!(ring(0).is_absent());
+}
+
+#[test]
+fn a_referee_who_came_with_another_referrer_before_has_a_changed_code() {
+    let history = History { tied_to_other_referrer: TiedElsewhere::Yes, ..History::default() };
+    assert!(evidence_of(&honest(), &history)[EvidenceCode::CodeChanged].is_hit());
+}

@@ -1,0 +1,260 @@
+//! Features: the numbers that a model sees, projected from evidence.
+//!
+//! One catalogue, used online and offline. A feature is the strength of a piece of evidence, the measure beside it, or a plain fact of the
+//! conversion. Absent is [`ABSENT`], which lies outside every range, so that a model can tell it from zero. The order and the names are
+//! bound to a model by [`schema_hash`].
+
+use std::sync::LazyLock;
+
+use super::evidence::{Evidence, EvidenceCode, MeasureKind, past_windows, referrals_within};
+use super::history::{AccountHistory, History};
+use crate::vocabulary::bundle::SignalBundle;
+use crate::vocabulary::conversion::Conversion;
+use crate::vocabulary::time::Timestamp;
+
+/// The value of a feature whose signals were not there.
+pub const ABSENT: f64 = -1.0;
+
+/// In which direction a feature speaks for abuse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Direction {
+    /// More of it is more suspicious.
+    Rises,
+    /// More of it is less suspicious.
+    Falls,
+    /// Not known beforehand.
+    Either,
+}
+
+/// One entry of the catalogue.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Feature {
+    /// Its name: the evidence code, a dot, and what is taken of it.
+    pub name: String,
+    /// What it says, in a sentence.
+    pub meaning: String,
+    /// The unit.
+    pub unit: &'static str,
+    /// The smallest value when present.
+    pub low: f64,
+    /// The largest value when present; infinite when there is no limit.
+    pub high: f64,
+    /// In which direction it speaks for abuse.
+    pub direction: Direction,
+    /// The evidence that explains it to a reviewer.
+    pub code: EvidenceCode,
+}
+
+const MEASURE_COUNT: usize = {
+    let mut count = 0;
+    let mut index = 0;
+    while index < EvidenceCode::COUNT {
+        if !matches!(EvidenceCode::ALL[index].measure_kind(), MeasureKind::Nothing) {
+            count += 1;
+        }
+        index += 1;
+    }
+    count
+};
+
+const FACT_COUNT: usize = 9;
+
+/// How many features there are.
+pub const FEATURE_COUNT: usize = EvidenceCode::COUNT + MEASURE_COUNT + FACT_COUNT;
+
+/// One number for every feature, in catalogue order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FeatureVector([f64; FEATURE_COUNT]);
+
+impl FeatureVector {
+    /// A vector of these numbers.
+    #[must_use]
+    pub const fn from_values(values: [f64; FEATURE_COUNT]) -> Self {
+        Self(values)
+    }
+
+    /// The numbers. Each is finite: within the feature's range, or [`ABSENT`].
+    #[must_use]
+    pub const fn values(&self) -> &[f64; FEATURE_COUNT] {
+        &self.0
+    }
+}
+
+/// The catalogue: all features in the order of the vector.
+pub static CATALOGUE: LazyLock<Vec<Feature>> = LazyLock::new(|| {
+    let mut features: Vec<Feature> = EvidenceCode::ALL.into_iter().map(strength_feature).collect();
+    features.extend(EvidenceCode::ALL.into_iter().filter_map(measure_feature));
+    features.extend(fact_features());
+    features
+});
+
+/// Names the catalogue: 16 hexadecimal characters of BLAKE3 over names, units, ranges and directions.
+#[must_use]
+pub fn schema_hash() -> String {
+    let mut hasher = blake3::Hasher::new();
+    for feature in CATALOGUE.iter() {
+        let Feature { name, meaning: _, unit, low, high, direction, code: _ } = feature;
+        hasher.update(format!("{name}\u{0}{unit}\u{0}{low}\u{0}{high}\u{0}{direction:?}\u{0}").as_bytes());
+    }
+    hasher.finalize().to_hex().chars().take(16).collect()
+}
+
+fn strength_feature(code: EvidenceCode) -> Feature {
+    let unclear =
+        matches!(code, EvidenceCode::ExistingUser | EvidenceCode::ManualAttribution | EvidenceCode::SharedPrivateDomain);
+    let direction = if code == EvidenceCode::Trusted {
+        Direction::Falls
+    } else if unclear {
+        Direction::Either
+    } else {
+        Direction::Rises
+    };
+    Feature {
+        name: format!("{code}.strength"),
+        meaning: format!("How strongly this speaks: {}", code.meaning()),
+        unit: "strength",
+        low: 0.0,
+        high: 1.0,
+        direction,
+        code,
+    }
+}
+
+fn measure_feature(code: EvidenceCode) -> Option<Feature> {
+    let (suffix, unit, high, direction) = match code.measure_kind() {
+        MeasureKind::Nothing => return None,
+        MeasureKind::Similarity => ("similarity", "similarity", 1.0, Direction::Rises),
+        MeasureKind::Accounts => ("accounts", "accounts", f64::INFINITY, Direction::Either),
+        MeasureKind::Count => ("count", "count", f64::INFINITY, Direction::Rises),
+        MeasureKind::Seconds => ("seconds", "s", f64::INFINITY, Direction::Falls),
+        MeasureKind::Steps => ("steps", "steps", f64::INFINITY, Direction::Either),
+    };
+    Some(Feature {
+        name: format!("{code}.{suffix}"),
+        meaning: format!("What was measured for: {}", code.meaning()),
+        unit,
+        low: 0.0,
+        high,
+        direction,
+        code,
+    })
+}
+
+fn fact_features() -> [Feature; FACT_COUNT] {
+    let fact = |name: &str, meaning: &str, unit: &'static str, direction: Direction, code: EvidenceCode| Feature {
+        name: name.to_owned(),
+        meaning: meaning.to_owned(),
+        unit,
+        low: 0.0,
+        high: f64::INFINITY,
+        direction,
+        code,
+    };
+    let rate = EvidenceCode::ReferrerRate;
+    [
+        fact(
+            "velocity.referrals_1h",
+            "New users that the referrer brought in the last hour.",
+            "referrals",
+            Direction::Rises,
+            rate,
+        ),
+        fact(
+            "velocity.referrals_24h",
+            "New users that the referrer brought in the last 24 hours.",
+            "referrals",
+            Direction::Rises,
+            rate,
+        ),
+        fact(
+            "velocity.referrals_7d",
+            "New users that the referrer brought in the last 7 days.",
+            "referrals",
+            Direction::Rises,
+            rate,
+        ),
+        fact(
+            "velocity.referrals_30d",
+            "New users that the referrer brought in the last 30 days.",
+            "referrals",
+            Direction::Rises,
+            rate,
+        ),
+        fact("referrer.age_days", "Time since the referrer was first known.", "days", Direction::Falls, EvidenceCode::RingSize),
+        fact(
+            "referee.age_days",
+            "Time since the referee was first known.",
+            "days",
+            Direction::Falls,
+            EvidenceCode::SignupToConversion,
+        ),
+        fact(
+            "referee.touchpoints",
+            "Touchpoints of the referee's journey.",
+            "touchpoints",
+            Direction::Falls,
+            EvidenceCode::NoClick,
+        ),
+        fact("referee.devices", "Devices of the referee.", "devices", Direction::Either, EvidenceCode::SimilarEnvironment),
+        fact("value.amount_minor", "What the referee paid.", "minor units", Direction::Either, EvidenceCode::MinimumPurchase),
+    ]
+}
+
+/// Projects evidence and conversion to the feature vector. The only way to make one, online and offline.
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "counts and amounts are far below 2^53")]
+pub fn project(
+    evidence: &Evidence,
+    conversion: &Conversion,
+    referrer: &SignalBundle,
+    referee: &SignalBundle,
+    history: &History,
+) -> FeatureVector {
+    let mut values = [ABSENT; FEATURE_COUNT];
+    let as_of = conversion.occurred_at;
+    let strengths = evidence.iter().map(|(_, finding)| if finding.is_absent() { ABSENT } else { finding.strength() });
+    let measured = |code: &EvidenceCode| !matches!(code.measure_kind(), MeasureKind::Nothing);
+    let measures = evidence.iter().filter(|(code, _)| measured(code)).map(|(_, finding)| finding.measure().unwrap_or(ABSENT));
+    let [hour, day, week, month] =
+        past_windows().map(|(window, _)| f64::from(referrals_within(&history.referrer, as_of, window)));
+    let touchpoints = &referee.journey;
+    let facts = [
+        hour,
+        day,
+        week,
+        month,
+        age_days(referrer, &history.referrer, as_of),
+        age_days(referee, &history.referee, as_of),
+        if touchpoints.is_empty() { ABSENT } else { f64::from(touchpoints.touchpoint_count_total()) },
+        if referee.devices.is_empty() { ABSENT } else { referee.devices.len() as f64 },
+        conversion.value.map_or(ABSENT, |value| value.amount_minor() as f64),
+    ];
+    for (slot, value) in values.iter_mut().zip(strengths.chain(measures).chain(facts)) {
+        *slot = value;
+    }
+    FeatureVector(values)
+}
+
+/// Days since the account was opened, or since it was first seen here; absent when neither is known.
+fn age_days(side: &SignalBundle, account: &AccountHistory, as_of: Timestamp) -> f64 {
+    let known_since = side.account_created_at.or(account.first_seen_at);
+    known_since.map_or(ABSENT, |since| (as_of.since(since).as_seconds() / 86_400.0).max(0.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_catalogue_has_as_many_unique_names_as_the_vector_has_numbers() {
+        let names: BTreeSet<&str> = CATALOGUE.iter().map(|feature| feature.name.as_str()).collect();
+        assert_eq!(names.len(), FEATURE_COUNT);
+    }
+
+    #[test]
+    fn absent_lies_outside_every_range() {
+        assert!(CATALOGUE.iter().all(|feature| ABSENT < feature.low && feature.low < feature.high));
+    }
+}

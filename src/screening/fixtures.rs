@@ -1,0 +1,177 @@
+//! Fixtures for tests: conversions and histories that say only what the test is about.
+
+use crate::screening::audit::AuditKey;
+use crate::screening::evidence::EvidenceCode;
+use crate::screening::history::{Crowd, History, Identifier, IdentifierKind};
+use crate::screening::policy::{
+    AuditPolicy, PayoutPolicy, Policy, PolicyParts, ReviewPolicy, RuleMode, ScorePolicy, ScoreSource,
+};
+use crate::screening::rarity::Rarity;
+use crate::screening::rules::{Condition, Rule};
+use crate::screening::{Models, Rulebook, assess, decision::Decision};
+use crate::vocabulary::bundle::{
+    DeviceSignals, EmailSignals, NetworkFlag, NetworkSignals, PaymentKind, PaymentPurpose, PaymentSignals, SignalBundle,
+};
+use crate::vocabulary::conversion::{Conversion, ConversionKind, RefereeStanding};
+use crate::vocabulary::digest::{Digest, DigestSet, KeyId};
+use crate::vocabulary::email::EmailDomainClass;
+use crate::vocabulary::ids::{AccountId, ConversionId, ProgramId, Ucc};
+use crate::vocabulary::journey::{Attribution, CapturedVia, CodeValidity, Journey, Touchpoint, TouchpointKind};
+use crate::vocabulary::time::{Span, Timestamp};
+
+/// A day in 2026 on which all fixtures convert.
+pub(crate) fn noon() -> Timestamp {
+    Timestamp::saturating_from_millis(1_790_000_000_000)
+}
+
+/// A digest named by a number: equal numbers, equal values.
+pub(crate) fn value(number: u8) -> DigestSet {
+    DigestSet::single(Digest { value: [number; 32], key_id: KeyId::new("k1").unwrap() })
+}
+
+/// The index entry of [`value`].
+pub(crate) fn identifier(kind: IdentifierKind, number: u8) -> Identifier {
+    Identifier { kind, digest: Digest { value: [number; 32], key_id: KeyId::new("k1").unwrap() } }
+}
+
+pub(crate) fn bundle(account: &str) -> SignalBundle {
+    SignalBundle::of_account(AccountId::new(account).unwrap())
+}
+
+pub(crate) fn device(number: u8) -> DeviceSignals {
+    DeviceSignals {
+        fingerprint: Some(value(number)),
+        browser: None,
+        user_agent: "".into(),
+        platform: "".into(),
+        time_zone: "".into(),
+        languages: Vec::new(),
+        screen_px: None,
+        seen_at: None,
+    }
+}
+
+pub(crate) fn network(number: u8) -> NetworkSignals {
+    NetworkSignals {
+        address: Some(value(number)),
+        prefix: None,
+        asn: None,
+        country: None,
+        flags: Vec::<NetworkFlag>::new(),
+        seen_at: None,
+    }
+}
+
+pub(crate) fn card(number: u8, purpose: PaymentPurpose) -> PaymentSignals {
+    PaymentSignals { instrument: value(number), kind: PaymentKind::Card, purpose, country: None, seen_at: None }
+}
+
+pub(crate) fn email(mailbox: u8, local_part: u8, class: EmailDomainClass) -> EmailSignals {
+    EmailSignals {
+        exact: Some(value(mailbox)),
+        mailbox: Some(value(mailbox)),
+        pattern: Some(value(local_part)),
+        local_part: Some(value(local_part)),
+        domain: Some(value(200)),
+        domain_class: Some(class),
+        local_part_sketches: Vec::new(),
+    }
+}
+
+/// A click, a sign-up two minutes later, and some pages, all in the hour before [`noon`].
+pub(crate) fn usual_journey() -> Journey {
+    let step = |kind, minutes: i64, path: &str| Touchpoint {
+        kind,
+        occurred_at: noon().minus(Span::from_minutes(minutes)),
+        device: None,
+        browser: None,
+        path_token: path.into(),
+    };
+    let steps = vec![
+        step(TouchpointKind::LinkClick, 60, "r"),
+        step(TouchpointKind::Landing, 60, "landing"),
+        step(TouchpointKind::Signup, 55, "signup"),
+        step(TouchpointKind::PageView, 30, "plans"),
+    ];
+    Journey::new(steps, None)
+}
+
+/// An honest conversion between two accounts of which nothing is shared.
+pub(crate) fn honest() -> Conversion {
+    let mut referee = bundle("bob");
+    referee.journey = usual_journey();
+    Conversion {
+        program_id: ProgramId::new("shop").unwrap(),
+        conversion_id: ConversionId::new("cv-1").unwrap(),
+        campaign_id: None,
+        kind: ConversionKind::InvoicePaid,
+        occurred_at: noon(),
+        value: None,
+        minimum_purchase: None,
+        invoice_id: None,
+        referee_standing: RefereeStanding::New,
+        attribution: Attribution {
+            captured_via: CapturedVia::Link,
+            ucc: Some(Ucc::new("ANN-10").unwrap()),
+            code_validity: CodeValidity::Valid,
+            previous_ucc: None,
+            captured_at: None,
+            attached_by: None,
+        },
+        referrer: bundle("ann"),
+        referee,
+        rewards: Vec::new(),
+    }
+}
+
+/// The honest conversion with something changed.
+pub(crate) fn conversion(change: impl FnOnce(&mut Conversion)) -> Conversion {
+    let mut conversion = honest();
+    change(&mut conversion);
+    conversion
+}
+
+/// A history in which `others` other accounts use the value.
+pub(crate) fn crowd_on(kind: IdentifierKind, number: u8, others: u32) -> History {
+    let crowd = Crowd { accounts_ever: others, accounts_30d: others, accounts_24h: others };
+    History { crowds: [(identifier(kind, number), crowd)].into(), ..History::default() }
+}
+
+pub(crate) fn rule(name: &str, when: &str, mode: RuleMode, weight_log_odds: f64) -> Rule {
+    Rule { name: name.into(), when: vec![Condition::parse(when).unwrap()], mode, weight_log_odds }
+}
+
+/// A policy with one rule for every piece of evidence: the conclusive ones reject, the rest weighs.
+pub(crate) fn policy_parts() -> PolicyParts {
+    let conclusive = [EvidenceCode::SameAccount, EvidenceCode::PayoutIsBilling, EvidenceCode::Blocked];
+    let rules = EvidenceCode::ALL.into_iter().map(|code| {
+        let mode = if conclusive.contains(&code) { RuleMode::Reject } else { RuleMode::Weigh };
+        let weight = if code == EvidenceCode::Trusted { -2.0 } else { 2.0 };
+        rule(code.dotted(), code.dotted(), mode, weight)
+    });
+    PolicyParts {
+        version: "test-1".to_owned(),
+        score: ScorePolicy {
+            source: ScoreSource::Judgement,
+            intercept_log_odds: -5.0,
+            review_threshold: 0.2,
+            reject_threshold: 0.99,
+        },
+        payout: PayoutPolicy { delay: Span::from_days(14), campaign_delays: std::collections::BTreeMap::new() },
+        review: ReviewPolicy { due_after: Span::from_hours(48), lease: Span::from_minutes(30) },
+        audit: AuditPolicy { sample_share: 0.0 },
+        rarity: Rarity::default(),
+        rules: rules.collect(),
+    }
+}
+
+pub(crate) fn policy() -> Policy {
+    Policy::new(policy_parts()).unwrap()
+}
+
+/// Assesses without a model under [`policy`].
+pub(crate) fn assess_by_rules(conversion: &Conversion, history: &History) -> Decision {
+    let policy = policy();
+    let audit_key = AuditKey::new([1; 32]);
+    assess(conversion, history, Rulebook { policy: &policy, models: Models::default(), audit_key: &audit_key }, noon())
+}

@@ -1,0 +1,245 @@
+//! What was known before a conversion: the snapshot that a ledger reads and that `assess` sees.
+//!
+//! Pure data. A ledger fills it in one consistent read; nothing in it may stem from the conversion itself.
+
+use std::collections::BTreeMap;
+
+use crate::vocabulary::bundle::SignalBundle;
+use crate::vocabulary::conversion::{Conversion, Side};
+use crate::vocabulary::digest::{Digest, DigestSet};
+use crate::vocabulary::ids::ConversionId;
+use crate::vocabulary::time::{Span, Timestamp};
+
+/// Counts of accounts saturate here: more than this many on a value all mean "a crowd".
+pub const CROWD_MAX: u32 = 1024;
+/// Times of earlier referrals of one referrer that a ledger keeps; rates saturate here.
+pub const RECENT_REFERRALS_MAX: usize = 256;
+/// The longest loop of referrals that is looked for, in steps.
+pub const LOOP_STEPS_MAX: u8 = 8;
+/// A value on more accounts than this ties nobody into a ring: it is a kiosk, not an identity. Judgement.
+pub const RING_VALUE_ACCOUNTS_MAX: u32 = 16;
+/// A purchase without an invoice id repeats an earlier one when it comes within this time.
+pub const DUPLICATE_WINDOW: Span = Span::from_minutes(1);
+
+/// What an indexed value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum IdentifierKind {
+    /// An exact e-mail address.
+    EmailExact = 1,
+    /// A mailbox with aliases folded.
+    Mailbox = 2,
+    /// A mailbox's local part.
+    LocalPart = 3,
+    /// An e-mail domain.
+    Domain = 4,
+    /// A person's folded name.
+    Name = 5,
+    /// A device fingerprint.
+    Device = 6,
+    /// A browser's cookie.
+    Browser = 7,
+    /// A network address.
+    Address = 8,
+    /// A /24 or /48.
+    Prefix = 9,
+    /// A payment instrument.
+    Payment = 10,
+}
+
+impl IdentifierKind {
+    /// All kinds.
+    pub const ALL: [Self; 10] = [
+        Self::EmailExact,
+        Self::Mailbox,
+        Self::LocalPart,
+        Self::Domain,
+        Self::Name,
+        Self::Device,
+        Self::Browser,
+        Self::Address,
+        Self::Prefix,
+        Self::Payment,
+    ];
+
+    /// Whether two accounts that share such a value are held to belong together (rings).
+    #[must_use]
+    pub const fn is_strong(self) -> bool {
+        match self {
+            Self::Mailbox | Self::Device | Self::Browser | Self::Payment => true,
+            Self::EmailExact | Self::LocalPart | Self::Domain | Self::Name | Self::Address | Self::Prefix => false,
+        }
+    }
+}
+
+/// A value that accounts can share, as it is indexed: its kind and its digest.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Identifier {
+    /// What it is.
+    pub kind: IdentifierKind,
+    /// The value.
+    pub digest: Digest,
+}
+
+/// How many accounts were on a value before this conversion, beside the two sides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Crowd {
+    /// Accounts ever seen on it. Saturates at [`CROWD_MAX`].
+    pub accounts_ever: u32,
+    /// Accounts seen on it in the 30 days before the conversion. Saturates at [`CROWD_MAX`].
+    pub accounts_30d: u32,
+    /// Accounts seen on it in the 24 hours before the conversion. Saturates at [`CROWD_MAX`].
+    pub accounts_24h: u32,
+}
+
+/// What was known of one account.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct AccountHistory {
+    /// Its merged signals; absent when the account was never seen.
+    pub profile: Option<SignalBundle>,
+    /// When it was first seen here; absent when never.
+    pub first_seen_at: Option<Timestamp>,
+    /// When it referred new users: the last [`RECENT_REFERRALS_MAX`] referrals, in any order.
+    pub recent_referrals: Vec<Timestamp>,
+    /// How many users it ever referred.
+    pub referrals_total: u32,
+    /// Its referrals that stand rejected, by policy or by a reviewer.
+    pub referrals_rejected: u32,
+    /// Its referrals that stand approved by a reviewer.
+    pub referrals_accepted_by_review: u32,
+    /// Its referrals that were refunded or disputed.
+    pub referrals_refunded: u32,
+    /// Whether the product banned the account.
+    pub banned: Banned,
+}
+
+/// Whether the product banned an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Banned {
+    /// It did not.
+    #[default]
+    No,
+    /// It did.
+    Yes,
+}
+
+/// The group of accounts around the two sides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RingHistory {
+    /// Steps of the loop that this referral closes (A→B→A is 2); absent when it closes none within [`LOOP_STEPS_MAX`].
+    pub loop_steps: Option<u8>,
+    /// Accounts tied to either side by shared strong identifiers, the sides included. 0 when none is known.
+    pub accounts: u32,
+    /// Of these, accounts that stand rejected or banned, the referrer not counted.
+    pub accounts_rejected: u32,
+}
+
+/// On which list something stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ListKind {
+    /// Blocked by the owner.
+    Blocked,
+    /// Trusted by the owner.
+    Trusted,
+}
+
+/// An entry of a list that one of the sides matches.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ListHit {
+    /// Which list.
+    pub list: ListKind,
+    /// Whose value or account it is.
+    pub side: Side,
+    /// What matched; absent when the account itself stands on the list.
+    pub identifier: Option<IdentifierKind>,
+}
+
+/// Everything known before a conversion that its evidence may use.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct History {
+    /// Accounts known in the programme.
+    pub accounts_known: u32,
+    /// The referrer.
+    pub referrer: AccountHistory,
+    /// The referee.
+    pub referee: AccountHistory,
+    /// How crowded the sides' values are. A value that nobody else used may be left out.
+    pub crowds: BTreeMap<Identifier, Crowd>,
+    /// The group around the sides.
+    pub ring: RingHistory,
+    /// Other referees of this referrer whose mailbox has a pattern of the referee's.
+    pub pattern_siblings: u32,
+    /// Whether the referee's referral was tied to another referrer before.
+    pub tied_to_other_referrer: TiedElsewhere,
+    /// Entries of the lists that the sides match.
+    pub list_hits: Vec<ListHit>,
+    /// The earlier conversion that this one repeats; absent when it is new.
+    pub duplicate_of: Option<ConversionId>,
+}
+
+/// Whether a referee already has a referral with another referrer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TiedElsewhere {
+    /// It has none, or with this one.
+    #[default]
+    No,
+    /// It came with another referrer before.
+    Yes,
+}
+
+impl History {
+    /// The two sides as they are known now: `(referrer, referee)`, each the message's bundle merged into the profile.
+    #[must_use]
+    pub fn sides(&self, conversion: &Conversion) -> (SignalBundle, SignalBundle) {
+        (known_now(&conversion.referrer, &self.referrer), known_now(&conversion.referee, &self.referee))
+    }
+
+    /// How crowded a value is beside the two sides: the larger crowd of its digests. Zero when nobody else used it.
+    #[must_use]
+    pub fn crowd(&self, kind: IdentifierKind, value: &DigestSet) -> Crowd {
+        let crowd_of = |digest: &Digest| self.crowds.get(&Identifier { kind, digest: digest.clone() }).copied();
+        value.iter().filter_map(crowd_of).max_by_key(|crowd| crowd.accounts_ever).unwrap_or_default()
+    }
+}
+
+fn known_now(sent: &SignalBundle, account: &AccountHistory) -> SignalBundle {
+    account.profile.as_ref().map_or_else(|| sent.clone(), |profile| sent.merged_with(profile))
+}
+
+/// The values of a side that are indexed, in a stable order, without repeats.
+#[must_use]
+pub fn identifiers(bundle: &SignalBundle) -> Vec<Identifier> {
+    let mut found = Vec::with_capacity(24);
+    let mut add = |kind: IdentifierKind, value: Option<&DigestSet>| {
+        for digest in value.into_iter().flat_map(DigestSet::iter) {
+            found.push(Identifier { kind, digest: digest.clone() });
+        }
+    };
+    for email in &bundle.emails {
+        add(IdentifierKind::EmailExact, email.exact.as_ref());
+        add(IdentifierKind::Mailbox, email.mailbox.as_ref());
+        add(IdentifierKind::LocalPart, email.local_part.as_ref());
+        add(IdentifierKind::Domain, email.domain.as_ref());
+    }
+    for name in &bundle.names {
+        add(IdentifierKind::Name, name.exact.as_ref());
+    }
+    for device in &bundle.devices {
+        add(IdentifierKind::Device, device.fingerprint.as_ref());
+        add(IdentifierKind::Browser, device.browser.as_ref());
+    }
+    for network in &bundle.networks {
+        add(IdentifierKind::Address, network.address.as_ref());
+        add(IdentifierKind::Prefix, network.prefix.as_ref());
+    }
+    for payment in &bundle.payments {
+        add(IdentifierKind::Payment, Some(&payment.instrument));
+    }
+    for touchpoint in bundle.journey.touchpoints() {
+        add(IdentifierKind::Device, touchpoint.device.as_ref());
+        add(IdentifierKind::Browser, touchpoint.browser.as_ref());
+    }
+    found.sort_unstable();
+    found.dedup();
+    found
+}

@@ -1,0 +1,275 @@
+//! The policy: which rules there are, what each may do, and where the thresholds lie. Values only; files are read in `adapters`.
+//!
+//! Built with [`Policy::new`], which checks everything at once. A policy that exists is valid.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::evidence::EvidenceCode;
+use super::rarity::Rarity;
+use super::rules::Rule;
+use crate::vocabulary::ids::CampaignId;
+use crate::vocabulary::time::Span;
+
+/// What a rule may do when it hits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RuleMode {
+    /// It is not evaluated.
+    Off,
+    /// It is evaluated and shown, and changes nothing: not the score, not the verdict.
+    Shadow,
+    /// It adds its weight to the score and sends the conversion to review.
+    Review,
+    /// It adds its weight to the score and rejects the conversion.
+    Reject,
+    /// It adds its weight to the score and does nothing else.
+    Weigh,
+}
+
+/// Where the score comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ScoreSource {
+    /// The active model. Without one, whatever is not rejected goes to review.
+    Model,
+    /// The sum of the rules' weights, calibrated by judgement.
+    Judgement,
+}
+
+/// Where the score comes from and what it does.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScorePolicy {
+    /// Model or judgement.
+    pub source: ScoreSource,
+    /// Log-odds of abuse of a conversion without any evidence, for the judgement score. Range: -20 to 0.
+    pub intercept_log_odds: f64,
+    /// Scores from here upwards go to review. Range: (0, 1]. With a model, the lower of this and the model's own applies.
+    pub review_threshold: f64,
+    /// Judgement scores from here upwards are rejected. Range: [review_threshold, 1]. A model brings its own certified threshold instead.
+    pub reject_threshold: f64,
+}
+
+/// When an approved reward may be paid.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PayoutPolicy {
+    /// Time from the conversion to the payment, unless the campaign has its own.
+    pub delay: Span,
+    /// The delays of campaigns.
+    pub campaign_delays: BTreeMap<CampaignId, Span>,
+}
+
+impl PayoutPolicy {
+    /// The delay of a campaign, or of the programme.
+    #[must_use]
+    pub fn delay_of(&self, campaign: Option<&CampaignId>) -> Span {
+        campaign.and_then(|id| self.campaign_delays.get(id)).copied().unwrap_or(self.delay)
+    }
+}
+
+/// How the review queue is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReviewPolicy {
+    /// A case that is open for longer is overdue and is shown first. It is never released for that.
+    pub due_after: Span,
+    /// How long a claim lasts unless the reviewer asks for another time.
+    pub lease: Span,
+}
+
+/// Which would-be auto-rejects of the model go to review instead, for unbiased labels.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AuditPolicy {
+    /// Share of the model's rejects. Range: [0, 1].
+    pub sample_share: f64,
+}
+
+/// A valid policy.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Policy {
+    version: Box<str>,
+    score: ScorePolicy,
+    payout: PayoutPolicy,
+    review: ReviewPolicy,
+    audit: AuditPolicy,
+    rarity: Rarity,
+    rules: Vec<Rule>,
+}
+
+/// The parts of a policy before they are checked.
+#[derive(Debug, Clone)]
+pub struct PolicyParts {
+    /// The version that decisions quote. 1 to 64 printable characters.
+    pub version: String,
+    /// The score.
+    pub score: ScorePolicy,
+    /// The payout delays.
+    pub payout: PayoutPolicy,
+    /// The queue.
+    pub review: ReviewPolicy,
+    /// The audit sample.
+    pub audit: AuditPolicy,
+    /// How shared values lose strength.
+    pub rarity: Rarity,
+    /// The rules, in the order in which they are shown.
+    pub rules: Vec<Rule>,
+}
+
+/// One thing that is wrong with a policy: where, by its key in the file, and what.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+#[error("`{key}` {problem}")]
+pub struct PolicyViolation {
+    /// The dotted key, like `score.review_threshold` or `rule.same_card.weight`.
+    pub key: String,
+    /// What is wrong and what would be right.
+    pub problem: String,
+}
+
+impl Policy {
+    /// Checks the parts and makes them a policy.
+    ///
+    /// # Errors
+    /// Every violation that there is, in the order of the file's keys; the owner of the policy fixes them.
+    pub fn new(parts: PolicyParts) -> Result<Self, Vec<PolicyViolation>> {
+        let mut violations = Violations::default();
+        violations.check(
+            !parts.version.is_empty() && parts.version.len() <= 64 && parts.version.bytes().all(|b| b.is_ascii_graphic()),
+            "version",
+            "must be 1 to 64 printable characters without spaces",
+        );
+        violations.check_score(&parts.score);
+        violations.check_payout(&parts.payout);
+        violations.check(parts.review.due_after > Span::ZERO, "review.due_hours", "must be above 0");
+        violations.check(parts.review.lease > Span::ZERO, "review.lease_minutes", "must be above 0");
+        violations.check_range("audit.sample_share", parts.audit.sample_share, 0.0, 1.0);
+        for (key, decay) in [
+            ("rarity.network_decay", parts.rarity.network_decay),
+            ("rarity.device_decay", parts.rarity.device_decay),
+            ("rarity.payment_decay", parts.rarity.payment_decay),
+            ("rarity.identity_decay", parts.rarity.identity_decay),
+        ] {
+            violations.check_range(key, decay, 0.0, 2.0);
+        }
+        violations.check_rules(&parts.rules);
+        if violations.found.is_empty() {
+            let PolicyParts { version, score, payout, review, audit, rarity, rules } = parts;
+            Ok(Self { version: version.into(), score, payout, review, audit, rarity, rules })
+        } else {
+            Err(violations.found)
+        }
+    }
+
+    /// The version that decisions quote.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// Where the score comes from and what it does.
+    #[must_use]
+    pub const fn score(&self) -> &ScorePolicy {
+        &self.score
+    }
+
+    /// When rewards may be paid.
+    #[must_use]
+    pub const fn payout(&self) -> &PayoutPolicy {
+        &self.payout
+    }
+
+    /// How the queue is run.
+    #[must_use]
+    pub const fn review(&self) -> &ReviewPolicy {
+        &self.review
+    }
+
+    /// The audit sample.
+    #[must_use]
+    pub const fn audit(&self) -> &AuditPolicy {
+        &self.audit
+    }
+
+    /// How shared values lose strength.
+    #[must_use]
+    pub const fn rarity(&self) -> &Rarity {
+        &self.rarity
+    }
+
+    /// The rules, in the order in which they are shown.
+    #[must_use]
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+}
+
+#[derive(Default)]
+struct Violations {
+    found: Vec<PolicyViolation>,
+}
+
+impl Violations {
+    fn check(&mut self, holds: bool, key: &str, problem: &str) {
+        if !holds {
+            self.found.push(PolicyViolation { key: key.to_owned(), problem: problem.to_owned() });
+        }
+    }
+
+    /// Both ends included; not-a-number is refused.
+    fn check_range(&mut self, key: &str, value: f64, low: f64, high: f64) {
+        let problem = format!("is {value}; it must be between {low} and {high}");
+        self.check((low..=high).contains(&value), key, &problem);
+    }
+
+    fn check_score(&mut self, score: &ScorePolicy) {
+        self.check_range("score.intercept_log_odds", score.intercept_log_odds, -20.0, 0.0);
+        self.check_range("score.review_threshold", score.review_threshold, f64::MIN_POSITIVE, 1.0);
+        self.check_range("score.reject_threshold", score.reject_threshold, f64::MIN_POSITIVE, 1.0);
+        let ordered = score.reject_threshold >= score.review_threshold;
+        self.check(
+            ordered,
+            "score.reject_threshold",
+            "lies below `score.review_threshold`; rejecting must take at least as much as reviewing",
+        );
+    }
+
+    fn check_payout(&mut self, payout: &PayoutPolicy) {
+        let days = |span: Span| (0..=Span::from_days(730).as_millis()).contains(&span.as_millis());
+        self.check(days(payout.delay), "payout.delay_days", "must be between 0 and 730");
+        for (campaign, delay) in &payout.campaign_delays {
+            self.check(days(*delay), &format!("payout.campaigns.{campaign}"), "must be between 0 and 730");
+        }
+    }
+
+    fn check_rules(&mut self, rules: &[Rule]) {
+        self.check(!rules.is_empty(), "rule", "there is none; a policy without rules would approve everything");
+        let mut names = BTreeSet::new();
+        for rule in rules {
+            let key = |field: &str| format!("rule.{}.{field}", rule.name);
+            self.check(names.insert(&rule.name), &key("name"), "stands twice; give each rule its own name");
+            let name_fits = !rule.name.is_empty() && rule.name.len() <= 64 && rule.name.bytes().all(|b| b.is_ascii_graphic());
+            self.check(name_fits, &key("name"), "must be 1 to 64 printable characters without spaces");
+            self.check_range(&key("weight"), rule.weight_log_odds, -20.0, 20.0);
+            self.check(!rule.when.is_empty(), &key("when"), "is empty; name at least one condition");
+            for condition in &rule.when {
+                self.check_range(&key("when"), condition.strength_min, f64::MIN_POSITIVE, 1.0);
+            }
+            // Promise 7: one more hit of damning evidence never lowers a verdict.
+            let eases = rule.weight_log_odds < 0.0;
+            let only_trust = rule.when.iter().all(|condition| condition.code == EvidenceCode::Trusted);
+            self.check(!eases || only_trust, &key("weight"), "is negative; only a rule on `list.trusted` may ease a score");
+            let decides = matches!(rule.mode, RuleMode::Review | RuleMode::Reject);
+            self.check(!(eases && decides), &key("mode"), "must be `weigh`, `shadow` or `off` when the weight is negative");
+            self.check_shared_address(rule);
+        }
+    }
+
+    /// A shared address or network alone never rejects: households, offices and dorms are the classic false positive.
+    fn check_shared_address(&mut self, rule: &Rule) {
+        let network_alone = rule.when.iter().all(|condition| {
+            matches!(condition.code, EvidenceCode::SameAddress | EvidenceCode::SamePrefix | EvidenceCode::CrowdedNetwork)
+        });
+        let key = format!("rule.{}.mode", rule.name);
+        let rejects = network_alone && rule.mode == RuleMode::Reject;
+        self.check(
+            !rejects,
+            &key,
+            "rejects on a shared network alone, which households, offices and dorms have; use `review` or add a condition",
+        );
+    }
+}

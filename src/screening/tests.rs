@@ -1,0 +1,233 @@
+//! Claims about decisions and payouts.
+
+use proptest::prelude::*;
+
+use super::audit::AuditKey;
+use super::decide;
+use super::decision::{AuditSample, Decision, ReferrerSafeReason, Scored, Verdict};
+use super::evidence::{Evidence, EvidenceCode, Finding};
+use super::features::{FEATURE_COUNT, FeatureVector};
+use super::fixtures::{assess_by_rules, conversion, crowd_on, device, honest, network, noon, policy, policy_parts, rule};
+use super::gate::{self, Gate, GateReason, Held, Standing};
+use super::history::{History, IdentifierKind};
+use super::policy::{Policy, RuleMode, ScoreSource};
+use super::{Models, Rulebook};
+use crate::vocabulary::ids::{ConversionId, RewardId};
+use crate::vocabulary::journey::{CapturedVia, Journey};
+use crate::vocabulary::time::Span;
+
+fn decide_on(evidence: Evidence, policy: &Policy, models: Models<'_>) -> Decision {
+    let audit_key = AuditKey::new([1; 32]);
+    let features = FeatureVector::from_values([0.0; FEATURE_COUNT]);
+    decide(&honest(), &History::default(), evidence, &features, Rulebook { policy, models, audit_key: &audit_key }, noon())
+}
+
+#[test]
+fn an_honest_conversion_is_approved_without_a_reason() {
+    let decision = assess_by_rules(&honest(), &History::default());
+    assert_eq!(decision.verdict, Verdict::Approved);
+    assert_eq!(decision.reasons, []);
+    assert_eq!(decision.referrer_safe_reason, ReferrerSafeReason::None);
+}
+
+#[test]
+fn a_shared_address_alone_is_never_rejected() {
+    for others in [0, 3, 40, 400, 1_000] {
+        let shared = conversion(|cv| {
+            cv.referrer.networks = vec![network(1)];
+            cv.referee.networks = vec![network(1)];
+        });
+        let decision = assess_by_rules(&shared, &crowd_on(IdentifierKind::Address, 1, others));
+        assert_ne!(decision.verdict, Verdict::Rejected, "with {others} others");
+    }
+}
+
+#[test]
+fn a_policy_that_rejects_on_a_shared_network_alone_is_refused() {
+    let mut parts = policy_parts();
+    parts.rules.push(rule("office", "network.same_address", RuleMode::Reject, 1.0));
+    let violations = Policy::new(parts).unwrap_err();
+    assert_eq!(violations.iter().map(|violation| violation.key.as_str()).collect::<Vec<_>>(), ["rule.office.mode"]);
+}
+
+#[test]
+fn every_violation_of_a_policy_is_named_at_once() {
+    let mut parts = policy_parts();
+    parts.version = String::new();
+    parts.score.review_threshold = 2.0;
+    parts.audit.sample_share = f64::NAN;
+    let keys: Vec<String> = Policy::new(parts).unwrap_err().into_iter().map(|violation| violation.key).collect();
+    assert_eq!(keys, ["version", "score.review_threshold", "score.reject_threshold", "audit.sample_share"]);
+}
+
+#[test]
+fn a_referral_attached_by_hand_is_never_approved_without_a_journey() {
+    let manual = conversion(|cv| {
+        cv.attribution.captured_via = CapturedVia::Manual;
+        cv.referee.journey = Journey::default();
+    });
+    assert_eq!(assess_by_rules(&manual, &History::default()).verdict, Verdict::InReview);
+}
+
+#[test]
+fn a_duplicate_is_rejected_and_says_of_what() {
+    let first = ConversionId::new("cv-0").unwrap();
+    let history = History { duplicate_of: Some(first.clone()), ..History::default() };
+    let decision = assess_by_rules(&honest(), &history);
+    assert_eq!(decision.verdict, Verdict::Rejected);
+    assert_eq!(decision.duplicate_of, Some(first));
+    assert_eq!(decision.referrer_safe_reason, ReferrerSafeReason::AlreadyCounted);
+    assert_eq!(decision.reasons[0].code, EvidenceCode::DuplicateInvoice);
+}
+
+#[test]
+fn without_the_model_that_the_policy_asks_for_nothing_is_approved() {
+    let mut parts = policy_parts();
+    parts.score.source = ScoreSource::Model;
+    let decision = decide_on(Evidence::absent(), &Policy::new(parts).unwrap(), Models::default());
+    assert_eq!((decision.verdict, decision.scored), (Verdict::InReview, Scored::ModelMissing));
+}
+
+#[test]
+fn a_rule_in_shadow_is_shown_and_changes_nothing() {
+    let mut parts = policy_parts();
+    parts.rules.retain(|rule| &*rule.name != "device.same_device");
+    let without = Policy::new(parts.clone()).unwrap();
+    parts.rules.push(rule("shadow", "device.same_device", RuleMode::Shadow, 20.0));
+    let with = Policy::new(parts).unwrap();
+    let evidence = Evidence::absent().with(EvidenceCode::SameDevice, Finding::of_strength(1.0));
+    let (plain, shadowed) =
+        (decide_on(evidence.clone(), &without, Models::default()), decide_on(evidence, &with, Models::default()));
+    assert_eq!((plain.verdict, plain.score), (shadowed.verdict, shadowed.score));
+    assert_eq!(shadowed.rule_hits.len(), plain.rule_hits.len() + 1);
+}
+
+#[test]
+fn reasons_stand_in_order_of_contribution() {
+    let evidence = Evidence::absent()
+        .with(EvidenceCode::SameAddress, Finding::of_strength(0.2))
+        .with(EvidenceCode::SameDevice, Finding::of_strength(0.9))
+        .with(EvidenceCode::SimilarName, Finding::of_strength(0.5));
+    let codes: Vec<_> = decide_on(evidence, &policy(), Models::default()).reasons.into_iter().map(|reason| reason.code).collect();
+    assert_eq!(codes, [EvidenceCode::SameDevice, EvidenceCode::SimilarName, EvidenceCode::SameAddress]);
+}
+
+#[test]
+fn a_conclusive_reject_is_not_sampled_for_audit() {
+    let mut parts = policy_parts();
+    parts.audit.sample_share = 1.0;
+    let evidence = Evidence::absent().with(EvidenceCode::SameAccount, Finding::of_strength(1.0));
+    let decision = decide_on(evidence, &Policy::new(parts).unwrap(), Models::default());
+    assert_eq!((decision.verdict, decision.audit), (Verdict::Rejected, AuditSample::NotSampled));
+}
+
+#[test]
+fn evidence_does_not_depend_on_the_order_of_signals() {
+    let ordered = conversion(|cv| {
+        cv.referrer.devices = vec![device(1), device(2)];
+        cv.referee.devices = vec![device(2), device(3)];
+    });
+    let reversed = conversion(|cv| {
+        cv.referrer.devices = vec![device(2), device(1)];
+        cv.referee.devices = vec![device(3), device(2)];
+    });
+    let history = crowd_on(IdentifierKind::Device, 2, 5);
+    assert_eq!(assess_by_rules(&ordered, &history), assess_by_rules(&reversed, &history));
+}
+
+fn any_finding() -> impl Strategy<Value = Finding> {
+    prop_oneof![
+        Just(Finding::Absent),
+        Just(Finding::CLEAR),
+        (0.01_f64..=1.0, 0.0_f64..100.0).prop_map(|(strength, measure)| Finding::measured(strength, measure)),
+    ]
+}
+
+fn any_evidence() -> impl Strategy<Value = Evidence> {
+    proptest::collection::vec(any_finding(), EvidenceCode::COUNT).prop_map(|findings| {
+        EvidenceCode::ALL
+            .into_iter()
+            .zip(findings)
+            .fold(Evidence::absent(), |evidence, (code, finding)| evidence.with(code, finding))
+    })
+}
+
+proptest! {
+    #[test]
+    fn every_decision_has_a_finite_score_and_ordered_finite_reasons(evidence in any_evidence()) {
+        let decision = decide_on(evidence, &policy(), Models::default());
+        prop_assert!((0.0..=1.0).contains(&decision.score));
+        prop_assert!(decision.risk_score() <= 99);
+        let contributions: Vec<f64> = decision.reasons.iter().map(|reason| reason.contribution_log_odds).collect();
+        prop_assert!(contributions.iter().all(|value| value.is_finite()));
+        prop_assert!(contributions.windows(2).all(|pair| pair[0] >= pair[1]));
+    }
+
+    #[test]
+    fn one_more_hit_never_lowers_a_verdict(evidence in any_evidence(), index in 0..EvidenceCode::COUNT, strength in 0.01_f64..=1.0) {
+        let code = EvidenceCode::ALL[index];
+        prop_assume!(code != EvidenceCode::Trusted);
+        let stronger = strength.max(evidence[code].strength());
+        let more = evidence.clone().with(code, Finding::of_strength(stronger));
+        let policy = policy();
+        let (before, after) = (decide_on(evidence, &policy, Models::default()), decide_on(more, &policy, Models::default()));
+        prop_assert!(after.verdict >= before.verdict);
+        prop_assert!(after.score >= before.score);
+    }
+}
+
+fn approved() -> Standing {
+    Standing {
+        verdict: Verdict::Approved,
+        occurred_at: noon(),
+        campaign_id: None,
+        cancelled_at: None,
+        duplicate_of: None,
+        referral_held: Held::No,
+        referrer_held: Held::No,
+        rewards: Vec::new(),
+        paid: Vec::new(),
+    }
+}
+
+fn gate_of(change: impl FnOnce(&mut Standing)) -> (Gate, GateReason) {
+    let mut standing = approved();
+    change(&mut standing);
+    let answer = gate::check(Some(&standing), &reward(), Span::from_days(14), noon().plus(Span::from_days(30)));
+    (answer.gate, answer.reason)
+}
+
+fn reward() -> RewardId {
+    RewardId::new("rw-1").unwrap()
+}
+
+#[test]
+fn an_approved_reward_is_held_until_the_delay_has_passed_and_released_then() {
+    let standing = approved();
+    let delay = Span::from_days(14);
+    let early = gate::check(Some(&standing), &reward(), delay, noon().plus(Span::from_days(13)));
+    assert_eq!((early.gate, early.hold_until), (Gate::Hold, Some(noon().plus(delay))));
+    assert_eq!(gate::check(Some(&standing), &reward(), delay, noon().plus(delay)).gate, Gate::Release);
+}
+
+#[test]
+fn an_unknown_conversion_is_held() {
+    assert_eq!(gate::check(None, &reward(), Span::ZERO, noon()).gate, Gate::Hold);
+}
+
+#[test]
+fn every_obstacle_closes_the_gate() {
+    assert_eq!(gate_of(|_| {}), (Gate::Release, GateReason::Cleared));
+    assert_eq!(gate_of(|standing| standing.verdict = Verdict::Rejected), (Gate::Deny, GateReason::Rejected));
+    assert_eq!(gate_of(|standing| standing.verdict = Verdict::InReview), (Gate::Hold, GateReason::InReview));
+    assert_eq!(gate_of(|standing| standing.cancelled_at = Some(noon())), (Gate::Deny, GateReason::Cancelled));
+    assert_eq!(gate_of(|standing| standing.referrer_held = Held::Yes), (Gate::Hold, GateReason::ReferrerHeld));
+    assert_eq!(gate_of(|standing| standing.referral_held = Held::Yes), (Gate::Hold, GateReason::ReferralHeld));
+    assert_eq!(gate_of(|standing| standing.paid = vec![reward()]), (Gate::Deny, GateReason::AlreadyPaid));
+    assert_eq!(
+        gate_of(|standing| standing.rewards = vec![RewardId::new("other").unwrap()]),
+        (Gate::Hold, GateReason::UnknownReward)
+    );
+    let first = ConversionId::new("cv-0").unwrap();
+    assert_eq!(gate_of(|standing| standing.duplicate_of = Some(first.clone())), (Gate::Deny, GateReason::Duplicate(first)));
+}

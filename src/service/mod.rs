@@ -1,0 +1,1 @@
+//! The gRPC service: thin handlers between the wire and the ledger. Layer 5.
