@@ -62,10 +62,12 @@ const PROVIDERS: [(&str, f64); 12] = [
 const DISPOSABLE: [&str; 5] = ["mailinator.com", "guerrillamail.com", "10minutemail.com", "yopmail.com", "trashmail.com"];
 const RELAYS: [&str; 3] = ["privaterelay.appleid.com", "duck.com", "mozmail.com"];
 const HANDLE_FIRST: [&str; 16] = [
-    "quiet", "blue", "rapid", "lucky", "north", "silver", "tiny", "wild", "solar", "amber", "night", "iron", "happy", "urban", "salty", "misty",
+    "quiet", "blue", "rapid", "lucky", "north", "silver", "tiny", "wild", "solar", "amber", "night", "iron", "happy", "urban",
+    "salty", "misty",
 ];
 const HANDLE_SECOND: [&str; 16] = [
-    "harbour", "whale", "falcon", "pixel", "garden", "rider", "panda", "comet", "maple", "coder", "river", "otter", "baker", "drummer", "lemon", "kite",
+    "harbour", "whale", "falcon", "pixel", "garden", "rider", "panda", "comet", "maple", "coder", "river", "otter", "baker",
+    "drummer", "lemon", "kite",
 ];
 
 /// How one person makes addresses: the style, and the digits that he puts where a style wants some.

@@ -1,6 +1,6 @@
-//! Work away from the service: people, scenarios and simulated programmes, replay, training and evaluation.
+//! Work on files instead of live traffic: people, scenarios, simulation, replay, training, evaluation. Layer 6.
 //!
-//! Layer 6. Nothing here runs in the path of a decision; it calls the same pure core as the service does.
+//! Nothing here runs in the path of a decision; it calls the same pure core as the service does.
 
 pub mod chance;
 pub mod mailbox;

@@ -139,7 +139,8 @@ impl People {
             let mut chance = Chance::of_subject(FEBRL_EMAIL_SEED, u64::from(number.0));
             let habit = MailboxHabit::draw(&mut chance, birth_year);
             let provider = mailbox::draw_provider(&mut chance);
-            let second_provider = if chance.happens(FEBRL_SAME_PROVIDER) { provider } else { mailbox::draw_other_provider(&mut chance, provider) };
+            let second_provider =
+                if chance.happens(FEBRL_SAME_PROVIDER) { provider } else { mailbox::draw_other_provider(&mut chance, provider) };
             for (variant, offset, provider) in [(0, 1, provider), (1, 5, second_provider)] {
                 let field = |at: usize| row.get(offset + at).unwrap_or_default().to_owned();
                 let email = format!("{}@{provider}", habit.local_part(&field(0), &field(1)));
@@ -193,7 +194,11 @@ impl People {
 }
 
 /// The rows of a file with a header, each checked for its number of columns.
-fn rows<'a>(text: &'a str, file: &'static str, columns: usize) -> impl Iterator<Item = Result<csv::StringRecord, PeopleError>> + 'a {
+fn rows<'a>(
+    text: &'a str,
+    file: &'static str,
+    columns: usize,
+) -> impl Iterator<Item = Result<csv::StringRecord, PeopleError>> + 'a {
     let reader = csv::ReaderBuilder::new().trim(csv::Trim::All).flexible(true).from_reader(text.as_bytes());
     reader.into_records().enumerate().map(move |(at, row)| {
         let line = at + 2;

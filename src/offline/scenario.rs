@@ -65,7 +65,8 @@ impl Scenario {
         let shares: f64 = Persona::ALL.iter().map(|persona| self.stage.personas.of(*persona).share).sum();
         let mut conversions = Vec::new();
         for persona in Persona::ALL {
-            let wanted = f64::from(self.conversions_target) * self.stage.personas.of(persona).share / shares.max(f64::MIN_POSITIVE);
+            let wanted =
+                f64::from(self.conversions_target) * self.stage.personas.of(persona).share / shares.max(f64::MIN_POSITIVE);
             let mut played = 0.0;
             while played + 0.5 <= wanted {
                 let at = self.begins_at.plus(draw_time_of_day(stage.chance()));
@@ -76,7 +77,9 @@ impl Scenario {
                 played += (conversions.len() - before) as f64;
             }
         }
-        conversions.sort_by(|a: &RawConversion, b| (a.occurred_at, &a.group, &a.referee.account_id).cmp(&(b.occurred_at, &b.group, &b.referee.account_id)));
+        conversions.sort_by(|a: &RawConversion, b| {
+            (a.occurred_at, &a.group, &a.referee.account_id).cmp(&(b.occurred_at, &b.group, &b.referee.account_id))
+        });
         for (position, conversion) in (1..).zip(&mut conversions) {
             conversion.number(position);
         }
@@ -158,7 +161,10 @@ mod tests {
     #[test]
     fn conversions_are_numbered_in_time_order_within_the_day() -> Result<(), PeopleError> {
         let day = day(3)?;
-        assert!(day.windows(2).all(|pair| pair[0].occurred_at <= pair[1].occurred_at && pair[0].conversion_id < pair[1].conversion_id));
+        assert!(
+            day.windows(2)
+                .all(|pair| pair[0].occurred_at <= pair[1].occurred_at && pair[0].conversion_id < pair[1].conversion_id)
+        );
         let last = day.last().map(|conversion| conversion.occurred_at.as_millis());
         assert!(last.is_some_and(|last| last < MIDNIGHT_MILLIS + 86_400_000));
         Ok(())
@@ -172,7 +178,9 @@ mod tests {
                 count += 1;
                 address += usize::from(shares_address(conversion));
                 device += usize::from(shares_device(conversion));
-                card += usize::from(billing(&conversion.referee).is_some() && billing(&conversion.referee) == billing(&conversion.referrer));
+                card += usize::from(
+                    billing(&conversion.referee).is_some() && billing(&conversion.referee) == billing(&conversion.referrer),
+                );
             }
         }
         assert!(share(address, count) > 0.75, "{address} of {count}");
@@ -218,7 +226,10 @@ mod tests {
         for conversion in of(&day, Persona::Loop) {
             edges.entry(&conversion.group).or_default().push((&conversion.referrer.account_id, &conversion.referee.account_id));
         }
-        let closed = edges.values().filter(|edges| edges.iter().any(|(_, to)| edges.iter().any(|(from, _)| from == to && *from == edges[0].0))).count();
+        let closed = edges
+            .values()
+            .filter(|edges| edges.iter().any(|(_, to)| edges.iter().any(|(from, _)| from == to && *from == edges[0].0)))
+            .count();
         assert!(closed >= 1);
         Ok(())
     }

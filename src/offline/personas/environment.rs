@@ -111,7 +111,11 @@ pub(super) fn draw_device(chance: &mut Chance, country: &str, browser_releases: 
     };
     let version = (kind.first_version + browser_releases).saturating_sub(behind).to_string();
     let popular = chance.happens(kind.popular);
-    let fingerprint = if popular { format!("fp-popular-{}", chance.below(POPULAR_FINGERPRINTS)) } else { format!("fp-{:016x}", chance.token()) };
+    let fingerprint = if popular {
+        format!("fp-popular-{}", chance.below(POPULAR_FINGERPRINTS))
+    } else {
+        format!("fp-{:016x}", chance.token())
+    };
     RawDevice {
         fingerprint: Some(fingerprint),
         browser: Some(fresh_browser(chance)),
@@ -176,7 +180,11 @@ pub(super) fn network(chance: &mut Chance, place: Place, country: &'static str, 
     let (address, asn, flags) = match place {
         Place::Home { city_number, token } => (home_address(city_number, token), 64_520 + city_number % 7, Vec::new()),
         Place::Mobile => (v4(100, 64 + below_u8(chance, 4), below_u8(chance, 4), below_u8(chance, 60)), 64_530, Vec::new()),
-        Place::Office(number) => (v4(172, 16 + low_byte(number >> 8) % 8, low_byte(number), 1 + low_byte(number >> 11) % 250), 64_540 + number % 5, Vec::new()),
+        Place::Office(number) => (
+            v4(172, 16 + low_byte(number >> 8) % 8, low_byte(number), 1 + low_byte(number >> 11) % 250),
+            64_540 + number % 5,
+            Vec::new(),
+        ),
         Place::Campus(number) => (v4(172, 24 + low_byte(number >> 8) % 8, low_byte(number), 1), 64_550, Vec::new()),
         Place::Vpn => (v4(198, 18, below_u8(chance, 12), below_u8(chance, 40)), 64_560, vec![NetworkFlag::Vpn]),
         Place::Tor => (v4(198, 19, 0, below_u8(chance, 60)), 64_561, vec![NetworkFlag::Tor]),

@@ -2,9 +2,9 @@
 //!
 //! Called by [`super::play`] only.
 
+use super::Persona;
 use super::pairs::{Disguise, MailboxTrick, second_account, times_of};
 use super::stage::{Pays, Stage};
-use super::Persona;
 use crate::offline::chance::Chance;
 use crate::offline::mailbox::{MailboxHabit, MailboxStyle};
 use crate::offline::raw::{RawConversion, RawSide};
@@ -59,7 +59,11 @@ pub(super) fn play_loop(stage: &mut Stage<'_>, at: Timestamp) -> Vec<RawConversi
     for (position, converted_at) in times.iter().copied().enumerate() {
         let closes = position + 1 == times.len() && position > 0;
         let kind = stage.draw_kind();
-        let mut referee = if closes { RawSide { journey: Vec::new(), ..first.clone() } } else { second_account(RING_FACES, stage, &identity, home, converted_at) };
+        let mut referee = if closes {
+            RawSide { journey: Vec::new(), ..first.clone() }
+        } else {
+            second_account(RING_FACES, stage, &identity, home, converted_at)
+        };
         if !closes {
             stage.tie(persona, &mut referrer, &mut referee, converted_at, Pays::with(kind));
         }

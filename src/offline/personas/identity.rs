@@ -34,9 +34,12 @@ impl Casting {
     /// The next identity.
     pub(super) fn draw(&mut self, people: &People, chance: &mut Chance) -> Identity {
         match self.deck.pop() {
-            Some(number) => Identity::of_records(people.records_of(PersonNumber(number)), people.records_of(PersonNumber(number)), chance),
+            Some(number) => {
+                Identity::of_records(people.records_of(PersonNumber(number)), people.records_of(PersonNumber(number)), chance)
+            }
             None => {
-                let mut any = || people.records_of(PersonNumber(u32::try_from(chance.below(people.person_count())).unwrap_or_default()));
+                let mut any =
+                    || people.records_of(PersonNumber(u32::try_from(chance.below(people.person_count())).unwrap_or_default()));
                 let (given, surname) = (any(), any());
                 Identity::of_records(given, surname, chance)
             }
@@ -90,7 +93,8 @@ impl Identity {
             (Some(a), Some(b)) => a.person == b.person,
             _ => false,
         };
-        let birth_year = given_names[0].and_then(|person| person.date_of_birth.get(..4)).and_then(|year| year.parse().ok()).unwrap_or(1985);
+        let birth_year =
+            given_names[0].and_then(|person| person.date_of_birth.get(..4)).and_then(|year| year.parse().ok()).unwrap_or(1985);
         let habit = MailboxHabit::draw(chance, birth_year);
         let provider = mailbox::draw_provider(chance).to_owned();
         let guise = |at: usize| {

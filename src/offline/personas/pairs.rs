@@ -2,10 +2,10 @@
 //!
 //! Called by [`super::play`] only.
 
+use super::Persona;
 use super::environment::Place;
 use super::identity::Identity;
 use super::stage::{Pays, Stage, span_of_days, span_of_seconds};
-use super::Persona;
 use crate::offline::mailbox;
 use crate::offline::raw::{RawConversion, RawSide};
 use crate::vocabulary::conversion::ConversionKind;
@@ -27,7 +27,13 @@ pub(super) fn play_between_people(persona: Persona, stage: &mut Stage<'_>, at: T
         }
         let other_place = match place {
             Place::Office(_) | Place::Campus(_) if stage.chance.happens(0.5) => place,
-            Place::Home { .. } | Place::Mobile | Place::Office(_) | Place::Campus(_) | Place::Vpn | Place::Tor | Place::Hosting => stage.home_of(&other),
+            Place::Home { .. }
+            | Place::Mobile
+            | Place::Office(_)
+            | Place::Campus(_)
+            | Place::Vpn
+            | Place::Tor
+            | Place::Hosting => stage.home_of(&other),
         };
         let kind = if persona == Persona::ExistingUser { paid_kind(stage) } else { stage.draw_kind() };
         let email = other.shown.email.clone();
@@ -88,7 +94,12 @@ pub(super) enum MailboxTrick {
 }
 
 /// One person who refers himself, in one of the ways that people try.
-pub(super) fn play_self_referral(persona: Persona, disguise: Disguise, stage: &mut Stage<'_>, at: Timestamp) -> Vec<RawConversion> {
+pub(super) fn play_self_referral(
+    persona: Persona,
+    disguise: Disguise,
+    stage: &mut Stage<'_>,
+    at: Timestamp,
+) -> Vec<RawConversion> {
     let group = stage.draw_group(persona);
     let identity = stage.draw_identity();
     let home = stage.home_of(&identity);
@@ -104,7 +115,13 @@ pub(super) fn play_self_referral(persona: Persona, disguise: Disguise, stage: &m
 }
 
 /// Another account of the same person.
-pub(super) fn second_account(disguise: Disguise, stage: &mut Stage<'_>, identity: &Identity, home: Place, at: Timestamp) -> RawSide {
+pub(super) fn second_account(
+    disguise: Disguise,
+    stage: &mut Stage<'_>,
+    identity: &Identity,
+    home: Place,
+    at: Timestamp,
+) -> RawSide {
     let email = match disguise.mailbox {
         MailboxTrick::Alias => mailbox::alias_of(&mut stage.chance, &identity.shown.email),
         MailboxTrick::Slip => identity.mistyped_email(&mut stage.chance),

@@ -269,7 +269,12 @@ impl PersonaParameters {
             checked(at(key), value, value.is_finite() && value > 0.0 && value < 1e7, "above 0 and below ten million")?;
         }
         let fewest = self.referees_min;
-        checked(at("referees_min"), f64::from(fewest), (1..=self.referees_max).contains(&fewest), "between 1 and `referees_max`")?;
+        checked(
+            at("referees_min"),
+            f64::from(fewest),
+            (1..=self.referees_max).contains(&fewest),
+            "between 1 and `referees_max`",
+        )?;
         checked(at("referees_max"), f64::from(self.referees_max), self.referees_max <= 10_000, "at most 10000")
     }
 }
@@ -349,14 +354,50 @@ const fn persona(share: f64, referees: (u32, u32), gap_median_minutes: f64, habi
 impl Default for PersonasParameters {
     fn default() -> Self {
         let sharing = FRIENDS.sharing;
-        let household = Sharing { device: 0.16, browser: 0.35, environment: 0.12, address: 0.92, prefix: 0.6, card: 0.11, payout_is_billing: 0.05, surname: 0.66, referrer_present: 0.12 };
-        let colleagues = Sharing { device: 0.03, environment: 0.60, address: 0.90, prefix: 0.8, card: 0.03, surname: 0.01, ..sharing };
+        let household = Sharing {
+            device: 0.16,
+            browser: 0.35,
+            environment: 0.12,
+            address: 0.92,
+            prefix: 0.6,
+            card: 0.11,
+            payout_is_billing: 0.05,
+            surname: 0.66,
+            referrer_present: 0.12,
+        };
+        let colleagues =
+            Sharing { device: 0.03, environment: 0.60, address: 0.90, prefix: 0.8, card: 0.03, surname: 0.01, ..sharing };
         let campus = Sharing { device: 0.025, environment: 0.22, address: 0.93, prefix: 0.7, surname: 0.01, ..sharing };
-        let agency = Sharing { device: 0.03, environment: 0.06, address: 0.10, referrer_present: 0.10, surname: 0.005, ..sharing };
+        let agency =
+            Sharing { device: 0.03, environment: 0.06, address: 0.10, referrer_present: 0.10, surname: 0.005, ..sharing };
         let unrelated = Sharing { surname: 0.01, address: 0.004, prefix: 0.004, device: 0.004, ..sharing };
-        let hasty = Tempo { click_to_signup_median_seconds: 110.0, click_to_signup_sigma: 1.1, signup_to_conversion_median_hours: 1.0, pages_mean: 1.5, ..CARELESS.tempo };
-        let careful = Sharing { device: 0.16, browser: 0.08, environment: 0.62, address: 0.13, prefix: 0.12, card: 0.06, payout_is_billing: 0.05, surname: 0.0, referrer_present: 0.06 };
-        let ring = Sharing { device: 0.86, browser: 0.35, environment: 0.85, address: 0.74, card: 0.18, payout_is_billing: 0.10, ..CARELESS.sharing };
+        let hasty = Tempo {
+            click_to_signup_median_seconds: 110.0,
+            click_to_signup_sigma: 1.1,
+            signup_to_conversion_median_hours: 1.0,
+            pages_mean: 1.5,
+            ..CARELESS.tempo
+        };
+        let careful = Sharing {
+            device: 0.16,
+            browser: 0.08,
+            environment: 0.62,
+            address: 0.13,
+            prefix: 0.12,
+            card: 0.06,
+            payout_is_billing: 0.05,
+            surname: 0.0,
+            referrer_present: 0.06,
+        };
+        let ring = Sharing {
+            device: 0.86,
+            browser: 0.35,
+            environment: 0.85,
+            address: 0.74,
+            card: 0.18,
+            payout_is_billing: 0.10,
+            ..CARELESS.sharing
+        };
         Self {
             friends: persona(0.49, (1, 3), 2_880.0, FRIENDS),
             household: persona(0.11, (1, 2), 2_880.0, Habits { sharing: household, ..FRIENDS }),
@@ -373,14 +414,28 @@ impl Default for PersonasParameters {
                 0.03,
                 (1, 1),
                 2_880.0,
-                Habits { capture: CaptureShares { manual: 1.0, link: 0.0, cookie: 0.0, form: 0.0, deep_link: 0.0, api: 0.0 }, journey_missing: 0.5, ..FRIENDS },
+                Habits {
+                    capture: CaptureShares { manual: 1.0, link: 0.0, cookie: 0.0, form: 0.0, deep_link: 0.0, api: 0.0 },
+                    journey_missing: 0.5,
+                    ..FRIENDS
+                },
             ),
             duplicate_invoice: persona(0.015, (1, 1), 2_880.0, FRIENDS),
             second_email: persona(0.012, (1, 2), 600.0, CARELESS),
             alias: persona(0.007, (1, 3), 400.0, CARELESS),
             typo_mailbox: persona(0.006, (1, 2), 600.0, CARELESS),
-            shared_device: persona(0.006, (1, 2), 600.0, Habits { sharing: Sharing { device: 0.95, ..CARELESS.sharing }, ..CARELESS }),
-            shared_card: persona(0.005, (1, 2), 600.0, Habits { sharing: Sharing { device: 0.25, card: 0.75, payout_is_billing: 0.45, ..CARELESS.sharing }, ..CARELESS }),
+            shared_device: persona(
+                0.006,
+                (1, 2),
+                600.0,
+                Habits { sharing: Sharing { device: 0.95, ..CARELESS.sharing }, ..CARELESS },
+            ),
+            shared_card: persona(
+                0.005,
+                (1, 2),
+                600.0,
+                Habits { sharing: Sharing { device: 0.25, card: 0.75, payout_is_billing: 0.45, ..CARELESS.sharing }, ..CARELESS },
+            ),
             careful_self: persona(
                 0.010,
                 (1, 2),
@@ -388,18 +443,36 @@ impl Default for PersonasParameters {
                 Habits {
                     sharing: careful,
                     hiding: Hiding { vpn: 0.62, hosting: 0.07, relay_email: 0.08, ..CARELESS.hiding },
-                    tempo: Tempo { click_to_signup_median_seconds: 600.0, signup_to_conversion_median_hours: 9.0, pages_mean: 4.0, ..CARELESS.tempo },
+                    tempo: Tempo {
+                        click_to_signup_median_seconds: 600.0,
+                        signup_to_conversion_median_hours: 9.0,
+                        pages_mean: 4.0,
+                        ..CARELESS.tempo
+                    },
                     ..CARELESS
                 },
             ),
             device_ring: persona(0.010, (3, 8), 35.0, Habits { sharing: ring, tempo: hasty, ..CARELESS }),
-            circle: persona(0.005, (2, 5), 180.0, Habits { sharing: Sharing { device: 0.5, address: 0.5, ..CARELESS.sharing }, ..CARELESS }),
+            circle: persona(
+                0.005,
+                (2, 5),
+                180.0,
+                Habits { sharing: Sharing { device: 0.5, address: 0.5, ..CARELESS.sharing }, ..CARELESS },
+            ),
             signup_farm: persona(
                 0.010,
                 (6, 20),
                 2.0,
                 Habits {
-                    sharing: Sharing { device: 0.30, browser: 0.1, environment: 0.55, address: 0.28, card: 0.05, payout_is_billing: 0.03, ..CARELESS.sharing },
+                    sharing: Sharing {
+                        device: 0.30,
+                        browser: 0.1,
+                        environment: 0.55,
+                        address: 0.28,
+                        card: 0.05,
+                        payout_is_billing: 0.03,
+                        ..CARELESS.sharing
+                    },
                     hiding: Hiding { vpn: 0.35, hosting: 0.20, tor: 0.02, disposable_email: 0.18, relay_email: 0.03 },
                     tempo: hasty,
                     ..CARELESS
@@ -410,7 +483,14 @@ impl Default for PersonasParameters {
                 (3, 9),
                 700.0,
                 Habits {
-                    sharing: Sharing { device: 0.22, environment: 0.4, address: 0.25, card: 0.20, payout_is_billing: 0.12, ..CARELESS.sharing },
+                    sharing: Sharing {
+                        device: 0.22,
+                        environment: 0.4,
+                        address: 0.25,
+                        card: 0.20,
+                        payout_is_billing: 0.12,
+                        ..CARELESS.sharing
+                    },
                     minimum_purchase: 0.72,
                     refund: 0.80,
                     chargeback: 0.06,

@@ -5,14 +5,16 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Persona;
 use super::environment::{self, Place};
 use super::identity::{Casting, Identity};
 use super::parameters::{Habits, PersonasParameters};
-use super::Persona;
 use crate::offline::chance::Chance;
 use crate::offline::mailbox;
 use crate::offline::people::People;
-use crate::offline::raw::{RawAttribution, RawConversion, RawDevice, RawNetwork, RawOutcome, RawPayment, RawReward, RawSide, RawTouchpoint};
+use crate::offline::raw::{
+    RawAttribution, RawConversion, RawDevice, RawNetwork, RawOutcome, RawPayment, RawReward, RawSide, RawTouchpoint,
+};
 use crate::vocabulary::bundle::{PaymentKind, PaymentPurpose};
 use crate::vocabulary::conversion::{ConversionKind, RefereeStanding, Side};
 use crate::vocabulary::journey::{CapturedVia, CodeValidity, TouchpointKind};
@@ -26,7 +28,20 @@ const MINIMUM_PURCHASE_MINOR: i64 = 2_500;
 const REFERRER_REWARD_MINOR: i64 = 2_000;
 const REFEREE_REWARD_MINOR: i64 = 1_000;
 
-const PATHS: [&str; 12] = ["home", "pricing", "features", "blog", "docs", "compare", "about", "faq", "security", "integrations", "templates", "customers"];
+const PATHS: [&str; 12] = [
+    "home",
+    "pricing",
+    "features",
+    "blog",
+    "docs",
+    "compare",
+    "about",
+    "faq",
+    "security",
+    "integrations",
+    "templates",
+    "customers",
+];
 /// How likely each page is looked at next.
 const PATH_SHARES: [f64; 12] = [0.16, 0.20, 0.16, 0.08, 0.09, 0.07, 0.04, 0.06, 0.03, 0.05, 0.03, 0.03];
 
@@ -110,7 +125,14 @@ impl<'a> Stage<'a> {
     }
 
     /// An account of somebody, opened at a time, with what the product knows of it.
-    pub(super) fn open_account(&mut self, identity: &Identity, email: String, place: Place, created_at: Timestamp, seen_at: Timestamp) -> RawSide {
+    pub(super) fn open_account(
+        &mut self,
+        identity: &Identity,
+        email: String,
+        place: Place,
+        created_at: Timestamp,
+        seen_at: Timestamp,
+    ) -> RawSide {
         let chance = &mut self.chance;
         let device = environment::draw_device(chance, identity.country, self.browser_releases, seen_at);
         let home = environment::network(chance, place, identity.country, seen_at);
@@ -163,8 +185,11 @@ impl<'a> Stage<'a> {
 
     fn draw_payment(&mut self, purpose: PaymentPurpose, country: &'static str, seen_at: Timestamp) -> RawPayment {
         let kind = match purpose {
-            PaymentPurpose::Billing => [PaymentKind::Card, PaymentKind::Paypal, PaymentKind::Sepa][self.chance.weighted([0.8, 0.14, 0.06].into_iter())],
-            PaymentPurpose::Payout => [PaymentKind::Paypal, PaymentKind::BankAccount, PaymentKind::Card][self.chance.weighted([0.5, 0.35, 0.15].into_iter())],
+            PaymentPurpose::Billing => {
+                [PaymentKind::Card, PaymentKind::Paypal, PaymentKind::Sepa][self.chance.weighted([0.8, 0.14, 0.06].into_iter())]
+            }
+            PaymentPurpose::Payout => [PaymentKind::Paypal, PaymentKind::BankAccount, PaymentKind::Card]
+                [self.chance.weighted([0.5, 0.35, 0.15].into_iter())],
         };
         RawPayment { instrument: format!("pi-{:016x}", self.chance.token()), kind, purpose, country: Some(country), seen_at }
     }
@@ -237,12 +262,25 @@ impl<'a> Stage<'a> {
 
     /// What happened, by the programme's shares.
     pub(super) fn draw_kind(&mut self) -> ConversionKind {
-        let kinds = [ConversionKind::NewSignup, ConversionKind::DemoAttended, ConversionKind::InvoicePaid, ConversionKind::ChargeSucceeded];
+        let kinds = [
+            ConversionKind::NewSignup,
+            ConversionKind::DemoAttended,
+            ConversionKind::InvoicePaid,
+            ConversionKind::ChargeSucceeded,
+        ];
         kinds[self.chance.weighted(self.parameters.conversion_kind_shares.into_iter())]
     }
 
     /// Writes the conversion of two sides that are tied.
-    pub(super) fn convert(&mut self, persona: Persona, group: &str, kind: ConversionKind, referrer: RawSide, mut referee: RawSide, at: Timestamp) -> RawConversion {
+    pub(super) fn convert(
+        &mut self,
+        persona: Persona,
+        group: &str,
+        kind: ConversionKind,
+        referrer: RawSide,
+        mut referee: RawSide,
+        at: Timestamp,
+    ) -> RawConversion {
         let habits = self.habits(persona);
         let standing = if persona == Persona::ExistingUser { RefereeStanding::Existing } else { RefereeStanding::New };
         let captured_via = self.draw_capture(&habits);
@@ -283,21 +321,38 @@ impl<'a> Stage<'a> {
 
     fn draw_capture(&mut self, habits: &Habits) -> CapturedVia {
         let shares = habits.capture;
-        let ways = [CapturedVia::Link, CapturedVia::Cookie, CapturedVia::Form, CapturedVia::DeepLink, CapturedVia::Api, CapturedVia::Manual];
-        ways[self.chance.weighted([shares.link, shares.cookie, shares.form, shares.deep_link, shares.api, shares.manual].into_iter())]
+        let ways = [
+            CapturedVia::Link,
+            CapturedVia::Cookie,
+            CapturedVia::Form,
+            CapturedVia::DeepLink,
+            CapturedVia::Api,
+            CapturedVia::Manual,
+        ];
+        ways[self
+            .chance
+            .weighted([shares.link, shares.cookie, shares.form, shares.deep_link, shares.api, shares.manual].into_iter())]
     }
 
     fn draw_times(&mut self, habits: &Habits, kind: ConversionKind, standing: RefereeStanding, at: Timestamp) -> Times {
         let tempo = habits.tempo;
         let after_signup = match (kind, standing) {
             (ConversionKind::NewSignup, RefereeStanding::New) => self.chance.log_normal(2.0, 0.5),
-            (ConversionKind::NewSignup | ConversionKind::DemoAttended | ConversionKind::InvoicePaid | ConversionKind::ChargeSucceeded, _) => {
-                self.chance.log_normal(tempo.signup_to_conversion_median_hours, tempo.signup_to_conversion_sigma) * 3_600.0
-            }
+            (
+                ConversionKind::NewSignup
+                | ConversionKind::DemoAttended
+                | ConversionKind::InvoicePaid
+                | ConversionKind::ChargeSucceeded,
+                _,
+            ) => self.chance.log_normal(tempo.signup_to_conversion_median_hours, tempo.signup_to_conversion_sigma) * 3_600.0,
         };
         let signed_up_at = at.minus(span_of_seconds(after_signup.min(45.0 * 86_400.0)));
         let to_signup = self.chance.log_normal(tempo.click_to_signup_median_seconds, tempo.click_to_signup_sigma);
-        Times { clicked_at: signed_up_at.minus(span_of_seconds(to_signup.clamp(4.0, 20.0 * 86_400.0))), signed_up_at, converted_at: at }
+        Times {
+            clicked_at: signed_up_at.minus(span_of_seconds(to_signup.clamp(4.0, 20.0 * 86_400.0))),
+            signed_up_at,
+            converted_at: at,
+        }
     }
 
     #[expect(clippy::too_many_arguments, reason = "a journey follows from everything that is known of a referral")]
@@ -331,7 +386,8 @@ impl<'a> Stage<'a> {
         let browsing_millis = times.signed_up_at.since(times.clicked_at).as_millis().max(1);
         let pages = (self.chance.exponential(habits.tempo.pages_mean) as u32).min(40);
         for _ in 0..pages {
-            let after = Span::from_millis(i64::try_from(self.chance.token() % browsing_millis.unsigned_abs()).unwrap_or_default());
+            let after =
+                Span::from_millis(i64::try_from(self.chance.token() % browsing_millis.unsigned_abs()).unwrap_or_default());
             let path = PATHS[self.chance.weighted(PATH_SHARES.into_iter())];
             steps.push(step(TouchpointKind::PageView, times.clicked_at.plus(after), path));
         }
@@ -343,7 +399,10 @@ impl<'a> Stage<'a> {
             steps.push(step(TouchpointKind::Checkout, times.converted_at.minus(Span::from_seconds(95)), "checkout"));
             steps.push(step(TouchpointKind::Purchase, times.converted_at, "thanks"));
         }
-        if self.chance.happens(habits.sharing.referrer_present * if habits.sharing.device > 0.3 { self.abuse_sharing_factor } else { 1.0 }) {
+        if self
+            .chance
+            .happens(habits.sharing.referrer_present * if habits.sharing.device > 0.3 { self.abuse_sharing_factor } else { 1.0 })
+        {
             let theirs = referrer.devices.first();
             let at = self.chance.below(steps.len());
             steps[at].device = theirs.and_then(|device| device.fingerprint.clone());
@@ -356,7 +415,9 @@ impl<'a> Stage<'a> {
     fn draw_value(&mut self, habits: &Habits, kind: ConversionKind) -> Option<i64> {
         match kind {
             ConversionKind::NewSignup | ConversionKind::DemoAttended => None,
-            ConversionKind::InvoicePaid | ConversionKind::ChargeSucceeded if self.chance.happens(habits.minimum_purchase) => Some(MINIMUM_PURCHASE_MINOR),
+            ConversionKind::InvoicePaid | ConversionKind::ChargeSucceeded if self.chance.happens(habits.minimum_purchase) => {
+                Some(MINIMUM_PURCHASE_MINOR)
+            }
             ConversionKind::InvoicePaid | ConversionKind::ChargeSucceeded => {
                 let amount = self.chance.log_normal(4_900.0, 0.8).clamp(500.0, 500_000.0);
                 Some((amount as i64) / 100 * 100 + 90)
@@ -383,7 +444,13 @@ impl<'a> Stage<'a> {
         }
     }
 
-    fn draw_attribution(&mut self, habits: &Habits, captured_via: CapturedVia, referrer: &RawSide, clicked_at: Timestamp) -> RawAttribution {
+    fn draw_attribution(
+        &mut self,
+        habits: &Habits,
+        captured_via: CapturedVia,
+        referrer: &RawSide,
+        clicked_at: Timestamp,
+    ) -> RawAttribution {
         let by_hand = captured_via == CapturedVia::Manual;
         let invalid = self.chance.happens(habits.code_invalid);
         let changed = self.chance.happens(habits.code_changed);
