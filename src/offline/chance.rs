@@ -82,6 +82,13 @@ impl Chance {
     }
 }
 
+/// The nearest whole number towards zero. Saturates; no number becomes 0.
+#[must_use]
+#[expect(clippy::cast_possible_truncation, reason = "a cast from a float saturates, which is what is wanted here")]
+pub const fn rounded(value: f64) -> i64 {
+    value as i64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,7 +4,9 @@
 
 pub mod chance;
 pub mod mailbox;
+pub mod missing;
 pub mod people;
 pub mod personas;
 pub mod raw;
 pub mod scenario;
+pub mod simulate;

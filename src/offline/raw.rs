@@ -104,6 +104,23 @@ pub struct RawSide {
     pub journey: Vec<RawTouchpoint>,
 }
 
+impl RawSide {
+    /// A side of which nothing but the account is known.
+    #[must_use]
+    pub const fn of_account(account_id: String) -> Self {
+        Self {
+            account_id,
+            account_created_at: None,
+            emails: Vec::new(),
+            names: Vec::new(),
+            devices: Vec::new(),
+            networks: Vec::new(),
+            payments: Vec::new(),
+            journey: Vec::new(),
+        }
+    }
+}
+
 /// How the referral code was captured.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RawAttribution {

@@ -33,17 +33,13 @@ impl Casting {
 
     /// The next identity.
     pub(super) fn draw(&mut self, people: &People, chance: &mut Chance) -> Identity {
-        match self.deck.pop() {
-            Some(number) => {
-                Identity::of_records(people.records_of(PersonNumber(number)), people.records_of(PersonNumber(number)), chance)
-            }
-            None => {
-                let mut any =
-                    || people.records_of(PersonNumber(u32::try_from(chance.below(people.person_count())).unwrap_or_default()));
-                let (given, surname) = (any(), any());
-                Identity::of_records(given, surname, chance)
-            }
+        if let Some(number) = self.deck.pop() {
+            let records = people.records_of(PersonNumber(number));
+            return Identity::of_records(records, records, chance);
         }
+        let mut any = || people.records_of(PersonNumber(u32::try_from(chance.below(people.person_count())).unwrap_or_default()));
+        let (given, surname) = (any(), any());
+        Identity::of_records(given, surname, chance)
     }
 }
 
@@ -73,7 +69,7 @@ pub(super) struct Guise {
 
 impl Guise {
     /// Given name and surname, as a form would hold them; empty when neither is known.
-    pub fn full_name(&self) -> String {
+    pub(super) fn full_name(&self) -> String {
         format!("{} {}", self.given_name, self.surname).trim().to_owned()
     }
 
@@ -115,7 +111,7 @@ impl Identity {
     }
 
     /// Gives this person the surname of another, as in a family; the address is made anew where it held the name.
-    pub fn take_surname(&mut self, of: &Self, chance: &mut Chance) {
+    pub(super) fn take_surname(&mut self, of: &Self, chance: &mut Chance) {
         self.shown.surname.clone_from(&of.shown.surname);
         let provider = mailbox::draw_provider(chance);
         self.shown.email = format!("{}@{provider}", self.habit.local_part(&self.shown.given_name, &self.shown.surname));
@@ -124,7 +120,7 @@ impl Identity {
     }
 
     /// A second address of the same person at another provider: in most cases made by the same habit from the other spelling of the name.
-    pub fn second_email(&self, chance: &mut Chance) -> String {
+    pub(super) fn second_email(&self, chance: &mut Chance) -> String {
         let provider = mailbox::draw_other_provider(chance, self.shown.provider());
         let local = match chance.below(10) {
             0..=2 => self.shown.email.split('@').next().unwrap_or_default().to_owned(),
@@ -137,7 +133,7 @@ impl Identity {
     }
 
     /// The same address as another record has it, or with one slip where the records agree.
-    pub fn mistyped_email(&self, chance: &mut Chance) -> String {
+    pub(super) fn mistyped_email(&self, chance: &mut Chance) -> String {
         if self.again.email == self.shown.email || !chance.happens(0.7) {
             mailbox::mistyped(chance, &self.shown.email)
         } else {

@@ -3,6 +3,8 @@
 //! One code for every caller: the day of the demo and the simulated months differ only in parameters. A persona never knows
 //! of rules, features or models. Called by [`super::scenario`] and the simulator.
 
+mod conversions;
+mod defaults;
 mod environment;
 mod groups;
 mod identity;
@@ -11,7 +13,7 @@ mod parameters;
 mod stage;
 
 pub use identity::Casting;
-pub use parameters::{CaptureShares, Habits, Hiding, PersonaParameters, PersonasParameters, Sharing, Tempo};
+pub use parameters::{CaptureShares, Habits, Hiding, InvalidParameter, PersonaParameters, PersonasParameters, Sharing, Tempo};
 pub use stage::{Stage, StageParameters};
 
 use groups::Star;

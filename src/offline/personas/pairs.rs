@@ -14,10 +14,7 @@ use crate::vocabulary::time::{Span, Timestamp};
 /// Different people: friends, households, offices, campuses, agencies, coupon sites, existing users, referrals attached by hand.
 pub(super) fn play_between_people(persona: Persona, stage: &mut Stage<'_>, at: Timestamp) -> Vec<RawConversion> {
     let group = stage.draw_group(persona);
-    let identity = stage.draw_identity();
-    let place = shared_place(persona, stage, &identity);
-    let age_median_days = if matches!(persona, Persona::CouponSite | Persona::Agency) { 90.0 } else { 150.0 };
-    let mut referrer = stage.open_referrer(&identity, place, at, age_median_days);
+    let (identity, place, mut referrer) = open_or_meet_referrer(persona, stage, at);
     let mut conversions = Vec::new();
     for converted_at in times_of(persona, stage, at) {
         let mut other = stage.draw_identity();
@@ -40,9 +37,26 @@ pub(super) fn play_between_people(persona: Persona, stage: &mut Stage<'_>, at: T
         let age = span_of_days(stage.chance.log_normal(200.0, 1.0).min(1_500.0));
         let mut referee = stage.open_account(&other, email, other_place, converted_at.minus(age), converted_at);
         stage.tie(persona, &mut referrer, &mut referee, converted_at, Pays::with(kind));
+        if matches!(persona, Persona::Friends | Persona::Household | Persona::Colleagues | Persona::Campus) {
+            stage.welcome(&other, other_place, &referee, converted_at);
+        }
         conversions.push(stage.convert(persona, &group, kind, referrer.clone(), referee, converted_at));
     }
     conversions
+}
+
+/// A referrer who is new to the stage or, among people who know each other at home, one who was referred himself.
+fn open_or_meet_referrer(persona: Persona, stage: &mut Stage<'_>, at: Timestamp) -> (Identity, Place, RawSide) {
+    if matches!(persona, Persona::Friends | Persona::Household)
+        && let Some(newcomer) = stage.draw_newcomer(at)
+    {
+        return newcomer;
+    }
+    let identity = stage.draw_identity();
+    let place = shared_place(persona, stage, &identity);
+    let age_median_days = if matches!(persona, Persona::CouponSite | Persona::Agency) { 90.0 } else { 150.0 };
+    let referrer = stage.open_referrer(&identity, place, at, age_median_days);
+    (identity, place, referrer)
 }
 
 /// An honest referral whose invoice is reported again: with its id after minutes or hours, or without an id within seconds.
