@@ -7,6 +7,7 @@ pub mod mailbox;
 pub mod missing;
 pub mod people;
 pub mod personas;
+pub mod pseudonymise;
 pub mod raw;
 pub mod scenario;
 pub mod simulate;

@@ -95,6 +95,32 @@ impl Stage<'_> {
         }
     }
 
+    /// The first invoice of somebody who signed up, where he pays at all: another conversion of the same referral.
+    pub(super) fn pay_later(&mut self, signup: &RawConversion) -> Option<RawConversion> {
+        if signup.kind != ConversionKind::NewSignup || !self.chance.happens(self.parameters.signup_pays_later) {
+            return None;
+        }
+        let habits = self.habits(signup.persona);
+        let tempo = habits.tempo;
+        let hours = self.chance.log_normal(tempo.signup_to_conversion_median_hours, tempo.signup_to_conversion_sigma);
+        let at = signup.occurred_at.plus(span_of_seconds((hours * 3_600.0).clamp(60.0, 45.0 * 86_400.0)));
+        let mut invoice = signup.clone();
+        invoice.kind = ConversionKind::InvoicePaid;
+        invoice.occurred_at = at;
+        let (card, payout_is_billing) =
+            (self.chance.happens(habits.sharing.card), self.chance.happens(habits.sharing.payout_is_billing));
+        self.pay(&mut invoice.referrer, &mut invoice.referee, card, payout_is_billing, at);
+        if let Some(last) = invoice.referee.journey.last().cloned() {
+            let purchase = RawTouchpoint { kind: TouchpointKind::Purchase, occurred_at: at, path_token: "thanks", ..last };
+            invoice.referee.journey.push(purchase);
+        }
+        invoice.value_minor = self.draw_value(&habits, invoice.kind);
+        invoice.minimum_purchase_minor = Some(MINIMUM_PURCHASE_MINOR);
+        invoice.invoice_id = Some(format!("in-{:012x}", self.chance.token() >> 16));
+        invoice.outcome = self.draw_outcome(&habits, invoice.kind, at);
+        Some(invoice)
+    }
+
     fn draw_capture(&mut self, habits: &Habits) -> CapturedVia {
         let shares = habits.capture;
         let ways = [

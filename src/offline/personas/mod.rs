@@ -144,10 +144,18 @@ impl Persona {
     }
 }
 
-/// Plays one episode of a persona: its conversions, the first at `at`, the others after it, not yet numbered.
+/// Plays one episode of a persona: its conversions, none before `at`, not yet numbered, in no order.
 ///
-/// Length: 1 up to the persona's `referees_max` (twice that where invoices are reported again).
+/// Length: 1 up to the persona's `referees_max`, and one more for each invoice that is reported again or paid after a sign-up.
 pub fn play(persona: Persona, stage: &mut Stage<'_>, at: Timestamp) -> Vec<RawConversion> {
+    let mut conversions = play_referrals(persona, stage, at);
+    let later: Vec<_> = conversions.iter().filter_map(|conversion| stage.pay_later(conversion)).collect();
+    conversions.extend(later);
+    conversions
+}
+
+/// One conversion for each referral (two for an invoice that is reported again).
+fn play_referrals(persona: Persona, stage: &mut Stage<'_>, at: Timestamp) -> Vec<RawConversion> {
     let mut play_self = |mailbox, name_again, name_invented| {
         pairs::play_self_referral(persona, Disguise { mailbox, name_again, name_invented }, stage, at)
     };

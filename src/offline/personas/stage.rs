@@ -38,6 +38,8 @@ pub struct StageParameters {
     pub payout_known: f64,
     /// How likely an honest referrer is somebody who was referred not long ago. Unit: probability.
     pub referred_refers: f64,
+    /// How likely somebody whose sign-up was a conversion pays later, which is another. Unit: probability.
+    pub signup_pays_later: f64,
 }
 
 impl Default for StageParameters {
@@ -50,6 +52,7 @@ impl Default for StageParameters {
             mobile: 0.18,
             payout_known: 0.55,
             referred_refers: 0.15,
+            signup_pays_later: 0.25,
         }
     }
 }
@@ -267,7 +270,14 @@ impl<'a> Stage<'a> {
         }
     }
 
-    fn pay(&mut self, referrer: &mut RawSide, referee: &mut RawSide, card: bool, payout_is_billing: bool, at: Timestamp) {
+    pub(super) fn pay(
+        &mut self,
+        referrer: &mut RawSide,
+        referee: &mut RawSide,
+        card: bool,
+        payout_is_billing: bool,
+        at: Timestamp,
+    ) {
         let country = referee.networks.last().and_then(|network| network.country).unwrap_or("GB");
         let theirs = referrer.payments.iter().find(|payment| payment.purpose == PaymentPurpose::Billing);
         let billing = match theirs {

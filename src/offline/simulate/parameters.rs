@@ -136,6 +136,7 @@ impl SimulationParameters {
             ("stage.mobile", self.stage.mobile),
             ("stage.payout_known", self.stage.payout_known),
             ("stage.referred_refers", self.stage.referred_refers),
+            ("stage.signup_pays_later", self.stage.signup_pays_later),
             ("labels.honest_as_abusive", self.labels.honest_as_abusive),
             ("labels.abusive_as_honest", self.labels.abusive_as_honest),
             ("labels.unlabeled", self.labels.unlabeled),
