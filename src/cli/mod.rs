@@ -1,1 +1,3 @@
 //! The commands of the `selfsame` binary. Layer 7.
+
+pub mod load;
