@@ -102,6 +102,7 @@ fn device(message: v1::DeviceSignals, at: &At<'_>, arrival: Arrival, found: &mut
 fn language(tag: String, at: &At<'_>, found: &mut Violations) -> Option<Box<str>> {
     if tag.is_empty() {
         found.add(at, "is empty; leave the entry out");
+        return None;
     }
     Some(text(&tag, ATTRIBUTE_BYTES_MAX, at, found))
 }
