@@ -205,14 +205,28 @@ impl SignalBundle {
 }
 
 impl DeviceSignals {
+    /// Equal in all but the time. Every field is named, so that a new one cannot be forgotten.
     fn is_same_sighting(&self, other: &Self) -> bool {
-        Self { seen_at: None, ..self.clone() } == Self { seen_at: None, ..other.clone() }
+        let Self { fingerprint, browser, user_agent, platform, time_zone, languages, screen_px, seen_at: _ } = self;
+        *fingerprint == other.fingerprint
+            && *browser == other.browser
+            && *user_agent == other.user_agent
+            && *platform == other.platform
+            && *time_zone == other.time_zone
+            && *languages == other.languages
+            && *screen_px == other.screen_px
     }
 }
 
 impl NetworkSignals {
+    /// Equal in all but the time.
     fn is_same_sighting(&self, other: &Self) -> bool {
-        Self { seen_at: None, ..self.clone() } == Self { seen_at: None, ..other.clone() }
+        let Self { address, prefix, asn, country, flags, seen_at: _ } = self;
+        *address == other.address
+            && *prefix == other.prefix
+            && *asn == other.asn
+            && *country == other.country
+            && *flags == other.flags
     }
 }
 
