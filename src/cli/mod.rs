@@ -2,3 +2,4 @@
 
 pub mod digest;
 pub mod load;
+pub mod simulate;
