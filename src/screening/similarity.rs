@@ -93,25 +93,32 @@ fn jaro_of_ascii(a: &[u8], b: &[u8]) -> f64 {
         places[letter(*byte)] |= 1 << at;
     }
     let reach = (a.len().max(b.len()) / 2).saturating_sub(1);
-    let last = USER_AGENT_COMPARED_BYTES - 1;
-    let (mut matched_a, mut matched_b) = (0_u128, 0_u128);
+    // The places that this letter of `a` may match: from `reach` before it to `reach` behind it.
+    let mut window = u128::MAX >> (USER_AGENT_COMPARED_BYTES - 1 - reach);
+    let mut matched_b = 0_u128;
+    let mut matched_letters = [0_u8; USER_AGENT_COMPARED_BYTES];
+    let mut matches = 0_usize;
     for (at, byte) in a.iter().enumerate() {
-        let window = (u128::MAX << at.saturating_sub(reach)) & (u128::MAX >> (last - (at + reach).min(last)));
         let free = places[letter(*byte)] & window & !matched_b;
         matched_b |= free & free.wrapping_neg();
-        matched_a |= u128::from(free != 0) << at;
+        matched_letters[matches] = *byte;
+        matches += usize::from(free != 0);
+        window = (window << 1) | u128::from(at < reach);
     }
-    let matches = f64::from(matched_a.count_ones());
-    if matched_a == 0 {
+    if matches == 0 {
         return 0.0;
     }
-    let mut out_of_order = 0_u32;
-    while matched_a != 0 {
-        let (at_a, at_b) = (matched_a.trailing_zeros() as usize, matched_b.trailing_zeros() as usize);
-        out_of_order += u32::from(a.get(at_a) != b.get(at_b));
-        matched_a &= matched_a - 1;
-        matched_b &= matched_b.wrapping_sub(1);
+    let (mut out_of_order, mut paired) = (0_u32, 0_usize);
+    for byte in b {
+        let matched = matched_b & 1 == 1;
+        out_of_order += u32::from(matched && matched_letters[paired] != *byte);
+        paired += usize::from(matched);
+        matched_b >>= 1;
+        if matched_b == 0 {
+            break;
+        }
     }
+    let matches = f64::from(u8::try_from(matches).unwrap_or(u8::MAX));
     let in_order = matches - f64::from(out_of_order / 2);
     (matches / length(a) + matches / length(b) + in_order / matches) / 3.0
 }
