@@ -17,6 +17,14 @@ pub const ENVIRONMENTS_MAX: usize = 32;
 pub const PAYMENTS_MAX: usize = 16;
 /// The longest user agent, in bytes.
 pub const USER_AGENT_BYTES_MAX: usize = 512;
+/// The longest platform, time zone or language tag, in bytes.
+pub const ATTRIBUTE_BYTES_MAX: usize = 128;
+/// Language tags of one device.
+pub const LANGUAGES_MAX: usize = 16;
+/// The largest width or height of a screen, in pixels.
+pub const SCREEN_PX_MAX: u32 = 32_768;
+/// Accounts whose signals one message may bring outside a conversion.
+pub const BUNDLES_PER_RECORD_MAX: usize = 100;
 
 /// One e-mail address, digested by the caller at each level of folding.
 #[derive(Debug, Clone, PartialEq, Eq)]
