@@ -2,4 +2,5 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "commands speak on the terminal")]
 
 pub mod digest;
+pub mod ledger;
 pub mod load;
