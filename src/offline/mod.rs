@@ -13,3 +13,4 @@ pub mod pseudonymise;
 pub mod raw;
 pub mod scenario;
 pub mod simulate;
+pub mod tally;
