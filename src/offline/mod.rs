@@ -4,6 +4,7 @@
 
 pub mod chance;
 pub mod line_by_line;
+pub mod labeled_line;
 pub mod load;
 pub mod mailbox;
 pub mod missing;
@@ -13,3 +14,4 @@ pub mod pseudonymise;
 pub mod raw;
 pub mod scenario;
 pub mod simulate;
+pub mod tally;
