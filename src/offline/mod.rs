@@ -4,6 +4,7 @@
 
 pub mod chance;
 pub mod labeled_line;
+pub mod line_by_line;
 pub mod load;
 pub mod mailbox;
 pub mod missing;
