@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::screening::features::{Direction, schema_hash};
 use crate::screening::model::{
-    BinnedFeature, Calibrator, Certificate, FeatureSpec, Knot, Linear, LinearTerm, Model, ModelError, ModelParts, Scale, Scorecard,
-    Scorer, Split, Thresholds, TrainingSpread, Trees,
+    BinnedFeature, Calibrator, Certificate, FeatureSpec, Knot, Linear, LinearTerm, Model, ModelError, ModelParts, Scale,
+    Scorecard, Scorer, Split, Thresholds, TrainingSpread, Trees,
 };
 use crate::vocabulary::time::Timestamp;
 
@@ -41,7 +41,9 @@ pub enum ModelFileError {
     #[error("this is not a model file: {0}")]
     NotAModel(String),
     /// It was written by another version.
-    #[error("the file has format {found}, and this server reads format {FORMAT}; train the model again, or run the server that made it")]
+    #[error(
+        "the file has format {found}, and this server reads format {FORMAT}; train the model again, or run the server that made it"
+    )]
     OtherFormat {
         /// What the file says.
         found: u32,
@@ -136,19 +138,39 @@ struct SpreadForm {
 #[serde(rename_all = "snake_case")]
 enum CalibratorForm {
     Identity,
-    Platt { slope: f64, intercept: f64 },
-    Beta { a: f64, b: f64, c: f64 },
+    Platt {
+        slope: f64,
+        intercept: f64,
+    },
+    Beta {
+        a: f64,
+        b: f64,
+        c: f64,
+    },
     /// Pairs of margin and log-odds.
-    Isotonic { knots: Vec<(f64, f64)> },
+    Isotonic {
+        knots: Vec<(f64, f64)>,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 enum ScorerForm {
-    Linear { intercept: f64, terms: Vec<LinearTermForm> },
-    Scorecard { intercept: f64, features: Vec<BinnedForm> },
+    Linear {
+        intercept: f64,
+        terms: Vec<LinearTermForm>,
+    },
+    Scorecard {
+        intercept: f64,
+        features: Vec<BinnedForm>,
+    },
     /// A node is threshold, feature (65535 for a leaf), and steps to the children for low, high and absent values.
-    Trees { intercept: f64, roots: Box<[u32]>, nodes: Vec<(f64, u16, u16, u16, u16)>, values: Box<[f64]> },
+    Trees {
+        intercept: f64,
+        roots: Box<[u32]>,
+        nodes: Vec<(f64, u16, u16, u16, u16)>,
+        values: Box<[f64]>,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -297,7 +319,14 @@ fn feature_form((spec, spread): (&FeatureSpec, &TrainingSpread)) -> FeatureForm 
         Direction::Falls => DirectionForm::Falls,
         Direction::Either => DirectionForm::Either,
     };
-    FeatureForm { name: name.clone(), unit: unit.clone(), low: *low, high: high.is_finite().then_some(*high), direction, spread: spread_form(spread) }
+    FeatureForm {
+        name: name.clone(),
+        unit: unit.clone(),
+        low: *low,
+        high: high.is_finite().then_some(*high),
+        direction,
+        spread: spread_form(spread),
+    }
 }
 
 fn calibrator_form(calibrator: &Calibrator) -> CalibratorForm {
@@ -305,7 +334,9 @@ fn calibrator_form(calibrator: &Calibrator) -> CalibratorForm {
         Calibrator::Identity => CalibratorForm::Identity,
         Calibrator::Platt { slope, intercept } => CalibratorForm::Platt { slope: *slope, intercept: *intercept },
         Calibrator::Beta { a, b, c } => CalibratorForm::Beta { a: *a, b: *b, c: *c },
-        Calibrator::Isotonic { knots } => CalibratorForm::Isotonic { knots: knots.iter().map(|knot| (knot.margin, knot.log_odds)).collect() },
+        Calibrator::Isotonic { knots } => {
+            CalibratorForm::Isotonic { knots: knots.iter().map(|knot| (knot.margin, knot.log_odds)).collect() }
+        }
     }
 }
 
@@ -334,7 +365,12 @@ fn scorer_form(scorer: &Scorer) -> ScorerForm {
                 let Split { threshold, feature, left, right, absent } = *node;
                 (threshold, feature, left, right, absent)
             };
-            ScorerForm::Trees { intercept: *intercept, roots: roots.clone(), nodes: nodes.iter().map(node).collect(), values: values.clone() }
+            ScorerForm::Trees {
+                intercept: *intercept,
+                roots: roots.clone(),
+                nodes: nodes.iter().map(node).collect(),
+                values: values.clone(),
+            }
         }
     }
 }
@@ -352,8 +388,8 @@ fn parts_of(form: PartsForm) -> Result<ModelParts, ModelFileError> {
         score_spread,
         features,
     } = form;
-    let trained_until =
-        Timestamp::from_millis(trained_until_millis).map_err(|error| ModelFileError::NotAModel(format!("`trained_until_millis` {error}")))?;
+    let trained_until = Timestamp::from_millis(trained_until_millis)
+        .map_err(|error| ModelFileError::NotAModel(format!("`trained_until_millis` {error}")))?;
     let (features, feature_spreads) = features.into_iter().map(feature_parts).unzip();
     Ok(ModelParts {
         version,
@@ -430,14 +466,17 @@ pub(crate) mod tests {
     /// A small linear model with awkward numbers.
     pub(crate) fn model(version: &str) -> Model {
         let spread = TrainingSpread { edges: Box::new([0.1 + 0.2]), shares: Box::new([0.0, 1.0 / 3.0, 2.0 / 3.0]) };
-        let term = LinearTerm { feature: 7, scale: Scale::Log, centre: 0.1 + 0.7, spread: 1.0 / 3.0, weight: 5e-324, absent: -0.0 };
+        let term =
+            LinearTerm { feature: 7, scale: Scale::Log, centre: 0.1 + 0.7, spread: 1.0 / 3.0, weight: 5e-324, absent: -0.0 };
         Model::from_parts(ModelParts {
             version: version.into(),
             family: "logistic".into(),
             trained_until: Timestamp::from_millis(1_700_000_000_123).unwrap(),
             features: FeatureSpec::catalogue(),
             scorer: Scorer::Linear(Linear { intercept: -2.000_000_000_000_000_4, terms: Box::new([term]) }),
-            calibrator: Calibrator::Isotonic { knots: Box::new([Knot { margin: -1.0, log_odds: -1.1 }, Knot { margin: 1.0, log_odds: 1.7 }]) },
+            calibrator: Calibrator::Isotonic {
+                knots: Box::new([Knot { margin: -1.0, log_odds: -1.1 }, Knot { margin: 1.0, log_odds: 1.7 }]),
+            },
             thresholds: Thresholds { review: 0.056, reject: Some(0.97) },
             certificate: Certificate {
                 alpha: 0.005,

@@ -3,6 +3,7 @@
 //! Nothing here runs in the path of a decision; it calls the same pure core as the service does.
 
 pub mod chance;
+pub mod grouping;
 pub mod learning;
 pub mod load;
 pub mod mailbox;
@@ -11,5 +12,6 @@ pub mod people;
 pub mod personas;
 pub mod pseudonymise;
 pub mod raw;
+pub mod replay;
 pub mod scenario;
 pub mod simulate;
