@@ -234,19 +234,6 @@ impl Fit<Array2<f64>, Array1<usize>, linfa::Error> for BalancedTree {
     }
 }
 
-impl ParamGuard for BalancedTree {
-    type Checked = Self;
-    type Error = linfa::Error;
-
-    fn check_ref(&self) -> Result<&Self, linfa::Error> {
-        Ok(self)
-    }
-
-    fn check(self) -> Result<Self, linfa::Error> {
-        Ok(self)
-    }
-}
-
 fn linfa_dataset(matrix: &Matrix, rows: &[usize]) -> (DatasetBase<Array2<f64>, Array1<usize>>, Vec<usize>) {
     let used: Vec<usize> = columns(matrix, rows)
         .filter(|(_, column)| column.windows(2).any(|pair| pair[0] != pair[1]))
