@@ -15,3 +15,4 @@ pub mod raw;
 pub mod replay;
 pub mod scenario;
 pub mod simulate;
+pub mod tally;
