@@ -83,12 +83,8 @@ fn cancelled(cursor: Cursor, event: &OutcomeRecorded) -> Vec<FeedEvent> {
         told.push(of_referrer(cursor, FeedKind::Cancelled, account, at));
     }
     for one in concerned {
-        let referral = Referral {
-            conversion_id: &one.conversion_id,
-            referrer: &one.referrer,
-            referee: &one.referee,
-            verdict: one.verdict,
-        };
+        let referral =
+            Referral { conversion_id: &one.conversion_id, referrer: &one.referrer, referee: &one.referee, verdict: one.verdict };
         told.push(referral.event(cursor, FeedKind::Cancelled, at));
         told.extend(referral.rejected_after_payment(cursor, &one.paid, at));
     }
@@ -133,10 +129,8 @@ fn paid(cursor: Cursor, event: &RewardPaid) -> Vec<FeedEvent> {
         referee: &event.referee,
         verdict: event.verdict,
     };
-    let mut told = vec![FeedEvent {
-        reward_id: Some(event.reward_id.clone()),
-        ..referral.event(cursor, FeedKind::Paid, event.paid_at)
-    }];
+    let mut told =
+        vec![FeedEvent { reward_id: Some(event.reward_id.clone()), ..referral.event(cursor, FeedKind::Paid, event.paid_at) }];
     if event.entitlement == Entitlement::Lost {
         told.extend(referral.rejected_after_payment(cursor, [&event.reward_id], event.paid_at));
     }
@@ -150,15 +144,12 @@ fn hold(cursor: Cursor, event: &HoldChanged) -> FeedEvent {
     };
     match (&event.subject, &event.referral) {
         (HoldSubject::Conversion(conversion_id), Some(held)) => {
-            let referral =
-                Referral { conversion_id, referrer: &held.referrer, referee: &held.referee, verdict: held.verdict };
+            let referral = Referral { conversion_id, referrer: &held.referrer, referee: &held.referee, verdict: held.verdict };
             referral.event(cursor, kind, event.at)
         }
-        (HoldSubject::Conversion(conversion_id), None) => FeedEvent {
-            conversion_id: Some(conversion_id.clone()),
-            referrer: None,
-            ..of_nobody(cursor, kind, event.at)
-        },
+        (HoldSubject::Conversion(conversion_id), None) => {
+            FeedEvent { conversion_id: Some(conversion_id.clone()), referrer: None, ..of_nobody(cursor, kind, event.at) }
+        }
         (HoldSubject::Referrer(account), _) => of_referrer(cursor, kind, account, event.at),
     }
 }

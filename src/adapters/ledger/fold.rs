@@ -5,6 +5,7 @@
 
 use smallvec::SmallVec;
 
+use super::event::Entitlement;
 use super::event::{
     CaseStepped, ConversionScreened, Event, FirstCase, HoldChanged, ListChanged, OutcomeRecorded, RewardPaid, SignalsRecorded,
 };
@@ -18,7 +19,6 @@ use super::rows::index::{self, Shelf, ShelfWrite};
 use super::rows::lists::Listed;
 use super::rows::postings::{self, Posting, Postings};
 use super::tables::{AccountNumber, Key, Keys, WriteTables};
-use super::event::Entitlement;
 use crate::ports::ledger::{CaseStep, Change, LedgerError};
 use crate::ports::records::{ContentFingerprint, Hold, HoldSubject, ListSubject};
 use crate::screening::case::{CaseState, Resolution};

@@ -61,15 +61,18 @@ pub(super) fn read(tables: &impl Tables, keys: Keys, conversion: &Conversion) ->
     let referrer_history = account_history(tables, keys, referrer.as_ref())?;
     let referee_history = account_history(tables, keys, referee.as_ref())?;
     let reading = Reading { tables, keys, conversion, meta, referrer: referrer.as_ref(), referee: referee.as_ref() };
-    let values = Values::of(conversion, &referrer_history, &referee_history);
-    let (crowds, ring) = reading.crowds_and_ring(&values)?;
+    let (crowds, ring, list_hits) = {
+        let values = Values::of(conversion, &referrer_history, &referee_history);
+        let (crowds, ring) = reading.crowds_and_ring(&values)?;
+        (crowds, ring, reading.list_hits(&values)?)
+    };
     Ok(History {
         accounts_known: meta.accounts,
         crowds,
         ring: RingHistory { loop_steps: reading.loop_steps()?, ..ring },
         pattern_siblings: reading.pattern_siblings(referee_history.profile.as_ref())?,
         tied_to_other_referrer: reading.tied_elsewhere(),
-        list_hits: reading.list_hits(&values)?,
+        list_hits,
         duplicate_of: reading.duplicate_of()?,
         referrer: referrer_history,
         referee: referee_history,
@@ -151,10 +154,7 @@ impl<T: Tables> Reading<'_, T> {
         [self.referrer.map(|known| known.number), self.referee.map(|known| known.number)]
     }
 
-    fn crowds_and_ring(
-        &self,
-        values: &Values<'_>,
-    ) -> Result<(BTreeMap<Identifier, Crowd>, RingHistory), LedgerError> {
+    fn crowds_and_ring(&self, values: &Values<'_>) -> Result<(BTreeMap<Identifier, Crowd>, RingHistory), LedgerError> {
         let sides = self.side_numbers();
         let as_of = self.conversion.occurred_at;
         let mut crowds = BTreeMap::new();

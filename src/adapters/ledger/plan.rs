@@ -1,9 +1,11 @@
 //! Plans: from a command and the tables to the event that it makes, or to the answer that it had before. Nothing is written here.
 //! Called by the ledgers inside their serial order.
 
+use std::borrow::Cow;
+
 use super::event::{
-    CaseStepped, Concerned, ConversionScreened, Entitlement, Event, FirstCase, HeldReferral, HoldChanged, ListChanged, OpenedCase,
-    OutcomeRecorded, PaidReward, RewardPaid, SignalsRecorded,
+    CaseStepped, Concerned, ConversionScreened, Entitlement, Event, FirstCase, HeldReferral, HoldChanged, ListChanged,
+    OpenedCase, OutcomeRecorded, PaidReward, RewardPaid, SignalsRecorded,
 };
 use super::fold::{ConversionList, LIST_PART_ENTRIES, listed_key};
 use super::history::{self, Known, account_of, known_account};
@@ -58,17 +60,15 @@ pub(super) fn screen(
     Ok(Plan::Commit(Event::ConversionScreened(Box::new(ConversionScreened { conversion, content, decision, received_at, case }))))
 }
 
-fn opened_case(
-    conversion: &Conversion,
-    history: &History,
-    decision: &Decision,
-    assessor: &dyn Assessor,
-) -> Option<OpenedCase> {
+fn opened_case(conversion: &Conversion, history: &History, decision: &Decision, assessor: &dyn Assessor) -> Option<OpenedCase> {
     if decision.verdict != Verdict::InReview {
         return None;
     }
     let (referrer, referee) = history.sides(conversion);
-    let beyond_message = |side: SignalBundle, sent: &SignalBundle| (side != *sent).then_some(side);
+    let beyond_message = |side: Cow<'_, SignalBundle>, sent: &SignalBundle| match side {
+        Cow::Borrowed(_) => None,
+        Cow::Owned(side) => (side != *sent).then_some(side),
+    };
     Some(OpenedCase {
         due_at: decision.decided_at.plus(assessor.due_after(&conversion.program_id)),
         referrer: beyond_message(referrer, &conversion.referrer),
@@ -80,12 +80,7 @@ fn known(before: ContentFingerprint, now: ContentFingerprint, cursor: u64, id: &
     if before == now { Ok(Plan::Known(Cursor(cursor))) } else { Err(LedgerError::ContentDiffers { id: id.to_owned() }) }
 }
 
-fn taken(
-    tables: &impl Tables,
-    key: &Key,
-    content: ContentFingerprint,
-    id: &str,
-) -> Result<Option<Plan>, LedgerError> {
+fn taken(tables: &impl Tables, key: &Key, content: ContentFingerprint, id: &str) -> Result<Option<Plan>, LedgerError> {
     Taken::load(tables, key)?.map(|before| known(before.content, content, before.cursor, id)).transpose()
 }
 
@@ -280,9 +275,8 @@ pub(super) fn hold(tables: &impl Tables, keys: Keys, command: HoldCommand) -> Re
 pub(super) fn list(tables: &impl Tables, keys: Keys, command: ListCommand) -> Result<Plan, LedgerError> {
     let ListCommand { program_id: _, entry, change } = command;
     let listed = Listed::load(tables, &listed_key(keys, &entry.subject))?.unwrap_or_default();
-    let says_the_same = |known: &ListEntry| {
-        (&known.actor, &known.note, known.expires_at) == (&entry.actor, &entry.note, entry.expires_at)
-    };
+    let says_the_same =
+        |known: &ListEntry| (&known.actor, &known.note, known.expires_at) == (&entry.actor, &entry.note, entry.expires_at);
     match (listed.on(entry.list), change) {
         (Some((known, cursor)), Change::Place) if says_the_same(known) => Ok(Plan::Known(Cursor(*cursor))),
         (None, Change::Lift) => Ok(Plan::Known(Cursor(0))),
@@ -314,7 +308,8 @@ impl<T: Tables> Referrals<'_, T> {
             }
             OutcomeSubject::Account(id) => {
                 let Some(known) = known_account(self.tables, self.keys, id)? else { return Ok(Vec::new()) };
-                let as_referee = self.listed(known.account.conversions, |part| self.keys.account_conversions(known.number, part))?;
+                let as_referee =
+                    self.listed(known.account.conversions, |part| self.keys.account_conversions(known.number, part))?;
                 let ids = as_referee.into_iter().filter(|(side, _)| *side == Side::Referee).map(|(_, id)| id);
                 Ok(ids.take(CONCERNED_MAX).collect())
             }

@@ -2,12 +2,12 @@
 //! Called by the codecs and the rows.
 
 use super::super::packed::Damaged;
+use crate::ports::ledger::Change;
+use crate::screening::case::Resolution;
 use crate::screening::decision::{AuditSample, ReferrerSafeReason, Scored, Verdict};
 use crate::screening::evidence::EvidenceCode;
 use crate::screening::history::{IdentifierKind, ListKind};
 use crate::screening::policy::RuleMode;
-use crate::screening::case::Resolution;
-use crate::ports::ledger::Change;
 use crate::vocabulary::bundle::{NetworkFlag, PaymentKind, PaymentPurpose};
 use crate::vocabulary::conversion::{ConversionKind, RefereeStanding, Side};
 use crate::vocabulary::email::EmailDomainClass;

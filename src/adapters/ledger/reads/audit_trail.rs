@@ -38,11 +38,7 @@ impl<T: Tables, R: Records, S: Shelves> View<'_, T, R, S> {
     }
 
     /// Both sides as known at screening. For a case that was opened by hand later, that was not kept: then as known now.
-    fn sides(
-        &self,
-        screened: &ConversionScreened,
-        row: &ConversionRow,
-    ) -> Result<(SignalBundle, SignalBundle), LedgerError> {
+    fn sides(&self, screened: &ConversionScreened, row: &ConversionRow) -> Result<(SignalBundle, SignalBundle), LedgerError> {
         let conversion = &screened.conversion;
         if let Some(OpenedCase { due_at: _, referrer, referee }) = &screened.case {
             let known = |kept: &Option<SignalBundle>, sent: &SignalBundle| kept.clone().unwrap_or_else(|| sent.clone());
@@ -80,7 +76,8 @@ fn entries_of(event: &Event) -> Vec<HistoryEntry> {
         Event::CaseStepped(stepped) => vec![stepped_entry(stepped)],
         Event::OutcomeRecorded(recorded) => {
             let amount = recorded.outcome.amount.map(|amount| amount.to_string()).unwrap_or_default();
-            let told = by_service(HistoryKind::OutcomeRecorded, recorded.outcome.occurred_at, outcome_words(recorded.outcome.kind));
+            let told =
+                by_service(HistoryKind::OutcomeRecorded, recorded.outcome.occurred_at, outcome_words(recorded.outcome.kind));
             vec![HistoryEntry { note: amount, ..told }]
         }
         Event::RewardPaid(paid) => {

@@ -34,19 +34,8 @@ pub(in super::super) struct CaseLine {
 impl CaseLine {
     /// The line as it is shown at `now`.
     pub(in super::super) fn summary(self, now: Timestamp) -> CaseSummary {
-        let Self {
-            conversion_id,
-            referrer,
-            referee,
-            state,
-            revision,
-            opened_at,
-            due_at,
-            score,
-            value,
-            reason_codes,
-            headline,
-        } = self;
+        let Self { conversion_id, referrer, referee, state, revision, opened_at, due_at, score, value, reason_codes, headline } =
+            self;
         CaseSummary {
             case_id: CaseId::of(&conversion_id),
             conversion_id,
@@ -76,19 +65,8 @@ impl Row for CaseLine {
     const NAME: &'static str = "a case";
 
     fn pack(&self) -> Vec<u8> {
-        let Self {
-            conversion_id,
-            referrer,
-            referee,
-            state,
-            revision,
-            opened_at,
-            due_at,
-            score,
-            value,
-            reason_codes,
-            headline,
-        } = self;
+        let Self { conversion_id, referrer, referee, state, revision, opened_at, due_at, score, value, reason_codes, headline } =
+            self;
         let mut w = Writer::with_capacity(192);
         w.text(conversion_id.as_str());
         w.text(referrer.as_str());

@@ -136,9 +136,7 @@ mod tests {
     use super::*;
 
     fn row_of(accounts: std::ops::RangeInclusive<u32>, last_seen: u32) -> Option<Vec<u8>> {
-        accounts.fold(None, |row: Option<Vec<u8>>, account| {
-            with_sighting(row.as_deref(), Posting { account, last_seen }).or(row)
-        })
+        accounts.fold(None, |row: Option<Vec<u8>>, account| with_sighting(row.as_deref(), Posting { account, last_seen }).or(row))
     }
 
     #[test]
