@@ -1,1 +1,3 @@
-//! Adapters: the ports on real things, and what is read from files. Layer 4.
+//! Adapters: how the ports meet the disk, files and the clock. Nothing above this layer knows them.
+
+pub mod storage;

@@ -1,0 +1,311 @@
+//! The layers of a point table and the two background threads that move entries down: one writes frozen memory to a run
+//! file, one merges runs. They never change what a look-up answers. Called by the table only.
+//!
+//! A crash at any point leaves the last manifest valid: run files are complete and synced before the manifest names
+//! them, and are removed only after it no longer does.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use foldhash::fast::RandomState;
+use parking_lot::{Condvar, Mutex, RwLock};
+
+use crate::adapters::storage::block_cache::BlockCache;
+use crate::adapters::storage::error::TableError;
+use crate::adapters::storage::manifest::{ListedRun, Manifest};
+use crate::adapters::storage::run::{BadRun, Run, RunWriter, file_name, merge};
+use crate::adapters::storage::table::{Covered, DurableGate, Retention, TableOptions};
+
+/// Entries in memory; an absent value marks a deleted key that older layers may still hold.
+#[derive(Default)]
+pub(super) struct Memtable {
+    pub(super) map: HashMap<Box<[u8]>, Option<Box<[u8]>>, RandomState>,
+    pub(super) size_bytes: usize,
+}
+
+/// What an entry costs beside its own bytes: its place in the map and two allocations. Estimate.
+const ENTRY_OVERHEAD_BYTES: usize = 72;
+
+impl Memtable {
+    fn sized_like(other: &Memtable) -> Memtable {
+        // The next one is likely to become as large; growing would move all entries in the middle of a request.
+        Memtable { map: HashMap::with_capacity_and_hasher(other.map.len(), RandomState::default()), size_bytes: 0 }
+    }
+
+    /// Sets or deletes; reuses the place of a value of the same length.
+    pub(super) fn set(&mut self, key: &[u8], value: Option<&[u8]>) {
+        let new_len = value.map_or(0, <[u8]>::len);
+        match self.map.get_mut(key) {
+            Some(slot) => {
+                let old_len = slot.as_ref().map_or(0, |old| old.len());
+                match (slot.as_mut(), value) {
+                    (Some(old), Some(new)) if old.len() == new.len() => old.copy_from_slice(new),
+                    _ => *slot = value.map(Into::into),
+                }
+                self.size_bytes = self.size_bytes + new_len - old_len;
+            }
+            None => {
+                self.map.insert(key.into(), value.map(Into::into));
+                self.size_bytes += key.len() + new_len + ENTRY_OVERHEAD_BYTES;
+            }
+        }
+    }
+}
+
+/// Newest first: memory, frozen memory, runs.
+pub(super) struct Layers {
+    pub(super) memory: Memtable,
+    /// Being written to a run file.
+    pub(super) frozen: Option<Arc<Memtable>>,
+    pub(super) runs: Arc<Vec<Arc<Run>>>,
+}
+
+#[derive(Default)]
+pub(super) struct Counters {
+    pub(super) bloom_negatives: AtomicU64,
+    pub(super) bloom_hits: AtomicU64,
+    pub(super) bloom_false_positives: AtomicU64,
+    pub(super) block_reads: AtomicU64,
+    pub(super) cache_hits: AtomicU64,
+}
+
+/// Everything the table and its threads share.
+pub(super) struct Shared {
+    pub(super) folder: PathBuf,
+    pub(super) options: TableOptions,
+    pub(super) layers: RwLock<Layers>,
+    /// Size of the memory layer, readable without its lock.
+    pub(super) memory_bytes: AtomicUsize,
+    pub(super) manifest: Mutex<Manifest>,
+    pub(super) cache: BlockCache,
+    pub(super) counters: Counters,
+    pub(super) work: Mutex<Work>,
+    pub(super) work_changed: Condvar,
+}
+
+/// What the background threads have to do. The writer's slot and the merger's flag are set by others, cleared by them.
+#[derive(Default)]
+pub(super) struct Work {
+    /// A frozen layer to write.
+    pub(super) checkpoint: Option<(Covered, DurableGate)>,
+    /// A frozen layer exists that is not yet a run.
+    pub(super) freezing: Activity,
+    /// Which runs to merge next.
+    pub(super) merge: Option<MergeScope>,
+    pub(super) merging: Activity,
+    /// The first failure; no further background work is done after it.
+    pub(super) failure: Option<TableError>,
+    pub(super) ending: Activity,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Activity {
+    #[default]
+    Idle,
+    Running,
+}
+
+/// Which runs to merge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum MergeScope {
+    /// Tiers that have become full.
+    FullTiers,
+    /// All runs into one.
+    All,
+}
+
+impl Shared {
+    /// Moves the memory layer aside for writing. The caller has made sure that nothing is frozen.
+    pub(super) fn freeze(&self) {
+        let mut layers = self.layers.write();
+        let next = Memtable::sized_like(&layers.memory);
+        let full = std::mem::replace(&mut layers.memory, next);
+        layers.frozen = Some(Arc::new(full));
+        self.memory_bytes.store(0, Ordering::Relaxed);
+    }
+
+    /// Body of the writing thread.
+    pub(super) fn write_checkpoints(&self) {
+        while let Some((covered, gate)) = self.next_checkpoint() {
+            let written = self.write_frozen(covered, gate);
+            let mut work = self.work.lock();
+            work.freezing = Activity::Idle;
+            match written {
+                Ok(()) => work.merge = work.merge.or(Some(MergeScope::FullTiers)),
+                Err(error) => work.failure = work.failure.take().or(Some(error)),
+            }
+            self.work_changed.notify_all();
+        }
+    }
+
+    fn next_checkpoint(&self) -> Option<(Covered, DurableGate)> {
+        let mut work = self.work.lock();
+        loop {
+            if let Some(job) = work.checkpoint.take() {
+                return Some(job);
+            }
+            if work.ending == Activity::Running {
+                return None;
+            }
+            self.work_changed.wait(&mut work);
+        }
+    }
+
+    fn write_frozen(&self, covered: Covered, gate: DurableGate) -> Result<(), TableError> {
+        let frozen = self.layers.read().frozen.clone();
+        let id = self.take_run_id();
+        let run = match &frozen {
+            Some(frozen) if !frozen.map.is_empty() => {
+                let run = self.write_run(id, frozen.map.len(), |writer| {
+                    let mut entries: Vec<_> = frozen.map.iter().collect();
+                    entries.sort_unstable_by(|a, b| a.0.cmp(b.0));
+                    for (key, value) in entries {
+                        writer.push(key, value.as_deref())?;
+                    }
+                    Ok(())
+                });
+                Some(run?)
+            }
+            Some(_) | None => None,
+        };
+        gate().map_err(TableError::write)?;
+        let mut manifest = self.manifest.lock();
+        let mut next = manifest.clone();
+        next.covered = covered;
+        if run.is_some() {
+            next.runs.insert(0, ListedRun { id, tier: 0 });
+        }
+        next.store(&self.folder).map_err(TableError::write)?;
+        *manifest = next;
+        let mut layers = self.layers.write();
+        if let Some(run) = run {
+            layers.runs = Arc::new(std::iter::once(Arc::new(run)).chain(layers.runs.iter().cloned()).collect());
+        }
+        layers.frozen = None;
+        Ok(())
+    }
+
+    fn take_run_id(&self) -> u64 {
+        let mut manifest = self.manifest.lock();
+        let id = manifest.next_run;
+        manifest.next_run += 1;
+        id
+    }
+
+    /// Writes and syncs a run file and opens it again.
+    fn write_run(
+        &self,
+        id: u64,
+        expected_entries: usize,
+        fill: impl FnOnce(&mut RunWriter) -> Result<(), BadRun>,
+    ) -> Result<Run, TableError> {
+        let path = self.folder.join(file_name(id));
+        let write = || -> Result<Run, BadRun> {
+            let mut writer = RunWriter::create(&path, expected_entries, self.options.false_positive_rate)?;
+            fill(&mut writer)?;
+            writer.finish()?;
+            File::open(&self.folder)?.sync_all()?;
+            Run::open(&self.folder, id)
+        };
+        write().map_err(|bad| {
+            // Left over at worst: the next open removes files that the manifest does not name.
+            drop(std::fs::remove_file(&path));
+            TableError::write(bad.reason)
+        })
+    }
+
+    /// Body of the merging thread.
+    pub(super) fn merge_runs(&self) {
+        while let Some(scope) = self.next_merge() {
+            let merged = match scope {
+                MergeScope::FullTiers => self.merge_full_tiers(),
+                MergeScope::All => self.merge_all(),
+            };
+            let mut work = self.work.lock();
+            work.merging = Activity::Idle;
+            if let Err(error) = merged {
+                work.failure = work.failure.take().or(Some(error));
+            }
+            self.work_changed.notify_all();
+        }
+    }
+
+    fn next_merge(&self) -> Option<MergeScope> {
+        let mut work = self.work.lock();
+        loop {
+            if work.ending == Activity::Running {
+                return None;
+            }
+            if let Some(scope) = work.merge.take() {
+                work.merging = Activity::Running;
+                return Some(scope);
+            }
+            self.work_changed.wait(&mut work);
+        }
+    }
+
+    /// Merges tiers until none is full.
+    ///
+    /// Runs of a tier are neighbours in age, because a tier is always merged as a whole.
+    fn merge_full_tiers(&self) -> Result<(), TableError> {
+        while let Some((inputs, tier)) = self.full_tier() {
+            self.merge_into(&inputs, tier.saturating_add(1))?;
+        }
+        Ok(())
+    }
+
+    fn full_tier(&self) -> Option<(Vec<u64>, u8)> {
+        let manifest = self.manifest.lock();
+        let highest = manifest.runs.iter().map(|run| run.tier).max()?;
+        (0..=highest).find_map(|tier| {
+            let full: Vec<u64> = manifest.runs.iter().filter(|run| run.tier == tier).map(|run| run.id).collect();
+            (full.len() >= self.options.runs_per_tier.max(2)).then_some((full, tier))
+        })
+    }
+
+    /// Merges everything, a single run too: its deleted entries go.
+    fn merge_all(&self) -> Result<(), TableError> {
+        let runs = self.manifest.lock().runs.clone();
+        let Some(highest) = runs.iter().map(|run| run.tier).max() else { return Ok(()) };
+        self.merge_into(&runs.iter().map(|run| run.id).collect::<Vec<_>>(), highest)
+    }
+
+    fn merge_into(&self, inputs: &[u64], tier: u8) -> Result<(), TableError> {
+        let runs: Vec<Arc<Run>> = self.layers.read().runs.iter().filter(|run| inputs.contains(&run.id)).cloned().collect();
+        // Nothing older than the inputs can hold a key that they delete.
+        let is_last = self.manifest.lock().runs.last().is_some_and(|oldest| inputs.contains(&oldest.id));
+        let retention = self.options.retention.clone().filter(|_| is_last);
+        let expected: u64 = runs.iter().map(|run| run.entries).sum();
+        let id = self.take_run_id();
+        let merged = self.write_run(id, usize::try_from(expected).unwrap_or(usize::MAX), |writer| {
+            merge(&runs, writer, |key, value| match value {
+                None => !is_last,
+                Some(value) => retention.as_ref().is_none_or(|rule| rule(key, value) == Retention::Keep),
+            })
+        })?;
+        self.replace_runs(inputs, merged, tier)?;
+        for run in runs {
+            // Left over at worst, see above. Readers that still hold the run keep its file open.
+            drop(std::fs::remove_file(run.path()));
+        }
+        Ok(())
+    }
+
+    fn replace_runs(&self, inputs: &[u64], merged: Run, tier: u8) -> Result<(), TableError> {
+        let mut manifest = self.manifest.lock();
+        let mut next = manifest.clone();
+        let place = next.runs.iter().position(|run| inputs.contains(&run.id)).unwrap_or(0);
+        next.runs.retain(|run| !inputs.contains(&run.id));
+        next.runs.insert(place, ListedRun { id: merged.id, tier });
+        next.store(&self.folder).map_err(TableError::write)?;
+        *manifest = next;
+        let mut layers = self.layers.write();
+        let mut runs: Vec<Arc<Run>> = layers.runs.iter().filter(|run| !inputs.contains(&run.id)).cloned().collect();
+        runs.insert(place, Arc::new(merged));
+        layers.runs = Arc::new(runs);
+        Ok(())
+    }
+}

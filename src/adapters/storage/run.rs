@@ -1,0 +1,424 @@
+//! One immutable sorted run of a point table: a file of checksummed blocks with a sparse index and a Bloom filter.
+//! A run never changes after it is finished, and never answers from a block whose checksum is wrong. Called by the table
+//! (look-ups, checkpoints) and by merging.
+//!
+//! File: magic, blocks, index, filter, footer. Block: entries, CRC-32. Entry: key length (u16), value length (u32, all
+//! ones for a deleted key), key, value. All numbers little-endian.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use bloomfilter::Bloom;
+
+const MAGIC: &[u8; 8] = b"SELFRUN\x01";
+const FOOTER_BYTES: usize = 64;
+/// A block is closed when it reaches this size: one page of the disk.
+const BLOCK_BYTES: usize = 4_096;
+const ENTRY_HEADER_BYTES: usize = 6;
+const CHECKSUM_BYTES: usize = 4;
+const DELETED: u32 = u32::MAX;
+
+/// Longest key.
+pub(super) const KEY_LIMIT_BYTES: usize = 1_024;
+/// Longest value.
+pub(super) const VALUE_LIMIT_BYTES: usize = 16 << 20;
+
+/// The file name of a run.
+pub(super) fn file_name(id: u64) -> String {
+    format!("{id:016x}.run")
+}
+
+/// What went wrong with a run: damaged, or not readable.
+#[derive(Debug)]
+pub(super) struct BadRun {
+    pub(super) reason: String,
+}
+
+impl From<io::Error> for BadRun {
+    fn from(error: io::Error) -> Self {
+        BadRun { reason: error.to_string() }
+    }
+}
+
+fn bad(reason: &str) -> BadRun {
+    BadRun { reason: reason.to_owned() }
+}
+
+/// Writes a run; keys must come in strictly increasing order.
+pub(super) struct RunWriter {
+    out: BufWriter<File>,
+    bloom: Bloom<[u8]>,
+    block: Vec<u8>,
+    block_first_key: Vec<u8>,
+    index: Vec<u8>,
+    offset: u64,
+    entries: u64,
+}
+
+impl RunWriter {
+    /// Starts a run for about `expected_entries` entries.
+    pub(super) fn create(path: &Path, expected_entries: usize, false_positive_rate: f64) -> io::Result<RunWriter> {
+        // A random seed with different halves: with equal ones the filter misses its rate (3.7 % instead of 1 %).
+        let bloom = Bloom::new_for_fp_rate(expected_entries.max(64), false_positive_rate).map_err(io::Error::other)?;
+        let mut out = BufWriter::with_capacity(1 << 18, File::create(path)?);
+        out.write_all(MAGIC)?;
+        Ok(RunWriter {
+            out,
+            bloom,
+            block: Vec::with_capacity(2 * BLOCK_BYTES),
+            block_first_key: Vec::new(),
+            index: Vec::new(),
+            offset: MAGIC.len() as u64,
+            entries: 0,
+        })
+    }
+
+    /// Adds an entry; an absent value marks the key as deleted.
+    pub(super) fn push(&mut self, key: &[u8], value: Option<&[u8]>) -> io::Result<()> {
+        if self.block.is_empty() {
+            self.block_first_key.clear();
+            self.block_first_key.extend_from_slice(key);
+        }
+        let too_long = || io::Error::other("an entry is too long");
+        let key_len = u16::try_from(key.len()).map_err(|_| too_long())?;
+        let value_len = value.map_or(Ok(DELETED), |v| u32::try_from(v.len())).map_err(|_| too_long())?;
+        self.block.extend_from_slice(&key_len.to_le_bytes());
+        self.block.extend_from_slice(&value_len.to_le_bytes());
+        self.block.extend_from_slice(key);
+        self.block.extend_from_slice(value.unwrap_or_default());
+        self.bloom.set(key);
+        self.entries += 1;
+        if self.block.len() >= BLOCK_BYTES { self.close_block() } else { Ok(()) }
+    }
+
+    fn close_block(&mut self) -> io::Result<()> {
+        if self.block.is_empty() {
+            return Ok(());
+        }
+        let checksum = crc32fast::hash(&self.block);
+        self.block.extend_from_slice(&checksum.to_le_bytes());
+        self.out.write_all(&self.block)?;
+        let length = u32::try_from(self.block.len()).map_err(io::Error::other)?;
+        let key_len = u16::try_from(self.block_first_key.len()).map_err(io::Error::other)?;
+        self.index.extend_from_slice(&self.offset.to_le_bytes());
+        self.index.extend_from_slice(&length.to_le_bytes());
+        self.index.extend_from_slice(&key_len.to_le_bytes());
+        self.index.extend_from_slice(&self.block_first_key);
+        self.offset += u64::from(length);
+        self.block.clear();
+        Ok(())
+    }
+
+    /// Writes index, filter and footer, and makes the file durable. Gives the number of entries.
+    pub(super) fn finish(mut self) -> io::Result<u64> {
+        self.close_block()?;
+        let bloom = self.bloom.to_bytes();
+        let mut footer = Vec::with_capacity(FOOTER_BYTES);
+        let index_len = self.index.len() as u64;
+        for number in [self.offset, index_len, self.offset + index_len, bloom.len() as u64, self.entries, 0] {
+            footer.extend_from_slice(&number.to_le_bytes());
+        }
+        footer.extend_from_slice(&crc32fast::hash(&self.index).to_le_bytes());
+        footer.extend_from_slice(&crc32fast::hash(&bloom).to_le_bytes());
+        footer.extend_from_slice(&[0; 4]);
+        footer.extend_from_slice(&crc32fast::hash(&footer).to_le_bytes());
+        self.out.write_all(&self.index)?;
+        self.out.write_all(&bloom)?;
+        self.out.write_all(&footer)?;
+        self.out.flush()?;
+        self.out.get_ref().sync_all()?;
+        Ok(self.entries)
+    }
+}
+
+/// Where a block lies, and where its first key lies in the flat list of first keys.
+struct BlockAt {
+    offset: u64,
+    length: u32,
+    key_at: u32,
+}
+
+/// What a run says about a key.
+pub(super) enum Probe {
+    /// The filter knows that the key is not here.
+    Absent,
+    /// The block in which the key must be, if it is here.
+    Block(u32),
+}
+
+/// An open run.
+pub(super) struct Run {
+    pub(super) id: u64,
+    pub(super) entries: u64,
+    pub(super) disk_bytes: u64,
+    file: File,
+    path: PathBuf,
+    bloom: Bloom<[u8]>,
+    blocks: Vec<BlockAt>,
+    first_keys: Vec<u8>,
+}
+
+impl Run {
+    /// Opens a run and checks all but its blocks, which are checked when they are read.
+    pub(super) fn open(folder: &Path, id: u64) -> Result<Run, BadRun> {
+        let path = folder.join(file_name(id));
+        let file = File::open(&path)?;
+        let disk_bytes = file.metadata()?.len();
+        let footer_at = disk_bytes.checked_sub(FOOTER_BYTES as u64).ok_or_else(|| bad("the run is cut short"))?;
+        let mut footer = [0; FOOTER_BYTES];
+        file.read_exact_at(&mut footer, footer_at)?;
+        let mut numbers = Numbers(&footer);
+        let [index_at, index_len, bloom_at, bloom_len] = [numbers.u64()?, numbers.u64()?, numbers.u64()?, numbers.u64()?];
+        let [entries, _reserved] = [numbers.u64()?, numbers.u64()?];
+        let [index_crc, bloom_crc, _, footer_crc] = [numbers.u32()?, numbers.u32()?, numbers.u32()?, numbers.u32()?];
+        if crc32fast::hash(&footer[..FOOTER_BYTES - CHECKSUM_BYTES]) != footer_crc {
+            return Err(bad("the footer of a run is damaged"));
+        }
+        let whole = index_at.checked_add(index_len) == Some(bloom_at) && bloom_at.checked_add(bloom_len) == Some(footer_at);
+        if !whole {
+            return Err(bad("the footer of a run does not fit its size"));
+        }
+        let read = |at: u64, length: u64, checksum: u32| -> Result<Vec<u8>, BadRun> {
+            let mut bytes = vec![0; usize::try_from(length).map_err(|_| bad("a run is too large"))?];
+            file.read_exact_at(&mut bytes, at)?;
+            if crc32fast::hash(&bytes) == checksum { Ok(bytes) } else { Err(bad("the index of a run is damaged")) }
+        };
+        let (blocks, first_keys) = parse_index(&read(index_at, index_len, index_crc)?)?;
+        let bloom = Bloom::from_bytes(read(bloom_at, bloom_len, bloom_crc)?).map_err(bad)?;
+        Ok(Run { id, entries, disk_bytes, file, path, bloom, blocks, first_keys })
+    }
+
+    /// Bytes kept in memory: index and filter.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.blocks.len() * size_of::<BlockAt>() + self.first_keys.len() + self.bloom.as_slice().len()
+    }
+
+    /// The path, for removal.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where to look for a key.
+    pub(super) fn probe(&self, key: &[u8]) -> Probe {
+        if !self.bloom.check(key) {
+            return Probe::Absent;
+        }
+        let after = self.blocks.partition_point(|block| self.first_key(block) <= key);
+        match after.checked_sub(1).and_then(|n| u32::try_from(n).ok()) {
+            Some(block) => Probe::Block(block),
+            None => Probe::Absent,
+        }
+    }
+
+    fn first_key(&self, block: &BlockAt) -> &[u8] {
+        // INVARIANT: each key is stored behind its length, see `parse_index`.
+        let at = block.key_at as usize;
+        let (len, keys) = self.first_keys.get(at..).and_then(<[u8]>::split_first_chunk::<2>).unwrap_or((&[0; 2], &[]));
+        keys.get(..usize::from(u16::from_le_bytes(*len))).unwrap_or_default()
+    }
+
+    /// Reads a block and checks it.
+    pub(super) fn read_block(&self, number: u32) -> Result<Vec<u8>, BadRun> {
+        let at = self.blocks.get(number as usize).ok_or_else(|| bad("a run has no such block"))?;
+        let mut block = vec![0; at.length as usize];
+        self.file.read_exact_at(&mut block, at.offset)?;
+        check_block(&block)?;
+        block.truncate(block.len() - CHECKSUM_BYTES);
+        Ok(block)
+    }
+}
+
+fn check_block(block: &[u8]) -> Result<&[u8], BadRun> {
+    let (entries, checksum) = block.split_last_chunk::<CHECKSUM_BYTES>().ok_or_else(|| bad("a block is cut short"))?;
+    if crc32fast::hash(entries) == u32::from_le_bytes(*checksum) { Ok(entries) } else { Err(bad("a block of a run is damaged")) }
+}
+
+fn parse_index(index: &[u8]) -> Result<(Vec<BlockAt>, Vec<u8>), BadRun> {
+    let mut numbers = Numbers(index);
+    let mut blocks = Vec::with_capacity(index.len() / 40);
+    let mut first_keys = Vec::with_capacity(index.len());
+    while !numbers.0.is_empty() {
+        let (offset, length) = (numbers.u64()?, numbers.u32()?);
+        let key_len = numbers.u16()?;
+        let key_at = u32::try_from(first_keys.len()).map_err(|_| bad("the index of a run is too large"))?;
+        first_keys.extend_from_slice(&key_len.to_le_bytes());
+        first_keys.extend_from_slice(numbers.take(usize::from(key_len))?);
+        blocks.push(BlockAt { offset, length, key_at });
+    }
+    Ok((blocks, first_keys))
+}
+
+/// One entry of a block.
+pub(super) struct BlockEntry<'b> {
+    pub(super) key: &'b [u8],
+    /// Absent when the key was deleted.
+    pub(super) value: Option<&'b [u8]>,
+}
+
+/// Takes the next entry off the front of a checked block; absent at its end.
+pub(super) fn next_entry<'b>(block: &mut &'b [u8]) -> Option<BlockEntry<'b>> {
+    let (header, rest) = block.split_first_chunk::<ENTRY_HEADER_BYTES>()?;
+    let [k0, k1, v0, v1, v2, v3] = *header;
+    let (key, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes([k0, k1])))?;
+    match u32::from_le_bytes([v0, v1, v2, v3]) {
+        DELETED => {
+            *block = rest;
+            Some(BlockEntry { key, value: None })
+        }
+        length => {
+            let (value, rest) = rest.split_at_checked(length as usize)?;
+            *block = rest;
+            Some(BlockEntry { key, value: Some(value) })
+        }
+    }
+}
+
+/// Finds a key in a checked block: outer absent means not here, inner absent means deleted.
+pub(super) fn find<'b>(mut block: &'b [u8], key: &[u8]) -> Option<Option<&'b [u8]>> {
+    while let Some(entry) = next_entry(&mut block) {
+        match entry.key.cmp(key) {
+            std::cmp::Ordering::Less => {}
+            std::cmp::Ordering::Equal => return Some(entry.value),
+            std::cmp::Ordering::Greater => return None,
+        }
+    }
+    None
+}
+
+/// Walks a run from its first key to its last, reading many blocks at once; for merging.
+pub(super) struct RunCursor<'r> {
+    run: &'r Run,
+    next_block: usize,
+    /// Blocks read ahead, checksums included.
+    ahead: Vec<u8>,
+    /// Lengths of the blocks in `ahead` that are not yet opened, last first.
+    ahead_lengths: Vec<usize>,
+    /// Where the open block's unread entries lie in `ahead`.
+    open: std::ops::Range<usize>,
+    /// Absent at the end of the run.
+    key: Option<std::ops::Range<usize>>,
+    value: Option<std::ops::Range<usize>>,
+}
+
+/// Bytes read at once while merging. Judgement: large enough to make the disk stream.
+const READ_AHEAD_BYTES: usize = 1 << 18;
+
+impl<'r> RunCursor<'r> {
+    pub(super) fn new(run: &'r Run) -> Result<RunCursor<'r>, BadRun> {
+        let mut cursor =
+            RunCursor { run, next_block: 0, ahead: Vec::new(), ahead_lengths: Vec::new(), open: 0..0, key: None, value: None };
+        cursor.advance()?;
+        Ok(cursor)
+    }
+
+    /// The current key; absent at the end.
+    pub(super) fn key(&self) -> Option<&[u8]> {
+        self.key.clone().and_then(|range| self.ahead.get(range))
+    }
+
+    /// The current value; absent when the key was deleted.
+    pub(super) fn value(&self) -> Option<&[u8]> {
+        self.value.clone().and_then(|range| self.ahead.get(range))
+    }
+
+    /// Moves to the next entry.
+    pub(super) fn advance(&mut self) -> Result<(), BadRun> {
+        if self.open.is_empty() && !self.open_block()? {
+            self.key = None;
+            return Ok(());
+        }
+        let mut rest = self.ahead.get(self.open.clone()).unwrap_or_default();
+        let entry = next_entry(&mut rest).ok_or_else(|| bad("a block of a run is malformed"))?;
+        let key_start = self.open.start + ENTRY_HEADER_BYTES;
+        let key_end = key_start + entry.key.len();
+        self.key = Some(key_start..key_end);
+        self.value = entry.value.map(|value| key_end..key_end + value.len());
+        self.open.start = self.open.end - rest.len();
+        Ok(())
+    }
+
+    fn open_block(&mut self) -> Result<bool, BadRun> {
+        if self.ahead_lengths.is_empty() && !self.read_ahead()? {
+            return Ok(false);
+        }
+        let start = if self.open.end == 0 { 0 } else { self.open.end + CHECKSUM_BYTES };
+        let length = self.ahead_lengths.pop().unwrap_or(0);
+        let entries = check_block(self.ahead.get(start..start + length).unwrap_or_default())?.len();
+        self.open = start..start + entries;
+        Ok(true)
+    }
+
+    fn read_ahead(&mut self) -> Result<bool, BadRun> {
+        let Some(first) = self.run.blocks.get(self.next_block) else { return Ok(false) };
+        let mut total = 0;
+        self.ahead_lengths.clear();
+        for block in self.run.blocks.iter().skip(self.next_block) {
+            total += block.length as usize;
+            self.ahead_lengths.push(block.length as usize);
+            if total >= READ_AHEAD_BYTES {
+                break;
+            }
+        }
+        self.next_block += self.ahead_lengths.len();
+        self.ahead_lengths.reverse();
+        self.ahead.resize(total, 0);
+        self.run.file.read_exact_at(&mut self.ahead, first.offset)?;
+        self.open = 0..0;
+        Ok(true)
+    }
+}
+
+/// Merges runs, newest first, into a writer: the newest value of each key wins. `keep` decides on what is left;
+/// a deleted key is given to it as an absent value.
+pub(super) fn merge(
+    inputs: &[std::sync::Arc<Run>],
+    writer: &mut RunWriter,
+    mut keep: impl FnMut(&[u8], Option<&[u8]>) -> bool,
+) -> Result<(), BadRun> {
+    let mut cursors = inputs.iter().map(|run| RunCursor::new(run)).collect::<Result<Vec<_>, _>>()?;
+    let mut smallest = Vec::new();
+    loop {
+        // The first of equal keys is the newest.
+        let newest = cursors.iter().filter(|c| c.key().is_some()).min_by(|a, b| a.key().cmp(&b.key()));
+        let Some((cursor, key)) = newest.and_then(|c| c.key().map(|key| (c, key))) else { return Ok(()) };
+        smallest.clear();
+        smallest.extend_from_slice(key);
+        if keep(&smallest, cursor.value()) {
+            writer.push(&smallest, cursor.value())?;
+        }
+        for cursor in &mut cursors {
+            if cursor.key() == Some(smallest.as_slice()) {
+                cursor.advance()?;
+            }
+        }
+    }
+}
+
+/// Takes little-endian numbers off the front of a slice.
+struct Numbers<'b>(&'b [u8]);
+
+impl<'b> Numbers<'b> {
+    fn take(&mut self, length: usize) -> Result<&'b [u8], BadRun> {
+        let (head, rest) = self.0.split_at_checked(length).ok_or_else(|| bad("the index of a run is cut short"))?;
+        self.0 = rest;
+        Ok(head)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], BadRun> {
+        self.take(N)?.try_into().map_err(|_| bad("the index of a run is cut short"))
+    }
+
+    fn u16(&mut self) -> Result<u16, BadRun> {
+        self.array().map(u16::from_le_bytes)
+    }
+
+    fn u32(&mut self) -> Result<u32, BadRun> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    fn u64(&mut self) -> Result<u64, BadRun> {
+        self.array().map(u64::from_le_bytes)
+    }
+}
