@@ -2,6 +2,7 @@
 //!
 //! Pure data. A ledger fills it in one consistent read; nothing in it may stem from the conversion itself.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::vocabulary::bundle::SignalBundle;
@@ -190,7 +191,7 @@ pub enum TiedElsewhere {
 impl History {
     /// The two sides as they are known now: `(referrer, referee)`, each the message's bundle merged into the profile.
     #[must_use]
-    pub fn sides(&self, conversion: &Conversion) -> (SignalBundle, SignalBundle) {
+    pub fn sides<'a>(&self, conversion: &'a Conversion) -> (Cow<'a, SignalBundle>, Cow<'a, SignalBundle>) {
         (known_now(&conversion.referrer, &self.referrer), known_now(&conversion.referee, &self.referee))
     }
 
@@ -202,8 +203,9 @@ impl History {
     }
 }
 
-fn known_now(sent: &SignalBundle, account: &AccountHistory) -> SignalBundle {
-    account.profile.as_ref().map_or_else(|| sent.clone(), |profile| sent.merged_with(profile))
+/// A side of which nothing was known before is borrowed from the message.
+fn known_now<'a>(sent: &'a SignalBundle, account: &AccountHistory) -> Cow<'a, SignalBundle> {
+    account.profile.as_ref().map_or(Cow::Borrowed(sent), |profile| Cow::Owned(sent.merged_with(profile)))
 }
 
 /// The values of a side that are indexed, in a stable order, without repeats.
