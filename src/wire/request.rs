@@ -44,11 +44,11 @@ pub(super) fn note(text: String, at: &At<'_>, found: &mut Violations) -> String 
     text
 }
 
-/// Reads a reviewer's reason code.
+/// Reads a reviewer's reason code. Empty means none.
 pub(super) fn reason_code(text: String, found: &mut Violations) -> String {
     let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_');
-    if text.is_empty() || text.len() > REASON_CODE_BYTES_MAX || !text.bytes().all(allowed) {
-        found.add(&At::path("reason_code"), "must be 1 to 64 characters of `a-z`, `0-9`, `.` and `_`, like `same_household`");
+    if text.len() > REASON_CODE_BYTES_MAX || !text.bytes().all(allowed) {
+        found.add(&At::path("reason_code"), "must be at most 64 characters of `a-z`, `0-9`, `.` and `_`, like `same_household`");
     }
     text
 }

@@ -411,7 +411,8 @@ mod tests {
 
     #[test]
     fn everything_wrong_with_a_resolution_is_named() {
-        let refused = resolve(v1::ResolveCaseRequest { case_id: "c-1".to_owned(), ..Default::default() }, now()).unwrap_err();
+        let message = v1::ResolveCaseRequest { case_id: "c-1".to_owned(), reason_code: "Same card".to_owned(), ..Default::default() };
+        let refused = resolve(message, now()).unwrap_err();
         assert_eq!(fields(&refused), ["program_id", "case_id", "resolution", "reason_code", "actor"]);
     }
 
