@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use selfsame::cli::{digest, export, load, queue, serve};
+use selfsame::cli::{digest, export, ledger, load, policy, queue, serve, simulate};
 
 const EXAMPLES: &str = "\
 First steps:
@@ -31,7 +31,10 @@ enum Command {
     Serve(serve::ServeArgs),
     Queue(queue::QueueArgs),
     Export(export::ExportArgs),
+    Policy(policy::PolicyArgs),
     Digest(digest::DigestArgs),
+    Simulate(simulate::SimulateArgs),
+    Ledger(ledger::LedgerCommand),
     Load(load::LoadCommand),
 }
 
@@ -41,7 +44,10 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Queue(args) => queue::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Policy(args) => policy::run(&args),
         Command::Digest(args) => digest::run(&args),
+        Command::Simulate(args) => simulate::run(args),
+        Command::Ledger(args) => args.run(),
         Command::Load(args) => args.run(),
     };
     match outcome {

@@ -44,8 +44,7 @@ pub enum TelemetryError {
 /// # Errors
 /// [`TelemetryError::Filter`] for a malformed filter; [`TelemetryError::StartedTwice`].
 pub fn start_logging(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
-    let filter =
-        EnvFilter::try_new(filter).map_err(|problem| TelemetryError::Filter { filter: filter.to_owned(), problem })?;
+    let filter = EnvFilter::try_new(filter).map_err(|problem| TelemetryError::Filter { filter: filter.to_owned(), problem })?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     let started = match format {
         LogFormat::Text => lines.try_init(),

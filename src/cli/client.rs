@@ -1,6 +1,8 @@
 //! What commands that call a running server share: where it is, how to connect, and how its refusals read.
 //! It must never retry a step by itself. `queue` and `export` call it.
 
+use std::fmt::Write as _;
+
 use anyhow::{Context as _, anyhow};
 use clap::Args;
 use tonic::Status;
@@ -58,10 +60,10 @@ pub(super) fn readable(status: Status) -> anyhow::Error {
     let mut text = status.message().to_owned();
     let violations = details.bad_request().map(|bad| bad.field_violations.as_slice()).unwrap_or_default();
     for violation in violations {
-        text.push_str(&format!("\n  {}: {}", violation.field, violation.description));
+        let _ = write!(text, "\n  {}: {}", violation.field, violation.description);
     }
     if let Some(after) = details.retry_info().and_then(|retry| retry.retry_delay) {
-        text.push_str(&format!("\n  try again in {} ms", after.as_millis()));
+        let _ = write!(text, "\n  try again in {} ms", after.as_millis());
     }
     if text.is_empty() {
         text = format!("{:?}", status.code());

@@ -3,8 +3,8 @@
 //! Nothing here runs in the path of a decision; it calls the same pure core as the service does.
 
 pub mod chance;
-pub mod line_by_line;
 pub mod labeled_line;
+pub mod line_by_line;
 pub mod load;
 pub mod mailbox;
 pub mod missing;

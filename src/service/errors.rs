@@ -225,12 +225,16 @@ impl Refusal {
     pub fn of_transport(status: &Status) -> Self {
         let text = status.message();
         match status.code() {
-            Code::Unimplemented => Self::new(Reason::UnknownMethod, "there is no such method; server reflection lists all", Detail::None),
+            Code::Unimplemented if text.is_empty() => {
+                Self::new(Reason::UnknownMethod, "there is no such method; server reflection lists all", Detail::None)
+            }
+            Code::Unimplemented => Self::new(Reason::UnknownMethod, text, Detail::None),
             Code::OutOfRange if text.contains("message length too large") => {
                 Self::new(Reason::MessageTooLarge, too_large_sentence(text), Detail::None)
             }
             Code::Internal if text.contains("decode") || text.contains("Protobuf") => {
-                let message = "the bytes are not the message that this method takes (wrong wire type, cut off, or text that is not UTF-8)";
+                let message =
+                    "the bytes are not the message that this method takes (wrong wire type, cut off, or text that is not UTF-8)";
                 Self::new(Reason::MalformedMessage, message, Detail::None)
             }
             Code::Ok
@@ -264,7 +268,7 @@ impl Refusal {
         let Self { reason, message, detail } = self;
         let (violations, retry_after) = match detail {
             Detail::Fields(violations) => (violations, None),
-            Detail::RetryAfter(after) => (Vec::new(), pbjson_types::Duration::try_from(after).ok()),
+            Detail::RetryAfter(after) => (Vec::new(), Some(pbjson_types::Duration::from(after))),
             Detail::None | Detail::Precondition | Detail::Resource { .. } => (Vec::new(), None),
         };
         let violation = |Violation { field, problem }: Violation| v1::FieldViolation { field, description: problem };
@@ -341,7 +345,7 @@ impl From<Refusal> for Status {
                 details.set_retry_info(Some(after));
             }
             Detail::Precondition => {
-                details.set_precondition_failure(vec![PreconditionViolation::new(reason.as_str(), "case", message.as_str())]);
+                details.set_precondition_failure(vec![PreconditionViolation::new(reason.as_str(), "state", message.as_str())]);
             }
             Detail::Resource { what, id } => {
                 details.set_resource_info(what, id, "", message.as_str());

@@ -195,7 +195,9 @@ where
             return std::future::ready(Ok(answer(Refusal::server_busy(BUSY_RETRY)))).boxed();
         };
         let deadline = match shape {
-            Shape::Unary => Some(asked_timeout(request.headers()).map_or(self.state.deadline_max, |asked| asked.min(self.state.deadline_max))),
+            Shape::Unary => {
+                Some(asked_timeout(request.headers()).map_or(self.state.deadline_max, |asked| asked.min(self.state.deadline_max)))
+            }
             Shape::Stream => None,
         };
         let work = async move {

@@ -40,7 +40,8 @@ impl v1::review_service_server::ReviewService for ReviewHandlers {
         let now = self.0.now();
         let listing = requests::case_listing(request.into_inner(), now).map_err(Refusal::from)?;
         let fingerprint = listing.fingerprint;
-        let read = move |ledger: &dyn Ledger| ledger.cases(&listing.program_id, &listing.filter, listing.order, &listing.page, now);
+        let read =
+            move |ledger: &dyn Ledger| ledger.cases(&listing.program_id, &listing.filter, listing.order, &listing.page, now);
         let page = self.0.read(read).await?;
         Ok(Response::new(v1::ListCasesResponse {
             cases: page.entries.iter().map(|case| requests::summary_message(case, now)).collect(),

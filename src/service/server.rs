@@ -12,6 +12,7 @@ use tonic::transport::server::TcpIncoming;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
+use super::health;
 use super::limits::{GuardLayer, Limits, StreamPlaces};
 use super::list::ListHandlers;
 use super::payout::PayoutHandlers;
@@ -19,7 +20,6 @@ use super::review::ReviewHandlers;
 use super::screening::ScreeningHandlers;
 use super::shared::{Phase, Shared};
 use super::training::TrainingHandlers;
-use super::health;
 use crate::ports::clock::Clock;
 use crate::ports::ledger::Ledger;
 use crate::ports::policies::Policies;

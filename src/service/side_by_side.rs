@@ -103,7 +103,8 @@ impl Sides<'_> {
             let known = bundle.emails.iter().filter_map(|email| email.domain_class);
             distinct(known.map(|class| class_words(class).to_owned()))
         };
-        let names = |bundle: &SignalBundle| -> Vec<DigestSet> { bundle.names.iter().filter_map(|name| name.exact.clone()).collect() };
+        let names =
+            |bundle: &SignalBundle| -> Vec<DigestSet> { bundle.names.iter().filter_map(|name| name.exact.clone()).collect() };
         let mut rows = vec![
             email("E-mail address", EvidenceCode::SameEmail, IdentifierKind::EmailExact, |email| email.exact.as_ref()),
             email("Mailbox, aliases folded", EvidenceCode::SameMailbox, IdentifierKind::Mailbox, |email| email.mailbox.as_ref()),
@@ -143,8 +144,9 @@ impl Sides<'_> {
         let fingerprints = |bundle: &SignalBundle| -> Vec<DigestSet> {
             bundle.devices.iter().filter_map(|device| device.fingerprint.clone()).collect()
         };
-        let browsers =
-            |bundle: &SignalBundle| -> Vec<DigestSet> { bundle.devices.iter().filter_map(|device| device.browser.clone()).collect() };
+        let browsers = |bundle: &SignalBundle| -> Vec<DigestSet> {
+            bundle.devices.iter().filter_map(|device| device.browser.clone()).collect()
+        };
         let user_agents = |bundle: &SignalBundle| distinct(bundle.devices.iter().map(|device| cut(&device.user_agent)));
         vec![
             self.digest_row(
@@ -180,10 +182,14 @@ impl Sides<'_> {
         let addresses = |bundle: &SignalBundle| -> Vec<DigestSet> {
             bundle.networks.iter().filter_map(|network| network.address.clone()).collect()
         };
-        let prefixes =
-            |bundle: &SignalBundle| -> Vec<DigestSet> { bundle.networks.iter().filter_map(|network| network.prefix.clone()).collect() };
-        let countries = |bundle: &SignalBundle| distinct(bundle.networks.iter().filter_map(|network| network.country.map(letters)));
-        let systems = |bundle: &SignalBundle| distinct(bundle.networks.iter().filter_map(|network| network.asn.map(|asn| format!("AS{asn}"))));
+        let prefixes = |bundle: &SignalBundle| -> Vec<DigestSet> {
+            bundle.networks.iter().filter_map(|network| network.prefix.clone()).collect()
+        };
+        let countries =
+            |bundle: &SignalBundle| distinct(bundle.networks.iter().filter_map(|network| network.country.map(letters)));
+        let systems = |bundle: &SignalBundle| {
+            distinct(bundle.networks.iter().filter_map(|network| network.asn.map(|asn| format!("AS{asn}"))))
+        };
         let flags = |bundle: &SignalBundle| {
             distinct(bundle.networks.iter().flat_map(|network| &network.flags).map(|flag| flag_words(*flag).to_owned()))
         };
@@ -217,7 +223,8 @@ impl Sides<'_> {
         let for_purpose = |bundle: &SignalBundle, purpose: PaymentPurpose| -> Vec<PaymentSignals> {
             bundle.payments.iter().filter(|payment| payment.purpose == purpose).cloned().collect()
         };
-        let countries = |bundle: &SignalBundle| distinct(bundle.payments.iter().filter_map(|payment| payment.country.map(letters)));
+        let countries =
+            |bundle: &SignalBundle| distinct(bundle.payments.iter().filter_map(|payment| payment.country.map(letters)));
         let mut rows = vec![
             self.payment_row("Payment instrument", EvidenceCode::SameInstrument, &all(self.referrer), &all(self.referee)),
             self.row("Country of the instrument", None, compare_plain(countries(self.referrer), countries(self.referee))),
@@ -306,7 +313,8 @@ impl Sides<'_> {
 
     /// Who else is on a value of one side alone. On a value of both, the evidence's own sentence says it.
     fn crowd_note(&self, kind: IdentifierKind, comparison: Comparison) -> String {
-        let of_kind = self.file.neighbours.iter().filter(|neighbour| neighbour.identifier.kind == kind && neighbour.accounts_count > 0);
+        let of_kind =
+            self.file.neighbours.iter().filter(|neighbour| neighbour.identifier.kind == kind && neighbour.accounts_count > 0);
         let Some(neighbour) = of_kind.max_by_key(|neighbour| neighbour.accounts_count) else { return String::new() };
         let Neighbour { identifier, sides, accounts_count, accounts: _, rejected_count } = neighbour;
         let whose = match (sides.contains(&Side::Referrer), sides.contains(&Side::Referee)) {
@@ -344,7 +352,12 @@ fn compare_plain(referrer: Vec<String>, referee: Vec<String>) -> Compared {
     } else {
         Comparison::Different
     };
-    Compared { referrer: shared_first(referrer.clone(), &referee), referee: shared_first(referee, &referrer), comparison, note: String::new() }
+    Compared {
+        referrer: shared_first(referrer.clone(), &referee),
+        referee: shared_first(referee, &referrer),
+        comparison,
+        note: String::new(),
+    }
 }
 
 fn compare_digests(ours: &[DigestSet], theirs: &[DigestSet]) -> Compared {
@@ -359,7 +372,12 @@ fn compare_digests(ours: &[DigestSet], theirs: &[DigestSet]) -> Compared {
         (Comparison::Absent, "Digested under different keys, so that they cannot be compared.")
     };
     let (referrer, referee) = (digest_words(ours), digest_words(theirs));
-    Compared { referrer: shared_first(referrer.clone(), &referee), referee: shared_first(referee, &referrer), comparison, note: note.to_owned() }
+    Compared {
+        referrer: shared_first(referrer.clone(), &referee),
+        referee: shared_first(referee, &referrer),
+        comparison,
+        note: note.to_owned(),
+    }
 }
 
 /// Values that the other side has too stand first, so that the eye finds them.

@@ -73,7 +73,8 @@ impl Export {
             return Err(Refusal::shutting_down());
         }
         let (program_id, after) = (self.program_id.clone(), self.cursor);
-        let (labelled, read_up_to) = self.shared.read(move |ledger| ledger.labelled(&program_id, after, CONVERSIONS_READ)).await?;
+        let (labelled, read_up_to) =
+            self.shared.read(move |ledger| ledger.labelled(&program_id, after, CONVERSIONS_READ)).await?;
         if read_up_to <= self.cursor {
             return Ok(None);
         }

@@ -243,9 +243,7 @@ fn hold_command(
     let program_id = required_id(program_id, &At::path("program_id"), &mut found);
     let at = At::path("subject");
     let subject = match subject.and_then(|v1::HoldSubject { subject }| subject) {
-        Some(Subject::ConversionId(id)) => {
-            required_id(&id, &at.field("conversion_id"), &mut found).map(HoldSubject::Conversion)
-        }
+        Some(Subject::ConversionId(id)) => required_id(&id, &at.field("conversion_id"), &mut found).map(HoldSubject::Conversion),
         Some(Subject::ReferrerAccountId(id)) => {
             required_id(&id, &at.field("referrer_account_id"), &mut found).map(HoldSubject::Referrer)
         }

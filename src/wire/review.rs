@@ -191,15 +191,8 @@ pub fn release(message: v1::ReleaseCaseRequest, at: Timestamp) -> Result<CaseCom
 /// # Errors
 /// All violated fields.
 pub fn resolve(message: v1::ResolveCaseRequest, at: Timestamp) -> Result<CaseCommand, Vec<Violation>> {
-    let v1::ResolveCaseRequest {
-        program_id,
-        case_id: id,
-        resolution,
-        reason_code: code,
-        note: why,
-        actor,
-        expected_revision,
-    } = message;
+    let v1::ResolveCaseRequest { program_id, case_id: id, resolution, reason_code: code, note: why, actor, expected_revision } =
+        message;
     let mut found = Violations::default();
     let program_id = required_id(&program_id, &At::path("program_id"), &mut found);
     let case_id = case_id(&id, &mut found);
@@ -411,7 +404,8 @@ mod tests {
 
     #[test]
     fn everything_wrong_with_a_resolution_is_named() {
-        let message = v1::ResolveCaseRequest { case_id: "c-1".to_owned(), reason_code: "Same card".to_owned(), ..Default::default() };
+        let message =
+            v1::ResolveCaseRequest { case_id: "c-1".to_owned(), reason_code: "Same card".to_owned(), ..Default::default() };
         let refused = resolve(message, now()).unwrap_err();
         assert_eq!(fields(&refused), ["program_id", "case_id", "resolution", "reason_code", "actor"]);
     }

@@ -45,7 +45,8 @@ pub fn decision_wanted(message: v1::GetDecisionRequest) -> Result<DecisionWanted
             DecisionView::Basic
         }
     };
-    let wanted = program_id.zip(conversion_id).map(|(program_id, conversion_id)| DecisionWanted { program_id, conversion_id, view });
+    let wanted =
+        program_id.zip(conversion_id).map(|(program_id, conversion_id)| DecisionWanted { program_id, conversion_id, view });
     found.into_result(wanted)
 }
 

@@ -57,11 +57,10 @@ async fn a_follower_hears_of_what_happens_later() {
     world.review().resolve_case(request).await.unwrap();
     let heard = next(&mut stream).await;
     let event = &heard.events[0];
-    assert_eq!((event.kind(), event.verdict(), event.previous_verdict()), (
-        v1::FeedEventKind::CaseResolved,
-        v1::Verdict::Rejected,
-        v1::Verdict::InReview
-    ));
+    assert_eq!(
+        (event.kind(), event.verdict(), event.previous_verdict()),
+        (v1::FeedEventKind::CaseResolved, v1::Verdict::Rejected, v1::Verdict::InReview)
+    );
 }
 
 #[tokio::test]

@@ -36,17 +36,14 @@ async fn a_reward_waits_for_the_delay_and_is_then_released() {
 #[tokio::test]
 async fn unknown_ids_are_held_and_questions_may_repeat() {
     let world = past_the_delay().await;
-    let query = |reward: &str, conversion: &str| v1::PayoutQuery { reward_id: reward.to_owned(), conversion_id: conversion.to_owned() };
+    let query =
+        |reward: &str, conversion: &str| v1::PayoutQuery { reward_id: reward.to_owned(), conversion_id: conversion.to_owned() };
     let payouts = vec![query("r-cv-1", "cv-1"), query("r-x", "cv-1"), query("r-1", "nobody"), query("r-cv-1", "cv-1")];
     let request = v1::CheckPayoutsRequest { program_id: PROGRAM.to_owned(), payouts: payouts.clone() };
     let answers = world.payout().check_payouts(request).await.unwrap().into_inner().answers;
     let reasons: Vec<v1::GateReason> = answers.iter().map(v1::GateAnswer::reason).collect();
-    let expected = [
-        v1::GateReason::Cleared,
-        v1::GateReason::UnknownReward,
-        v1::GateReason::UnknownConversion,
-        v1::GateReason::Cleared,
-    ];
+    let expected =
+        [v1::GateReason::Cleared, v1::GateReason::UnknownReward, v1::GateReason::UnknownConversion, v1::GateReason::Cleared];
     assert_eq!(reasons, expected);
     let elsewhere = v1::CheckPayoutsRequest { program_id: "sandbox".to_owned(), payouts };
     let answers = world.payout().check_payouts(elsewhere).await.unwrap().into_inner().answers;

@@ -69,8 +69,10 @@ async fn every_violation_is_named_at_once_and_nothing_is_kept() {
     let mut sent = conversion("bad", "jane@example.org", "bob");
     sent.kind = 0;
     sent.occurred_at = Some(at(NOON + 3_600));
-    sent.referee.as_mut().unwrap().devices =
-        vec![v1::DeviceSignals { fingerprint: vec![v1::Digest { key_id: "k1".to_owned(), value: vec![1; 31].into() }], ..Default::default() }];
+    sent.referee.as_mut().unwrap().devices = vec![v1::DeviceSignals {
+        fingerprint: vec![v1::Digest { key_id: "k1".to_owned(), value: vec![1; 31].into() }],
+        ..Default::default()
+    }];
     let request = v1::ScreenConversionRequest { conversion: Some(sent) };
     let refused = world.screening().screen_conversion(request).await.unwrap_err();
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::InvalidArgument, "INVALID_FIELDS"));
@@ -103,7 +105,11 @@ async fn a_bad_conversion_in_a_stream_fails_alone_and_the_order_is_kept() {
     let world = World::start().await;
     let requests = (0..100).map(|n| {
         let id = format!("cv-{n}");
-        let sent = if n == 50 { v1::Conversion { conversion_id: id, ..Default::default() } } else { conversion(&id, "ann", &format!("new-{n}")) };
+        let sent = if n == 50 {
+            v1::Conversion { conversion_id: id, ..Default::default() }
+        } else {
+            conversion(&id, "ann", &format!("new-{n}"))
+        };
         v1::ScreenConversionsRequest { conversion: Some(sent) }
     });
     let stream = world.screening().screen_conversions(futures::stream::iter(requests)).await.unwrap().into_inner();
@@ -146,8 +152,7 @@ async fn signals_and_outcomes_are_taken_once() {
     let world = World::start().await;
     let device = v1::DeviceSignals { fingerprint: digest(3), ..Default::default() };
     let bundle = v1::SignalBundle { account_id: "ann".to_owned(), devices: vec![device], ..Default::default() };
-    let signals =
-        v1::RecordSignalsRequest { program_id: PROGRAM.to_owned(), record_id: "s-1".to_owned(), bundles: vec![bundle] };
+    let signals = v1::RecordSignalsRequest { program_id: PROGRAM.to_owned(), record_id: "s-1".to_owned(), bundles: vec![bundle] };
     assert!(!world.screening().record_signals(signals.clone()).await.unwrap().into_inner().replayed);
     assert!(world.screening().record_signals(signals).await.unwrap().into_inner().replayed);
 

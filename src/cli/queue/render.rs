@@ -36,9 +36,11 @@ pub(super) fn list(answer: &v1::ListCasesResponse, now: Timestamp) -> String {
 
 /// The queue in numbers.
 pub(super) fn stats(answer: &v1::GetQueueStatsResponse) -> String {
-    let v1::GetQueueStatsResponse { open_cases, claimed_cases, overdue_cases, resolved_cases, oldest_age, by_first_reason } = answer;
+    let v1::GetQueueStatsResponse { open_cases, claimed_cases, overdue_cases, resolved_cases, oldest_age, by_first_reason } =
+        answer;
     let oldest = oldest_age.map_or_else(String::new, |age| format!(", the oldest for {}", Span::from_seconds(age.seconds)));
-    let mut text = format!("{open_cases} open, {claimed_cases} claimed{oldest}; {overdue_cases} overdue; {resolved_cases} resolved\n");
+    let mut text =
+        format!("{open_cases} open, {claimed_cases} claimed{oldest}; {overdue_cases} overdue; {resolved_cases} resolved\n");
     let rows: Vec<Vec<String>> =
         by_first_reason.iter().map(|reason| vec![reason.cases.to_string(), reason.reason_code.clone()]).collect();
     text.push_str(&table(&rows));
