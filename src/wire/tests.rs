@@ -117,7 +117,11 @@ const BUNDLE_SPOILERS: &[(Spoiler, &str, &str)] = &[
         "conversion.referee.emails[0].pattern",
         "two digests of one key",
     ),
-    (|m| referee(m).emails[0].domain = (1..4).map(|n| v1::Digest { key_id: format!("k{n}"), ..digest(n) }).collect(), "conversion.referee.emails[0].domain", "3 entries; at most 2"),
+    (
+        |m| referee(m).emails[0].domain = (1..4).map(|n| v1::Digest { key_id: format!("k{n}"), ..digest(n) }).collect(),
+        "conversion.referee.emails[0].domain",
+        "3 entries; at most 2",
+    ),
     (|m| referee(m).emails[0].domain_class = Some(0), "conversion.referee.emails[0].domain_class", "is required"),
     (|m| referee(m).emails[0] = v1::EmailSignals::default(), "conversion.referee.emails[0]", "is empty"),
     (|m| referee(m).emails = vec![referee(m).emails[0].clone(); 17], "conversion.referee.emails", "17 entries"),
