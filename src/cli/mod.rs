@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "commands speak on the terminal")]
 
 mod client;
+pub mod demo;
 pub mod digest;
 pub mod export;
 pub mod ledger;
