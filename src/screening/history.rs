@@ -2,6 +2,7 @@
 //!
 //! Pure data. A ledger fills it in one consistent read; nothing in it may stem from the conversion itself.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::vocabulary::bundle::SignalBundle;
@@ -190,7 +191,7 @@ pub enum TiedElsewhere {
 impl History {
     /// The two sides as they are known now: `(referrer, referee)`, each the message's bundle merged into the profile.
     #[must_use]
-    pub fn sides(&self, conversion: &Conversion) -> (SignalBundle, SignalBundle) {
+    pub fn sides<'a>(&self, conversion: &'a Conversion) -> (Cow<'a, SignalBundle>, Cow<'a, SignalBundle>) {
         (known_now(&conversion.referrer, &self.referrer), known_now(&conversion.referee, &self.referee))
     }
 
@@ -202,43 +203,49 @@ impl History {
     }
 }
 
-fn known_now(sent: &SignalBundle, account: &AccountHistory) -> SignalBundle {
-    account.profile.as_ref().map_or_else(|| sent.clone(), |profile| sent.merged_with(profile))
+/// A side of which nothing was known before is borrowed from the message.
+fn known_now<'a>(sent: &'a SignalBundle, account: &AccountHistory) -> Cow<'a, SignalBundle> {
+    account.profile.as_ref().map_or(Cow::Borrowed(sent), |profile| Cow::Owned(sent.merged_with(profile)))
+}
+
+/// Visits every value of a side that is indexed, with the time at which it was seen where that is known. Repeats are not removed.
+pub fn visit_values<'a>(bundle: &'a SignalBundle, mut visit: impl FnMut(IdentifierKind, &'a DigestSet, Option<Timestamp>)) {
+    let mut of = |kind: IdentifierKind, value: Option<&'a DigestSet>, seen_at: Option<Timestamp>| {
+        if let Some(value) = value {
+            visit(kind, value, seen_at);
+        }
+    };
+    for email in &bundle.emails {
+        of(IdentifierKind::EmailExact, email.exact.as_ref(), None);
+        of(IdentifierKind::Mailbox, email.mailbox.as_ref(), None);
+        of(IdentifierKind::LocalPart, email.local_part.as_ref(), None);
+        of(IdentifierKind::Domain, email.domain.as_ref(), None);
+    }
+    for name in &bundle.names {
+        of(IdentifierKind::Name, name.exact.as_ref(), None);
+    }
+    for device in &bundle.devices {
+        of(IdentifierKind::Device, device.fingerprint.as_ref(), device.seen_at);
+        of(IdentifierKind::Browser, device.browser.as_ref(), device.seen_at);
+    }
+    for network in &bundle.networks {
+        of(IdentifierKind::Address, network.address.as_ref(), network.seen_at);
+        of(IdentifierKind::Prefix, network.prefix.as_ref(), network.seen_at);
+    }
+    for payment in &bundle.payments {
+        of(IdentifierKind::Payment, Some(&payment.instrument), payment.seen_at);
+    }
+    for touchpoint in bundle.journey.touchpoints() {
+        of(IdentifierKind::Device, touchpoint.device.as_ref(), Some(touchpoint.occurred_at));
+        of(IdentifierKind::Browser, touchpoint.browser.as_ref(), Some(touchpoint.occurred_at));
+    }
 }
 
 /// The values of a side that are indexed, in a stable order, without repeats.
 #[must_use]
 pub fn identifiers(bundle: &SignalBundle) -> Vec<Identifier> {
     let mut found = Vec::with_capacity(24);
-    let mut add = |kind: IdentifierKind, value: Option<&DigestSet>| {
-        for digest in value.into_iter().flat_map(DigestSet::iter) {
-            found.push(Identifier { kind, digest: digest.clone() });
-        }
-    };
-    for email in &bundle.emails {
-        add(IdentifierKind::EmailExact, email.exact.as_ref());
-        add(IdentifierKind::Mailbox, email.mailbox.as_ref());
-        add(IdentifierKind::LocalPart, email.local_part.as_ref());
-        add(IdentifierKind::Domain, email.domain.as_ref());
-    }
-    for name in &bundle.names {
-        add(IdentifierKind::Name, name.exact.as_ref());
-    }
-    for device in &bundle.devices {
-        add(IdentifierKind::Device, device.fingerprint.as_ref());
-        add(IdentifierKind::Browser, device.browser.as_ref());
-    }
-    for network in &bundle.networks {
-        add(IdentifierKind::Address, network.address.as_ref());
-        add(IdentifierKind::Prefix, network.prefix.as_ref());
-    }
-    for payment in &bundle.payments {
-        add(IdentifierKind::Payment, Some(&payment.instrument));
-    }
-    for touchpoint in bundle.journey.touchpoints() {
-        add(IdentifierKind::Device, touchpoint.device.as_ref());
-        add(IdentifierKind::Browser, touchpoint.browser.as_ref());
-    }
+    visit_values(bundle, |kind, value, _| found.extend(value.iter().map(|digest| Identifier { kind, digest: digest.clone() })));
     found.sort_unstable();
     found.dedup();
     found

@@ -1,12 +1,13 @@
 //! Similarity of free strings and sequences. The one place that uses `strsim`.
 //!
-//! All lengths are capped, because the algorithms cost the product of the lengths.
+//! All lengths are capped, because the algorithms cost the product of the lengths. User agents are compared word by word, which tells
+//! products and versions apart better than letters do and costs a fortieth.
 
 use crate::vocabulary::bundle::DeviceSignals;
 use crate::vocabulary::journey::Journey;
 
-/// Bytes of a user agent that are compared. Past this only build numbers differ.
-const USER_AGENT_COMPARED_BYTES: usize = 160;
+/// Words of a user agent that are compared. Past this only build numbers differ.
+const USER_AGENT_WORDS_COMPARED: usize = 24;
 /// Steps of a journey that are compared: the last ones before the conversion.
 const PATH_STEPS_COMPARED: usize = 24;
 /// Fewer steps than this say nothing about a way: everybody begins on the landing page.
@@ -14,7 +15,7 @@ pub const PATH_STEPS_MIN: usize = 4;
 
 /// How alike two devices look by their plain attributes, in `[0, 1]`.
 ///
-/// The mean over the attributes that both sides sent, the user agent (Jaro–Winkler) counted twice. Absent when fewer than two
+/// The mean over the attributes that both sides sent, the user agent (Jaro–Winkler over its words) counted twice. Absent when fewer than two
 /// attributes are known on both sides: one alone says nothing.
 #[must_use]
 pub fn environment(a: &DeviceSignals, b: &DeviceSignals) -> Option<f64> {
@@ -27,8 +28,7 @@ pub fn environment(a: &DeviceSignals, b: &DeviceSignals) -> Option<f64> {
         attributes += 1;
     };
     if !a.user_agent.is_empty() && !b.user_agent.is_empty() {
-        let similarity =
-            if a.user_agent == b.user_agent { 1.0 } else { strsim::jaro_winkler(head(&a.user_agent), head(&b.user_agent)) };
+        let similarity = if a.user_agent == b.user_agent { 1.0 } else { user_agent(&a.user_agent, &b.user_agent) };
         // Two browsers of one family agree on most of the text: only what lies above 0.8 tells them apart.
         add(2.0, ((similarity - 0.8) / 0.2).max(0.0));
     }
@@ -68,11 +68,48 @@ fn last_steps(journey: &Journey) -> Vec<&str> {
     last
 }
 
-/// The first bytes of a user agent, cut at a character.
-fn head(text: &str) -> &str {
-    let mut end = text.len().min(USER_AGENT_COMPARED_BYTES);
-    while !text.is_char_boundary(end) {
-        end -= 1;
+/// How alike two user agents are: Jaro–Winkler over their words as letters.
+fn user_agent(a: &str, b: &str) -> f64 {
+    strsim::generic_jaro_winkler(&words(a), &words(b))
+}
+
+/// The words of a user agent: products, versions, platforms.
+fn words(user_agent: &str) -> Vec<&str> {
+    let separators = |letter: char| letter.is_whitespace() || matches!(letter, '(' | ')' | ';' | ',' | '/');
+    user_agent.split(separators).filter(|word| !word.is_empty()).take(USER_AGENT_WORDS_COMPARED).collect()
+}
+
+/// How alike two words must be for one to be meant by the other. Judgement: one or two slips in a usual key.
+const WORD_MEANT: f64 = 0.85;
+
+/// The candidate that was probably meant by a misspelt word; `None` when none is near.
+#[must_use]
+pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let likeness = |candidate: &'a str| (strsim::jaro_winkler(word, candidate), candidate);
+    let near = candidates.into_iter().map(likeness).filter(|(likeness, _)| *likeness >= WORD_MEANT);
+    near.max_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHROME: &str =
+        "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36";
+    const NEXT_CHROME: &str =
+        "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/132.0.0.0 Safari/537.36";
+    const FIREFOX: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:133.0) Gecko/20100101 Firefox/133.0";
+
+    #[test]
+    fn two_versions_of_a_browser_are_more_alike_than_two_browsers() {
+        assert!(user_agent(CHROME, NEXT_CHROME) > 0.95);
+        assert!(user_agent(CHROME, FIREFOX) < 0.9);
+        assert_eq!(user_agent(CHROME, CHROME), 1.0);
     }
-    text.get(..end).unwrap_or(text)
+
+    #[test]
+    fn a_user_agent_of_any_letters_and_length_is_compared() {
+        assert_eq!(user_agent("Браузер/1", "Браузер/1"), 1.0);
+        assert!(user_agent(&"a ".repeat(10_000), "b") < 0.01);
+    }
 }

@@ -17,6 +17,14 @@ pub const ENVIRONMENTS_MAX: usize = 32;
 pub const PAYMENTS_MAX: usize = 16;
 /// The longest user agent, in bytes.
 pub const USER_AGENT_BYTES_MAX: usize = 512;
+/// The longest platform, time zone or language tag, in bytes.
+pub const ATTRIBUTE_BYTES_MAX: usize = 128;
+/// Language tags of one device.
+pub const LANGUAGES_MAX: usize = 16;
+/// The largest width or height of a screen, in pixels.
+pub const SCREEN_PX_MAX: u32 = 32_768;
+/// Accounts whose signals one message may bring outside a conversion.
+pub const BUNDLES_PER_RECORD_MAX: usize = 100;
 
 /// One e-mail address, digested by the caller at each level of folding.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -197,14 +205,28 @@ impl SignalBundle {
 }
 
 impl DeviceSignals {
+    /// Equal in all but the time. Every field is named, so that a new one cannot be forgotten.
     fn is_same_sighting(&self, other: &Self) -> bool {
-        Self { seen_at: None, ..self.clone() } == Self { seen_at: None, ..other.clone() }
+        let Self { fingerprint, browser, user_agent, platform, time_zone, languages, screen_px, seen_at: _ } = self;
+        *fingerprint == other.fingerprint
+            && *browser == other.browser
+            && *user_agent == other.user_agent
+            && *platform == other.platform
+            && *time_zone == other.time_zone
+            && *languages == other.languages
+            && *screen_px == other.screen_px
     }
 }
 
 impl NetworkSignals {
+    /// Equal in all but the time.
     fn is_same_sighting(&self, other: &Self) -> bool {
-        Self { seen_at: None, ..self.clone() } == Self { seen_at: None, ..other.clone() }
+        let Self { address, prefix, asn, country, flags, seen_at: _ } = self;
+        *address == other.address
+            && *prefix == other.prefix
+            && *asn == other.asn
+            && *country == other.country
+            && *flags == other.flags
     }
 }
 

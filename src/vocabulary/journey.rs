@@ -99,13 +99,25 @@ impl Journey {
     /// This journey followed by what an earlier message knew, duplicates removed.
     #[must_use]
     pub fn merged_with(&self, earlier: &Self) -> Self {
-        let mut all = earlier.touchpoints.clone();
+        if self.is_empty() {
+            return earlier.clone();
+        }
+        let mut all = Vec::with_capacity(earlier.touchpoints.len() + self.touchpoints.len());
+        all.extend_from_slice(&earlier.touchpoints);
+        // Equal touchpoints have equal times, and both lists are in the order of time.
         for touchpoint in &self.touchpoints {
-            if !all.contains(touchpoint) {
+            let mut added_then = all.iter().rev().take_while(|known| known.occurred_at == touchpoint.occurred_at);
+            if !earlier.holds(touchpoint) && !added_then.any(|known| known == touchpoint) {
                 all.push(touchpoint.clone());
             }
         }
         Self::new(all, Some(self.touchpoint_count_total.max(earlier.touchpoint_count_total)))
+    }
+
+    fn holds(&self, touchpoint: &Touchpoint) -> bool {
+        let from = self.touchpoints.partition_point(|known| known.occurred_at < touchpoint.occurred_at);
+        let later = self.touchpoints.iter().skip(from);
+        later.take_while(|known| known.occurred_at == touchpoint.occurred_at).any(|known| known == touchpoint)
     }
 }
 
@@ -175,6 +187,15 @@ mod tests {
         let journey = Journey::new(page_views(10_000), None);
         assert_eq!(journey.touchpoints().len(), TOUCHPOINTS_KEPT_MAX);
         assert_eq!(journey.touchpoint_count_total(), 10_000);
+    }
+
+    #[test]
+    fn a_merge_keeps_each_touchpoint_once() {
+        let seen = Journey::new(page_views(5), None);
+        let mut again = page_views(7);
+        again.push(again[6].clone());
+        let merged = Journey::new(again, None).merged_with(&seen);
+        assert_eq!(merged.touchpoints(), page_views(7));
     }
 
     #[test]

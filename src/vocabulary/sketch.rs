@@ -29,12 +29,16 @@ impl Sketch {
         }
         let mut common = 0_u32;
         let mut total = 0_u32;
-        for (mine, theirs) in self.bits.iter().zip(&other.bits) {
+        for (mine, theirs) in words(&self.bits).zip(words(&other.bits)) {
             common += (mine & theirs).count_ones();
             total += mine.count_ones() + theirs.count_ones();
         }
         (total > 0).then(|| f64::from(2 * common) / f64::from(total))
     }
+}
+
+fn words(bits: &[u8; SKETCH_BYTES]) -> impl Iterator<Item = u64> {
+    bits.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word))
 }
 
 /// Says only that there is a sketch: its bits are the caller's secret.

@@ -17,6 +17,10 @@ pub struct Span(i64);
 #[error("lies outside the years 2000 to 2199; check the unit")]
 pub struct OutOfRange;
 
+/// How far a time may lie after the receiver's clock and still be taken for clock skew. Judgement: machines that keep time at all agree
+/// within seconds, phones and laptops within minutes.
+pub const CLOCK_SKEW_TOLERANCE: Span = Span::from_minutes(10);
+
 const YEAR_2000_MILLIS: i64 = 946_684_800_000;
 const YEAR_2200_MILLIS: i64 = 7_258_118_400_000;
 

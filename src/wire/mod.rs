@@ -1,9 +1,34 @@
-//! The API contract in Rust: the generated messages and services of `proto/selfsame/v1`.
-//! It must never hold a decision or touch the ledger. The service, the ledger's records and the offline commands call it.
+//! The API contract in Rust: the generated messages and services of `proto/selfsame/v1`, and their conversion from and to the vocabulary.
+//!
+//! It must never hold a decision or touch the ledger. Every message is taken apart field by field, so that a field added to the contract
+//! breaks the build here instead of being ignored. Reading gathers all [`Violation`]s of a message; writing and reading back gives the same
+//! value. The service, the ledger's records and the offline commands call it.
 
+pub mod bundle;
+pub mod content;
+pub mod conversion;
+pub mod decision;
+pub mod digest;
+pub mod enums;
+pub mod fields;
 mod generated;
+pub mod journey;
+pub mod list;
+pub mod outcome;
+pub mod payout;
+pub mod request;
+pub mod review;
+pub mod screening;
+pub mod signals;
+pub mod training;
+pub mod violation;
 
 pub use generated::{FILE_DESCRIPTOR_SET, v1};
+pub use violation::Violation;
 
 #[cfg(test)]
 mod contract_tests;
+#[cfg(test)]
+pub(crate) mod fixtures;
+#[cfg(test)]
+mod tests;

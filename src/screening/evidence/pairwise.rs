@@ -7,7 +7,7 @@ use super::{Evidence, EvidenceCode, Finding};
 use crate::screening::history::{History, IdentifierKind};
 use crate::screening::rarity::Rarity;
 use crate::screening::similarity;
-use crate::vocabulary::bundle::{PaymentPurpose, PaymentSignals, SignalBundle};
+use crate::vocabulary::bundle::{PaymentPurpose, SignalBundle};
 use crate::vocabulary::digest::DigestSet;
 use crate::vocabulary::email::EmailDomainClass;
 use crate::vocabulary::sketch::Sketch;
@@ -94,11 +94,7 @@ fn identities(evidence: &mut Evidence, referrer: &SignalBundle, referee: &Signal
         ours.iter().filter_map(|email| email.local_part.as_ref()),
         theirs.iter().filter_map(|email| email.local_part.as_ref()),
     );
-    let corporate = |bundle: &'_ SignalBundle| -> Vec<DigestSet> {
-        let private = bundle.emails.iter().filter(|email| email.domain_class == Some(EmailDomainClass::Corporate));
-        private.filter_map(|email| email.domain.clone()).collect()
-    };
-    let domain = shared.compare(IdentifierKind::Domain, corporate(referrer).iter(), corporate(referee).iter());
+    let domain = shared.compare(IdentifierKind::Domain, private_domains(referrer), private_domains(referee));
     let mailbox_sketch =
         dice_of_all(ours.iter().map(|email| &*email.local_part_sketches), theirs.iter().map(|email| &*email.local_part_sketches));
     evidence.set(EvidenceCode::SameEmail, exact);
@@ -107,6 +103,11 @@ fn identities(evidence: &mut Evidence, referrer: &SignalBundle, referee: &Signal
     evidence.set(EvidenceCode::SimilarMailbox, similar(mailbox_sketch, SIMILAR_MAILBOX_DICE));
     evidence.set(EvidenceCode::SharedPrivateDomain, domain);
     evidence.set(EvidenceCode::SimilarName, similar_name(referrer, referee, shared));
+}
+
+fn private_domains(bundle: &SignalBundle) -> impl Iterator<Item = &DigestSet> + Clone {
+    let private = bundle.emails.iter().filter(|email| email.domain_class == Some(EmailDomainClass::Corporate));
+    private.filter_map(|email| email.domain.as_ref())
 }
 
 /// The names compared: an equal digest weighs by its rarity, a similar sketch by its likeness; the stronger counts.
@@ -159,20 +160,22 @@ fn environments(evidence: &mut Evidence, referrer: &SignalBundle, referee: &Sign
 }
 
 fn payments(evidence: &mut Evidence, referrer: &SignalBundle, referee: &SignalBundle, shared: &Shared<'_>) {
-    let all =
-        |bundle: &SignalBundle| -> Vec<DigestSet> { bundle.payments.iter().map(|payment| payment.instrument.clone()).collect() };
-    let of = |bundle: &SignalBundle, purpose: PaymentPurpose| -> Vec<DigestSet> {
-        let with_purpose = |payment: &&PaymentSignals| payment.purpose == purpose;
-        bundle.payments.iter().filter(with_purpose).map(|payment| payment.instrument.clone()).collect()
-    };
-    let same = shared.compare(IdentifierKind::Payment, all(referrer).iter(), all(referee).iter());
+    let same = shared.compare(
+        IdentifierKind::Payment,
+        referrer.payments.iter().map(|payment| &payment.instrument),
+        referee.payments.iter().map(|payment| &payment.instrument),
+    );
     let payout_is_billing = shared.compare(
         IdentifierKind::Payment,
-        of(referrer, PaymentPurpose::Payout).iter(),
-        of(referee, PaymentPurpose::Billing).iter(),
+        instruments(referrer, PaymentPurpose::Payout),
+        instruments(referee, PaymentPurpose::Billing),
     );
     evidence.set(EvidenceCode::SameInstrument, same);
     evidence.set(EvidenceCode::PayoutIsBilling, payout_is_billing);
+}
+
+fn instruments(bundle: &SignalBundle, purpose: PaymentPurpose) -> impl Iterator<Item = &DigestSet> + Clone {
+    bundle.payments.iter().filter(move |payment| payment.purpose == purpose).map(|payment| &payment.instrument)
 }
 
 /// Touchpoints of the referee, up to the conversion, on a device or browser of the referrer.

@@ -1,0 +1,358 @@
+//! `selfsame digest`: turns raw values into pseudonyms on the caller's machine, so that no personal datum leaves it.
+//!
+//! Reads arguments, CSV, JSONL or lines; writes one JSON object a line, in the API's own JSON form. Prints no raw value.
+
+mod reading;
+
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use rand::RngCore as _;
+use secrecy::zeroize::Zeroizing;
+
+use self::reading::{Sink, read_csv, read_jsonl, read_lines};
+use crate::digesting::{Digester, ProgrammeKey};
+use crate::vocabulary::digest::KeyId;
+
+/// The environment variable that holds the programme key.
+const KEY_VARIABLE: &str = "SELFSAME_PROGRAMME_KEY";
+/// Bytes of a generated key.
+const GENERATED_KEY_BYTES: usize = 32;
+
+const EXAMPLES: &str = "\
+Examples:
+  Make a key, once for each programme, and keep it in a secret store:
+    selfsame digest --generate-key --key-file programme.key
+
+  The signals of one e-mail address, ready to paste into a request:
+    selfsame digest --key-file programme.key jane.doe+shop@gmail.com
+
+  Names, addresses, devices:
+    selfsame digest --key-file programme.key --kind name 'Jane Doe'
+    selfsame digest --key-file programme.key --kind ip 203.0.113.9 2001:db8::1
+
+  A table, one `SignalBundle` for each row; the columns are found by their headers
+  (account_id, email, name or first_name and last_name, device, browser, user_agent,
+  platform, time_zone, ip, payment, payment_kind, payment_purpose):
+    selfsame digest --key-file programme.key --input people.csv > people.jsonl
+
+  While keys rotate, digest under both:
+    selfsame digest --key-file new.key --key-id k2 \\
+        --previous-key-file old.key --previous-key-id k1 --input people.csv
+
+The key is text in hexadecimal or base64 (or `raw:` and the text), or a binary file; at
+least 32 bytes. Without --key-file it is read from SELFSAME_PROGRAMME_KEY.
+The rules and test vectors for other languages are in docs/digests.md.";
+
+/// Turn e-mails, names, devices, addresses and cards into pseudonyms
+///
+/// Selfsame never sees raw values: it compares keyed digests and sketches. This command makes them where the raw values are.
+/// Give values as arguments, or a table with --input. One JSON object is written for each value or row, in the API's JSON form.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES, after_help = "Try --help for examples.")]
+pub struct DigestArgs {
+    /// Values to digest, all of one --kind
+    #[arg(conflicts_with = "input")]
+    pub values: Vec<String>,
+
+    /// What the values or lines are; tables do not need it, they have headers [default: email]
+    #[arg(long, value_enum)]
+    pub kind: Option<ValueKind>,
+
+    /// File to read, `-` for standard input
+    #[arg(long, short, value_name = "FILE")]
+    pub input: Option<PathBuf>,
+
+    /// Format of the input [default: by the file's ending; lines with --kind]
+    #[arg(long, value_enum)]
+    pub format: Option<InputFormat>,
+
+    /// File to write instead of standard output
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+
+    /// File that holds the programme key; without it, the variable SELFSAME_PROGRAMME_KEY
+    #[arg(long, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+
+    /// Name of the programme key, sent with each digest
+    #[arg(long, env = "SELFSAME_PROGRAMME_KEY_ID", default_value = "k1", value_parser = KeyId::new, value_name = "ID")]
+    pub key_id: KeyId,
+
+    /// File that holds the previous key, while keys rotate
+    #[arg(long, requires = "previous_key_id", value_name = "FILE")]
+    pub previous_key_file: Option<PathBuf>,
+
+    /// Name of the previous key
+    #[arg(long, requires = "previous_key_file", value_parser = KeyId::new, value_name = "ID")]
+    pub previous_key_id: Option<KeyId>,
+
+    /// What to do with a value or row that cannot be digested
+    #[arg(long, value_enum, default_value_t = OnError::Stop)]
+    pub on_error: OnError,
+
+    /// Make a random key, print it (or write it to --key-file, which must not exist), and end
+    #[arg(long, conflicts_with_all = ["values", "input", "previous_key_file"])]
+    pub generate_key: bool,
+}
+
+/// What a value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ValueKind {
+    /// An e-mail address
+    Email,
+    /// A person's name
+    Name,
+    /// A device fingerprint
+    Device,
+    /// A browser's cookie or installation id
+    Browser,
+    /// An IPv4 or IPv6 address
+    Ip,
+    /// A payment instrument's fingerprint
+    Payment,
+}
+
+/// How the input is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum InputFormat {
+    /// Comma-separated, the first line being the headers
+    Csv,
+    /// One JSON object a line; a field may hold a list of texts
+    Jsonl,
+    /// One value a line, all of one --kind
+    Lines,
+}
+
+/// What happens at a value or row that cannot be digested.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OnError {
+    /// Stop at the first
+    Stop,
+    /// Say what is wrong on standard error, leave it out, and go on
+    Skip,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// A missing or unusable key, an unreadable input, an unwritable output, or (with `--on-error stop`) a value that cannot be
+/// digested. No message shows a raw value or the key.
+pub fn run(args: &DigestArgs) -> anyhow::Result<()> {
+    if args.generate_key {
+        return generate_key(args.key_file.as_deref());
+    }
+    let source = Source::of(args)?;
+    let digester = digester(args)?;
+    let output: Box<dyn Write> = match &args.output {
+        Some(path) => Box::new(File::create(path).with_context(|| format!("cannot write `{}`", path.display()))?),
+        None => Box::new(io::stdout().lock()),
+    };
+    let bar = source.progress_bar();
+    let mut report = |line: &str| bar.suspend(|| say(line));
+    let mut sink = Sink {
+        digester: &digester,
+        on_error: args.on_error,
+        output: BufWriter::new(output),
+        written: 0,
+        refused: 0,
+        report: &mut report,
+    };
+    let outcome = source.read_into(&bar, &mut sink).and_then(|()| sink.output.flush().map_err(Into::into));
+    let (written, refused) = (sink.written, sink.refused);
+    bar.finish_and_clear();
+    if refused > 0 {
+        say(&format!("digested {written}, refused {refused}"));
+    }
+    // Whoever reads the output has had enough (`| head`): not an error.
+    match outcome {
+        Err(error) if error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) => Ok(()),
+        outcome => outcome,
+    }
+}
+
+/// Tells the user something on standard error. Nobody listening is not an error.
+fn say(line: &str) {
+    writeln!(io::stderr(), "{line}").ok();
+}
+
+fn generate_key(path: Option<&Path>) -> anyhow::Result<()> {
+    let mut bytes = Zeroizing::new([0_u8; GENERATED_KEY_BYTES]);
+    rand::rngs::OsRng.fill_bytes(bytes.as_mut());
+    let text = Zeroizing::new(hex::encode(bytes.as_ref()));
+    match path {
+        Some(path) => {
+            let mut options = File::options();
+            options.write(true).create_new(true);
+            #[cfg(unix)]
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+            let mut file = options.open(path).with_context(|| format!("cannot make the key file `{}`", path.display()))?;
+            writeln!(file, "{}", text.as_str())?;
+            say(&format!(
+                "wrote a new programme key to `{}`; whoever holds it can test guesses against the pseudonyms",
+                path.display()
+            ));
+        }
+        None => writeln!(io::stdout(), "{}", text.as_str())?,
+    }
+    Ok(())
+}
+
+fn digester(args: &DigestArgs) -> anyhow::Result<Digester> {
+    let current = if let Some(path) = &args.key_file {
+        key_of_file(path, &args.key_id)?
+    } else {
+        let text = std::env::var(KEY_VARIABLE).map(Zeroizing::new).map_err(|_| {
+            anyhow::anyhow!(
+                "no programme key: give --key-file, or set {KEY_VARIABLE}; `selfsame digest --generate-key` makes one"
+            )
+        })?;
+        ProgrammeKey::from_text(args.key_id.clone(), &text).with_context(|| format!("in the variable {KEY_VARIABLE}"))?
+    };
+    match (&args.previous_key_file, &args.previous_key_id) {
+        (Some(path), Some(id)) => Ok(Digester::rotating(&current, &key_of_file(path, id)?)?),
+        (None, _) | (_, None) => Ok(Digester::new(&current)),
+    }
+}
+
+fn key_of_file(path: &Path, id: &KeyId) -> anyhow::Result<ProgrammeKey> {
+    let content = Zeroizing::new(std::fs::read(path).with_context(|| format!("cannot read the key file `{}`", path.display()))?);
+    ProgrammeKey::from_file_content(id.clone(), &content).with_context(|| format!("in the key file `{}`", path.display()))
+}
+
+/// Where the values come from.
+enum Source<'a> {
+    Arguments { values: &'a [String], kind: ValueKind },
+    Lines { path: &'a Path, kind: ValueKind },
+    Csv { path: &'a Path },
+    Jsonl { path: &'a Path },
+}
+
+impl<'a> Source<'a> {
+    fn of(args: &'a DigestArgs) -> anyhow::Result<Self> {
+        let kind = args.kind.unwrap_or(ValueKind::Email);
+        if !args.values.is_empty() {
+            if args.format.is_some() {
+                bail!("--format goes with --input; the values are given as arguments");
+            }
+            return Ok(Self::Arguments { values: &args.values, kind });
+        }
+        let path = match &args.input {
+            Some(path) => path.as_path(),
+            None if io::stdin().is_terminal() => {
+                bail!("nothing to digest: give values, or a file with --input; --help has examples")
+            }
+            None => Path::new("-"),
+        };
+        let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_ascii_lowercase();
+        let format = match (args.format, ending.as_str()) {
+            (Some(format), _) => format,
+            (None, "csv") if args.kind.is_none() => InputFormat::Csv,
+            (None, "jsonl" | "ndjson") if args.kind.is_none() => InputFormat::Jsonl,
+            (None, "txt") => InputFormat::Lines,
+            (None, _) if args.kind.is_some() => InputFormat::Lines,
+            (None, _) if path == Path::new("-") => {
+                bail!("standard input has no ending to tell its format: say --format csv, jsonl or lines")
+            }
+            (None, _) => bail!("cannot tell the format of `{}` by its ending: say --format csv, jsonl or lines", path.display()),
+        };
+        match format {
+            InputFormat::Lines => Ok(Self::Lines { path, kind }),
+            InputFormat::Csv | InputFormat::Jsonl if args.kind.is_some() => {
+                bail!("--kind goes with values and lines; the columns of a table say what they hold")
+            }
+            InputFormat::Csv => Ok(Self::Csv { path }),
+            InputFormat::Jsonl => Ok(Self::Jsonl { path }),
+        }
+    }
+
+    /// A bar over the bytes of a file, when somebody watches; else a hidden one.
+    fn progress_bar(&self) -> ProgressBar {
+        let path = match self {
+            Self::Arguments { .. } => return ProgressBar::hidden(),
+            Self::Lines { path, .. } | Self::Csv { path } | Self::Jsonl { path } => path,
+        };
+        let bytes = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file).map(|file| file.len());
+        let template = ProgressStyle::with_template("digesting {bar:30} {percent:>3} % {decimal_bytes_per_sec} {eta} left");
+        match (bytes, template) {
+            (Some(bytes), Ok(style)) if io::stderr().is_terminal() => ProgressBar::new(bytes).with_style(style),
+            (_, _) => ProgressBar::hidden(),
+        }
+    }
+
+    fn read_into<W: Write>(&self, bar: &ProgressBar, sink: &mut Sink<'_, W>) -> anyhow::Result<()> {
+        match self {
+            Self::Arguments { values, kind } => {
+                for (index, value) in values.iter().enumerate() {
+                    sink.take_value(&format!("value {}", index + 1), *kind, value)?;
+                }
+                Ok(())
+            }
+            Self::Lines { path, kind } => read_lines(open(path, bar)?, *kind, sink),
+            Self::Csv { path } => read_csv(open(path, bar)?, sink),
+            Self::Jsonl { path } => read_jsonl(open(path, bar)?, sink),
+        }
+    }
+}
+
+fn open(path: &Path, bar: &ProgressBar) -> anyhow::Result<Box<dyn Read>> {
+    if path == Path::new("-") {
+        return Ok(Box::new(io::stdin().lock()));
+    }
+    let file = File::open(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    Ok(Box::new(bar.wrap_read(file)))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: DigestArgs,
+    }
+
+    fn args(words: &[&str]) -> DigestArgs {
+        Cli::try_parse_from([&["digest"], words].concat()).unwrap().args
+    }
+
+    #[test]
+    fn the_format_follows_the_ending_and_kind_means_lines() {
+        for (words, format) in [
+            (["--input", "a.csv"].as_slice(), "csv"),
+            (&["--input", "a.ndjson"], "jsonl"),
+            (&["--input", "a.csv", "--kind", "ip"], "lines"),
+            (&["--input", "-", "--format", "csv"], "csv"),
+            (&["jane@example.com"], "arguments"),
+        ] {
+            let args = args(words);
+            let found = match Source::of(&args).unwrap() {
+                Source::Arguments { .. } => "arguments",
+                Source::Lines { .. } => "lines",
+                Source::Csv { .. } => "csv",
+                Source::Jsonl { .. } => "jsonl",
+            };
+            assert_eq!(found, format, "{words:?}");
+        }
+        assert!(Source::of(&args(&["--input", "a.bin"])).is_err());
+        assert!(Source::of(&args(&["--input", "a.csv", "--format", "csv", "--kind", "ip"])).is_err());
+    }
+
+    #[test]
+    fn a_generated_key_is_usable_and_never_overwrites_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("programme.key");
+        generate_key(Some(&path)).unwrap();
+        let written = std::fs::read(&path).unwrap();
+        assert!(ProgrammeKey::from_file_content(KeyId::new("k1").unwrap(), &written).is_ok());
+        assert!(generate_key(Some(&path)).is_err());
+        assert_eq!(std::fs::read(&path).unwrap(), written);
+    }
+}

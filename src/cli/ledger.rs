@@ -1,0 +1,166 @@
+//! `selfsame ledger`: checks, measures, compacts, backs up and restores the journal in a data folder.
+//! All but `restore` need the folder for themselves: a running server is asked over its API instead. `main` calls it.
+
+use std::io::{Write, stdout};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Subcommand};
+
+use crate::adapters::storage::backup::{BackupSummary, backup_to_file, compact, restore, verify_backup};
+use crate::adapters::storage::check::{CheckReport, JournalStats, check, stats};
+use crate::adapters::storage::error::StorageError;
+use crate::adapters::storage::journal::{Journal, JournalOptions};
+
+/// The journal's folder inside the data folder.
+pub const JOURNAL_FOLDER: &str = "journal";
+/// The folder of what is derived from the journal, inside the data folder. May be deleted at any time; opening rebuilds it.
+pub const TABLES_FOLDER: &str = "tables";
+
+/// Look after the data folder of a server.
+#[derive(Debug, Args)]
+pub struct LedgerCommand {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Read every record and verify all checksums. Fails when anything is damaged or missing.
+    Check(DataFolder),
+    /// Sizes: programmes, records, bytes on disk.
+    Stats(DataFolder),
+    /// Rewrite the journal without the space of removed records. The old one is kept until the new one is complete.
+    Compact(DataFolder),
+    /// Write everything to one file, which is complete when it has its name.
+    Backup {
+        #[command(flatten)]
+        data: DataFolder,
+        /// The file to write; must not exist.
+        file: PathBuf,
+    },
+    /// Verify a backup file without writing anything.
+    Verify {
+        /// The backup.
+        file: PathBuf,
+    },
+    /// Make a new data folder from a backup, after verifying all of it.
+    Restore {
+        /// The backup.
+        file: PathBuf,
+        /// The folder to make; must not exist or be empty.
+        #[command(flatten)]
+        data: DataFolder,
+    },
+}
+
+#[derive(Debug, Args)]
+struct DataFolder {
+    /// The server's data folder.
+    #[arg(long, env = "SELFSAME_DATA_DIR", default_value = "data", value_name = "FOLDER")]
+    data_dir: PathBuf,
+}
+
+impl DataFolder {
+    fn journal(&self) -> PathBuf {
+        self.data_dir.join(JOURNAL_FOLDER)
+    }
+
+    /// Opens what exists. A mistyped folder must not become an empty, sound journal.
+    fn open(&self) -> Result<Journal> {
+        let folder = self.journal();
+        if !folder.is_dir() {
+            bail!("there is no journal in `{}`; give the server's data folder with --data-dir", self.data_dir.display());
+        }
+        Journal::open(&folder, &JournalOptions::default()).map_err(|error| in_words(error, &self.data_dir))
+    }
+}
+
+fn in_words(error: StorageError, data: &Path) -> anyhow::Error {
+    let in_use = matches!(error, StorageError::FolderInUse { .. });
+    let error = anyhow::Error::new(error);
+    if in_use { error.context(format!("a server works in `{}`; stop it first", data.display())) } else { error }
+}
+
+impl LedgerCommand {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// When the folder cannot be opened, is in use, or is damaged; the message says what to do.
+    pub fn run(self) -> Result<()> {
+        let mut out = stdout().lock();
+        match self.action {
+            Action::Check(data) => {
+                let report = check(&data.open()?.reader())?;
+                write_check(&mut out, &report)?;
+                if !report.is_sound() {
+                    bail!("the journal is damaged; restore the last backup with `selfsame ledger restore`");
+                }
+            }
+            Action::Stats(data) => write_stats(&mut out, &stats(&data.open()?.reader())?)?,
+            Action::Compact(data) => {
+                // Opened and closed again for the checks that opening makes.
+                drop(data.open()?);
+                let summary = compact(&data.journal()).map_err(|error| in_words(error, &data.data_dir))?;
+                write_summary(&mut out, "compacted", &summary)?;
+            }
+            Action::Backup { data, file } => {
+                let summary = backup_to_file(&data.open()?, &file)?;
+                write_summary(&mut out, "backed up", &summary)?;
+            }
+            Action::Verify { file } => write_summary(&mut out, "sound", &verify_backup(&file)?)?,
+            Action::Restore { file, data } => {
+                std::fs::create_dir_all(&data.data_dir).with_context(|| format!("creating `{}`", data.data_dir.display()))?;
+                if data.data_dir.join(TABLES_FOLDER).exists() {
+                    bail!("`{}` holds a server's tables; restore to a new folder", data.data_dir.display());
+                }
+                let summary = restore(&file, &data.journal()).map_err(|error| in_words(error, &data.data_dir))?;
+                write_summary(&mut out, "restored", &summary)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn write_check(out: &mut impl Write, report: &CheckReport) -> Result<()> {
+    for programme in &report.programmes {
+        writeln!(
+            out,
+            "{}: records {} to {}, {} sound ({} bytes), {} missing, {} side entries, {} damaged",
+            programme.name,
+            programme.first_seq,
+            programme.last_seq,
+            programme.records,
+            programme.record_bytes,
+            programme.missing,
+            programme.side_entries,
+            programme.damage.len()
+        )?;
+        for damage in &programme.damage {
+            writeln!(out, "  {damage}")?;
+        }
+    }
+    writeln!(out, "{}", if report.is_sound() { "sound" } else { "DAMAGED" })?;
+    Ok(())
+}
+
+fn write_stats(out: &mut impl Write, stats: &JournalStats) -> Result<()> {
+    for (name, first_seq, last_seq) in &stats.programmes {
+        writeln!(out, "{name}: records {first_seq} to {last_seq}")?;
+    }
+    writeln!(out, "on disk: {} bytes", stats.disk_bytes)?;
+    Ok(())
+}
+
+fn write_summary(out: &mut impl Write, what: &str, summary: &BackupSummary) -> Result<()> {
+    writeln!(
+        out,
+        "{what}: {} programmes, {} records, {} side entries, {} bytes, BLAKE3 {}",
+        summary.through.len(),
+        summary.records,
+        summary.side_entries,
+        summary.size_bytes,
+        summary.digest_hex
+    )?;
+    Ok(())
+}

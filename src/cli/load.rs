@@ -1,0 +1,330 @@
+//! `selfsame load`: drives a server and reports throughput and latency, alone or side by side with a no-op server.
+//! It never changes anything but by calling the API; do not point it at production. `main` calls it.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write, stdout};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+
+use crate::offline::load::compare::{Contestant, Standing, side_by_side};
+use crate::offline::load::driver::{Pace, Plan, Progress, Target, Until, run};
+use crate::offline::load::generator::{Traffic, TrafficShape, Walk};
+use crate::offline::load::noop;
+use crate::offline::load::recorder::Measured;
+use crate::offline::load::schedule::Arrivals;
+
+/// What the no-op server prints before its address once it listens.
+const LISTENING: &str = "listening on ";
+/// The first conversion of a run happened so long before the run: room for 60 million conversions before the present.
+const HISTORY: jiff::SignedDuration = jiff::SignedDuration::from_hours(24 * 30);
+
+/// Send realistic conversions to a server and measure the answers.
+///
+/// Without `--rate`, a closed loop keeps `--in-flight` requests under way. With it, an open loop sends at planned times and counts
+/// latency from the planned time, so that a stalled server shows (no coordinated omission).
+#[derive(Debug, Args)]
+pub struct LoadCommand {
+    /// The server.
+    #[arg(long, default_value = "http://127.0.0.1:7300", value_name = "URL")]
+    target: String,
+    /// Conversions a second, at planned times (open loop).
+    #[arg(long, conflicts_with = "max")]
+    rate: Option<f64>,
+    /// As fast as answers come (closed loop); the default.
+    #[arg(long)]
+    max: bool,
+    /// How the planned times of `--rate` are spread.
+    #[arg(long, value_enum, default_value_t = ArrivalsArg::Poisson)]
+    arrivals: ArrivalsArg,
+    /// Requests under way: exactly so many in a closed loop, at most so many in an open one.
+    #[arg(long, default_value_t = 128, value_name = "N")]
+    in_flight: usize,
+    /// How long to send.
+    #[arg(long, default_value_t = 10, value_name = "N")]
+    seconds: u64,
+    /// Connections to spread the requests over.
+    #[arg(long, default_value_t = 4, value_name = "N")]
+    connections: usize,
+    /// Values (identifiers) that the server is held to know already; referrers are drawn from their owners.
+    #[arg(long, default_value_t = 100_000, value_name = "N")]
+    known_values: u64,
+    /// First make those values known, by one conversion for each account. Not measured.
+    #[arg(long)]
+    fill: bool,
+    /// The programme to write to.
+    #[arg(long, default_value = "load-test", value_name = "ID")]
+    program: String,
+    /// Another seed, other conversions. Drawn when left out; a repeated seed repeats the same conversions, which are then retries.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Write the report here as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Measure a no-op server with the same messages side by side, in turns, and print the ratio.
+    #[arg(long, conflicts_with = "noop_server")]
+    compare: bool,
+    /// Another server to measure side by side; may be given more than once.
+    #[arg(long, requires = "compare", value_name = "NAME=URL")]
+    beside: Vec<String>,
+    /// How many turns each server gets; `--seconds` is split among them.
+    #[arg(long, default_value_t = 5, requires = "compare", value_name = "N")]
+    rounds: u32,
+    /// Only serve the no-op server here.
+    #[arg(long, value_name = "ADDR")]
+    noop_server: Option<SocketAddr>,
+}
+
+/// How planned times are spread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ArrivalsArg {
+    /// Independent callers.
+    Poisson,
+    /// Equal gaps.
+    Fixed,
+}
+
+/// The report as it is written to a file.
+#[derive(Debug, Serialize)]
+struct Report {
+    mode: String,
+    in_flight: usize,
+    connections: usize,
+    known_values: u64,
+    seed: u64,
+    request_bytes_mean: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    filled: Option<Measured>,
+    servers: Vec<Standing>,
+}
+
+impl LoadCommand {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// When a server cannot be reached or the report cannot be written.
+    pub fn run(self) -> Result<()> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
+        runtime.block_on(async {
+            match self.noop_server {
+                Some(address) => serve_noop(address).await,
+                None => self.measure().await,
+            }
+        })
+    }
+
+    async fn measure(&self) -> Result<()> {
+        if self.rate.is_some_and(|rate| !(rate > 0.0 && rate.is_finite())) {
+            bail!("`--rate` must be above 0");
+        }
+        // A drawn seed is short enough to be typed again.
+        let seed = self.seed.unwrap_or_else(|| uuid::Uuid::now_v7().as_u64_pair().1 & 0xffff_ffff);
+        let mut shape = TrafficShape::with_known_values(&self.program, self.known_values, seed);
+        shape.first_at_millis = (jiff::Timestamp::now() - HISTORY).as_millisecond();
+        let target = Target::connect(&self.target, self.connections).await?;
+        let filled = if self.fill { Some(self.fill(&target, &shape).await?) } else { None };
+
+        let plan = self.plan(Traffic::new(shape, Walk::Measuring));
+        let (contestants, _noop) = self.contestants(target).await?;
+        let turns = if self.compare { self.rounds.max(1) } else { 1 };
+        let slice = Duration::from_secs(self.seconds) / turns;
+        let servers = {
+            let progress = Arc::new(Progress::default());
+            let length = u32::try_from(contestants.len()).unwrap_or(u32::MAX).saturating_mul(turns);
+            let _shown = shown(&progress, Until::Elapsed(slice * length));
+            side_by_side(&contestants, &plan, slice, turns, &progress).await?
+        };
+        let report = Report {
+            mode: self.mode(),
+            in_flight: self.in_flight,
+            connections: self.connections,
+            known_values: self.known_values,
+            seed,
+            request_bytes_mean: request_bytes_mean(&plan.traffic),
+            filled,
+            servers,
+        };
+        write_table(&report)?;
+        if let Some(path) = &self.json {
+            let text = serde_json::to_string_pretty(&report)?;
+            fs::write(path, text).with_context(|| format!("writing `{}`", path.display()))?;
+        }
+        Ok(())
+    }
+
+    fn plan(&self, traffic: Traffic) -> Plan {
+        let arrivals = match self.arrivals {
+            ArrivalsArg::Poisson => Arrivals::Poisson,
+            ArrivalsArg::Fixed => Arrivals::Fixed,
+        };
+        let pace = self.rate.map_or(Pace::ClosedLoop, |rate_per_second| Pace::OpenLoop { rate_per_second, arrivals });
+        let until = Until::Elapsed(Duration::from_secs(self.seconds));
+        Plan { traffic, first_index: 0, pace, until, in_flight: self.in_flight }
+    }
+
+    fn mode(&self) -> String {
+        self.rate.map_or_else(
+            || format!("closed loop, {} in flight", self.in_flight),
+            |rate| format!("open loop, {rate} a second, {:?}", self.arrivals).to_lowercase(),
+        )
+    }
+
+    async fn fill(&self, target: &Target, shape: &TrafficShape) -> Result<Measured> {
+        let until = Until::Sent(shape.known_accounts);
+        let traffic = Traffic::new(shape.clone(), Walk::Filling);
+        let plan = Plan { traffic, first_index: 0, pace: Pace::ClosedLoop, until, in_flight: self.in_flight.max(512) };
+        let progress = Arc::new(Progress::default());
+        let _shown = shown(&progress, until);
+        let measured = run(target, &plan, &progress).await?;
+        if measured.answered < shape.known_accounts {
+            bail!("filling was refused: {:?}", measured.refused);
+        }
+        Ok(measured)
+    }
+
+    /// The servers to measure, the reference first, with the no-op server's process if one runs.
+    async fn contestants(&self, target: Target) -> Result<(Vec<Contestant>, Option<NoopProcess>)> {
+        if !self.compare {
+            return Ok((vec![Contestant { name: target.name().to_owned(), target }], None));
+        }
+        let (process, address) = NoopProcess::start()?;
+        let noop = Target::connect(&format!("http://{address}"), self.connections).await?;
+        let mut contestants =
+            vec![Contestant { name: "no-op".to_owned(), target: noop }, Contestant { name: "selfsame".to_owned(), target }];
+        for beside in &self.beside {
+            let (name, url) = beside.split_once('=').context("`--beside` is written `NAME=URL`")?;
+            let target = Target::connect(url, self.connections).await?;
+            contestants.push(Contestant { name: name.to_owned(), target });
+        }
+        Ok((contestants, Some(process)))
+    }
+}
+
+async fn serve_noop(address: SocketAddr) -> Result<()> {
+    let (listener, bound) = noop::bind(address).await.with_context(|| format!("binding `{address}`"))?;
+    writeln!(stdout(), "{LISTENING}{bound}")?;
+    Ok(noop::serve(listener).await?)
+}
+
+/// The no-op server in a process of its own, as the measured one is. Ends with this value.
+struct NoopProcess(Child);
+
+impl NoopProcess {
+    fn start() -> Result<(Self, SocketAddr)> {
+        let own = std::env::current_exe().context("finding this program")?;
+        let mut child = Command::new(own)
+            .args(["load", "--noop-server", "127.0.0.1:0"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("starting the no-op server")?;
+        let out = child.stdout.take().context("the no-op server has no output")?;
+        let process = Self(child);
+        let mut line = String::new();
+        BufReader::new(out).read_line(&mut line)?;
+        let address = line.trim().strip_prefix(LISTENING).context("the no-op server did not say where it listens")?;
+        Ok((process, address.parse()?))
+    }
+}
+
+impl Drop for NoopProcess {
+    fn drop(&mut self) {
+        // It may have ended by itself; there is nothing to do about it.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// A progress bar that is drawn until it is dropped.
+struct Shown {
+    bar: ProgressBar,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        self.task.abort();
+        self.bar.finish_and_clear();
+    }
+}
+
+fn shown(progress: &Arc<Progress>, until: Until) -> Shown {
+    let length = match until {
+        Until::Elapsed(length) => u64::try_from(length.as_millis()).unwrap_or(u64::MAX),
+        Until::Sent(count) => count,
+    };
+    let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
+    if let Ok(style) = ProgressStyle::with_template("{bar:40} {percent:>3} %  {msg}  {eta} left") {
+        bar.set_style(style);
+    }
+    let (drawn, progress) = (bar.clone(), Arc::clone(progress));
+    let task = tokio::spawn(async move {
+        let start = tokio::time::Instant::now();
+        let mut tick = tokio::time::interval(Duration::from_millis(250));
+        let mut answered_before = 0;
+        loop {
+            tick.tick().await;
+            let answered = progress.answered();
+            drawn.set_position(match until {
+                Until::Elapsed(_) => u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
+                Until::Sent(_) => answered,
+            });
+            let waiting = progress.sent().saturating_sub(answered);
+            drawn.set_message(format!("{answered} answered, {}/s, {waiting} under way", (answered - answered_before) * 4));
+            answered_before = answered;
+        }
+    });
+    Shown { bar, task }
+}
+
+fn request_bytes_mean(traffic: &Traffic) -> usize {
+    let sizes = (0..100).map(|index| prost::Message::encoded_len(&traffic.conversion(index)));
+    sizes.sum::<usize>() / 100
+}
+
+fn write_table(report: &Report) -> Result<()> {
+    let mut out = stdout().lock();
+    writeln!(
+        out,
+        "{}, {} connections, {} known values, {} bytes a request, seed {}",
+        report.mode, report.connections, report.known_values, report.request_bytes_mean, report.seed
+    )?;
+    if let Some(filled) = &report.filled {
+        writeln!(out, "filled with {} conversions at {:.0}/s", filled.answered, filled.answers_per_second)?;
+    }
+    let reference = report.servers.first().map(|first| first.name.clone()).unwrap_or_default();
+    writeln!(
+        out,
+        "{:<28} {:>10} {:>9} {:>9} {:>9} {:>9}  ratio to {reference}",
+        "server", "answers/s", "p50 ms", "p99 ms", "p99.9 ms", "max ms"
+    )?;
+    for server in &report.servers {
+        let middle = |of: fn(&Measured) -> f64| middle(server.rounds.iter().map(of).collect()) / 1_000.0;
+        writeln!(
+            out,
+            "{:<28} {:>10.0} {:>9.3} {:>9.3} {:>9.3} {:>9.3}  {:.3}",
+            server.name,
+            server.answers_per_second_median,
+            middle(|round| round.latency_micros.p50),
+            middle(|round| round.latency_micros.p99),
+            middle(|round| round.latency_micros.p999),
+            middle(|round| round.latency_micros.max),
+            server.ratio_to_first_median
+        )?;
+        for round in server.rounds.iter().filter(|round| !round.refused.is_empty()) {
+            writeln!(out, "  refused: {:?}", round.refused)?;
+        }
+    }
+    Ok(())
+}
+
+fn middle(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len().saturating_sub(1) / 2).copied().unwrap_or(f64::NAN)
+}

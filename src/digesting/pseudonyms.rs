@@ -1,0 +1,183 @@
+//! From one raw value to the signals that a bundle carries. The functions that callers use; each is total and pure.
+
+use super::digester::{DigestKind, Digester};
+use super::domains::classify_domain;
+use super::email::{EmailAddress, InvalidEmail};
+use super::identifier::{InvalidIdentifier, OpaqueIdentifier};
+use super::name::{InvalidName, PersonName};
+use super::network::{InvalidNetworkAddress, NetworkAddress};
+use super::sketching::SketchKind;
+use crate::vocabulary::bundle::{DeviceSignals, EmailSignals, NameSignals, NetworkSignals};
+use crate::vocabulary::digest::DigestSet;
+
+/// The pseudonyms of an e-mail address: five digests, the domain's class, and the sketch of the local part.
+///
+/// The pattern is absent when too few letters remain without the digits.
+///
+/// # Errors
+/// [`InvalidEmail`], which never shows the address.
+pub fn digest_email(digester: &Digester, typed: &str) -> Result<EmailSignals, InvalidEmail> {
+    let address = EmailAddress::parse(typed)?;
+    let mailbox = address.mailbox();
+    let bare = mailbox.bare_local_part();
+    Ok(EmailSignals {
+        exact: Some(digester.digest(DigestKind::EmailExact, &address.exact())),
+        mailbox: Some(digester.digest(DigestKind::EmailMailbox, &mailbox.address())),
+        pattern: mailbox.pattern().map(|pattern| digester.digest(DigestKind::EmailPattern, &pattern)),
+        local_part: Some(digester.digest(DigestKind::EmailLocalPart, &bare)),
+        domain: Some(digester.digest(DigestKind::EmailDomain, mailbox.domain())),
+        domain_class: Some(classify_domain(address.domain())),
+        local_part_sketches: digester.sketch(SketchKind::LocalPart, &bare),
+    })
+}
+
+/// The pseudonyms of a person's name: the digest of the folded name, and its sketch.
+///
+/// # Errors
+/// [`InvalidName`], which never shows the name.
+pub fn digest_name(digester: &Digester, typed: &str) -> Result<NameSignals, InvalidName> {
+    let name = PersonName::parse(typed)?;
+    Ok(NameSignals {
+        exact: Some(digester.digest(DigestKind::NameExact, name.folded())),
+        sketches: digester.sketch(SketchKind::Name, name.folded()),
+    })
+}
+
+/// The pseudonyms of a device: of its fingerprint and of its browser's id, either absent when not given.
+///
+/// The plain attributes are left empty for the caller to fill in.
+///
+/// # Errors
+/// [`InvalidIdentifier`], which never shows the identifier.
+pub fn digest_device(
+    digester: &Digester,
+    fingerprint: Option<&str>,
+    browser: Option<&str>,
+) -> Result<DeviceSignals, InvalidIdentifier> {
+    let digest = |kind, typed: Option<&str>| {
+        typed.map(|typed| OpaqueIdentifier::parse(typed).map(|id| digester.digest(kind, id.canonical()))).transpose()
+    };
+    Ok(DeviceSignals {
+        fingerprint: digest(DigestKind::DeviceFingerprint, fingerprint)?,
+        browser: digest(DigestKind::DeviceBrowser, browser)?,
+        user_agent: Box::default(),
+        platform: Box::default(),
+        time_zone: Box::default(),
+        languages: Vec::new(),
+        screen_px: None,
+        seen_at: None,
+    })
+}
+
+/// The pseudonyms of a network address: of the address, and of its /24 or /48.
+///
+/// What else is known of the network is left absent for the caller to fill in.
+///
+/// # Errors
+/// [`InvalidNetworkAddress`], which never shows the address.
+pub fn digest_network(digester: &Digester, typed: &str) -> Result<NetworkSignals, InvalidNetworkAddress> {
+    let address = NetworkAddress::parse(typed)?;
+    Ok(NetworkSignals {
+        address: Some(digester.digest(DigestKind::NetworkAddress, &address.canonical())),
+        prefix: Some(digester.digest(DigestKind::NetworkPrefix, &address.prefix())),
+        asn: None,
+        country: None,
+        flags: Vec::new(),
+        seen_at: None,
+    })
+}
+
+/// The digest of a payment instrument's fingerprint, as the payment processor gives it.
+///
+/// Billing and payout must use one kind of fingerprint, or they will never be found to be the same.
+///
+/// # Errors
+/// [`InvalidIdentifier`], which never shows the fingerprint.
+pub fn digest_payment(digester: &Digester, fingerprint: &str) -> Result<DigestSet, InvalidIdentifier> {
+    let fingerprint = OpaqueIdentifier::parse(fingerprint)?;
+    Ok(digester.digest(DigestKind::PaymentInstrument, fingerprint.canonical()))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::digesting::ProgrammeKey;
+    use crate::vocabulary::digest::KeyId;
+    use crate::vocabulary::email::EmailDomainClass;
+
+    fn digester(id: &str, first: u8) -> Digester {
+        let bytes: Vec<u8> = (first..first + 32).collect();
+        Digester::new(&ProgrammeKey::from_bytes(KeyId::new(id).unwrap(), &bytes).unwrap())
+    }
+
+    #[test]
+    fn an_alias_differs_in_the_exact_digest_only() {
+        let k = digester("k1", 0);
+        let alias = digest_email(&k, "Jane.Doe+shop@googlemail.com").unwrap();
+        let plain = digest_email(&k, "janedoe@gmail.com").unwrap();
+        assert_ne!(alias.exact, plain.exact);
+        assert_eq!(EmailSignals { exact: None, ..alias }, EmailSignals { exact: None, ..plain });
+    }
+
+    #[test]
+    fn a_second_provider_shares_the_local_part_and_its_sketch_only() {
+        let k = digester("k1", 0);
+        let one = digest_email(&k, "jane.doe@gmail.com").unwrap();
+        let other = digest_email(&k, "jane_doe@company.example").unwrap();
+        assert_eq!((&one.local_part, &one.local_part_sketches), (&other.local_part, &other.local_part_sketches));
+        assert_ne!(one.mailbox, other.mailbox);
+        assert_ne!(one.domain, other.domain);
+        assert_eq!((one.domain_class, other.domain_class), (Some(EmailDomainClass::FreeMail), Some(EmailDomainClass::Corporate)));
+    }
+
+    #[test]
+    fn a_typo_keeps_most_of_a_sketch_and_nothing_of_a_digest() {
+        let k = digester("k1", 0);
+        let (one, typo, stranger) = (
+            digest_name(&k, "Jane Robinson").unwrap(),
+            digest_name(&k, "Jane Robinsom").unwrap(),
+            digest_name(&k, "Muhammad Cox").unwrap(),
+        );
+        let dice = |a: &NameSignals, b: &NameSignals| a.sketches[0].dice(&b.sketches[0]).unwrap();
+        assert_ne!(one.exact, typo.exact);
+        assert!(dice(&one, &typo) > 0.75, "{}", dice(&one, &typo));
+        assert!(dice(&one, &stranger) < 0.25, "{}", dice(&one, &stranger));
+    }
+
+    #[test]
+    fn neighbours_share_the_prefix_and_not_the_address() {
+        let k = digester("k1", 0);
+        let (one, other) = (digest_network(&k, "203.0.113.9").unwrap(), digest_network(&k, "203.0.113.200").unwrap());
+        assert_eq!(one.prefix, other.prefix);
+        assert_ne!(one.address, other.address);
+    }
+
+    #[test]
+    fn what_was_not_given_of_a_device_is_absent() {
+        let device = digest_device(&digester("k1", 0), Some("fp"), None).unwrap();
+        assert!(device.fingerprint.is_some() && device.browser.is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn sketches_are_symmetric_and_fully_similar_to_themselves(a in "[\\w ]{1,20}", b in "[\\w ]{1,20}") {
+            let k = digester("k1", 0);
+            if let (Ok(a), Ok(b)) = (digest_name(&k, &a), digest_name(&k, &b)) {
+                let (a, b) = (&a.sketches[0], &b.sketches[0]);
+                prop_assert_eq!(a.dice(a), Some(1.0));
+                prop_assert_eq!(a.dice(b), b.dice(a));
+                prop_assert!(a.dice(b).is_some_and(|dice| (0.0..=1.0).contains(&dice)));
+            }
+        }
+
+        #[test]
+        fn digests_under_different_keys_never_compare_equal(local in "[a-z]{1,12}") {
+            let typed = format!("{local}@company.example");
+            let (one, other) = (digest_email(&digester("k1", 0), &typed).unwrap(), digest_email(&digester("k2", 7), &typed).unwrap());
+            prop_assert!(!one.exact.unwrap().shares_value_with(&other.exact.unwrap()));
+            prop_assert_eq!(one.local_part_sketches[0].dice(&other.local_part_sketches[0]), None);
+        }
+    }
+}

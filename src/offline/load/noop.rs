@@ -1,0 +1,110 @@
+//! The ceiling: a server with the same messages that decides nothing and keeps nothing.
+//!
+//! What it answers for each second is the most that any server can reach on this machine with this client. It must never be offered to
+//! a real caller. Called by `selfsame load`.
+
+use std::net::SocketAddr;
+
+use futures::stream::BoxStream;
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::Server;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::wire::v1;
+use crate::wire::v1::screening_service_server::{ScreeningService, ScreeningServiceServer};
+
+/// Answers every conversion with one constant decision of the usual size.
+#[derive(Debug, Default)]
+pub struct NoopScreening;
+
+/// Serves on a bound listener until the process ends.
+///
+/// # Errors
+/// The transport's, when accepting fails.
+pub async fn serve(listener: TcpListener) -> Result<(), tonic::transport::Error> {
+    Server::builder()
+        .tcp_nodelay(true)
+        .add_service(ScreeningServiceServer::new(NoopScreening))
+        .serve_with_incoming(TcpListenerStream::new(listener))
+        .await
+}
+
+/// Binds and tells where; port 0 takes a free one.
+///
+/// # Errors
+/// The operating system's, when the address cannot be bound.
+pub async fn bind(address: SocketAddr) -> std::io::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(address).await?;
+    let bound = listener.local_addr()?;
+    Ok((listener, bound))
+}
+
+fn constant_decision(conversion: v1::Conversion) -> v1::Decision {
+    v1::Decision {
+        program_id: conversion.program_id,
+        conversion_id: conversion.conversion_id,
+        referrer_account_id: conversion.referrer.map(|side| side.account_id).unwrap_or_default(),
+        referee_account_id: conversion.referee.map(|side| side.account_id).unwrap_or_default(),
+        verdict: v1::Verdict::InReview.into(),
+        screened_verdict: v1::Verdict::InReview.into(),
+        score: 0.5,
+        risk_score: 50,
+        referrer_safe_reason: Some(v1::ReferrerSafeReason {
+            code: v1::ReferrerSafeReasonCode::UnderReview.into(),
+            sentence: "The referral is being checked. This can take a few days.".to_owned(),
+        }),
+        policy_version: "no-op".to_owned(),
+        cursor: 1,
+        ..v1::Decision::default()
+    }
+}
+
+fn not_served() -> Status {
+    Status::unimplemented("the no-op server only answers ScreenConversion")
+}
+
+#[tonic::async_trait]
+impl ScreeningService for NoopScreening {
+    type ScreenConversionsStream = BoxStream<'static, Result<v1::ScreenConversionsResponse, Status>>;
+
+    async fn screen_conversion(
+        &self,
+        request: Request<v1::ScreenConversionRequest>,
+    ) -> Result<Response<v1::ScreenConversionResponse>, Status> {
+        let conversion = request.into_inner().conversion.ok_or_else(|| Status::invalid_argument("`conversion` is missing"))?;
+        Ok(Response::new(v1::ScreenConversionResponse { decision: Some(constant_decision(conversion)), replayed: false }))
+    }
+
+    async fn screen_conversions(
+        &self,
+        _request: Request<Streaming<v1::ScreenConversionsRequest>>,
+    ) -> Result<Response<Self::ScreenConversionsStream>, Status> {
+        Err(not_served())
+    }
+
+    async fn get_decision(&self, _request: Request<v1::GetDecisionRequest>) -> Result<Response<v1::GetDecisionResponse>, Status> {
+        Err(not_served())
+    }
+
+    async fn list_decisions(
+        &self,
+        _request: Request<v1::ListDecisionsRequest>,
+    ) -> Result<Response<v1::ListDecisionsResponse>, Status> {
+        Err(not_served())
+    }
+
+    async fn record_signals(
+        &self,
+        _request: Request<v1::RecordSignalsRequest>,
+    ) -> Result<Response<v1::RecordSignalsResponse>, Status> {
+        Err(not_served())
+    }
+
+    async fn record_outcome(
+        &self,
+        _request: Request<v1::RecordOutcomeRequest>,
+    ) -> Result<Response<v1::RecordOutcomeResponse>, Status> {
+        Err(not_served())
+    }
+}

@@ -1,0 +1,130 @@
+//! Claims about models: what is refused, that scores are total and monotone where they must be, and that contributions add up.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::screening::features::ABSENT;
+
+fn parts(scorer: Scorer) -> ModelParts {
+    let spread = TrainingSpread { edges: Box::new([]), shares: Box::new([0.0, 1.0]) };
+    ModelParts {
+        version: "test-1".into(),
+        family: "test".into(),
+        trained_until: Timestamp::MIN,
+        features: FeatureSpec::catalogue(),
+        scorer,
+        calibrator: Calibrator::Platt { slope: 0.5, intercept: -0.2 },
+        thresholds: Thresholds { review: 0.3, reject: None },
+        certificate: Certificate {
+            alpha: 0.005,
+            delta: 0.05,
+            rejected_samples: 0,
+            honest_samples: 0,
+            rejected_referrals: 0,
+            upper_bound: 1.0,
+        },
+        score_spread: spread.clone(),
+        feature_spreads: vec![spread; FEATURE_COUNT],
+    }
+}
+
+fn leaf() -> Split {
+    Split { threshold: 0.0, feature: LEAF, left: 0, right: 0, absent: 0 }
+}
+
+fn stump() -> Trees {
+    let root = Split { threshold: 0.5, feature: 6, left: 1, right: 2, absent: 1 };
+    Trees { intercept: -1.0, roots: Box::new([0]), nodes: Box::new([root, leaf(), leaf()]), values: Box::new([0.1, -0.4, 2.0]) }
+}
+
+fn linear() -> Scorer {
+    let term = LinearTerm { feature: 0, scale: Scale::Plain, centre: 0.2, spread: 0.5, weight: 1.5, absent: 0.1 };
+    let log = LinearTerm { feature: 50, scale: Scale::Log, centre: 1.0, spread: 2.0, weight: -0.5, absent: 0.0 };
+    Scorer::Linear(Linear { intercept: -2.0, terms: Box::new([term, log]) })
+}
+
+fn scorecard() -> Scorer {
+    let binned =
+        BinnedFeature { feature: 6, edges: Box::new([0.0, 0.5]), points: Box::new([-0.2, 0.7, 1.9]), absent: 0.05, centre: -0.1 };
+    Scorer::Scorecard(Scorecard { intercept: -3.0, features: Box::new([binned]) })
+}
+
+#[test]
+fn a_model_of_another_catalogue_is_refused_and_the_features_are_named() {
+    let mut other = parts(linear());
+    other.features[3].name = "identity.forgotten.strength".into();
+    other.features[5].unit = "furlongs".into();
+    let refused = Model::from_parts(other).unwrap_err().to_string();
+    assert!(refused.contains("it needs `identity.forgotten.strength`"), "{refused}");
+    assert!(refused.contains(&format!("it lacks `{}`", CATALOGUE[3].name)), "{refused}");
+    assert!(refused.contains("furlongs"), "{refused}");
+}
+
+#[test]
+fn features_in_another_order_are_refused() {
+    let mut other = parts(linear());
+    other.features.swap(0, 1);
+    assert!(matches!(Model::from_parts(other), Err(ModelError::OtherFeatures(difference)) if difference.reordered.len() == 2));
+}
+
+#[test]
+fn a_tree_that_leads_back_is_refused() {
+    let mut looping = stump();
+    looping.nodes[0].right = 0;
+    assert!(Model::from_parts(parts(Scorer::Trees(looping))).is_err());
+}
+
+#[test]
+fn a_reject_threshold_without_its_bound_is_refused() {
+    let mut uncertified = parts(linear());
+    uncertified.thresholds.reject = Some(0.9);
+    assert!(Model::from_parts(uncertified).is_err());
+}
+
+#[test]
+fn absent_goes_its_own_way_in_a_tree() {
+    let model = Model::from_parts(parts(Scorer::Trees(stump()))).unwrap();
+    let with = |value| {
+        let mut values = [ABSENT; FEATURE_COUNT];
+        values[6] = value;
+        model.margin(&FeatureVector::from_values(values))
+    };
+    assert_eq!((with(ABSENT), with(0.5), with(0.51)), (-1.4, -1.4, 1.0));
+}
+
+fn any_values() -> impl Strategy<Value = [f64; FEATURE_COUNT]> {
+    proptest::collection::vec(prop_oneof![Just(ABSENT), 0.0..=1.0, 0.0..1e6], FEATURE_COUNT).prop_map(|values| {
+        let mut array = [ABSENT; FEATURE_COUNT];
+        array.copy_from_slice(&values);
+        array
+    })
+}
+
+proptest! {
+    #[test]
+    fn every_vector_has_a_probability_and_contributions_add_up_to_it(values in any_values()) {
+        let features = FeatureVector::from_values(values);
+        for scorer in [linear(), scorecard(), Scorer::Trees(stump())] {
+            let base = scorer.clone().explain(&values, &mut [0.0; FEATURE_COUNT]);
+            let model = Model::from_parts(parts(scorer)).unwrap();
+            let ModelScore { probability, contributions } = model.score(&features);
+            prop_assert!(probability > 0.0 && probability < 1.0);
+            let log_odds = model.parts().calibrator.log_odds(base) + contributions.iter().map(|(_, part)| part).sum::<f64>();
+            prop_assert!((logistic(log_odds) - probability).abs() < 1e-9);
+        }
+    }
+
+    #[test]
+    fn calibrators_never_lower_a_higher_margin(a in -50.0..50.0_f64, b in -50.0..50.0_f64) {
+        let knots = [(-3.0, -4.0), (0.0, -4.0), (2.0, 1.0), (2.5, 6.0)].map(|(margin, log_odds)| Knot { margin, log_odds });
+        let all = [
+            Calibrator::Identity,
+            Calibrator::Platt { slope: 0.7, intercept: -1.0 },
+            Calibrator::Beta { a: 0.4, b: 1.2, c: 0.3 },
+            Calibrator::Isotonic { knots: Box::new(knots) },
+        ];
+        for calibrator in all {
+            prop_assert!(calibrator.log_odds(a.min(b)) <= calibrator.log_odds(a.max(b)));
+        }
+    }
+}

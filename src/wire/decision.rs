@@ -1,0 +1,141 @@
+//! Decisions as messages: what the service answers, what exports hold.
+//! It must never decide or soften anything; it only spells out. The service, `screen` and exports call it.
+
+use super::enums::WireEnum;
+use super::fields::{id_text, time_message};
+use super::v1;
+use crate::ports::records::{Cursor, DecisionRecord};
+use crate::screening::decision::{AuditSample, Decision, Reason, ReferrerSafeReason, ShadowScore, Verdict};
+use crate::screening::evidence::{Evidence, EvidenceCode, Finding, MeasureKind};
+use crate::screening::explanation;
+use crate::screening::gate::Standing;
+use crate::screening::rules::RuleHit;
+use crate::vocabulary::journey::CapturedVia;
+
+/// Writes a decision with where it stands now.
+#[must_use]
+pub fn message_of(record: &DecisionRecord) -> v1::Decision {
+    let DecisionRecord { conversion, decision, verdict, standing, case_id, cursor } = record;
+    let Decision {
+        verdict: screened_verdict,
+        score,
+        scored,
+        reasons,
+        referrer_safe_reason,
+        rule_hits,
+        policy_version,
+        model_version,
+        shadow,
+        duplicate_of,
+        audit,
+        evidence: _,
+        decided_at,
+    } = decision;
+    let Standing { cancelled_at, .. } = standing;
+    let Cursor(cursor) = *cursor;
+    let safe_reason = safe_reason_in_force(*verdict, *screened_verdict, *referrer_safe_reason);
+    v1::Decision {
+        program_id: conversion.program_id.to_string(),
+        conversion_id: conversion.conversion_id.to_string(),
+        referrer_account_id: conversion.referrer.account_id.to_string(),
+        referee_account_id: conversion.referee.account_id.to_string(),
+        verdict: verdict.to_number(),
+        screened_verdict: screened_verdict.to_number(),
+        score: *score,
+        risk_score: u32::from(decision.risk_score()),
+        reasons: reasons.iter().map(reason_message).collect(),
+        referrer_safe_reason: Some(safe_reason_message(safe_reason)),
+        rule_hits: rule_hits.iter().map(rule_hit_message).collect(),
+        policy_version: policy_version.to_string(),
+        model_version: id_text(model_version.as_ref()),
+        shadow: shadow.as_ref().map(shadow_message),
+        case_id: id_text(case_id.as_ref()),
+        decided_at: Some(time_message(*decided_at)),
+        cursor,
+        duplicate_of: id_text(duplicate_of.as_ref()),
+        manual_attribution: conversion.attribution.captured_via == CapturedVia::Manual,
+        audit_sampled: *audit == AuditSample::Sampled,
+        cancelled_at: cancelled_at.map(time_message),
+        scored_by: scored.to_number(),
+    }
+}
+
+/// What the referrer may be told follows a reviewer's verdict where it differs from screening's.
+fn safe_reason_in_force(verdict: Verdict, screened: Verdict, screened_reason: ReferrerSafeReason) -> ReferrerSafeReason {
+    if verdict == screened {
+        return screened_reason;
+    }
+    match verdict {
+        Verdict::Approved => ReferrerSafeReason::None,
+        Verdict::InReview => ReferrerSafeReason::UnderReview,
+        Verdict::Rejected => ReferrerSafeReason::NotEligible,
+    }
+}
+
+fn safe_reason_message(reason: ReferrerSafeReason) -> v1::ReferrerSafeReason {
+    v1::ReferrerSafeReason { code: reason.to_number(), sentence: reason.sentence().to_owned() }
+}
+
+/// Writes a reason.
+#[must_use]
+pub fn reason_message(reason: &Reason) -> v1::Reason {
+    let Reason { code, strength, contribution_log_odds, sentence } = reason;
+    v1::Reason {
+        code: code.dotted().to_owned(),
+        sides: code.sides().to_number(),
+        strength: *strength,
+        contribution_log_odds: *contribution_log_odds,
+        sentence: sentence.clone(),
+    }
+}
+
+fn rule_hit_message(hit: &RuleHit) -> v1::RuleHit {
+    let RuleHit { rule, mode, code, strength, contribution_log_odds } = hit;
+    v1::RuleHit {
+        rule: rule.to_string(),
+        mode: mode.to_number(),
+        evidence_code: code.dotted().to_owned(),
+        strength: *strength,
+        contribution_log_odds: *contribution_log_odds,
+    }
+}
+
+fn shadow_message(shadow: &ShadowScore) -> v1::ShadowScore {
+    let ShadowScore { model_version, score, verdict } = shadow;
+    v1::ShadowScore { model_version: model_version.to_string(), score: *score, verdict: verdict.to_number() }
+}
+
+/// Writes all evidence, in catalogue order.
+#[must_use]
+pub fn evidence_messages(evidence: &Evidence) -> Vec<v1::Evidence> {
+    evidence.iter().map(|(code, finding)| evidence_message(code, finding)).collect()
+}
+
+fn evidence_message(code: EvidenceCode, finding: &Finding) -> v1::Evidence {
+    let (status, sentence) = match finding {
+        Finding::Absent => (v1::EvidenceStatus::Absent, "The signals that would tell were not sent.".to_owned()),
+        Finding::Clear { .. } => (v1::EvidenceStatus::Clear, "Looked for and not found.".to_owned()),
+        Finding::Hit { .. } => (v1::EvidenceStatus::Hit, explanation::sentence(code, finding)),
+    };
+    v1::Evidence {
+        code: code.dotted().to_owned(),
+        sides: code.sides().to_number(),
+        status: status.into(),
+        strength: finding.strength(),
+        measure: finding.measure().and_then(|measure| measure_message(code.measure_kind(), measure)),
+        sentence,
+    }
+}
+
+/// Counts are whole and small; a negative or odd number is held to zero.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "casts of floats saturate, and counts are small")]
+fn measure_message(kind: MeasureKind, measure: f64) -> Option<v1::evidence::Measure> {
+    match kind {
+        MeasureKind::Nothing => None,
+        MeasureKind::Similarity => Some(v1::evidence::Measure::Similarity(measure)),
+        MeasureKind::Accounts => Some(v1::evidence::Measure::Accounts(measure as u64)),
+        MeasureKind::Count => Some(v1::evidence::Measure::Count(measure as u64)),
+        MeasureKind::Seconds => Some(v1::evidence::Measure::Seconds(measure as i64)),
+        MeasureKind::Steps => Some(v1::evidence::Measure::Steps(measure as u64)),
+    }
+}

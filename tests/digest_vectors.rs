@@ -1,0 +1,131 @@
+//! Holds `selfsame::digesting` to `docs/digests.md`: every vector, the table of providers, and the independent script.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use selfsame::digesting::{
+    DigestKind, Digester, EmailAddress, NetworkAddress, PROVIDERS, PersonName, ProgrammeKey, SketchKind, Subdomains,
+    classify_domain,
+};
+use selfsame::vocabulary::digest::KeyId;
+use selfsame::vocabulary::email::EmailDomainClass;
+
+const DOCUMENT: &str = include_str!("../docs/digests.md");
+
+fn digester() -> Digester {
+    let bytes: Vec<u8> = (0..32).collect();
+    Digester::new(&ProgrammeKey::from_bytes(KeyId::new("k1").unwrap(), &bytes).unwrap())
+}
+
+/// The rows of the table below a heading, without its head; cells without the backticks around them.
+fn table(heading: &str) -> Vec<Vec<&'static str>> {
+    let (_, section) = DOCUMENT.split_once(&format!("{heading}\n")).unwrap_or_else(|| panic!("no `{heading}`"));
+    let section = section.split("\n#").next().unwrap();
+    let rows = section.lines().filter(|line| line.starts_with('|')).skip(2);
+    let rows: Vec<Vec<&str>> = rows.map(|row| row[1..row.len() - 1].split('|').map(|cell| bare(cell.trim())).collect()).collect();
+    assert!(!rows.is_empty(), "no rows below `{heading}`");
+    rows
+}
+
+fn bare(cell: &'static str) -> &'static str {
+    match cell.strip_prefix('`').and_then(|rest| rest.strip_suffix('`')) {
+        Some(text) if !text.contains('`') => text,
+        _ => cell,
+    }
+}
+
+#[test]
+fn every_email_vector_of_the_document_holds() {
+    for row in table("### E-mail vectors") {
+        let address = EmailAddress::parse(row[0]).unwrap_or_else(|error| panic!("{}: {error}", row[0]));
+        let mailbox = address.mailbox();
+        let class = match classify_domain(address.domain()) {
+            EmailDomainClass::FreeMail => "FREE_MAIL",
+            EmailDomainClass::Disposable => "DISPOSABLE",
+            EmailDomainClass::Relay => "RELAY",
+            EmailDomainClass::Corporate => "CORPORATE",
+        };
+        let pattern = mailbox.pattern().unwrap_or_else(|| "absent".to_owned());
+        let found = [
+            address.exact(),
+            mailbox.address(),
+            pattern,
+            mailbox.bare_local_part(),
+            mailbox.domain().to_owned(),
+            class.to_owned(),
+        ];
+        assert_eq!(found.as_slice(), &row[1..], "{}", row[0]);
+    }
+}
+
+#[test]
+fn every_name_vector_of_the_document_holds() {
+    for row in table("### Name vectors") {
+        assert_eq!(PersonName::parse(row[0]).unwrap().folded(), row[1]);
+    }
+}
+
+#[test]
+fn every_network_vector_of_the_document_holds() {
+    for row in table("### Network vectors") {
+        let address = NetworkAddress::parse(row[0]).unwrap();
+        assert_eq!([address.canonical().as_str(), address.prefix().as_str()].as_slice(), &row[1..]);
+    }
+}
+
+#[test]
+fn every_digest_vector_of_the_document_holds_and_every_kind_has_one() {
+    let rows = table("### Digest vectors");
+    for row in &rows {
+        let kind = *DigestKind::ALL.iter().find(|kind| kind.name() == row[0]).unwrap_or_else(|| panic!("no kind `{}`", row[0]));
+        let values: Vec<String> = digester().digest(kind, row[1]).iter().map(|digest| hex(&digest.value)).collect();
+        assert_eq!(values, [row[2]], "{row:?}");
+    }
+    let kinds_of_the_api: Vec<&str> = table("## Digests").into_iter().map(|row| row[0]).collect();
+    for kind in DigestKind::ALL {
+        assert!(rows.iter().any(|row| row[0] == kind.name()), "no vector for `{}`", kind.name());
+        assert!(kinds_of_the_api.contains(&kind.name()), "`{}` is not in the list of kinds", kind.name());
+    }
+}
+
+#[test]
+fn every_sketch_vector_of_the_document_holds() {
+    for row in table("### Sketch vectors") {
+        let kind = [SketchKind::LocalPart, SketchKind::Name].into_iter().find(|kind| kind.name() == row[0]).unwrap();
+        let bits: Vec<String> = digester().sketch(kind, row[1]).iter().map(|sketch| hex(&sketch.bits)).collect();
+        assert_eq!(bits, [row[2]], "{row:?}");
+    }
+}
+
+#[test]
+fn the_document_prints_the_table_of_providers_as_the_code_has_it() {
+    let marks = |chars: &[char]| chars.iter().map(|c| format!("`{c}`")).collect::<Vec<_>>().join(" ");
+    for provider in PROVIDERS {
+        let domains = provider.domains.iter().map(|domain| format!("`{domain}`")).collect::<Vec<_>>().join(", ");
+        let canonical = provider.canonical_domain.map(|domain| format!("`{domain}`")).unwrap_or_default();
+        let same = provider.equal.map(|(from, to)| marks(&[from, to])).unwrap_or_default();
+        let label = match provider.subdomains {
+            Subdomains::Account => "account",
+            Subdomains::Unknown => "",
+        };
+        let row = format!(
+            "| {} | {domains} | {canonical} | {} | {} | {same} | {label} | {} |",
+            provider.name,
+            marks(provider.tag_separators),
+            marks(provider.ignored),
+            provider.source
+        );
+        assert!(DOCUMENT.contains(&row), "docs/digests.md lacks this row:\n{row}");
+    }
+    assert_eq!(table("### Provider rules").len(), PROVIDERS.len());
+}
+
+/// Runs only where there is a `python3`; the vectors are held by the tests above in any case.
+#[test]
+fn python_agrees_with_the_document_where_there_is_python() {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/digest_vectors.py");
+    let Ok(run) = std::process::Command::new("python3").arg(script).output() else { return };
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stdout));
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+}

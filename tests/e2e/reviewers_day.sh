@@ -1,0 +1,152 @@
+#!/usr/bin/env bash
+# A reviewer's day, and the mistakes that people make, with the real grpcurl against the real server.
+# Needs a release build and grpcurl on the PATH. Prints one line for each claim; exits non-zero when one does not hold.
+set -uo pipefail
+cd "$(dirname "$0")/../.."
+
+binary="${CARGO_TARGET_DIR:-target}/release/selfsame"
+address=127.0.0.1:50961
+folder=$(mktemp -d)
+log="$folder/server.log"
+held=0
+broken=0
+server=
+
+start_server() {
+  "$binary" serve --listen "$address" --data-dir "$folder/ledger" --metrics none >>"$log" 2>&1 &
+  server=$!
+  local _
+  for _ in $(seq 1 100); do
+    grpcurl -plaintext -max-time 1 "$address" grpc.health.v1.Health/Check 2>/dev/null | grep -q SERVING && return 0
+    kill -0 "$server" 2>/dev/null || break
+    read -rt 0.1 <> <(:) || true
+  done
+  echo "the server did not start:"; cat "$log"; exit 1
+}
+
+stop_server() {
+  kill "-$1" "$server" 2>/dev/null
+  wait "$server" 2>/dev/null
+}
+
+trap 'stop_server KILL; rm -rf "$folder"' EXIT
+
+# call METHOD JSON: one call, answer and errors together.
+call() {
+  grpcurl -plaintext -emit-defaults -max-time 10 -d "$2" "$address" "selfsame.v1.$1" 2>&1
+}
+
+# claim TEXT PATTERN METHOD JSON: the answer of the call holds the pattern.
+claim() {
+  local answer
+  answer=$(call "$3" "$4")
+  if grep -qE -- "$2" <<<"$answer"; then
+    held=$((held + 1)); echo "ok      $1"
+  else
+    broken=$((broken + 1)); echo "BROKEN  $1"; echo "        wanted /$2/ in:"; sed 's/^/        /' <<<"$answer" | head -40
+  fi
+}
+
+# digest CHARACTER: a stand-in for a keyed digest: 32 equal bytes, in base64.
+digest() {
+  printf '[{"keyId":"k1","value":"%s"}]' "$(printf "$1%.0s" {1..32} | base64)"
+}
+
+now=$(date -u +%Y-%m-%dT%H:%M:%SZ)
+an_hour_ago=$(date -u -d '1 hour ago' +%Y-%m-%dT%H:%M:%SZ 2>/dev/null || date -u -v-1H +%Y-%m-%dT%H:%M:%SZ)
+fifty_minutes_ago=$(date -u -d '50 minutes ago' +%Y-%m-%dT%H:%M:%SZ 2>/dev/null || date -u -v-50M +%Y-%m-%dT%H:%M:%SZ)
+last_year=2025-01-01T12:00:00Z
+
+# conversion ID REFERRER REFEREE REFERRER_DEVICE REFEREE_DEVICE [OCCURRED_AT] [EXTRA FIELDS]
+conversion() {
+  local at="${6:-$now}" click="$an_hour_ago" signup="$fifty_minutes_ago"
+  [ "$at" = "$last_year" ] && click=2025-01-01T11:00:00Z && signup=2025-01-01T11:10:00Z
+  printf '{"conversion":{"programId":"shop","conversionId":"%s","kind":"CONVERSION_KIND_INVOICE_PAID","occurredAt":"%s",
+    "attribution":{"capturedVia":"CAPTURED_VIA_LINK","ucc":"CODE-%s","codeValidity":"CODE_VALIDITY_VALID"},
+    "rewards":[{"rewardId":"rw-%s","beneficiary":"SIDE_REFERRER","amount":{"amountMinor":"2000","currency":"EUR"}}],
+    "referrer":{"accountId":"%s","devices":[{"fingerprint":%s}]},
+    "referee":{"accountId":"%s","devices":[{"fingerprint":%s}],"journey":{"touchpoints":[
+      {"kind":"TOUCHPOINT_KIND_LINK_CLICK","occurredAt":"%s"},{"kind":"TOUCHPOINT_KIND_SIGNUP","occurredAt":"%s"}]}}%s}}' \
+    "$1" "$at" "$2" "$1" "$2" "$(digest "$4")" "$3" "$(digest "$5")" "$click" "$signup" "${7:-}"
+}
+
+start_server
+
+echo "# screening"
+claim "an honest referral is approved" 'VERDICT_APPROVED' ScreeningService/ScreenConversion "$(conversion cv-1 ann bob a b)"
+claim "a retry gets the same answer" '"replayed": true' ScreeningService/ScreenConversion "$(conversion cv-1 ann bob a b)"
+claim "the same id with other content is refused" 'CONTENT_DIFFERS' ScreeningService/ScreenConversion "$(conversion cv-1 ann zoe a b)"
+claim "one account on both sides is rejected" 'VERDICT_REJECTED' ScreeningService/ScreenConversion "$(conversion cv-2 eve eve c c)"
+claim "a shared device goes to review" 'VERDICT_IN_REVIEW' ScreeningService/ScreenConversion "$(conversion cv-3 dan joe d d)"
+claim "the decision says why in words" 'were seen on one device' ScreeningService/GetDecision '{"programId":"shop","conversionId":"cv-3"}'
+claim "an unknown conversion is not found" 'NotFound' ScreeningService/GetDecision '{"programId":"shop","conversionId":"nobody"}'
+claim "an old conversion is screened too" 'VERDICT_APPROVED' ScreeningService/ScreenConversion "$(conversion cv-4 ida kim f g "$last_year")"
+
+echo "# bad input"
+claim "an empty message names its fields" 'conversion' ScreeningService/ScreenConversion '{}'
+claim "a digest that is no digest is named" 'referee.devices\[0\].fingerprint\[0\].value' ScreeningService/ScreenConversion \
+  '{"conversion":{"programId":"shop","conversionId":"bad-1","referee":{"accountId":"x","devices":[{"fingerprint":[{"keyId":"k1","value":"amFuZQ=="}]}]}}}'
+claim "all violations come at once" 'conversion.kind' ScreeningService/ScreenConversion \
+  '{"conversion":{"programId":"shop","conversionId":"bad-1","referee":{"accountId":"x"}}}'
+claim "an e-mail address as account id is refused" 'InvalidArgument' ScreeningService/ScreenConversion "$(conversion bad-2 jane@example.org bob a b)"
+claim "nothing of it is kept" 'NotFound' ScreeningService/GetDecision '{"programId":"shop","conversionId":"bad-1"}'
+
+echo "# the queue"
+claim "the case is listed" '"case-cv-3"' ReviewService/ListCases '{"programId":"shop"}'
+claim "the case shows both sides next to each other" 'COMPARISON_SAME' ReviewService/GetCase '{"programId":"shop","caseId":"case-cv-3"}'
+claim "the queue is counted" '"openCases": "1"' ReviewService/GetQueueStats '{"programId":"shop"}'
+claim "a reviewer claims it" 'CASE_STATE_CLAIMED' ReviewService/ClaimCase '{"programId":"shop","caseId":"case-cv-3","actor":"rita"}'
+claim "another one is told who has it" 'claimed by `rita`' ReviewService/ClaimCase '{"programId":"shop","caseId":"case-cv-3","actor":"sam"}'
+claim "and cannot decide it" 'FailedPrecondition' ReviewService/ResolveCase \
+  '{"programId":"shop","caseId":"case-cv-3","actor":"sam","resolution":"RESOLUTION_ACCEPT"}'
+claim "the first gives it back" 'CASE_STATE_OPEN' ReviewService/ReleaseCase '{"programId":"shop","caseId":"case-cv-3","actor":"rita"}'
+claim "a note is kept" 'case-cv-3' ReviewService/AddNote '{"programId":"shop","caseId":"case-cv-3","actor":"rita","note":"asked the customer"}'
+claim "a reviewer accepts it" 'VERDICT_APPROVED' ReviewService/ResolveCase \
+  '{"programId":"shop","caseId":"case-cv-3","actor":"rita","resolution":"RESOLUTION_ACCEPT","reasonCode":"household","note":"a couple"}'
+claim "deciding again needs a reopening" 'reopen' ReviewService/ResolveCase \
+  '{"programId":"shop","caseId":"case-cv-3","actor":"rita","resolution":"RESOLUTION_REJECT"}'
+claim "it is reopened" 'CASE_STATE_OPEN' ReviewService/ReopenCase '{"programId":"shop","caseId":"case-cv-3","actor":"rita","note":"new facts"}'
+claim "the gate holds it again" 'GATE_HOLD' PayoutService/CheckPayouts \
+  '{"programId":"shop","payouts":[{"rewardId":"rw-cv-3","conversionId":"cv-3"}]}'
+claim "and it is rejected" 'VERDICT_REJECTED' ReviewService/ResolveCase \
+  '{"programId":"shop","caseId":"case-cv-3","actor":"rita","resolution":"RESOLUTION_REJECT","reasonCode":"self_referral"}'
+claim "the history tells it all" 'asked the customer' ReviewService/GetCase '{"programId":"shop","caseId":"case-cv-3"}'
+claim "an unknown case is not found" 'NotFound' ReviewService/GetCase '{"programId":"shop","caseId":"case-nobody"}'
+
+echo "# payouts"
+gate() { printf '{"programId":"shop","payouts":[{"rewardId":"%s","conversionId":"%s"}]}' "$1" "$2"; }
+claim "an approved reward waits for the delay" 'GATE_REASON_DELAY_RUNNING' PayoutService/CheckPayouts "$(gate rw-cv-1 cv-1)"
+claim "one past the delay is released" 'GATE_RELEASE' PayoutService/CheckPayouts "$(gate rw-cv-4 cv-4)"
+claim "a rejected one is denied" 'GATE_DENY' PayoutService/CheckPayouts "$(gate rw-cv-3 cv-3)"
+claim "an unknown conversion is held" 'GATE_HOLD' PayoutService/CheckPayouts "$(gate rw-x nobody)"
+claim "an unknown reward is held" 'GATE_HOLD' PayoutService/CheckPayouts "$(gate rw-x cv-4)"
+claim "another programme knows nothing of it" 'GATE_HOLD' PayoutService/CheckPayouts \
+  '{"programId":"sandbox","payouts":[{"rewardId":"rw-cv-4","conversionId":"cv-4"}]}'
+claim "a hold on the referrer holds it" '"replayed": false' PayoutService/PlaceHold \
+  '{"programId":"shop","subject":{"referrerAccountId":"ida"},"actor":"rita","note":"looking into it"}'
+claim "the gate says so" 'GATE_REASON_REFERRER_HELD' PayoutService/CheckPayouts "$(gate rw-cv-4 cv-4)"
+claim "the hold is lifted" '"replayed": false' PayoutService/LiftHold \
+  '{"programId":"shop","subject":{"referrerAccountId":"ida"},"actor":"rita","note":"fine"}'
+claim "it is paid" '"replayed": false' PayoutService/MarkPaid \
+  "{\"programId\":\"shop\",\"rewardId\":\"rw-cv-4\",\"conversionId\":\"cv-4\",\"paidAt\":\"$now\"}"
+claim "paying twice is denied" 'GATE_REASON_ALREADY_PAID' PayoutService/CheckPayouts "$(gate rw-cv-4 cv-4)"
+claim "a chargeback is recorded" '"replayed": false' ScreeningService/RecordOutcome \
+  "{\"programId\":\"shop\",\"outcomeId\":\"o-1\",\"outcome\":{\"kind\":\"OUTCOME_KIND_CHARGEBACK\",\"conversionId\":\"cv-4\",\"occurredAt\":\"$now\"}}"
+claim "the feed reports it after the payment" 'FEED_EVENT_KIND_REJECTED_AFTER_PAYMENT' PayoutService/WatchDecisions \
+  '{"programId":"shop","mode":"WATCH_MODE_STOP_AT_END"}'
+
+echo "# after kill -9"
+stop_server KILL
+start_server
+claim "the decision is still there" 'VERDICT_REJECTED' ScreeningService/GetDecision '{"programId":"shop","conversionId":"cv-3"}'
+claim "a retry still gets the same answer" '"replayed": true' ScreeningService/ScreenConversion "$(conversion cv-2 eve eve c c)"
+claim "the case is still resolved" 'CASE_STATE_RESOLVED' ReviewService/GetCase '{"programId":"shop","caseId":"case-cv-3"}'
+claim "the feed starts at the beginning again" '"cursor": "1"' PayoutService/WatchDecisions \
+  '{"programId":"shop","mode":"WATCH_MODE_STOP_AT_END"}'
+
+echo "# a clean stop"
+stop_server TERM
+if grep -qi panic "$log"; then broken=$((broken + 1)); echo "BROKEN  the server panicked:"; grep -i panic "$log"; fi
+
+echo "$held passed, $broken failed"
+[ "$broken" -eq 0 ]
