@@ -14,6 +14,7 @@ mod manifest;
 pub mod reader;
 pub mod record;
 mod run;
+mod seen;
 pub mod table;
 
 #[cfg(test)]
