@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use selfsame::cli::{demo, digest, export, ledger, load, policy, queue, simulate};
+use selfsame::cli::{demo, digest, export, ledger, load, policy, queue, screen, serve, simulate};
 
 const EXAMPLES: &str = "\
 First steps:
@@ -31,6 +31,7 @@ enum Command {
     Demo(demo::DemoArgs),
     Queue(queue::QueueArgs),
     Export(export::ExportArgs),
+    Screen(screen::ScreenArgs),
     Policy(policy::PolicyArgs),
     Digest(digest::DigestArgs),
     Simulate(simulate::SimulateArgs),
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Queue(args) => queue::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Screen(args) => screen::run(&args),
         Command::Policy(args) => policy::run(&args),
         Command::Digest(args) => digest::run(&args),
         Command::Simulate(args) => simulate::run(args),

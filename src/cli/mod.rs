@@ -9,5 +9,6 @@ pub mod ledger;
 pub mod load;
 pub mod policy;
 pub mod queue;
+pub mod screen;
 // pub mod serve;
 pub mod simulate;
