@@ -382,7 +382,9 @@ fn violation(error: figment::Error) -> ConfigViolation {
     let mut key = error.path.join(".");
     let problem = match &error.kind {
         Kind::UnknownField(name, expected) => {
-            key = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
+            if error.path.last() != Some(name) {
+                key = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
+            }
             match closest(name, expected.iter().copied()) {
                 Some(known) => format!("is not a key; did you mean `{known}`?"),
                 None => format!("is not a key; the keys here are `{}`", expected.join("`, `")),
