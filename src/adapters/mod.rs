@@ -2,6 +2,7 @@
 
 pub mod audit_secret;
 pub mod config;
+pub mod ledger;
 pub mod model_file;
 pub mod model_shelf;
 pub mod policy_file;
