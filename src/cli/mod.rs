@@ -8,5 +8,5 @@ pub mod ledger;
 pub mod load;
 pub mod policy;
 pub mod queue;
-// pub mod serve;
+pub mod serve;
 pub mod simulate;
