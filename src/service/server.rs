@@ -74,7 +74,8 @@ pub async fn serve(listener: TcpListener, parts: ServerParts, shutdown: impl Fut
     // Authentication becomes a layer after this one: layers that are added later see a request earlier.
     let server = builder.layer(GuardLayer::new(&limits, FILE_DESCRIPTOR_SET)).add_routes(routes);
     let serving = server.serve_with_incoming_shutdown(incoming, signal);
-    let health = tokio::spawn(health::report(Arc::clone(&shared), reporter));
+    let reported = health::begin(&shared, &reporter).await;
+    let health = tokio::spawn(health::report(Arc::clone(&shared), reporter, reported));
     let too_long = async {
         shared.draining().await;
         tokio::time::sleep(limits.drain_max).await;
