@@ -1,6 +1,8 @@
 //! The commands of the `selfsame` binary, one file each: its arguments, and what it prints. Layer 7.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "commands speak on the terminal")]
 
+// pub mod serve;
+
 mod client;
 pub mod demo;
 pub mod digest;
@@ -10,5 +12,5 @@ pub mod load;
 pub mod policy;
 pub mod queue;
 pub mod screen;
-// pub mod serve;
+pub mod serve;
 pub mod simulate;
