@@ -4,7 +4,9 @@
 
 pub mod chance;
 pub mod grouping;
+pub mod labeled_line;
 pub mod learning;
+pub mod line_by_line;
 pub mod load;
 pub mod mailbox;
 pub mod missing;
