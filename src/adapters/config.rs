@@ -309,7 +309,7 @@ impl Config {
         };
         let variables = Env::prefixed(VARIABLE_PREFIX)
             .split("__")
-            .filter(|key| TOP_KEYS.iter().any(|top| key == *top || key.starts_with(format!("{top}__"))));
+            .filter(|key| TOP_KEYS.iter().any(|top| key == *top || key.starts_with(&format!("{top}__"))));
         let figment = Figment::from(Serialized::defaults(Self::default())).merge(file).merge(variables).merge(command_line);
         let config: Self = figment.extract().map_err(|errors| ConfigError(errors.into_iter().map(violation).collect()))?;
         let wrong = config.violations();

@@ -17,8 +17,10 @@ pub mod estimators;
 pub mod evaluation;
 pub mod folds;
 pub mod matrix;
+pub mod matrix_export;
 pub mod metrics;
 pub mod report;
+pub mod resampling;
 pub mod review_threshold;
 
 #[cfg(test)]
