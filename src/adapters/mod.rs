@@ -2,6 +2,7 @@
 
 pub mod audit_secret;
 pub mod config;
+pub mod ledger;
 pub mod model_file;
 pub mod model_shelf;
 pub mod policy_file;
@@ -9,3 +10,4 @@ pub mod policy_store;
 pub mod standing_rules;
 pub mod storage;
 pub mod system_clock;
+pub mod telemetry;

@@ -208,39 +208,44 @@ fn known_now<'a>(sent: &'a SignalBundle, account: &AccountHistory) -> Cow<'a, Si
     account.profile.as_ref().map_or(Cow::Borrowed(sent), |profile| Cow::Owned(sent.merged_with(profile)))
 }
 
+/// Visits every value of a side that is indexed, with the time at which it was seen where that is known. Repeats are not removed.
+pub fn visit_values<'a>(bundle: &'a SignalBundle, mut visit: impl FnMut(IdentifierKind, &'a DigestSet, Option<Timestamp>)) {
+    let mut of = |kind: IdentifierKind, value: Option<&'a DigestSet>, seen_at: Option<Timestamp>| {
+        if let Some(value) = value {
+            visit(kind, value, seen_at);
+        }
+    };
+    for email in &bundle.emails {
+        of(IdentifierKind::EmailExact, email.exact.as_ref(), None);
+        of(IdentifierKind::Mailbox, email.mailbox.as_ref(), None);
+        of(IdentifierKind::LocalPart, email.local_part.as_ref(), None);
+        of(IdentifierKind::Domain, email.domain.as_ref(), None);
+    }
+    for name in &bundle.names {
+        of(IdentifierKind::Name, name.exact.as_ref(), None);
+    }
+    for device in &bundle.devices {
+        of(IdentifierKind::Device, device.fingerprint.as_ref(), device.seen_at);
+        of(IdentifierKind::Browser, device.browser.as_ref(), device.seen_at);
+    }
+    for network in &bundle.networks {
+        of(IdentifierKind::Address, network.address.as_ref(), network.seen_at);
+        of(IdentifierKind::Prefix, network.prefix.as_ref(), network.seen_at);
+    }
+    for payment in &bundle.payments {
+        of(IdentifierKind::Payment, Some(&payment.instrument), payment.seen_at);
+    }
+    for touchpoint in bundle.journey.touchpoints() {
+        of(IdentifierKind::Device, touchpoint.device.as_ref(), Some(touchpoint.occurred_at));
+        of(IdentifierKind::Browser, touchpoint.browser.as_ref(), Some(touchpoint.occurred_at));
+    }
+}
+
 /// The values of a side that are indexed, in a stable order, without repeats.
 #[must_use]
 pub fn identifiers(bundle: &SignalBundle) -> Vec<Identifier> {
     let mut found = Vec::with_capacity(24);
-    let mut add = |kind: IdentifierKind, value: Option<&DigestSet>| {
-        for digest in value.into_iter().flat_map(DigestSet::iter) {
-            found.push(Identifier { kind, digest: digest.clone() });
-        }
-    };
-    for email in &bundle.emails {
-        add(IdentifierKind::EmailExact, email.exact.as_ref());
-        add(IdentifierKind::Mailbox, email.mailbox.as_ref());
-        add(IdentifierKind::LocalPart, email.local_part.as_ref());
-        add(IdentifierKind::Domain, email.domain.as_ref());
-    }
-    for name in &bundle.names {
-        add(IdentifierKind::Name, name.exact.as_ref());
-    }
-    for device in &bundle.devices {
-        add(IdentifierKind::Device, device.fingerprint.as_ref());
-        add(IdentifierKind::Browser, device.browser.as_ref());
-    }
-    for network in &bundle.networks {
-        add(IdentifierKind::Address, network.address.as_ref());
-        add(IdentifierKind::Prefix, network.prefix.as_ref());
-    }
-    for payment in &bundle.payments {
-        add(IdentifierKind::Payment, Some(&payment.instrument));
-    }
-    for touchpoint in bundle.journey.touchpoints() {
-        add(IdentifierKind::Device, touchpoint.device.as_ref());
-        add(IdentifierKind::Browser, touchpoint.browser.as_ref());
-    }
+    visit_values(bundle, |kind, value, _| found.extend(value.iter().map(|digest| Identifier { kind, digest: digest.clone() })));
     found.sort_unstable();
     found.dedup();
     found

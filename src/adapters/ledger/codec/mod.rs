@@ -1,0 +1,379 @@
+//! Journal records: events as packed bytes, and the bytes of every earlier version as events. One file for each subject. Pure. Called by
+//! the journal side of the ledger and by the fold.
+//!
+//! A record begins with its version. What a version means is frozen by a fixture in `tests/fixtures`; a change of the format is a new
+//! version beside the old one.
+
+pub(super) mod bundle;
+mod conversion;
+mod decision;
+pub(super) mod numbers;
+pub(super) mod parts;
+
+use super::event::{
+    CaseStepped, Concerned, ConversionScreened, Entitlement, Event, FirstCase, HeldReferral, HoldChanged, ListChanged,
+    OpenedCase, OutcomeRecorded, PaidReward, RewardPaid, SignalsRecorded,
+};
+use super::packed::{Damaged, Reader, Writer};
+use crate::ports::ledger::CaseStep;
+use crate::screening::case::Step;
+use crate::vocabulary::bundle::SignalBundle;
+use crate::vocabulary::ids::{AccountId, Actor, ConversionId, InvoiceId, ProgramId, RecordId, RewardId};
+use crate::vocabulary::outcome::{Outcome, OutcomeSubject};
+use crate::vocabulary::time::Span;
+
+/// The version that is written.
+pub(super) const VERSION: u8 = 1;
+
+/// What a record is. The numbers are stored.
+mod kind {
+    pub(super) const CONVERSION_SCREENED: u8 = 1;
+    pub(super) const SIGNALS_RECORDED: u8 = 2;
+    pub(super) const OUTCOME_RECORDED: u8 = 3;
+    pub(super) const CASE_STEPPED: u8 = 4;
+    pub(super) const REWARD_PAID: u8 = 5;
+    pub(super) const HOLD_CHANGED: u8 = 6;
+    pub(super) const LIST_CHANGED: u8 = 7;
+}
+
+/// An event as the bytes of a record.
+pub(super) fn encode(event: &Event) -> Vec<u8> {
+    let mut w = Writer::with_capacity(1536);
+    w.u8(VERSION);
+    match event {
+        Event::ConversionScreened(event) => {
+            w.u8(kind::CONVERSION_SCREENED);
+            write_screened(&mut w, event);
+        }
+        Event::SignalsRecorded(event) => {
+            w.u8(kind::SIGNALS_RECORDED);
+            let SignalsRecorded { record_id, content, bundles, received_at } = event;
+            w.text(record_id.as_str());
+            parts::write_content(&mut w, *content);
+            w.time(*received_at);
+            w.list(bundles, bundle::write);
+        }
+        Event::OutcomeRecorded(event) => {
+            w.u8(kind::OUTCOME_RECORDED);
+            write_outcome(&mut w, event);
+        }
+        Event::CaseStepped(event) => {
+            w.u8(kind::CASE_STEPPED);
+            write_case(&mut w, event);
+        }
+        Event::RewardPaid(event) => {
+            w.u8(kind::REWARD_PAID);
+            write_paid(&mut w, event);
+        }
+        Event::HoldChanged(event) => {
+            w.u8(kind::HOLD_CHANGED);
+            write_hold(&mut w, event);
+        }
+        Event::ListChanged(ListChanged { entry, change }) => {
+            w.u8(kind::LIST_CHANGED);
+            w.u8(numbers::change(*change));
+            parts::write_list_entry(&mut w, entry);
+        }
+    }
+    w.finish()
+}
+
+/// The event of a record's bytes, of any version.
+///
+/// # Errors
+/// [`Damaged`] when they are not what any version writes.
+pub(super) fn decode(bytes: &[u8]) -> Result<Event, Damaged> {
+    let mut r = Reader::new(bytes);
+    match r.u8()? {
+        VERSION => {}
+        _ => return Err(Damaged("its version is newer than this build")),
+    }
+    let event = match r.u8()? {
+        kind::CONVERSION_SCREENED => Event::ConversionScreened(Box::new(read_screened(&mut r)?)),
+        kind::SIGNALS_RECORDED => Event::SignalsRecorded(SignalsRecorded {
+            record_id: r.id(RecordId::new)?,
+            content: parts::read_content(&mut r)?,
+            received_at: r.time()?,
+            bundles: r.list(bundle::read)?,
+        }),
+        kind::OUTCOME_RECORDED => Event::OutcomeRecorded(Box::new(read_outcome(&mut r)?)),
+        kind::CASE_STEPPED => Event::CaseStepped(Box::new(read_case(&mut r)?)),
+        kind::REWARD_PAID => Event::RewardPaid(Box::new(read_paid(&mut r)?)),
+        kind::HOLD_CHANGED => Event::HoldChanged(read_hold(&mut r)?),
+        kind::LIST_CHANGED => {
+            let change = numbers::read_change(r.u8()?)?;
+            Event::ListChanged(ListChanged { entry: parts::read_list_entry(&mut r)?, change })
+        }
+        _ => return Err(Damaged("its kind is not known")),
+    };
+    if r.is_empty() { Ok(event) } else { Err(Damaged("it is longer than its content")) }
+}
+
+/// The decision stands before the conversion: the feed reads only so far.
+fn write_screened(w: &mut Writer, event: &ConversionScreened) {
+    let ConversionScreened { conversion, content, decision, received_at, case } = event;
+    parts::write_content(w, *content);
+    w.time(*received_at);
+    decision::write(w, decision);
+    conversion::write(w, conversion);
+    w.option(case.as_ref(), |w, OpenedCase { due_at, referrer, referee }| {
+        w.time(*due_at);
+        w.option(referrer.as_ref(), write_bundle);
+        w.option(referee.as_ref(), write_bundle);
+    });
+}
+
+fn write_bundle(w: &mut Writer, side: &SignalBundle) {
+    bundle::write(w, side);
+}
+
+fn read_screened(r: &mut Reader<'_>) -> Result<ConversionScreened, Damaged> {
+    let content = parts::read_content(r)?;
+    let received_at = r.time()?;
+    let decision = decision::read(r)?;
+    let conversion = conversion::read(r)?;
+    let case =
+        r.option(|r| Ok(OpenedCase { due_at: r.time()?, referrer: r.option(bundle::read)?, referee: r.option(bundle::read)? }))?;
+    Ok(ConversionScreened { conversion, content, decision, received_at, case })
+}
+
+fn write_outcome(w: &mut Writer, event: &OutcomeRecorded) {
+    let OutcomeRecorded { outcome, content, received_at, concerned, paid_elsewhere } = event;
+    let Outcome { program_id, outcome_id, kind, subject, occurred_at, amount } = outcome;
+    w.text(program_id.as_str());
+    w.text(outcome_id.as_str());
+    w.u8(numbers::outcome_kind(*kind));
+    match subject {
+        OutcomeSubject::Conversion(id) => {
+            w.u8(1);
+            w.text(id.as_str());
+        }
+        OutcomeSubject::Account(id) => {
+            w.u8(2);
+            w.text(id.as_str());
+        }
+        OutcomeSubject::Invoice { referee, invoice_id } => {
+            w.u8(3);
+            w.text(referee.as_str());
+            w.text(invoice_id.as_str());
+        }
+    }
+    w.time(*occurred_at);
+    w.option(*amount, parts::write_money);
+    parts::write_content(w, *content);
+    w.time(*received_at);
+    w.list(concerned, |w, Concerned { conversion_id, referrer, referee, verdict, paid }| {
+        w.text(conversion_id.as_str());
+        w.text(referrer.as_str());
+        w.text(referee.as_str());
+        w.u8(numbers::verdict(*verdict));
+        w.list(paid, |w, id| w.text(id.as_str()));
+    });
+    w.list(paid_elsewhere, |w, PaidReward { conversion_id, referrer, referee, verdict, reward_id }| {
+        w.text(conversion_id.as_str());
+        w.text(referrer.as_str());
+        w.text(referee.as_str());
+        w.u8(numbers::verdict(*verdict));
+        w.text(reward_id.as_str());
+    });
+}
+
+fn read_outcome(r: &mut Reader<'_>) -> Result<OutcomeRecorded, Damaged> {
+    let outcome = Outcome {
+        program_id: r.id(ProgramId::new)?,
+        outcome_id: r.id(RecordId::new)?,
+        kind: numbers::read_outcome_kind(r.u8()?)?,
+        subject: match r.u8()? {
+            1 => OutcomeSubject::Conversion(r.id(ConversionId::new)?),
+            2 => OutcomeSubject::Account(r.id(AccountId::new)?),
+            3 => OutcomeSubject::Invoice { referee: r.id(AccountId::new)?, invoice_id: r.id(InvoiceId::new)? },
+            _ => return Err(Damaged("a number stands for no subject of an outcome")),
+        },
+        occurred_at: r.time()?,
+        amount: r.option(parts::read_money)?,
+    };
+    Ok(OutcomeRecorded {
+        outcome,
+        content: parts::read_content(r)?,
+        received_at: r.time()?,
+        concerned: r.list(|r| {
+            Ok(Concerned {
+                conversion_id: r.id(ConversionId::new)?,
+                referrer: r.id(AccountId::new)?,
+                referee: r.id(AccountId::new)?,
+                verdict: numbers::read_verdict(r.u8()?)?,
+                paid: r.list(|r| r.id(RewardId::new))?,
+            })
+        })?,
+        paid_elsewhere: r.list(|r| {
+            Ok(PaidReward {
+                conversion_id: r.id(ConversionId::new)?,
+                referrer: r.id(AccountId::new)?,
+                referee: r.id(AccountId::new)?,
+                verdict: numbers::read_verdict(r.u8()?)?,
+                reward_id: r.id(RewardId::new)?,
+            })
+        })?,
+    })
+}
+
+fn write_case(w: &mut Writer, event: &CaseStepped) {
+    let CaseStepped {
+        conversion_id,
+        referrer,
+        referee,
+        step,
+        actor,
+        reason_code,
+        note,
+        at,
+        previous_state,
+        state,
+        previous_verdict,
+        verdict,
+        revision,
+        opened_at,
+        due_at,
+        reason_codes,
+        paid,
+        first_case,
+    } = event;
+    w.text(conversion_id.as_str());
+    w.text(referrer.as_str());
+    w.text(referee.as_str());
+    write_step(w, step);
+    w.text(actor.as_str());
+    w.text(reason_code);
+    w.text(note);
+    w.time(*at);
+    w.option(previous_state.as_ref(), parts::write_case_state);
+    parts::write_case_state(w, state);
+    w.u8(numbers::verdict(*previous_verdict));
+    w.u8(numbers::verdict(*verdict));
+    w.u32(*revision);
+    w.time(*opened_at);
+    w.time(*due_at);
+    w.list(reason_codes, |w, code| w.u8(numbers::evidence_code(*code)));
+    w.list(paid, |w, id| w.text(id.as_str()));
+    w.option(first_case.as_ref(), |w, FirstCase { score, value, headline }| {
+        w.f64(*score);
+        w.option(*value, parts::write_money);
+        w.text(headline);
+    });
+}
+
+fn read_case(r: &mut Reader<'_>) -> Result<CaseStepped, Damaged> {
+    Ok(CaseStepped {
+        conversion_id: r.id(ConversionId::new)?,
+        referrer: r.id(AccountId::new)?,
+        referee: r.id(AccountId::new)?,
+        step: read_step(r)?,
+        actor: r.id(Actor::new)?,
+        reason_code: r.text()?.to_owned(),
+        note: r.text()?.to_owned(),
+        at: r.time()?,
+        previous_state: r.option(parts::read_case_state)?,
+        state: parts::read_case_state(r)?,
+        previous_verdict: numbers::read_verdict(r.u8()?)?,
+        verdict: numbers::read_verdict(r.u8()?)?,
+        revision: r.u32()?,
+        opened_at: r.time()?,
+        due_at: r.time()?,
+        reason_codes: r.list(|r| numbers::read_evidence_code(r.u8()?))?,
+        paid: r.list(|r| r.id(RewardId::new))?,
+        first_case: r
+            .option(|r| Ok(FirstCase { score: r.f64()?, value: r.option(parts::read_money)?, headline: r.text()?.to_owned() }))?,
+    })
+}
+
+fn write_step(w: &mut Writer, step: &CaseStep) {
+    match step {
+        CaseStep::Note => w.u8(1),
+        CaseStep::Step(Step::Claim { lease }) => {
+            w.u8(2);
+            w.i64(lease.as_millis());
+        }
+        CaseStep::Step(Step::Release) => w.u8(3),
+        CaseStep::Step(Step::Resolve(resolution)) => {
+            w.u8(4);
+            w.u8(numbers::resolution(*resolution));
+        }
+        CaseStep::Step(Step::Reopen) => w.u8(5),
+    }
+}
+
+fn read_step(r: &mut Reader<'_>) -> Result<CaseStep, Damaged> {
+    Ok(match r.u8()? {
+        1 => CaseStep::Note,
+        2 => CaseStep::Step(Step::Claim { lease: Span::from_millis(r.i64()?) }),
+        3 => CaseStep::Step(Step::Release),
+        4 => CaseStep::Step(Step::Resolve(numbers::read_resolution(r.u8()?)?)),
+        5 => CaseStep::Step(Step::Reopen),
+        _ => return Err(Damaged("a number stands for no step of a case")),
+    })
+}
+
+fn write_paid(w: &mut Writer, event: &RewardPaid) {
+    let RewardPaid { conversion_id, referrer, referee, reward_id, paid_at, amount, received_at, verdict, entitlement } = event;
+    w.text(conversion_id.as_str());
+    w.text(referrer.as_str());
+    w.text(referee.as_str());
+    w.text(reward_id.as_str());
+    w.time(*paid_at);
+    w.option(*amount, parts::write_money);
+    w.time(*received_at);
+    w.u8(numbers::verdict(*verdict));
+    w.u8(match entitlement {
+        Entitlement::Standing => 1,
+        Entitlement::Lost => 2,
+    });
+}
+
+fn read_paid(r: &mut Reader<'_>) -> Result<RewardPaid, Damaged> {
+    Ok(RewardPaid {
+        conversion_id: r.id(ConversionId::new)?,
+        referrer: r.id(AccountId::new)?,
+        referee: r.id(AccountId::new)?,
+        reward_id: r.id(RewardId::new)?,
+        paid_at: r.time()?,
+        amount: r.option(parts::read_money)?,
+        received_at: r.time()?,
+        verdict: numbers::read_verdict(r.u8()?)?,
+        entitlement: match r.u8()? {
+            1 => Entitlement::Standing,
+            2 => Entitlement::Lost,
+            _ => return Err(Damaged("a number stands for no entitlement")),
+        },
+    })
+}
+
+fn write_hold(w: &mut Writer, event: &HoldChanged) {
+    let HoldChanged { subject, change, actor, note, at, referral } = event;
+    parts::write_hold_subject(w, subject);
+    w.u8(numbers::change(*change));
+    w.text(actor.as_str());
+    w.text(note);
+    w.time(*at);
+    w.option(referral.as_ref(), |w, HeldReferral { referrer, referee, verdict }| {
+        w.text(referrer.as_str());
+        w.text(referee.as_str());
+        w.u8(numbers::verdict(*verdict));
+    });
+}
+
+fn read_hold(r: &mut Reader<'_>) -> Result<HoldChanged, Damaged> {
+    Ok(HoldChanged {
+        subject: parts::read_hold_subject(r)?,
+        change: numbers::read_change(r.u8()?)?,
+        actor: r.id(Actor::new)?,
+        note: r.text()?.to_owned(),
+        at: r.time()?,
+        referral: r.option(|r| {
+            Ok(HeldReferral {
+                referrer: r.id(AccountId::new)?,
+                referee: r.id(AccountId::new)?,
+                verdict: numbers::read_verdict(r.u8()?)?,
+            })
+        })?,
+    })
+}

@@ -1,0 +1,233 @@
+//! Claims about history: what a conversion is screened with.
+
+use std::collections::BTreeSet;
+use std::thread;
+
+use selfsame::ports::ledger::Change;
+use selfsame::ports::records::ListSubject;
+use selfsame::screening::case::Resolution;
+use selfsame::screening::history::{
+    Banned, Crowd, History, Identifier, IdentifierKind, ListHit, ListKind, RING_VALUE_ACCOUNTS_MAX, TiedElsewhere,
+};
+use selfsame::vocabulary::conversion::{ConversionKind, Side};
+use selfsame::vocabulary::outcome::{OutcomeKind, OutcomeSubject};
+use selfsame::vocabulary::time::Span;
+
+use crate::subject::{Subject, account, blocked, conversion_id, draft, email_of_pattern, full_bundle, minute, shop, value};
+
+fn crowd_on(history: &History, kind: IdentifierKind, number: u32) -> Crowd {
+    history.crowds.get(&Identifier { kind, digest: value(number) }).copied().unwrap_or_default()
+}
+
+fn accounts_on_device(history: &History, number: u32) -> u32 {
+    crowd_on(history, IdentifierKind::Device, number).accounts_ever
+}
+
+pub fn two_hundred_conversions_that_race_on_a_device_are_counted_one_by_one(subject: &Subject) {
+    thread::scope(|scope| {
+        for racer in 0..8 {
+            scope.spawn(move || {
+                for number in 0..25 {
+                    let id = racer * 25 + number;
+                    subject.screen(&draft(&format!("c{id}"), &format!("a{id}"), &format!("b{id}")).referee_on_device(1));
+                }
+            });
+        }
+    });
+    // In the order of the journal each sees exactly those before it: a history read outside the serial order would repeat a number.
+    let in_order: Vec<u32> = subject
+        .feed()
+        .iter()
+        .map(|event| accounts_on_device(&subject.probe.history(event.conversion_id.as_ref().unwrap().as_str()), 1))
+        .collect();
+    assert_eq!(in_order, (0..200).collect::<Vec<u32>>());
+}
+
+pub fn a_conversion_does_not_see_itself(subject: &Subject) {
+    let history = subject.history(&draft("c1", "ann", "bob").referee_on_device(1).referrer_on_device(1));
+    assert_eq!(history.accounts_known, 0);
+    assert!(history.crowds.is_empty());
+    assert_eq!((history.referrer.profile, history.referrer.first_seen_at), (None, None));
+    let history = subject.history(&draft("c2", "ann", "bob").referee_on_device(1).referrer_on_device(1));
+    assert!(history.crowds.is_empty(), "the two sides are no crowd on their own device");
+    assert_eq!(history.accounts_known, 2);
+    assert_eq!(history.referrer.first_seen_at, Some(minute(0)));
+    assert_eq!(history.referrer.profile.unwrap().devices.len(), 1);
+}
+
+pub fn four_hundred_accounts_on_an_address_are_four_hundred(subject: &Subject) {
+    for number in 0..400 {
+        subject.screen(&draft(&format!("c{number}"), &format!("a{number}"), &format!("b{number}")).referee_on_address(7));
+    }
+    let history = subject.history(&draft("last", "ann", "bob").referee_on_address(7));
+    assert_eq!(crowd_on(&history, IdentifierKind::Address, 7).accounts_ever, 400);
+    assert_eq!(history.ring.accounts_rejected, 0);
+}
+
+pub fn a_crowd_has_windows(subject: &Subject) {
+    let days = |days: i64| -days * 24 * 60;
+    for (id, when) in [("c1", days(100)), ("c2", days(10)), ("c3", -60)] {
+        subject.screen(&draft(id, &format!("a-{id}"), &format!("b-{id}")).at(when).referee_on_device(1));
+    }
+    let history = subject.history(&draft("c4", "ann", "bob").referee_on_device(1));
+    let wanted = Crowd { accounts_ever: 3, accounts_30d: 2, accounts_24h: 1 };
+    assert_eq!(crowd_on(&history, IdentifierKind::Device, 1), wanted);
+}
+
+pub fn signals_that_came_before_are_known(subject: &Subject) {
+    subject.signals("r1", vec![full_bundle("ann", 10), full_bundle("kim", 10)]).unwrap();
+    let history = subject.history(&draft("c1", "ann", "bob"));
+    assert_eq!(history.referrer.profile, Some(full_bundle("ann", 10)));
+    assert_eq!(accounts_on_device(&history, 12), 1, "the profile's values are looked up although the message holds none");
+    let with_card = draft("c2", "ann", "bob").change(|c| c.referrer.payments.push(crate::subject::card(99)));
+    subject.screen(&with_card);
+    let profile = subject.history(&draft("c3", "ann", "bob")).referrer.profile.unwrap();
+    assert_eq!(profile.payments.len(), 2);
+}
+
+pub fn a_repeated_invoice_is_a_duplicate_and_counts_for_nothing(subject: &Subject) {
+    let paid = |id: &str| {
+        draft(id, "ann", "bob")
+            .decided("reject")
+            .change(|c| c.invoice_id = selfsame::vocabulary::ids::InvoiceId::new("inv-1").ok())
+    };
+    subject.screen(&paid("c1"));
+    let repeat = subject.screen(&paid("c2"));
+    assert_eq!(repeat.record.decision.duplicate_of, Some(conversion_id("c1")));
+    assert_eq!(repeat.record.standing.duplicate_of, Some(conversion_id("c1")));
+    let history = subject.history(&paid("c3"));
+    assert_eq!(history.duplicate_of, Some(conversion_id("c1")), "the first one is named, not the last");
+    let counters = |h: &History| (h.referrer.referrals_total, h.referrer.referrals_rejected, h.referrer.recent_referrals.len());
+    assert_eq!(counters(&history), (1, 1, 1));
+    let other_referee = draft("c4", "ann", "cleo").change(|c| c.invoice_id = paid("x").0.invoice_id);
+    assert_eq!(subject.history(&other_referee).duplicate_of, None);
+}
+
+pub fn a_purchase_without_an_invoice_repeats_within_a_minute(subject: &Subject) {
+    let at_second = |id: &str, seconds: i64| {
+        draft(id, "ann", "bob").without_invoice().change(|c| c.occurred_at = minute(0).plus(Span::from_seconds(seconds)))
+    };
+    assert_eq!(subject.history(&at_second("c1", 0)).duplicate_of, None);
+    assert_eq!(subject.history(&at_second("c2", 50)).duplicate_of, Some(conversion_id("c1")));
+    assert_eq!(subject.history(&at_second("c3", 100)).duplicate_of, None, "a duplicate does not stretch the window");
+    let other_kind = at_second("c4", 101).change(|c| c.kind = ConversionKind::DemoAttended);
+    assert_eq!(subject.history(&other_kind).duplicate_of, None);
+}
+
+pub fn velocity_counts_new_users_not_conversions(subject: &Subject) {
+    for (id, referee, minutes) in [("c1", "bob", 0), ("c2", "bob", 5), ("c3", "cleo", 9), ("c4", "bob", 11)] {
+        subject.screen(&draft(id, "ann", referee).at(minutes));
+    }
+    let history = subject.history(&draft("c5", "ann", "dora").at(20));
+    assert_eq!(history.referrer.referrals_total, 2);
+    assert_eq!(history.referrer.recent_referrals, [minute(0), minute(9)]);
+}
+
+pub fn rejections_are_counted_and_taken_back(subject: &Subject) {
+    let counted = |id: &str| {
+        let referrer = subject.history(&draft(id, "ann", "witness")).referrer;
+        (referrer.referrals_rejected, referrer.referrals_accepted_by_review, referrer.referrals_refunded)
+    };
+    subject.screen(&draft("c1", "ann", "bob").decided("reject"));
+    subject.screen(&draft("c2", "ann", "bob").decided("reject"));
+    assert_eq!(counted("w1"), (1, 0, 0), "referrals are counted, not conversions");
+    subject.reopen("c1");
+    assert_eq!(counted("w2"), (1, 0, 0), "the other conversion still stands rejected");
+    subject.reopen("c2");
+    assert_eq!(counted("w3"), (0, 0, 0));
+    subject.resolve("c1", Resolution::Accept);
+    assert_eq!(counted("w4"), (0, 1, 0));
+    subject.reopen("c1");
+    subject.resolve("c1", Resolution::Reject);
+    assert_eq!(counted("w5"), (1, 0, 0));
+    subject.outcome("o1", OutcomeKind::ChargeRefunded, OutcomeSubject::Conversion(conversion_id("c1")));
+    subject.outcome("o2", OutcomeKind::Chargeback, OutcomeSubject::Conversion(conversion_id("c2")));
+    assert_eq!(counted("w6"), (1, 0, 1));
+}
+
+pub fn a_loop_of_referrals_is_found_however_long(subject: &Subject) {
+    for length in 2..=5_u8 {
+        let name = |step: u8| format!("loop{length}-{step}");
+        for step in 0..length - 1 {
+            let history = subject.history(&draft(&format!("l{length}-{step}"), &name(step), &name(step + 1)));
+            assert_eq!(history.ring.loop_steps, None);
+        }
+        let closing = subject.history(&draft(&format!("l{length}-last"), &name(length - 1), &name(0)));
+        assert_eq!(closing.ring.loop_steps, Some(length));
+    }
+}
+
+pub fn a_referee_with_another_referrer_is_told(subject: &Subject) {
+    subject.screen(&draft("c1", "ann", "bob"));
+    assert_eq!(subject.history(&draft("c2", "ann", "bob")).tied_to_other_referrer, TiedElsewhere::No);
+    assert_eq!(subject.history(&draft("c3", "abe", "bob")).tied_to_other_referrer, TiedElsewhere::Yes);
+}
+
+pub fn accounts_on_a_strong_value_are_a_ring(subject: &Subject) {
+    assert_eq!(subject.history(&draft("c0", "ann", "bob")).ring.accounts, 0, "without strong values nothing can be told");
+    subject.screen(&draft("c1", "a1", "b1").referee_on_device(1));
+    subject.screen(&draft("c2", "a2", "b2").referee_on_device(1).referrer_on_device(2));
+    subject.screen(&draft("c3", "a3", "b3").referee_on_device(2));
+    // b1 - device 1 - b2; a2 - device 2 - b3.
+    assert_eq!(subject.history(&draft("c4", "a4", "b4").referee_on_device(1)).ring.accounts, 4);
+    assert_eq!(subject.history(&draft("c5", "a5", "b5").referee_on_device(2).referrer_on_device(1)).ring.accounts, 7);
+    assert_eq!(subject.history(&draft("c6", "a6", "b6").referee_on_address(1)).ring.accounts, 0, "an address ties nobody");
+}
+
+pub fn a_rejected_account_is_seen_in_its_ring(subject: &Subject) {
+    let rejected_on_device = |id: &str| {
+        subject.history(&draft(id, &format!("a-{id}"), &format!("b-{id}")).referee_on_device(1)).ring.accounts_rejected
+    };
+    subject.screen(&draft("c1", "ann", "bob").decided("reject").referee_on_device(1));
+    assert_eq!(rejected_on_device("w1"), 1);
+    subject.reopen("c1");
+    assert_eq!(rejected_on_device("w2"), 0);
+    subject.resolve("c1", Resolution::Reject);
+    subject.ban("bob");
+    assert_eq!(rejected_on_device("w3"), 1, "rejected and banned is one account");
+    let history = subject.history(&draft("w4", "bob", "eve").referrer_on_device(1));
+    assert_eq!(history.ring.accounts_rejected, 0, "the referrer himself is not counted");
+    assert_eq!(history.referrer.banned, Banned::Yes);
+}
+
+pub fn a_kiosk_makes_no_ring(subject: &Subject) {
+    for number in 0..=RING_VALUE_ACCOUNTS_MAX {
+        subject.screen(&draft(&format!("c{number}"), &format!("a{number}"), &format!("b{number}")).referee_on_device(1));
+    }
+    let history = subject.history(&draft("last", "ann", "zed").referee_on_device(1));
+    assert_eq!(accounts_on_device(&history, 1), RING_VALUE_ACCOUNTS_MAX + 1);
+    assert_eq!(history.ring.accounts, 2);
+}
+
+pub fn siblings_of_a_pattern_are_counted_once(subject: &Subject) {
+    let with_pattern = |id: &str, referrer: &str, referee: &str, mailbox: u32| {
+        draft(id, referrer, referee).change(|c| c.referee.emails.push(email_of_pattern(1, mailbox)))
+    };
+    subject.screen(&with_pattern("c1", "ann", "b1", 101));
+    subject.screen(&with_pattern("c2", "ann", "b1", 101));
+    subject.screen(&with_pattern("c3", "ann", "b2", 102));
+    subject.screen(&with_pattern("c4", "abe", "b3", 103));
+    assert_eq!(subject.history(&with_pattern("c5", "ann", "b9", 109)).pattern_siblings, 2);
+    assert_eq!(subject.history(&with_pattern("c6", "ann", "b1", 101)).pattern_siblings, 2, "oneself is no sibling");
+}
+
+pub fn list_entries_are_hit_until_they_expire_or_are_lifted(subject: &Subject) {
+    let device = ListSubject::Identifier(Identifier { kind: IdentifierKind::Device, digest: value(1) });
+    let entry = blocked(device.clone());
+    subject.change_list(entry.clone(), Change::Place);
+    subject.change_list(blocked(ListSubject::Account(account("bob"))), Change::Place);
+    let hits: BTreeSet<ListHit> =
+        subject.history(&draft("c1", "ann", "bob").referrer_on_device(1)).list_hits.into_iter().collect();
+    let hit = |side, identifier| ListHit { list: ListKind::Blocked, side, identifier };
+    let wanted = [hit(Side::Referrer, Some(IdentifierKind::Device)), hit(Side::Referee, None)];
+    assert_eq!(hits, wanted.into_iter().collect());
+    assert_eq!(subject.ledger.list_entry(&shop(), ListKind::Blocked, &device), Ok(Some(entry.clone())));
+    let expiring = selfsame::ports::records::ListEntry { expires_at: Some(minute(10)), ..entry.clone() };
+    subject.change_list(expiring, Change::Place);
+    assert_eq!(subject.history(&draft("c2", "x", "y").at(9).referee_on_device(1)).list_hits.len(), 1);
+    assert_eq!(subject.history(&draft("c3", "x", "z").at(10).referee_on_device(1)).list_hits.len(), 0);
+    subject.change_list(entry.clone(), Change::Place);
+    subject.change_list(entry, Change::Lift);
+    assert_eq!(subject.history(&draft("c4", "x", "w").at(9).referee_on_device(1)).list_hits.len(), 0);
+    assert_eq!(subject.ledger.list_entry(&shop(), ListKind::Blocked, &device), Ok(None));
+}

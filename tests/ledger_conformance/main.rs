@@ -1,0 +1,89 @@
+//! What every ledger must do, run against each of them. A test name is the claim; a ledger that breaks one is no ledger.
+
+mod claims_history;
+mod claims_money;
+mod claims_review;
+mod claims_writing;
+mod subject;
+
+use std::sync::Arc;
+
+use selfsame::adapters::ledger::MemoryLedger;
+
+use subject::{Probe, Subject};
+
+fn in_memory() -> Subject {
+    let probe = Arc::new(Probe::default());
+    Subject { ledger: Box::new(MemoryLedger::new(Arc::clone(&probe) as _)), probe }
+}
+
+/// One test for each claim and ledger.
+macro_rules! conformance {
+    ($($file:ident: $($claim:ident)+;)+) => {
+        mod memory {
+            $($(
+                #[test]
+                fn $claim() {
+                    crate::$file::$claim(&crate::in_memory());
+                }
+            )+)+
+        }
+    };
+}
+
+conformance! {
+    claims_writing:
+        a_retry_gets_the_first_answer_again
+        an_id_with_other_content_is_refused
+        a_retry_after_a_review_shows_where_the_decision_stands_now
+        signals_and_outcomes_are_taken_once
+        programmes_do_not_see_each_other
+        nothing_of_an_unknown_programme_is_known
+        the_feed_tells_everything_in_order_and_can_be_resumed_anywhere
+        decisions_are_listed_newest_first_page_by_page
+        decisions_are_listed_by_account_and_verdict;
+    claims_history:
+        two_hundred_conversions_that_race_on_a_device_are_counted_one_by_one
+        a_conversion_does_not_see_itself
+        four_hundred_accounts_on_an_address_are_four_hundred
+        a_crowd_has_windows
+        signals_that_came_before_are_known
+        a_repeated_invoice_is_a_duplicate_and_counts_for_nothing
+        a_purchase_without_an_invoice_repeats_within_a_minute
+        velocity_counts_new_users_not_conversions
+        rejections_are_counted_and_taken_back
+        a_loop_of_referrals_is_found_however_long
+        a_referee_with_another_referrer_is_told
+        accounts_on_a_strong_value_are_a_ring
+        a_rejected_account_is_seen_in_its_ring
+        a_kiosk_makes_no_ring
+        siblings_of_a_pattern_are_counted_once
+        list_entries_are_hit_until_they_expire_or_are_lifted;
+    claims_money:
+        an_unknown_conversion_has_no_standing
+        a_hold_on_the_referral_holds_and_is_lifted
+        a_hold_on_the_referrer_holds_all_of_his_referrals
+        holding_twice_changes_nothing
+        a_refund_cancels_what_is_unpaid
+        an_outcome_may_name_the_invoice
+        an_outcome_of_something_unknown_is_refused
+        paying_is_final_and_told_once
+        paying_an_unknown_reward_is_refused
+        paying_a_rejected_referral_is_recorded_and_told
+        a_rejection_after_payment_is_told_once_for_each_reward
+        a_ban_cancels_all_referrals_of_the_account_also_later_ones
+        a_ban_tells_of_paid_rewards
+        labels_follow_reviews_and_outcomes;
+    claims_review:
+        a_case_is_opened_claimed_and_resolved
+        a_revision_that_is_gone_is_told
+        a_reopened_case_holds_again
+        reopening_a_decision_without_a_case_opens_its_first
+        a_note_changes_no_state
+        a_case_file_tells_both_sides_as_they_were
+        a_case_file_shows_who_else_is_on_the_values
+        the_queue_is_paged_in_every_order_while_it_changes
+        the_queue_is_filtered
+        the_queue_is_counted
+        holds_and_list_entries_are_listed_in_order;
+}

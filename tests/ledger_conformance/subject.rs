@@ -1,0 +1,414 @@
+//! The subject of the suite: a ledger with an assessor that notes each history it was shown, and builders that say only what a test is about.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::executor::block_on;
+use parking_lot::Mutex;
+use selfsame::ports::ledger::{
+    Assessor, CaseCommand, CaseStep, Change, HoldCommand, Ledger, LedgerError, ListCommand, OutcomeCommand, PageRequest,
+    PaidCommand, ScreenCommand, Screened, SignalsCommand,
+};
+use selfsame::ports::records::{
+    CaseSummary, ContentFingerprint, Cursor, FeedEvent, FeedKind, Freshness, HoldSubject, ListEntry, ListSubject,
+};
+use selfsame::screening::case::{Resolution, Step};
+use selfsame::screening::decision::{AuditSample, Decision, Reason, ReferrerSafeReason, Scored, Verdict};
+use selfsame::screening::evidence::{Evidence, EvidenceCode, Finding};
+use selfsame::screening::explanation;
+use selfsame::screening::gate::{self, Gate, Standing};
+use selfsame::screening::history::{History, ListKind};
+use selfsame::vocabulary::bundle::{
+    DeviceSignals, EmailSignals, NetworkSignals, PaymentKind, PaymentPurpose, PaymentSignals, SignalBundle,
+};
+use selfsame::vocabulary::conversion::{Conversion, ConversionKind, RefereeStanding, Reward, Side};
+use selfsame::vocabulary::digest::{Digest, DigestSet, KeyId};
+use selfsame::vocabulary::ids::{
+    AccountId, Actor, CampaignId, CaseId, ConversionId, InvoiceId, ProgramId, RecordId, RewardId, Ucc,
+};
+use selfsame::vocabulary::journey::{Attribution, CapturedVia, CodeValidity, Journey};
+use selfsame::vocabulary::outcome::{Outcome, OutcomeKind, OutcomeSubject};
+use selfsame::vocabulary::time::{Span, Timestamp};
+
+/// Decides by the campaign's name, and notes the history of each conversion.
+#[derive(Default)]
+pub struct Probe {
+    seen: Mutex<BTreeMap<ConversionId, History>>,
+    order: Mutex<Vec<ConversionId>>,
+}
+
+impl Probe {
+    /// The history that a conversion was screened with.
+    pub fn history(&self, id: &str) -> History {
+        self.seen.lock().get(&ConversionId::new(id).unwrap()).cloned().expect("the conversion was screened")
+    }
+
+    /// The conversions in the order in which they were assessed.
+    pub fn order(&self) -> Vec<ConversionId> {
+        self.order.lock().clone()
+    }
+}
+
+impl Assessor for Probe {
+    fn assess(&self, conversion: &Conversion, history: &History, now: Timestamp) -> Decision {
+        self.seen.lock().insert(conversion.conversion_id.clone(), history.clone());
+        self.order.lock().push(conversion.conversion_id.clone());
+        let campaign = conversion.campaign_id.as_ref().map(CampaignId::as_str).unwrap_or_default();
+        let verdict = match campaign {
+            _ if history.duplicate_of.is_some() => Verdict::Rejected,
+            "review" => Verdict::InReview,
+            "reject" => Verdict::Rejected,
+            _ => Verdict::Approved,
+        };
+        let finding = Finding::measured(0.75, f64::from(history.accounts_known));
+        let evidence = Evidence::absent()
+            .with(EvidenceCode::SameDevice, finding)
+            .with(EvidenceCode::SameAccount, Finding::CLEAR)
+            .with(EvidenceCode::SimilarName, Finding::measured(0.0, 0.1 + 0.2));
+        Decision {
+            verdict,
+            score: 0.25,
+            scored: Scored::ByJudgement,
+            reasons: vec![Reason {
+                code: EvidenceCode::SameDevice,
+                strength: 0.75,
+                contribution_log_odds: 1.5,
+                sentence: explanation::sentence(EvidenceCode::SameDevice, &finding),
+            }],
+            referrer_safe_reason: ReferrerSafeReason::None,
+            rule_hits: Vec::new(),
+            policy_version: "probe-1".into(),
+            model_version: None,
+            shadow: None,
+            duplicate_of: history.duplicate_of.clone(),
+            audit: AuditSample::NotSampled,
+            evidence,
+            decided_at: now,
+        }
+    }
+
+    fn due_after(&self, _: &ProgramId) -> Span {
+        Span::from_hours(48)
+    }
+}
+
+/// A ledger under test.
+pub struct Subject {
+    pub ledger: Box<dyn Ledger>,
+    pub probe: Arc<Probe>,
+}
+
+/// A time on a day in 2026, in minutes.
+pub fn minute(minutes: i64) -> Timestamp {
+    Timestamp::saturating_from_millis(1_790_000_000_000).plus(Span::from_minutes(minutes))
+}
+
+pub fn shop() -> ProgramId {
+    ProgramId::new("shop").unwrap()
+}
+
+pub fn conversion_id(id: &str) -> ConversionId {
+    ConversionId::new(id).unwrap()
+}
+
+pub fn case_id(id: &str) -> CaseId {
+    CaseId::of(&conversion_id(id))
+}
+
+pub fn account(id: &str) -> AccountId {
+    AccountId::new(id).unwrap()
+}
+
+pub fn actor(name: &str) -> Actor {
+    Actor::new(name).unwrap()
+}
+
+pub fn reward(id: &str) -> RewardId {
+    RewardId::new(id).unwrap()
+}
+
+/// A digest named by a number.
+pub fn value(number: u32) -> Digest {
+    let mut bytes = [0x5a; 32];
+    bytes[28..].copy_from_slice(&number.to_be_bytes());
+    Digest { value: bytes, key_id: KeyId::new("k1").unwrap() }
+}
+
+fn set(number: u32) -> DigestSet {
+    DigestSet::single(value(number))
+}
+
+/// A conversion of two accounts that share nothing, with what a test is about added.
+#[derive(Clone)]
+pub struct Draft(pub Conversion);
+
+/// `referee` comes through `referrer`.
+pub fn draft(id: &str, referrer: &str, referee: &str) -> Draft {
+    Draft(Conversion {
+        program_id: shop(),
+        conversion_id: conversion_id(id),
+        campaign_id: None,
+        kind: ConversionKind::InvoicePaid,
+        occurred_at: minute(0),
+        value: None,
+        minimum_purchase: None,
+        invoice_id: Some(InvoiceId::new(&format!("inv-{id}")).unwrap()),
+        referee_standing: RefereeStanding::New,
+        attribution: Attribution {
+            captured_via: CapturedVia::Link,
+            ucc: Some(Ucc::new("ANN-10").unwrap()),
+            code_validity: CodeValidity::Valid,
+            previous_ucc: None,
+            captured_at: None,
+            attached_by: None,
+        },
+        referrer: SignalBundle::of_account(account(referrer)),
+        referee: SignalBundle::of_account(account(referee)),
+        rewards: vec![Reward { reward_id: reward(&format!("rw-{id}")), beneficiary: Side::Referrer, amount: None }],
+    })
+}
+
+impl Draft {
+    pub fn change(mut self, change: impl FnOnce(&mut Conversion)) -> Self {
+        change(&mut self.0);
+        self
+    }
+
+    pub fn at(self, minutes: i64) -> Self {
+        self.change(|conversion| conversion.occurred_at = minute(minutes))
+    }
+
+    /// `review` or `reject`: what the probe decides.
+    pub fn decided(self, how: &str) -> Self {
+        self.change(|conversion| conversion.campaign_id = CampaignId::new(how).ok())
+    }
+
+    pub fn referee_on_device(self, number: u32) -> Self {
+        self.change(|conversion| conversion.referee.devices.push(device(number)))
+    }
+
+    pub fn referrer_on_device(self, number: u32) -> Self {
+        self.change(|conversion| conversion.referrer.devices.push(device(number)))
+    }
+
+    pub fn referee_on_address(self, number: u32) -> Self {
+        self.change(|conversion| conversion.referee.networks.push(network(number)))
+    }
+
+    pub fn without_invoice(self) -> Self {
+        self.change(|conversion| conversion.invoice_id = None)
+    }
+
+    pub fn command(&self) -> ScreenCommand {
+        let text = format!("{:?}", self.0);
+        let mut content = [0; 16];
+        content.copy_from_slice(&blake3::hash(text.as_bytes()).as_bytes()[..16]);
+        ScreenCommand { conversion: self.0.clone(), content: ContentFingerprint(content), received_at: self.0.occurred_at }
+    }
+}
+
+pub fn device(number: u32) -> DeviceSignals {
+    DeviceSignals {
+        fingerprint: Some(set(number)),
+        browser: None,
+        user_agent: "".into(),
+        platform: "".into(),
+        time_zone: "".into(),
+        languages: Vec::new(),
+        screen_px: None,
+        seen_at: None,
+    }
+}
+
+pub fn network(number: u32) -> NetworkSignals {
+    NetworkSignals { address: Some(set(number)), prefix: None, asn: None, country: None, flags: Vec::new(), seen_at: None }
+}
+
+pub fn email_of_pattern(number: u32, mailbox: u32) -> EmailSignals {
+    EmailSignals {
+        exact: Some(set(mailbox)),
+        mailbox: Some(set(mailbox)),
+        pattern: Some(set(number)),
+        local_part: None,
+        domain: None,
+        domain_class: None,
+        local_part_sketches: Vec::new(),
+    }
+}
+
+pub fn card(number: u32) -> PaymentSignals {
+    PaymentSignals {
+        instrument: set(number),
+        kind: PaymentKind::Card,
+        purpose: PaymentPurpose::Billing,
+        country: None,
+        seen_at: None,
+    }
+}
+
+/// A bundle with everything that a bundle can hold.
+pub fn full_bundle(id: &str, number: u32) -> SignalBundle {
+    let mut bundle = SignalBundle::of_account(account(id));
+    bundle.account_created_at = Some(minute(-10_000));
+    bundle.emails.push(email_of_pattern(number, number + 1));
+    bundle.devices.push(device(number + 2));
+    bundle.networks.push(network(number + 3));
+    bundle.payments.push(card(number + 4));
+    bundle.journey = Journey::new(Vec::new(), None);
+    bundle
+}
+
+/// All of a listing, page by page.
+pub fn pages<E>(size: usize, mut read: impl FnMut(&PageRequest) -> selfsame::ports::ledger::Page<E>) -> Vec<E> {
+    let mut all = Vec::new();
+    let mut request = PageRequest { size, after: None };
+    loop {
+        let page = read(&request);
+        assert!(page.entries.len() <= size);
+        all.extend(page.entries);
+        match page.next {
+            None => return all,
+            Some(token) => request.after = Some(token),
+        }
+    }
+}
+
+pub fn page(size: usize) -> PageRequest {
+    PageRequest { size, after: None }
+}
+
+impl Subject {
+    pub fn screen(&self, draft: &Draft) -> Screened {
+        block_on(self.ledger.screen(draft.command())).unwrap()
+    }
+
+    /// Screens and answers what the history was.
+    pub fn history(&self, draft: &Draft) -> History {
+        self.screen(draft);
+        self.probe.history(draft.0.conversion_id.as_str())
+    }
+
+    pub fn signals(&self, record: &str, bundles: Vec<SignalBundle>) -> Result<(Cursor, Freshness), LedgerError> {
+        let content = ContentFingerprint([u8::try_from(bundles.len()).unwrap(); 16]);
+        block_on(self.ledger.record_signals(SignalsCommand {
+            program_id: shop(),
+            record_id: RecordId::new(record).unwrap(),
+            content,
+            bundles,
+            received_at: minute(0),
+        }))
+    }
+
+    pub fn try_outcome(&self, id: &str, kind: OutcomeKind, subject: OutcomeSubject) -> Result<(Cursor, Freshness), LedgerError> {
+        let outcome = Outcome {
+            program_id: shop(),
+            outcome_id: RecordId::new(id).unwrap(),
+            kind,
+            subject,
+            occurred_at: minute(100),
+            amount: None,
+        };
+        let content = ContentFingerprint([u8::try_from(format!("{outcome:?}").len() % 251).unwrap(); 16]);
+        block_on(self.ledger.record_outcome(OutcomeCommand { outcome, content, received_at: minute(100) }))
+    }
+
+    pub fn outcome(&self, id: &str, kind: OutcomeKind, subject: OutcomeSubject) -> Cursor {
+        self.try_outcome(id, kind, subject).unwrap().0
+    }
+
+    pub fn ban(&self, id: &str) -> Cursor {
+        self.outcome(&format!("ban-{id}"), OutcomeKind::AccountBanned, OutcomeSubject::Account(account(id)))
+    }
+
+    pub fn step(&self, id: &str, by: &str, minutes: i64, step: CaseStep) -> Result<CaseSummary, LedgerError> {
+        self.step_at_revision(id, by, minutes, step, None)
+    }
+
+    pub fn step_at_revision(
+        &self,
+        id: &str,
+        by: &str,
+        minutes: i64,
+        step: CaseStep,
+        expected_revision: Option<u32>,
+    ) -> Result<CaseSummary, LedgerError> {
+        block_on(self.ledger.step_case(CaseCommand {
+            program_id: shop(),
+            case_id: case_id(id),
+            step,
+            actor: actor(by),
+            reason_code: "checked".to_owned(),
+            note: "seen".to_owned(),
+            expected_revision,
+            at: minute(minutes),
+        }))
+    }
+
+    pub fn resolve(&self, id: &str, resolution: Resolution) -> CaseSummary {
+        self.step(id, "rita", 60, CaseStep::Step(Step::Resolve(resolution))).unwrap()
+    }
+
+    pub fn reopen(&self, id: &str) -> CaseSummary {
+        self.step(id, "rita", 90, CaseStep::Step(Step::Reopen)).unwrap()
+    }
+
+    pub fn try_pay(&self, id: &str, reward_id: &str) -> Result<(Cursor, Freshness), LedgerError> {
+        block_on(self.ledger.mark_paid(PaidCommand {
+            program_id: shop(),
+            conversion_id: conversion_id(id),
+            reward_id: reward(reward_id),
+            paid_at: minute(80),
+            amount: None,
+            received_at: minute(80),
+        }))
+    }
+
+    pub fn pay(&self, id: &str) -> (Cursor, Freshness) {
+        self.try_pay(id, &format!("rw-{id}")).unwrap()
+    }
+
+    pub fn change_hold(&self, subject: HoldSubject, change: Change) -> (Cursor, Freshness) {
+        block_on(self.ledger.change_hold(HoldCommand {
+            program_id: shop(),
+            subject,
+            change,
+            actor: actor("olga"),
+            note: "asked by finance".to_owned(),
+            at: minute(70),
+        }))
+        .unwrap()
+    }
+
+    pub fn change_list(&self, entry: ListEntry, change: Change) -> (Cursor, Freshness) {
+        block_on(self.ledger.change_list(ListCommand { program_id: shop(), entry, change })).unwrap()
+    }
+
+    pub fn standing(&self, id: &str) -> Option<Standing> {
+        self.ledger.standings(&shop(), &[conversion_id(id)]).unwrap().remove(0)
+    }
+
+    /// What the gate says of a conversion's reward, long after every delay.
+    pub fn gate(&self, id: &str) -> Gate {
+        let far = minute(0).plus(Span::from_days(400));
+        gate::check(self.standing(id).as_ref(), &reward(&format!("rw-{id}")), Span::from_days(14), far).gate
+    }
+
+    pub fn feed(&self) -> Vec<FeedEvent> {
+        self.ledger.feed(&shop(), Cursor(0), usize::MAX).unwrap().0
+    }
+
+    pub fn feed_kinds(&self) -> Vec<FeedKind> {
+        self.feed().into_iter().map(|event| event.kind).collect()
+    }
+}
+
+pub fn blocked(subject: ListSubject) -> ListEntry {
+    ListEntry {
+        list: ListKind::Blocked,
+        subject,
+        actor: actor("olga"),
+        note: String::new(),
+        placed_at: minute(-1),
+        expires_at: None,
+    }
+}
