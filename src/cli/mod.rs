@@ -6,7 +6,9 @@
 mod client;
 pub mod demo;
 pub mod digest;
+pub mod evaluate;
 pub mod export;
+mod history_input;
 pub mod ledger;
 pub mod load;
 pub mod policy;
@@ -14,3 +16,4 @@ pub mod queue;
 pub mod screen;
 pub mod serve;
 pub mod simulate;
+pub mod train;
