@@ -12,3 +12,4 @@ pub mod pseudonymise;
 pub mod raw;
 pub mod scenario;
 pub mod simulate;
+pub mod tally;
