@@ -1,3 +1,11 @@
 //! Adapters: how the ports meet the disk, files and the clock. Nothing above this layer knows them.
 
+pub mod audit_secret;
+pub mod config;
+pub mod model_file;
+pub mod model_shelf;
+pub mod policy_file;
+pub mod policy_store;
+pub mod standing_rules;
 pub mod storage;
+pub mod system_clock;

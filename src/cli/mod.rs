@@ -4,3 +4,5 @@
 pub mod digest;
 pub mod ledger;
 pub mod load;
+pub mod policy;
+pub mod simulate;

@@ -3,6 +3,10 @@
 //! Nothing here runs in the path of a decision; it calls the same pure core as the service does.
 
 pub mod chance;
+pub mod grouping;
+pub mod labeled_line;
+pub mod learning;
+pub mod line_by_line;
 pub mod load;
 pub mod mailbox;
 pub mod missing;
@@ -10,6 +14,7 @@ pub mod people;
 pub mod personas;
 pub mod pseudonymise;
 pub mod raw;
+pub mod replay;
 pub mod scenario;
 pub mod simulate;
 pub mod tally;

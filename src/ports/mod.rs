@@ -5,4 +5,5 @@
 
 pub mod clock;
 pub mod ledger;
+pub mod policies;
 pub mod records;

@@ -79,6 +79,17 @@ fn words(user_agent: &str) -> Vec<&str> {
     user_agent.split(separators).filter(|word| !word.is_empty()).take(USER_AGENT_WORDS_COMPARED).collect()
 }
 
+/// How alike two words must be for one to be meant by the other. Judgement: one or two slips in a usual key.
+const WORD_MEANT: f64 = 0.85;
+
+/// The candidate that was probably meant by a misspelt word; `None` when none is near.
+#[must_use]
+pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let likeness = |candidate: &'a str| (strsim::jaro_winkler(word, candidate), candidate);
+    let near = candidates.into_iter().map(likeness).filter(|(likeness, _)| *likeness >= WORD_MEANT);
+    near.max_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, candidate)| candidate)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -59,7 +59,7 @@ fn email() -> impl Strategy<Value = EmailSignals> {
     let classes =
         [EmailDomainClass::FreeMail, EmailDomainClass::Disposable, EmailDomainClass::Relay, EmailDomainClass::Corporate];
     let values = (of(digest_set()), of(digest_set()), of(digest_set()), of(digest_set()), of(digest_set()));
-    (values, select(&classes[..]), sketches()).prop_map(|((exact, mailbox, pattern, local_part, domain), class, sketches)| {
+    (values, select(classes.to_vec()), sketches()).prop_map(|((exact, mailbox, pattern, local_part, domain), class, sketches)| {
         EmailSignals { exact, mailbox, pattern, local_part, domain, domain_class: Some(class), local_part_sketches: sketches }
     })
 }
@@ -107,7 +107,7 @@ fn payment() -> impl Strategy<Value = PaymentSignals> {
         PaymentKind::Other,
     ];
     let purposes = [PaymentPurpose::Billing, PaymentPurpose::Payout];
-    (digest_set(), select(&kinds[..]), select(&purposes[..]), of(Just(*b"AT")), of(time()))
+    (digest_set(), select(kinds.to_vec()), select(purposes.to_vec()), of(Just(*b"AT")), of(time()))
         .prop_map(|(instrument, kind, purpose, country, seen_at)| PaymentSignals { instrument, kind, purpose, country, seen_at })
 }
 
@@ -123,7 +123,7 @@ fn touchpoint() -> impl Strategy<Value = Touchpoint> {
         TouchpointKind::Purchase,
     ];
     let path = "[a-z0-9/_-]{0,12}".prop_map(String::into_boxed_str);
-    (select(&kinds[..]), time(), of(digest_set()), of(digest_set()), path).prop_map(
+    (select(kinds.to_vec()), time(), of(digest_set()), of(digest_set()), path).prop_map(
         |(kind, occurred_at, device, browser, path_token)| Touchpoint { kind, occurred_at, device, browser, path_token },
     )
 }
@@ -157,7 +157,7 @@ fn attribution() -> impl Strategy<Value = Attribution> {
     let vias =
         [CapturedVia::Link, CapturedVia::Cookie, CapturedVia::Form, CapturedVia::DeepLink, CapturedVia::Api, CapturedVia::Manual];
     let validities = [CodeValidity::Valid, CodeValidity::Invalid, CodeValidity::Unchecked];
-    (select(&vias[..]), of(id()), select(&validities[..]), of(id()), of(time())).prop_map(
+    (select(vias.to_vec()), of(id()), select(validities.to_vec()), of(id()), of(time())).prop_map(
         |(captured_via, ucc, code_validity, previous_ucc, captured_at)| Attribution {
             captured_via,
             ucc: ucc.map(|ucc| Ucc::new(&ucc).unwrap()),
@@ -185,7 +185,7 @@ pub(crate) fn any_conversion() -> impl Strategy<Value = Conversion> {
     let kinds =
         [ConversionKind::NewSignup, ConversionKind::DemoAttended, ConversionKind::InvoicePaid, ConversionKind::ChargeSucceeded];
     let ids = (id(), id(), of(id()), of(id()));
-    let event = (select(&kinds[..]), time(), of(money()), of(money()), any::<bool>());
+    let event = (select(kinds.to_vec()), time(), of(money()), of(money()), any::<bool>());
     (ids, event, attribution(), any_bundle(), any_bundle(), rewards()).prop_map(
         |(
             (program, conversion, campaign, invoice),

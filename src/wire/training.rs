@@ -39,6 +39,22 @@ pub struct HistoryLine {
     pub signals_before: Vec<ObservedSignals>,
 }
 
+impl HistoryLine {
+    /// A line that holds nothing but the conversion.
+    #[must_use]
+    pub fn of_conversion(conversion: Conversion) -> Self {
+        Self {
+            conversion,
+            labels: Vec::new(),
+            decision: None,
+            group_id: "".into(),
+            persona: "".into(),
+            outcomes: Vec::new(),
+            signals_before: Vec::new(),
+        }
+    }
+}
+
 /// Signals that were recorded outside a conversion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObservedSignals {

@@ -1,0 +1,418 @@
+//! Configuration: defaults, then the file, then the environment, then the command line; each may overrule the one before.
+//!
+//! It must never print a secret, and never start a service with a value that it did not check. `serve` and the commands that share its
+//! ledger call it. `docs/selfsame.example.toml` shows every key.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use figment::error::Kind;
+use figment::providers::{Env, Format as _, Serialized, Toml};
+use figment::{Figment, Metadata, Profile, Provider, value};
+use secrecy::SecretString;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::screening::similarity::closest;
+
+/// The prefix of all variables. Sections are joined with two underscores: `SELFSAME_LIMITS__IN_FLIGHT_MAX`.
+pub const VARIABLE_PREFIX: &str = "SELFSAME_";
+/// The file that is read when none is named, if it is there.
+pub const USUAL_FILE: &str = "selfsame.toml";
+
+/// The keys at the top of the configuration. Variables that begin with none of them (an orchestrator sets `SELFSAME_SERVICE_HOST` for a
+/// service of this name) are not ours.
+const TOP_KEYS: [&str; 10] =
+    ["listen", "data_folder", "policy", "models", "metrics", "limits", "ledger", "retention", "audit", "log"];
+
+/// Everything that an operator can set.
+///
+/// TLS and identities of callers will be sections of their own beside these.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where the API listens.
+    pub listen: ListenAddress,
+    /// The folder that holds everything that must not be lost.
+    pub data_folder: DataFolder,
+    /// Where policies come from.
+    pub policy: PolicyConfig,
+    /// Where models come from.
+    pub models: ModelsConfig,
+    /// Where metrics are shown.
+    pub metrics: MetricsConfig,
+    /// How much the server takes on.
+    pub limits: LimitsConfig,
+    /// How the ledger uses memory and disk.
+    pub ledger: LedgerConfig,
+    /// How long things are kept.
+    pub retention: RetentionConfig,
+    /// The audit sample.
+    pub audit: AuditConfig,
+    /// What is logged, and how.
+    pub log: LogConfig,
+}
+
+/// Where the API listens. Default: `127.0.0.1:50051`, which only this machine reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ListenAddress(pub SocketAddr);
+
+impl Default for ListenAddress {
+    fn default() -> Self {
+        Self(SocketAddr::from(([127, 0, 0, 1], 50_051)))
+    }
+}
+
+/// The folder of the ledger. Default: `selfsame-data` in the working folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DataFolder(pub PathBuf);
+
+impl Default for DataFolder {
+    fn default() -> Self {
+        Self(PathBuf::from("selfsame-data"))
+    }
+}
+
+/// Where policies come from.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PolicyConfig {
+    /// The file of the default policy; the shipped one when absent.
+    pub file: Option<PathBuf>,
+    /// A folder of `<programme>.toml` for programmes with their own policy; absent when none has.
+    pub folder: Option<PathBuf>,
+}
+
+/// Where models come from.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ModelsConfig {
+    /// The folder of model files and of the choice among them; `models` inside the data folder when absent.
+    pub folder: Option<PathBuf>,
+}
+
+/// Where metrics are shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MetricsConfig {
+    /// Where Prometheus finds them; `none` in the file switches them off.
+    #[serde(serialize_with = "write_optional_address", deserialize_with = "read_optional_address")]
+    pub listen: Option<SocketAddr>,
+}
+
+impl Default for MetricsConfig {
+    fn default() -> Self {
+        Self { listen: Some(SocketAddr::from(([127, 0, 0, 1], 9_464))) }
+    }
+}
+
+/// How much the server takes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitsConfig {
+    /// Calls in flight over all connections; more are refused at once with `RESOURCE_EXHAUSTED`. Range: 1 to 1,000,000.
+    pub in_flight_max: usize,
+    /// Open streams over all connections. Range: 1 to 100,000.
+    pub streams_max: usize,
+    /// Conversions of one stream that are screened at a time. Range: 1 to 10,000.
+    pub stream_in_flight_max: usize,
+    /// The largest message that is read. Unit: bytes. Range: 64 KiB to 64 MiB.
+    pub message_bytes_max: usize,
+    /// The longest that a call may take. Unit: milliseconds. Range: 10 ms to 10 minutes.
+    pub deadline_millis: u64,
+    /// How long a shutdown waits for running calls. Unit: seconds. Range: 0 to 600.
+    pub drain_seconds: u64,
+    /// The age at which a connection is asked to reconnect, so that clients spread over replicas. Unit: seconds. 0 means never.
+    pub connection_age_seconds: u64,
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self {
+            in_flight_max: 1_024,
+            streams_max: 256,
+            stream_in_flight_max: 128,
+            message_bytes_max: 4 << 20,
+            deadline_millis: 30_000,
+            drain_seconds: 20,
+            connection_age_seconds: 0,
+        }
+    }
+}
+
+impl LimitsConfig {
+    /// The longest that a call may take.
+    #[must_use]
+    pub const fn deadline(&self) -> Duration {
+        Duration::from_millis(self.deadline_millis)
+    }
+
+    /// How long a shutdown waits for running calls.
+    #[must_use]
+    pub const fn drain(&self) -> Duration {
+        Duration::from_secs(self.drain_seconds)
+    }
+
+    /// The age at which a connection is asked to reconnect; absent means never.
+    #[must_use]
+    pub fn connection_age(&self) -> Option<Duration> {
+        (self.connection_age_seconds > 0).then(|| Duration::from_secs(self.connection_age_seconds))
+    }
+}
+
+/// How the ledger uses memory and disk.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LedgerConfig {
+    /// Values (digests of all kinds) that the filters in front of the index are sized for at first; they grow with it. Range: 1,000 to 10^10.
+    pub bloom_values_expected: u64,
+    /// Share of never-seen values that still cost a read. Range: 0.0001 to 0.5.
+    pub bloom_false_positive_rate: f64,
+    /// Memory of each index before it is written to disk. Unit: bytes. Range: 1 MiB to 16 GiB.
+    pub memtable_bytes: usize,
+    /// Memory for what was read from disk. Unit: bytes. Range: 1 MiB to 64 GiB.
+    pub block_cache_bytes: usize,
+    /// Memory that the journal's store is asked to keep to; it takes it as a wish. Unit: bytes. Range: 1 MiB to 64 GiB.
+    pub journal_cache_bytes: u64,
+    /// Commands that become durable with one write. Range: 1 to 65,536.
+    pub group_commands_max: usize,
+    /// Commands that wait to be written; more are refused with `RESOURCE_EXHAUSTED`. Range: 1 to 1,000,000.
+    pub queue_commands_max: usize,
+}
+
+impl Default for LedgerConfig {
+    fn default() -> Self {
+        Self {
+            bloom_values_expected: 1_000_000,
+            bloom_false_positive_rate: 0.01,
+            memtable_bytes: 64 << 20,
+            block_cache_bytes: 64 << 20,
+            journal_cache_bytes: 64 << 20,
+            group_commands_max: 512,
+            queue_commands_max: 4_096,
+        }
+    }
+}
+
+/// How long things are kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RetentionConfig {
+    /// Sightings of values that are older are forgotten. Unit: days. 0 keeps them for ever; otherwise at least 90, which evidence needs.
+    pub days: u32,
+}
+
+/// The audit sample.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AuditConfig {
+    /// The secret that picks the sample, at least 32 characters. Best set by `SELFSAME_AUDIT__KEY`. Absent: `key_file`, or a key that is
+    /// made once and kept in the data folder.
+    #[serde(skip_serializing, deserialize_with = "read_secret")]
+    pub key: Option<SecretString>,
+    /// A file that holds the secret.
+    pub key_file: Option<PathBuf>,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogConfig {
+    /// `error`, `warn`, `info`, `debug`, `trace`, or a filter like `selfsame=debug,tonic=warn`.
+    pub level: String,
+    /// How lines look.
+    pub format: LogFormat,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { level: "info".to_owned(), format: LogFormat::Text }
+    }
+}
+
+/// How lines of the log look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines: one JSON object a line.
+    Json,
+}
+
+/// One value that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigViolation {
+    /// The dotted key, like `limits.in_flight_max`; empty when a whole source cannot be read.
+    pub key: String,
+    /// Where it was set, like `selfsame.toml` or an environment variable; empty for a default.
+    pub origin: String,
+    /// What is wrong and what would be right.
+    pub problem: String,
+}
+
+impl fmt::Display for ConfigViolation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.key.is_empty() {
+            write!(f, "`{}` ", self.key)?;
+        }
+        f.write_str(&self.problem)?;
+        if self.origin.is_empty() { Ok(()) } else { write!(f, " (set by {})", self.origin) }
+    }
+}
+
+/// Why there is no configuration. The operator changes what is named.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the configuration is not usable:\n{}", .0.iter().map(|violation| format!("  {violation}")).collect::<Vec<_>>().join("\n"))]
+pub struct ConfigError(pub Vec<ConfigViolation>);
+
+/// Values of the command line, by their dotted keys.
+#[derive(Debug, Clone, Default)]
+pub struct CommandLine(Vec<(&'static str, String)>);
+
+impl CommandLine {
+    /// Notes a value if it was given.
+    #[must_use]
+    pub fn with(mut self, key: &'static str, value: Option<impl ToString>) -> Self {
+        self.0.extend(value.map(|value| (key, value.to_string())));
+        self
+    }
+}
+
+impl Provider for CommandLine {
+    fn metadata(&self) -> Metadata {
+        Metadata::named("the command line")
+    }
+
+    fn data(&self) -> Result<value::Map<Profile, value::Dict>, figment::Error> {
+        let mut merged = Figment::new();
+        for (key, value) in &self.0 {
+            let parsed: value::Value = value.parse().unwrap_or_else(|_| value.clone().into());
+            merged = merged.merge((*key, parsed));
+        }
+        merged.data()
+    }
+}
+
+impl Config {
+    /// Reads the configuration. `file`: the one that was named; when none was, [`USUAL_FILE`] is read if it is there.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with every value that is wrong as far as can be told at once.
+    pub fn load(file: Option<&Path>, command_line: CommandLine) -> Result<Self, ConfigError> {
+        let file = match file {
+            Some(named) => Toml::file_exact(named),
+            None => Toml::file(USUAL_FILE),
+        };
+        let variables = Env::prefixed(VARIABLE_PREFIX)
+            .split("__")
+            .filter(|key| TOP_KEYS.iter().any(|top| key == *top || key.as_str().to_ascii_lowercase().starts_with(&format!("{top}__"))));
+        let figment = Figment::from(Serialized::defaults(Self::default())).merge(file).merge(variables).merge(command_line);
+        let config: Self = figment.extract().map_err(|errors| ConfigError(errors.into_iter().map(violation).collect()))?;
+        let wrong = config.violations();
+        if wrong.is_empty() {
+            return Ok(config);
+        }
+        let located = wrong.into_iter().map(|(key, problem)| ConfigViolation {
+            origin: origin_of(figment.find_metadata(key)),
+            key: key.to_owned(),
+            problem,
+        });
+        Err(ConfigError(located.collect()))
+    }
+
+    /// What the types cannot say.
+    fn violations(&self) -> Vec<(&'static str, String)> {
+        let mut found = Vec::new();
+        let mut within = |key: &'static str, value: u64, low: u64, high: u64| {
+            if !(low..=high).contains(&value) {
+                found.push((key, format!("is {value}; it must be between {low} and {high}")));
+            }
+        };
+        let Self { limits, ledger, retention, .. } = self;
+        within("limits.in_flight_max", limits.in_flight_max as u64, 1, 1_000_000);
+        within("limits.streams_max", limits.streams_max as u64, 1, 100_000);
+        within("limits.stream_in_flight_max", limits.stream_in_flight_max as u64, 1, 10_000);
+        within("limits.message_bytes_max", limits.message_bytes_max as u64, 64 << 10, 64 << 20);
+        within("limits.deadline_millis", limits.deadline_millis, 10, 600_000);
+        within("limits.drain_seconds", limits.drain_seconds, 0, 600);
+        within("limits.connection_age_seconds", limits.connection_age_seconds, 0, 30 * 86_400);
+        within("ledger.bloom_values_expected", ledger.bloom_values_expected, 1_000, 10_000_000_000);
+        within("ledger.memtable_bytes", ledger.memtable_bytes as u64, 1 << 20, 16 << 30);
+        within("ledger.block_cache_bytes", ledger.block_cache_bytes as u64, 1 << 20, 64 << 30);
+        within("ledger.journal_cache_bytes", ledger.journal_cache_bytes, 1 << 20, 64 << 30);
+        within("ledger.group_commands_max", ledger.group_commands_max as u64, 1, 65_536);
+        within("ledger.queue_commands_max", ledger.queue_commands_max as u64, 1, 1_000_000);
+        if retention.days != 0 {
+            within("retention.days", u64::from(retention.days), 90, 36_500);
+        }
+        if !(0.0001..=0.5).contains(&ledger.bloom_false_positive_rate) {
+            let problem = format!("is {}; it must be between 0.0001 and 0.5", ledger.bloom_false_positive_rate);
+            found.push(("ledger.bloom_false_positive_rate", problem));
+        }
+        if self.audit.key.is_some() && self.audit.key_file.is_some() {
+            found.push(("audit.key_file", "stands beside `audit.key`; give one of the two".to_owned()));
+        }
+        if self.data_folder.0.as_os_str().is_empty() {
+            found.push(("data_folder", "is empty; name a folder".to_owned()));
+        }
+        found
+    }
+}
+
+fn origin_of(metadata: Option<&Metadata>) -> String {
+    metadata.filter(|metadata| !metadata.name.contains("Config")).map(describe).unwrap_or_default()
+}
+
+/// Names a source in an operator's words.
+fn describe(metadata: &Metadata) -> String {
+    match &metadata.source {
+        Some(source) => source.to_string(),
+        None => metadata.name.trim_matches('`').to_owned(),
+    }
+}
+
+fn violation(error: figment::Error) -> ConfigViolation {
+    let origin = origin_of(error.metadata.as_ref());
+    let mut key = error.path.join(".");
+    let problem = match &error.kind {
+        Kind::UnknownField(name, expected) => {
+            key = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
+            match closest(name, expected.iter().copied()) {
+                Some(known) => format!("is not a key; did you mean `{known}`?"),
+                None => format!("is not a key; the keys here are `{}`", expected.join("`, `")),
+            }
+        }
+        // A wrong secret must not be shown.
+        _ if key == "audit.key" => "must be text in quotes of at least 32 characters".to_owned(),
+        other => format!("is not usable: {other}"),
+    };
+    ConfigViolation { key, origin, problem }
+}
+
+fn read_optional_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text == "none" { Ok(None) } else { text.parse().map(Some).map_err(|_| serde::de::Error::custom(NOT_AN_ADDRESS)) }
+}
+
+/// What is said of a metrics address that is none.
+const NOT_AN_ADDRESS: &str = "write an address with its port, like `127.0.0.1:9464`, or `none`";
+
+#[expect(clippy::ref_option, reason = "serde's signature")]
+fn write_optional_address<S: Serializer>(address: &Option<SocketAddr>, serializer: S) -> Result<S::Ok, S::Error> {
+    match address {
+        Some(address) => serializer.collect_str(address),
+        None => serializer.serialize_str("none"),
+    }
+}
+
+fn read_secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {
+    String::deserialize(deserializer).map(|text| Some(SecretString::from(text)))
+}
+
+#[cfg(test)]
+#[path = "config_tests.rs"]
+mod tests;

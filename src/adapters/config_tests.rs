@@ -1,0 +1,78 @@
+//! Holds the configuration to its claims: the order of its sources, errors that name the key, no secret in any output.
+
+use super::*;
+
+const EXAMPLE: &str = include_str!("../../docs/selfsame.example.toml");
+
+fn loaded(toml: &str, command_line: CommandLine) -> Result<Config, ConfigError> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("s.toml");
+    std::fs::write(&file, toml).unwrap();
+    Config::load(Some(&file), command_line)
+}
+
+fn violations(toml: &str) -> Vec<ConfigViolation> {
+    loaded(toml, CommandLine::default()).unwrap_err().0
+}
+
+#[test]
+fn the_file_overrules_the_default_and_the_command_line_overrules_the_file() {
+    let toml = "listen = \"0.0.0.0:1\"\n[limits]\nin_flight_max = 7\n";
+    let config = loaded(toml, CommandLine::default().with("listen", Some("127.0.0.1:2"))).unwrap();
+    assert_eq!(config.listen.0, "127.0.0.1:2".parse().unwrap());
+    assert_eq!((config.limits.in_flight_max, config.limits.streams_max), (7, 256));
+}
+
+#[test]
+fn the_example_states_every_key_with_its_default() {
+    let from_example = loaded(EXAMPLE, CommandLine::default()).unwrap();
+    let default = serde_json::to_value(Config::default()).unwrap();
+    assert_eq!(serde_json::to_value(from_example).unwrap(), default);
+    for (section, keys) in default.as_object().unwrap() {
+        for key in keys.as_object().into_iter().flatten().map(|(key, _)| key) {
+            assert!(EXAMPLE.contains(&format!("{key} =")), "`{section}.{key}` is not in the example");
+        }
+    }
+}
+
+#[test]
+fn a_misspelt_key_is_named_with_the_one_that_was_meant() {
+    let found = violations("[limits]\nin_fligth_max = 7\n");
+    assert_eq!(found[0].key, "limits.in_fligth_max");
+    assert!(found[0].problem.contains("did you mean `in_flight_max`?"), "{found:?}");
+    assert!(found[0].origin.ends_with("s.toml"), "{found:?}");
+}
+
+#[test]
+fn values_out_of_range_are_all_named_with_their_source() {
+    let found = violations("[limits]\nin_flight_max = 0\n[ledger]\nbloom_false_positive_rate = 2.0\n[retention]\ndays = 3\n");
+    let keys: Vec<&str> = found.iter().map(|violation| violation.key.as_str()).collect();
+    assert_eq!(keys, ["limits.in_flight_max", "retention.days", "ledger.bloom_false_positive_rate"]);
+    assert!(found.iter().all(|violation| violation.origin.ends_with("s.toml")), "{found:?}");
+}
+
+#[test]
+fn a_value_of_the_wrong_type_is_named() {
+    let found = violations("[limits]\nin_flight_max = \"many\"\n");
+    assert_eq!(found[0].key, "limits.in_flight_max");
+}
+
+#[test]
+fn metrics_can_be_switched_off() {
+    assert_eq!(loaded("[metrics]\nlisten = \"none\"\n", CommandLine::default()).unwrap().metrics.listen, None);
+    assert!(violations("[metrics]\nlisten = \"here\"\n")[0].problem.contains("or `none`"));
+}
+
+#[test]
+fn a_named_file_that_is_not_there_is_an_error() {
+    assert!(Config::load(Some(Path::new("/nowhere/selfsame.toml")), CommandLine::default()).is_err());
+}
+
+#[test]
+fn the_audit_key_is_never_printed() {
+    let secret = "0123456789-very-secret-0123456789-very-secret";
+    let config = loaded(&format!("[audit]\nkey = \"{secret}\"\n"), CommandLine::default()).unwrap();
+    assert!(!format!("{config:?}").contains("very-secret"));
+    assert!(!serde_json::to_string(&config).unwrap().contains("very-secret"));
+    assert!(!violations("[audit]\nkey = 17\n")[0].to_string().contains("17"));
+}

@@ -1,0 +1,186 @@
+//! Holds the shipped policy to what it promises: who is approved, who is looked at, who is rejected, without a model.
+
+use super::shipped;
+use crate::screening::audit::AuditKey;
+use crate::screening::decision::{Decision, Verdict};
+use crate::screening::fixtures::{bundle, card, conversion, device, email, network, noon, usual_journey, value};
+use crate::screening::history::{AccountHistory, History, ListHit, ListKind, RingHistory};
+use crate::screening::{Models, Rulebook, assess};
+use crate::vocabulary::bundle::{NameSignals, PaymentPurpose, SignalBundle};
+use crate::vocabulary::conversion::{Conversion, Side};
+use crate::vocabulary::email::EmailDomainClass;
+use crate::vocabulary::ids::Actor;
+use crate::vocabulary::journey::{CapturedVia, Journey, Touchpoint};
+
+fn decided(conversion: &Conversion, history: &History) -> Decision {
+    let (policy, audit_key) = (shipped().unwrap(), AuditKey::new([1; 32]));
+    assess(conversion, history, Rulebook { policy: &policy, models: Models::default(), audit_key: &audit_key }, noon())
+}
+
+/// The verdict on a conversion whose sides share what `share` adds to each.
+fn verdict_of_shared(share: impl Fn(&mut SignalBundle)) -> Verdict {
+    let shared = conversion(|conversion| {
+        share(&mut conversion.referrer);
+        share(&mut conversion.referee);
+    });
+    decided(&shared, &History::default()).verdict
+}
+
+fn name(number: u8) -> NameSignals {
+    NameSignals { exact: Some(value(number)), sketches: Vec::new() }
+}
+
+#[test]
+fn strangers_are_approved() {
+    let strangers = decided(&conversion(|_| ()), &History::default());
+    assert_eq!((strangers.verdict, strangers.reasons.len()), (Verdict::Approved, 0));
+}
+
+#[test]
+fn a_shared_address_alone_is_approved() {
+    assert_eq!(verdict_of_shared(|side| side.networks.push(network(7))), Verdict::Approved);
+}
+
+#[test]
+fn colleagues_on_one_network_and_domain_are_approved() {
+    let colleagues = conversion(|conversion| {
+        for (side, number) in [(&mut conversion.referrer, 1), (&mut conversion.referee, 2)] {
+            side.networks.push(network(7));
+            side.emails.push(email(number, number, EmailDomainClass::Corporate));
+        }
+    });
+    assert_eq!(decided(&colleagues, &History::default()).verdict, Verdict::Approved);
+}
+
+/// Everything that two people of one home can share.
+fn share_a_home(side: &mut SignalBundle) {
+    let mut tablet = device(7);
+    tablet.browser = Some(value(8));
+    (tablet.platform, tablet.time_zone, tablet.user_agent) = ("iPadOS".into(), "Europe/Vienna".into(), "Mozilla/5.0".into());
+    side.devices.push(tablet);
+    side.networks.push(network(7));
+    side.payments.push(card(7, PaymentPurpose::Billing));
+}
+
+#[test]
+fn a_couple_that_shares_flat_tablet_and_card_is_looked_at_and_not_rejected() {
+    assert_eq!(verdict_of_shared(share_a_home), Verdict::InReview);
+    let with_domain_and_journey = conversion(|conversion| {
+        let journey = usual_journey();
+        let on_tablet = |step: &Touchpoint| Touchpoint { device: Some(value(7)), ..step.clone() };
+        let steps: Vec<Touchpoint> = journey.touchpoints().iter().map(on_tablet).collect();
+        for (side, number) in [(&mut conversion.referrer, 1), (&mut conversion.referee, 2)] {
+            share_a_home(side);
+            side.emails.push(email(number, number, EmailDomainClass::Corporate));
+            side.journey = Journey::new(steps.clone(), None);
+        }
+    });
+    assert_eq!(decided(&with_domain_and_journey, &History::default()).verdict, Verdict::InReview);
+}
+
+#[test]
+fn a_shared_device_or_card_is_looked_at() {
+    assert_eq!(verdict_of_shared(|side| side.devices.push(device(7))), Verdict::InReview);
+    assert_eq!(verdict_of_shared(|side| side.payments.push(card(7, PaymentPurpose::Billing))), Verdict::InReview);
+}
+
+#[test]
+fn an_alias_alone_is_looked_at_and_with_a_device_card_or_name_rejected() {
+    let alias = |side: &mut SignalBundle| side.emails.push(email(7, 7, EmailDomainClass::FreeMail));
+    let other_address = |side: &mut SignalBundle| {
+        alias(side);
+        let number = if side.account_id.as_str() == "ann" { 1 } else { 2 };
+        side.emails[0].exact = Some(value(number));
+    };
+    assert_eq!(verdict_of_shared(other_address), Verdict::InReview);
+    let with = |more: fn(&mut SignalBundle)| {
+        verdict_of_shared(|side| {
+            other_address(side);
+            more(side);
+        })
+    };
+    assert_eq!(with(|side| side.devices.push(device(7))), Verdict::Rejected);
+    assert_eq!(with(|side| side.payments.push(card(7, PaymentPurpose::Billing))), Verdict::Rejected);
+    assert_eq!(with(|side| side.names.push(name(7))), Verdict::Rejected);
+    assert_eq!(verdict_of_shared(alias), Verdict::Rejected, "one address on both sides");
+}
+
+#[test]
+fn the_same_name_pays_with_the_same_card_is_rejected_and_lives_at_one_address_is_looked_at() {
+    let with_card = |side: &mut SignalBundle| {
+        side.names.push(name(7));
+        side.payments.push(card(7, PaymentPurpose::Billing));
+    };
+    assert_eq!(verdict_of_shared(with_card), Verdict::Rejected);
+    let at_home = |side: &mut SignalBundle| {
+        side.names.push(name(7));
+        side.networks.push(network(7));
+    };
+    assert_eq!(verdict_of_shared(at_home), Verdict::InReview);
+    assert_eq!(verdict_of_shared(|side| side.names.push(name(7))), Verdict::Approved);
+}
+
+#[test]
+fn a_referrer_who_is_paid_where_the_referee_pays_is_rejected() {
+    let circle = conversion(|conversion| {
+        conversion.referrer.payments.push(card(7, PaymentPurpose::Payout));
+        conversion.referee.payments.push(card(7, PaymentPurpose::Billing));
+    });
+    assert_eq!(decided(&circle, &History::default()).verdict, Verdict::Rejected);
+}
+
+#[test]
+fn a_disposable_address_alone_is_approved() {
+    let disposable = conversion(|c| c.referee.emails.push(email(2, 2, EmailDomainClass::Disposable)));
+    assert_eq!(decided(&disposable, &History::default()).verdict, Verdict::Approved);
+}
+
+#[test]
+fn a_loop_a_blocked_value_and_a_rejected_ring_are_not_approved() {
+    let honest = conversion(|_| ());
+    let of = |history: History| decided(&honest, &history).verdict;
+    let ring = |loop_steps, accounts_rejected| RingHistory { loop_steps, accounts: 3, accounts_rejected };
+    assert_eq!(of(History { ring: ring(Some(5), 0), ..History::default() }), Verdict::InReview);
+    assert_eq!(of(History { ring: ring(None, 1), ..History::default() }), Verdict::InReview);
+    let blocked = ListHit { list: ListKind::Blocked, side: Side::Referee, identifier: None };
+    assert_eq!(of(History { list_hits: vec![blocked], ..History::default() }), Verdict::Rejected);
+}
+
+#[test]
+fn an_influencer_with_eight_new_users_in_ten_minutes_is_approved() {
+    let recent_referrals = vec![noon(); 8];
+    let referrer =
+        AccountHistory { first_seen_at: Some(noon()), recent_referrals, referrals_total: 8, ..AccountHistory::default() };
+    let verdict = decided(&conversion(|_| ()), &History { referrer, ..History::default() }).verdict;
+    assert_eq!(verdict, Verdict::Approved);
+}
+
+#[test]
+fn by_hand_with_a_journey_is_screened_and_without_one_is_looked_at() {
+    let by_hand = |journey: Journey| {
+        conversion(|conversion| {
+            conversion.attribution.captured_via = CapturedVia::Manual;
+            conversion.attribution.attached_by = Some(Actor::new("support").unwrap());
+            conversion.referee.journey = journey;
+        })
+    };
+    assert_eq!(decided(&by_hand(usual_journey()), &History::default()).verdict, Verdict::Approved);
+    assert_eq!(decided(&by_hand(Journey::default()), &History::default()).verdict, Verdict::InReview);
+}
+
+#[test]
+fn a_trusted_referrer_does_not_outweigh_a_circle_of_money() {
+    let circle = conversion(|conversion| {
+        conversion.referrer.payments.push(card(7, PaymentPurpose::Payout));
+        conversion.referee.payments.push(card(7, PaymentPurpose::Billing));
+    });
+    let trusted = ListHit { list: ListKind::Trusted, side: Side::Referrer, identifier: None };
+    let history = History { list_hits: vec![trusted], ..History::default() };
+    assert_eq!(decided(&circle, &history).verdict, Verdict::Rejected);
+}
+
+#[test]
+fn a_bundle_of_which_nothing_is_known_is_approved() {
+    let bare = conversion(|conversion| conversion.referee = bundle("bob"));
+    assert_eq!(decided(&bare, &History::default()).verdict, Verdict::Approved);
+}

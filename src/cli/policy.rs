@@ -1,0 +1,187 @@
+//! `selfsame policy`: checks policy files, shows the shipped one, lists rules and evidence codes.
+//! It must never touch a ledger or a running service. `main` calls it.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use anyhow::bail;
+use clap::{Args, Subcommand};
+
+use crate::adapters::policy_file::{self, SHIPPED_POLICY};
+use crate::screening::evidence::{EvidenceCode, Sides};
+use crate::screening::policy::{Policy, RuleMode};
+use crate::screening::rules::{Condition, Rule};
+
+const EXAMPLES: &str = "\
+Examples:
+  Begin with the shipped policy, which explains itself:
+    selfsame policy show > policy.toml
+
+  Check a changed file before the service reads it; mistakes are named with line and key:
+    selfsame policy check policy.toml policies/*.toml
+
+  See what it does, one rule a line:
+    selfsame policy rules policy.toml
+
+  What can stand in a rule's `when`:
+    selfsame policy codes";
+
+/// Check and explain policies
+///
+/// A policy says what each piece of evidence may do (review, reject, weigh, or be watched in shadow), where the score's thresholds lie, and
+/// how long payouts wait. It is a TOML file; without one the shipped policy is in force.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES, after_help = "Try --help for examples.")]
+pub struct PolicyArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: PolicyCommand,
+}
+
+/// What to do with policies.
+#[derive(Debug, Subcommand)]
+pub enum PolicyCommand {
+    /// Check files; names every mistake with its line and key, and fails if there is one
+    Check {
+        /// Policy files
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Print the shipped policy as a file to begin with
+    Show,
+    /// List the rules of a policy, one a line
+    Rules {
+        /// A policy file; the shipped policy without it
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+    /// List the evidence codes with their meaning
+    Codes,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// A policy that cannot be read or holds mistakes, or an output that cannot be written.
+pub fn run(args: &PolicyArgs) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    match &args.command {
+        PolicyCommand::Check { files } => check(files, &mut out),
+        PolicyCommand::Show => Ok(out.write_all(SHIPPED_POLICY.as_bytes())?),
+        PolicyCommand::Rules { file } => {
+            let policy = file.as_deref().map_or_else(policy_file::shipped, policy_file::read)?;
+            Ok(write_rules(&policy, &mut out)?)
+        }
+        PolicyCommand::Codes => Ok(write_codes(&mut out)?),
+    }
+}
+
+/// Checks all files, so that one run names all mistakes.
+fn check(files: &[PathBuf], out: &mut impl Write) -> anyhow::Result<()> {
+    let mut refused = Vec::new();
+    for file in files {
+        match policy_file::read(file) {
+            Ok(policy) => writeln!(out, "{}: valid. {}", file.display(), in_short(&policy))?,
+            Err(error) => refused.push(error.to_string()),
+        }
+    }
+    if !refused.is_empty() {
+        bail!("{}", refused.join("\n"));
+    }
+    Ok(())
+}
+
+fn in_short(policy: &Policy) -> String {
+    let count = |mode: RuleMode| policy.rules().iter().filter(|rule| rule.mode == mode).count();
+    format!(
+        "Version `{}`, {} rules: {} reject, {} review, {} weigh, {} in shadow, {} off.",
+        policy.version(),
+        policy.rules().len(),
+        count(RuleMode::Reject),
+        count(RuleMode::Review),
+        count(RuleMode::Weigh),
+        count(RuleMode::Shadow),
+        count(RuleMode::Off),
+    )
+}
+
+fn write_rules(policy: &Policy, out: &mut impl Write) -> io::Result<()> {
+    let width = policy.rules().iter().map(|rule| rule.name.len()).max().unwrap_or_default();
+    writeln!(out, "{:width$}  {:6}  {:>6}  when", "rule", "mode", "weight")?;
+    for rule in policy.rules() {
+        let Rule { name, when, mode, weight_log_odds } = rule;
+        let conditions: Vec<String> = when.iter().map(condition_text).collect();
+        writeln!(out, "{name:width$}  {:6}  {weight_log_odds:>+6.1}  {}", mode_text(*mode), conditions.join(" and "))?;
+    }
+    let score = policy.score();
+    writeln!(
+        out,
+        "\nVersion `{}`. Reviewed from a score of {}, rejected from {} (judgement). Payout after {}.",
+        policy.version(),
+        score.review_threshold,
+        score.reject_threshold,
+        policy.payout().delay
+    )
+}
+
+fn condition_text(condition: &Condition) -> String {
+    let Condition { code, strength_min } = condition;
+    if *strength_min <= f64::MIN_POSITIVE { code.to_string() } else { format!("{code} >= {strength_min}") }
+}
+
+const fn mode_text(mode: RuleMode) -> &'static str {
+    match mode {
+        RuleMode::Off => "off",
+        RuleMode::Shadow => "shadow",
+        RuleMode::Review => "review",
+        RuleMode::Reject => "reject",
+        RuleMode::Weigh => "weigh",
+    }
+}
+
+fn write_codes(out: &mut impl Write) -> io::Result<()> {
+    let width = EvidenceCode::ALL.iter().map(|code| code.dotted().len()).max().unwrap_or_default();
+    for code in EvidenceCode::ALL {
+        let sides = match code.sides() {
+            Sides::Both => "both",
+            Sides::Referrer => "referrer",
+            Sides::Referee => "referee",
+        };
+        writeln!(out, "{:width$}  {sides:8}  {}", code.dotted(), code.meaning())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_listed_with_its_meaning() {
+        let mut out = Vec::new();
+        write_codes(&mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(text.lines().count(), EvidenceCode::COUNT);
+        assert!(text.contains("Both sides use one payment instrument."));
+    }
+
+    #[test]
+    fn a_good_file_is_summed_up_and_a_bad_one_fails_with_its_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let (good, bad) = (folder.path().join("good.toml"), folder.path().join("bad.toml"));
+        std::fs::write(&good, SHIPPED_POLICY).unwrap();
+        std::fs::write(&bad, SHIPPED_POLICY.replace("weight = 9.0", "wieght = 9.0")).unwrap();
+        let mut out = Vec::new();
+        let error = check(&[good, bad], &mut out).unwrap_err().to_string();
+        assert!(String::from_utf8(out).unwrap().contains("valid. Version `default-1`"));
+        assert!(error.contains("did you mean `weight`?") && error.contains("bad.toml:"), "{error}");
+    }
+
+    #[test]
+    fn the_rules_are_listed_one_a_line() {
+        let mut out = Vec::new();
+        write_rules(&policy_file::shipped().unwrap(), &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.contains("identity.same_mailbox >= 0.5 and device.same_device >= 0.5"), "{text}");
+    }
+}

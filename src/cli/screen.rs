@@ -1,0 +1,210 @@
+//! `selfsame screen`: screens a file of conversions offline, with the core and the engine of the service, and writes the decisions.
+//! It must never write to a ledger on disk. `main` calls it.
+
+mod reading;
+mod summary;
+
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use self::reading::{LineForm, Lines, ReadLine};
+use self::summary::Summary;
+use crate::adapters::ledger::{Keeping, MemoryLedger};
+use crate::adapters::model_shelf::ModelShelf;
+use crate::adapters::policy_file;
+use crate::adapters::policy_store::FixedPolicy;
+use crate::adapters::standing_rules::StandingRules;
+use crate::offline::line_by_line::LineByLine;
+use crate::ports::records::DecisionRecord;
+use crate::screening::audit::AuditKey;
+use crate::wire::{decision, v1};
+
+const EXAMPLES: &str = "\
+Examples:
+  Screen a history and look at the verdicts:
+    selfsame screen conversions.jsonl --summary > decisions.jsonl
+
+  See what a changed policy would have decided:
+    selfsame screen conversions.jsonl --policy policy.toml --summary -o new.jsonl
+
+  With labels in the file, the summary also states precision and recall:
+    selfsame screen labelled.jsonl --summary -o /dev/null
+
+  All evidence, one conversion:
+    head -1 conversions.jsonl | selfsame screen --view full - | jq .evidence
+
+Each line is one `selfsame.v1.Conversion` or one `selfsame.v1.LabeledConversion` in the JSON form of protocol buffers;
+the first line tells which. Conversions are screened in the order of the file, each with what the lines before it
+taught, at the time when it happened. Nothing is kept: begin again and the same decisions come out.";
+
+/// Screen a file of conversions offline
+///
+/// Reads one JSON object a line and writes one decision a line: the same evidence, rules and history as the service, without a server.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES, after_help = "Try --help for examples.")]
+pub struct ScreenArgs {
+    /// File of conversions, one JSON object a line; `-` for standard input
+    #[arg(value_name = "FILE")]
+    pub input: PathBuf,
+
+    /// File to write instead of standard output
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+
+    /// Policy file; the shipped policy without it
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+
+    /// What to write for each conversion
+    #[arg(long, value_enum, default_value_t = View::Decision)]
+    pub view: View,
+
+    /// What to do with a line that cannot be screened
+    #[arg(long, value_enum, default_value_t = OnError::Stop)]
+    pub on_error: OnError,
+
+    /// Sum up on standard error: verdicts, reasons, and with labels precision and recall
+    #[arg(long)]
+    pub summary: bool,
+}
+
+/// What is written for each conversion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum View {
+    /// The decision (`selfsame.v1.Decision`)
+    Decision,
+    /// The decision and all evidence (`selfsame.v1.GetDecisionResponse`)
+    Full,
+}
+
+/// What happens at a line that cannot be screened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OnError {
+    /// Stop at the first
+    Stop,
+    /// Say what is wrong on standard error, leave the line out, and go on
+    Skip,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// An unreadable input, an unusable policy, an unwritable output, or (with `--on-error stop`) a line that cannot be screened.
+pub fn run(args: &ScreenArgs) -> anyhow::Result<()> {
+    let policy = args.policy.as_deref().map_or_else(policy_file::shipped, policy_file::read)?;
+    let (input, bytes) = open(&args.input)?;
+    let progress = progress_bar(bytes);
+    let mut out = output(args.output.as_deref())?;
+    let mut errors = io::stderr().lock();
+    // No model takes part, so the audit key picks nothing.
+    let rules = StandingRules::new(
+        Arc::new(FixedPolicy::new(policy)),
+        Arc::new(ModelShelf::default()),
+        AuditKey::new([0; 32]),
+    );
+    let ledger = MemoryLedger::keeping(Arc::new(rules), Keeping::Records);
+    let mut screener = LineByLine::new(&ledger);
+    let mut summary = Summary::default();
+    for line in Lines::of(BufReader::new(progress.wrap_read(input))) {
+        let (number, answered) = screen_line(&mut screener, line?, &mut summary);
+        match answered {
+            Ok(record) => write_answer(&mut out, &record, args.view).context("writing the decisions")?,
+            Err(problem) => match args.on_error {
+                OnError::Stop => {
+                    out.flush()?;
+                    bail!("line {number}: {problem}\nNothing after it was screened; `--on-error skip` leaves such lines out.");
+                }
+                OnError::Skip => {
+                    summary.skipped();
+                    progress.suspend(|| writeln!(errors, "line {number}: {problem}"))?;
+                }
+            },
+        }
+    }
+    out.flush().context("writing the decisions")?;
+    progress.finish_and_clear();
+    if args.summary {
+        summary.write(&mut errors)?;
+    }
+    Ok(())
+}
+
+/// Screens one line; the error says all that is wrong with it.
+fn screen_line(
+    screener: &mut LineByLine<'_>,
+    line: ReadLine,
+    summary: &mut Summary,
+) -> (u64, Result<DecisionRecord, String>) {
+    let ReadLine { number, parsed } = line;
+    let LineForm { line, content } = match parsed {
+        Ok(form) => *form,
+        Err(problem) => return (number, Err(problem)),
+    };
+    let labels = line.labels.clone();
+    let answered = screener.screen(line, content).map_err(|error| error.to_string());
+    let answered = answered.map(|screened| {
+        summary.count(&screened.record, screened.freshness, &labels);
+        screened.record
+    });
+    (number, answered)
+}
+
+fn write_answer(out: &mut impl Write, record: &DecisionRecord, view: View) -> anyhow::Result<()> {
+    let decision = decision::message_of(record);
+    match view {
+        View::Decision => serde_json::to_writer(&mut *out, &decision)?,
+        View::Full => {
+            let evidence = decision::evidence_messages(&record.decision.evidence);
+            let full = v1::GetDecisionResponse { decision: Some(decision), evidence, features: Vec::new() };
+            serde_json::to_writer(&mut *out, &full)?;
+        }
+    }
+    out.write_all(b"\n")?;
+    Ok(())
+}
+
+/// The input with its length in bytes, where that is known.
+fn open(path: &Path) -> anyhow::Result<(Box<dyn Read>, Option<u64>)> {
+    if path == Path::new("-") {
+        return Ok((Box::new(io::stdin().lock()), None));
+    }
+    let file = File::open(path).with_context(|| format!("opening `{}`", path.display()))?;
+    let bytes = file.metadata().ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len());
+    Ok((Box::new(file), bytes))
+}
+
+fn output(path: Option<&Path>) -> anyhow::Result<Box<dyn Write>> {
+    match path {
+        Some(path) => {
+            let file = File::create(path).with_context(|| format!("creating `{}`", path.display()))?;
+            Ok(Box::new(BufWriter::new(file)))
+        }
+        None => Ok(Box::new(BufWriter::new(io::stdout().lock()))),
+    }
+}
+
+/// Drawn on standard error, and only when that is a terminal.
+fn progress_bar(bytes: Option<u64>) -> ProgressBar {
+    let bar = match bytes {
+        Some(bytes) => ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::stderr()),
+        None => ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()),
+    };
+    let template = match bytes {
+        Some(_) => "screening {bar:40} {percent:>3} %  {bytes_per_sec}  {eta} left",
+        None => "screening {spinner} {bytes} read  {bytes_per_sec}",
+    };
+    match ProgressStyle::with_template(template) {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+#[cfg(test)]
+#[path = "screen/tests.rs"]
+mod tests;

@@ -1,0 +1,74 @@
+//! Holds `screen` to its claims: one decision a line, the same every time, bad lines named by their number.
+
+use std::fs;
+
+use super::*;
+use crate::wire::fixtures::{full_bundle, full_conversion};
+
+fn args(input: &Path, output: &Path, on_error: OnError) -> ScreenArgs {
+    ScreenArgs {
+        input: input.to_owned(),
+        output: Some(output.to_owned()),
+        policy: None,
+        view: View::Decision,
+        on_error,
+        summary: false,
+    }
+}
+
+fn line(id: &str, referee: &str, number: u8) -> String {
+    let mut message = full_conversion();
+    message.conversion_id = id.to_owned();
+    message.invoice_id = format!("inv-{id}");
+    message.referee = Some(full_bundle(referee, number));
+    serde_json::to_string(&message).unwrap()
+}
+
+fn screened(lines: &[String], on_error: OnError) -> anyhow::Result<Vec<v1::Decision>> {
+    let folder = tempfile::tempdir()?;
+    let (input, output) = (folder.path().join("in.jsonl"), folder.path().join("out.jsonl"));
+    fs::write(&input, lines.join("\n"))?;
+    run(&args(&input, &output, on_error))?;
+    Ok(fs::read_to_string(&output)?.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
+}
+
+#[test]
+fn each_conversion_gets_a_decision_and_the_history_of_the_lines_before() {
+    let lines = [line("c1", "bob", 2), line("c2", "carl", 2)];
+    let decisions = screened(&lines, OnError::Stop).unwrap();
+    assert_eq!(decisions.iter().map(|decision| &*decision.conversion_id).collect::<Vec<_>>(), ["c1", "c2"]);
+    let crowded = |decision: &v1::Decision| decision.rule_hits.iter().any(|hit| hit.evidence_code == "device.crowded");
+    assert!(!crowded(&decisions[0]) && crowded(&decisions[1]), "the second referee is on the first one's device");
+    assert_eq!(screened(&lines, OnError::Stop).unwrap(), decisions);
+}
+
+#[test]
+fn one_person_on_both_sides_is_not_approved() {
+    let decisions = screened(&[line("c1", "bob", 1)], OnError::Stop).unwrap();
+    assert_eq!(decisions[0].verdict(), v1::Verdict::Rejected);
+}
+
+#[test]
+fn a_bad_line_stops_with_its_number_or_is_left_out() {
+    let lines = [line("c1", "bob", 2), line("c2", "b@d", 3), "{".to_owned(), line("c4", "dora", 4)];
+    let stopped = screened(&lines, OnError::Stop).unwrap_err().to_string();
+    assert!(stopped.starts_with("line 2: `referee.account_id` holds a character"), "{stopped}");
+    let ids: Vec<String> =
+        screened(&lines, OnError::Skip).unwrap().into_iter().map(|decision| decision.conversion_id).collect();
+    assert_eq!(ids, ["c1", "c4"]);
+}
+
+#[test]
+fn an_id_with_other_content_is_refused_and_the_same_line_repeats_its_decision() {
+    let lines = [line("c1", "bob", 2), line("c1", "carl", 3), line("c1", "bob", 2)];
+    let decisions = screened(&lines, OnError::Skip).unwrap();
+    assert_eq!(decisions.len(), 2);
+    assert_eq!(decisions[0], decisions[1]);
+}
+
+#[test]
+fn labelled_lines_are_told_by_the_first_line() {
+    let labelled = v1::LabeledConversion { conversion: Some(full_conversion()), ..Default::default() };
+    let decisions = screened(&[serde_json::to_string(&labelled).unwrap()], OnError::Stop).unwrap();
+    assert_eq!(decisions[0].conversion_id, "cv-1");
+}

@@ -1,0 +1,278 @@
+//! The champion: which estimator wins on grouped and on time-aware validation, calibrated and certified on groups that no fitting saw.
+//!
+//! ```text
+//! all groups ─┬─ development 65 % ─┬─ grouped folds ─► average precision, margins for calibration and for the plan of thresholds
+//!             │                    ├─ forward folds ─► average precision
+//!             │                    └─ all of it ─────► the champion's numbers
+//!             └─ hold-out 35 % ────► certificate, and every figure of the card
+//! ```
+//! Called by `train` and by `evaluate --certify-resamples`.
+
+use super::LearningError;
+use super::boosting;
+use super::calibration::{self, Calibrated};
+use super::certification::{self, Certified, Promise, Scored, Tally};
+use super::estimators::Family;
+use super::folds::{self, Fold};
+use super::matrix::{Matrix, pick};
+use super::metrics::average_precision;
+use super::review_threshold::ReviewCosts;
+use crate::screening::decision::logistic;
+use crate::screening::features::{FEATURE_COUNT, schema_hash};
+use crate::screening::model::{Calibrator, Certificate, FeatureSpec, Model, ModelParts, Scorer, Thresholds, TrainingSpread};
+use crate::vocabulary::time::Timestamp;
+
+/// How to train.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrainingPlan {
+    /// Families that compete.
+    pub families: Vec<Family>,
+    /// Grouped folds. At least 2.
+    pub folds: usize,
+    /// Forward folds; 0 for none.
+    pub forward_folds: usize,
+    /// Share of groups that certify and measure. Range: (0, 1).
+    pub hold_out_share: f64,
+    /// What the reject threshold promises.
+    pub promise: Promise,
+    /// What the review threshold follows from.
+    pub costs: ReviewCosts,
+    /// Seed of folds and estimators.
+    pub seed: u64,
+    /// The version; absent for one made of family, date and fingerprint.
+    pub version: Option<String>,
+}
+
+impl Default for TrainingPlan {
+    fn default() -> Self {
+        Self {
+            families: Family::ALL.to_vec(),
+            folds: 5,
+            forward_folds: 3,
+            hold_out_share: 0.35,
+            promise: Promise::default(),
+            costs: ReviewCosts::default(),
+            seed: 1,
+            version: None,
+        }
+    }
+}
+
+/// One family in the competition.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Contender {
+    /// The family.
+    pub family: Family,
+    /// Average precision over grouped folds, all test rows ranked together within their fold, then averaged.
+    pub grouped_precision: f64,
+    /// Mean average precision over forward folds; absent when time allows none.
+    pub forward_precision: Option<f64>,
+    /// Margins of development rows, each from a fit that did not see its group.
+    pub margins: Vec<f64>,
+}
+
+impl Contender {
+    /// What families are compared by: the mean of both validations.
+    #[must_use]
+    pub fn merit(&self) -> f64 {
+        self.forward_precision.map_or(self.grouped_precision, |forward| f64::midpoint(self.grouped_precision, forward))
+    }
+}
+
+/// A trained model with how it came about.
+#[derive(Debug, Clone)]
+pub struct Trained {
+    /// The model.
+    pub model: Model,
+    /// All that competed, the best first.
+    pub contenders: Vec<Contender>,
+    /// How it was calibrated.
+    pub calibrated: Calibrated,
+    /// Development and hold-out rows.
+    pub split: Fold,
+    /// Thresholds that were planned for testing, in order.
+    pub sequence: Vec<f64>,
+}
+
+/// A better average precision by less than this does not displace a family that is easier to explain. Judgement, about half of what the
+/// bootstrap intervals of the shipped data span.
+const MARGIN_OF_MERIT: f64 = 0.005;
+
+/// Trains. `progress` hears what is being done.
+///
+/// # Errors
+/// [`LearningError::TooFew`] when labels do not suffice, [`LearningError::Fit`] when no family can be fitted.
+pub fn train(matrix: &Matrix, plan: &TrainingPlan, progress: &mut dyn FnMut(&str)) -> Result<Trained, LearningError> {
+    let split = folds::hold_out(matrix, plan.hold_out_share, plan.seed);
+    let mut contenders = Vec::new();
+    for family in &plan.families {
+        progress(&format!("validating {}", family.name()));
+        contenders.push(compete(*family, matrix, &split.fit, plan)?);
+    }
+    contenders.sort_by(|a, b| b.merit().total_cmp(&a.merit()).then(a.family.cmp(&b.family)));
+    let champion = choose(&contenders).ok_or(LearningError::TooFew { what: "families", have: 0, need: 1 })?;
+    contenders[..=champion].rotate_right(1);
+    let winner = &contenders[0];
+    progress(&format!("fitting {}", winner.family.name()));
+    let scorer = winner.family.fit(matrix, &split.fit, plan.seed)?;
+    progress("calibrating and certifying");
+    let calibrated = calibration::fit(&winner.margins, &pick(matrix.abusive(), &split.fit), &pick(matrix.groups(), &split.fit));
+    let (sequence, certified) = certify(matrix, &split, &winner.margins, &scorer, &calibrated.calibrator, plan.promise);
+    let model = assemble(matrix, plan, winner.family, scorer, &calibrated, &split, certified)?;
+    Ok(Trained { model, contenders, calibrated, split, sequence })
+}
+
+/// The place of the champion: the family easiest to explain among those within the margin of merit of the best.
+fn choose(sorted: &[Contender]) -> Option<usize> {
+    let best = sorted.first()?.merit();
+    let ease = |contender: &Contender| Family::ALL.iter().position(|family| *family == contender.family);
+    let near = sorted.iter().enumerate().filter(|(_, contender)| contender.merit() >= best - MARGIN_OF_MERIT);
+    near.min_by_key(|(_, contender)| ease(contender)).map(|(place, _)| place)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a handful of folds")]
+fn compete(family: Family, matrix: &Matrix, rows: &[usize], plan: &TrainingPlan) -> Result<Contender, LearningError> {
+    let mut margins = vec![0.0; matrix.len()];
+    let mut grouped = Vec::new();
+    for fold in folds::grouped(matrix, rows, plan.folds, plan.seed) {
+        let scorer = family.fit(matrix, &fold.fit, plan.seed)?;
+        let of_fold = margins_of(&scorer, matrix, &fold.test);
+        grouped.push(average_precision(&of_fold, &pick(matrix.abusive(), &fold.test)));
+        fold.test.iter().zip(of_fold).for_each(|(row, margin)| margins[*row] = margin);
+    }
+    let mut forward = Vec::new();
+    for fold in folds::forward(matrix, rows, plan.forward_folds) {
+        // Too little history to fit on: this fold says nothing about the family.
+        if let Ok(scorer) = family.fit(matrix, &fold.fit, plan.seed) {
+            forward.push(average_precision(&margins_of(&scorer, matrix, &fold.test), &pick(matrix.abusive(), &fold.test)));
+        }
+    }
+    let mean = |all: &[f64]| all.iter().sum::<f64>() / all.len().max(1) as f64;
+    Ok(Contender {
+        family,
+        grouped_precision: mean(&grouped),
+        forward_precision: (!forward.is_empty()).then(|| mean(&forward)),
+        margins: pick(&margins, rows),
+    })
+}
+
+/// The margins of some rows.
+#[must_use]
+pub fn margins_of(scorer: &Scorer, matrix: &Matrix, rows: &[usize]) -> Vec<f64> {
+    rows.iter().map(|row| scorer.margin(matrix.features(*row).values())).collect()
+}
+
+fn probabilities(margins: &[f64], calibrator: &Calibrator) -> Vec<f64> {
+    margins.iter().map(|margin| logistic(calibrator.log_odds(*margin))).collect()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
+fn certify(
+    matrix: &Matrix,
+    split: &Fold,
+    development_margins: &[f64],
+    scorer: &Scorer,
+    calibrator: &Calibrator,
+    promise: Promise,
+) -> (Vec<f64>, Option<Certified>) {
+    let development = probabilities(development_margins, calibrator);
+    let hold_out = probabilities(&margins_of(scorer, matrix, &split.test), calibrator);
+    let (fit_abusive, fit_groups) = (pick(matrix.abusive(), &split.fit), pick(matrix.groups(), &split.fit));
+    let (test_abusive, test_groups) = (pick(matrix.abusive(), &split.test), pick(matrix.groups(), &split.test));
+    let share = split.test.len() as f64 / split.fit.len().max(1) as f64;
+    let sequence =
+        certification::plan(Scored { scores: &development, abusive: &fit_abusive, groups: &fit_groups }, share, promise);
+    let scored = Scored { scores: &hold_out, abusive: &test_abusive, groups: &test_groups };
+    let certified = certification::certify(scored, &sequence, promise);
+    (sequence, certified)
+}
+
+fn assemble(
+    matrix: &Matrix,
+    plan: &TrainingPlan,
+    family: Family,
+    scorer: Scorer,
+    calibrated: &Calibrated,
+    split: &Fold,
+    certified: Option<Certified>,
+) -> Result<Model, LearningError> {
+    let trained_until = matrix.occurred_at().iter().max().copied().unwrap_or(Timestamp::MIN);
+    let day: String = trained_until.to_string().chars().take(10).collect();
+    let fingerprint: String = matrix.fingerprint().chars().take(8).collect();
+    let Tally { samples, honest, referrals } = certified.map_or(Tally::default(), |certified| certified.tally);
+    let scores = probabilities(&margins_of(&scorer, matrix, &split.fit), &calibrated.calibrator);
+    let column = |feature: usize| split.fit.iter().map(|row| matrix.value(*row, feature)).collect::<Vec<f64>>();
+    let parts = ModelParts {
+        version: plan.version.clone().unwrap_or_else(|| format!("{}-{day}-{fingerprint}", family.name())).into(),
+        family: family.name().into(),
+        trained_until,
+        features: FeatureSpec::catalogue(),
+        scorer,
+        calibrator: calibrated.calibrator.clone(),
+        thresholds: Thresholds {
+            review: certified.map_or(1.0, |certified| certified.threshold).min(plan.costs.threshold()),
+            reject: certified.map(|certified| certified.threshold),
+        },
+        certificate: Certificate {
+            alpha: plan.promise.alpha,
+            delta: plan.promise.delta,
+            rejected_samples: samples,
+            honest_samples: honest,
+            rejected_referrals: referrals,
+            upper_bound: certified.map_or(1.0, |certified| certified.upper_bound),
+        },
+        score_spread: spread(&scores),
+        feature_spreads: (0..FEATURE_COUNT).map(|feature| spread(&column(feature))).collect(),
+    };
+    Ok(Model::from_parts(parts)?)
+}
+
+/// Ten intervals of about equal size: what the population stability index is usually computed on.
+#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
+fn spread(column: &[f64]) -> TrainingSpread {
+    let mut spread = TrainingSpread { edges: boosting::edges(column, 10).into(), shares: Box::new([]) };
+    let mut counts = vec![0_usize; spread.edges.len() + 2];
+    column.iter().for_each(|value| counts[spread.place(*value)] += 1);
+    spread.shares = counts.into_iter().map(|count| count as f64 / column.len().max(1) as f64).collect();
+    spread
+}
+
+/// What data and features a model belongs to, for cards and logs.
+#[must_use]
+pub fn fingerprint_line(matrix: &Matrix) -> String {
+    format!("data {}, features {}", matrix.fingerprint(), schema_hash())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::offline::learning::synthetic;
+
+    fn quick_plan() -> TrainingPlan {
+        let families = vec![Family::Scorecard, Family::MonotoneBoosting];
+        TrainingPlan {
+            families,
+            folds: 2,
+            forward_folds: 1,
+            promise: Promise { alpha: 0.2, delta: 0.1 },
+            ..TrainingPlan::default()
+        }
+    }
+
+    #[test]
+    fn the_same_data_and_seed_give_the_same_model() {
+        let matrix = synthetic::matrix(2_000, 9);
+        let first = train(&matrix, &quick_plan(), &mut |_| {}).unwrap().model;
+        let second = train(&matrix, &quick_plan(), &mut |_| {}).unwrap().model;
+        assert_eq!(first, second);
+    }
+
+    #[test]
+    fn without_enough_data_for_the_promise_the_model_rejects_nothing() {
+        let matrix = synthetic::matrix(1_000, 9);
+        let plan = TrainingPlan { promise: Promise { alpha: 0.000_1, delta: 0.01 }, ..quick_plan() };
+        let trained = train(&matrix, &plan, &mut |_| {}).unwrap();
+        assert_eq!(trained.model.thresholds().reject, None);
+        assert_eq!(trained.model.certificate().upper_bound, 1.0);
+    }
+}

@@ -1,0 +1,104 @@
+//! Line by line: a stream of conversions through the engine that serves live traffic, each answered before the next is read.
+//!
+//! Time is the conversions' own: a line is screened at the moment when it happened, after the signals and outcomes that were known by then.
+//! It must never look ahead, and never read a clock. `screen` calls it; training uses `replay`, which orders a whole history first.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use futures::executor::block_on;
+
+use crate::ports::ledger::{Ledger, LedgerError, OutcomeCommand, ScreenCommand, Screened, SignalsCommand};
+use crate::ports::records::ContentFingerprint;
+use crate::vocabulary::ids::{AccountId, ConversionId, ProgramId, RecordId};
+use crate::vocabulary::outcome::{Outcome, OutcomeKind, OutcomeSubject};
+use crate::vocabulary::time::Timestamp;
+use crate::wire::training::{HistoryLine, ObservedSignals};
+
+/// An outcome that lies ahead of the conversion of its line.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Ahead {
+    at: Timestamp,
+    /// Keeps outcomes of one instant in the order of the lines.
+    place: u64,
+    kind: OutcomeKind,
+    program_id: ProgramId,
+    conversion_id: ConversionId,
+    referee: AccountId,
+}
+
+/// Sends lines to a ledger.
+pub struct LineByLine<'a> {
+    ledger: &'a dyn Ledger,
+    ahead: BinaryHeap<Reverse<Ahead>>,
+    outcomes_read: u64,
+}
+
+impl<'a> LineByLine<'a> {
+    /// Begins with what the ledger knows.
+    #[must_use]
+    pub fn new(ledger: &'a dyn Ledger) -> Self {
+        Self { ledger, ahead: BinaryHeap::new(), outcomes_read: 0 }
+    }
+
+    /// Screens one line. `content`: the fingerprint of its conversion's message.
+    ///
+    /// # Errors
+    /// [`LedgerError`]: most often that the id was used on an earlier line with other content. Later lines can go on.
+    pub fn screen(&mut self, line: HistoryLine, content: ContentFingerprint) -> Result<Screened, LedgerError> {
+        let HistoryLine { conversion, labels: _, decision: _, group_id: _, persona: _, outcomes, signals_before } = line;
+        let now = conversion.occurred_at;
+        self.catch_up(now)?;
+        for signals in signals_before {
+            self.learn(&conversion.program_id, signals, content)?;
+        }
+        for (kind, at) in outcomes {
+            self.outcomes_read += 1;
+            self.ahead.push(Reverse(Ahead {
+                at: at.max(now),
+                place: self.outcomes_read,
+                kind,
+                program_id: conversion.program_id.clone(),
+                conversion_id: conversion.conversion_id.clone(),
+                referee: conversion.referee.account_id.clone(),
+            }));
+        }
+        block_on(self.ledger.screen(ScreenCommand { conversion, content, received_at: now }))
+    }
+
+    /// Records the outcomes that were known before this instant.
+    fn catch_up(&mut self, now: Timestamp) -> Result<(), LedgerError> {
+        while self.ahead.peek().is_some_and(|Reverse(next)| next.at < now) {
+            let Some(Reverse(outcome)) = self.ahead.pop() else { break };
+            match self.record(outcome) {
+                // The conversion of the outcome was refused on its own line, which was said there.
+                Ok(()) | Err(LedgerError::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn record(&self, outcome: Ahead) -> Result<(), LedgerError> {
+        let Ahead { at, place, kind, program_id, conversion_id, referee } = outcome;
+        let text = format!("line-outcome-{place}");
+        let outcome_id = RecordId::new(&text).map_err(|problem| LedgerError::NotPossible(problem.to_string()))?;
+        let subject = match kind {
+            OutcomeKind::AccountBanned => OutcomeSubject::Account(referee),
+            OutcomeKind::ChargeRefunded | OutcomeKind::Chargeback | OutcomeKind::SubscriptionCanceled => {
+                OutcomeSubject::Conversion(conversion_id)
+            }
+        };
+        let mut content = [0; 16];
+        content[..8].copy_from_slice(&place.to_le_bytes());
+        let outcome = Outcome { program_id, outcome_id, kind, subject, occurred_at: at, amount: None };
+        let command = OutcomeCommand { outcome, content: ContentFingerprint(content), received_at: at };
+        block_on(self.ledger.record_outcome(command)).map(|_| ())
+    }
+
+    fn learn(&self, program_id: &ProgramId, signals: ObservedSignals, content: ContentFingerprint) -> Result<(), LedgerError> {
+        let ObservedSignals { record_id, bundles, observed_at } = signals;
+        let command = SignalsCommand { program_id: program_id.clone(), record_id, content, bundles, received_at: observed_at };
+        block_on(self.ledger.record_signals(command)).map(|_| ())
+    }
+}
