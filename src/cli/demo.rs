@@ -18,7 +18,10 @@ use tonic::transport::Channel;
 
 use self::summary::Summary;
 use crate::adapters::ledger::{LedgerOptions, SledLedger};
-use crate::adapters::rulebook::RulebookHolder;
+use crate::adapters::model_shelf::ModelShelf;
+use crate::adapters::policy_file;
+use crate::adapters::policy_store::FixedPolicy;
+use crate::adapters::standing_rules::StandingRules;
 use crate::adapters::system_clock::SystemClock;
 use crate::digesting::{Digester, ProgrammeKey};
 use crate::offline::people::People;
@@ -27,6 +30,7 @@ use crate::offline::raw::RawConversion;
 use crate::offline::scenario::Scenario;
 use crate::offline::tally::Tally;
 use crate::ports::clock::Clock;
+use crate::screening::audit::AuditKey;
 use crate::service::limits::Limits;
 use crate::service::server::{ServerParts, serve};
 use crate::vocabulary::digest::KeyId;
@@ -80,12 +84,15 @@ async fn play(args: &DemoArgs) -> Result<()> {
     let address = listener.local_addr()?;
 
     let clock = SystemClock;
-    let rulebook = Arc::new(RulebookHolder::shipped().context("the shipped policy or model cannot be used")?);
-    let policy_version = rulebook.describe();
-    let ledger = SledLedger::open(folder.path(), LedgerOptions::default(), Arc::clone(&rulebook) as _)?;
+    let policy = policy_file::shipped().context("the shipped policy cannot be used")?;
+    let policy_version = policy.version().to_owned();
+    let policies = Arc::new(FixedPolicy::new(policy));
+    let models = Arc::new(ModelShelf::default());
+    let rules = StandingRules::new(Arc::clone(&policies) as _, models, AuditKey::new(rand::random()));
+    let ledger = SledLedger::open(&folder.path().join("ledger"), LedgerOptions::default(), Arc::new(rules))?;
     let parts = ServerParts {
         ledger: Arc::new(ledger),
-        policies: rulebook,
+        policies,
         clock: Arc::new(clock),
         limits: Limits::default(),
     };
@@ -95,7 +102,7 @@ async fn play(args: &DemoArgs) -> Result<()> {
         let _ = stopped.await;
     }));
 
-    println!("Selfsame demo: the service listens on {address}, {policy_version}.");
+    println!("Selfsame demo: the service listens on {address}, policy {policy_version}.");
     println!("Playing a day of the programme `{PROGRAM}` (seed {}) …\n", args.seed);
     let day = day_of(args, clock.now())?;
     let summary = send(&day, address).await?;
