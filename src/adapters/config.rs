@@ -307,9 +307,9 @@ impl Config {
             Some(named) => Toml::file_exact(named),
             None => Toml::file(USUAL_FILE),
         };
-        let variables = Env::prefixed(VARIABLE_PREFIX)
-            .split("__")
-            .filter(|key| TOP_KEYS.iter().any(|top| key == *top || key.as_str().to_ascii_lowercase().starts_with(&format!("{top}__"))));
+        let variables = Env::prefixed(VARIABLE_PREFIX).split("__").filter(|key| {
+            TOP_KEYS.iter().any(|top| key == *top || key.as_str().to_ascii_lowercase().starts_with(&format!("{top}__")))
+        });
         let figment = Figment::from(Serialized::defaults(Self::default())).merge(file).merge(variables).merge(command_line);
         let config: Self = figment.extract().map_err(|errors| ConfigError(errors.into_iter().map(violation).collect()))?;
         let wrong = config.violations();
