@@ -1,3 +1,69 @@
-//! The `selfsame` binary.
+//! The `selfsame` binary: reads the command line and runs one command. Everything else is in the library.
 
-fn main() {}
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use selfsame::cli::{digest, export, ledger, load, policy, queue, serve, simulate};
+
+const EXAMPLES: &str = "\
+First steps:
+  selfsame demo                            a day of a referral programme, through the real service
+  selfsame serve                           run it; prints the first grpcurl lines to try
+  selfsame queue --program shop list       what waits for a reviewer
+
+Every command has a --help with examples.";
+
+/// Stops referral fraud before money leaves the house
+///
+/// Selfsame answers one question when a referral is about to earn money: are the referrer and the referee the same person, or is
+/// somebody farming the programme? It compares keyed digests, never e-mails; rejects what is certain, approves what is clean, keeps the
+/// rest in a review queue, and tells the payout pipeline what it may release.
+#[derive(Debug, Parser)]
+#[command(name = "selfsame", version, after_long_help = EXAMPLES, after_help = "Try --help for first steps.", arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::ServeArgs),
+    Queue(queue::QueueArgs),
+    Export(export::ExportArgs),
+    Policy(policy::PolicyArgs),
+    Digest(digest::DigestArgs),
+    Simulate(simulate::SimulateArgs),
+    Ledger(ledger::LedgerCommand),
+    Load(load::LoadCommand),
+}
+
+fn main() -> ExitCode {
+    let Cli { command } = Cli::parse();
+    let outcome = match command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Queue(args) => queue::run(&args),
+        Command::Export(args) => export::run(&args),
+        Command::Policy(args) => policy::run(&args),
+        Command::Digest(args) => digest::run(&args),
+        Command::Simulate(args) => simulate::run(args),
+        Command::Ledger(args) => args.run(),
+        Command::Load(args) => args.run(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads standard output has seen enough (`| head`).
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let broken = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(|problem| problem.kind() == std::io::ErrorKind::BrokenPipe)
+    };
+    error.chain().any(broken)
+}

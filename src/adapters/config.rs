@@ -307,9 +307,11 @@ impl Config {
             Some(named) => Toml::file_exact(named),
             None => Toml::file(USUAL_FILE),
         };
-        let variables = Env::prefixed(VARIABLE_PREFIX).split("__").filter(|key| {
-            TOP_KEYS.iter().any(|top| key == *top || key.as_str().to_ascii_lowercase().starts_with(&format!("{top}__")))
-        });
+        let is_ours = |key: &str| {
+            let top = key.split('.').next().unwrap_or_default();
+            TOP_KEYS.iter().any(|known| known.eq_ignore_ascii_case(top))
+        };
+        let variables = Env::prefixed(VARIABLE_PREFIX).split("__").filter(move |key| is_ours(key.as_str()));
         let figment = Figment::from(Serialized::defaults(Self::default())).merge(file).merge(variables).merge(command_line);
         let config: Self = figment.extract().map_err(|errors| ConfigError(errors.into_iter().map(violation).collect()))?;
         let wrong = config.violations();
@@ -380,7 +382,9 @@ fn violation(error: figment::Error) -> ConfigViolation {
     let mut key = error.path.join(".");
     let problem = match &error.kind {
         Kind::UnknownField(name, expected) => {
-            key = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
+            if error.path.last() != Some(name) {
+                key = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
+            }
             match closest(name, expected.iter().copied()) {
                 Some(known) => format!("is not a key; did you mean `{known}`?"),
                 None => format!("is not a key; the keys here are `{}`", expected.join("`, `")),

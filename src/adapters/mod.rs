@@ -9,3 +9,4 @@ pub mod policy_store;
 pub mod standing_rules;
 pub mod storage;
 pub mod system_clock;
+pub mod telemetry;

@@ -311,13 +311,12 @@ impl Reader<'_> {
 
     fn table<'t>(&mut self, key: String, value: &'t Spanned<DeValue<'t>>) -> Option<Section<'t>> {
         let line = self.lines.get(&key).copied().unwrap_or_else(|| self.line_at(value.span().start));
-        match value.get_ref().as_table() {
-            Some(table) => Some(self.section(key, line, table)),
-            None => {
-                self.add(line, key.clone(), format!("must be a section, `[{key}]`"));
-                None
-            }
+        if let Some(table) = value.get_ref().as_table() {
+            return Some(self.section(key, line, table));
         }
+        let problem = format!("must be a section, `[{key}]`");
+        self.add(line, key, problem);
+        None
     }
 
     fn required<'t>(&mut self, section: &mut Section<'t>, key: &'static str) -> Option<&'t Spanned<DeValue<'t>>> {
@@ -410,8 +409,8 @@ impl Reader<'_> {
     }
 
     fn line_at(&self, byte: usize) -> usize {
-        let before = self.text.as_bytes().get(..byte).unwrap_or(self.text.as_bytes());
-        1 + before.iter().filter(|b| **b == b'\n').count()
+        let before = self.text.get(..byte).unwrap_or(self.text);
+        1 + before.matches('\n').count()
     }
 }
 

@@ -1,8 +1,12 @@
 //! The commands of the `selfsame` binary, one file each: its arguments, and what it prints. Layer 7.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "commands speak on the terminal")]
 
+mod client;
 pub mod digest;
+pub mod export;
 pub mod ledger;
 pub mod load;
 pub mod policy;
+pub mod queue;
+// pub mod serve;
 pub mod simulate;

@@ -1,1 +1,18 @@
-//! The gRPC service: thin handlers between the wire and the ledger. Layer 5.
+//! The service: thin gRPC handlers over the ledger port, and the server that runs them. Layer 5.
+//!
+//! Each handler reads its message with `wire`, asks the ledger, and writes the answer with `wire`. Nothing here decides. [`server::serve`] is
+//! the place to start reading; [`errors`] has every way in which a call can fail.
+
+pub mod errors;
+mod feed;
+pub mod gauges;
+mod health;
+pub mod limits;
+mod list;
+mod payout;
+mod review;
+mod screening;
+pub mod server;
+mod shared;
+mod side_by_side;
+mod training;

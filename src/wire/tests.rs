@@ -87,7 +87,11 @@ const EVENT_SPOILERS: &[(Spoiler, &str, &str)] = &[
     (|m| m.rewards[0].reward_id.clear(), "conversion.rewards[0].reward_id", "is required"),
     (|m| m.rewards[0].beneficiary = 0, "conversion.rewards[0].beneficiary", "is required"),
     (|m| m.rewards.push(m.rewards[0].clone()), "conversion.rewards[1].reward_id", "twice"),
-    (|m| m.rewards = vec![m.rewards[0].clone(); 17], "conversion.rewards", "17 entries; at most 16"),
+    (
+        |m| m.rewards = (0..17).map(|n| v1::Reward { reward_id: format!("r-{n}"), ..m.rewards[0].clone() }).collect(),
+        "conversion.rewards",
+        "17 entries; at most 16",
+    ),
 ];
 
 const BUNDLE_SPOILERS: &[(Spoiler, &str, &str)] = &[

@@ -1,0 +1,72 @@
+//! What commands that call a running server share: where it is, how to connect, and how its refusals read.
+//! It must never retry a step by itself. `queue` and `export` call it.
+
+use std::fmt::Write as _;
+
+use anyhow::{Context as _, anyhow};
+use clap::Args;
+use tonic::Status;
+use tonic::transport::{Channel, Endpoint};
+use tonic_types::StatusExt as _;
+
+/// The largest answer that is read. Unit: bytes.
+pub(super) const ANSWER_BYTES_MAX: usize = 64 * 1_024 * 1_024;
+
+/// Where the server is, and which programme is meant.
+#[derive(Debug, Clone, Args)]
+pub struct ServerArgs {
+    /// The server
+    #[arg(long, env = "SELFSAME_SERVER", default_value = "http://127.0.0.1:50051", value_name = "URL", global = true)]
+    pub server: String,
+
+    /// The programme
+    #[arg(long, short, env = "SELFSAME_PROGRAM", value_name = "ID", global = true)]
+    pub program: Option<String>,
+}
+
+impl ServerArgs {
+    /// The programme that was named.
+    ///
+    /// # Errors
+    /// When none was.
+    pub(super) fn program(&self) -> anyhow::Result<&str> {
+        self.program.as_deref().ok_or_else(|| anyhow!("which programme? Give --program, or set SELFSAME_PROGRAM"))
+    }
+
+    /// A connection to the server.
+    ///
+    /// # Errors
+    /// When the address is malformed or nobody answers there.
+    pub(super) async fn connect(&self) -> anyhow::Result<Channel> {
+        let url = if self.server.contains("://") { self.server.clone() } else { format!("http://{}", self.server) };
+        let endpoint = Endpoint::from_shared(url).with_context(|| format!("`{}` is not an address", self.server))?;
+        endpoint.connect().await.with_context(|| format!("nobody answers at {}; is `selfsame serve` running there?", self.server))
+    }
+}
+
+/// Runs a future on a small runtime of its own.
+///
+/// # Errors
+/// What the future fails with, or that there is no runtime.
+pub(super) fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")?;
+    runtime.block_on(work)
+}
+
+/// A refusal as a person reads it: the sentence, each violated field, and when to try again.
+#[expect(clippy::needless_pass_by_value, reason = "made for `map_err`")]
+pub(super) fn readable(status: Status) -> anyhow::Error {
+    let details = status.get_error_details();
+    let mut text = status.message().to_owned();
+    let violations = details.bad_request().map(|bad| bad.field_violations.as_slice()).unwrap_or_default();
+    for violation in violations {
+        let _ = write!(text, "\n  {}: {}", violation.field, violation.description);
+    }
+    if let Some(after) = details.retry_info().and_then(|retry| retry.retry_delay) {
+        let _ = write!(text, "\n  try again in {} ms", after.as_millis());
+    }
+    if text.is_empty() {
+        text = format!("{:?}", status.code());
+    }
+    anyhow!(text)
+}

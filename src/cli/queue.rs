@@ -1,0 +1,335 @@
+//! `selfsame queue`: the review queue from a terminal, over the API. A convenience: everything that it does, `grpcurl` can do.
+//! It must never decide without being told how and by whom. `main` calls it.
+
+mod render;
+
+use std::io::Write as _;
+
+use clap::{Args, Subcommand, ValueEnum};
+use tonic::transport::Channel;
+
+use super::client::{ANSWER_BYTES_MAX, ServerArgs, block_on, readable};
+use crate::adapters::system_clock::SystemClock;
+use crate::ports::clock::Clock as _;
+use crate::wire::v1;
+use crate::wire::v1::review_service_client::ReviewServiceClient;
+
+const EXAMPLES: &str = "\
+Examples:
+  What waits, the most overdue first:
+    selfsame queue --program shop list
+
+  One case, both sides next to each other:
+    selfsame queue --program shop show case-cv-3
+
+  Take it, decide it, and say why:
+    selfsame queue --program shop claim case-cv-3
+    selfsame queue --program shop reject case-cv-3 --reason same_device --note 'one phone, two accounts'
+
+  Undo it:
+    selfsame queue --program shop reopen case-cv-3 --note 'they called: a couple'
+
+  Put an approved conversion back into review:
+    selfsame queue --program shop reopen --conversion cv-7 --note 'owner reported it'
+
+Set SELFSAME_PROGRAM, SELFSAME_SERVER and SELFSAME_ACTOR to type less. With --json each answer
+is one JSON object, as the API defines it.";
+
+/// Work the review queue from a terminal
+///
+/// Lists cases, shows both sides next to each other, and accepts or rejects, through a running server.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES, after_help = "Try --help for examples.", arg_required_else_help = true)]
+pub struct QueueArgs {
+    /// The server and the programme
+    #[command(flatten)]
+    pub server: ServerArgs,
+
+    /// Who acts; stands in the audit trail [default: the user of this machine]
+    #[arg(long = "as", env = "SELFSAME_ACTOR", value_name = "NAME", global = true)]
+    pub actor: Option<String>,
+
+    /// Print the API's JSON instead of tables
+    #[arg(long, global = true)]
+    pub json: bool,
+
+    /// What to do
+    #[command(subcommand)]
+    pub step: QueueStep,
+}
+
+/// What to do with the queue.
+#[derive(Debug, Subcommand)]
+pub enum QueueStep {
+    /// List cases
+    List(ListArgs),
+    /// Show one case: both sides, reasons, neighbours, history
+    Show {
+        /// The case, like `case-cv-3`
+        case: String,
+    },
+    /// Count the queue
+    Stats,
+    /// Accept: the referral is honest
+    Accept(DecideArgs),
+    /// Reject: the referral is abusive
+    Reject(DecideArgs),
+    /// Claim a case, so that nobody else decides it meanwhile
+    Claim {
+        /// The case
+        case: String,
+        /// For how many minutes [default: what the policy says]
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..=1_440))]
+        minutes: Option<i64>,
+    },
+    /// Give a claimed case back
+    Release {
+        /// The case
+        case: String,
+        /// Why
+        #[arg(long, default_value = "")]
+        note: String,
+    },
+    /// Put a decision back into review
+    Reopen(ReopenArgs),
+    /// Write a note into the history of a case
+    Note {
+        /// The case
+        case: String,
+        /// The note; no personal data
+        text: String,
+    },
+}
+
+/// Which cases to list.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// State; may be given more than once [default: open and claimed]
+    #[arg(long, value_enum)]
+    pub state: Vec<State>,
+    /// Order
+    #[arg(long, value_enum, default_value_t = Order::Due)]
+    pub order: Order,
+    /// Only cases with this reason, like `device.same_device`
+    #[arg(long, value_name = "CODE", default_value = "")]
+    pub reason: String,
+    /// Only cases of this referrer
+    #[arg(long, value_name = "ACCOUNT", default_value = "")]
+    pub referrer: String,
+    /// Only cases with a risk score of at least this, 0 to 99
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=99))]
+    pub min_risk: Option<u8>,
+    /// At most so many
+    #[arg(long, default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=500))]
+    pub limit: u32,
+}
+
+/// A state of a case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum State {
+    /// Waits
+    Open,
+    /// Somebody has it
+    Claimed,
+    /// Decided
+    Resolved,
+}
+
+/// The order of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Order {
+    /// The nearest due time first
+    Due,
+    /// The highest score first
+    Score,
+    /// The longest waiting first
+    Oldest,
+    /// The newest first
+    Newest,
+}
+
+/// How a case is decided.
+#[derive(Debug, Args)]
+pub struct DecideArgs {
+    /// The case
+    pub case: String,
+    /// Why, as a code of your own, like `same_household`
+    #[arg(long, default_value = "", value_name = "CODE")]
+    pub reason: String,
+    /// Why, in words; no personal data
+    #[arg(long, default_value = "")]
+    pub note: String,
+    /// Only if nobody changed the case since this revision
+    #[arg(long, value_name = "N")]
+    pub revision: Option<u32>,
+}
+
+/// What is reopened.
+#[derive(Debug, Args)]
+pub struct ReopenArgs {
+    /// The case
+    #[arg(required_unless_present = "conversion", conflicts_with = "conversion")]
+    pub case: Option<String>,
+    /// A conversion that was approved or rejected, also one that never had a case
+    #[arg(long, value_name = "ID")]
+    pub conversion: Option<String>,
+    /// Why, as a code of your own
+    #[arg(long, default_value = "", value_name = "CODE")]
+    pub reason: String,
+    /// Why, in words; no personal data
+    #[arg(long, default_value = "")]
+    pub note: String,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When the server cannot be reached or refuses.
+pub fn run(args: &QueueArgs) -> anyhow::Result<()> {
+    block_on(async {
+        let program_id = args.server.program()?.to_owned();
+        let client = ReviewServiceClient::new(args.server.connect().await?).max_decoding_message_size(ANSWER_BYTES_MAX);
+        let desk = Desk { client, program_id, actor: args.actor.clone().unwrap_or_else(user_name), json: args.json };
+        desk.run(&args.step).await
+    })
+}
+
+/// The user of this machine; the server refuses what is not a name.
+fn user_name() -> String {
+    std::env::var("USER").or_else(|_| std::env::var("USERNAME")).unwrap_or_else(|_| "cli".to_owned())
+}
+
+/// A reviewer's place: a connection, a programme and a name.
+struct Desk {
+    client: ReviewServiceClient<Channel>,
+    program_id: String,
+    actor: String,
+    json: bool,
+}
+
+impl Desk {
+    async fn run(self, step: &QueueStep) -> anyhow::Result<()> {
+        match step {
+            QueueStep::List(args) => self.list(args).await,
+            QueueStep::Show { case } => self.show(case).await,
+            QueueStep::Stats => self.stats().await,
+            QueueStep::Accept(args) => self.decide(args, v1::Resolution::Accept).await,
+            QueueStep::Reject(args) => self.decide(args, v1::Resolution::Reject).await,
+            QueueStep::Claim { case, minutes } => self.claim(case, *minutes).await,
+            QueueStep::Release { case, note } => self.release(case, note).await,
+            QueueStep::Reopen(args) => self.reopen(args).await,
+            QueueStep::Note { case, text } => self.note(case, text).await,
+        }
+    }
+
+    async fn list(mut self, args: &ListArgs) -> anyhow::Result<()> {
+        let state = |state: &State| match state {
+            State::Open => v1::CaseState::Open.into(),
+            State::Claimed => v1::CaseState::Claimed.into(),
+            State::Resolved => v1::CaseState::Resolved.into(),
+        };
+        let order = match args.order {
+            Order::Due => v1::CaseOrder::DueFirst,
+            Order::Score => v1::CaseOrder::ScoreHighestFirst,
+            Order::Oldest => v1::CaseOrder::OldestFirst,
+            Order::Newest => v1::CaseOrder::NewestFirst,
+        };
+        let request = v1::ListCasesRequest {
+            program_id: self.program_id.clone(),
+            states: args.state.iter().map(state).collect(),
+            min_score: args.min_risk.map(|risk| f64::from(risk) / 100.0),
+            reason_code: args.reason.clone(),
+            referrer_account_id: args.referrer.clone(),
+            order_by: Some(order.into()),
+            page_size: args.limit,
+            ..Default::default()
+        };
+        let answer = self.client.list_cases(request).await.map_err(readable)?.into_inner();
+        let text = |answer: &v1::ListCasesResponse| render::list(answer, SystemClock.now());
+        print(self.json, &answer, text)
+    }
+
+    async fn show(mut self, case: &str) -> anyhow::Result<()> {
+        let request = v1::GetCaseRequest { program_id: self.program_id.clone(), case_id: case.to_owned() };
+        let answer = self.client.get_case(request).await.map_err(readable)?.into_inner();
+        let case = answer.review_case.unwrap_or_default();
+        print(self.json, &case, |case| render::case(case, SystemClock.now()))
+    }
+
+    async fn stats(mut self) -> anyhow::Result<()> {
+        let request = v1::GetQueueStatsRequest { program_id: self.program_id.clone() };
+        let answer = self.client.get_queue_stats(request).await.map_err(readable)?.into_inner();
+        print(self.json, &answer, render::stats)
+    }
+
+    async fn decide(mut self, args: &DecideArgs, resolution: v1::Resolution) -> anyhow::Result<()> {
+        let request = v1::ResolveCaseRequest {
+            program_id: self.program_id,
+            case_id: args.case.clone(),
+            resolution: resolution.into(),
+            reason_code: args.reason.clone(),
+            note: args.note.clone(),
+            actor: self.actor,
+            expected_revision: args.revision,
+        };
+        let answer = self.client.resolve_case(request).await.map_err(readable)?.into_inner();
+        print(self.json, &answer, |answer| render::changed(answer.summary.as_ref()))
+    }
+
+    async fn claim(mut self, case: &str, minutes: Option<i64>) -> anyhow::Result<()> {
+        let request = v1::ClaimCaseRequest {
+            program_id: self.program_id,
+            case_id: case.to_owned(),
+            actor: self.actor,
+            lease: minutes.map(|minutes| pbjson_types::Duration { seconds: minutes * 60, nanos: 0 }),
+            expected_revision: None,
+        };
+        let answer = self.client.claim_case(request).await.map_err(readable)?.into_inner();
+        print(self.json, &answer, |answer| render::changed(answer.summary.as_ref()))
+    }
+
+    async fn release(mut self, case: &str, note: &str) -> anyhow::Result<()> {
+        let request = v1::ReleaseCaseRequest {
+            program_id: self.program_id,
+            case_id: case.to_owned(),
+            actor: self.actor,
+            note: note.to_owned(),
+            expected_revision: None,
+        };
+        let answer = self.client.release_case(request).await.map_err(readable)?.into_inner();
+        print(self.json, &answer, |answer| render::changed(answer.summary.as_ref()))
+    }
+
+    async fn reopen(mut self, args: &ReopenArgs) -> anyhow::Result<()> {
+        use v1::reopen_case_request::Target;
+
+        let by_case = args.case.clone().map(Target::CaseId);
+        let request = v1::ReopenCaseRequest {
+            program_id: self.program_id,
+            target: by_case.or_else(|| args.conversion.clone().map(Target::ConversionId)),
+            reason_code: args.reason.clone(),
+            note: args.note.clone(),
+            actor: self.actor,
+            expected_revision: None,
+        };
+        let answer = self.client.reopen_case(request).await.map_err(readable)?.into_inner();
+        print(self.json, &answer, |answer| render::changed(answer.summary.as_ref()))
+    }
+
+    async fn note(mut self, case: &str, text: &str) -> anyhow::Result<()> {
+        let request = v1::AddNoteRequest {
+            program_id: self.program_id,
+            case_id: case.to_owned(),
+            note: text.to_owned(),
+            actor: self.actor,
+        };
+        let answer = self.client.add_note(request).await.map_err(readable)?.into_inner();
+        print(self.json, &answer, |answer| render::changed(answer.summary.as_ref()))
+    }
+}
+
+fn print<M: serde::Serialize>(json: bool, message: &M, text: impl FnOnce(&M) -> String) -> anyhow::Result<()> {
+    let text = if json { serde_json::to_string(message)? } else { text(message) };
+    writeln!(std::io::stdout().lock(), "{}", text.trim_end())?;
+    Ok(())
+}

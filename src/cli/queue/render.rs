@@ -1,0 +1,261 @@
+//! Tables and the side-by-side view of the review queue, as text. Pure: answers and the present in, text out. `queue` calls it.
+
+use std::fmt::Write as _;
+
+use crate::vocabulary::time::{Span, Timestamp};
+use crate::wire::v1;
+
+/// Characters of a value in the side-by-side view.
+const VALUE_CHARS: usize = 34;
+
+/// A table of cases.
+pub(super) fn list(answer: &v1::ListCasesResponse, now: Timestamp) -> String {
+    if answer.cases.is_empty() {
+        return "Nothing waits.".to_owned();
+    }
+    let head = ["CASE", "STATE", "RISK", "DUE", "REFERRER", "REFEREE", "WHY"].map(str::to_owned).to_vec();
+    let mut rows = vec![head];
+    for case in &answer.cases {
+        rows.push(vec![
+            case.case_id.clone(),
+            state(case),
+            case.risk_score.to_string(),
+            due(case, now),
+            case.referrer_account_id.clone(),
+            case.referee_account_id.clone(),
+            case.headline.clone(),
+        ]);
+    }
+    let mut text = table(&rows);
+    let total = answer.total_size.unwrap_or_default();
+    if total > answer.cases.len() as u64 {
+        let _ = write!(text, "\n{} of {total} shown; --limit shows more.", answer.cases.len());
+    }
+    text
+}
+
+/// The queue in numbers.
+pub(super) fn stats(answer: &v1::GetQueueStatsResponse) -> String {
+    let v1::GetQueueStatsResponse { open_cases, claimed_cases, overdue_cases, resolved_cases, oldest_age, by_first_reason } =
+        answer;
+    let oldest = oldest_age.map_or_else(String::new, |age| format!(", the oldest for {}", Span::from_seconds(age.seconds)));
+    let mut text =
+        format!("{open_cases} open, {claimed_cases} claimed{oldest}; {overdue_cases} overdue; {resolved_cases} resolved\n");
+    let rows: Vec<Vec<String>> =
+        by_first_reason.iter().map(|reason| vec![reason.cases.to_string(), reason.reason_code.clone()]).collect();
+    text.push_str(&table(&rows));
+    text
+}
+
+/// What a step led to.
+pub(super) fn changed(summary: Option<&v1::CaseSummary>) -> String {
+    summary.map_or_else(String::new, |case| format!("{} is {} (revision {})", case.case_id, state(case), case.revision))
+}
+
+/// One case: its line, both sides, reasons, neighbours, history.
+pub(super) fn case(case: &v1::Case, now: Timestamp) -> String {
+    let v1::Case {
+        summary,
+        decision,
+        conversion_kind: _,
+        occurred_at: _,
+        attribution: _,
+        side_by_side,
+        evidence: _,
+        neighbours,
+        rewards,
+        history,
+    } = case;
+    let summary = summary.clone().unwrap_or_default();
+    let mut text = format!(
+        "{}  {}  risk {}  due {}\nconversion {}, policy {}\n\n",
+        summary.case_id,
+        state(&summary),
+        summary.risk_score,
+        due(&summary, now),
+        summary.conversion_id,
+        decision.as_ref().map(|decision| decision.policy_version.as_str()).unwrap_or_default(),
+    );
+    text.push_str(&sides(&summary, side_by_side));
+    if let Some(decision) = decision {
+        section(&mut text, "WHY", decision.reasons.iter().map(reason_row).collect());
+    }
+    section(&mut text, "ALSO ON THESE VALUES", neighbours.iter().map(neighbour_row).collect());
+    section(&mut text, "REWARDS AT STAKE", rewards.iter().map(reward_row).collect());
+    section(&mut text, "HISTORY", history.iter().map(history_row).collect());
+    text
+}
+
+fn section(text: &mut String, title: &str, rows: Vec<Vec<String>>) {
+    if !rows.is_empty() {
+        let _ = write!(text, "\n{title}\n{}", table(&rows));
+    }
+}
+
+/// Both sides next to each other; the sign before a row says how its values compare.
+fn sides(summary: &v1::CaseSummary, rows: &[v1::SideBySideRow]) -> String {
+    let head = ["", "", "REFERRER", "REFEREE", ""].map(str::to_owned).to_vec();
+    let names = vec![
+        String::new(),
+        String::new(),
+        summary.referrer_account_id.clone(),
+        summary.referee_account_id.clone(),
+        String::new(),
+    ];
+    let mut table_rows = vec![head, names];
+    for row in rows {
+        let sign = match row.comparison() {
+            v1::Comparison::Same => "=",
+            v1::Comparison::Similar => "~",
+            v1::Comparison::Different => "≠",
+            v1::Comparison::Absent | v1::Comparison::Unspecified => " ",
+        };
+        let value = |value: &str| if value.is_empty() { "–".to_owned() } else { cut(value) };
+        table_rows.push(vec![
+            sign.to_owned(),
+            row.label.clone(),
+            value(&row.referrer_value),
+            value(&row.referee_value),
+            row.note.clone(),
+        ]);
+    }
+    table(&table_rows)
+}
+
+fn reason_row(reason: &v1::Reason) -> Vec<String> {
+    vec![format!("{:+.2}", reason.contribution_log_odds), reason.code.clone(), reason.sentence.clone()]
+}
+
+fn neighbour_row(neighbour: &v1::SharedIdentifier) -> Vec<String> {
+    let who = match neighbour.sides() {
+        v1::EvidenceSides::Both => "both sides'",
+        v1::EvidenceSides::Referrer => "referrer's",
+        v1::EvidenceSides::Referee => "referee's",
+        v1::EvidenceSides::Unspecified => "",
+    };
+    let rejected =
+        if neighbour.rejected_accounts > 0 { format!("{} rejected", neighbour.rejected_accounts) } else { String::new() };
+    vec![
+        format!("{who} {} {}", neighbour.label, neighbour.digest_prefix),
+        format!("{} others", neighbour.accounts),
+        rejected,
+        neighbour.account_ids.join(" "),
+    ]
+}
+
+fn reward_row(reward: &v1::Reward) -> Vec<String> {
+    let amount = reward.amount.as_ref().map(|money| format!("{} {} (minor units)", money.amount_minor, money.currency));
+    vec![reward.reward_id.clone(), amount.unwrap_or_default()]
+}
+
+fn history_row(event: &v1::CaseEvent) -> Vec<String> {
+    let what = event.kind().as_str_name().trim_start_matches("CASE_EVENT_KIND_").to_lowercase();
+    let change = match (event.previous.as_str(), event.current.as_str()) {
+        ("", current) => current.to_owned(),
+        (previous, "") => previous.to_owned(),
+        (previous, current) => format!("{previous} → {current}"),
+    };
+    let at = event.at.as_ref().and_then(instant).map(|at| at.to_string()).unwrap_or_default();
+    let why: Vec<&str> = [event.reason_code.as_str(), event.note.as_str()].into_iter().filter(|part| !part.is_empty()).collect();
+    vec![at, event.actor.clone(), what, change, why.join(": ")]
+}
+
+fn state(case: &v1::CaseSummary) -> String {
+    match case.state() {
+        v1::CaseState::Open => "open".to_owned(),
+        v1::CaseState::Claimed => format!("claimed by {}", case.claimed_by),
+        v1::CaseState::Resolved => {
+            let how = match case.resolution() {
+                v1::Resolution::Accept => "accepted",
+                v1::Resolution::Reject => "rejected",
+                v1::Resolution::Unspecified => "resolved",
+            };
+            format!("{how} by {}", case.resolved_by)
+        }
+        v1::CaseState::Unspecified => String::new(),
+    }
+}
+
+fn due(case: &v1::CaseSummary, now: Timestamp) -> String {
+    let Some(due_at) = case.due_at.as_ref().and_then(instant) else { return String::new() };
+    match (case.state(), case.overdue) {
+        (v1::CaseState::Resolved, _) => "–".to_owned(),
+        (_, true) => format!("{} ago", now.since(due_at).abs()),
+        (_, false) => format!("in {}", due_at.since(now).abs()),
+    }
+}
+
+fn instant(sent: &pbjson_types::Timestamp) -> Option<Timestamp> {
+    Timestamp::from_millis(sent.seconds.checked_mul(1_000)?.checked_add(i64::from(sent.nanos / 1_000_000))?).ok()
+}
+
+fn cut(text: &str) -> String {
+    if text.chars().count() <= VALUE_CHARS {
+        return text.to_owned();
+    }
+    text.chars().take(VALUE_CHARS - 1).chain(['…']).collect()
+}
+
+/// Rows with their columns under each other, two spaces apart.
+fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            let padding = width.saturating_sub(cell.chars().count()) + 2;
+            line.push_str(cell);
+            line.extend(std::iter::repeat_n(' ', padding));
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now() -> Timestamp {
+        Timestamp::saturating_from_millis(1_790_000_000_000)
+    }
+
+    fn summary() -> v1::CaseSummary {
+        v1::CaseSummary {
+            case_id: "case-cv-3".to_owned(),
+            state: v1::CaseState::Open.into(),
+            risk_score: 78,
+            referrer_account_id: "dan".to_owned(),
+            referee_account_id: "joe".to_owned(),
+            headline: "Both sides were seen on one device.".to_owned(),
+            due_at: Some(pbjson_types::Timestamp { seconds: 1_790_000_000 + 7_200, nanos: 0 }),
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn a_list_reads_like_a_table() {
+        let answer = v1::ListCasesResponse { cases: vec![summary()], ..Default::default() };
+        let expected = "\
+CASE       STATE  RISK  DUE     REFERRER  REFEREE  WHY
+case-cv-3  open   78    in 2 h  dan       joe      Both sides were seen on one device.
+";
+        assert_eq!(list(&answer, now()), expected);
+    }
+
+    #[test]
+    fn equal_values_of_both_sides_stand_next_to_each_other_with_a_sign() {
+        let row = v1::SideBySideRow {
+            label: "Device".to_owned(),
+            referrer_value: "64646464".to_owned(),
+            referee_value: "64646464".to_owned(),
+            comparison: v1::Comparison::Same.into(),
+            ..Default::default()
+        };
+        let shown = case(&v1::Case { summary: Some(summary()), side_by_side: vec![row], ..Default::default() }, now());
+        assert!(shown.contains("=  Device  64646464  64646464"), "{shown}");
+    }
+}

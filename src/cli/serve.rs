@@ -1,0 +1,250 @@
+//! `selfsame serve`: runs the service until it is told to stop.
+//! It must never start on a policy or a folder that it cannot read in full. `main` calls it.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clap::Args;
+use rand::RngCore as _;
+use tokio::net::TcpListener;
+
+use crate::adapters::audit_secret::audit_key;
+use crate::adapters::config::{CommandLine, Config, LimitsConfig};
+use crate::adapters::ledger::{MemoryLedger, SledLedger, SledOptions};
+use crate::adapters::model_shelf::ModelShelf;
+use crate::adapters::policy_store::{PolicySources, PolicyStore};
+use crate::adapters::standing_rules::StandingRules;
+use crate::adapters::system_clock::SystemClock;
+use crate::adapters::telemetry;
+use crate::ports::ledger::{Assessor, Ledger};
+use crate::ports::policies::Policies;
+use crate::screening::audit::AuditKey;
+use crate::service::gauges;
+use crate::service::limits::Limits;
+use crate::service::server::{ServerParts, serve};
+
+const EXAMPLES: &str = "\
+Examples:
+  Try it, with a ledger that is gone afterwards:
+    selfsame serve --memory
+
+  The usual way:
+    selfsame serve --data-dir /var/lib/selfsame --policy /etc/selfsame/policy.toml
+
+  In a container, by environment (every key of the file has its variable):
+    SELFSAME_LISTEN=0.0.0.0:50051 SELFSAME_DATA_FOLDER=/data SELFSAME_LOG__FORMAT=json selfsame serve
+
+Configuration: defaults, then `selfsame.toml` or --config, then SELFSAME_* variables, then flags;
+each overrules the one before. docs/selfsame.example.toml shows every key.
+
+Signals: INT and TERM drain, so that every call that was taken is answered; HUP reads the policies
+again, and keeps those in force when a new one has mistakes.
+The API is plaintext and trusts its callers: keep it inside your network.";
+
+/// Run the service
+///
+/// Screens conversions, keeps the review queue and gates payouts, over gRPC with server reflection. One process owns one data folder.
+#[derive(Debug, Clone, Args)]
+#[command(after_long_help = EXAMPLES, after_help = "Try --help for examples.")]
+pub struct ServeArgs {
+    /// The configuration file [default: selfsame.toml, if it is there]
+    #[arg(long, env = "SELFSAME_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Where to listen [default: 127.0.0.1:50051]
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+
+    /// The folder of the ledger; made when it is not there [default: selfsame-data]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+
+    /// Keep the ledger in memory only; everything is lost at the end
+    #[arg(long)]
+    pub memory: bool,
+
+    /// The policy file [default: the policy that is shipped inside]
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+
+    /// Where to serve metrics for Prometheus, or `none` [default: 127.0.0.1:9464]
+    #[arg(long, value_name = "ADDR")]
+    pub metrics: Option<String>,
+
+    /// What to log: a level, or a filter like `selfsame=debug,info` [default: info]
+    #[arg(long, value_name = "FILTER")]
+    pub log: Option<String>,
+
+    /// How log lines look: `text` or `json` [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<String>,
+}
+
+impl ServeArgs {
+    fn command_line(&self) -> CommandLine {
+        let shown = |path: &PathBuf| path.display().to_string();
+        CommandLine::default()
+            .with("listen", self.listen)
+            .with("data_folder", self.data_dir.as_ref().map(shown))
+            .with("policy.file", self.policy.as_ref().map(shown))
+            .with("metrics.listen", self.metrics.as_ref())
+            .with("log.level", self.log.as_ref())
+            .with("log.format", self.log_format.as_ref())
+    }
+}
+
+/// What the configuration lets the server take on.
+fn limits(config: &LimitsConfig) -> Limits {
+    Limits {
+        in_flight_max: config.in_flight_max,
+        streams_max: config.streams_max,
+        stream_in_flight_max: config.stream_in_flight_max,
+        deadline_max: config.deadline(),
+        message_bytes_max: config.message_bytes_max,
+        connection_age_max: config.connection_age(),
+        drain_max: config.drain(),
+        ..Limits::default()
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When it cannot be started: the configuration or a policy has mistakes, the folder is in use or damaged, an address is taken.
+pub fn run(args: &ServeArgs) -> anyhow::Result<()> {
+    let config = Config::load(args.config.as_deref(), args.command_line())?;
+    telemetry::start_logging(config.log.format, &config.log.level)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
+    let keeping = if args.memory { Keeping::InMemory } else { Keeping::InFolder };
+    runtime.block_on(run_until_told(&config, keeping))
+}
+
+/// Where the ledger keeps what it must not lose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Keeping {
+    /// Nowhere: it is gone at the end.
+    InMemory,
+    /// In the data folder.
+    InFolder,
+}
+
+async fn run_until_told(config: &Config, keeping: Keeping) -> anyhow::Result<()> {
+    let sources = PolicySources { file: config.policy.file.clone(), folder: config.policy.folder.clone() };
+    let policies = Arc::new(PolicyStore::open(sources).context("reading the policies")?);
+    let ledger = open_ledger(config, keeping, Arc::clone(&policies) as _)?;
+    let clock = Arc::new(SystemClock);
+    let listener = TcpListener::bind(config.listen.0).await.with_context(|| format!("listening at {}", config.listen.0))?;
+    if let Some(address) = config.metrics.listen {
+        telemetry::start_metrics(address)?;
+        tokio::spawn(gauges::report(Arc::clone(&ledger), Arc::clone(&clock) as _));
+    }
+    let address = listener.local_addr().context("asking for the address")?;
+    let stop = told_to_stop()?;
+    reload_on_hangup(Arc::clone(&policies))?;
+    writeln!(std::io::stdout().lock(), "{}", welcome(config, keeping, address, &policies))?;
+    let parts = ServerParts { ledger, policies, clock, limits: limits(&config.limits) };
+    serve(listener, parts, stop).await?;
+    writeln!(std::io::stdout().lock(), "stopped")?;
+    Ok(())
+}
+
+fn open_ledger(config: &Config, keeping: Keeping, policies: Arc<dyn Policies>) -> anyhow::Result<Arc<dyn Ledger>> {
+    let folder = &config.data_folder.0;
+    let models = Arc::new(ModelShelf::default());
+    let assessor = |key: AuditKey| -> Arc<dyn Assessor> { Arc::new(StandingRules::new(policies, models, key)) };
+    match keeping {
+        Keeping::InMemory => {
+            let mut random = [0; 32];
+            rand::thread_rng().fill_bytes(&mut random);
+            Ok(Arc::new(MemoryLedger::new(assessor(AuditKey::new(random)))))
+        }
+        Keeping::InFolder => {
+            std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+            let assessor = assessor(audit_key(&config.audit, folder)?);
+            let ledger = SledLedger::open(folder, SledOptions::default(), assessor)
+                .with_context(|| format!("opening the ledger in {}", folder.display()))?;
+            Ok(Arc::new(ledger))
+        }
+    }
+}
+
+fn welcome(config: &Config, keeping: Keeping, address: SocketAddr, policies: &PolicyStore) -> String {
+    let data = match keeping {
+        Keeping::InMemory => "memory only; lost at the end".to_owned(),
+        Keeping::InFolder => config.data_folder.0.display().to_string(),
+    };
+    let policies = policies.in_force();
+    let policy_version = policies.default.version();
+    let own = match policies.programs.len() {
+        0 => String::new(),
+        count => format!(", and {count} of programmes with their own"),
+    };
+    let origin = config.policy.file.as_ref().map_or_else(|| "shipped".to_owned(), |path| path.display().to_string());
+    let metrics = config.metrics.listen.map_or_else(|| "none".to_owned(), |at| format!("http://{at}/metrics"));
+    format!(
+        "selfsame {version} serves
+  API      {address}  (gRPC, plaintext, with reflection)
+  metrics  {metrics}
+  data     {data}
+  policy   {policy_version}  ({origin}{own})
+
+Try:
+  grpcurl -plaintext {address} list
+  grpcurl -plaintext {address} describe selfsame.v1.Conversion
+  grpcurl -plaintext -d '{{\"program_id\":\"shop\"}}' {address} selfsame.v1.ReviewService/ListCases
+  grpcurl -plaintext -d '{{\"program_id\":\"shop\",\"payouts\":[{{\"reward_id\":\"r-1\",\"conversion_id\":\"cv-1\"}}]}}' {address} selfsame.v1.PayoutService/CheckPayouts
+
+Ctrl-C drains and stops. HUP (pid {pid}) reads the policies again.",
+        version = env!("CARGO_PKG_VERSION"),
+        pid = std::process::id(),
+    )
+}
+
+/// Completes when the operator wants the service to stop.
+#[cfg(unix)]
+fn told_to_stop() -> anyhow::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let mut interrupt = signal(SignalKind::interrupt()).context("listening for INT")?;
+    let mut terminate = signal(SignalKind::terminate()).context("listening for TERM")?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+/// Completes when the operator wants the service to stop.
+#[cfg(not(unix))]
+fn told_to_stop() -> anyhow::Result<impl Future<Output = ()>> {
+    Ok(async {
+        let _ = tokio::signal::ctrl_c().await;
+    })
+}
+
+/// Reads the policies again at each HUP. With a mistake in any of them nothing changes.
+#[cfg(unix)]
+fn reload_on_hangup(policies: Arc<PolicyStore>) -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let mut hangup = signal(SignalKind::hangup()).context("listening for HUP")?;
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            match policies.reload() {
+                Ok(set) => tracing::info!(version = set.default.version(), "the policies were read again and are in force"),
+                Err(mistakes) => tracing::error!(%mistakes, "the policies were not taken; the earlier ones stay in force"),
+            }
+        }
+    });
+    Ok(())
+}
+
+/// There is no such signal here.
+#[cfg(not(unix))]
+fn reload_on_hangup(_policies: Arc<PolicyStore>) -> anyhow::Result<()> {
+    Ok(())
+}

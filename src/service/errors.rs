@@ -1,0 +1,375 @@
+//! Refusals: every way in which a call can fail, and the one place where each becomes a `tonic::Status` with `google.rpc` details.
+//!
+//! It must never answer an error as if it were a decision, and never carry a signal or a message's values. Called by all handlers and by the
+//! server's guard. The table of codes and reasons is API: clients branch on it.
+
+use std::time::Duration;
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, FieldViolation, PreconditionViolation, StatusExt};
+
+use crate::ports::ledger::LedgerError;
+use crate::screening::case::IllegalStep;
+use crate::wire::{Violation, v1};
+
+/// The domain of every `google.rpc.ErrorInfo`.
+pub const ERROR_DOMAIN: &str = "selfsame";
+
+/// Bytes of field violations that one status carries. A status travels in HTTP/2 headers in base64, and clients refuse headers of more
+/// than 8 KiB (the default of gRPC's C core); the violations that do not fit are counted instead.
+const VIOLATION_BYTES_MAX: usize = 4_500;
+
+/// How long a client waits before it tries an unavailable ledger again: an operator has to act first.
+const UNAVAILABLE_RETRY: Duration = Duration::from_secs(5);
+
+/// Why a call was refused, for machines. Stable: a reason never changes its name or its meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    /// Fields of the request are malformed; each is named.
+    InvalidFields,
+    /// The bytes are not the message that the method takes.
+    MalformedMessage,
+    /// The message is larger than the server takes.
+    MessageTooLarge,
+    /// The page token belongs to another listing.
+    InvalidPageToken,
+    /// The cursor lies past the end of the feed.
+    CursorAhead,
+    /// The id was used before with other content.
+    ContentDiffers,
+    /// There is no such thing in the programme.
+    NotKnown,
+    /// Another reviewer's lease runs.
+    CaseClaimedByOther,
+    /// The actor has not claimed the case.
+    CaseNotClaimed,
+    /// The case is resolved already.
+    CaseAlreadyResolved,
+    /// The case is not resolved yet.
+    CaseNotResolved,
+    /// The change is not possible from where the thing stands.
+    NotPossible,
+    /// Somebody changed it meanwhile.
+    RevisionDiffers,
+    /// Too many writes wait for the disk.
+    LedgerBusy,
+    /// Too many calls are in flight.
+    ServerBusy,
+    /// Too many streams are open.
+    TooManyStreams,
+    /// The ledger cannot be written.
+    LedgerUnavailable,
+    /// A stored record is damaged.
+    RecordDamaged,
+    /// The server is going down.
+    ShuttingDown,
+    /// The time that the caller gave, or the server's own limit, is over.
+    DeadlineExceeded,
+    /// There is no such method.
+    UnknownMethod,
+    /// A fault of the server.
+    Internal,
+}
+
+impl Reason {
+    /// The reason as it stands in `google.rpc.ErrorInfo`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidFields => "INVALID_FIELDS",
+            Self::MalformedMessage => "MALFORMED_MESSAGE",
+            Self::MessageTooLarge => "MESSAGE_TOO_LARGE",
+            Self::InvalidPageToken => "INVALID_PAGE_TOKEN",
+            Self::CursorAhead => "CURSOR_AHEAD",
+            Self::ContentDiffers => "CONTENT_DIFFERS",
+            Self::NotKnown => "NOT_KNOWN",
+            Self::CaseClaimedByOther => "CASE_CLAIMED_BY_OTHER",
+            Self::CaseNotClaimed => "CASE_NOT_CLAIMED",
+            Self::CaseAlreadyResolved => "CASE_ALREADY_RESOLVED",
+            Self::CaseNotResolved => "CASE_NOT_RESOLVED",
+            Self::NotPossible => "NOT_POSSIBLE",
+            Self::RevisionDiffers => "REVISION_DIFFERS",
+            Self::LedgerBusy => "LEDGER_BUSY",
+            Self::ServerBusy => "SERVER_BUSY",
+            Self::TooManyStreams => "TOO_MANY_STREAMS",
+            Self::LedgerUnavailable => "LEDGER_UNAVAILABLE",
+            Self::RecordDamaged => "RECORD_DAMAGED",
+            Self::ShuttingDown => "SHUTTING_DOWN",
+            Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
+            Self::UnknownMethod => "UNKNOWN_METHOD",
+            Self::Internal => "INTERNAL",
+        }
+    }
+
+    /// The status code that goes with it.
+    ///
+    /// Other content under a known id is `ALREADY_EXISTS`, not `FAILED_PRECONDITION`: nothing that the caller could change first would make
+    /// the message acceptable; it needs another id. A message that is too large is `RESOURCE_EXHAUSTED`, as everywhere in gRPC.
+    #[must_use]
+    pub const fn code(self) -> Code {
+        match self {
+            Self::InvalidFields | Self::MalformedMessage | Self::InvalidPageToken => Code::InvalidArgument,
+            Self::CursorAhead => Code::OutOfRange,
+            Self::ContentDiffers => Code::AlreadyExists,
+            Self::NotKnown => Code::NotFound,
+            Self::CaseClaimedByOther
+            | Self::CaseNotClaimed
+            | Self::CaseAlreadyResolved
+            | Self::CaseNotResolved
+            | Self::NotPossible => Code::FailedPrecondition,
+            Self::RevisionDiffers => Code::Aborted,
+            Self::MessageTooLarge | Self::LedgerBusy | Self::ServerBusy | Self::TooManyStreams => Code::ResourceExhausted,
+            Self::LedgerUnavailable | Self::ShuttingDown => Code::Unavailable,
+            Self::RecordDamaged => Code::DataLoss,
+            Self::DeadlineExceeded => Code::DeadlineExceeded,
+            Self::UnknownMethod => Code::Unimplemented,
+            Self::Internal => Code::Internal,
+        }
+    }
+}
+
+/// What a refusal says beside its reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Detail {
+    /// Nothing.
+    None,
+    /// Every violated field.
+    Fields(Vec<Violation>),
+    /// When trying again is worth it.
+    RetryAfter(Duration),
+    /// On what the change failed.
+    Precondition,
+    /// What was looked for.
+    Resource { what: &'static str, id: String },
+}
+
+/// A call that was refused. Nothing was written unless the message says so.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Refusal {
+    reason: Reason,
+    message: String,
+    detail: Detail,
+}
+
+impl Refusal {
+    fn new(reason: Reason, message: impl Into<String>, detail: Detail) -> Self {
+        Self { reason, message: message.into(), detail }
+    }
+
+    /// The request is malformed in these fields.
+    #[must_use]
+    pub fn invalid(violations: Vec<Violation>) -> Self {
+        let message = match violations.as_slice() {
+            [only] => format!("`{}` {}", only.field, only.problem),
+            several => format!("{} fields are invalid; see the details", several.len()),
+        };
+        Self::new(Reason::InvalidFields, message, Detail::Fields(violations))
+    }
+
+    /// One field is malformed.
+    #[must_use]
+    pub fn invalid_field(field: &str, problem: impl Into<String>) -> Self {
+        Self::invalid(vec![Violation { field: field.to_owned(), problem: problem.into() }])
+    }
+
+    /// There is no such thing in the programme.
+    #[must_use]
+    pub fn not_known(what: &'static str, id: &str) -> Self {
+        let message = format!("{what} `{id}` is not known in this programme");
+        Self::new(Reason::NotKnown, message, Detail::Resource { what, id: id.to_owned() })
+    }
+
+    /// The cursor lies past the end of the feed, as after a restore from a backup. Going on from there would skip events.
+    #[must_use]
+    pub fn cursor_ahead(after: u64, end: u64) -> Self {
+        let message = format!("the cursor {after} lies past the end of the feed, {end}; was the ledger restored from a backup?");
+        Self::new(Reason::CursorAhead, message, Detail::None)
+    }
+
+    /// A fault of the server. What happened is in its log, not in the answer.
+    #[must_use]
+    pub fn internal() -> Self {
+        let message = "the server failed to answer; nothing was decided; retry with the same id";
+        Self::new(Reason::Internal, message, Detail::None)
+    }
+
+    /// The time is over. Whether a write was kept is not known; the same id makes the retry harmless.
+    #[must_use]
+    pub fn deadline(after: Duration) -> Self {
+        let message = format!("no answer within {} ms; retry with the same id", after.as_millis());
+        Self::new(Reason::DeadlineExceeded, message, Detail::None)
+    }
+
+    /// Too many calls are in flight.
+    #[must_use]
+    pub fn server_busy(retry_after: Duration) -> Self {
+        Self::new(Reason::ServerBusy, "too many calls are in flight", Detail::RetryAfter(retry_after))
+    }
+
+    /// Too many streams are open.
+    #[must_use]
+    pub fn too_many_streams(retry_after: Duration) -> Self {
+        Self::new(Reason::TooManyStreams, "too many streams are open", Detail::RetryAfter(retry_after))
+    }
+
+    /// The server is going down; streams resume elsewhere.
+    #[must_use]
+    pub fn shutting_down() -> Self {
+        let message = "the server is shutting down; resume from the last cursor";
+        Self::new(Reason::ShuttingDown, message, Detail::RetryAfter(Duration::from_secs(1)))
+    }
+
+    /// What the transport refused before a handler saw it, in this API's words.
+    #[must_use]
+    pub fn of_transport(status: &Status) -> Self {
+        let text = status.message();
+        match status.code() {
+            Code::Unimplemented if text.is_empty() => {
+                Self::new(Reason::UnknownMethod, "there is no such method; server reflection lists all", Detail::None)
+            }
+            Code::Unimplemented => Self::new(Reason::UnknownMethod, text, Detail::None),
+            Code::OutOfRange if text.contains("message length too large") => {
+                Self::new(Reason::MessageTooLarge, too_large_sentence(text), Detail::None)
+            }
+            Code::Internal if text.contains("decode") || text.contains("Protobuf") => {
+                let message =
+                    "the bytes are not the message that this method takes (wrong wire type, cut off, or text that is not UTF-8)";
+                Self::new(Reason::MalformedMessage, message, Detail::None)
+            }
+            Code::Ok
+            | Code::Cancelled
+            | Code::Unknown
+            | Code::InvalidArgument
+            | Code::DeadlineExceeded
+            | Code::NotFound
+            | Code::AlreadyExists
+            | Code::PermissionDenied
+            | Code::ResourceExhausted
+            | Code::FailedPrecondition
+            | Code::Aborted
+            | Code::OutOfRange
+            | Code::Internal
+            | Code::Unavailable
+            | Code::DataLoss
+            | Code::Unauthenticated => Self::internal(),
+        }
+    }
+
+    /// Why, for machines.
+    #[must_use]
+    pub const fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    /// The refusal of one item of a stream, which does not end the stream.
+    #[must_use]
+    pub fn into_screening_error(self) -> v1::ScreeningError {
+        let Self { reason, message, detail } = self;
+        let (violations, retry_after) = match detail {
+            Detail::Fields(violations) => (violations, None),
+            Detail::RetryAfter(after) => (Vec::new(), Some(pbjson_types::Duration::from(after))),
+            Detail::None | Detail::Precondition | Detail::Resource { .. } => (Vec::new(), None),
+        };
+        let violation = |Violation { field, problem }: Violation| v1::FieldViolation { field, description: problem };
+        v1::ScreeningError {
+            code: reason.code() as i32,
+            message,
+            reason: reason.as_str().to_owned(),
+            violations: violations.into_iter().map(violation).collect(),
+            retry_after,
+        }
+    }
+}
+
+/// The numbers of the transport's sentence, in ours.
+fn too_large_sentence(text: &str) -> String {
+    let mut numbers = text.split(|c: char| !c.is_ascii_digit()).filter(|part| !part.is_empty());
+    match (numbers.next(), numbers.next()) {
+        (Some(found), Some(limit)) => {
+            format!("the message has {found} bytes; this server takes at most {limit}; send fewer or smaller parts")
+        }
+        _ => "the message is larger than this server takes; send fewer or smaller parts".to_owned(),
+    }
+}
+
+/// The one mapping from what a ledger refuses to what a caller reads.
+impl From<LedgerError> for Refusal {
+    fn from(error: LedgerError) -> Self {
+        let message = error.to_string();
+        match error {
+            LedgerError::ContentDiffers { .. } => Self::new(Reason::ContentDiffers, message, Detail::None),
+            LedgerError::NotFound { what, id } => Self::new(Reason::NotKnown, message, Detail::Resource { what, id }),
+            LedgerError::IllegalStep(step) => of_illegal_step(&step),
+            LedgerError::RevisionDiffers { .. } => Self::new(Reason::RevisionDiffers, message, Detail::Precondition),
+            LedgerError::NotPossible(_) => Self::new(Reason::NotPossible, message, Detail::Precondition),
+            LedgerError::PageToken => {
+                let violation = Violation { field: "page_token".to_owned(), problem: "is not valid for this listing".to_owned() };
+                Self::new(Reason::InvalidPageToken, message, Detail::Fields(vec![violation]))
+            }
+            LedgerError::Busy { retry_after } => Self::new(Reason::LedgerBusy, message, Detail::RetryAfter(retry_after)),
+            LedgerError::Unavailable(_) => Self::new(Reason::LedgerUnavailable, message, Detail::RetryAfter(UNAVAILABLE_RETRY)),
+            LedgerError::Damaged(_) => Self::new(Reason::RecordDamaged, message, Detail::None),
+        }
+    }
+}
+
+fn of_illegal_step(step: &IllegalStep) -> Refusal {
+    let message = step.to_string();
+    match step {
+        IllegalStep::ClaimedByOther { .. } => Refusal::new(Reason::CaseClaimedByOther, message, Detail::Precondition),
+        IllegalStep::NotClaimed { .. } => Refusal::new(Reason::CaseNotClaimed, message, Detail::Precondition),
+        IllegalStep::AlreadyResolved { .. } => Refusal::new(Reason::CaseAlreadyResolved, message, Detail::Precondition),
+        IllegalStep::NotResolved => Refusal::new(Reason::CaseNotResolved, message, Detail::Precondition),
+        IllegalStep::Lease => Refusal::invalid_field("lease", "must be above zero and at most 24 hours"),
+    }
+}
+
+impl From<Vec<Violation>> for Refusal {
+    fn from(violations: Vec<Violation>) -> Self {
+        Self::invalid(violations)
+    }
+}
+
+impl From<Refusal> for Status {
+    fn from(refusal: Refusal) -> Self {
+        let Refusal { reason, message, detail } = refusal;
+        let mut details = ErrorDetails::new();
+        details.set_error_info(reason.as_str(), ERROR_DOMAIN, []);
+        match detail {
+            Detail::None => {}
+            Detail::Fields(violations) => {
+                details.set_bad_request(field_violations(violations));
+            }
+            Detail::RetryAfter(after) => {
+                details.set_retry_info(Some(after));
+            }
+            Detail::Precondition => {
+                details.set_precondition_failure(vec![PreconditionViolation::new(reason.as_str(), "state", message.as_str())]);
+            }
+            Detail::Resource { what, id } => {
+                details.set_resource_info(what, id, "", message.as_str());
+            }
+        }
+        Self::with_error_details(reason.code(), message, details)
+    }
+}
+
+/// As many violations as a status carries, in order; the last one counts those that were left out.
+fn field_violations(violations: Vec<Violation>) -> Vec<FieldViolation> {
+    let total = violations.len();
+    let mut bytes = 0;
+    let mut shown: Vec<FieldViolation> = Vec::with_capacity(total.min(64));
+    for Violation { field, problem } in violations {
+        bytes += field.len() + problem.len() + 8;
+        if bytes > VIOLATION_BYTES_MAX && !shown.is_empty() {
+            break;
+        }
+        shown.push(FieldViolation::new(field, problem));
+    }
+    let left_out = total - shown.len();
+    if left_out > 0 {
+        shown.push(FieldViolation::new("", format!("{left_out} more fields are violated; fix these first")));
+    }
+    shown
+}

@@ -1,0 +1,148 @@
+//! The feed as a stream: from a cursor, at least once, in order, without gaps, with signs of life.
+//!
+//! It must never send a cursor before the events up to it. The consumer pulls: a slow one slows its own stream and nothing else. The payout
+//! handlers call it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::stream::{self, BoxStream, StreamExt};
+use tokio::time::Instant;
+use tonic::Status;
+
+use super::errors::Refusal;
+use super::limits::contained;
+use super::shared::Shared;
+use crate::ports::records::Cursor;
+use crate::wire::fields::time_message;
+use crate::wire::payout::{Watch, WatchMode, event_message};
+use crate::wire::v1;
+
+/// Journal records that are read at a time.
+const RECORDS_READ: usize = 1_000;
+/// Events of one message.
+const EVENTS_MAX: usize = 1_000;
+
+/// A watch that runs.
+struct Running {
+    shared: Arc<Shared>,
+    watch: Watch,
+    /// Up to here everything was sent or filtered out.
+    cursor: Cursor,
+    /// Where a watch that stops at the end stops: the end of the feed when it began.
+    end: Cursor,
+    /// Messages that are made and not sent yet.
+    ready: VecDeque<v1::WatchDecisionsResponse>,
+    last_sent: Instant,
+    stage: Stage,
+}
+
+/// How far a watch is.
+enum Stage {
+    Running,
+    /// The last message was made; when it is sent, the stream ends.
+    Ending(Option<Refusal>),
+    Ended,
+}
+
+/// Opens a watch.
+///
+/// # Errors
+/// A refusal when the cursor lies past the end of the feed, or the ledger cannot be read.
+pub(super) async fn watch(
+    shared: Arc<Shared>,
+    watch: Watch,
+) -> Result<BoxStream<'static, Result<v1::WatchDecisionsResponse, Status>>, Refusal> {
+    let end = shared.feed_end(&watch.program_id).await?;
+    if watch.after > end {
+        return Err(Refusal::cursor_ahead(watch.after.0, end.0));
+    }
+    let cursor = watch.after;
+    let running =
+        Running { shared, watch, cursor, end, ready: VecDeque::new(), last_sent: Instant::now(), stage: Stage::Running };
+    Ok(stream::unfold(running, next_message).boxed())
+}
+
+async fn next_message(mut running: Running) -> Option<(Result<v1::WatchDecisionsResponse, Status>, Running)> {
+    loop {
+        if let Some(message) = running.ready.pop_front() {
+            running.last_sent = Instant::now();
+            return Some((Ok(message), running));
+        }
+        match std::mem::replace(&mut running.stage, Stage::Ended) {
+            Stage::Ended | Stage::Ending(None) => return None,
+            Stage::Ending(Some(refusal)) => return Some((Err(refusal.into()), running)),
+            Stage::Running => {}
+        }
+        running.stage = match contained(running.advance()).await.and_then(|stage| stage) {
+            Ok(stage) => stage,
+            Err(refusal) => Stage::Ending(Some(refusal)),
+        };
+    }
+}
+
+impl Running {
+    /// Reads on, or waits for something to read.
+    async fn advance(&mut self) -> Result<Stage, Refusal> {
+        let (program_id, after) = (self.watch.program_id.clone(), self.cursor);
+        let (events, read_up_to) = self.shared.read(move |ledger| ledger.feed(&program_id, after, RECORDS_READ)).await?;
+        let moved = read_up_to > self.cursor;
+        let wanted = events.iter().filter(|event| self.watch.filter.lets_through(event));
+        let wanted: Vec<v1::FeedEvent> = wanted.map(|event| event_message(event, &self.watch.program_id)).collect();
+        self.make_messages(wanted, read_up_to);
+        self.cursor = self.cursor.max(read_up_to);
+        if self.watch.mode == WatchMode::StopAtEnd && self.cursor >= self.end {
+            self.make_sign_of_life();
+            return Ok(Stage::Ending(None));
+        }
+        if moved {
+            // A long stretch without a wanted event must not look dead.
+            if self.ready.is_empty() && self.last_sent.elapsed() >= self.watch.heartbeat {
+                self.make_sign_of_life();
+            }
+            return Ok(Stage::Running);
+        }
+        Ok(self.wait().await)
+    }
+
+    /// Waits for growth, for the time of a sign of life, or for the server to drain.
+    async fn wait(&mut self) -> Stage {
+        let silent_for = self.last_sent.elapsed();
+        let until_heartbeat = self.watch.heartbeat.checked_sub(silent_for).unwrap_or(Duration::ZERO);
+        let program_id = self.watch.program_id.clone();
+        tokio::select! {
+            biased;
+            () = self.shared.draining() => {
+                self.make_sign_of_life();
+                Stage::Ending(Some(Refusal::shutting_down()))
+            }
+            () = self.shared.ledger.grown_past(&program_id, self.cursor) => Stage::Running,
+            () = tokio::time::sleep(until_heartbeat) => {
+                self.make_sign_of_life();
+                Stage::Running
+            }
+        }
+    }
+
+    /// Cuts events into messages. Only the last of them carries the new cursor: whoever keeps the cursor of an earlier one gets them again.
+    fn make_messages(&mut self, events: Vec<v1::FeedEvent>, up_to: Cursor) {
+        let parts = events.len().div_ceil(EVENTS_MAX);
+        let mut events = events.into_iter().peekable();
+        for part in 1..=parts {
+            let cursor = if part == parts { up_to } else { self.cursor };
+            let events = events.by_ref().take(EVENTS_MAX).collect();
+            let message = self.message(cursor, events);
+            self.ready.push_back(message);
+        }
+    }
+
+    fn make_sign_of_life(&mut self) {
+        let message = self.message(self.cursor, Vec::new());
+        self.ready.push_back(message);
+    }
+
+    fn message(&self, cursor: Cursor, events: Vec<v1::FeedEvent>) -> v1::WatchDecisionsResponse {
+        v1::WatchDecisionsResponse { cursor: cursor.0, events, sent_at: Some(time_message(self.shared.now())) }
+    }
+}

@@ -1,0 +1,336 @@
+//! Limits and the guard: the tower layer around all methods that bounds how many calls run and for how long, contains panics, counts, and
+//! gives every refusal of the transport its `google.rpc` details.
+//!
+//! It must never look into a message, and never let a call through that it did not count. Authentication will be a layer of its own right
+//! outside this one, so that strangers take no place. The server wraps it around the router; `contained` is used by streams too.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use metrics::SharedString;
+use prost::Message;
+use prost_types::FileDescriptorSet;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+use tonic::body::Body;
+use tonic::codegen::http::{HeaderMap, Request, Response};
+use tonic::{Code, Status};
+use tower::{Layer, Service};
+
+use super::errors::Refusal;
+
+/// How much the server takes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Calls in flight, over all connections; more are refused at once. Streams count apart.
+    pub in_flight_max: usize,
+    /// Open streams, over all connections.
+    pub streams_max: usize,
+    /// Conversions of one `ScreenConversions` stream that are screened at a time.
+    pub stream_in_flight_max: usize,
+    /// The longest that a call may take. A caller's `grpc-timeout` may be shorter. Streams have no such limit.
+    pub deadline_max: Duration,
+    /// The largest message that is read. Unit: bytes.
+    pub message_bytes_max: usize,
+    /// The age at which a connection is asked to reconnect, so that clients spread over replicas; absent means never.
+    pub connection_age_max: Option<Duration>,
+    /// How long its running calls may go on after that.
+    pub connection_age_grace: Duration,
+    /// How long a shutdown waits for running calls.
+    pub drain_max: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            in_flight_max: 1_024,
+            streams_max: 256,
+            stream_in_flight_max: 128,
+            deadline_max: Duration::from_secs(30),
+            message_bytes_max: 4 * 1_024 * 1_024,
+            connection_age_max: None,
+            connection_age_grace: Duration::from_secs(30),
+            drain_max: Duration::from_secs(20),
+        }
+    }
+}
+
+/// When a caller that met a full server tries again.
+const BUSY_RETRY: Duration = Duration::from_millis(100);
+
+/// Runs work to its end, and answers a panic as an internal fault. It is logged here, and nowhere else.
+pub(super) async fn contained<T>(work: impl Future<Output = T> + Send) -> Result<T, Refusal> {
+    AssertUnwindSafe(work).catch_unwind().await.map_err(|panic| {
+        metrics::counter!("selfsame_panics_total").increment(1);
+        tracing::error!(panic = panic_text(&*panic), "a handler panicked; the caller was answered INTERNAL");
+        Refusal::internal()
+    })
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
+        (Some(text), _) => text,
+        (None, Some(text)) => text,
+        (None, None) => "without a text",
+    }
+}
+
+/// Places for streams. A stream keeps its place until it is dropped.
+#[derive(Debug, Clone)]
+pub(super) struct StreamPlaces(Arc<Semaphore>);
+
+impl StreamPlaces {
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self(Arc::new(Semaphore::new(limits.streams_max)))
+    }
+
+    /// A place, or a refusal when all are taken.
+    pub(super) fn take(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        Arc::clone(&self.0).try_acquire_owned().map_err(|_| Refusal::too_many_streams(Duration::from_secs(1)))
+    }
+}
+
+/// Whether a method answers once or goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    Unary,
+    Stream,
+}
+
+/// The methods of the contract by their path. Only these are counted by name, so that a stranger cannot invent labels.
+#[derive(Debug)]
+struct Methods(BTreeMap<String, (SharedString, Shape)>);
+
+impl Methods {
+    fn of_contract(encoded: &[u8]) -> Self {
+        // The contract is compiled in; if it could not be read, reflection would fail first, and loudly.
+        let files = FileDescriptorSet::decode(encoded).unwrap_or_default();
+        let mut methods = BTreeMap::new();
+        for file in &files.file {
+            for service in &file.service {
+                for method in &service.method {
+                    let name = format!("{}/{}", service.name(), method.name());
+                    let streams = method.client_streaming() || method.server_streaming();
+                    let shape = if streams { Shape::Stream } else { Shape::Unary };
+                    methods.insert(format!("/{}.{name}", file.package()), (SharedString::from_shared(Arc::from(name)), shape));
+                }
+            }
+        }
+        Self(methods)
+    }
+}
+
+/// Makes [`Guard`]s.
+#[derive(Debug, Clone)]
+pub struct GuardLayer(Arc<GuardState>);
+
+#[derive(Debug)]
+struct GuardState {
+    methods: Methods,
+    places: Arc<Semaphore>,
+    deadline_max: Duration,
+}
+
+impl GuardLayer {
+    /// A guard for the methods of this encoded descriptor set.
+    #[must_use]
+    pub fn new(limits: &Limits, contract: &[u8]) -> Self {
+        Self(Arc::new(GuardState {
+            methods: Methods::of_contract(contract),
+            places: Arc::new(Semaphore::new(limits.in_flight_max)),
+            deadline_max: limits.deadline_max,
+        }))
+    }
+}
+
+impl<S> Layer<S> for GuardLayer {
+    type Service = Guard<S>;
+
+    fn layer(&self, inner: S) -> Guard<S> {
+        Guard { inner, state: Arc::clone(&self.0) }
+    }
+}
+
+/// A service behind the limits.
+#[derive(Debug, Clone)]
+pub struct Guard<S> {
+    inner: S,
+    state: Arc<GuardState>,
+}
+
+impl<S> Service<Request<Body>> for Guard<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Send,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<Response<Body>, S::Error>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        // The clone is not polled for readiness; the one that was is used up by this call.
+        let ready = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, ready);
+        let Some((name, shape)) = self.state.methods.0.get(request.uri().path()).cloned() else {
+            // Health and reflection must answer under a flood too.
+            return async move { inner.call(request).await.map(explained_when_unknown) }.boxed();
+        };
+        let place = match shape {
+            Shape::Unary => Arc::clone(&self.state.places).try_acquire_owned().map(Some),
+            Shape::Stream => Ok(None),
+        };
+        let Ok(place) = place else {
+            count(name, Code::ResourceExhausted, Instant::now());
+            return std::future::ready(Ok(answer(Refusal::server_busy(BUSY_RETRY)))).boxed();
+        };
+        let deadline = match shape {
+            Shape::Unary => {
+                Some(asked_timeout(request.headers()).map_or(self.state.deadline_max, |asked| asked.min(self.state.deadline_max)))
+            }
+            Shape::Stream => None,
+        };
+        let work = async move {
+            let started = Instant::now();
+            let response = within(deadline, contained(async move { inner.call(request).await })).await;
+            let response = match response {
+                Ok(Ok(response)) => explained(response?),
+                Ok(Err(refusal)) | Err(refusal) => answer(refusal),
+            };
+            count(name, code_of(response.headers()), started);
+            drop(place);
+            Ok(response)
+        };
+        work.boxed()
+    }
+}
+
+/// Runs work for at most so long. What it had begun is dropped; a write that was already handed to the ledger goes on there.
+async fn within<T>(deadline: Option<Duration>, work: impl Future<Output = T>) -> Result<T, Refusal> {
+    match deadline {
+        None => Ok(work.await),
+        Some(limit) => tokio::time::timeout(limit, work).await.map_err(|_| Refusal::deadline(limit)),
+    }
+}
+
+fn answer(refusal: Refusal) -> Response<Body> {
+    Status::from(refusal).into_http()
+}
+
+/// Gives an error that the transport made the details that all errors have here.
+fn explained(response: Response<Body>) -> Response<Body> {
+    match Status::from_header_map(response.headers()) {
+        Some(status) if status.code() != Code::Ok && status.details().is_empty() => answer(Refusal::of_transport(&status)),
+        Some(_) | None => response,
+    }
+}
+
+fn explained_when_unknown(response: Response<Body>) -> Response<Body> {
+    match code_of(response.headers()) {
+        Code::Unimplemented => explained(response),
+        _ => response,
+    }
+}
+
+/// The code of a response's head. A stream's own end comes later, in its trailers.
+fn code_of(headers: &HeaderMap) -> Code {
+    headers.get("grpc-status").map_or(Code::Ok, |value| Code::from_bytes(value.as_bytes()))
+}
+
+fn count(method: SharedString, code: Code, started: Instant) {
+    let code = code_name(code);
+    metrics::counter!("selfsame_requests_total", "method" => method.clone(), "code" => code).increment(1);
+    metrics::histogram!("selfsame_request_seconds", "method" => method, "code" => code).record(started.elapsed().as_secs_f64());
+}
+
+const fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+/// The time that the caller gives, as `grpc-timeout` has it: up to eight digits and a unit. Absent or malformed means none.
+fn asked_timeout(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get("grpc-timeout")?.to_str().ok()?;
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let number: u64 = digits.parse().ok()?;
+    match unit {
+        "H" => Some(Duration::from_secs(number.saturating_mul(3_600))),
+        "M" => Some(Duration::from_secs(number.saturating_mul(60))),
+        "S" => Some(Duration::from_secs(number)),
+        "m" => Some(Duration::from_millis(number)),
+        "u" => Some(Duration::from_micros(number)),
+        "n" => Some(Duration::from_nanos(number)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(text: &str) -> Option<Duration> {
+        let mut headers = HeaderMap::new();
+        headers.insert("grpc-timeout", text.parse().unwrap());
+        asked_timeout(&headers)
+    }
+
+    #[test]
+    fn a_callers_timeout_is_read_in_every_unit_and_nonsense_is_none() {
+        assert_eq!(asked("250m"), Some(Duration::from_millis(250)));
+        assert_eq!(asked("2S"), Some(Duration::from_secs(2)));
+        assert_eq!(asked("1H"), Some(Duration::from_secs(3_600)));
+        for nonsense in ["", "m", "1x", "-1S", "123456789S", "1.5S"] {
+            assert_eq!(asked(nonsense), None, "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn every_method_of_the_contract_is_known_by_its_path_and_shape() {
+        let methods = Methods::of_contract(crate::wire::FILE_DESCRIPTOR_SET).0;
+        assert_eq!(methods["/selfsame.v1.PayoutService/WatchDecisions"].1, Shape::Stream);
+        assert_eq!(methods["/selfsame.v1.ScreeningService/ScreenConversion"].1, Shape::Unary);
+        assert!(methods.keys().all(|path| path.starts_with("/selfsame.v1.")));
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_internal_fault_and_no_more() {
+        let refusal = contained(async { panic!("broken") }).await.map(|()| 0).unwrap_err();
+        assert_eq!(Status::from(refusal).code(), Code::Internal);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_that_never_ends_is_answered_at_the_deadline() {
+        let refusal = within(Some(Duration::from_millis(20)), std::future::pending::<()>()).await.unwrap_err();
+        assert_eq!(Status::from(refusal).code(), Code::DeadlineExceeded);
+    }
+}

@@ -1,0 +1,57 @@
+//! The list handlers: blocked and trusted accounts and values.
+//!
+//! They must never change a decision that was made. The server registers them.
+
+use std::sync::Arc;
+
+use tonic::{Request, Response, Status};
+
+use super::errors::Refusal;
+use super::shared::Shared;
+use crate::ports::ledger::ListCommand;
+use crate::ports::records::{Cursor, Freshness};
+use crate::wire::{list as requests, v1};
+
+/// The handlers of `ListService`.
+pub(super) struct ListHandlers(pub(super) Arc<Shared>);
+
+impl ListHandlers {
+    async fn change(&self, command: ListCommand) -> Result<(u64, bool), Refusal> {
+        let (Cursor(cursor), freshness) = self.0.ledger.change_list(command).await.map_err(|error| self.0.refusal(error))?;
+        Ok((cursor, freshness == Freshness::Replayed))
+    }
+}
+
+#[tonic::async_trait]
+impl v1::list_service_server::ListService for ListHandlers {
+    async fn put_list_entry(
+        &self,
+        request: Request<v1::PutListEntryRequest>,
+    ) -> Result<Response<v1::PutListEntryResponse>, Status> {
+        let command = requests::put(request.into_inner(), self.0.now()).map_err(Refusal::from)?;
+        let (cursor, replayed) = self.change(command).await?;
+        Ok(Response::new(v1::PutListEntryResponse { replayed, cursor }))
+    }
+
+    async fn remove_list_entry(
+        &self,
+        request: Request<v1::RemoveListEntryRequest>,
+    ) -> Result<Response<v1::RemoveListEntryResponse>, Status> {
+        let command = requests::remove(request.into_inner(), self.0.now()).map_err(Refusal::from)?;
+        let (cursor, replayed) = self.change(command).await?;
+        Ok(Response::new(v1::RemoveListEntryResponse { replayed, cursor }))
+    }
+
+    async fn list_list_entries(
+        &self,
+        request: Request<v1::ListListEntriesRequest>,
+    ) -> Result<Response<v1::ListListEntriesResponse>, Status> {
+        let listing = requests::listing(request.into_inner()).map_err(Refusal::from)?;
+        let fingerprint = listing.fingerprint;
+        let page = self.0.read(move |ledger| ledger.list_entries(&listing.program_id, listing.list, &listing.page)).await?;
+        Ok(Response::new(v1::ListListEntriesResponse {
+            entries: page.entries.iter().map(requests::entry_message).collect(),
+            next_page_token: fingerprint.seal(page.next.as_ref()),
+        }))
+    }
+}

@@ -1,0 +1,109 @@
+//! The review handlers: the queue, one case with both sides next to each other, and the steps on it.
+//!
+//! Thin: the case's state machine judges every step, the ledger runs it. They must never change a case without an actor. The server
+//! registers them.
+
+use std::sync::Arc;
+
+use tonic::{Request, Response, Status};
+
+use super::errors::Refusal;
+use super::shared::Shared;
+use super::side_by_side;
+use crate::ports::ledger::{CaseCommand, Ledger};
+use crate::ports::records::{CaseSummary, DecisionRecord};
+use crate::vocabulary::ids::ProgramId;
+use crate::wire::{decision, review as requests, v1};
+
+/// The handlers of `ReviewService`.
+pub(super) struct ReviewHandlers(pub(super) Arc<Shared>);
+
+impl ReviewHandlers {
+    async fn step(&self, command: CaseCommand) -> Result<CaseSummary, Refusal> {
+        self.0.ledger.step_case(command).await.map_err(|error| self.0.refusal(error))
+    }
+
+    /// The decision behind a case that was just changed.
+    fn decision_of(&self, program: &ProgramId, case: &CaseSummary) -> Result<DecisionRecord, Refusal> {
+        let found = self.0.look_up(|ledger| ledger.decision(program, &case.conversion_id))?;
+        found.ok_or_else(|| Refusal::not_known("conversion", case.conversion_id.as_str()))
+    }
+
+    fn summary(&self, case: &CaseSummary) -> v1::CaseSummary {
+        requests::summary_message(case, self.0.now())
+    }
+}
+
+#[tonic::async_trait]
+impl v1::review_service_server::ReviewService for ReviewHandlers {
+    async fn list_cases(&self, request: Request<v1::ListCasesRequest>) -> Result<Response<v1::ListCasesResponse>, Status> {
+        let now = self.0.now();
+        let listing = requests::case_listing(request.into_inner(), now).map_err(Refusal::from)?;
+        let fingerprint = listing.fingerprint;
+        let read =
+            move |ledger: &dyn Ledger| ledger.cases(&listing.program_id, &listing.filter, listing.order, &listing.page, now);
+        let page = self.0.read(read).await?;
+        Ok(Response::new(v1::ListCasesResponse {
+            cases: page.entries.iter().map(|case| requests::summary_message(case, now)).collect(),
+            next_page_token: fingerprint.seal(page.next.as_ref()),
+            total_size: page.total,
+        }))
+    }
+
+    async fn get_case(&self, request: Request<v1::GetCaseRequest>) -> Result<Response<v1::GetCaseResponse>, Status> {
+        let (program_id, case_id) = requests::case_wanted(request.into_inner()).map_err(Refusal::from)?;
+        let now = self.0.now();
+        let wanted = case_id.clone();
+        let found = self.0.read(move |ledger| ledger.case(&program_id, &wanted, now)).await?;
+        let file = found.ok_or_else(|| Refusal::not_known("case", case_id.as_str()))?;
+        let review_case = requests::case_message(&file, side_by_side::rows(&file), now);
+        Ok(Response::new(v1::GetCaseResponse { review_case: Some(review_case) }))
+    }
+
+    async fn claim_case(&self, request: Request<v1::ClaimCaseRequest>) -> Result<Response<v1::ClaimCaseResponse>, Status> {
+        let usual_lease = |program: &ProgramId| self.0.policies.policy_of(program).review().lease;
+        let command = requests::claim(request.into_inner(), usual_lease, self.0.now()).map_err(Refusal::from)?;
+        let case = self.step(command).await?;
+        Ok(Response::new(v1::ClaimCaseResponse { summary: Some(self.summary(&case)) }))
+    }
+
+    async fn release_case(&self, request: Request<v1::ReleaseCaseRequest>) -> Result<Response<v1::ReleaseCaseResponse>, Status> {
+        let command = requests::release(request.into_inner(), self.0.now()).map_err(Refusal::from)?;
+        let case = self.step(command).await?;
+        Ok(Response::new(v1::ReleaseCaseResponse { summary: Some(self.summary(&case)) }))
+    }
+
+    async fn resolve_case(&self, request: Request<v1::ResolveCaseRequest>) -> Result<Response<v1::ResolveCaseResponse>, Status> {
+        let command = requests::resolve(request.into_inner(), self.0.now()).map_err(Refusal::from)?;
+        let program_id = command.program_id.clone();
+        let case = self.step(command).await?;
+        let record = self.decision_of(&program_id, &case)?;
+        let (summary, decision) = (Some(self.summary(&case)), Some(decision::message_of(&record)));
+        Ok(Response::new(v1::ResolveCaseResponse { summary, decision }))
+    }
+
+    async fn reopen_case(&self, request: Request<v1::ReopenCaseRequest>) -> Result<Response<v1::ReopenCaseResponse>, Status> {
+        let command = requests::reopen(request.into_inner(), self.0.now()).map_err(Refusal::from)?;
+        let program_id = command.program_id.clone();
+        let case = self.step(command).await?;
+        let record = self.decision_of(&program_id, &case)?;
+        let (summary, decision) = (Some(self.summary(&case)), Some(decision::message_of(&record)));
+        Ok(Response::new(v1::ReopenCaseResponse { summary, decision }))
+    }
+
+    async fn add_note(&self, request: Request<v1::AddNoteRequest>) -> Result<Response<v1::AddNoteResponse>, Status> {
+        let command = requests::add_note(request.into_inner(), self.0.now()).map_err(Refusal::from)?;
+        let case = self.step(command).await?;
+        Ok(Response::new(v1::AddNoteResponse { summary: Some(self.summary(&case)) }))
+    }
+
+    async fn get_queue_stats(
+        &self,
+        request: Request<v1::GetQueueStatsRequest>,
+    ) -> Result<Response<v1::GetQueueStatsResponse>, Status> {
+        let program_id = requests::queue_wanted(request.into_inner()).map_err(Refusal::from)?;
+        let now = self.0.now();
+        let stats = self.0.read(move |ledger| ledger.queue_stats(&program_id, now)).await?;
+        Ok(Response::new(requests::queue_message(&stats, now)))
+    }
+}

@@ -1,0 +1,170 @@
+//! The screening handlers: conversions, signals and outcomes in, decisions out.
+//!
+//! Thin: read the message, ask the ledger, write the answer. They must never answer a decision that the ledger did not commit. The server
+//! registers them.
+
+use std::sync::Arc;
+
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::errors::Refusal;
+use super::limits::contained;
+use super::shared::{Phase, Shared};
+use crate::ports::ledger::{Ledger, OutcomeCommand, ScreenCommand, Screened, SignalsCommand};
+use crate::ports::records::Freshness;
+use crate::screening::decision::Verdict;
+use crate::vocabulary::ids::ProgramId;
+use crate::wire::fields::Arrival;
+use crate::wire::signals::SignalsRecord;
+use crate::wire::{content, conversion, decision, outcome, screening as requests, signals, v1};
+
+/// The handlers of `ScreeningService`.
+pub(super) struct ScreeningHandlers(pub(super) Arc<Shared>);
+
+#[tonic::async_trait]
+impl v1::screening_service_server::ScreeningService for ScreeningHandlers {
+    async fn screen_conversion(
+        &self,
+        request: Request<v1::ScreenConversionRequest>,
+    ) -> Result<Response<v1::ScreenConversionResponse>, Status> {
+        let v1::ScreenConversionRequest { conversion } = request.into_inner();
+        let Screened { record, freshness } = screen(&self.0, conversion).await?;
+        let replayed = was_replayed(freshness);
+        Ok(Response::new(v1::ScreenConversionResponse { decision: Some(decision::message_of(&record)), replayed }))
+    }
+
+    type ScreenConversionsStream = BoxStream<'static, Result<v1::ScreenConversionsResponse, Status>>;
+
+    async fn screen_conversions(
+        &self,
+        request: Request<Streaming<v1::ScreenConversionsRequest>>,
+    ) -> Result<Response<Self::ScreenConversionsStream>, Status> {
+        let place = self.0.places.take()?;
+        let shared = Arc::clone(&self.0);
+        let draining = Arc::clone(&self.0);
+        let phase = self.0.phase.clone();
+        let in_flight = self.0.limits.stream_in_flight_max.max(1);
+        let sent = request.into_inner().take_until(async move { draining.draining().await });
+        let answers = sent.enumerate().map(move |(at, item)| {
+            let shared = Arc::clone(&shared);
+            async move {
+                match item {
+                    Ok(v1::ScreenConversionsRequest { conversion }) => Ok(screen_item(&shared, at as u64, conversion).await),
+                    // The bytes were no message: what follows them cannot be found.
+                    Err(status) if status.details().is_empty() => Err(Refusal::of_transport(&status).into()),
+                    Err(status) => Err(status),
+                }
+            }
+        });
+        // In order, because a later conversion's history holds the earlier ones.
+        let answers = answers.buffered(in_flight);
+        let last = futures::stream::iter([()]).filter_map(move |()| {
+            // The place is given back when the stream ends.
+            let _place = &place;
+            let end = (*phase.borrow() == Phase::Draining).then(|| Err(Status::from(Refusal::shutting_down())));
+            std::future::ready(end)
+        });
+        Ok(Response::new(answers.chain(last).boxed()))
+    }
+
+    async fn get_decision(&self, request: Request<v1::GetDecisionRequest>) -> Result<Response<v1::GetDecisionResponse>, Status> {
+        let wanted = requests::decision_wanted(request.into_inner()).map_err(Refusal::from)?;
+        let found = self.0.look_up(|ledger| ledger.decision(&wanted.program_id, &wanted.conversion_id))?;
+        let record = found.ok_or_else(|| Refusal::not_known("conversion", wanted.conversion_id.as_str()))?;
+        let (evidence, features) = match wanted.view {
+            requests::DecisionView::Basic => (Vec::new(), Vec::new()),
+            requests::DecisionView::Full => (decision::evidence_messages(&record.decision.evidence), Vec::new()),
+        };
+        Ok(Response::new(v1::GetDecisionResponse { decision: Some(decision::message_of(&record)), evidence, features }))
+    }
+
+    async fn list_decisions(
+        &self,
+        request: Request<v1::ListDecisionsRequest>,
+    ) -> Result<Response<v1::ListDecisionsResponse>, Status> {
+        let listing = requests::decision_listing(request.into_inner()).map_err(Refusal::from)?;
+        let fingerprint = listing.fingerprint;
+        let read = move |ledger: &dyn Ledger| ledger.decisions(&listing.program_id, &listing.filter, &listing.page);
+        let page = self.0.read(read).await?;
+        Ok(Response::new(v1::ListDecisionsResponse {
+            decisions: page.entries.iter().map(decision::message_of).collect(),
+            next_page_token: fingerprint.seal(page.next.as_ref()),
+            total_size: page.total,
+        }))
+    }
+
+    async fn record_signals(
+        &self,
+        request: Request<v1::RecordSignalsRequest>,
+    ) -> Result<Response<v1::RecordSignalsResponse>, Status> {
+        let message = request.into_inner();
+        let received_at = self.0.now();
+        let content = content::fingerprint(&message);
+        let SignalsRecord { program_id, record_id, bundles } =
+            signals::parse_request(message, Arrival::At(received_at)).map_err(Refusal::from)?;
+        let command = SignalsCommand { program_id, record_id, content, bundles, received_at };
+        let answer = self.0.ledger.record_signals(command).await;
+        let (cursor, freshness) = answer.map_err(|error| self.0.refusal(error))?;
+        Ok(Response::new(v1::RecordSignalsResponse { replayed: was_replayed(freshness), cursor: cursor.0 }))
+    }
+
+    async fn record_outcome(
+        &self,
+        request: Request<v1::RecordOutcomeRequest>,
+    ) -> Result<Response<v1::RecordOutcomeResponse>, Status> {
+        let message = request.into_inner();
+        let received_at = self.0.now();
+        let content = content::fingerprint(&message);
+        let outcome = outcome::parse_request(message, Arrival::At(received_at)).map_err(Refusal::from)?;
+        let answer = self.0.ledger.record_outcome(OutcomeCommand { outcome, content, received_at }).await;
+        let (cursor, freshness) = answer.map_err(|error| self.0.refusal(error))?;
+        Ok(Response::new(v1::RecordOutcomeResponse { replayed: was_replayed(freshness), cursor: cursor.0 }))
+    }
+}
+
+/// Screens one conversion.
+async fn screen(shared: &Shared, message: Option<v1::Conversion>) -> Result<Screened, Refusal> {
+    let message = message.ok_or_else(|| Refusal::invalid_field("conversion", "is required"))?;
+    let received_at = shared.now();
+    let content = content::fingerprint(&message);
+    let conversion = conversion::parse(message, "conversion", Arrival::At(received_at))?;
+    let program_id = conversion.program_id.clone();
+    let answer = shared.ledger.screen(ScreenCommand { conversion, content, received_at }).await;
+    let screened = answer.map_err(|error| shared.refusal(error))?;
+    if screened.freshness == Freshness::New {
+        count_verdict(&program_id, screened.record.decision.verdict);
+    }
+    Ok(screened)
+}
+
+/// Screens one conversion of a stream. A bad one is answered like a good one: by its position.
+async fn screen_item(shared: &Shared, position: u64, message: Option<v1::Conversion>) -> v1::ScreenConversionsResponse {
+    use v1::screen_conversions_response::Result as Outcome;
+
+    let conversion_id = message.as_ref().map(|message| message.conversion_id.clone()).unwrap_or_default();
+    let outcome = contained(screen(shared, message)).await.and_then(|screened| screened);
+    let (result, replayed) = match outcome {
+        Ok(Screened { record, freshness }) => (Outcome::Decision(decision::message_of(&record)), was_replayed(freshness)),
+        Err(refusal) => (Outcome::Error(refusal.into_screening_error()), false),
+    };
+    v1::ScreenConversionsResponse { position, conversion_id, replayed, result: Some(result) }
+}
+
+const fn was_replayed(freshness: Freshness) -> bool {
+    match freshness {
+        Freshness::New => false,
+        Freshness::Replayed => true,
+    }
+}
+
+/// Counts what was decided. A programme's id is a name that the operator gave, and their number is small.
+fn count_verdict(program: &ProgramId, verdict: Verdict) {
+    let verdict = match verdict {
+        Verdict::Approved => "APPROVED",
+        Verdict::InReview => "IN_REVIEW",
+        Verdict::Rejected => "REJECTED",
+    };
+    metrics::counter!("selfsame_verdicts_total", "program" => program.to_string(), "verdict" => verdict).increment(1);
+}

@@ -1,0 +1,114 @@
+//! The server: all services behind their limits on one listener, until a signal ends it.
+//!
+//! It must never drop a call that it took: at the signal it stops taking, ends what runs, and only then returns. `serve` and `demo` call it,
+//! and the tests, which bring their own listener, ledger and clock.
+
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, watch};
+use tonic::service::Routes;
+use tonic::transport::server::TcpIncoming;
+use tonic_health::pb::health_server::HealthServer;
+use tonic_health::server::{HealthReporter, HealthService};
+
+use super::health;
+use super::limits::{GuardLayer, Limits, StreamPlaces};
+use super::list::ListHandlers;
+use super::payout::PayoutHandlers;
+use super::review::ReviewHandlers;
+use super::screening::ScreeningHandlers;
+use super::shared::{Phase, Shared};
+use super::training::TrainingHandlers;
+use crate::ports::clock::Clock;
+use crate::ports::ledger::Ledger;
+use crate::ports::policies::Policies;
+use crate::wire::{FILE_DESCRIPTOR_SET, v1};
+
+/// What a server is made of.
+#[derive(Clone)]
+pub struct ServerParts {
+    /// The ledger.
+    pub ledger: Arc<dyn Ledger>,
+    /// The policies in force, for payout delays and leases. The ledger's assessor must go by the same.
+    pub policies: Arc<dyn Policies>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// How much it takes on.
+    pub limits: Limits,
+}
+
+/// Why a server ended before its signal.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The contract that is compiled in cannot be reflected.
+    #[error("the API's description cannot be served: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+    /// The connection layer failed.
+    #[error("the server failed: {0}")]
+    Transport(#[from] tonic::transport::Error),
+}
+
+/// Serves on a listener until `shutdown` completes, then drains: no new connection is taken, streams are ended with their cursor, calls end.
+///
+/// # Errors
+/// [`ServeError`] when serving is not possible. Calls that run longer than the limits' drain time are dropped, which is no error.
+pub async fn serve(listener: TcpListener, parts: ServerParts, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
+    let ServerParts { ledger, policies, clock, limits } = parts;
+    let (phase_sender, phase) = watch::channel(Phase::Serving);
+    let places = StreamPlaces::new(&limits);
+    let shared =
+        Arc::new(Shared { ledger, policies, clock, places, limits: limits.clone(), phase, ledger_failed: Notify::new() });
+    let reporter = HealthReporter::new();
+    let routes = routes(&shared, &reporter)?;
+    let mut builder = tonic::transport::Server::builder();
+    if let Some(age) = limits.connection_age_max {
+        builder = builder.max_connection_age(age).max_connection_age_grace(limits.connection_age_grace);
+    }
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let signal = async {
+        shutdown.await;
+        tracing::info!("draining: no new calls are taken");
+        phase_sender.send_replace(Phase::Draining);
+    };
+    // Authentication becomes a layer after this one: layers that are added later see a request earlier.
+    let server = builder.layer(GuardLayer::new(&limits, FILE_DESCRIPTOR_SET)).add_routes(routes);
+    let serving = server.serve_with_incoming_shutdown(incoming, signal);
+    let health = tokio::spawn(health::report(Arc::clone(&shared), reporter));
+    let too_long = async {
+        shared.draining().await;
+        tokio::time::sleep(limits.drain_max).await;
+    };
+    let ended = tokio::select! {
+        ended = serving => ended,
+        () = too_long => {
+            tracing::warn!("some calls did not end within the drain time and were dropped");
+            Ok(())
+        }
+    };
+    health.abort();
+    Ok(ended?)
+}
+
+fn routes(shared: &Arc<Shared>, reporter: &HealthReporter) -> Result<Routes, ServeError> {
+    let limit = shared.limits.message_bytes_max;
+    let screening = v1::screening_service_server::ScreeningServiceServer::new(ScreeningHandlers(Arc::clone(shared)));
+    let review = v1::review_service_server::ReviewServiceServer::new(ReviewHandlers(Arc::clone(shared)));
+    let payout = v1::payout_service_server::PayoutServiceServer::new(PayoutHandlers(Arc::clone(shared)));
+    let list = v1::list_service_server::ListServiceServer::new(ListHandlers(Arc::clone(shared)));
+    let training = v1::training_service_server::TrainingServiceServer::new(TrainingHandlers(Arc::clone(shared)));
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let health = HealthServer::new(HealthService::from_health_reporter(reporter.clone()));
+    Ok(Routes::new(screening.max_decoding_message_size(limit))
+        .add_service(review.max_decoding_message_size(limit))
+        .add_service(payout.max_decoding_message_size(limit))
+        .add_service(list.max_decoding_message_size(limit))
+        .add_service(training.max_decoding_message_size(limit))
+        .add_service(health)
+        .add_service(reflection().build_v1()?)
+        .add_service(reflection().build_v1alpha()?))
+}

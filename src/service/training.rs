@@ -1,0 +1,92 @@
+//! The training handlers: the labelled history as a stream, for export.
+//!
+//! It must never export another programme's line. The server registers it.
+
+use std::sync::Arc;
+
+use futures::stream::{self, BoxStream, StreamExt};
+use tonic::{Request, Response, Status};
+
+use super::errors::Refusal;
+use super::limits::contained;
+use super::shared::{Phase, Shared};
+use crate::ports::records::Cursor;
+use crate::vocabulary::ids::ProgramId;
+use crate::wire::{training as lines, v1};
+
+/// Conversions that are read at a time. One may be tens of kilobytes.
+const CONVERSIONS_READ: usize = 64;
+
+/// The handlers of `TrainingService`.
+pub(super) struct TrainingHandlers(pub(super) Arc<Shared>);
+
+/// How far an export is.
+struct Export {
+    shared: Arc<Shared>,
+    program_id: ProgramId,
+    /// Up to here everything was read.
+    cursor: Cursor,
+    /// The end of the feed when the export began.
+    end: Cursor,
+}
+
+#[tonic::async_trait]
+impl v1::training_service_server::TrainingService for TrainingHandlers {
+    type ExportConversionsStream = BoxStream<'static, Result<v1::ExportConversionsResponse, Status>>;
+
+    async fn export_conversions(
+        &self,
+        request: Request<v1::ExportConversionsRequest>,
+    ) -> Result<Response<Self::ExportConversionsStream>, Status> {
+        let v1::ExportConversionsRequest { program_id, after_cursor } = request.into_inner();
+        let program_id =
+            ProgramId::new(&program_id).map_err(|problem| Refusal::invalid_field("program_id", problem.to_string()))?;
+        let place = self.0.places.take()?;
+        let end = self.0.feed_end(&program_id).await?;
+        if after_cursor > end.0 {
+            return Err(Refusal::cursor_ahead(after_cursor, end.0).into());
+        }
+        let export = Export { shared: Arc::clone(&self.0), program_id, cursor: Cursor(after_cursor), end };
+        let parts = stream::unfold(Some(export), |export| async move {
+            let export = export?;
+            match contained(export.next_part()).await.and_then(|part| part) {
+                Ok(None) => None,
+                Ok(Some((lines, export))) => Some((lines.into_iter().map(Ok).collect(), Some(export))),
+                Err(refusal) => Some((vec![Err(Status::from(refusal))], None)),
+            }
+        });
+        let held = parts.flat_map(stream::iter).inspect(move |_| {
+            // The place is given back when the stream ends.
+            let _place = &place;
+        });
+        Ok(Response::new(held.boxed()))
+    }
+}
+
+impl Export {
+    /// The next lines; `None` at the end.
+    async fn next_part(mut self) -> Result<Option<(Vec<v1::ExportConversionsResponse>, Self)>, Refusal> {
+        if self.cursor >= self.end {
+            return Ok(None);
+        }
+        if *self.shared.phase.borrow() == Phase::Draining {
+            return Err(Refusal::shutting_down());
+        }
+        let (program_id, after) = (self.program_id.clone(), self.cursor);
+        let (labelled, read_up_to) =
+            self.shared.read(move |ledger| ledger.labelled(&program_id, after, CONVERSIONS_READ)).await?;
+        if read_up_to <= self.cursor {
+            return Ok(None);
+        }
+        self.cursor = read_up_to;
+        let line = |labelled: &_| v1::ExportConversionsResponse {
+            cursor: cursor_of(labelled),
+            conversion: Some(lines::message_of(labelled)),
+        };
+        Ok(Some((labelled.iter().map(line).collect(), self)))
+    }
+}
+
+fn cursor_of(labelled: &crate::ports::records::LabelledConversion) -> u64 {
+    labelled.record.cursor.0
+}

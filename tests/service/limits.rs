@@ -1,0 +1,100 @@
+//! Limits: deadlines, concurrency, streams, sizes, and what strangers send.
+
+use std::time::Duration;
+
+use selfsame::service::limits::Limits;
+use selfsame::wire::v1;
+use tonic::{Code, Request};
+
+use crate::world::{Fault, PROGRAM, World, conversion, reason, retry_after};
+
+fn screening(id: &str) -> v1::ScreenConversionRequest {
+    v1::ScreenConversionRequest { conversion: Some(conversion(id, "ann", "bob")) }
+}
+
+#[tokio::test]
+async fn a_call_that_takes_too_long_is_answered_at_the_servers_limit() {
+    let world = World::with_limits(Limits { deadline_max: Duration::from_millis(30), ..Limits::default() }).await;
+    world.break_ledger(Fault::NeverAnswers);
+    let refused = world.screening().screen_conversion(screening("cv-1")).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"));
+}
+
+#[tokio::test]
+async fn a_callers_shorter_deadline_is_kept() {
+    let world = World::start().await;
+    world.break_ledger(Fault::NeverAnswers);
+    let mut request = Request::new(screening("cv-1"));
+    // As text, so that only the server counts.
+    request.metadata_mut().insert("grpc-timeout", "30m".parse().unwrap());
+    let refused = world.screening().screen_conversion(request).await.unwrap_err();
+    assert_eq!(refused.code(), Code::DeadlineExceeded);
+}
+
+#[tokio::test]
+async fn a_full_server_refuses_at_once_and_says_when_to_come_back() {
+    let world = World::with_limits(Limits { in_flight_max: 1, ..Limits::default() }).await;
+    world.break_ledger(Fault::NeverAnswers);
+    let mut client = world.screening();
+    let stuck = tokio::spawn(async move { client.screen_conversion(screening("cv-1")).await });
+    let refused = loop {
+        // Whichever call came first has the one place; the other is refused.
+        let mut request = Request::new(screening("cv-2"));
+        request.metadata_mut().insert("grpc-timeout", "50m".parse().unwrap());
+        let refused = world.screening().screen_conversion(request).await.unwrap_err();
+        if refused.code() != Code::DeadlineExceeded {
+            break refused;
+        }
+    };
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::ResourceExhausted, "SERVER_BUSY"));
+    assert!(retry_after(&refused).is_some());
+    let health = tonic_health::pb::HealthCheckRequest { service: String::new() };
+    let mut client = tonic_health::pb::health_client::HealthClient::new(world.channel.clone());
+    assert_eq!(client.check(health).await.unwrap().into_inner().status, 1, "health answers under a flood too");
+    stuck.abort();
+}
+
+#[tokio::test]
+async fn streams_have_places_of_their_own_and_give_them_back() {
+    let world = World::with_limits(Limits { streams_max: 1, ..Limits::default() }).await;
+    let watch = v1::WatchDecisionsRequest { program_id: PROGRAM.to_owned(), ..Default::default() };
+    let open = world.payout().watch_decisions(watch.clone()).await.unwrap();
+    let refused = world.payout().watch_decisions(watch.clone()).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::ResourceExhausted, "TOO_MANY_STREAMS"));
+    assert!(world.screening().screen_conversion(screening("cv-1")).await.is_ok());
+    drop(open);
+    while world.payout().watch_decisions(watch.clone()).await.is_err() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_is_too_large_is_told_the_limit() {
+    let world = World::with_limits(Limits { message_bytes_max: 65_536, ..Limits::default() }).await;
+    let mut request = screening("cv-1");
+    request.conversion.as_mut().unwrap().invoice_id = "x".repeat(100_000);
+    let refused = world.screening().screen_conversion(request).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::ResourceExhausted, "MESSAGE_TOO_LARGE"));
+    assert!(refused.message().contains("65536"), "{}", refused.message());
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_message_and_methods_that_are_none_are_refused_with_a_reason() {
+    let world = World::start().await;
+    // A health request is not a conversion: its field 1 is text where a message should be.
+    let sent = tonic_health::pb::HealthCheckRequest { service: "\u{7f}\u{7f}\u{7f}".to_owned() };
+    let call = |path: &'static str| {
+        let channel = world.channel.clone();
+        let sent = sent.clone();
+        async move {
+            let mut client = tonic::client::Grpc::new(channel);
+            client.ready().await.unwrap();
+            let codec = tonic_prost::ProstCodec::<tonic_health::pb::HealthCheckRequest, v1::ScreenConversionResponse>::default();
+            client.unary(Request::new(sent), path.parse().unwrap(), codec).await.unwrap_err()
+        }
+    };
+    let malformed = call("/selfsame.v1.ScreeningService/ScreenConversion").await;
+    assert_eq!((malformed.code(), reason(&malformed).as_str()), (Code::InvalidArgument, "MALFORMED_MESSAGE"));
+    let unknown = call("/selfsame.v1.ScreeningService/Nothing").await;
+    assert_eq!((unknown.code(), reason(&unknown).as_str()), (Code::Unimplemented, "UNKNOWN_METHOD"));
+}

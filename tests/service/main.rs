@@ -1,0 +1,13 @@
+//! The service over a real socket: every method, every refusal with its details, streams, limits, health, drain.
+//! Each test starts its own server on a loopback port, with a ledger in memory and a clock that the test sets.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+mod feed;
+mod limits;
+mod operations;
+mod payouts;
+mod refusals;
+mod reviews;
+mod screening;
+mod world;

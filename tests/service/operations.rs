@@ -1,0 +1,90 @@
+//! Health, reflection and shutdown, as an operator sees them.
+
+use futures::StreamExt;
+use selfsame::wire::v1;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
+use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
+use tonic_reflection::pb::{v1 as reflection, v1alpha};
+
+use crate::world::{Fault, PROGRAM, World, conversion};
+
+const SERVING: i32 = 1;
+const NOT_SERVING: i32 = 2;
+
+const SERVICES: [&str; 5] = [
+    "selfsame.v1.ListService",
+    "selfsame.v1.PayoutService",
+    "selfsame.v1.ReviewService",
+    "selfsame.v1.ScreeningService",
+    "selfsame.v1.TrainingService",
+];
+
+#[tokio::test]
+async fn reflection_lists_all_services_in_both_versions() {
+    let world = World::start().await;
+    let request = reflection::ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    };
+    let mut client = ServerReflectionClient::new(world.channel.clone());
+    let mut answers = client.server_reflection_info(futures::stream::iter([request])).await.unwrap().into_inner();
+    let Some(MessageResponse::ListServicesResponse(listed)) = answers.next().await.unwrap().unwrap().message_response else {
+        panic!("no list")
+    };
+    let names: Vec<String> = listed.service.into_iter().map(|service| service.name).collect();
+    assert!(SERVICES.iter().all(|service| names.iter().any(|name| name == service)), "{names:?}");
+    assert!(names.iter().any(|name| name == "grpc.health.v1.Health"));
+
+    let request = v1alpha::ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(v1alpha::server_reflection_request::MessageRequest::FileContainingSymbol(SERVICES[0].to_owned())),
+    };
+    let mut client = v1alpha::server_reflection_client::ServerReflectionClient::new(world.channel.clone());
+    let mut answers = client.server_reflection_info(futures::stream::iter([request])).await.unwrap().into_inner();
+    let answer = answers.next().await.unwrap().unwrap().message_response;
+    assert!(matches!(answer, Some(v1alpha::server_reflection_response::MessageResponse::FileDescriptorResponse(_))));
+}
+
+#[tokio::test]
+async fn health_turns_when_the_ledger_is_poisoned_and_back() {
+    let world = World::start().await;
+    let mut client = HealthClient::new(world.channel.clone());
+    for service in SERVICES.iter().copied().chain([""]) {
+        let request = HealthCheckRequest { service: service.to_owned() };
+        assert_eq!(client.check(request).await.unwrap().into_inner().status, SERVING, "{service}");
+    }
+    let request = HealthCheckRequest { service: "selfsame.v1.PayoutService".to_owned() };
+    let mut watch = client.watch(request).await.unwrap().into_inner();
+    assert_eq!(watch.next().await.unwrap().unwrap().status, SERVING);
+
+    // The failing write wakes health at once; nothing waits for its next look.
+    *world.ledger.poisoned.lock() = Some("disk full".to_owned());
+    world.break_ledger(Fault::Fails(selfsame::ports::ledger::LedgerError::Unavailable("disk full".to_owned())));
+    let request = v1::ScreenConversionRequest { conversion: Some(conversion("cv-1", "ann", "bob")) };
+    assert!(world.screening().screen_conversion(request.clone()).await.is_err());
+    assert_eq!(watch.next().await.unwrap().unwrap().status, NOT_SERVING);
+
+    *world.ledger.poisoned.lock() = None;
+    assert!(world.screening().screen_conversion(request).await.is_err());
+    assert_eq!(watch.next().await.unwrap().unwrap().status, SERVING);
+}
+
+#[tokio::test]
+async fn a_drain_says_so_lets_health_watchers_go_and_ends() {
+    let world = World::start().await;
+    world.screen(conversion("cv-1", "ann", "bob")).await;
+    let mut client = HealthClient::new(world.channel.clone());
+    let mut watch = client.watch(HealthCheckRequest::default()).await.unwrap().into_inner();
+    assert_eq!(watch.next().await.unwrap().unwrap().status, SERVING);
+    let channel = world.channel.clone();
+    let ended = world.stop();
+    let rest: Vec<HealthCheckResponse> = watch.map(Result::unwrap).collect().await;
+    assert_eq!(rest.iter().map(|answer| answer.status).collect::<Vec<i32>>(), [NOT_SERVING]);
+    ended.await.unwrap().unwrap();
+    let mut client = v1::review_service_client::ReviewServiceClient::new(channel);
+    let request = v1::GetQueueStatsRequest { program_id: PROGRAM.to_owned() };
+    assert!(client.get_queue_stats(request).await.is_err(), "nothing is taken any more");
+}

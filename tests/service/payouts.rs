@@ -1,0 +1,148 @@
+//! The payout gate, payments, holds and lists over the socket.
+
+use selfsame::ports::ledger::LedgerError;
+use selfsame::vocabulary::time::Span;
+use selfsame::wire::v1;
+use tonic::Code;
+
+use crate::world::{Fault, NOON, PROGRAM, World, at, conversion, reason, violated};
+
+async fn with_an_approved_conversion() -> World {
+    let world = World::start().await;
+    world.screen(conversion("cv-1", "ann", "bob")).await;
+    world
+}
+
+async fn past_the_delay() -> World {
+    let world = with_an_approved_conversion().await;
+    world.clock.forward(Span::from_days(60));
+    world
+}
+
+fn on_referrer(account: &str) -> Option<v1::HoldSubject> {
+    Some(v1::HoldSubject { subject: Some(v1::hold_subject::Subject::ReferrerAccountId(account.to_owned())) })
+}
+
+#[tokio::test]
+async fn a_reward_waits_for_the_delay_and_is_then_released() {
+    let world = with_an_approved_conversion().await;
+    let waiting = world.gate("r-cv-1", "cv-1").await;
+    assert_eq!((waiting.gate(), waiting.reason()), (v1::Gate::Hold, v1::GateReason::DelayRunning));
+    assert!(waiting.hold_until.unwrap().seconds > NOON);
+    world.clock.forward(Span::from_days(60));
+    assert_eq!(world.gate("r-cv-1", "cv-1").await.gate(), v1::Gate::Release);
+}
+
+#[tokio::test]
+async fn unknown_ids_are_held_and_questions_may_repeat() {
+    let world = past_the_delay().await;
+    let query =
+        |reward: &str, conversion: &str| v1::PayoutQuery { reward_id: reward.to_owned(), conversion_id: conversion.to_owned() };
+    let payouts = vec![query("r-cv-1", "cv-1"), query("r-x", "cv-1"), query("r-1", "nobody"), query("r-cv-1", "cv-1")];
+    let request = v1::CheckPayoutsRequest { program_id: PROGRAM.to_owned(), payouts: payouts.clone() };
+    let answers = world.payout().check_payouts(request).await.unwrap().into_inner().answers;
+    let reasons: Vec<v1::GateReason> = answers.iter().map(v1::GateAnswer::reason).collect();
+    let expected =
+        [v1::GateReason::Cleared, v1::GateReason::UnknownReward, v1::GateReason::UnknownConversion, v1::GateReason::Cleared];
+    assert_eq!(reasons, expected);
+    let elsewhere = v1::CheckPayoutsRequest { program_id: "sandbox".to_owned(), payouts };
+    let answers = world.payout().check_payouts(elsewhere).await.unwrap().into_inner().answers;
+    assert!(answers.iter().all(|answer| answer.gate() == v1::Gate::Hold));
+}
+
+#[tokio::test]
+async fn the_gate_never_releases_when_the_ledger_fails() {
+    let world = past_the_delay().await;
+    let query = v1::PayoutQuery { reward_id: "r-cv-1".to_owned(), conversion_id: "cv-1".to_owned() };
+    let request = v1::CheckPayoutsRequest { program_id: PROGRAM.to_owned(), payouts: vec![query] };
+    let faults = [
+        (Fault::Fails(LedgerError::Damaged("a record".to_owned())), Code::DataLoss),
+        (Fault::Fails(LedgerError::Unavailable("disk full".to_owned())), Code::Unavailable),
+        (Fault::Panics, Code::Internal),
+    ];
+    for (fault, code) in faults {
+        world.break_ledger(fault);
+        assert_eq!(world.payout().check_payouts(request.clone()).await.unwrap_err().code(), code);
+    }
+}
+
+#[tokio::test]
+async fn at_most_a_thousand_questions_are_asked_at_once() {
+    let world = World::start().await;
+    let query = v1::PayoutQuery { reward_id: "r".to_owned(), conversion_id: "c".to_owned() };
+    let ask = |count| v1::CheckPayoutsRequest { program_id: PROGRAM.to_owned(), payouts: vec![query.clone(); count] };
+    assert_eq!(world.payout().check_payouts(ask(1_000)).await.unwrap().into_inner().answers.len(), 1_000);
+    for count in [0, 1_001] {
+        assert_eq!(violated(&world.payout().check_payouts(ask(count)).await.unwrap_err()), ["payouts"]);
+    }
+}
+
+#[tokio::test]
+async fn a_payment_is_final_and_recorded_once() {
+    let world = past_the_delay().await;
+    let paid = v1::MarkPaidRequest {
+        program_id: PROGRAM.to_owned(),
+        reward_id: "r-cv-1".to_owned(),
+        conversion_id: "cv-1".to_owned(),
+        paid_at: Some(at(NOON)),
+        amount: Some(v1::Money { amount_minor: 2_000, currency: "EUR".to_owned() }),
+    };
+    assert!(!world.payout().mark_paid(paid.clone()).await.unwrap().into_inner().replayed);
+    assert!(world.payout().mark_paid(paid.clone()).await.unwrap().into_inner().replayed);
+    assert_eq!(world.gate("r-cv-1", "cv-1").await.reason(), v1::GateReason::AlreadyPaid);
+    let unknown = v1::MarkPaidRequest { conversion_id: "nobody".to_owned(), ..paid };
+    let refused = world.payout().mark_paid(unknown).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::NotFound, "NOT_KNOWN"));
+}
+
+#[tokio::test]
+async fn a_hold_on_a_referrer_holds_all_of_his_until_it_is_lifted() {
+    let world = past_the_delay().await;
+    let place = v1::PlaceHoldRequest {
+        program_id: PROGRAM.to_owned(),
+        subject: on_referrer("ann"),
+        actor: "rita".to_owned(),
+        note: "looking into it".to_owned(),
+    };
+    assert!(!world.payout().place_hold(place.clone()).await.unwrap().into_inner().replayed);
+    assert!(world.payout().place_hold(place).await.unwrap().into_inner().replayed);
+    assert_eq!(world.gate("r-cv-1", "cv-1").await.reason(), v1::GateReason::ReferrerHeld);
+    let listing = v1::ListHoldsRequest { program_id: PROGRAM.to_owned(), ..Default::default() };
+    let holds = world.payout().list_holds(listing).await.unwrap().into_inner().holds;
+    assert_eq!((holds.len(), holds[0].note.as_str()), (1, "looking into it"));
+    let lift = v1::LiftHoldRequest {
+        program_id: PROGRAM.to_owned(),
+        subject: on_referrer("ann"),
+        actor: "rita".to_owned(),
+        note: String::new(),
+    };
+    assert!(!world.payout().lift_hold(lift).await.unwrap().into_inner().replayed);
+    assert_eq!(world.gate("r-cv-1", "cv-1").await.gate(), v1::Gate::Release);
+}
+
+#[tokio::test]
+async fn a_blocked_account_is_rejected_from_then_on() {
+    let world = World::start().await;
+    let subject = v1::ListSubject { subject: Some(v1::list_subject::Subject::AccountId("eve".to_owned())) };
+    let entry = v1::ListEntry {
+        list: v1::ListKind::Blocked.into(),
+        subject: Some(subject.clone()),
+        actor: "rita".to_owned(),
+        ..Default::default()
+    };
+    let put = v1::PutListEntryRequest { program_id: PROGRAM.to_owned(), entry: Some(entry) };
+    assert!(!world.list().put_list_entry(put.clone()).await.unwrap().into_inner().replayed);
+    let decision = world.screen(conversion("cv-1", "eve", "bob")).await;
+    assert_eq!(decision.verdict(), v1::Verdict::Rejected);
+    let listing = v1::ListListEntriesRequest { program_id: PROGRAM.to_owned(), ..Default::default() };
+    assert_eq!(world.list().list_list_entries(listing.clone()).await.unwrap().into_inner().entries.len(), 1);
+    let remove = v1::RemoveListEntryRequest {
+        program_id: PROGRAM.to_owned(),
+        list: v1::ListKind::Blocked.into(),
+        subject: Some(subject),
+        actor: "rita".to_owned(),
+        note: String::new(),
+    };
+    assert!(!world.list().remove_list_entry(remove).await.unwrap().into_inner().replayed);
+    assert!(world.list().list_list_entries(listing).await.unwrap().into_inner().entries.is_empty());
+}

@@ -1,0 +1,92 @@
+//! Every way in which a ledger refuses, as the caller reads it: code, stable reason, details.
+
+use std::time::Duration;
+
+use selfsame::ports::ledger::LedgerError;
+use selfsame::screening::case::IllegalStep;
+use selfsame::service::errors::{ERROR_DOMAIN, Refusal};
+use selfsame::vocabulary::ids::Actor;
+use selfsame::vocabulary::time::Timestamp;
+use selfsame::wire::v1;
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+use crate::world::{Fault, World, conversion, reason, retry_after, violated};
+
+fn status(error: LedgerError) -> Status {
+    Refusal::from(error).into()
+}
+
+#[test]
+fn every_ledger_error_has_its_code_and_its_reason() {
+    let rita = || Actor::new("rita").unwrap();
+    let table = [
+        (LedgerError::ContentDiffers { id: "cv-1".to_owned() }, Code::AlreadyExists, "CONTENT_DIFFERS"),
+        (LedgerError::NotFound { what: "case", id: "case-1".to_owned() }, Code::NotFound, "NOT_KNOWN"),
+        (
+            IllegalStep::ClaimedByOther { by: rita(), lease_until: Timestamp::MIN }.into(),
+            Code::FailedPrecondition,
+            "CASE_CLAIMED_BY_OTHER",
+        ),
+        (IllegalStep::NotClaimed { actor: rita() }.into(), Code::FailedPrecondition, "CASE_NOT_CLAIMED"),
+        (IllegalStep::AlreadyResolved { by: rita() }.into(), Code::FailedPrecondition, "CASE_ALREADY_RESOLVED"),
+        (IllegalStep::NotResolved.into(), Code::FailedPrecondition, "CASE_NOT_RESOLVED"),
+        (IllegalStep::Lease.into(), Code::InvalidArgument, "INVALID_FIELDS"),
+        (LedgerError::RevisionDiffers { expected: 1, actual: 2 }, Code::Aborted, "REVISION_DIFFERS"),
+        (LedgerError::NotPossible("it was paid".to_owned()), Code::FailedPrecondition, "NOT_POSSIBLE"),
+        (LedgerError::PageToken, Code::InvalidArgument, "INVALID_PAGE_TOKEN"),
+        (LedgerError::Busy { retry_after: Duration::from_millis(40) }, Code::ResourceExhausted, "LEDGER_BUSY"),
+        (LedgerError::Unavailable("disk full".to_owned()), Code::Unavailable, "LEDGER_UNAVAILABLE"),
+        (LedgerError::Damaged("record 7".to_owned()), Code::DataLoss, "RECORD_DAMAGED"),
+    ];
+    for (error, code, expected) in table {
+        let message = error.to_string();
+        let status = status(error);
+        assert_eq!((status.code(), reason(&status).as_str()), (code, expected), "{message}");
+        assert_eq!(status.get_details_error_info().unwrap().domain, ERROR_DOMAIN);
+    }
+}
+
+#[test]
+fn details_say_what_to_do() {
+    let busy = status(LedgerError::Busy { retry_after: Duration::from_millis(40) });
+    assert_eq!(retry_after(&busy), Some(Duration::from_millis(40)));
+    assert!(retry_after(&status(LedgerError::Unavailable("disk full".to_owned()))).is_some());
+    assert_eq!(violated(&status(LedgerError::PageToken)), ["page_token"]);
+    assert_eq!(violated(&status(IllegalStep::Lease.into())), ["lease"]);
+    let unknown = status(LedgerError::NotFound { what: "case", id: "case-1".to_owned() }).get_details_resource_info().unwrap();
+    assert_eq!((unknown.resource_type.as_str(), unknown.resource_name.as_str()), ("case", "case-1"));
+    let illegal = status(IllegalStep::NotResolved.into()).get_details_precondition_failure().unwrap();
+    assert_eq!(illegal.violations[0].r#type, "CASE_NOT_RESOLVED");
+}
+
+#[tokio::test]
+async fn a_failing_ledger_never_gives_a_decision() {
+    let world = World::start().await;
+    let request = v1::ScreenConversionRequest { conversion: Some(conversion("cv-1", "ann", "bob")) };
+    let faults = [
+        (Fault::Fails(LedgerError::Busy { retry_after: Duration::from_millis(40) }), Code::ResourceExhausted),
+        (Fault::Fails(LedgerError::Unavailable("disk full".to_owned())), Code::Unavailable),
+        (Fault::Panics, Code::Internal),
+    ];
+    for (fault, code) in faults {
+        world.break_ledger(fault);
+        let refused = world.screening().screen_conversion(request.clone()).await.unwrap_err();
+        assert_eq!(refused.code(), code);
+        assert!(!reason(&refused).is_empty());
+    }
+    world.break_ledger(Fault::None);
+    assert!(!world.screening().screen_conversion(request).await.unwrap().into_inner().replayed);
+}
+
+#[tokio::test]
+async fn a_panic_inside_a_stream_is_the_answer_to_its_item_alone() {
+    let world = World::start().await;
+    world.break_ledger(Fault::Panics);
+    let requests = futures::stream::iter([v1::ScreenConversionsRequest { conversion: Some(conversion("cv-1", "ann", "bob")) }]);
+    let mut stream = world.screening().screen_conversions(requests).await.unwrap().into_inner();
+    let answer = stream.message().await.unwrap().unwrap();
+    let Some(v1::screen_conversions_response::Result::Error(error)) = answer.result else { panic!("a broken ledger decided") };
+    assert_eq!((error.code, error.reason.as_str()), (13, "INTERNAL"));
+    assert!(stream.message().await.unwrap().is_none());
+}

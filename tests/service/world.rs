@@ -1,0 +1,320 @@
+//! A server to test against: memory ledger, set clock, faults on demand; and messages that say only what a test is about.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+use selfsame::adapters::ledger::MemoryLedger;
+use selfsame::adapters::model_shelf::ModelShelf;
+use selfsame::adapters::policy_file;
+use selfsame::adapters::policy_store::PolicyStore;
+use selfsame::adapters::standing_rules::StandingRules;
+use selfsame::ports::clock::Clock;
+use selfsame::ports::ledger::{
+    Answer, CaseCommand, CaseFilter, CaseOrder, DecisionFilter, HoldCommand, Ledger, LedgerError, LedgerHealth, ListCommand,
+    OutcomeCommand, Page, PageRequest, PaidCommand, ScreenCommand, Screened, SignalsCommand,
+};
+use selfsame::ports::records::{
+    CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, LabelledConversion, ListEntry, ListSubject,
+    ProgramSummary, QueueStats,
+};
+use selfsame::screening::audit::AuditKey;
+use selfsame::screening::gate::Standing;
+use selfsame::screening::history::ListKind;
+use selfsame::service::limits::Limits;
+use selfsame::service::server::{ServeError, ServerParts, serve};
+use selfsame::vocabulary::ids::{CaseId, ConversionId, ProgramId};
+use selfsame::vocabulary::time::{Span, Timestamp};
+use selfsame::wire::v1;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tonic::Status;
+use tonic::transport::{Channel, Endpoint};
+use tonic_types::StatusExt;
+
+pub const PROGRAM: &str = "shop";
+/// 2026-09-21, in seconds.
+pub const NOON: i64 = 1_790_000_000;
+
+/// A clock that stands until it is moved.
+pub struct SetClock(AtomicI64);
+
+impl SetClock {
+    pub fn forward(&self, span: Span) {
+        self.0.fetch_add(span.as_millis(), Ordering::SeqCst);
+    }
+}
+
+impl Clock for SetClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::saturating_from_millis(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// What a ledger does instead of its work.
+#[derive(Debug, Clone)]
+pub enum Fault {
+    None,
+    Fails(LedgerError),
+    Panics,
+    NeverAnswers,
+}
+
+/// A ledger with a switch.
+pub struct SwitchedLedger {
+    inner: MemoryLedger,
+    pub fault: Mutex<Fault>,
+    pub poisoned: Mutex<Option<String>>,
+}
+
+impl SwitchedLedger {
+    fn read<T>(&self, read: impl FnOnce(&MemoryLedger) -> Result<T, LedgerError>) -> Result<T, LedgerError> {
+        match self.fault.lock().clone() {
+            Fault::None | Fault::NeverAnswers => read(&self.inner),
+            Fault::Fails(error) => Err(error),
+            Fault::Panics => panic!("the ledger is broken on purpose"),
+        }
+    }
+
+    fn write<'a, T: Send + 'a>(&'a self, answer: Answer<'a, T>) -> Answer<'a, T> {
+        match self.fault.lock().clone() {
+            Fault::None => answer,
+            Fault::Fails(error) => std::future::ready(Err(error)).boxed(),
+            Fault::Panics => panic!("the ledger is broken on purpose"),
+            Fault::NeverAnswers => std::future::pending().boxed(),
+        }
+    }
+}
+
+impl Ledger for SwitchedLedger {
+    fn screen(&self, command: ScreenCommand) -> Answer<'_, Screened> {
+        self.write(self.inner.screen(command))
+    }
+    fn record_signals(&self, command: SignalsCommand) -> Answer<'_, (Cursor, Freshness)> {
+        self.write(self.inner.record_signals(command))
+    }
+    fn record_outcome(&self, command: OutcomeCommand) -> Answer<'_, (Cursor, Freshness)> {
+        self.write(self.inner.record_outcome(command))
+    }
+    fn step_case(&self, command: CaseCommand) -> Answer<'_, CaseSummary> {
+        self.write(self.inner.step_case(command))
+    }
+    fn mark_paid(&self, command: PaidCommand) -> Answer<'_, (Cursor, Freshness)> {
+        self.write(self.inner.mark_paid(command))
+    }
+    fn change_hold(&self, command: HoldCommand) -> Answer<'_, (Cursor, Freshness)> {
+        self.write(self.inner.change_hold(command))
+    }
+    fn change_list(&self, command: ListCommand) -> Answer<'_, (Cursor, Freshness)> {
+        self.write(self.inner.change_list(command))
+    }
+    fn decision(&self, program: &ProgramId, conversion: &ConversionId) -> Result<Option<DecisionRecord>, LedgerError> {
+        self.read(|ledger| ledger.decision(program, conversion))
+    }
+    fn decisions(
+        &self,
+        program: &ProgramId,
+        filter: &DecisionFilter,
+        page: &PageRequest,
+    ) -> Result<Page<DecisionRecord>, LedgerError> {
+        self.read(|ledger| ledger.decisions(program, filter, page))
+    }
+    fn cases(
+        &self,
+        program: &ProgramId,
+        filter: &CaseFilter,
+        order: CaseOrder,
+        page: &PageRequest,
+        now: Timestamp,
+    ) -> Result<Page<CaseSummary>, LedgerError> {
+        self.read(|ledger| ledger.cases(program, filter, order, page, now))
+    }
+    fn case(&self, program: &ProgramId, case: &CaseId, now: Timestamp) -> Result<Option<CaseFile>, LedgerError> {
+        self.read(|ledger| ledger.case(program, case, now))
+    }
+    fn queue_stats(&self, program: &ProgramId, now: Timestamp) -> Result<QueueStats, LedgerError> {
+        self.read(|ledger| ledger.queue_stats(program, now))
+    }
+    fn standings(&self, program: &ProgramId, conversions: &[ConversionId]) -> Result<Vec<Option<Standing>>, LedgerError> {
+        self.read(|ledger| ledger.standings(program, conversions))
+    }
+    fn feed(&self, program: &ProgramId, after: Cursor, limit: usize) -> Result<(Vec<FeedEvent>, Cursor), LedgerError> {
+        self.read(|ledger| ledger.feed(program, after, limit))
+    }
+    fn grown_past<'a>(&'a self, program: &'a ProgramId, cursor: Cursor) -> BoxFuture<'a, ()> {
+        self.inner.grown_past(program, cursor)
+    }
+    fn holds(&self, program: &ProgramId, page: &PageRequest) -> Result<Page<Hold>, LedgerError> {
+        self.read(|ledger| ledger.holds(program, page))
+    }
+    fn list_entries(
+        &self,
+        program: &ProgramId,
+        list: Option<ListKind>,
+        page: &PageRequest,
+    ) -> Result<Page<ListEntry>, LedgerError> {
+        self.read(|ledger| ledger.list_entries(program, list, page))
+    }
+    fn list_entry(&self, program: &ProgramId, list: ListKind, subject: &ListSubject) -> Result<Option<ListEntry>, LedgerError> {
+        self.read(|ledger| ledger.list_entry(program, list, subject))
+    }
+    fn labelled(
+        &self,
+        program: &ProgramId,
+        after: Cursor,
+        limit: usize,
+    ) -> Result<(Vec<LabelledConversion>, Cursor), LedgerError> {
+        self.read(|ledger| ledger.labelled(program, after, limit))
+    }
+    fn programs(&self) -> Result<Vec<ProgramSummary>, LedgerError> {
+        self.read(|ledger| ledger.programs())
+    }
+    fn health(&self) -> LedgerHealth {
+        self.poisoned.lock().clone().map_or(LedgerHealth::Serving, LedgerHealth::Poisoned)
+    }
+}
+
+/// A running server.
+pub struct World {
+    pub ledger: Arc<SwitchedLedger>,
+    pub clock: Arc<SetClock>,
+    pub channel: Channel,
+    stop: oneshot::Sender<()>,
+    serving: JoinHandle<Result<(), ServeError>>,
+}
+
+impl World {
+    pub async fn start() -> Self {
+        Self::with_limits(Limits::default()).await
+    }
+
+    pub async fn with_limits(limits: Limits) -> Self {
+        let policies = Arc::new(PolicyStore::of_policy(policy_file::shipped().unwrap()));
+        let rules = StandingRules::new(Arc::clone(&policies) as _, Arc::new(ModelShelf::default()), AuditKey::new([7; 32]));
+        let clock = Arc::new(SetClock(AtomicI64::new(NOON * 1_000)));
+        let ledger = Arc::new(SwitchedLedger {
+            inner: MemoryLedger::new(Arc::new(rules)),
+            fault: Mutex::new(Fault::None),
+            poisoned: Mutex::new(None),
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let parts = ServerParts { ledger: Arc::clone(&ledger) as _, policies, clock: Arc::clone(&clock) as _, limits };
+        let serving = tokio::spawn(serve(listener, parts, stopped.map(|_| ())));
+        let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
+        Self { ledger, clock, channel, stop, serving }
+    }
+
+    pub fn screening(&self) -> v1::screening_service_client::ScreeningServiceClient<Channel> {
+        v1::screening_service_client::ScreeningServiceClient::new(self.channel.clone())
+    }
+
+    pub fn review(&self) -> v1::review_service_client::ReviewServiceClient<Channel> {
+        v1::review_service_client::ReviewServiceClient::new(self.channel.clone())
+    }
+
+    pub fn payout(&self) -> v1::payout_service_client::PayoutServiceClient<Channel> {
+        v1::payout_service_client::PayoutServiceClient::new(self.channel.clone())
+    }
+
+    pub fn list(&self) -> v1::list_service_client::ListServiceClient<Channel> {
+        v1::list_service_client::ListServiceClient::new(self.channel.clone())
+    }
+
+    pub fn training(&self) -> v1::training_service_client::TrainingServiceClient<Channel> {
+        v1::training_service_client::TrainingServiceClient::new(self.channel.clone())
+    }
+
+    pub fn break_ledger(&self, fault: Fault) {
+        *self.ledger.fault.lock() = fault;
+    }
+
+    /// Screens a conversion and gives its decision.
+    pub async fn screen(&self, conversion: v1::Conversion) -> v1::Decision {
+        let request = v1::ScreenConversionRequest { conversion: Some(conversion) };
+        self.screening().screen_conversion(request).await.unwrap().into_inner().decision.unwrap()
+    }
+
+    /// Asks the gate about one reward.
+    pub async fn gate(&self, reward: &str, conversion: &str) -> v1::GateAnswer {
+        let payouts = vec![v1::PayoutQuery { reward_id: reward.to_owned(), conversion_id: conversion.to_owned() }];
+        let request = v1::CheckPayoutsRequest { program_id: PROGRAM.to_owned(), payouts };
+        self.payout().check_payouts(request).await.unwrap().into_inner().answers.remove(0)
+    }
+
+    /// Begins a drain; `ended` completes with it.
+    pub fn stop(self) -> JoinHandle<Result<(), ServeError>> {
+        self.stop.send(()).unwrap();
+        self.serving
+    }
+}
+
+pub fn at(seconds: i64) -> pbjson_types::Timestamp {
+    pbjson_types::Timestamp { seconds, nanos: 0 }
+}
+
+pub fn digest(byte: u8) -> Vec<v1::Digest> {
+    vec![v1::Digest { key_id: "k1".to_owned(), value: vec![byte; 32].into() }]
+}
+
+/// An honest conversion of `referee`, brought by `referrer`, with one reward `r-<id>`.
+pub fn conversion(id: &str, referrer: &str, referee: &str) -> v1::Conversion {
+    let step = |kind: v1::TouchpointKind, seconds: i64| v1::Touchpoint {
+        kind: kind.into(),
+        occurred_at: Some(at(NOON - seconds)),
+        ..Default::default()
+    };
+    v1::Conversion {
+        program_id: PROGRAM.to_owned(),
+        conversion_id: id.to_owned(),
+        kind: v1::ConversionKind::NewSignup.into(),
+        occurred_at: Some(at(NOON)),
+        attribution: Some(v1::Attribution {
+            captured_via: v1::CapturedVia::Link.into(),
+            ucc: "CODE".to_owned(),
+            code_validity: Some(v1::CodeValidity::Valid.into()),
+            ..Default::default()
+        }),
+        referrer: Some(v1::SignalBundle { account_id: referrer.to_owned(), ..Default::default() }),
+        referee: Some(v1::SignalBundle {
+            account_id: referee.to_owned(),
+            journey: Some(v1::Journey {
+                touchpoints: vec![step(v1::TouchpointKind::LinkClick, 4_000), step(v1::TouchpointKind::Signup, 3_000)],
+                touchpoint_count_total: None,
+            }),
+            ..Default::default()
+        }),
+        rewards: vec![v1::Reward { reward_id: format!("r-{id}"), beneficiary: v1::Side::Referrer.into(), amount: None }],
+        ..Default::default()
+    }
+}
+
+/// The same with both sides on one device, which sends it to review.
+pub fn on_one_device(id: &str, referrer: &str, referee: &str, device: u8) -> v1::Conversion {
+    let mut sent = conversion(id, referrer, referee);
+    let devices = vec![v1::DeviceSignals { fingerprint: digest(device), ..Default::default() }];
+    sent.referrer.as_mut().unwrap().devices.clone_from(&devices);
+    sent.referee.as_mut().unwrap().devices = devices;
+    sent
+}
+
+/// The stable reason of a refusal.
+pub fn reason(status: &Status) -> String {
+    status.get_details_error_info().map(|info| info.reason).unwrap_or_default()
+}
+
+/// The violated fields of a refusal.
+pub fn violated(status: &Status) -> Vec<String> {
+    let bad = status.get_details_bad_request().unwrap_or_default();
+    bad.field_violations.into_iter().map(|violation| violation.field).collect()
+}
+
+/// When to try again.
+pub fn retry_after(status: &Status) -> Option<Duration> {
+    status.get_details_retry_info().and_then(|info| info.retry_delay)
+}
