@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use selfsame::cli::{digest, export, ledger, load, policy, queue, serve, simulate};
+use selfsame::cli::{demo, digest, export, ledger, load, policy, queue, screen, serve, simulate};
 
 const EXAMPLES: &str = "\
 First steps:
@@ -28,9 +28,10 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Serve(serve::ServeArgs),
+    Demo(demo::DemoArgs),
     Queue(queue::QueueArgs),
     Export(export::ExportArgs),
+    Screen(screen::ScreenArgs),
     Policy(policy::PolicyArgs),
     Digest(digest::DigestArgs),
     Simulate(simulate::SimulateArgs),
@@ -41,9 +42,10 @@ enum Command {
 fn main() -> ExitCode {
     let Cli { command } = Cli::parse();
     let outcome = match command {
-        Command::Serve(args) => serve::run(&args),
+        Command::Demo(args) => demo::run(&args),
         Command::Queue(args) => queue::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Screen(args) => screen::run(&args),
         Command::Policy(args) => policy::run(&args),
         Command::Digest(args) => digest::run(&args),
         Command::Simulate(args) => simulate::run(args),

@@ -3,6 +3,7 @@
 //! Nothing here runs in the path of a decision; it calls the same pure core as the service does.
 
 pub mod chance;
+pub mod foreign;
 pub mod grouping;
 pub mod labeled_line;
 pub mod learning;

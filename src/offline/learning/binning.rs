@@ -32,8 +32,9 @@ struct Pool {
 }
 
 impl Pool {
-    fn rate(&self) -> f64 {
-        self.abusive / self.rows.max(1e-9)
+    /// Share of abusive rows, with the prior rows of average kind.
+    fn rate(&self, base: f64) -> f64 {
+        (self.abusive + PRIOR_ROWS * base) / (self.rows + PRIOR_ROWS)
     }
 
     fn join(&mut self, other: Self) {
@@ -60,10 +61,10 @@ pub fn weigh(column: &[f64], abusive: &[bool], direction: Direction) -> WeighedB
         Direction::Falls => Some(-1.0),
         Direction::Either => None,
     };
-    let joined = join(pools, sign);
     let base = all.abusive.max(0.5) / all.rows.max(1.0);
+    let joined = join(pools, sign, base);
     let weight = |pool: &Pool| {
-        let rate = (pool.abusive + PRIOR_ROWS * base) / (pool.rows + PRIOR_ROWS);
+        let rate = pool.rate(base);
         (rate / (1.0 - rate)).ln() - (base / (1.0 - base)).ln()
     };
     let mut edges = Vec::new();
@@ -76,25 +77,17 @@ pub fn weigh(column: &[f64], abusive: &[bool], direction: Direction) -> WeighedB
     WeighedBins { edges, weights: joined.iter().map(weight).collect(), absent: weight(&absent) }
 }
 
-fn join(pools: Vec<Pool>, sign: Option<f64>) -> Vec<Pool> {
+fn join(pools: Vec<Pool>, sign: Option<f64>, base: f64) -> Vec<Pool> {
     let mut joined: Vec<Pool> = Vec::new();
-    for pool in pools {
+    let last_place = pools.len().saturating_sub(1);
+    for (place, pool) in pools.into_iter().enumerate() {
         joined.push(pool);
         while let [.., before, last] = joined.as_slice() {
-            let small = before.rows < ROWS_PER_BIN_MIN;
-            let violates = sign.is_some_and(|sign| sign * (last.rate() - before.rate()) < 0.0);
+            let small = before.rows < ROWS_PER_BIN_MIN || (place == last_place && last.rows < ROWS_PER_BIN_MIN / 2.0);
+            let violates = sign.is_some_and(|sign| sign * (last.rate(base) - before.rate(base)) < 0.0);
             if !small && !violates {
                 break;
             }
-            let last = *last;
-            joined.pop();
-            if let Some(before) = joined.last_mut() {
-                before.join(last);
-            }
-        }
-    }
-    if let [.., _, last] = joined.as_slice() {
-        if last.rows < ROWS_PER_BIN_MIN / 2.0 {
             let last = *last;
             joined.pop();
             if let Some(before) = joined.last_mut() {

@@ -10,12 +10,17 @@
 pub mod binning;
 pub mod boosting;
 pub mod calibration;
+pub mod card;
 pub mod certification;
 pub mod champion;
 pub mod estimators;
+pub mod evaluation;
 pub mod folds;
 pub mod matrix;
+pub mod matrix_export;
 pub mod metrics;
+pub mod report;
+pub mod resampling;
 pub mod review_threshold;
 
 #[cfg(test)]

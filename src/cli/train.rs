@@ -1,0 +1,157 @@
+//! `selfsame train`: from labelled conversions to a calibrated, certified model with its card and report.
+//!
+//! Only arguments, files and progress; learning is in `offline::learning`. The same data and seed write the same bytes.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::Args;
+
+use super::history_input::{HistoryInput, spinner};
+use crate::adapters::model_file;
+use crate::offline::learning::card::{self, Provenance};
+use crate::offline::learning::certification::Promise;
+use crate::offline::learning::champion::{TrainingPlan, train};
+use crate::offline::learning::estimators::Family;
+use crate::offline::learning::evaluation::evaluate;
+use crate::offline::learning::review_threshold::ReviewCosts;
+use crate::offline::learning::{matrix_export, report};
+
+const EXAMPLES: &str = "\
+Examples:
+  A model of your own programme, from its exported labels:
+    selfsame export --labels --program shop > labels.jsonl
+    selfsame train --input labels.jsonl --output models/shop.json
+
+  Promise less, or more: at most 1 % honest among the rejected, with 99 % confidence:
+    selfsame train --input labels.jsonl --output shop.json --alpha 0.01 --delta 0.01
+
+  Other people's data:
+    selfsame train --input signups.csv --format csv --mapping datasets/mappings/ecommerce_signups.toml --output /tmp/m.json
+
+Writes three files: the model (.json), its card (.md) and a report with plots (.html).
+Groups are never split: 65 % of them develop, 35 % certify and measure. If no threshold can be certified, the model rejects
+nothing by itself, and the card says so. Activate a model with `selfsame model activate`.";
+
+/// Train a model on labelled conversions: choose, calibrate, certify, document
+///
+/// Replays the history through the same engine that serves live traffic, lets several estimators compete, and certifies the threshold
+/// from which the winner may reject by itself.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES, after_help = "Try --help for examples.")]
+pub struct TrainArgs {
+    #[command(flatten)]
+    history: HistoryInput,
+
+    /// Model file to write; card and report stand beside it
+    #[arg(long, short, value_name = "FILE")]
+    output: PathBuf,
+
+    /// Largest share of honest referrals among those that the model rejects by itself
+    #[arg(long, default_value_t = 0.005)]
+    alpha: f64,
+
+    /// Probability that this does not hold
+    #[arg(long, default_value_t = 0.05)]
+    delta: f64,
+
+    /// Share of groups that certify and measure
+    #[arg(long, default_value_t = 0.35)]
+    hold_out: f64,
+
+    /// Grouped folds of the competition
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(2..=20))]
+    folds: u8,
+
+    /// Seed of folds and estimators
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+
+    /// Estimators that compete; all without it
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "FAMILY")]
+    families: Vec<Family>,
+
+    /// What an abusive referral earns when it is approved, in minor units
+    #[arg(long, default_value_t = 2_000.0)]
+    reward_minor: f64,
+
+    /// A reviewer's minutes for one case
+    #[arg(long, default_value_t = 2.0)]
+    review_minutes: f64,
+
+    /// What a reviewer's hour costs, in minor units
+    #[arg(long, default_value_t = 3_000.0)]
+    review_hour_minor: f64,
+
+    /// The model's version; made of family, date and fingerprint without it
+    #[arg(long)]
+    version_name: Option<String>,
+
+    /// Also write features, labels, groups and folds here, for other tools
+    #[arg(long, value_name = "FOLDER")]
+    export_matrix: Option<PathBuf>,
+}
+
+/// Runs `selfsame train`.
+///
+/// # Errors
+/// When the data cannot be read or are too few, or a file cannot be written.
+pub fn run(args: TrainArgs) -> anyhow::Result<()> {
+    let matrix = args.history.matrix()?;
+    let plan = args.plan();
+    if let Some(folder) = &args.export_matrix {
+        matrix_export::write(folder, &matrix, &plan).with_context(|| format!("cannot write to `{}`", folder.display()))?;
+    }
+    let bar = spinner();
+    let trained = train(&matrix, &plan, &mut |what| bar.set_message(what.to_owned()))?;
+    bar.set_message("measuring");
+    let evaluation = evaluate(&trained.model, &matrix, &trained.split.test, plan.seed);
+    bar.finish_and_clear();
+    model_file::write(&args.output, &trained.model)?;
+    let card = card::markdown(&trained, &evaluation, &matrix, &args.provenance());
+    write(&args.output.with_extension("md"), card.as_bytes())?;
+    let facts = [format!("{}; {} held-out referrals, {} abusive", args.history.name(), evaluation.rows, evaluation.abusive)];
+    let page = report::html(&format!("Model {}", trained.model.version()), &facts, &evaluation);
+    write(&args.output.with_extension("html"), page.as_bytes())?;
+    let until_figures = card.split("\n## Who gets").next().unwrap_or(&card);
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{until_figures}\nWrote {}, with its card (.md) and report (.html).", args.output.display())?;
+    Ok(())
+}
+
+fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    fs::write(path, bytes).with_context(|| format!("cannot write `{}`", path.display()))
+}
+
+impl TrainArgs {
+    fn plan(&self) -> TrainingPlan {
+        TrainingPlan {
+            families: if self.families.is_empty() { Family::ALL.to_vec() } else { self.families.clone() },
+            folds: usize::from(self.folds),
+            hold_out_share: self.hold_out,
+            promise: Promise { alpha: self.alpha, delta: self.delta },
+            costs: ReviewCosts {
+                reward_minor: self.reward_minor,
+                minutes_per_case: self.review_minutes,
+                hour_minor: self.review_hour_minor,
+                ..ReviewCosts::default()
+            },
+            seed: self.seed,
+            version: self.version_name.clone(),
+            ..TrainingPlan::default()
+        }
+    }
+
+    /// Without folders, so that the card is the same wherever it is made.
+    fn provenance(&self) -> Provenance {
+        let data = self.history.name();
+        let output = self.output.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        let command = format!(
+            "selfsame train --input {data} --output {output} --alpha {} --delta {} --seed {}",
+            self.alpha, self.delta, self.seed
+        );
+        Provenance { data, command }
+    }
+}

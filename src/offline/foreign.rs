@@ -1,0 +1,463 @@
+//! Other people's data: a CSV file and a mapping of its columns become a labelled history that can be replayed.
+//!
+//! Whatever identifies a person or a device is digested with a key that is drawn for this run and forgotten, so nothing that leaves the replay
+//! can be looked up. A set without referrals has one side only: each sign-up is a referee, and a house account for each source (or one for
+//! all) stands for the referrer. The sign-up is learned at its own time, the conversion comes at its own. Called by `train` and `evaluate`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::learning::LearningError;
+use crate::digesting::{
+    DigestKind, Digester, InvalidProgrammeKey, ProgrammeKey, digest_device, digest_email, digest_name, digest_network,
+    digest_payment,
+};
+use crate::vocabulary::bundle::{NetworkSignals, PaymentKind, PaymentPurpose, PaymentSignals, SignalBundle};
+use crate::vocabulary::conversion::{Conversion, ConversionKind, RefereeStanding};
+use crate::vocabulary::digest::KeyId;
+use crate::vocabulary::ids::{AccountId, ConversionId, InvalidId, ProgramId, RecordId};
+use crate::vocabulary::journey::{Attribution, CapturedVia, CodeValidity, Journey, Touchpoint, TouchpointKind};
+use crate::vocabulary::label::{Label, LabelSource, Truth};
+use crate::vocabulary::money::Money;
+use crate::vocabulary::time::{Span, Timestamp};
+use crate::wire::training::{HistoryLine, ObservedSignals};
+
+/// Why a foreign file cannot be read. Never shows a cell.
+#[derive(Debug, thiserror::Error)]
+pub enum ForeignError {
+    /// A file cannot be read.
+    #[error("`{path}` cannot be read: {source}")]
+    Io {
+        /// Which.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The mapping is none.
+    #[error("the mapping cannot be used: {0}")]
+    Mapping(String),
+    /// The file is no CSV.
+    #[error("the file is not CSV: {0}")]
+    Csv(#[from] csv::Error),
+    /// The mapping names a column that the file does not have.
+    #[error("the mapping names the column `{column}` for `{role}`, and the file does not have it; it has {present}")]
+    NoColumn {
+        /// In the mapping.
+        role: &'static str,
+        /// In the mapping.
+        column: String,
+        /// In the file.
+        present: String,
+    },
+    /// A cell cannot be read.
+    #[error("line {line}: `{role}` {reason}")]
+    Cell {
+        /// Where.
+        line: u64,
+        /// What for.
+        role: &'static str,
+        /// What is wrong, without the cell.
+        reason: String,
+    },
+    /// The key of this run cannot be made.
+    #[error(transparent)]
+    Key(#[from] InvalidProgrammeKey),
+    /// Nothing to learn from.
+    #[error(transparent)]
+    Learning(#[from] LearningError),
+}
+
+/// How a file's columns become signals. Read from TOML.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mapping {
+    /// The programme's name.
+    #[serde(default = "foreign")]
+    pub program_id: String,
+    /// Three capital letters; needed with an amount.
+    #[serde(default)]
+    pub currency: Option<String>,
+    /// How times are written, as `strftime` has it, in UTC. Absent for RFC 3339.
+    #[serde(default)]
+    pub time_format: Option<String>,
+    /// Days after the conversion at which labels became known.
+    #[serde(default)]
+    pub label_delay_days: i64,
+    /// Cells of the label column that mean abusive; all others mean honest, empty ones mean unknown.
+    pub abusive: Vec<String>,
+    /// Which column is what.
+    pub columns: Columns,
+}
+
+fn foreign() -> String {
+    "foreign".to_owned()
+}
+
+/// Which column is what. All but three may be left out.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Columns {
+    /// The new user's account.
+    pub referee: String,
+    /// When the conversion happened.
+    pub occurred_at: String,
+    /// The label.
+    pub label: String,
+    /// The account that referred; without it the house refers.
+    pub referrer: Option<String>,
+    /// The house has one account for each value of this column.
+    pub source: Option<String>,
+    /// When the referee signed up.
+    pub signed_up_at: Option<String>,
+    /// What was paid, in major units with a decimal point.
+    pub amount: Option<String>,
+    /// The referee's device.
+    pub device: Option<String>,
+    /// The referee's browser or user agent: a plain attribute.
+    pub user_agent: Option<String>,
+    /// The referee's network address, written out or as a number.
+    pub address: Option<String>,
+    /// The referee's e-mail address.
+    pub email: Option<String>,
+    /// The referee's name.
+    pub name: Option<String>,
+    /// The referee's payment instrument.
+    pub payment: Option<String>,
+    /// Rows of one group are never split; without it groups follow shared identifiers.
+    pub group: Option<String>,
+    /// The kind of people, for evaluation.
+    pub persona: Option<String>,
+}
+
+/// Reads a mapping.
+///
+/// # Errors
+/// [`ForeignError::Io`], [`ForeignError::Mapping`].
+pub fn read_mapping(path: &Path) -> Result<Mapping, ForeignError> {
+    let text = std::fs::read_to_string(path).map_err(|source| ForeignError::Io { path: path.display().to_string(), source })?;
+    toml::from_str(&text).map_err(|error| ForeignError::Mapping(error.to_string()))
+}
+
+/// Reads a CSV file with a header line as a labelled history. `key` is forgotten afterwards.
+///
+/// # Errors
+/// [`ForeignError`] names the line and what the column was for, never the cell.
+pub fn read_csv(reader: impl std::io::Read, mapping: &Mapping, key: &[u8; 32]) -> Result<Vec<HistoryLine>, ForeignError> {
+    let key_id = KeyId::new("ephemeral").map_err(|error| ForeignError::Mapping(error.to_string()))?;
+    let digester = Digester::new(&ProgrammeKey::from_bytes(key_id, key)?);
+    let mut csv = csv::Reader::from_reader(reader);
+    let header = csv.headers()?.clone();
+    let places = Places::of(&mapping.columns, &header)?;
+    let reader = RowReader { mapping, places, digester };
+    let mut lines = Vec::new();
+    for record in csv.records() {
+        let record = record?;
+        let line = record.position().map_or(0, csv::Position::line);
+        lines.push(Row { reader: &reader, record: &record, line }.history_line()?);
+    }
+    Ok(lines)
+}
+
+type Place = Option<usize>;
+
+/// Where each role stands in the file.
+struct Places(BTreeMap<&'static str, usize>);
+
+impl Places {
+    fn of(columns: &Columns, header: &csv::StringRecord) -> Result<Self, ForeignError> {
+        let Columns {
+            referee,
+            occurred_at,
+            label,
+            referrer,
+            source,
+            signed_up_at,
+            amount,
+            device,
+            user_agent,
+            address,
+            email,
+            name,
+            payment,
+            group,
+            persona,
+        } = columns;
+        let needed = [("referee", referee), ("occurred_at", occurred_at), ("label", label)];
+        let optional = [
+            ("referrer", referrer),
+            ("source", source),
+            ("signed_up_at", signed_up_at),
+            ("amount", amount),
+            ("device", device),
+            ("user_agent", user_agent),
+            ("address", address),
+            ("email", email),
+            ("name", name),
+            ("payment", payment),
+            ("group", group),
+            ("persona", persona),
+        ];
+        let given = optional.into_iter().filter_map(|(role, column)| Some((role, column.as_ref()?)));
+        let mut places = BTreeMap::new();
+        for (role, column) in needed.into_iter().chain(given) {
+            let place = header.iter().position(|name| name == column).ok_or_else(|| ForeignError::NoColumn {
+                role,
+                column: column.clone(),
+                present: header.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
+            })?;
+            places.insert(role, place);
+        }
+        Ok(Self(places))
+    }
+
+    fn place(&self, role: &str) -> Place {
+        self.0.get(role).copied()
+    }
+}
+
+struct RowReader<'a> {
+    mapping: &'a Mapping,
+    places: Places,
+    digester: Digester,
+}
+
+struct Row<'a> {
+    reader: &'a RowReader<'a>,
+    record: &'a csv::StringRecord,
+    line: u64,
+}
+
+impl Row<'_> {
+    /// A cell; `None` when the column is not mapped or the cell is empty.
+    fn cell(&self, role: &str) -> Option<&str> {
+        self.reader.places.place(role).and_then(|place| self.record.get(place)).map(str::trim).filter(|cell| !cell.is_empty())
+    }
+
+    fn wrong(&self, role: &'static str, reason: impl std::fmt::Display) -> ForeignError {
+        ForeignError::Cell { line: self.line, role, reason: reason.to_string() }
+    }
+
+    fn required(&self, role: &'static str) -> Result<&str, ForeignError> {
+        self.cell(role).ok_or_else(|| self.wrong(role, "is empty"))
+    }
+
+    fn time(&self, role: &'static str) -> Result<Option<Timestamp>, ForeignError> {
+        let Some(cell) = self.cell(role) else { return Ok(None) };
+        let instant = match &self.reader.mapping.time_format {
+            Some(format) => {
+                jiff::civil::DateTime::strptime(format, cell).and_then(|time| jiff::tz::TimeZone::UTC.to_timestamp(time))
+            }
+            None => cell.parse::<jiff::Timestamp>(),
+        };
+        let instant = instant.map_err(|_| self.wrong(role, "is not a time of the mapping's `time_format`"))?;
+        Timestamp::from_millis(instant.as_millisecond()).map(Some).map_err(|error| self.wrong(role, error))
+    }
+
+    fn amount(&self) -> Result<Option<Money>, ForeignError> {
+        let Some(cell) = self.cell("amount") else { return Ok(None) };
+        let currency = self
+            .reader
+            .mapping
+            .currency
+            .as_deref()
+            .ok_or_else(|| ForeignError::Mapping("`currency` is needed with an amount".to_owned()))?;
+        let major: f64 = cell.parse().map_err(|_| self.wrong("amount", "is not a number"))?;
+        #[expect(clippy::cast_possible_truncation, reason = "checked by `Money`")]
+        let minor = (major * 100.0).round() as i64;
+        Money::new(minor, currency).map(Some).map_err(|error| self.wrong("amount", error))
+    }
+
+    /// Everything known of the referee, seen at a time.
+    fn bundle(&self, account: AccountId, seen_at: Timestamp) -> Result<SignalBundle, ForeignError> {
+        let digester = &self.reader.digester;
+        let mut bundle = SignalBundle::of_account(account);
+        if let Some(device) = self.cell("device").or(self.cell("user_agent")) {
+            let fingerprint = self.cell("device").map(|_| device);
+            let mut signals = digest_device(digester, fingerprint, None).map_err(|error| self.wrong("device", error))?;
+            signals.user_agent = self.cell("user_agent").unwrap_or_default().chars().take(100).collect::<String>().into();
+            signals.seen_at = Some(seen_at);
+            bundle.devices.push(signals);
+        }
+        if let Some(address) = self.cell("address") {
+            let mut signals =
+                digest_address(digester, address).ok_or_else(|| self.wrong("address", "is not a network address"))?;
+            signals.seen_at = Some(seen_at);
+            bundle.networks.push(signals);
+        }
+        if let Some(email) = self.cell("email") {
+            bundle.emails.push(digest_email(digester, email).map_err(|error| self.wrong("email", error))?);
+        }
+        if let Some(name) = self.cell("name") {
+            bundle.names.push(digest_name(digester, name).map_err(|error| self.wrong("name", error))?);
+        }
+        if let Some(payment) = self.cell("payment") {
+            let instrument = digest_payment(digester, payment).map_err(|error| self.wrong("payment", error))?;
+            bundle.payments.push(PaymentSignals {
+                instrument,
+                kind: PaymentKind::Other,
+                purpose: PaymentPurpose::Billing,
+                country: None,
+                seen_at: Some(seen_at),
+            });
+        }
+        Ok(bundle)
+    }
+
+    /// An account id that does not show what the file calls it.
+    fn account(&self, role: &'static str, cell: &str) -> Result<AccountId, ForeignError> {
+        let digest = self.reader.digester.digest(DigestKind::EmailExact, &format!("{role}\u{0}{cell}"));
+        let text: String =
+            digest.iter().take(1).flat_map(|digest| digest.value.iter().take(12)).map(|byte| format!("{byte:02x}")).collect();
+        AccountId::new(&text).map_err(|error| self.wrong(role, error))
+    }
+
+    fn history_line(&self) -> Result<HistoryLine, ForeignError> {
+        let referee = self.account("referee", self.required("referee")?)?;
+        let occurred_at = self.time("occurred_at")?.ok_or_else(|| self.wrong("occurred_at", "is empty"))?;
+        let signed_up_at = self.time("signed_up_at")?.filter(|at| *at <= occurred_at);
+        let referrer = match (self.cell("referrer"), self.cell("source")) {
+            (Some(cell), _) => self.account("referrer", cell)?,
+            (None, Some(source)) => self.account("source", source)?,
+            (None, None) => self.account("source", "house")?,
+        };
+        let mut side = self.bundle(referee.clone(), occurred_at)?;
+        side.account_created_at = signed_up_at;
+        if let Some(at) = signed_up_at {
+            let signup = Touchpoint {
+                kind: TouchpointKind::Signup,
+                occurred_at: at,
+                device: None,
+                browser: None,
+                path_token: Box::default(),
+            };
+            side.journey = Journey::new(vec![signup], None);
+        }
+        let id = |error: InvalidId| self.wrong("referee", error);
+        let signals_before = match signed_up_at {
+            Some(at) => {
+                let mut learned = self.bundle(referee, at)?;
+                learned.account_created_at = Some(at);
+                let record_id = RecordId::new(&format!("signup.{}", self.line)).map_err(id)?;
+                vec![ObservedSignals { record_id, bundles: vec![learned], observed_at: at }]
+            }
+            None => Vec::new(),
+        };
+        let conversion = Conversion {
+            program_id: ProgramId::new(&self.reader.mapping.program_id).map_err(id)?,
+            conversion_id: ConversionId::new(&format!("line.{}", self.line)).map_err(id)?,
+            campaign_id: None,
+            kind: ConversionKind::ChargeSucceeded,
+            occurred_at,
+            value: self.amount()?,
+            minimum_purchase: None,
+            invoice_id: None,
+            referee_standing: RefereeStanding::New,
+            attribution: Attribution {
+                captured_via: CapturedVia::Api,
+                ucc: None,
+                code_validity: CodeValidity::Unchecked,
+                previous_ucc: None,
+                captured_at: None,
+                attached_by: None,
+            },
+            referrer: SignalBundle::of_account(referrer),
+            referee: side,
+            rewards: Vec::new(),
+        };
+        Ok(HistoryLine {
+            conversion,
+            labels: self.labels(occurred_at),
+            decision: None,
+            group_id: self.group()?,
+            persona: self.cell("persona").unwrap_or_default().chars().take(60).collect::<String>().into(),
+            outcomes: Vec::new(),
+            signals_before,
+        })
+    }
+
+    fn labels(&self, occurred_at: Timestamp) -> Vec<Label> {
+        let Mapping { abusive, label_delay_days, .. } = self.reader.mapping;
+        let truth = |cell: &str| if abusive.iter().any(|known| known == cell) { Truth::Abusive } else { Truth::Honest };
+        let labeled_at = occurred_at.plus(Span::from_days(*label_delay_days));
+        self.cell("label")
+            .map(|cell| Label { truth: truth(cell), source: LabelSource::OwnerReport, labeled_at })
+            .into_iter()
+            .collect()
+    }
+
+    fn group(&self) -> Result<Box<str>, ForeignError> {
+        match self.cell("group") {
+            Some(cell) => Ok(self.account("group", cell)?.as_str().into()),
+            None => Ok(Box::default()),
+        }
+    }
+}
+
+/// An address as it is usually written, or as the number that it stands for, perhaps with decimals.
+fn digest_address(digester: &Digester, cell: &str) -> Option<NetworkSignals> {
+    if let Ok(signals) = digest_network(digester, cell) {
+        return Some(signals);
+    }
+    let number: f64 = cell.parse().ok()?;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be within 32 bits")]
+    let bits = (0.0..=f64::from(u32::MAX)).contains(&number).then_some(number as u32)?;
+    digest_network(digester, &std::net::Ipv4Addr::from(bits).to_string()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = "user,signup,bought,price,device,ip,fraud\n\
+        u1,2024-01-01 00:00:00,2024-01-01 00:00:30,63,DEV-A,686082863.1,1\n\
+        u2,2024-01-01 00:00:00,2024-01-03 10:00:00,12.50,DEV-B,,0\n\
+        u3,2024-01-02 00:00:00,2024-01-04 10:00:00,12.50,DEV-A,10.0.0.1,\n";
+    const MAPPING: &str = r#"
+        currency = "USD"
+        time_format = "%Y-%m-%d %H:%M:%S"
+        abusive = ["1"]
+        [columns]
+        referee = "user"
+        occurred_at = "bought"
+        label = "fraud"
+        signed_up_at = "signup"
+        amount = "price"
+        device = "device"
+        address = "ip"
+        group = "device"
+    "#;
+
+    fn read(mapping: &str) -> Result<Vec<HistoryLine>, ForeignError> {
+        let key: [u8; 32] = std::array::from_fn(|place| u8::try_from(place).unwrap() * 7);
+        read_csv(FILE.as_bytes(), &toml::from_str(mapping).unwrap(), &key)
+    }
+
+    #[test]
+    fn a_file_becomes_a_labelled_history() {
+        let lines = read(MAPPING).unwrap();
+        let truths: Vec<_> = lines.iter().map(|line| line.labels.first().map(|label| label.truth)).collect();
+        assert_eq!(truths, [Some(Truth::Abusive), Some(Truth::Honest), None]);
+        let [first, second, third] = lines.as_slice() else { panic!("three lines") };
+        assert_eq!(first.conversion.value.map(Money::amount_minor), Some(6_300));
+        assert_eq!(first.conversion.referee.devices[0].fingerprint, third.conversion.referee.devices[0].fingerprint);
+        assert_eq!(first.group_id, third.group_id);
+        assert!(first.conversion.referee.networks.len() == 1 && second.conversion.referee.networks.is_empty());
+        assert_eq!(first.conversion.occurred_at.since(first.signals_before[0].observed_at), Span::from_seconds(30));
+    }
+
+    #[test]
+    fn nothing_of_the_file_can_be_read_in_the_history() {
+        let shown = format!("{:?}", read(MAPPING).unwrap());
+        for cell in ["u1", "DEV-A", "686082863", "40.228"] {
+            assert!(!shown.contains(&format!("\"{cell}")), "{cell}");
+        }
+    }
+
+    #[test]
+    fn a_column_that_is_not_there_is_named() {
+        let refused = read(&MAPPING.replace("\"price\"", "\"cost\"")).unwrap_err().to_string();
+        assert!(refused.contains("`cost`") && refused.contains("`amount`") && refused.contains("`price`"), "{refused}");
+    }
+}
