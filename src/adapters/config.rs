@@ -288,12 +288,21 @@ impl Provider for CommandLine {
     }
 
     fn data(&self) -> Result<value::Map<Profile, value::Dict>, figment::Error> {
-        let mut merged = Figment::new();
-        for (key, value) in &self.0 {
-            let parsed: value::Value = value.parse().unwrap_or_else(|_| value.clone().into());
-            merged = merged.merge((*key, parsed));
+        let mut values = value::Dict::new();
+        for (key, text) in &self.0 {
+            let value: value::Value = text.parse().unwrap_or_else(|_| text.clone().into());
+            match key.split_once('.') {
+                None => {
+                    values.insert((*key).to_owned(), value);
+                }
+                Some((section, key)) => {
+                    let earlier = values.remove(section).and_then(value::Value::into_dict).unwrap_or_default();
+                    let entry = std::iter::once((key.to_owned(), value));
+                    values.insert(section.to_owned(), earlier.into_iter().chain(entry).collect::<value::Dict>().into());
+                }
+            }
         }
-        merged.data()
+        Ok(Profile::Default.collect(values))
     }
 }
 
