@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use selfsame::cli::{digest, export, ledger, load, policy, queue, serve, simulate};
+use selfsame::cli::{digest, evaluate, export, ledger, load, policy, queue, serve, simulate, train};
 
 const EXAMPLES: &str = "\
 First steps:
@@ -34,6 +34,8 @@ enum Command {
     Policy(policy::PolicyArgs),
     Digest(digest::DigestArgs),
     Simulate(simulate::SimulateArgs),
+    Train(Box<train::TrainArgs>),
+    Evaluate(Box<evaluate::EvaluateArgs>),
     Ledger(ledger::LedgerCommand),
     Load(load::LoadCommand),
 }
@@ -47,6 +49,8 @@ fn main() -> ExitCode {
         Command::Policy(args) => policy::run(&args),
         Command::Digest(args) => digest::run(&args),
         Command::Simulate(args) => simulate::run(args),
+        Command::Train(args) => train::run(*args),
+        Command::Evaluate(args) => evaluate::run(*args),
         Command::Ledger(args) => args.run(),
         Command::Load(args) => args.run(),
     };
