@@ -31,13 +31,15 @@ use crate::offline::scenario::Scenario;
 use crate::offline::tally::Tally;
 use crate::ports::clock::Clock;
 use crate::screening::audit::AuditKey;
+use crate::screening::decision::Verdict;
 use crate::service::limits::Limits;
 use crate::service::server::{ServerParts, serve};
 use crate::vocabulary::digest::KeyId;
 use crate::vocabulary::ids::ProgramId;
 use crate::vocabulary::time::{Span, Timestamp};
+use crate::wire::enums::WireEnum;
 use crate::wire::v1::screening_service_client::ScreeningServiceClient;
-use crate::wire::{conversion, enums, v1};
+use crate::wire::{conversion, v1};
 
 /// The programme of the demo.
 const PROGRAM: &str = "demo";
@@ -48,7 +50,9 @@ const PROGRAM: &str = "demo";
 /// their typos come from public data sets of synthetic persons; who refers whom, and the truth about it, is played by seeded personas:
 /// honest friends, households, offices and campuses, and people who refer themselves, run rings or farm sign-ups.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  selfsame demo                 a day, a summary, done\n  selfsame demo --keep          the same, and the service stays up: work the queue with grpcurl\n  selfsame demo --seed 7        another day\n  selfsame demo --conversions 5000 --listen 127.0.0.1:50060")]
+#[command(
+    after_help = "Examples:\n  selfsame demo                 a day, a summary, done\n  selfsame demo --keep          the same, and the service stays up: work the queue with grpcurl\n  selfsame demo --seed 7        another day\n  selfsame demo --conversions 5000 --listen 127.0.0.1:50060"
+)]
 pub struct DemoArgs {
     /// One seed, one day.
     #[arg(long, default_value_t = 1, value_name = "N")]
@@ -90,12 +94,7 @@ async fn play(args: &DemoArgs) -> Result<()> {
     let models = Arc::new(ModelShelf::default());
     let rules = StandingRules::new(Arc::clone(&policies) as _, models, AuditKey::new(rand::random()));
     let ledger = SledLedger::open(&folder.path().join("ledger"), LedgerOptions::default(), Arc::new(rules))?;
-    let parts = ServerParts {
-        ledger: Arc::new(ledger),
-        policies,
-        clock: Arc::new(clock),
-        limits: Limits::default(),
-    };
+    let parts = ServerParts { ledger: Arc::new(ledger), policies, clock: Arc::new(clock), limits: Limits::default() };
     let (stop, stopped) = oneshot::channel::<()>();
     let server = tokio::spawn(serve(listener, parts, async move {
         // A dropped sender means that the demo is over, too.
@@ -127,7 +126,8 @@ fn day_of(args: &DemoArgs, now: Timestamp) -> Result<Vec<(RawConversion, v1::Con
     let people = People::embedded().context("the data sets that the demo is built with cannot be read")?;
     let begins_at = now.minus(Span::from_days(1)).minus(Span::from_minutes(1));
     let scenario = Scenario { conversions_target: args.conversions, ..Scenario::ordinary_day(args.seed, begins_at) };
-    let key = ProgrammeKey::from_bytes(KeyId::new("demo-1")?, &[0x5e; 32])?;
+    // The people are synthetic, so their key need not be secret; a fixed one makes the day repeatable.
+    let key = ProgrammeKey::from_bytes(KeyId::new("demo-1")?, b"selfsame demo: no secret in here")?;
     let digester = Digester::new(&key);
     let program = ProgramId::new(PROGRAM)?;
     let digested = |raw: RawConversion| {
@@ -151,15 +151,19 @@ async fn send(day: &[(RawConversion, v1::Conversion)], address: SocketAddr) -> R
         let request = v1::ScreenConversionRequest { conversion: Some(message.clone()) };
         let sent = Instant::now();
         let answer = client.screen_conversion(request).await.with_context(|| format!("screening `{}`", raw.conversion_id))?;
-        latency_micros.saturating_record(u64::try_from(sent.elapsed().as_micros()).unwrap_or(u64::MAX));
+        latency_micros.record(u64::try_from(sent.elapsed().as_micros())?)?;
         let decision = answer.into_inner().decision.context("an answer without a decision")?;
-        let verdict = enums::verdict_of(decision.verdict()).context("an answer without a verdict")?;
+        bar.inc(1);
+        if !decision.duplicate_of.is_empty() {
+            tally.count_repeated();
+            continue;
+        }
+        let verdict = Verdict::from_wire(decision.verdict()).context("an answer without a verdict")?;
         let first_reason = decision.reasons.first().map(|reason| reason.code.as_str());
         tally.count(raw.persona.name(), raw.truth, verdict, first_reason);
         if !decision.case_id.is_empty() && decision.reasons.len() > 1 {
             case_to_try = Some(decision.case_id.clone());
         }
-        bar.inc(1);
     }
     bar.finish_and_clear();
     Ok(Summary { program: PROGRAM, tally, latency_micros, took: began.elapsed().max(Duration::from_millis(1)), case_to_try })

@@ -1,10 +1,11 @@
 //! `selfsame load`: drives a server and reports throughput and latency, alone or side by side with a no-op server.
 //! It never changes anything but by calling the API; do not point it at production. `main` calls it.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Write, stdout};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,17 +15,21 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
+use crate::adapters::storage::plain_path;
+use crate::adapters::system_clock::SystemClock;
 use crate::offline::load::compare::{Contestant, Standing, side_by_side};
 use crate::offline::load::driver::{Pace, Plan, Progress, Target, Until, run};
 use crate::offline::load::generator::{Traffic, TrafficShape, Walk};
 use crate::offline::load::noop;
 use crate::offline::load::recorder::Measured;
 use crate::offline::load::schedule::Arrivals;
+use crate::ports::clock::Clock;
+use crate::vocabulary::time::Span;
 
 /// What the no-op server prints before its address once it listens.
 const LISTENING: &str = "listening on ";
 /// The first conversion of a run happened so long before the run: room for 60 million conversions before the present.
-const HISTORY: jiff::SignedDuration = jiff::SignedDuration::from_hours(24 * 30);
+const HISTORY: Span = Span::from_days(30);
 
 /// Send realistic conversions to a server and measure the answers.
 ///
@@ -33,7 +38,7 @@ const HISTORY: jiff::SignedDuration = jiff::SignedDuration::from_hours(24 * 30);
 #[derive(Debug, Args)]
 pub struct LoadCommand {
     /// The server.
-    #[arg(long, default_value = "http://127.0.0.1:7300", value_name = "URL")]
+    #[arg(long, default_value = "http://127.0.0.1:50051", value_name = "URL")]
     target: String,
     /// Conversions a second, at planned times (open loop).
     #[arg(long, conflicts_with = "max")]
@@ -71,6 +76,10 @@ pub struct LoadCommand {
     /// Measure a no-op server with the same messages side by side, in turns, and print the ratio.
     #[arg(long, conflicts_with = "noop_server")]
     compare: bool,
+    /// Measure the plain path too: a server that keeps counters by 20 read-modify-writes and two records for each decision, in a folder
+    /// that is made here and removed afterwards.
+    #[arg(long, requires = "compare", value_name = "FOLDER")]
+    plain_path: Option<PathBuf>,
     /// Another server to measure side by side; may be given more than once.
     #[arg(long, requires = "compare", value_name = "NAME=URL")]
     beside: Vec<String>,
@@ -80,6 +89,9 @@ pub struct LoadCommand {
     /// Only serve the no-op server here.
     #[arg(long, value_name = "ADDR")]
     noop_server: Option<SocketAddr>,
+    /// Let that server keep each decision the plain way, in this folder.
+    #[arg(long, requires = "noop_server", value_name = "FOLDER")]
+    kept_plainly_in: Option<PathBuf>,
 }
 
 /// How planned times are spread.
@@ -114,7 +126,7 @@ impl LoadCommand {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
         runtime.block_on(async {
             match self.noop_server {
-                Some(address) => serve_noop(address).await,
+                Some(address) => serve_noop(address, self.kept_plainly_in.as_deref()).await,
                 None => self.measure().await,
             }
         })
@@ -127,12 +139,12 @@ impl LoadCommand {
         // A drawn seed is short enough to be typed again.
         let seed = self.seed.unwrap_or_else(|| uuid::Uuid::now_v7().as_u64_pair().1 & 0xffff_ffff);
         let mut shape = TrafficShape::with_known_values(&self.program, self.known_values, seed);
-        shape.first_at_millis = (jiff::Timestamp::now() - HISTORY).as_millisecond();
+        shape.first_at_millis = SystemClock.now().minus(HISTORY).as_millis();
         let target = Target::connect(&self.target, self.connections).await?;
         let filled = if self.fill { Some(self.fill(&target, &shape).await?) } else { None };
 
         let plan = self.plan(Traffic::new(shape, Walk::Measuring));
-        let (contestants, _noop) = self.contestants(target).await?;
+        let (contestants, _processes) = self.contestants(target).await?;
         let turns = if self.compare { self.rounds.max(1) } else { 1 };
         let slice = Duration::from_secs(self.seconds) / turns;
         let servers = {
@@ -189,38 +201,50 @@ impl LoadCommand {
         Ok(measured)
     }
 
-    /// The servers to measure, the reference first, with the no-op server's process if one runs.
-    async fn contestants(&self, target: Target) -> Result<(Vec<Contestant>, Option<NoopProcess>)> {
+    /// The servers to measure, the reference first, with the processes that were started for it.
+    async fn contestants(&self, target: Target) -> Result<(Vec<Contestant>, Vec<NoopProcess>)> {
         if !self.compare {
-            return Ok((vec![Contestant { name: target.name().to_owned(), target }], None));
+            return Ok((vec![Contestant { name: target.name().to_owned(), target }], Vec::new()));
         }
-        let (process, address) = NoopProcess::start()?;
+        let (process, address) = NoopProcess::start(&[])?;
+        let mut processes = vec![process];
         let noop = Target::connect(&format!("http://{address}"), self.connections).await?;
         let mut contestants =
             vec![Contestant { name: "no-op".to_owned(), target: noop }, Contestant { name: "selfsame".to_owned(), target }];
+        if let Some(folder) = &self.plain_path {
+            let (process, address) = NoopProcess::start(&["--kept-plainly-in".as_ref(), folder.as_os_str()])?;
+            processes.push(process);
+            let target = Target::connect(&format!("http://{address}"), self.connections).await?;
+            contestants.push(Contestant { name: "plain path".to_owned(), target });
+        }
         for beside in &self.beside {
             let (name, url) = beside.split_once('=').context("`--beside` is written `NAME=URL`")?;
             let target = Target::connect(url, self.connections).await?;
             contestants.push(Contestant { name: name.to_owned(), target });
         }
-        Ok((contestants, Some(process)))
+        Ok((contestants, processes))
     }
 }
 
-async fn serve_noop(address: SocketAddr) -> Result<()> {
+async fn serve_noop(address: SocketAddr, plain: Option<&Path>) -> Result<()> {
+    let keeping = match plain {
+        None => noop::Keeping::Nothing,
+        Some(folder) => noop::Keeping::Plainly(plain_path::PlainPath::open(folder)?),
+    };
     let (listener, bound) = noop::bind(address).await.with_context(|| format!("binding `{address}`"))?;
     writeln!(stdout(), "{LISTENING}{bound}")?;
-    Ok(noop::serve(listener).await?)
+    Ok(noop::serve(listener, keeping).await?)
 }
 
 /// The no-op server in a process of its own, as the measured one is. Ends with this value.
 struct NoopProcess(Child);
 
 impl NoopProcess {
-    fn start() -> Result<(Self, SocketAddr)> {
+    fn start(more: &[&OsStr]) -> Result<(Self, SocketAddr)> {
         let own = std::env::current_exe().context("finding this program")?;
         let mut child = Command::new(own)
             .args(["load", "--noop-server", "127.0.0.1:0"])
+            .args(more)
             .stdout(Stdio::piped())
             .spawn()
             .context("starting the no-op server")?;

@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "commands speak on the terminal")]
 
 mod client;
+pub mod demo;
 pub mod digest;
 pub mod evaluate;
 pub mod export;
@@ -10,6 +11,7 @@ pub mod ledger;
 pub mod load;
 pub mod policy;
 pub mod queue;
-// pub mod serve;
+pub mod screen;
+pub mod serve;
 pub mod simulate;
 pub mod train;

@@ -103,11 +103,7 @@ pub fn run(args: &ScreenArgs) -> anyhow::Result<()> {
     let mut out = output(args.output.as_deref())?;
     let mut errors = io::stderr().lock();
     // No model takes part, so the audit key picks nothing.
-    let rules = StandingRules::new(
-        Arc::new(FixedPolicy::new(policy)),
-        Arc::new(ModelShelf::default()),
-        AuditKey::new([0; 32]),
-    );
+    let rules = StandingRules::new(Arc::new(FixedPolicy::new(policy)), Arc::new(ModelShelf::default()), AuditKey::new([0; 32]));
     let ledger = MemoryLedger::keeping(Arc::new(rules), Keeping::Records);
     let mut screener = LineByLine::new(&ledger);
     let mut summary = Summary::default();
@@ -136,11 +132,7 @@ pub fn run(args: &ScreenArgs) -> anyhow::Result<()> {
 }
 
 /// Screens one line; the error says all that is wrong with it.
-fn screen_line(
-    screener: &mut LineByLine<'_>,
-    line: ReadLine,
-    summary: &mut Summary,
-) -> (u64, Result<DecisionRecord, String>) {
+fn screen_line(screener: &mut LineByLine<'_>, line: ReadLine, summary: &mut Summary) -> (u64, Result<DecisionRecord, String>) {
     let ReadLine { number, parsed } = line;
     let LineForm { line, content } = match parsed {
         Ok(form) => *form,

@@ -61,9 +61,21 @@ pub struct Tally {
     abusive: Verdicts,
     by_persona: BTreeMap<&'static str, (Truth, Verdicts)>,
     first_reasons: BTreeMap<String, Verdicts>,
+    repeated: u32,
 }
 
 impl Tally {
+    /// Counts a purchase that was answered as a repeat of an earlier one. It is neither honest nor abusive: it is not a referral of its own.
+    pub const fn count_repeated(&mut self) {
+        self.repeated += 1;
+    }
+
+    /// Purchases that were answered as repeats.
+    #[must_use]
+    pub const fn repeated(&self) -> u32 {
+        self.repeated
+    }
+
     /// Counts one conversion. `first_reason` is absent when nothing spoke against it.
     pub fn count(&mut self, persona: &'static str, truth: Truth, verdict: Verdict, first_reason: Option<&str>) {
         match truth {

@@ -25,25 +25,33 @@ pub(super) const SERVICES: [&str; 6] = [
 ];
 
 /// Reports the ledger's health until the server drains; then reports that nothing more is taken, and lets the watchers go.
-pub(super) async fn report(shared: Arc<Shared>, mut reporter: HealthReporter) {
-    let mut reported = None;
+///
+/// `reported` is what [`begin`] reported.
+pub(super) async fn report(shared: Arc<Shared>, mut reporter: HealthReporter, mut reported: LedgerHealth) {
     loop {
-        let health = shared.ledger.health();
-        if reported.as_ref() != Some(&health) {
-            set(&reporter, &health).await;
-            reported = Some(health);
-        }
         tokio::select! {
             biased;
             () = shared.draining() => break,
             () = shared.ledger_failed.notified() => {}
             () = tokio::time::sleep(LOOK_EVERY) => {}
         }
+        let health = shared.ledger.health();
+        if reported != health {
+            set(&reporter, &health).await;
+            reported = health;
+        }
     }
     for service in SERVICES {
         reporter.set_service_status(service, ServingStatus::NotServing).await;
         reporter.clear_service_status(service).await;
     }
+}
+
+/// Reports the health with which the server begins, so that no check comes too early.
+pub(super) async fn begin(shared: &Shared, reporter: &HealthReporter) -> LedgerHealth {
+    let health = shared.ledger.health();
+    set(reporter, &health).await;
+    health
 }
 
 async fn set(reporter: &HealthReporter, health: &LedgerHealth) {

@@ -74,7 +74,8 @@ pub async fn serve(listener: TcpListener, parts: ServerParts, shutdown: impl Fut
     // Authentication becomes a layer after this one: layers that are added later see a request earlier.
     let server = builder.layer(GuardLayer::new(&limits, FILE_DESCRIPTOR_SET)).add_routes(routes);
     let serving = server.serve_with_incoming_shutdown(incoming, signal);
-    let health = tokio::spawn(health::report(Arc::clone(&shared), reporter));
+    let reported = health::begin(&shared, &reporter).await;
+    let health = tokio::spawn(health::report(Arc::clone(&shared), reporter, reported));
     let too_long = async {
         shared.draining().await;
         tokio::time::sleep(limits.drain_max).await;
@@ -97,10 +98,16 @@ fn routes(shared: &Arc<Shared>, reporter: &HealthReporter) -> Result<Routes, Ser
     let payout = v1::payout_service_server::PayoutServiceServer::new(PayoutHandlers(Arc::clone(shared)));
     let list = v1::list_service_server::ListServiceServer::new(ListHandlers(Arc::clone(shared)));
     let training = v1::training_service_server::TrainingServiceServer::new(TrainingHandlers(Arc::clone(shared)));
+    let served = health::SERVICES.iter().filter(|name| !name.is_empty());
     let reflection = || {
-        tonic_reflection::server::Builder::configure()
+        let described = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            // So that grpcurl shows the details of an error as text.
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
+            .with_service_name("grpc.health.v1.Health");
+        // The contract describes more than this server serves; a service is listed when it answers.
+        served.clone().fold(described, |described, name| described.with_service_name(*name))
     };
     let health = HealthServer::new(HealthService::from_health_reporter(reporter.clone()));
     Ok(Routes::new(screening.max_decoding_message_size(limit))

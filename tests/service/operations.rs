@@ -37,6 +37,7 @@ async fn reflection_lists_all_services_in_both_versions() {
     let names: Vec<String> = listed.service.into_iter().map(|service| service.name).collect();
     assert!(SERVICES.iter().all(|service| names.iter().any(|name| name == service)), "{names:?}");
     assert!(names.iter().any(|name| name == "grpc.health.v1.Health"));
+    assert!(!names.iter().any(|name| name == "selfsame.v1.ModelService"), "a service that does not answer is listed");
 
     let request = v1alpha::ServerReflectionRequest {
         host: String::new(),

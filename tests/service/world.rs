@@ -30,7 +30,7 @@ use selfsame::vocabulary::ids::{CaseId, ConversionId, ProgramId};
 use selfsame::vocabulary::time::{Span, Timestamp};
 use selfsame::wire::v1;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
@@ -68,6 +68,8 @@ pub enum Fault {
 pub struct SwitchedLedger {
     inner: MemoryLedger,
     pub fault: Mutex<Fault>,
+    /// Told when a write arrives that will never be answered.
+    pub stuck: Notify,
     pub poisoned: Mutex<Option<String>>,
 }
 
@@ -85,7 +87,10 @@ impl SwitchedLedger {
             Fault::None => answer,
             Fault::Fails(error) => std::future::ready(Err(error)).boxed(),
             Fault::Panics => panic!("the ledger is broken on purpose"),
-            Fault::NeverAnswers => std::future::pending().boxed(),
+            Fault::NeverAnswers => {
+                self.stuck.notify_one();
+                std::future::pending().boxed()
+            }
         }
     }
 }
@@ -199,6 +204,7 @@ impl World {
         let ledger = Arc::new(SwitchedLedger {
             inner: MemoryLedger::new(Arc::new(rules)),
             fault: Mutex::new(Fault::None),
+            stuck: Notify::new(),
             poisoned: Mutex::new(None),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -231,7 +231,9 @@ impl<'o, W: Write> FrameWriter<'o, W> {
         let length: usize = body.iter().map(|piece| piece.len()).sum();
         let length = u32::try_from(length).map_err(|e| write_error(&io::Error::other(e)))?;
         let mut checksum = crc32fast::Hasher::new();
-        body.iter().for_each(|piece| checksum.update(piece));
+        for piece in body {
+            checksum.update(piece);
+        }
         self.put(&[kind.byte()])?;
         self.put(&length.to_be_bytes())?;
         self.put(&checksum.finalize().to_be_bytes())?;

@@ -106,6 +106,32 @@ impl Shard {
         self.places.remove(&gone.id);
         if let Some(moved) = self.slots.get(self.hand) {
             self.places.insert(moved.id, self.hand);
+            // The moved block is the newest one: it must not be the next to go.
+            self.hand += 1;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_in_use_stay_while_others_pass_through_and_the_limit_holds() {
+        let cache = BlockCache::new(SHARDS * 20 * 4_096);
+        let block: Arc<[u8]> = vec![0; 4_096].into();
+        let hot: Vec<BlockId> = (0..50).map(|number| (1, number)).collect();
+        let mut misses = 0;
+        for turn in 0..20_000_u32 {
+            cache.insert((2, turn), Arc::clone(&block));
+            let id = hot[turn as usize % hot.len()];
+            if cache.get(id).is_none() {
+                misses += 1;
+                cache.insert(id, Arc::clone(&block));
+            }
+            assert!(cache.used_bytes() <= SHARDS * 20 * 4_096);
+        }
+        assert!(misses < 500, "{misses} of 20,000");
+        assert!(cache.get((2, 19_999)).is_some());
     }
 }

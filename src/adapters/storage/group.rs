@@ -356,9 +356,8 @@ impl Entry {
     /// # Errors
     /// [`StorageError::RecordTooLarge`] or [`StorageError::SideTooLarge`].
     pub fn check_limits(&self) -> Result<(), StorageError> {
-        let within = |size_bytes: usize, limit_bytes: usize| match size_bytes <= limit_bytes {
-            true => Ok(()),
-            false => Err(StorageError::SideTooLarge { size_bytes, limit_bytes }),
+        let within = |size_bytes: usize, limit_bytes: usize| {
+            if size_bytes <= limit_bytes { Ok(()) } else { Err(StorageError::SideTooLarge { size_bytes, limit_bytes }) }
         };
         if self.payload.len() > RECORD_LIMIT_BYTES {
             let size_bytes = self.payload.len();

@@ -18,6 +18,7 @@ use crate::adapters::storage::block_cache::BlockCache;
 use crate::adapters::storage::error::TableError;
 use crate::adapters::storage::manifest::{ListedRun, Manifest};
 use crate::adapters::storage::run::{BadRun, Run, RunWriter, file_name, merge};
+use crate::adapters::storage::seen::SeenKeys;
 use crate::adapters::storage::table::{Covered, DurableGate, Retention, TableOptions};
 
 /// A key or value in memory. Digest keys and small values lie in the map itself: a look-up then misses the processor's
@@ -48,23 +49,19 @@ impl Memtable {
     /// Sets or deletes; reuses the place of an older value.
     pub(super) fn set(&mut self, key: &[u8], value: Option<&[u8]>) {
         let new_bytes = value.map_or(0, |value| spilled_bytes(value.len()));
-        match self.map.get_mut(key) {
-            Some(slot) => {
-                let old_bytes = slot.as_ref().map_or(0, |old| spilled_bytes(old.len()));
-                match (slot.as_mut(), value) {
-                    (Some(old), Some(new)) => {
-                        old.clear();
-                        old.extend_from_slice(new);
-                    }
-                    (_, value) => *slot = value.map(Inline::from_slice),
-                }
-                self.size_bytes = self.size_bytes + new_bytes - old_bytes;
-            }
-            None => {
-                self.map.insert(Inline::from_slice(key), value.map(Inline::from_slice));
-                self.size_bytes += ENTRY_BYTES + spilled_bytes(key.len()) + new_bytes;
-            }
+        let Some(slot) = self.map.get_mut(key) else {
+            self.map.insert(Inline::from_slice(key), value.map(Inline::from_slice));
+            self.size_bytes += ENTRY_BYTES + spilled_bytes(key.len()) + new_bytes;
+            return;
+        };
+        let old_bytes = slot.as_ref().map_or(0, |old| spilled_bytes(old.len()));
+        if let (Some(old), Some(new)) = (slot.as_mut(), value) {
+            old.clear();
+            old.extend_from_slice(new);
+        } else {
+            *slot = value.map(Inline::from_slice);
         }
+        self.size_bytes = self.size_bytes + new_bytes - old_bytes;
     }
 }
 
@@ -94,6 +91,7 @@ pub(super) struct Shared {
     pub(super) memory_bytes: AtomicUsize,
     pub(super) manifest: Mutex<Manifest>,
     pub(super) cache: BlockCache,
+    pub(super) seen: SeenKeys,
     pub(super) counters: Counters,
     pub(super) work: Mutex<Work>,
     pub(super) work_changed: Condvar,
@@ -142,6 +140,7 @@ impl Shared {
 
     /// Body of the writing thread.
     pub(super) fn write_checkpoints(&self) {
+        self.build_seen(0);
         while let Some((covered, gate)) = self.next_checkpoint() {
             let written = self.write_frozen(covered, gate);
             let mut work = self.work.lock();
@@ -152,6 +151,14 @@ impl Shared {
             }
             self.work_changed.notify_all();
         }
+    }
+
+    /// Builds the filter over all runs. Without it look-ups are slower, not wrong, so a failure waits for the next time;
+    /// a damaged block is reported by the look-up or merge that needs it.
+    fn build_seen(&self, more: usize) {
+        let runs = Arc::clone(&self.layers.read().runs);
+        let is_ending = || self.work.lock().ending == Activity::Running;
+        drop(self.seen.build(&runs, more, self.options.false_positive_rate, is_ending));
     }
 
     fn next_checkpoint(&self) -> Option<(Covered, DurableGate)> {
@@ -185,6 +192,12 @@ impl Shared {
             Some(_) | None => None,
         };
         gate().map_err(TableError::write)?;
+        if let Some(frozen) = &frozen {
+            if !self.seen.has_room_for(frozen.map.len()) {
+                self.build_seen(frozen.map.len());
+            }
+            self.seen.add(frozen.map.keys().map(|key| &key[..]));
+        }
         let mut manifest = self.manifest.lock();
         let mut next = manifest.clone();
         next.covered = covered;

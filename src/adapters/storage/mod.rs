@@ -11,9 +11,11 @@ pub mod group;
 pub mod journal;
 mod layers;
 mod manifest;
+pub mod plain_path;
 pub mod reader;
 pub mod record;
 mod run;
+mod seen;
 pub mod table;
 
 #[cfg(test)]

@@ -275,12 +275,12 @@ pub(super) fn next_entry<'b>(block: &mut &'b [u8]) -> Option<BlockEntry<'b>> {
     }
 }
 
-/// Finds a key in a checked block: outer absent means not here, inner absent means deleted.
-pub(super) fn find<'b>(mut block: &'b [u8], key: &[u8]) -> Option<Option<&'b [u8]>> {
+/// Finds a key in a checked block; absent when it is not here.
+pub(super) fn find<'b>(mut block: &'b [u8], key: &[u8]) -> Option<BlockEntry<'b>> {
     while let Some(entry) = next_entry(&mut block) {
         match entry.key.cmp(key) {
             std::cmp::Ordering::Less => {}
-            std::cmp::Ordering::Equal => return Some(entry.value),
+            std::cmp::Ordering::Equal => return Some(entry),
             std::cmp::Ordering::Greater => return None,
         }
     }

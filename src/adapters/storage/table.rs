@@ -20,6 +20,7 @@ use crate::adapters::storage::layers::{Activity, Counters, Layers, Memtable, Mer
 use crate::adapters::storage::manifest::{ListedRun, Manifest};
 use crate::adapters::storage::record::ProgrammeNumber;
 use crate::adapters::storage::run::{self, KEY_LIMIT_BYTES, Probe, Run, VALUE_LIMIT_BYTES};
+use crate::adapters::storage::seen::SeenKeys;
 
 /// A value as read; small ones need no allocation.
 pub type Value = SmallVec<[u8; 64]>;
@@ -84,7 +85,7 @@ pub struct TableStats {
     pub runs: u64,
     /// Bytes of run files.
     pub disk_bytes: u64,
-    /// Run look-ups that the Bloom filter answered with "not here".
+    /// Look-ups that a Bloom filter answered with "not here", of one run or of all.
     pub bloom_negatives: u64,
     /// Run look-ups that the filter let through and that found the key.
     pub bloom_hits: u64,
@@ -123,6 +124,7 @@ impl PointTable {
         let shared = Arc::new(Shared {
             folder: folder.to_path_buf(),
             cache: BlockCache::new(options.cache_bytes),
+            seen: SeenKeys::default(),
             options,
             layers: RwLock::new(Layers { memory: Memtable::default(), frozen: None, runs: Arc::new(runs) }),
             memory_bytes: AtomicUsize::new(0),
@@ -184,6 +186,10 @@ impl PointTable {
         }
         let runs = Arc::clone(&layers.runs);
         drop(layers);
+        if !self.shared.seen.may_hold(key) {
+            self.shared.counters.bloom_negatives.fetch_add(1, Ordering::Relaxed);
+            return Ok(look(None));
+        }
         for run in runs.iter() {
             let counters = &self.shared.counters;
             let Probe::Block(number) = run.probe(key) else {
@@ -192,9 +198,9 @@ impl PointTable {
             };
             let block = self.block(run, number)?;
             match run::find(&block, key) {
-                Some(value) => {
+                Some(entry) => {
                     counters.bloom_hits.fetch_add(1, Ordering::Relaxed);
-                    return Ok(look(value));
+                    return Ok(look(entry.value));
                 }
                 None => counters.bloom_false_positives.fetch_add(1, Ordering::Relaxed),
             };
@@ -308,7 +314,7 @@ impl PointTable {
         let layers = self.shared.layers.read();
         let frozen = layers.frozen.as_ref().map_or(0, |frozen| frozen.size_bytes);
         let runs: usize = layers.runs.iter().map(|run| run.memory_bytes()).sum();
-        layers.memory.size_bytes + frozen + runs + self.shared.cache.used_bytes()
+        layers.memory.size_bytes + frozen + runs + self.shared.seen.memory_bytes() + self.shared.cache.used_bytes()
     }
 
     /// Counters since open, and sizes.

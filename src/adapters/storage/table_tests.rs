@@ -236,7 +236,7 @@ fn never_seen_keys_cost_almost_no_reads() {
     assert!(rate < 0.015, "{rate} instead of 0.01");
     let present = (0..20_000_u64).all(|n| table.get(blake3::hash(&n.to_be_bytes()).as_bytes()).unwrap().is_some());
     assert!(present);
-    assert!(table.approximate_memory_bytes() < 400_000, "{}", table.approximate_memory_bytes());
+    assert!(table.approximate_memory_bytes() < 1_700_000, "{}", table.approximate_memory_bytes());
 }
 
 #[test]

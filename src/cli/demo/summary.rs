@@ -56,6 +56,7 @@ impl Summary {
         writeln!(f, "  in review and abusive, precision            {}", self.tally.review_precision())?;
         writeln!(f, "  honest, but sent to review                  {}", self.tally.honest_in_review())?;
         writeln!(f, "  honest, but rejected                        {}", self.tally.honest_rejected())?;
+        writeln!(f, "  purchases sent twice, answered as repeats   {}", self.tally.repeated())?;
         writeln!(f)
     }
 
@@ -63,7 +64,7 @@ impl Summary {
         writeln!(f, "Why: the first reason of what was not approved")?;
         writeln!(f, "  {:>9} {:>9}", "rejected", "in review")?;
         for (code, verdicts) in self.tally.first_reasons().into_iter().take(REASONS_SHOWN) {
-            let meaning = EvidenceCode::from_dotted(code).map_or(code, EvidenceCode::meaning);
+            let meaning = EvidenceCode::from_dotted(code).map_or_else(|| code.to_owned(), |known| known.meaning().to_owned());
             writeln!(f, "  {:>9} {:>9}  {meaning}", verdicts.rejected, verdicts.in_review)?;
         }
         writeln!(f)
@@ -109,12 +110,14 @@ impl Summary {
         text += &call("ReviewService/ListCases", &format!(r#"{{"programId":"{program}"}}"#));
         text += &call("ReviewService/GetCase", &format!(r#"{{"programId":"{program}","caseId":"{case}"}}"#));
         for resolution in ["ACCEPT", "REJECT"] {
-            let body = format!(r#"{{"programId":"{program}","caseId":"{case}","actor":"you","resolution":"RESOLUTION_{resolution}"}}"#);
+            let body =
+                format!(r#"{{"programId":"{program}","caseId":"{case}","actor":"you","resolution":"RESOLUTION_{resolution}"}}"#);
             text += &call("ReviewService/ResolveCase", &body);
         }
         text += &call("ReviewService/ReopenCase", &format!(r#"{{"programId":"{program}","caseId":"{case}","actor":"you"}}"#));
         let reward = case.trim_start_matches("case-cv-");
-        let body = format!(r#"{{"programId":"{program}","payouts":[{{"rewardId":"rw-{reward}-1","conversionId":"cv-{reward}"}}]}}"#);
+        let body =
+            format!(r#"{{"programId":"{program}","payouts":[{{"rewardId":"rw-{reward}-1","conversionId":"cv-{reward}"}}]}}"#);
         text + &call("PayoutService/CheckPayouts", &body)
     }
 }

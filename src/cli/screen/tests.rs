@@ -53,8 +53,7 @@ fn a_bad_line_stops_with_its_number_or_is_left_out() {
     let lines = [line("c1", "bob", 2), line("c2", "b@d", 3), "{".to_owned(), line("c4", "dora", 4)];
     let stopped = screened(&lines, OnError::Stop).unwrap_err().to_string();
     assert!(stopped.starts_with("line 2: `referee.account_id` holds a character"), "{stopped}");
-    let ids: Vec<String> =
-        screened(&lines, OnError::Skip).unwrap().into_iter().map(|decision| decision.conversion_id).collect();
+    let ids: Vec<String> = screened(&lines, OnError::Skip).unwrap().into_iter().map(|decision| decision.conversion_id).collect();
     assert_eq!(ids, ["c1", "c4"]);
 }
 

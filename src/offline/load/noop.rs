@@ -1,31 +1,43 @@
-//! The ceiling: a server with the same messages that decides nothing and keeps nothing.
+//! The ceiling: a server with the same messages that decides nothing and keeps nothing. And the plain path: the same server, keeping
+//! each decision the way that one would write first.
 //!
-//! What it answers for each second is the most that any server can reach on this machine with this client. It must never be offered to
-//! a real caller. Called by `selfsame load`.
+//! What the ceiling answers for each second is the most that any server can reach on this machine with this client. Neither must ever be
+//! offered to a real caller. Called by `selfsame load`.
 
 use std::net::SocketAddr;
 
 use futures::stream::BoxStream;
+use prost::Message;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::adapters::storage::plain_path::PlainPath;
 use crate::wire::v1;
 use crate::wire::v1::screening_service_server::{ScreeningService, ScreeningServiceServer};
 
+/// What is kept of a conversion before it is answered.
+pub enum Keeping {
+    /// Nothing: the ceiling.
+    Nothing,
+    /// Counters and records, by read-modify-write: what the real ledger is measured against.
+    Plainly(PlainPath),
+}
+
 /// Answers every conversion with one constant decision of the usual size.
-#[derive(Debug, Default)]
-pub struct NoopScreening;
+pub struct NoopScreening {
+    keeping: Keeping,
+}
 
 /// Serves on a bound listener until the process ends.
 ///
 /// # Errors
 /// The transport's, when accepting fails.
-pub async fn serve(listener: TcpListener) -> Result<(), tonic::transport::Error> {
+pub async fn serve(listener: TcpListener, keeping: Keeping) -> Result<(), tonic::transport::Error> {
     Server::builder()
         .tcp_nodelay(true)
-        .add_service(ScreeningServiceServer::new(NoopScreening))
+        .add_service(ScreeningServiceServer::new(NoopScreening { keeping }))
         .serve_with_incoming(TcpListenerStream::new(listener))
         .await
 }
@@ -73,6 +85,11 @@ impl ScreeningService for NoopScreening {
         request: Request<v1::ScreenConversionRequest>,
     ) -> Result<Response<v1::ScreenConversionResponse>, Status> {
         let conversion = request.into_inner().conversion.ok_or_else(|| Status::invalid_argument("`conversion` is missing"))?;
+        if let Keeping::Plainly(path) = &self.keeping {
+            let record = conversion.encode_to_vec();
+            let kept = path.keep(&conversion.conversion_id, record).await;
+            kept.map_err(|error| Status::unavailable(error.to_string()))?;
+        }
         Ok(Response::new(v1::ScreenConversionResponse { decision: Some(constant_decision(conversion)), replayed: false }))
     }
 

@@ -165,7 +165,8 @@ impl<'a> Stage<'a> {
         }
         if self.chance.happens(self.parameters.payout_known) {
             let payout = match side.payments.first() {
-                Some(billing) if self.chance.happens(0.4) => RawPayment { purpose: PaymentPurpose::Payout, ..billing.clone() },
+                // Rewards go to bank accounts and wallets; few are paid out to the card that pays the bill.
+                Some(billing) if self.chance.happens(0.1) => RawPayment { purpose: PaymentPurpose::Payout, ..billing.clone() },
                 Some(_) | None => self.draw_payment(PaymentPurpose::Payout, identity.country, at),
             };
             side.payments.push(payout);

@@ -3,7 +3,7 @@
 use super::{Evidence, EvidenceCode, Finding};
 use crate::screening::history::{History, TiedElsewhere};
 use crate::vocabulary::bundle::{NetworkFlag, SignalBundle};
-use crate::vocabulary::conversion::{Conversion, RefereeStanding};
+use crate::vocabulary::conversion::{Conversion, ConversionKind, RefereeStanding};
 use crate::vocabulary::email::EmailDomainClass;
 use crate::vocabulary::journey::{CapturedVia, CodeValidity, Journey, TouchpointKind};
 use crate::vocabulary::time::{Span, Timestamp};
@@ -24,7 +24,7 @@ pub(super) fn gather(evidence: &mut Evidence, conversion: &Conversion, referee: 
     evidence.set(EvidenceCode::AnonymisedNetwork, anonymised(referee));
     evidence.set(EvidenceCode::NoClick, no_click(conversion, journey));
     evidence.set(EvidenceCode::ClickToSignup, click_to_signup(journey, as_of));
-    evidence.set(EvidenceCode::SignupToConversion, signup_to_conversion(referee, as_of));
+    evidence.set(EvidenceCode::SignupToConversion, signup_to_conversion(conversion, referee));
     evidence.set(EvidenceCode::ManualAttribution, manual(conversion, journey));
     evidence.set(EvidenceCode::InvalidCode, invalid_code(conversion.attribution.code_validity));
     evidence.set(EvidenceCode::CodeChanged, code_changed(conversion, history));
@@ -86,9 +86,15 @@ fn last_click_before(journey: &Journey, signup: Timestamp) -> Option<Timestamp> 
     clicks.map(|step| step.occurred_at).filter(|at| *at <= signup).max()
 }
 
-fn signup_to_conversion(referee: &SignalBundle, as_of: Timestamp) -> Finding {
+/// A sign-up that is itself the conversion has no time in between, so that there the evidence is absent.
+fn signup_to_conversion(conversion: &Conversion, referee: &SignalBundle) -> Finding {
     let signup = referee.journey.first_of(TouchpointKind::Signup).or(referee.account_created_at);
-    signup.map_or(Finding::Absent, |signup| sooner_than(as_of.since(signup), SIGNUP_TO_CONVERSION_FAST))
+    match (conversion.kind, signup) {
+        (ConversionKind::NewSignup, _) | (_, None) => Finding::Absent,
+        (ConversionKind::DemoAttended | ConversionKind::InvoicePaid | ConversionKind::ChargeSucceeded, Some(signup)) => {
+            sooner_than(conversion.occurred_at.since(signup), SIGNUP_TO_CONVERSION_FAST)
+        }
+    }
 }
 
 /// A hit when the time lies below the limit, the stronger the shorter; absent when the order is reversed beyond any clock skew.

@@ -5,7 +5,7 @@ use crate::screening::fixtures::{bundle, card, conversion, crowd_on, device, ema
 use crate::screening::history::{AccountHistory, History, IdentifierKind, RingHistory, TiedElsewhere};
 use crate::screening::rarity::Rarity;
 use crate::vocabulary::bundle::{NetworkFlag, PaymentPurpose};
-use crate::vocabulary::conversion::{Conversion, RefereeStanding};
+use crate::vocabulary::conversion::{Conversion, ConversionKind, RefereeStanding};
 use crate::vocabulary::email::EmailDomainClass;
 use crate::vocabulary::journey::{CapturedVia, Journey, Touchpoint, TouchpointKind};
 use crate::vocabulary::money::Money;
@@ -159,6 +159,18 @@ fn a_signup_long_after_the_conversion_is_a_broken_clock_and_not_evidence() {
     };
     assert!(skewed(-3_600).is_absent());
     assert!(skewed(-10).is_hit());
+}
+
+#[test]
+fn a_signup_that_is_the_conversion_is_not_fast() {
+    let signup = |kind| {
+        evidence(|cv| {
+            cv.kind = kind;
+            cv.referee.journey = Journey::new(vec![touchpoint(TouchpointKind::Signup, 2)], None);
+        })[EvidenceCode::SignupToConversion]
+    };
+    assert!(signup(ConversionKind::NewSignup).is_absent());
+    assert!(signup(ConversionKind::InvoicePaid).is_hit());
 }
 
 #[test]
