@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use selfsame::cli::{demo, digest, export, ledger, load, policy, queue, screen, serve, simulate};
+use selfsame::cli::{demo, digest, evaluate, export, ledger, load, policy, queue, screen, serve, simulate, train};
 
 const EXAMPLES: &str = "\
 First steps:
@@ -28,6 +28,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Serve(serve::ServeArgs),
     Demo(demo::DemoArgs),
     Queue(queue::QueueArgs),
     Export(export::ExportArgs),
@@ -35,6 +36,8 @@ enum Command {
     Policy(policy::PolicyArgs),
     Digest(digest::DigestArgs),
     Simulate(simulate::SimulateArgs),
+    Train(train::TrainArgs),
+    Evaluate(evaluate::EvaluateArgs),
     Ledger(ledger::LedgerCommand),
     Load(load::LoadCommand),
 }
@@ -42,6 +45,7 @@ enum Command {
 fn main() -> ExitCode {
     let Cli { command } = Cli::parse();
     let outcome = match command {
+        Command::Serve(args) => serve::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Queue(args) => queue::run(&args),
         Command::Export(args) => export::run(&args),
@@ -49,6 +53,8 @@ fn main() -> ExitCode {
         Command::Policy(args) => policy::run(&args),
         Command::Digest(args) => digest::run(&args),
         Command::Simulate(args) => simulate::run(args),
+        Command::Train(args) => train::run(args),
+        Command::Evaluate(args) => evaluate::run(args),
         Command::Ledger(args) => args.run(),
         Command::Load(args) => args.run(),
     };

@@ -22,7 +22,7 @@ use crate::wire::v1;
 
 /// The form of the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum InputForm {
+pub(super) enum InputForm {
     /// One `LabeledConversion` a line, as `simulate` and `export --labels` write.
     Jsonl,
     /// Other people's CSV with a header; needs `--mapping`.
@@ -31,32 +31,32 @@ pub enum InputForm {
 
 /// Where the data come from.
 #[derive(Debug, Args)]
-pub struct HistoryInput {
+pub(super) struct HistoryInput {
     /// Labelled conversions to replay
     #[arg(long, short, value_name = "FILE")]
-    pub input: PathBuf,
+    pub(super) input: PathBuf,
 
     /// The form of the input
     #[arg(long, value_enum, default_value_t = InputForm::Jsonl)]
-    pub format: InputForm,
+    pub(super) format: InputForm,
 
     /// TOML file that says which CSV column is what; see datasets/mappings
     #[arg(long, value_name = "FILE", required_if_eq("format", "csv"))]
-    pub mapping: Option<PathBuf>,
+    pub(super) mapping: Option<PathBuf>,
 
     /// Policy whose rules decide during the replay; the shipped policy without it
     #[arg(long, value_name = "FILE")]
-    pub policy: Option<PathBuf>,
+    pub(super) policy: Option<PathBuf>,
 
     /// Use only labels that were known by this time (RFC 3339)
     #[arg(long, value_name = "TIME")]
-    pub known_by: Option<jiff::Timestamp>,
+    pub(super) known_by: Option<jiff::Timestamp>,
 }
 
 impl HistoryInput {
     /// What the data are, in a line, without folders.
     #[must_use]
-    pub fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         self.input.file_name().map_or_else(|| "data".to_owned(), |name| name.to_string_lossy().into_owned())
     }
 
@@ -64,7 +64,7 @@ impl HistoryInput {
     ///
     /// # Errors
     /// When a file cannot be read, a line is wrong (the message names it), or nothing is labelled.
-    pub fn matrix(&self) -> anyhow::Result<Matrix> {
+    pub(super) fn matrix(&self) -> anyhow::Result<Matrix> {
         let lines = self.lines()?;
         let policy = match &self.policy {
             Some(path) => policy_file::read(path)?,

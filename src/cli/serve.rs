@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 
 use crate::adapters::audit_secret::audit_key;
 use crate::adapters::config::{CommandLine, Config, LimitsConfig};
-use crate::adapters::ledger::MemoryLedger;
+use crate::adapters::ledger::{LedgerOptions, MemoryLedger, SledLedger};
 use crate::adapters::model_shelf::ModelShelf;
 use crate::adapters::policy_store::{PolicySources, PolicyStore};
 use crate::adapters::standing_rules::StandingRules;
@@ -164,8 +164,9 @@ fn open_ledger(config: &Config, keeping: Keeping, policies: Arc<dyn Policies>) -
         Keeping::InFolder => {
             std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
             let assessor = assessor(audit_key(&config.audit, folder)?);
-            drop(assessor);
-            anyhow::bail!("the ledger on disk is not in this build yet; use --memory")
+            let ledger = SledLedger::open(folder, LedgerOptions::default(), assessor)
+                .with_context(|| format!("opening the ledger in {}", folder.display()))?;
+            Ok(Arc::new(ledger))
         }
     }
 }

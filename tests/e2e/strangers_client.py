@@ -19,7 +19,7 @@ from google.protobuf.message_factory import GetMessageClass
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-BINARY = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release" / "selfsame"
+BINARY = pathlib.Path(os.environ.get("SELFSAME_BINARY") or pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release" / "selfsame")
 ADDRESS = "127.0.0.1:50962"
 NOW = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
 

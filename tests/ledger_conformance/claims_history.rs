@@ -23,7 +23,7 @@ fn accounts_on_device(history: &History, number: u32) -> u32 {
     crowd_on(history, IdentifierKind::Device, number).accounts_ever
 }
 
-pub fn two_hundred_conversions_that_race_on_a_device_are_counted_one_by_one(subject: &Subject) {
+pub(crate) fn two_hundred_conversions_that_race_on_a_device_are_counted_one_by_one(subject: &Subject) {
     thread::scope(|scope| {
         for racer in 0..8 {
             scope.spawn(move || {
@@ -43,7 +43,7 @@ pub fn two_hundred_conversions_that_race_on_a_device_are_counted_one_by_one(subj
     assert_eq!(in_order, (0..200).collect::<Vec<u32>>());
 }
 
-pub fn a_conversion_does_not_see_itself(subject: &Subject) {
+pub(crate) fn a_conversion_does_not_see_itself(subject: &Subject) {
     let history = subject.history(&draft("c1", "ann", "bob").referee_on_device(1).referrer_on_device(1));
     assert_eq!(history.accounts_known, 0);
     assert!(history.crowds.is_empty());
@@ -55,7 +55,7 @@ pub fn a_conversion_does_not_see_itself(subject: &Subject) {
     assert_eq!(history.referrer.profile.unwrap().devices.len(), 1);
 }
 
-pub fn four_hundred_accounts_on_an_address_are_four_hundred(subject: &Subject) {
+pub(crate) fn four_hundred_accounts_on_an_address_are_four_hundred(subject: &Subject) {
     for number in 0..400 {
         subject.screen(&draft(&format!("c{number}"), &format!("a{number}"), &format!("b{number}")).referee_on_address(7));
     }
@@ -64,7 +64,7 @@ pub fn four_hundred_accounts_on_an_address_are_four_hundred(subject: &Subject) {
     assert_eq!(history.ring.accounts_rejected, 0);
 }
 
-pub fn a_crowd_has_windows(subject: &Subject) {
+pub(crate) fn a_crowd_has_windows(subject: &Subject) {
     let days = |days: i64| -days * 24 * 60;
     for (id, when) in [("c1", days(100)), ("c2", days(10)), ("c3", -60)] {
         subject.screen(&draft(id, &format!("a-{id}"), &format!("b-{id}")).at(when).referee_on_device(1));
@@ -74,7 +74,7 @@ pub fn a_crowd_has_windows(subject: &Subject) {
     assert_eq!(crowd_on(&history, IdentifierKind::Device, 1), wanted);
 }
 
-pub fn signals_that_came_before_are_known(subject: &Subject) {
+pub(crate) fn signals_that_came_before_are_known(subject: &Subject) {
     subject.signals("r1", vec![full_bundle("ann", 10), full_bundle("kim", 10)]).unwrap();
     let history = subject.history(&draft("c1", "ann", "bob"));
     assert_eq!(history.referrer.profile, Some(full_bundle("ann", 10)));
@@ -85,7 +85,7 @@ pub fn signals_that_came_before_are_known(subject: &Subject) {
     assert_eq!(profile.payments.len(), 2);
 }
 
-pub fn a_repeated_invoice_is_a_duplicate_and_counts_for_nothing(subject: &Subject) {
+pub(crate) fn a_repeated_invoice_is_a_duplicate_and_counts_for_nothing(subject: &Subject) {
     let paid = |id: &str| {
         draft(id, "ann", "bob")
             .decided("reject")
@@ -103,7 +103,7 @@ pub fn a_repeated_invoice_is_a_duplicate_and_counts_for_nothing(subject: &Subjec
     assert_eq!(subject.history(&other_referee).duplicate_of, None);
 }
 
-pub fn a_purchase_without_an_invoice_repeats_within_a_minute(subject: &Subject) {
+pub(crate) fn a_purchase_without_an_invoice_repeats_within_a_minute(subject: &Subject) {
     let at_second = |id: &str, seconds: i64| {
         draft(id, "ann", "bob").without_invoice().change(|c| c.occurred_at = minute(0).plus(Span::from_seconds(seconds)))
     };
@@ -114,7 +114,7 @@ pub fn a_purchase_without_an_invoice_repeats_within_a_minute(subject: &Subject) 
     assert_eq!(subject.history(&other_kind).duplicate_of, None);
 }
 
-pub fn velocity_counts_new_users_not_conversions(subject: &Subject) {
+pub(crate) fn velocity_counts_new_users_not_conversions(subject: &Subject) {
     for (id, referee, minutes) in [("c1", "bob", 0), ("c2", "bob", 5), ("c3", "cleo", 9), ("c4", "bob", 11)] {
         subject.screen(&draft(id, "ann", referee).at(minutes));
     }
@@ -123,7 +123,7 @@ pub fn velocity_counts_new_users_not_conversions(subject: &Subject) {
     assert_eq!(history.referrer.recent_referrals, [minute(0), minute(9)]);
 }
 
-pub fn rejections_are_counted_and_taken_back(subject: &Subject) {
+pub(crate) fn rejections_are_counted_and_taken_back(subject: &Subject) {
     let counted = |id: &str| {
         let referrer = subject.history(&draft(id, "ann", "witness")).referrer;
         (referrer.referrals_rejected, referrer.referrals_accepted_by_review, referrer.referrals_refunded)
@@ -145,7 +145,7 @@ pub fn rejections_are_counted_and_taken_back(subject: &Subject) {
     assert_eq!(counted("w6"), (1, 0, 1));
 }
 
-pub fn a_loop_of_referrals_is_found_however_long(subject: &Subject) {
+pub(crate) fn a_loop_of_referrals_is_found_however_long(subject: &Subject) {
     for length in 2..=5_u8 {
         let name = |step: u8| format!("loop{length}-{step}");
         for step in 0..length - 1 {
@@ -157,13 +157,13 @@ pub fn a_loop_of_referrals_is_found_however_long(subject: &Subject) {
     }
 }
 
-pub fn a_referee_with_another_referrer_is_told(subject: &Subject) {
+pub(crate) fn a_referee_with_another_referrer_is_told(subject: &Subject) {
     subject.screen(&draft("c1", "ann", "bob"));
     assert_eq!(subject.history(&draft("c2", "ann", "bob")).tied_to_other_referrer, TiedElsewhere::No);
     assert_eq!(subject.history(&draft("c3", "abe", "bob")).tied_to_other_referrer, TiedElsewhere::Yes);
 }
 
-pub fn accounts_on_a_strong_value_are_a_ring(subject: &Subject) {
+pub(crate) fn accounts_on_a_strong_value_are_a_ring(subject: &Subject) {
     assert_eq!(subject.history(&draft("c0", "ann", "bob")).ring.accounts, 0, "without strong values nothing can be told");
     subject.screen(&draft("c1", "a1", "b1").referee_on_device(1));
     subject.screen(&draft("c2", "a2", "b2").referee_on_device(1).referrer_on_device(2));
@@ -174,7 +174,7 @@ pub fn accounts_on_a_strong_value_are_a_ring(subject: &Subject) {
     assert_eq!(subject.history(&draft("c6", "a6", "b6").referee_on_address(1)).ring.accounts, 0, "an address ties nobody");
 }
 
-pub fn a_rejected_account_is_seen_in_its_ring(subject: &Subject) {
+pub(crate) fn a_rejected_account_is_seen_in_its_ring(subject: &Subject) {
     let rejected_on_device = |id: &str| {
         subject.history(&draft(id, &format!("a-{id}"), &format!("b-{id}")).referee_on_device(1)).ring.accounts_rejected
     };
@@ -190,7 +190,7 @@ pub fn a_rejected_account_is_seen_in_its_ring(subject: &Subject) {
     assert_eq!(history.referrer.banned, Banned::Yes);
 }
 
-pub fn a_kiosk_makes_no_ring(subject: &Subject) {
+pub(crate) fn a_kiosk_makes_no_ring(subject: &Subject) {
     for number in 0..=RING_VALUE_ACCOUNTS_MAX {
         subject.screen(&draft(&format!("c{number}"), &format!("a{number}"), &format!("b{number}")).referee_on_device(1));
     }
@@ -199,7 +199,7 @@ pub fn a_kiosk_makes_no_ring(subject: &Subject) {
     assert_eq!(history.ring.accounts, 2);
 }
 
-pub fn siblings_of_a_pattern_are_counted_once(subject: &Subject) {
+pub(crate) fn siblings_of_a_pattern_are_counted_once(subject: &Subject) {
     let with_pattern = |id: &str, referrer: &str, referee: &str, mailbox: u32| {
         draft(id, referrer, referee).change(|c| c.referee.emails.push(email_of_pattern(1, mailbox)))
     };
@@ -211,7 +211,7 @@ pub fn siblings_of_a_pattern_are_counted_once(subject: &Subject) {
     assert_eq!(subject.history(&with_pattern("c6", "ann", "b1", 101)).pattern_siblings, 2, "oneself is no sibling");
 }
 
-pub fn list_entries_are_hit_until_they_expire_or_are_lifted(subject: &Subject) {
+pub(crate) fn list_entries_are_hit_until_they_expire_or_are_lifted(subject: &Subject) {
     let device = ListSubject::Identifier(Identifier { kind: IdentifierKind::Device, digest: value(1) });
     let entry = blocked(device.clone());
     subject.change_list(entry.clone(), Change::Place);

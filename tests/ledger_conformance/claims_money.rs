@@ -14,14 +14,14 @@ fn of_conversion(id: &str) -> OutcomeSubject {
     OutcomeSubject::Conversion(conversion_id(id))
 }
 
-pub fn an_unknown_conversion_has_no_standing(subject: &Subject) {
+pub(crate) fn an_unknown_conversion_has_no_standing(subject: &Subject) {
     subject.screen(&draft("c1", "ann", "bob"));
     let standings = subject.ledger.standings(&shop(), &[conversion_id("c2"), conversion_id("c1")]).unwrap();
     assert!(standings[0].is_none() && standings[1].is_some());
     assert_eq!((subject.gate("c2"), subject.gate("c1")), (Gate::Hold, Gate::Release));
 }
 
-pub fn a_hold_on_the_referral_holds_and_is_lifted(subject: &Subject) {
+pub(crate) fn a_hold_on_the_referral_holds_and_is_lifted(subject: &Subject) {
     subject.screen(&draft("c1", "ann", "bob"));
     subject.screen(&draft("c2", "ann", "cleo"));
     let on = HoldSubject::Conversion(conversion_id("c1"));
@@ -34,7 +34,7 @@ pub fn a_hold_on_the_referral_holds_and_is_lifted(subject: &Subject) {
     assert_eq!(subject.feed()[2].referee, Some(account("bob")));
 }
 
-pub fn a_hold_on_the_referrer_holds_all_of_his_referrals(subject: &Subject) {
+pub(crate) fn a_hold_on_the_referrer_holds_all_of_his_referrals(subject: &Subject) {
     let on = HoldSubject::Referrer(account("ann"));
     subject.change_hold(on.clone(), Change::Place);
     subject.screen(&draft("c1", "ann", "bob"));
@@ -47,7 +47,7 @@ pub fn a_hold_on_the_referrer_holds_all_of_his_referrals(subject: &Subject) {
     assert_eq!((subject.gate("c1"), subject.gate("c2")), (Gate::Release, Gate::Release));
 }
 
-pub fn holding_twice_changes_nothing(subject: &Subject) {
+pub(crate) fn holding_twice_changes_nothing(subject: &Subject) {
     subject.screen(&draft("c1", "ann", "bob"));
     for on in [HoldSubject::Conversion(conversion_id("c1")), HoldSubject::Referrer(account("ann"))] {
         let first = subject.change_hold(on.clone(), Change::Place);
@@ -60,7 +60,7 @@ pub fn holding_twice_changes_nothing(subject: &Subject) {
     assert_eq!(subject.feed().len(), 5);
 }
 
-pub fn a_refund_cancels_what_is_unpaid(subject: &Subject) {
+pub(crate) fn a_refund_cancels_what_is_unpaid(subject: &Subject) {
     for (id, kind) in
         [("c1", OutcomeKind::ChargeRefunded), ("c2", OutcomeKind::Chargeback), ("c3", OutcomeKind::SubscriptionCanceled)]
     {
@@ -73,7 +73,7 @@ pub fn a_refund_cancels_what_is_unpaid(subject: &Subject) {
     assert_eq!(told, [FeedKind::Cancelled; 3]);
 }
 
-pub fn an_outcome_may_name_the_invoice(subject: &Subject) {
+pub(crate) fn an_outcome_may_name_the_invoice(subject: &Subject) {
     subject.screen(&draft("c1", "ann", "bob"));
     let invoice = |id: &str| OutcomeSubject::Invoice { referee: account("bob"), invoice_id: InvoiceId::new(id).unwrap() };
     subject.outcome("o1", OutcomeKind::Chargeback, invoice("inv-c1"));
@@ -82,7 +82,7 @@ pub fn an_outcome_may_name_the_invoice(subject: &Subject) {
     assert_eq!(unknown, Err(LedgerError::NotFound { what: "invoice", id: "inv-c2".to_owned() }));
 }
 
-pub fn an_outcome_of_something_unknown_is_refused(subject: &Subject) {
+pub(crate) fn an_outcome_of_something_unknown_is_refused(subject: &Subject) {
     let unknown = subject.try_outcome("o1", OutcomeKind::Chargeback, of_conversion("c1"));
     assert_eq!(unknown, Err(LedgerError::NotFound { what: "conversion", id: "c1".to_owned() }));
     assert!(subject.feed().is_empty());
@@ -90,7 +90,7 @@ pub fn an_outcome_of_something_unknown_is_refused(subject: &Subject) {
     assert!(subject.try_outcome("o1", OutcomeKind::Chargeback, of_conversion("c1")).is_ok(), "nothing was kept of the refusal");
 }
 
-pub fn paying_is_final_and_told_once(subject: &Subject) {
+pub(crate) fn paying_is_final_and_told_once(subject: &Subject) {
     subject.screen(&draft("c1", "ann", "bob"));
     let first = subject.pay("c1");
     let again = subject.pay("c1");
@@ -100,7 +100,7 @@ pub fn paying_is_final_and_told_once(subject: &Subject) {
     assert_eq!(subject.feed_kinds(), [FeedKind::Decided, FeedKind::Paid]);
 }
 
-pub fn paying_an_unknown_reward_is_refused(subject: &Subject) {
+pub(crate) fn paying_an_unknown_reward_is_refused(subject: &Subject) {
     subject.screen(&draft("c1", "ann", "bob"));
     let unknown = |what, id: &str| Err(LedgerError::NotFound { what, id: id.to_owned() });
     assert_eq!(subject.try_pay("c2", "rw-c2"), unknown("conversion", "c2"));
@@ -109,7 +109,7 @@ pub fn paying_an_unknown_reward_is_refused(subject: &Subject) {
     assert!(subject.try_pay("c3", "any").is_ok(), "rewards were not known when it was screened");
 }
 
-pub fn paying_a_rejected_referral_is_recorded_and_told(subject: &Subject) {
+pub(crate) fn paying_a_rejected_referral_is_recorded_and_told(subject: &Subject) {
     subject.screen(&draft("c1", "ann", "bob").decided("reject"));
     subject.pay("c1");
     assert_eq!(subject.feed_kinds(), [FeedKind::Decided, FeedKind::Paid, FeedKind::RejectedAfterPayment]);
@@ -119,7 +119,7 @@ pub fn paying_a_rejected_referral_is_recorded_and_told(subject: &Subject) {
     assert_eq!(subject.feed_kinds()[3..], [FeedKind::Decided, FeedKind::Paid], "it may yet be accepted");
 }
 
-pub fn a_rejection_after_payment_is_told_once_for_each_reward(subject: &Subject) {
+pub(crate) fn a_rejection_after_payment_is_told_once_for_each_reward(subject: &Subject) {
     let second = selfsame::vocabulary::conversion::Reward {
         reward_id: reward("extra"),
         beneficiary: selfsame::vocabulary::conversion::Side::Referee,
@@ -144,7 +144,7 @@ pub fn a_rejection_after_payment_is_told_once_for_each_reward(subject: &Subject)
     assert_eq!(subject.standing("c1").unwrap().paid.len(), 2, "paid stays paid");
 }
 
-pub fn a_ban_cancels_all_referrals_of_the_account_also_later_ones(subject: &Subject) {
+pub(crate) fn a_ban_cancels_all_referrals_of_the_account_also_later_ones(subject: &Subject) {
     for number in 0..100 {
         subject.screen(&draft(&format!("c{number}"), "ann", &format!("r{number}")));
     }
@@ -163,7 +163,7 @@ pub fn a_ban_cancels_all_referrals_of_the_account_also_later_ones(subject: &Subj
     assert_eq!(told.len(), 2);
 }
 
-pub fn a_ban_tells_of_paid_rewards(subject: &Subject) {
+pub(crate) fn a_ban_tells_of_paid_rewards(subject: &Subject) {
     for number in 0..40 {
         let id = format!("c{number}");
         subject.screen(&draft(&id, "ann", &format!("r{number}")));
@@ -179,7 +179,7 @@ pub fn a_ban_tells_of_paid_rewards(subject: &Subject) {
     assert_eq!(rewards, wanted);
 }
 
-pub fn labels_follow_reviews_and_outcomes(subject: &Subject) {
+pub(crate) fn labels_follow_reviews_and_outcomes(subject: &Subject) {
     subject.screen(&draft("c1", "ann", "bob").decided("review"));
     subject.screen(&draft("c2", "abe", "cleo"));
     subject.screen(&draft("c3", "abe", "dora"));

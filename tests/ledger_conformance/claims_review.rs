@@ -23,7 +23,7 @@ fn undecided() -> CaseFilter {
     CaseFilter { states: vec![CaseStateKind::Open, CaseStateKind::Claimed], ..CaseFilter::default() }
 }
 
-pub fn a_case_is_opened_claimed_and_resolved(subject: &Subject) {
+pub(crate) fn a_case_is_opened_claimed_and_resolved(subject: &Subject) {
     let made = subject.screen(&draft("c1", "ann", "bob").decided("review"));
     assert_eq!(made.record.case_id, Some(case_id("c1")));
     assert_eq!(subject.gate("c1"), Gate::Hold);
@@ -47,7 +47,7 @@ pub fn a_case_is_opened_claimed_and_resolved(subject: &Subject) {
     assert_eq!(unknown, Err(LedgerError::NotFound { what: "case", id: "case-c2".to_owned() }));
 }
 
-pub fn a_revision_that_is_gone_is_told(subject: &Subject) {
+pub(crate) fn a_revision_that_is_gone_is_told(subject: &Subject) {
     subject.screen(&draft("c1", "ann", "bob").decided("review"));
     subject.step_at_revision("c1", "rita", 10, claim(), Some(1)).unwrap();
     let late = subject.step_at_revision("c1", "rita", 11, CaseStep::Step(Step::Release), Some(1));
@@ -58,7 +58,7 @@ pub fn a_revision_that_is_gone_is_told(subject: &Subject) {
     );
 }
 
-pub fn a_reopened_case_holds_again(subject: &Subject) {
+pub(crate) fn a_reopened_case_holds_again(subject: &Subject) {
     subject.screen(&draft("c1", "ann", "bob").decided("review"));
     subject.resolve("c1", Resolution::Accept);
     assert_eq!(subject.gate("c1"), Gate::Release);
@@ -75,7 +75,7 @@ pub fn a_reopened_case_holds_again(subject: &Subject) {
     assert_eq!(subject.gate("c1"), Gate::Deny);
 }
 
-pub fn reopening_a_decision_without_a_case_opens_its_first(subject: &Subject) {
+pub(crate) fn reopening_a_decision_without_a_case_opens_its_first(subject: &Subject) {
     subject.signals("r1", vec![full_bundle("ann", 10)]).unwrap();
     subject.screen(&draft("c1", "ann", "bob").decided("reject"));
     assert_eq!(subject.ledger.case(&shop(), &case_id("c1"), minute(80)), Ok(None));
@@ -93,7 +93,7 @@ pub fn reopening_a_decision_without_a_case_opens_its_first(subject: &Subject) {
     assert_eq!(subject.ledger.decision(&shop(), &conversion_id("c1")).unwrap().unwrap().case_id, Some(case_id("c1")));
 }
 
-pub fn a_note_changes_no_state(subject: &Subject) {
+pub(crate) fn a_note_changes_no_state(subject: &Subject) {
     subject.screen(&draft("c1", "ann", "bob").decided("review"));
     subject.resolve("c1", Resolution::Accept);
     let before = subject.ledger.case(&shop(), &case_id("c1"), minute(90)).unwrap().unwrap();
@@ -104,7 +104,7 @@ pub fn a_note_changes_no_state(subject: &Subject) {
     assert_eq!(after.history.last().unwrap().note, "seen");
 }
 
-pub fn a_case_file_tells_both_sides_as_they_were(subject: &Subject) {
+pub(crate) fn a_case_file_tells_both_sides_as_they_were(subject: &Subject) {
     subject.signals("r1", vec![full_bundle("ann", 10)]).unwrap();
     subject.screen(&draft("c1", "ann", "bob").decided("review").referrer_on_device(1));
     subject.signals("r2", vec![full_bundle("ann", 50), full_bundle("bob", 60)]).unwrap();
@@ -128,7 +128,7 @@ pub fn a_case_file_tells_both_sides_as_they_were(subject: &Subject) {
     assert_eq!(kinds, wanted);
 }
 
-pub fn a_case_file_shows_who_else_is_on_the_values(subject: &Subject) {
+pub(crate) fn a_case_file_shows_who_else_is_on_the_values(subject: &Subject) {
     subject.screen(&draft("c0", "abe", "eve").decided("reject").referee_on_device(1));
     for number in 0..30 {
         subject.screen(&draft(&format!("x{number}"), &format!("a{number}"), &format!("b{number}")).referee_on_address(2));
@@ -143,7 +143,7 @@ pub fn a_case_file_shows_who_else_is_on_the_values(subject: &Subject) {
     assert_eq!((device.accounts.clone(), device.rejected_count), (vec![account("eve")], 1));
 }
 
-pub fn the_queue_is_paged_in_every_order_while_it_changes(subject: &Subject) {
+pub(crate) fn the_queue_is_paged_in_every_order_while_it_changes(subject: &Subject) {
     for number in 0..30_i64 {
         subject.screen(&draft(&format!("c{number:02}"), "ann", &format!("r{number}")).at(number / 2).decided("review"));
     }
@@ -187,7 +187,7 @@ pub fn the_queue_is_paged_in_every_order_while_it_changes(subject: &Subject) {
     assert_eq!(everything.len(), 30);
 }
 
-pub fn the_queue_is_filtered(subject: &Subject) {
+pub(crate) fn the_queue_is_filtered(subject: &Subject) {
     for (id, referrer, minutes) in [("c1", "ann", 0), ("c2", "abe", 5), ("c3", "ann", 9)] {
         subject.screen(&draft(id, referrer, &format!("r-{id}")).at(minutes).decided("review"));
     }
@@ -212,7 +212,7 @@ pub fn the_queue_is_filtered(subject: &Subject) {
     assert_eq!(found(CaseFilter { reason: Some(EvidenceCode::RingLoop), ..CaseFilter::default() }, 20).len(), 0);
 }
 
-pub fn the_queue_is_counted(subject: &Subject) {
+pub(crate) fn the_queue_is_counted(subject: &Subject) {
     for number in 0..5 {
         subject.screen(&draft(&format!("c{number}"), "ann", &format!("r{number}")).at(number).decided("review"));
     }
@@ -228,7 +228,7 @@ pub fn the_queue_is_counted(subject: &Subject) {
     assert_eq!((later.open, later.claimed, later.overdue), (4, 0, 2));
 }
 
-pub fn holds_and_list_entries_are_listed_in_order(subject: &Subject) {
+pub(crate) fn holds_and_list_entries_are_listed_in_order(subject: &Subject) {
     for number in (0..20).rev() {
         subject.screen(&draft(&format!("c{number:02}"), "ann", &format!("r{number}")));
         subject.change_hold(HoldSubject::Conversion(conversion_id(&format!("c{number:02}"))), Change::Place);

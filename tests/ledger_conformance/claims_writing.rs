@@ -14,7 +14,7 @@ use selfsame::vocabulary::outcome::{OutcomeKind, OutcomeSubject};
 
 use crate::subject::{Subject, account, conversion_id, draft, full_bundle, minute, page, pages, shop};
 
-pub fn a_retry_gets_the_first_answer_again(subject: &Subject) {
+pub(crate) fn a_retry_gets_the_first_answer_again(subject: &Subject) {
     let first = draft("c1", "ann", "bob").decided("review").referee_on_device(1);
     let made = subject.screen(&first);
     subject.screen(&draft("c2", "ann", "cleo").referee_on_device(1));
@@ -25,7 +25,7 @@ pub fn a_retry_gets_the_first_answer_again(subject: &Subject) {
     assert_eq!(subject.feed().len(), 2);
 }
 
-pub fn an_id_with_other_content_is_refused(subject: &Subject) {
+pub(crate) fn an_id_with_other_content_is_refused(subject: &Subject) {
     subject.screen(&draft("c1", "ann", "bob"));
     let other = draft("c1", "ann", "bob").referee_on_device(1);
     let refused = block_on(subject.ledger.screen(other.command()));
@@ -33,7 +33,7 @@ pub fn an_id_with_other_content_is_refused(subject: &Subject) {
     assert_eq!(subject.feed().len(), 1);
 }
 
-pub fn a_retry_after_a_review_shows_where_the_decision_stands_now(subject: &Subject) {
+pub(crate) fn a_retry_after_a_review_shows_where_the_decision_stands_now(subject: &Subject) {
     let first = draft("c1", "ann", "bob").decided("review");
     let made = subject.screen(&first);
     subject.resolve("c1", Resolution::Accept);
@@ -43,7 +43,7 @@ pub fn a_retry_after_a_review_shows_where_the_decision_stands_now(subject: &Subj
     assert_eq!(subject.ledger.decision(&shop(), &conversion_id("c1")), Ok(Some(again.record)));
 }
 
-pub fn signals_and_outcomes_are_taken_once(subject: &Subject) {
+pub(crate) fn signals_and_outcomes_are_taken_once(subject: &Subject) {
     subject.screen(&draft("c1", "ann", "bob"));
     let first = subject.signals("r1", vec![full_bundle("ann", 10)]).unwrap();
     let again = subject.signals("r1", vec![full_bundle("ann", 10)]).unwrap();
@@ -58,7 +58,7 @@ pub fn signals_and_outcomes_are_taken_once(subject: &Subject) {
     assert!(matches!(other, Err(LedgerError::ContentDiffers { .. })));
 }
 
-pub fn programmes_do_not_see_each_other(subject: &Subject) {
+pub(crate) fn programmes_do_not_see_each_other(subject: &Subject) {
     let sandbox = ProgramId::new("sandbox").unwrap();
     subject.screen(&draft("c1", "ann", "bob").decided("reject").referee_on_device(1));
     subject.ban("ann");
@@ -78,7 +78,7 @@ pub fn programmes_do_not_see_each_other(subject: &Subject) {
     assert_eq!(subject.screen(&same_id).freshness, Freshness::New);
 }
 
-pub fn nothing_of_an_unknown_programme_is_known(subject: &Subject) {
+pub(crate) fn nothing_of_an_unknown_programme_is_known(subject: &Subject) {
     let nowhere = ProgramId::new("nowhere").unwrap();
     assert_eq!(subject.ledger.decision(&nowhere, &conversion_id("c1")), Ok(None));
     assert_eq!(subject.ledger.standings(&nowhere, &[conversion_id("c1")]), Ok(vec![None]));
@@ -88,7 +88,7 @@ pub fn nothing_of_an_unknown_programme_is_known(subject: &Subject) {
     assert!(subject.ledger.programs().unwrap().is_empty());
 }
 
-pub fn the_feed_tells_everything_in_order_and_can_be_resumed_anywhere(subject: &Subject) {
+pub(crate) fn the_feed_tells_everything_in_order_and_can_be_resumed_anywhere(subject: &Subject) {
     subject.screen(&draft("c1", "ann", "bob").decided("review"));
     subject.signals("r1", vec![full_bundle("ann", 10)]).unwrap();
     subject.resolve("c1", Resolution::Accept);
@@ -131,7 +131,7 @@ pub fn the_feed_tells_everything_in_order_and_can_be_resumed_anywhere(subject: &
     block_on(waiting);
 }
 
-pub fn decisions_are_listed_newest_first_page_by_page(subject: &Subject) {
+pub(crate) fn decisions_are_listed_newest_first_page_by_page(subject: &Subject) {
     for number in 0..25 {
         subject.screen(&draft(&format!("c{number}"), "ann", &format!("r{number}")).at(number));
         subject.signals(&format!("s{number}"), vec![full_bundle("zoe", 1)]).unwrap();
@@ -152,7 +152,7 @@ pub fn decisions_are_listed_newest_first_page_by_page(subject: &Subject) {
     assert_eq!(subject.ledger.decisions(&shop(), &DecisionFilter::default(), &bad), Err(LedgerError::PageToken));
 }
 
-pub fn decisions_are_listed_by_account_and_verdict(subject: &Subject) {
+pub(crate) fn decisions_are_listed_by_account_and_verdict(subject: &Subject) {
     for number in 0..40 {
         let how = if number % 4 == 0 { "reject" } else { "approve" };
         let referrer = if number % 2 == 0 { "ann" } else { "abe" };

@@ -4,17 +4,24 @@ mod claims_history;
 mod claims_money;
 mod claims_review;
 mod claims_writing;
+mod reopening;
 mod subject;
 
 use std::sync::Arc;
 
-use selfsame::adapters::ledger::MemoryLedger;
+use selfsame::adapters::ledger::{LedgerOptions, MemoryLedger, SledLedger};
 
 use subject::{Probe, Subject};
 
 fn in_memory() -> Subject {
     let probe = Arc::new(Probe::default());
     Subject { ledger: Box::new(MemoryLedger::new(Arc::clone(&probe) as _)), probe }
+}
+
+fn on_disk(folder: &std::path::Path) -> Subject {
+    let probe = Arc::new(Probe::default());
+    let ledger = SledLedger::open(folder, LedgerOptions::default(), Arc::clone(&probe) as _).unwrap();
+    Subject { ledger: Box::new(ledger), probe }
 }
 
 /// One test for each claim and ledger.
@@ -25,6 +32,16 @@ macro_rules! conformance {
                 #[test]
                 fn $claim() {
                     crate::$file::$claim(&crate::in_memory());
+                }
+            )+)+
+        }
+
+        mod sled {
+            $($(
+                #[test]
+                fn $claim() {
+                    let folder = tempfile::tempdir().unwrap();
+                    crate::$file::$claim(&crate::on_disk(folder.path()));
                 }
             )+)+
         }

@@ -32,19 +32,19 @@ use selfsame::vocabulary::time::{Span, Timestamp};
 
 /// Decides by the campaign's name, and notes the history of each conversion.
 #[derive(Default)]
-pub struct Probe {
+pub(crate) struct Probe {
     seen: Mutex<BTreeMap<ConversionId, History>>,
     order: Mutex<Vec<ConversionId>>,
 }
 
 impl Probe {
     /// The history that a conversion was screened with.
-    pub fn history(&self, id: &str) -> History {
+    pub(crate) fn history(&self, id: &str) -> History {
         self.seen.lock().get(&ConversionId::new(id).unwrap()).cloned().expect("the conversion was screened")
     }
 
     /// The conversions in the order in which they were assessed.
-    pub fn order(&self) -> Vec<ConversionId> {
+    pub(crate) fn order(&self) -> Vec<ConversionId> {
         self.order.lock().clone()
     }
 }
@@ -93,42 +93,42 @@ impl Assessor for Probe {
 }
 
 /// A ledger under test.
-pub struct Subject {
-    pub ledger: Box<dyn Ledger>,
-    pub probe: Arc<Probe>,
+pub(crate) struct Subject {
+    pub(crate) ledger: Box<dyn Ledger>,
+    pub(crate) probe: Arc<Probe>,
 }
 
 /// A time on a day in 2026, in minutes.
-pub fn minute(minutes: i64) -> Timestamp {
+pub(crate) fn minute(minutes: i64) -> Timestamp {
     Timestamp::saturating_from_millis(1_790_000_000_000).plus(Span::from_minutes(minutes))
 }
 
-pub fn shop() -> ProgramId {
+pub(crate) fn shop() -> ProgramId {
     ProgramId::new("shop").unwrap()
 }
 
-pub fn conversion_id(id: &str) -> ConversionId {
+pub(crate) fn conversion_id(id: &str) -> ConversionId {
     ConversionId::new(id).unwrap()
 }
 
-pub fn case_id(id: &str) -> CaseId {
+pub(crate) fn case_id(id: &str) -> CaseId {
     CaseId::of(&conversion_id(id))
 }
 
-pub fn account(id: &str) -> AccountId {
+pub(crate) fn account(id: &str) -> AccountId {
     AccountId::new(id).unwrap()
 }
 
-pub fn actor(name: &str) -> Actor {
+pub(crate) fn actor(name: &str) -> Actor {
     Actor::new(name).unwrap()
 }
 
-pub fn reward(id: &str) -> RewardId {
+pub(crate) fn reward(id: &str) -> RewardId {
     RewardId::new(id).unwrap()
 }
 
 /// A digest named by a number.
-pub fn value(number: u32) -> Digest {
+pub(crate) fn value(number: u32) -> Digest {
     let mut bytes = [0x5a; 32];
     bytes[28..].copy_from_slice(&number.to_be_bytes());
     Digest { value: bytes, key_id: KeyId::new("k1").unwrap() }
@@ -140,10 +140,10 @@ fn set(number: u32) -> DigestSet {
 
 /// A conversion of two accounts that share nothing, with what a test is about added.
 #[derive(Clone)]
-pub struct Draft(pub Conversion);
+pub(crate) struct Draft(pub(crate) Conversion);
 
 /// `referee` comes through `referrer`.
-pub fn draft(id: &str, referrer: &str, referee: &str) -> Draft {
+pub(crate) fn draft(id: &str, referrer: &str, referee: &str) -> Draft {
     Draft(Conversion {
         program_id: shop(),
         conversion_id: conversion_id(id),
@@ -169,37 +169,37 @@ pub fn draft(id: &str, referrer: &str, referee: &str) -> Draft {
 }
 
 impl Draft {
-    pub fn change(mut self, change: impl FnOnce(&mut Conversion)) -> Self {
+    pub(crate) fn change(mut self, change: impl FnOnce(&mut Conversion)) -> Self {
         change(&mut self.0);
         self
     }
 
-    pub fn at(self, minutes: i64) -> Self {
+    pub(crate) fn at(self, minutes: i64) -> Self {
         self.change(|conversion| conversion.occurred_at = minute(minutes))
     }
 
     /// `review` or `reject`: what the probe decides.
-    pub fn decided(self, how: &str) -> Self {
+    pub(crate) fn decided(self, how: &str) -> Self {
         self.change(|conversion| conversion.campaign_id = CampaignId::new(how).ok())
     }
 
-    pub fn referee_on_device(self, number: u32) -> Self {
+    pub(crate) fn referee_on_device(self, number: u32) -> Self {
         self.change(|conversion| conversion.referee.devices.push(device(number)))
     }
 
-    pub fn referrer_on_device(self, number: u32) -> Self {
+    pub(crate) fn referrer_on_device(self, number: u32) -> Self {
         self.change(|conversion| conversion.referrer.devices.push(device(number)))
     }
 
-    pub fn referee_on_address(self, number: u32) -> Self {
+    pub(crate) fn referee_on_address(self, number: u32) -> Self {
         self.change(|conversion| conversion.referee.networks.push(network(number)))
     }
 
-    pub fn without_invoice(self) -> Self {
+    pub(crate) fn without_invoice(self) -> Self {
         self.change(|conversion| conversion.invoice_id = None)
     }
 
-    pub fn command(&self) -> ScreenCommand {
+    pub(crate) fn command(&self) -> ScreenCommand {
         let text = format!("{:?}", self.0);
         let mut content = [0; 16];
         content.copy_from_slice(&blake3::hash(text.as_bytes()).as_bytes()[..16]);
@@ -207,7 +207,7 @@ impl Draft {
     }
 }
 
-pub fn device(number: u32) -> DeviceSignals {
+pub(crate) fn device(number: u32) -> DeviceSignals {
     DeviceSignals {
         fingerprint: Some(set(number)),
         browser: None,
@@ -220,11 +220,11 @@ pub fn device(number: u32) -> DeviceSignals {
     }
 }
 
-pub fn network(number: u32) -> NetworkSignals {
+pub(crate) fn network(number: u32) -> NetworkSignals {
     NetworkSignals { address: Some(set(number)), prefix: None, asn: None, country: None, flags: Vec::new(), seen_at: None }
 }
 
-pub fn email_of_pattern(number: u32, mailbox: u32) -> EmailSignals {
+pub(crate) fn email_of_pattern(number: u32, mailbox: u32) -> EmailSignals {
     EmailSignals {
         exact: Some(set(mailbox)),
         mailbox: Some(set(mailbox)),
@@ -236,7 +236,7 @@ pub fn email_of_pattern(number: u32, mailbox: u32) -> EmailSignals {
     }
 }
 
-pub fn card(number: u32) -> PaymentSignals {
+pub(crate) fn card(number: u32) -> PaymentSignals {
     PaymentSignals {
         instrument: set(number),
         kind: PaymentKind::Card,
@@ -247,7 +247,7 @@ pub fn card(number: u32) -> PaymentSignals {
 }
 
 /// A bundle with everything that a bundle can hold.
-pub fn full_bundle(id: &str, number: u32) -> SignalBundle {
+pub(crate) fn full_bundle(id: &str, number: u32) -> SignalBundle {
     let mut bundle = SignalBundle::of_account(account(id));
     bundle.account_created_at = Some(minute(-10_000));
     bundle.emails.push(email_of_pattern(number, number + 1));
@@ -259,7 +259,7 @@ pub fn full_bundle(id: &str, number: u32) -> SignalBundle {
 }
 
 /// All of a listing, page by page.
-pub fn pages<E>(size: usize, mut read: impl FnMut(&PageRequest) -> selfsame::ports::ledger::Page<E>) -> Vec<E> {
+pub(crate) fn pages<E>(size: usize, mut read: impl FnMut(&PageRequest) -> selfsame::ports::ledger::Page<E>) -> Vec<E> {
     let mut all = Vec::new();
     let mut request = PageRequest { size, after: None };
     loop {
@@ -273,22 +273,22 @@ pub fn pages<E>(size: usize, mut read: impl FnMut(&PageRequest) -> selfsame::por
     }
 }
 
-pub fn page(size: usize) -> PageRequest {
+pub(crate) fn page(size: usize) -> PageRequest {
     PageRequest { size, after: None }
 }
 
 impl Subject {
-    pub fn screen(&self, draft: &Draft) -> Screened {
+    pub(crate) fn screen(&self, draft: &Draft) -> Screened {
         block_on(self.ledger.screen(draft.command())).unwrap()
     }
 
     /// Screens and answers what the history was.
-    pub fn history(&self, draft: &Draft) -> History {
+    pub(crate) fn history(&self, draft: &Draft) -> History {
         self.screen(draft);
         self.probe.history(draft.0.conversion_id.as_str())
     }
 
-    pub fn signals(&self, record: &str, bundles: Vec<SignalBundle>) -> Result<(Cursor, Freshness), LedgerError> {
+    pub(crate) fn signals(&self, record: &str, bundles: Vec<SignalBundle>) -> Result<(Cursor, Freshness), LedgerError> {
         let content = ContentFingerprint([u8::try_from(bundles.len()).unwrap(); 16]);
         block_on(self.ledger.record_signals(SignalsCommand {
             program_id: shop(),
@@ -299,7 +299,7 @@ impl Subject {
         }))
     }
 
-    pub fn try_outcome(&self, id: &str, kind: OutcomeKind, subject: OutcomeSubject) -> Result<(Cursor, Freshness), LedgerError> {
+    pub(crate) fn try_outcome(&self, id: &str, kind: OutcomeKind, subject: OutcomeSubject) -> Result<(Cursor, Freshness), LedgerError> {
         let outcome = Outcome {
             program_id: shop(),
             outcome_id: RecordId::new(id).unwrap(),
@@ -312,19 +312,19 @@ impl Subject {
         block_on(self.ledger.record_outcome(OutcomeCommand { outcome, content, received_at: minute(100) }))
     }
 
-    pub fn outcome(&self, id: &str, kind: OutcomeKind, subject: OutcomeSubject) -> Cursor {
+    pub(crate) fn outcome(&self, id: &str, kind: OutcomeKind, subject: OutcomeSubject) -> Cursor {
         self.try_outcome(id, kind, subject).unwrap().0
     }
 
-    pub fn ban(&self, id: &str) -> Cursor {
+    pub(crate) fn ban(&self, id: &str) -> Cursor {
         self.outcome(&format!("ban-{id}"), OutcomeKind::AccountBanned, OutcomeSubject::Account(account(id)))
     }
 
-    pub fn step(&self, id: &str, by: &str, minutes: i64, step: CaseStep) -> Result<CaseSummary, LedgerError> {
+    pub(crate) fn step(&self, id: &str, by: &str, minutes: i64, step: CaseStep) -> Result<CaseSummary, LedgerError> {
         self.step_at_revision(id, by, minutes, step, None)
     }
 
-    pub fn step_at_revision(
+    pub(crate) fn step_at_revision(
         &self,
         id: &str,
         by: &str,
@@ -344,15 +344,15 @@ impl Subject {
         }))
     }
 
-    pub fn resolve(&self, id: &str, resolution: Resolution) -> CaseSummary {
+    pub(crate) fn resolve(&self, id: &str, resolution: Resolution) -> CaseSummary {
         self.step(id, "rita", 60, CaseStep::Step(Step::Resolve(resolution))).unwrap()
     }
 
-    pub fn reopen(&self, id: &str) -> CaseSummary {
+    pub(crate) fn reopen(&self, id: &str) -> CaseSummary {
         self.step(id, "rita", 90, CaseStep::Step(Step::Reopen)).unwrap()
     }
 
-    pub fn try_pay(&self, id: &str, reward_id: &str) -> Result<(Cursor, Freshness), LedgerError> {
+    pub(crate) fn try_pay(&self, id: &str, reward_id: &str) -> Result<(Cursor, Freshness), LedgerError> {
         block_on(self.ledger.mark_paid(PaidCommand {
             program_id: shop(),
             conversion_id: conversion_id(id),
@@ -363,11 +363,11 @@ impl Subject {
         }))
     }
 
-    pub fn pay(&self, id: &str) -> (Cursor, Freshness) {
+    pub(crate) fn pay(&self, id: &str) -> (Cursor, Freshness) {
         self.try_pay(id, &format!("rw-{id}")).unwrap()
     }
 
-    pub fn change_hold(&self, subject: HoldSubject, change: Change) -> (Cursor, Freshness) {
+    pub(crate) fn change_hold(&self, subject: HoldSubject, change: Change) -> (Cursor, Freshness) {
         block_on(self.ledger.change_hold(HoldCommand {
             program_id: shop(),
             subject,
@@ -379,30 +379,30 @@ impl Subject {
         .unwrap()
     }
 
-    pub fn change_list(&self, entry: ListEntry, change: Change) -> (Cursor, Freshness) {
+    pub(crate) fn change_list(&self, entry: ListEntry, change: Change) -> (Cursor, Freshness) {
         block_on(self.ledger.change_list(ListCommand { program_id: shop(), entry, change })).unwrap()
     }
 
-    pub fn standing(&self, id: &str) -> Option<Standing> {
+    pub(crate) fn standing(&self, id: &str) -> Option<Standing> {
         self.ledger.standings(&shop(), &[conversion_id(id)]).unwrap().remove(0)
     }
 
     /// What the gate says of a conversion's reward, long after every delay.
-    pub fn gate(&self, id: &str) -> Gate {
+    pub(crate) fn gate(&self, id: &str) -> Gate {
         let far = minute(0).plus(Span::from_days(400));
         gate::check(self.standing(id).as_ref(), &reward(&format!("rw-{id}")), Span::from_days(14), far).gate
     }
 
-    pub fn feed(&self) -> Vec<FeedEvent> {
+    pub(crate) fn feed(&self) -> Vec<FeedEvent> {
         self.ledger.feed(&shop(), Cursor(0), usize::MAX).unwrap().0
     }
 
-    pub fn feed_kinds(&self) -> Vec<FeedKind> {
+    pub(crate) fn feed_kinds(&self) -> Vec<FeedKind> {
         self.feed().into_iter().map(|event| event.kind).collect()
     }
 }
 
-pub fn blocked(subject: ListSubject) -> ListEntry {
+pub(crate) fn blocked(subject: ListSubject) -> ListEntry {
     ListEntry {
         list: ListKind::Blocked,
         subject,

@@ -10,11 +10,16 @@ mod feed;
 mod fold;
 mod history;
 pub mod memory;
+pub mod on_disk;
+pub mod open;
 mod packed;
 mod plan;
 mod reads;
 mod rows;
+mod stage;
 mod standing;
 mod tables;
 
 pub use memory::{Keeping, MemoryLedger};
+pub use on_disk::SledLedger;
+pub use open::{LedgerOptions, OpenError};

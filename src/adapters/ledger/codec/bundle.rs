@@ -6,9 +6,21 @@ use crate::vocabulary::bundle::{DeviceSignals, EmailSignals, NameSignals, Networ
 use crate::vocabulary::ids::AccountId;
 use crate::vocabulary::journey::{Journey, Touchpoint};
 
+/// A bundle with its account.
 pub(in super::super) fn write(w: &mut Writer, bundle: &SignalBundle) {
-    let SignalBundle { account_id, account_created_at, emails, names, devices, networks, payments, journey } = bundle;
-    w.text(account_id.as_str());
+    w.text(bundle.account_id.as_str());
+    write_signals(w, bundle);
+}
+
+/// A bundle with its account.
+pub(in super::super) fn read(r: &mut Reader<'_>) -> Result<SignalBundle, Damaged> {
+    let account_id = r.id(AccountId::new)?;
+    read_signals(r, account_id)
+}
+
+/// A bundle whose account is written elsewhere.
+pub(super) fn write_signals(w: &mut Writer, bundle: &SignalBundle) {
+    let SignalBundle { account_id: _, account_created_at, emails, names, devices, networks, payments, journey } = bundle;
     w.option(*account_created_at, Writer::time);
     w.list(emails, write_email);
     w.list(names, |w, NameSignals { exact, sketches }| {
@@ -22,9 +34,10 @@ pub(in super::super) fn write(w: &mut Writer, bundle: &SignalBundle) {
     w.list(journey.touchpoints(), write_touchpoint);
 }
 
-pub(in super::super) fn read(r: &mut Reader<'_>) -> Result<SignalBundle, Damaged> {
+/// A bundle whose account was read elsewhere.
+pub(super) fn read_signals(r: &mut Reader<'_>, account_id: AccountId) -> Result<SignalBundle, Damaged> {
     Ok(SignalBundle {
-        account_id: r.id(AccountId::new)?,
+        account_id,
         account_created_at: r.option(Reader::time)?,
         emails: r.list(read_email)?,
         names: r.list(|r| Ok(NameSignals { exact: r.digests()?, sketches: r.list(Reader::sketch)? }))?,

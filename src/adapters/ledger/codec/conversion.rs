@@ -3,13 +3,31 @@
 use super::super::packed::{Damaged, Reader, Writer};
 use super::{bundle, numbers, parts};
 use crate::vocabulary::conversion::{Conversion, Reward};
-use crate::vocabulary::ids::{Actor, CampaignId, ConversionId, InvoiceId, ProgramId, RewardId, Ucc};
+use crate::vocabulary::ids::{AccountId, Actor, CampaignId, ConversionId, InvoiceId, ProgramId, RewardId, Ucc};
 use crate::vocabulary::journey::Attribution;
 
+/// Who a conversion is about: written first, for the feed.
+pub(super) struct Heads {
+    pub(super) conversion_id: ConversionId,
+    pub(super) referrer: AccountId,
+    pub(super) referee: AccountId,
+}
+
+pub(super) fn write_heads(w: &mut Writer, conversion: &Conversion) {
+    w.text(conversion.conversion_id.as_str());
+    w.text(conversion.referrer.account_id.as_str());
+    w.text(conversion.referee.account_id.as_str());
+}
+
+pub(super) fn read_heads(r: &mut Reader<'_>) -> Result<Heads, Damaged> {
+    Ok(Heads { conversion_id: r.id(ConversionId::new)?, referrer: r.id(AccountId::new)?, referee: r.id(AccountId::new)? })
+}
+
+/// Everything but the heads.
 pub(super) fn write(w: &mut Writer, conversion: &Conversion) {
     let Conversion {
         program_id,
-        conversion_id,
+        conversion_id: _,
         campaign_id,
         kind,
         occurred_at,
@@ -23,7 +41,6 @@ pub(super) fn write(w: &mut Writer, conversion: &Conversion) {
         rewards,
     } = conversion;
     w.text(program_id.as_str());
-    w.text(conversion_id.as_str());
     w.option(campaign_id.as_ref(), |w, id| w.text(id.as_str()));
     w.u8(numbers::conversion_kind(*kind));
     w.time(*occurred_at);
@@ -32,8 +49,8 @@ pub(super) fn write(w: &mut Writer, conversion: &Conversion) {
     w.option(invoice_id.as_ref(), |w, id| w.text(id.as_str()));
     w.u8(numbers::referee_standing(*referee_standing));
     write_attribution(w, attribution);
-    bundle::write(w, referrer);
-    bundle::write(w, referee);
+    bundle::write_signals(w, referrer);
+    bundle::write_signals(w, referee);
     w.list(rewards, |w, Reward { reward_id, beneficiary, amount }| {
         w.text(reward_id.as_str());
         w.u8(numbers::side(*beneficiary));
@@ -41,10 +58,11 @@ pub(super) fn write(w: &mut Writer, conversion: &Conversion) {
     });
 }
 
-pub(super) fn read(r: &mut Reader<'_>) -> Result<Conversion, Damaged> {
+/// Everything but the heads, which were read before.
+pub(super) fn read(r: &mut Reader<'_>, heads: Heads) -> Result<Conversion, Damaged> {
     Ok(Conversion {
         program_id: r.id(ProgramId::new)?,
-        conversion_id: r.id(ConversionId::new)?,
+        conversion_id: heads.conversion_id,
         campaign_id: r.option(|r| r.id(CampaignId::new))?,
         kind: numbers::read_conversion_kind(r.u8()?)?,
         occurred_at: r.time()?,
@@ -53,8 +71,8 @@ pub(super) fn read(r: &mut Reader<'_>) -> Result<Conversion, Damaged> {
         invoice_id: r.option(|r| r.id(InvoiceId::new))?,
         referee_standing: numbers::read_referee_standing(r.u8()?)?,
         attribution: read_attribution(r)?,
-        referrer: bundle::read(r)?,
-        referee: bundle::read(r)?,
+        referrer: bundle::read_signals(r, heads.referrer)?,
+        referee: bundle::read_signals(r, heads.referee)?,
         rewards: r.list(|r| {
             Ok(Reward {
                 reward_id: r.id(RewardId::new)?,

@@ -1,15 +1,17 @@
 //! Decisions as packed bytes inside journal records. Called by the record codec.
 //!
 //! Evidence is one nibble for each code, then the numbers that the nibbles announce; a strength of 1 and a whole measure take no eight
-//! bytes. A reason repeats its evidence, so only its code and contribution are kept, unless a sentence was worded otherwise.
+//! bytes. A reason repeats its evidence, so only its code and contribution are kept, unless a sentence was worded otherwise. What the feed
+//! tells of a decision stands first.
 
 use super::super::packed::{Damaged, Reader, Writer};
 use super::numbers;
-use crate::screening::decision::{Decision, Reason, ShadowScore};
-use crate::screening::evidence::{Evidence, Finding, Strength};
+use crate::screening::decision::{Decision, Reason, ShadowScore, Verdict};
+use crate::screening::evidence::{Evidence, EvidenceCode, Finding, Strength};
 use crate::screening::explanation;
 use crate::screening::rules::RuleHit;
 use crate::vocabulary::ids::ConversionId;
+use crate::vocabulary::time::Timestamp;
 
 pub(super) fn write(w: &mut Writer, decision: &Decision) {
     let Decision {
@@ -29,6 +31,7 @@ pub(super) fn write(w: &mut Writer, decision: &Decision) {
     } = decision;
     w.u8(numbers::verdict(*verdict));
     w.time(*decided_at);
+    w.list(reasons, |w, reason| w.u8(numbers::evidence_code(reason.code)));
     w.f64(*score);
     w.u8(numbers::scored(*scored));
     w.u8(numbers::safe_reason(*referrer_safe_reason));
@@ -42,7 +45,9 @@ pub(super) fn write(w: &mut Writer, decision: &Decision) {
     });
     w.option(duplicate_of.as_ref(), |w, id| w.text(id.as_str()));
     write_evidence(w, evidence);
-    w.list(reasons, |w, reason| write_reason(w, reason, evidence));
+    for reason in reasons {
+        write_reason(w, reason, evidence);
+    }
     w.list(rule_hits, |w, RuleHit { rule, mode, code, strength, contribution_log_odds }| {
         w.text(rule);
         w.u8(numbers::rule_mode(*mode));
@@ -52,9 +57,23 @@ pub(super) fn write(w: &mut Writer, decision: &Decision) {
     });
 }
 
+/// What the feed tells of a decision: the part of it that is written first.
+pub(super) struct Told {
+    pub(super) verdict: Verdict,
+    pub(super) decided_at: Timestamp,
+    pub(super) reason_codes: Vec<EvidenceCode>,
+}
+
+pub(super) fn read_told(r: &mut Reader<'_>) -> Result<Told, Damaged> {
+    Ok(Told {
+        verdict: numbers::read_verdict(r.u8()?)?,
+        decided_at: r.time()?,
+        reason_codes: r.list(|r| numbers::read_evidence_code(r.u8()?))?,
+    })
+}
+
 pub(super) fn read(r: &mut Reader<'_>) -> Result<Decision, Damaged> {
-    let verdict = numbers::read_verdict(r.u8()?)?;
-    let decided_at = r.time()?;
+    let Told { verdict, decided_at, reason_codes } = read_told(r)?;
     let score = r.f64()?;
     let scored = numbers::read_scored(r.u8()?)?;
     let referrer_safe_reason = numbers::read_safe_reason(r.u8()?)?;
@@ -66,7 +85,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Result<Decision, Damaged> {
     })?;
     let duplicate_of = r.option(|r| r.id(ConversionId::new))?;
     let evidence = read_evidence(r)?;
-    let reasons = r.list(|r| read_reason(r, &evidence))?;
+    let reasons = reason_codes.into_iter().map(|code| read_reason(r, code, &evidence)).collect::<Result<Vec<_>, _>>()?;
     let rule_hits = r.list(|r| {
         Ok(RuleHit {
             rule: r.boxed_text()?,
@@ -97,7 +116,6 @@ pub(super) fn read(r: &mut Reader<'_>) -> Result<Decision, Damaged> {
 fn write_reason(w: &mut Writer, reason: &Reason, evidence: &Evidence) {
     let Reason { code, strength, contribution_log_odds, sentence } = reason;
     let finding = &evidence[*code];
-    w.u8(numbers::evidence_code(*code));
     w.f64(*contribution_log_odds);
     let told = finding.strength().to_bits() == strength.to_bits() && *sentence == explanation::sentence(*code, finding);
     w.option((!told).then_some(()), |w, ()| {
@@ -106,8 +124,7 @@ fn write_reason(w: &mut Writer, reason: &Reason, evidence: &Evidence) {
     });
 }
 
-fn read_reason(r: &mut Reader<'_>, evidence: &Evidence) -> Result<Reason, Damaged> {
-    let code = numbers::read_evidence_code(r.u8()?)?;
+fn read_reason(r: &mut Reader<'_>, code: EvidenceCode, evidence: &Evidence) -> Result<Reason, Damaged> {
     let contribution_log_odds = r.f64()?;
     let finding = &evidence[code];
     let own = r.option(|r| Ok((r.f64()?, r.text()?.to_owned())))?;
@@ -223,7 +240,6 @@ fn read_finding(r: &mut Reader<'_>, shape: u8) -> Result<Finding, Damaged> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::screening::evidence::EvidenceCode;
 
     #[test]
     fn the_numbers_of_codes_have_no_gap() {

@@ -9,15 +9,20 @@ mod conversion;
 mod decision;
 pub(super) mod numbers;
 pub(super) mod parts;
+#[cfg(test)]
+mod tests;
 
+use self::conversion::Heads;
+use self::decision::Told;
 use super::event::{
     CaseStepped, Concerned, ConversionScreened, Entitlement, Event, FirstCase, HeldReferral, HoldChanged, ListChanged,
     OpenedCase, OutcomeRecorded, PaidReward, RewardPaid, SignalsRecorded,
 };
+use super::feed;
 use super::packed::{Damaged, Reader, Writer};
 use crate::ports::ledger::CaseStep;
+use crate::ports::records::{Cursor, FeedEvent, FeedKind};
 use crate::screening::case::Step;
-use crate::vocabulary::bundle::SignalBundle;
 use crate::vocabulary::ids::{AccountId, Actor, ConversionId, InvoiceId, ProgramId, RecordId, RewardId};
 use crate::vocabulary::outcome::{Outcome, OutcomeSubject};
 use crate::vocabulary::time::Span;
@@ -109,29 +114,52 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Event, Damaged> {
     if r.is_empty() { Ok(event) } else { Err(Damaged("it is longer than its content")) }
 }
 
-/// The decision stands before the conversion: the feed reads only so far.
+/// What a record tells the feed, without reading more of it than that takes.
+///
+/// # Errors
+/// As [`decode`], as far as it is read.
+pub(super) fn told(cursor: Cursor, bytes: &[u8]) -> Result<Vec<FeedEvent>, Damaged> {
+    let Some(([VERSION, kind::CONVERSION_SCREENED], rest)) = bytes.split_first_chunk::<2>() else {
+        return decode(bytes).map(|event| feed::events(cursor, &event));
+    };
+    let mut r = Reader::new(rest);
+    let Heads { conversion_id, referrer, referee } = conversion::read_heads(&mut r)?;
+    let Told { verdict, decided_at, reason_codes } = decision::read_told(&mut r)?;
+    Ok(vec![FeedEvent {
+        cursor,
+        kind: FeedKind::Decided,
+        conversion_id: Some(conversion_id),
+        referrer: Some(referrer),
+        referee: Some(referee),
+        reward_id: None,
+        verdict: Some(verdict),
+        previous_verdict: None,
+        reason_codes,
+        at: decided_at,
+    }])
+}
+
+/// What the feed tells stands first.
 fn write_screened(w: &mut Writer, event: &ConversionScreened) {
     let ConversionScreened { conversion, content, decision, received_at, case } = event;
+    conversion::write_heads(w, conversion);
+    decision::write(w, decision);
     parts::write_content(w, *content);
     w.time(*received_at);
-    decision::write(w, decision);
     conversion::write(w, conversion);
     w.option(case.as_ref(), |w, OpenedCase { due_at, referrer, referee }| {
         w.time(*due_at);
-        w.option(referrer.as_ref(), write_bundle);
-        w.option(referee.as_ref(), write_bundle);
+        w.option(referrer.as_ref(), bundle::write);
+        w.option(referee.as_ref(), bundle::write);
     });
 }
 
-fn write_bundle(w: &mut Writer, side: &SignalBundle) {
-    bundle::write(w, side);
-}
-
 fn read_screened(r: &mut Reader<'_>) -> Result<ConversionScreened, Damaged> {
+    let heads = conversion::read_heads(r)?;
+    let decision = decision::read(r)?;
     let content = parts::read_content(r)?;
     let received_at = r.time()?;
-    let decision = decision::read(r)?;
-    let conversion = conversion::read(r)?;
+    let conversion = conversion::read(r, heads)?;
     let case =
         r.option(|r| Ok(OpenedCase { due_at: r.time()?, referrer: r.option(bundle::read)?, referee: r.option(bundle::read)? }))?;
     Ok(ConversionScreened { conversion, content, decision, received_at, case })

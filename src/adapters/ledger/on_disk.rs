@@ -1,0 +1,481 @@
+//! The ledger on disk: the journal in sled is the truth, the tables beside it are its fold. Nothing is answered before it is durable, and
+//! nothing is shown before it is answered for.
+//!
+//! One thread, the sequencer, executes commands one after the other against what is durable plus what is staged. The committer makes
+//! groups of records durable with one sync; only then their rows move from the stage to the tables, and their callers are answered.
+//! Called through the port by the service.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+
+use futures::future::BoxFuture;
+use tokio::sync::oneshot;
+
+use super::event::{ConversionScreened, Event};
+use super::fold;
+use super::memory::decided;
+use super::open::{self, LedgerOptions, OpenError};
+use super::plan::{self, Plan};
+use super::reads::View;
+use super::rows::Row;
+use super::rows::account::Meta;
+use super::rows::conversion::ConversionRow;
+use super::rows::lists::Listed;
+use super::stage::{Programme, SledRecords, SledShelves, Stage, unavailable};
+use super::standing;
+use super::tables::{Key, Keys, Tables, WriteTables};
+use super::{codec, stage};
+use crate::adapters::storage::error::StorageError;
+use crate::adapters::storage::group::{Committer, Permit};
+use crate::adapters::storage::journal::Journal;
+use crate::adapters::storage::record::{Entry, ProgrammeNumber};
+use crate::ports::ledger::{
+    Answer, Assessor, CaseCommand, CaseFilter, CaseOrder, DecisionFilter, HoldCommand, Ledger, LedgerError, LedgerHealth,
+    ListCommand, OutcomeCommand, Page, PageRequest, PaidCommand, ScreenCommand, Screened, SignalsCommand,
+};
+use crate::ports::records::{
+    CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, LabelledConversion, ListEntry, ListSubject,
+    ProgramSummary, QueueStats,
+};
+use crate::screening::decision::Verdict;
+use crate::screening::gate::Standing;
+use crate::screening::history::ListKind;
+use crate::vocabulary::ids::{CaseId, ConversionId, ProgramId};
+use crate::vocabulary::time::Timestamp;
+
+/// The ledger on disk.
+pub struct SledLedger {
+    stage: Arc<Stage>,
+    committer: Arc<Committer>,
+    journal: Arc<Journal>,
+    assessor: Arc<dyn Assessor>,
+    /// Absent once the ledger is being closed.
+    jobs: Option<mpsc::Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What the sequencer does for one command.
+type Job = Box<dyn FnOnce(&mut Sequencer) + Send>;
+
+/// What comes back from the sequencer.
+enum Reply<A> {
+    /// It was written, and is durable.
+    Done(A),
+    /// It was done before, at this place, which may not be durable yet.
+    Known(Cursor),
+}
+
+type ReplySender<A> = oneshot::Sender<Result<Reply<A>, LedgerError>>;
+
+impl SledLedger {
+    /// Opens the ledger in a folder, which is made when it is not there.
+    ///
+    /// # Errors
+    /// [`OpenError`]: nothing that was acknowledged is changed; the message says what to do.
+    pub fn open(folder: &Path, options: LedgerOptions, assessor: Arc<dyn Assessor>) -> Result<Self, OpenError> {
+        let group = options.group.clone();
+        let opened = open::open(folder, options)?;
+        let durable = opened.stage.last_of_all();
+        let committer = Arc::new(Committer::start(Arc::clone(&opened.journal), group, durable.clone())?);
+        let (jobs, queue) = mpsc::channel::<Job>();
+        let mut sequencer = Sequencer {
+            stage: Arc::clone(&opened.stage),
+            committer: Arc::clone(&committer),
+            journal: Arc::clone(&opened.journal),
+            assessor: Arc::clone(&assessor),
+            last: durable.into_iter().collect(),
+        };
+        let run = move || {
+            while let Ok(job) = queue.recv() {
+                // A panic of an assessor ends its command and not the ledger: nothing was staged yet.
+                drop(catch_unwind(AssertUnwindSafe(|| job(&mut sequencer))));
+            }
+        };
+        let thread = std::thread::Builder::new()
+            .name("ledger-sequencer".into())
+            .spawn(run)
+            .map_err(|e| StorageError::Io { doing: "starting the sequencer", reason: e.to_string() })?;
+        let stage::Opened { stage, journal } = opened;
+        Ok(Self { stage, committer, journal, assessor, jobs: Some(jobs), thread: Some(thread) })
+    }
+
+    /// The journal, for a backup while serving.
+    #[must_use]
+    pub fn journal(&self) -> &Arc<Journal> {
+        &self.journal
+    }
+
+    /// Hands a command to the sequencer, once there is a place for it.
+    fn execute<A: Send + 'static>(
+        &self,
+        program: &ProgramId,
+        plan: impl FnOnce(&mut Sequencer, Execution<A>) + Send + 'static,
+    ) -> Result<oneshot::Receiver<Result<Reply<A>, LedgerError>>, LedgerError> {
+        let permit = self.committer.admit().map_err(unavailable)?;
+        let (reply, answer) = oneshot::channel();
+        let execution = Execution { program: program.clone(), permit, reply };
+        let job: Job = Box::new(move |sequencer| plan(sequencer, execution));
+        let closed = || LedgerError::Unavailable("the ledger is closing".to_owned());
+        self.jobs.as_ref().ok_or_else(closed)?.send(job).map_err(|_| closed())?;
+        Ok(answer)
+    }
+
+    /// Executes a command that is answered with its place.
+    fn place(
+        &self,
+        program: ProgramId,
+        plan: impl FnOnce(&Executing, Keys) -> Result<Plan, LedgerError> + Send + 'static,
+    ) -> Answer<'_, (Cursor, Freshness)> {
+        Box::pin(async move {
+            let answer = self.execute(&program, |sequencer, execution| {
+                sequencer.run(execution, plan, |_, _, _, cursor| Ok(cursor));
+            })?;
+            match received(answer.await)? {
+                Reply::Done(cursor) => Ok((cursor, Freshness::New)),
+                Reply::Known(cursor) => {
+                    self.stage.wait_for(&program, cursor).await?;
+                    Ok((cursor, Freshness::Replayed))
+                }
+            }
+        })
+    }
+
+    fn show<A>(
+        &self,
+        program: &ProgramId,
+        read: impl FnOnce(View<'_, Stage, SledRecords<'_>, SledShelves<'_>>) -> Result<A, LedgerError>,
+    ) -> Result<A, LedgerError> {
+        let programme = self.stage.programme(program);
+        let records = SledRecords::of(&self.stage, programme.as_deref());
+        let shelves = SledShelves::of(&self.stage, programme.as_deref());
+        let keys = keys_of(programme.as_deref());
+        read(View { tables: &*self.stage, keys, records: &records, shelves: &shelves })
+    }
+}
+
+impl Drop for SledLedger {
+    /// Lets what was taken finish, and writes a checkpoint, so that the next opening is quick.
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic has been printed; there is nobody left to tell.
+            drop(thread.join());
+        }
+        self.committer.close();
+        self.stage.checkpoint_and_settle();
+    }
+}
+
+/// The keys of a programme; those of none for one that holds nothing.
+fn keys_of(programme: Option<&Programme>) -> Keys {
+    Keys(programme.map_or(0, |programme| programme.number.get()))
+}
+
+fn received<A>(answer: Result<Result<Reply<A>, LedgerError>, oneshot::error::RecvError>) -> Result<Reply<A>, LedgerError> {
+    answer
+        .unwrap_or_else(|_| Err(LedgerError::Unavailable("the command was given up; send it again with the same id".to_owned())))
+}
+
+/// A command on its way through the sequencer.
+struct Execution<A> {
+    program: ProgramId,
+    permit: Permit,
+    reply: ReplySender<A>,
+}
+
+/// The tables as a command sees them: durable rows, staged rows, and its own.
+struct Executing {
+    stage: Arc<Stage>,
+    writes: HashMap<Key, Arc<[u8]>, foldhash::fast::RandomState>,
+}
+
+impl Tables for Executing {
+    fn read<R>(&self, key: &[u8], look: impl FnOnce(Option<&[u8]>) -> R) -> Result<R, LedgerError> {
+        match self.writes.get(key) {
+            Some(row) => Ok(look(Some(row))),
+            None => self.stage.read_staged(key, look),
+        }
+    }
+}
+
+impl WriteTables for Executing {
+    fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), LedgerError> {
+        self.writes.insert(Key::from_slice(key), value.into());
+        Ok(())
+    }
+}
+
+/// Executes commands, one after the other. Lives on its own thread.
+struct Sequencer {
+    stage: Arc<Stage>,
+    committer: Arc<Committer>,
+    journal: Arc<Journal>,
+    assessor: Arc<dyn Assessor>,
+    /// The last record of each programme, durable or staged.
+    last: HashMap<ProgrammeNumber, u64>,
+}
+
+impl Sequencer {
+    /// Plans a command and, when there is something to write, stages it. `answer` makes the answer from the tables after the event.
+    fn run<A: Send + 'static>(
+        &mut self,
+        execution: Execution<A>,
+        plan: impl FnOnce(&Executing, Keys) -> Result<Plan, LedgerError>,
+        answer: impl FnOnce(&Executing, Keys, Event, Cursor) -> Result<A, LedgerError>,
+    ) {
+        let Execution { program, permit, reply } = execution;
+        let tables = Executing { stage: Arc::clone(&self.stage), writes: HashMap::default() };
+        let planned = plan(&tables, keys_of(self.stage.programme(&program).as_deref()));
+        let result = match planned {
+            Ok(Plan::Known(cursor)) => Ok(Reply::Known(cursor)),
+            Ok(Plan::Commit(event)) => match self.prepare(&program, tables, event, answer) {
+                Ok(prepared) => {
+                    self.hand_over(prepared, permit, reply);
+                    return;
+                }
+                Err(error) => Err(error),
+            },
+            Err(error) => Err(error),
+        };
+        // Nobody may be waiting any more; the command had no effect.
+        drop(reply.send(result));
+    }
+
+    /// Everything that can go wrong before anything is changed.
+    fn prepare<A>(
+        &mut self,
+        program: &ProgramId,
+        mut tables: Executing,
+        event: Event,
+        answer: impl FnOnce(&Executing, Keys, Event, Cursor) -> Result<A, LedgerError>,
+    ) -> Result<Prepared<A>, LedgerError> {
+        let programme = self.stage.programme_or_new(program, &self.journal)?;
+        let cursor = self.last.get(&programme.number).copied().unwrap_or(0) + 1;
+        let keys = Keys(programme.number.get());
+        let shelves = fold::apply(&mut tables, keys, cursor, &event)?;
+        let side = shelves.iter().map(|write| stage::side_write(write, cursor)).collect();
+        let entry = Entry { programme: programme.number, seq: cursor, payload: codec::encode(&event), side };
+        entry.check_limits().map_err(|error| LedgerError::NotPossible(error.to_string()))?;
+        let answer = answer(&tables, keys, event, Cursor(cursor))?;
+        Ok(Prepared { entry, programme, rows: tables.writes.into_iter().collect(), shelves, answer })
+    }
+
+    fn hand_over<A: Send + 'static>(&mut self, prepared: Prepared<A>, permit: Permit, reply: ReplySender<A>) {
+        let Prepared { entry, programme, rows, shelves, answer } = prepared;
+        let cursor = entry.seq;
+        self.last.insert(entry.programme, cursor);
+        self.stage.put_on(&rows, cursor);
+        let stage = Arc::clone(&self.stage);
+        let done = move |result: Result<(), StorageError>| {
+            let shown = match result {
+                Ok(()) => stage.publish(&programme, cursor, rows, shelves).map(|()| Reply::Done(answer)),
+                Err(error) => {
+                    stage.poison(&programme, &error.to_string());
+                    Err(unavailable(error))
+                }
+            };
+            // The caller may have given up; the record is kept all the same.
+            drop(reply.send(shown));
+        };
+        self.committer.stage(permit, entry, Box::new(done));
+    }
+}
+
+/// A command that is ready to be staged.
+struct Prepared<A> {
+    entry: Entry,
+    programme: Arc<Programme>,
+    rows: Vec<(Key, Arc<[u8]>)>,
+    shelves: Vec<super::rows::index::ShelfWrite>,
+    answer: A,
+}
+
+/// The answer to a conversion that was screened just now.
+fn screened(tables: &Executing, keys: Keys, event: Event) -> Result<DecisionRecord, LedgerError> {
+    let lost = || LedgerError::Damaged("a conversion became something else".to_owned());
+    let Event::ConversionScreened(screened) = event else { return Err(lost()) };
+    let ConversionScreened { conversion, decision, .. } = *screened;
+    let row = ConversionRow::load(tables, &keys.conversion(&conversion.conversion_id))?.ok_or_else(lost)?;
+    let standing = standing::of(tables, keys, &row)?;
+    let case_id = row.has_case.then(|| CaseId::of(&conversion.conversion_id));
+    Ok(DecisionRecord { conversion, decision, verdict: row.verdict, standing, case_id, cursor: Cursor(row.cursor) })
+}
+
+impl Ledger for SledLedger {
+    fn screen(&self, command: ScreenCommand) -> Answer<'_, Screened> {
+        Box::pin(async move {
+            let program = command.conversion.program_id.clone();
+            let conversion_id = command.conversion.conversion_id.clone();
+            let answer = self.execute(&program, |sequencer, execution| {
+                let assessor = Arc::clone(&sequencer.assessor);
+                sequencer.run(
+                    execution,
+                    |tables, keys| plan::screen(tables, keys, command, &*assessor),
+                    |tables, keys, event, _| screened(tables, keys, event),
+                );
+            })?;
+            match received(answer.await)? {
+                Reply::Done(record) => Ok(Screened { record, freshness: Freshness::New }),
+                Reply::Known(cursor) => {
+                    self.stage.wait_for(&program, cursor).await?;
+                    let gone = || LedgerError::NotPossible("the decision was made before and is not kept any more".to_owned());
+                    let record = self.decision(&program, &conversion_id)?.ok_or_else(gone)?;
+                    Ok(Screened { record, freshness: Freshness::Replayed })
+                }
+            }
+        })
+    }
+
+    fn record_signals(&self, command: SignalsCommand) -> Answer<'_, (Cursor, Freshness)> {
+        self.place(command.program_id.clone(), |tables, keys| plan::signals(tables, keys, command))
+    }
+
+    fn record_outcome(&self, command: OutcomeCommand) -> Answer<'_, (Cursor, Freshness)> {
+        self.place(command.outcome.program_id.clone(), |tables, keys| plan::outcome(tables, keys, command))
+    }
+
+    fn step_case(&self, command: CaseCommand) -> Answer<'_, CaseSummary> {
+        Box::pin(async move {
+            let (program, case, at) = (command.program_id.clone(), command.case_id.clone(), command.at);
+            let due_after = self.assessor.due_after(&program);
+            let answer = self.execute(&program, move |sequencer, execution| {
+                let stage = Arc::clone(&sequencer.stage);
+                let programme = stage.programme(&execution.program);
+                let records = SledRecords::of(&stage, programme.as_deref());
+                sequencer.run(
+                    execution,
+                    |tables, keys| plan::step(tables, keys, command, due_after, |cursor| decided(&records, cursor)),
+                    |tables, keys, _, _| Ok(plan::case_of(tables, keys, &case)?.summary(at)),
+                );
+            })?;
+            match received(answer.await)? {
+                Reply::Done(summary) => Ok(summary),
+                Reply::Known(_) => Err(LedgerError::Damaged("a step was taken for a repeat".to_owned())),
+            }
+        })
+    }
+
+    fn mark_paid(&self, command: PaidCommand) -> Answer<'_, (Cursor, Freshness)> {
+        self.place(command.program_id.clone(), |tables, keys| plan::paid(tables, keys, command))
+    }
+
+    fn change_hold(&self, command: HoldCommand) -> Answer<'_, (Cursor, Freshness)> {
+        self.place(command.program_id.clone(), |tables, keys| plan::hold(tables, keys, command))
+    }
+
+    fn change_list(&self, command: ListCommand) -> Answer<'_, (Cursor, Freshness)> {
+        self.place(command.program_id.clone(), |tables, keys| plan::list(tables, keys, command))
+    }
+
+    fn decision(&self, program: &ProgramId, conversion: &ConversionId) -> Result<Option<DecisionRecord>, LedgerError> {
+        self.show(program, |view| view.decision(conversion))
+    }
+
+    fn decisions(
+        &self,
+        program: &ProgramId,
+        filter: &DecisionFilter,
+        page: &PageRequest,
+    ) -> Result<Page<DecisionRecord>, LedgerError> {
+        self.show(program, |view| view.decisions(filter, page))
+    }
+
+    fn cases(
+        &self,
+        program: &ProgramId,
+        filter: &CaseFilter,
+        order: CaseOrder,
+        page: &PageRequest,
+        now: Timestamp,
+    ) -> Result<Page<CaseSummary>, LedgerError> {
+        self.show(program, |view| view.cases(filter, order, page, now))
+    }
+
+    fn case(&self, program: &ProgramId, case: &CaseId, now: Timestamp) -> Result<Option<CaseFile>, LedgerError> {
+        self.show(program, |view| view.case(case, now))
+    }
+
+    fn queue_stats(&self, program: &ProgramId, now: Timestamp) -> Result<QueueStats, LedgerError> {
+        self.show(program, |view| view.queue_stats(now))
+    }
+
+    /// What is durable; where something that is not durable yet would change it, the conversion stands in review, so that the gate holds.
+    fn standings(&self, program: &ProgramId, conversions: &[ConversionId]) -> Result<Vec<Option<Standing>>, LedgerError> {
+        self.show(program, |view| {
+            let mut durable = view.standings(conversions)?;
+            if self.stage.nothing_staged() {
+                return Ok(durable);
+            }
+            let tables = Executing { stage: Arc::clone(&self.stage), writes: HashMap::default() };
+            let staged = View { tables: &tables, keys: view.keys, records: view.records, shelves: view.shelves };
+            for (shown, coming) in durable.iter_mut().zip(staged.standings(conversions)?) {
+                if let Some(standing) = shown
+                    && Some(&*standing) != coming.as_ref()
+                {
+                    standing.verdict = Verdict::InReview;
+                    standing.cancelled_at = None;
+                }
+            }
+            Ok(durable)
+        })
+    }
+
+    fn feed(&self, program: &ProgramId, after: Cursor, limit: usize) -> Result<(Vec<FeedEvent>, Cursor), LedgerError> {
+        self.show(program, |view| view.feed(after, limit))
+    }
+
+    fn grown_past<'a>(&'a self, program: &'a ProgramId, cursor: Cursor) -> BoxFuture<'a, ()> {
+        Box::pin(self.stage.grown_past(program, cursor))
+    }
+
+    fn holds(&self, program: &ProgramId, page: &PageRequest) -> Result<Page<Hold>, LedgerError> {
+        self.show(program, |view| view.holds(page))
+    }
+
+    fn list_entries(
+        &self,
+        program: &ProgramId,
+        list: Option<ListKind>,
+        page: &PageRequest,
+    ) -> Result<Page<ListEntry>, LedgerError> {
+        self.show(program, |view| view.list_entries(list, page))
+    }
+
+    fn list_entry(&self, program: &ProgramId, list: ListKind, subject: &ListSubject) -> Result<Option<ListEntry>, LedgerError> {
+        self.show(program, |view| {
+            let listed = Listed::load(view.tables, &fold::listed_key(view.keys, subject))?.unwrap_or_default();
+            Ok(listed.on(list).map(|(entry, _)| entry.clone()))
+        })
+    }
+
+    fn labelled(
+        &self,
+        program: &ProgramId,
+        after: Cursor,
+        limit: usize,
+    ) -> Result<(Vec<LabelledConversion>, Cursor), LedgerError> {
+        self.show(program, |view| view.labelled(after, limit))
+    }
+
+    fn programs(&self) -> Result<Vec<ProgramSummary>, LedgerError> {
+        let mut summaries = Vec::new();
+        for programme in self.stage.programmes() {
+            let meta = Meta::load(&*self.stage, &Keys(programme.number.get()).meta())?.unwrap_or_default();
+            let last_cursor = Cursor(programme.last());
+            if last_cursor > Cursor(0) {
+                summaries.push(ProgramSummary { program_id: programme.id.clone(), last_cursor, accounts: meta.accounts });
+            }
+        }
+        Ok(summaries)
+    }
+
+    fn health(&self) -> LedgerHealth {
+        let failure = self.stage.failure().or_else(|| self.committer.failure().map(|error| error.to_string()));
+        failure.map_or(LedgerHealth::Serving, |reason| {
+            LedgerHealth::Poisoned(format!("{reason}; stop the server, see that the disk is well, and start it again"))
+        })
+    }
+}

@@ -1,0 +1,425 @@
+//! What readers and the sequencer of the ledger on disk share: the durable tables, the stage of rows that are not durable yet, and the
+//! shelves. Called by the ledger on disk alone.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::{Bound, ControlFlow, RangeInclusive};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::watch;
+
+use super::codec;
+use super::event::Event;
+use super::memory::walk_shelf;
+use super::reads::{Direction, EntryVisitor, RecordVisitor, Records, Shelves};
+use super::rows::index::{Shelf, ShelfWrite};
+use super::tables::{Key, Keys, Tables};
+use crate::adapters::storage::error::{StorageError, TableError};
+use crate::adapters::storage::journal::Journal;
+use crate::adapters::storage::reader::JournalReader;
+use crate::adapters::storage::record::{ProgrammeNumber, SideTag, SideWrite};
+use crate::adapters::storage::table::{Covered, PointTable};
+use crate::ports::ledger::LedgerError;
+use crate::ports::records::{Cursor, FeedEvent};
+use crate::vocabulary::ids::ProgramId;
+
+/// A ledger folder that was opened.
+pub(super) struct Opened {
+    pub(super) stage: Arc<Stage>,
+    pub(super) journal: Arc<Journal>,
+}
+
+/// A programme of an open ledger.
+pub(super) struct Programme {
+    pub(super) id: ProgramId,
+    pub(super) number: ProgrammeNumber,
+    /// The newest record that is durable and whose rows are in the tables.
+    shown: watch::Sender<u64>,
+}
+
+impl Programme {
+    pub(super) fn new(id: ProgramId, number: ProgrammeNumber, shown: u64) -> Self {
+        Self { id, number, shown: watch::Sender::new(shown) }
+    }
+
+    pub(super) fn last(&self) -> u64 {
+        *self.shown.borrow()
+    }
+}
+
+/// The entries of the shelves that are kept in memory, of one programme. Decided cases are not: they grow for ever.
+pub(super) type ShelvesInMemory = BTreeMap<(Shelf, Vec<u8>), Vec<u8>>;
+
+/// A row that is not durable yet.
+struct StagedRow {
+    row: Arc<[u8]>,
+    cursor: u64,
+}
+
+/// What is shared.
+pub(super) struct Stage {
+    tables: PointTable,
+    reader: JournalReader,
+    staged: RwLock<HashMap<Key, StagedRow, foldhash::fast::RandomState>>,
+    staged_count: AtomicUsize,
+    programmes: RwLock<BTreeMap<ProgramId, Arc<Programme>>>,
+    registered: watch::Sender<usize>,
+    shelves: RwLock<BTreeMap<ProgrammeNumber, ShelvesInMemory>>,
+    covered: Mutex<Covered>,
+    failure: OnceLock<String>,
+}
+
+/// Maps a storage error to what a caller can do.
+pub(super) fn unavailable(error: StorageError) -> LedgerError {
+    match error {
+        StorageError::Busy { retry_after } => LedgerError::Busy { retry_after },
+        other => LedgerError::Unavailable(other.to_string()),
+    }
+}
+
+fn table_error(error: TableError) -> LedgerError {
+    match error {
+        TableError::Rebuild { .. } => LedgerError::Damaged(error.to_string()),
+        TableError::Write { .. } | TableError::EntryTooLarge { .. } => LedgerError::Unavailable(error.to_string()),
+    }
+}
+
+/// A shelf entry as it is stored: the record that wrote it stands before it, so that it is not shown before that record is.
+pub(super) fn side_write(write: &ShelfWrite, cursor: u64) -> SideWrite {
+    let stored = |value: &Vec<u8>| [&cursor.to_be_bytes(), &**value].concat();
+    SideWrite { tag: SideTag(write.shelf as u8), key: write.key.clone(), value: write.value.as_ref().map(stored) }
+}
+
+impl Stage {
+    pub(super) fn new(
+        tables: PointTable,
+        reader: JournalReader,
+        programmes: BTreeMap<ProgramId, Arc<Programme>>,
+        shelves: BTreeMap<ProgrammeNumber, ShelvesInMemory>,
+        covered: Covered,
+    ) -> Self {
+        Self {
+            tables,
+            reader,
+            staged: RwLock::default(),
+            staged_count: AtomicUsize::new(0),
+            registered: watch::Sender::new(programmes.len()),
+            programmes: RwLock::new(programmes),
+            shelves: RwLock::new(shelves),
+            covered: Mutex::new(covered),
+            failure: OnceLock::new(),
+        }
+    }
+
+    // Programmes.
+
+    pub(super) fn programme(&self, id: &ProgramId) -> Option<Arc<Programme>> {
+        self.programmes.read().get(id).cloned()
+    }
+
+    pub(super) fn programmes(&self) -> Vec<Arc<Programme>> {
+        self.programmes.read().values().cloned().collect()
+    }
+
+    pub(super) fn last_of_all(&self) -> Vec<(ProgrammeNumber, u64)> {
+        self.programmes().iter().map(|programme| (programme.number, programme.last())).collect()
+    }
+
+    /// The programme, registered durably when it is new.
+    pub(super) fn programme_or_new(&self, id: &ProgramId, journal: &Journal) -> Result<Arc<Programme>, LedgerError> {
+        if let Some(known) = self.programme(id) {
+            return Ok(known);
+        }
+        let number = journal.programme(id.as_str()).map_err(unavailable)?;
+        let programme = Arc::new(Programme::new(id.clone(), number, 0));
+        self.programmes.write().insert(id.clone(), Arc::clone(&programme));
+        self.registered.send_modify(|count| *count += 1);
+        Ok(programme)
+    }
+
+    /// Waits until a place is shown, or never can be.
+    pub(super) async fn wait_for(&self, program: &ProgramId, cursor: Cursor) -> Result<(), LedgerError> {
+        let Some(programme) = self.programme(program) else { return Ok(()) };
+        let mut shown = programme.shown.subscribe();
+        let reached = |shown: &u64| *shown >= cursor.0 || self.failure.get().is_some();
+        let reached_at = shown.wait_for(reached).await.map_or(0, |shown| *shown);
+        if reached_at >= cursor.0 { Ok(()) } else { Err(LedgerError::Unavailable(self.failure().unwrap_or_default())) }
+    }
+
+    pub(super) async fn grown_past(&self, program: &ProgramId, cursor: Cursor) {
+        let mut registered = self.registered.subscribe();
+        loop {
+            if let Some(programme) = self.programme(program) {
+                // The sender lives as long as the programme does.
+                drop(programme.shown.subscribe().wait_for(|shown| *shown > cursor.0).await.map(|shown| *shown));
+                return;
+            }
+            if registered.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    // The stage.
+
+    /// A row as the sequencer sees it: staged if it is, else durable.
+    pub(super) fn read_staged<R>(&self, key: &[u8], look: impl FnOnce(Option<&[u8]>) -> R) -> Result<R, LedgerError> {
+        if self.nothing_staged() {
+            return self.read(key, look);
+        }
+        let staged = self.staged.read();
+        match staged.get(key) {
+            Some(staged) => Ok(look(Some(&staged.row))),
+            None => {
+                drop(staged);
+                self.read(key, look)
+            }
+        }
+    }
+
+    /// Whether every row is durable.
+    pub(super) fn nothing_staged(&self) -> bool {
+        self.staged_count.load(Ordering::Acquire) == 0
+    }
+
+    /// Puts a record's rows on the stage.
+    pub(super) fn put_on(&self, rows: &[(Key, Arc<[u8]>)], cursor: u64) {
+        let mut staged = self.staged.write();
+        for (key, row) in rows {
+            staged.insert(key.clone(), StagedRow { row: Arc::clone(row), cursor });
+        }
+        self.staged_count.store(staged.len(), Ordering::Release);
+    }
+
+    /// Moves the rows of a durable record to the tables and shows it. Runs in journal order, on the committer's thread.
+    pub(super) fn publish(
+        &self,
+        programme: &Programme,
+        cursor: u64,
+        mut rows: Vec<(Key, Arc<[u8]>)>,
+        shelves: Vec<ShelfWrite>,
+    ) -> Result<(), LedgerError> {
+        // Accounts first: a reader that meets another row finds the accounts that it names.
+        rows.sort_by_key(|(key, _)| !Keys::is_account(key));
+        for (key, row) in &rows {
+            if let Err(error) = self.tables.put(key, row) {
+                self.poison(programme, &error.to_string());
+                return Err(table_error(error));
+            }
+        }
+        let mut staged = self.staged.write();
+        for (key, _) in &rows {
+            if staged.get(key).is_some_and(|row| row.cursor == cursor) {
+                staged.remove(key);
+            }
+        }
+        self.staged_count.store(staged.len(), Ordering::Release);
+        drop(staged);
+        self.show_shelves(programme.number, shelves);
+        programme.shown.send_modify(|shown| *shown = cursor);
+        self.covered.lock().insert(programme.number, cursor);
+        self.checkpoint_when_due();
+        Ok(())
+    }
+
+    fn show_shelves(&self, programme: ProgrammeNumber, writes: Vec<ShelfWrite>) {
+        if writes.is_empty() {
+            return;
+        }
+        let mut shelves = self.shelves.write();
+        let shelves = shelves.entry(programme).or_default();
+        for write in writes.into_iter().filter(|write| is_in_memory(write.shelf)) {
+            match write.value {
+                Some(value) => shelves.insert((write.shelf, write.key), value),
+                None => shelves.remove(&(write.shelf, write.key)),
+            };
+        }
+    }
+
+    // The tables.
+
+    /// Everything in the tables is durable already, so a checkpoint waits for nothing. A failed one leaves the journal as the truth.
+    fn checkpoint_when_due(&self) {
+        if self.tables.wants_checkpoint() && !self.tables.is_checkpointing() {
+            let covered = self.covered.lock().clone();
+            if let Err(error) = self.tables.checkpoint(covered, Box::new(|| Ok(()))) {
+                tracing::warn!(%error, "the tables could not be written; opening will take longer, nothing is lost");
+            }
+        }
+    }
+
+    /// For a clean end: the next opening then has nothing to replay.
+    pub(super) fn checkpoint_and_settle(&self) {
+        let covered = self.covered.lock().clone();
+        let written = self.tables.checkpoint(covered, Box::new(|| Ok(()))).and_then(|()| self.tables.settle());
+        if let Err(error) = written {
+            tracing::warn!(%error, "the tables could not be written; opening will take longer, nothing is lost");
+        }
+    }
+
+    // Failure.
+
+    /// Refuses writes from now on and wakes whoever waits for this programme.
+    pub(super) fn poison(&self, programme: &Programme, reason: &str) {
+        if self.failure.set(reason.to_owned()).is_ok() {
+            tracing::error!(reason, "the ledger refuses writes");
+        }
+        programme.shown.send_modify(|_| {});
+    }
+
+    pub(super) fn failure(&self) -> Option<String> {
+        self.failure.get().cloned()
+    }
+}
+
+impl Tables for Stage {
+    fn read<R>(&self, key: &[u8], look: impl FnOnce(Option<&[u8]>) -> R) -> Result<R, LedgerError> {
+        self.tables.read(key, look).map_err(table_error)
+    }
+}
+
+const fn is_in_memory(shelf: Shelf) -> bool {
+    match shelf {
+        Shelf::UndecidedCases | Shelf::Holds | Shelf::ListEntries => true,
+        Shelf::ResolvedCases => false,
+    }
+}
+
+/// The shelves in memory of a programme, read from their side entries.
+pub(super) fn load_shelves(reader: &JournalReader, programme: ProgrammeNumber) -> Result<ShelvesInMemory, StorageError> {
+    let mut shelves = ShelvesInMemory::new();
+    for shelf in Shelf::ALL.into_iter().filter(|shelf| is_in_memory(*shelf)) {
+        for entry in reader.side_scan(programme, SideTag(shelf as u8), Bound::Unbounded, Bound::Unbounded) {
+            let entry = entry?;
+            let value = entry.value.get(8..).unwrap_or_default().to_vec();
+            shelves.insert((shelf, entry.key), value);
+        }
+    }
+    Ok(shelves)
+}
+
+/// The event of a record.
+pub(super) fn decode(payload: &[u8], cursor: u64) -> Result<Event, LedgerError> {
+    codec::decode(payload).map_err(|damaged| LedgerError::Damaged(format!("record {cursor}: {damaged}")))
+}
+
+/// The records of a programme that may be shown.
+pub(super) struct SledRecords<'a> {
+    stage: &'a Stage,
+    programme: Option<&'a Programme>,
+}
+
+impl<'a> SledRecords<'a> {
+    pub(super) const fn of(stage: &'a Stage, programme: Option<&'a Programme>) -> Self {
+        Self { stage, programme }
+    }
+
+    fn shown(&self, range: RangeInclusive<u64>) -> Option<(ProgrammeNumber, RangeInclusive<u64>)> {
+        let programme = self.programme?;
+        let until = (*range.end()).min(programme.last());
+        (*range.start() <= until).then_some((programme.number, *range.start()..=until))
+    }
+}
+
+fn damaged(error: StorageError) -> LedgerError {
+    match error {
+        StorageError::DamagedRecord { .. } | StorageError::DamagedSide { .. } | StorageError::DamagedStore { .. } => {
+            LedgerError::Damaged(error.to_string())
+        }
+        other => unavailable(other),
+    }
+}
+
+impl Records for SledRecords<'_> {
+    fn last(&self) -> Result<u64, LedgerError> {
+        Ok(self.programme.map_or(0, Programme::last))
+    }
+
+    fn walk(&self, range: RangeInclusive<u64>, direction: Direction, visit: &mut RecordVisitor<'_>) -> Result<(), LedgerError> {
+        let Some((programme, range)) = self.shown(range) else { return Ok(()) };
+        let records = match direction {
+            Direction::Forward => self.stage.reader.scan(programme, range),
+            Direction::Backward => self.stage.reader.scan_back(programme, range),
+        };
+        for record in records {
+            let record = record.map_err(damaged)?;
+            let event = Arc::new(decode(&record.payload, record.seq)?);
+            if visit(Cursor(record.seq), &event)?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn told(&self, range: RangeInclusive<u64>) -> Result<Vec<FeedEvent>, LedgerError> {
+        let Some((programme, range)) = self.shown(range) else { return Ok(Vec::new()) };
+        let mut told = Vec::new();
+        for record in self.stage.reader.scan(programme, range) {
+            let record = record.map_err(damaged)?;
+            let events = codec::told(Cursor(record.seq), &record.payload);
+            told.extend(events.map_err(|damaged| LedgerError::Damaged(format!("record {}: {damaged}", record.seq)))?);
+        }
+        Ok(told)
+    }
+}
+
+/// The shelves of a programme.
+pub(super) struct SledShelves<'a> {
+    stage: &'a Stage,
+    programme: Option<&'a Programme>,
+}
+
+impl<'a> SledShelves<'a> {
+    pub(super) const fn of(stage: &'a Stage, programme: Option<&'a Programme>) -> Self {
+        Self { stage, programme }
+    }
+
+    /// Decided cases, straight from their side entries; what is not shown yet is passed over.
+    fn walk_stored(
+        &self,
+        programme: &Programme,
+        shelf: Shelf,
+        past: Option<&[u8]>,
+        direction: Direction,
+        visit: &mut EntryVisitor<'_>,
+    ) -> Result<(), LedgerError> {
+        let shown = programme.last();
+        let past = past.map_or(Bound::Unbounded, Bound::Excluded);
+        let (from, to) = match direction {
+            Direction::Forward => (past, Bound::Unbounded),
+            Direction::Backward => (Bound::Unbounded, past),
+        };
+        let mut entries = self.stage.reader.side_scan(programme.number, SideTag(shelf as u8), from, to);
+        loop {
+            let next = match direction {
+                Direction::Forward => entries.next(),
+                Direction::Backward => entries.next_back(),
+            };
+            let Some(entry) = next.transpose().map_err(damaged)? else { return Ok(()) };
+            let Some((cursor, value)) = entry.value.split_first_chunk::<8>() else {
+                return Err(LedgerError::Damaged("a shelf entry is cut short".to_owned()));
+            };
+            if u64::from_be_bytes(*cursor) <= shown && visit(&entry.key, value)? == ControlFlow::Break(()) {
+                return Ok(());
+            }
+        }
+    }
+}
+
+impl Shelves for SledShelves<'_> {
+    fn walk(
+        &self,
+        shelf: Shelf,
+        past: Option<&[u8]>,
+        direction: Direction,
+        visit: &mut EntryVisitor<'_>,
+    ) -> Result<(), LedgerError> {
+        let Some(programme) = self.programme else { return Ok(()) };
+        if !is_in_memory(shelf) {
+            return self.walk_stored(programme, shelf, past, direction, visit);
+        }
+        let shelves = self.stage.shelves.read();
+        shelves.get(&programme.number).map_or(Ok(()), |entries| walk_shelf(entries, shelf, past, direction, visit))
+    }
+}

@@ -1,0 +1,205 @@
+//! Claims about what a ledger on disk is after it ended: cleanly, by a crash, or with its tables gone. Everything that can be read is
+//! compared, so that a fold which depends on anything but the journal is found.
+
+use std::path::Path;
+
+use selfsame::adapters::ledger::open::{JOURNAL_FOLDER, TABLES_FOLDER};
+use selfsame::ports::ledger::{CaseFilter, CaseOrder, CaseStep, Change, DecisionFilter};
+use selfsame::ports::records::{
+    CaseFile, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, HoldSubject, LabelledConversion, ListEntry, ListSubject,
+    ProgramSummary, QueueStats,
+};
+use selfsame::screening::case::{Resolution, Step};
+use selfsame::screening::gate::Standing;
+use selfsame::screening::history::History;
+use selfsame::vocabulary::outcome::{OutcomeKind, OutcomeSubject};
+use selfsame::vocabulary::time::Span;
+
+use crate::subject::{Subject, account, blocked, case_id, conversion_id, draft, email_of_pattern, full_bundle, minute, pages, shop};
+use crate::{in_memory, on_disk};
+
+/// Everything that can be read of a ledger.
+#[derive(Debug, PartialEq)]
+struct Everything {
+    programs: Vec<ProgramSummary>,
+    decisions: Vec<DecisionRecord>,
+    cases: Vec<Option<CaseFile>>,
+    queue: Vec<String>,
+    stats: QueueStats,
+    standings: Vec<Option<Standing>>,
+    feed: Vec<FeedEvent>,
+    holds: Vec<Hold>,
+    lists: Vec<ListEntry>,
+    labelled: Vec<LabelledConversion>,
+}
+
+const CONVERSIONS: i64 = 60;
+
+fn everything(subject: &Subject) -> Everything {
+    let ledger = &subject.ledger;
+    let now = minute(500);
+    let ids: Vec<String> = (0..CONVERSIONS).map(|number| format!("c{number}")).collect();
+    let queue = [CaseOrder::OldestFirst, CaseOrder::NewestFirst, CaseOrder::ScoreHighestFirst, CaseOrder::DueFirst].map(|order| {
+        let cases = pages(7, |page| ledger.cases(&shop(), &CaseFilter::default(), order, page, now).unwrap());
+        cases.into_iter().map(|case| case.conversion_id.to_string()).collect::<Vec<_>>()
+    });
+    Everything {
+        programs: ledger.programs().unwrap(),
+        decisions: pages(11, |page| ledger.decisions(&shop(), &DecisionFilter::default(), page).unwrap()),
+        cases: ids.iter().map(|id| ledger.case(&shop(), &case_id(id), now).unwrap()).collect(),
+        queue: queue.concat(),
+        stats: ledger.queue_stats(&shop(), now).unwrap(),
+        standings: ids.iter().map(|id| subject.standing(id)).collect(),
+        feed: ledger.feed(&shop(), Cursor(0), usize::MAX).unwrap().0,
+        holds: pages(3, |page| ledger.holds(&shop(), page).unwrap()),
+        lists: pages(3, |page| ledger.list_entries(&shop(), None, page).unwrap()),
+        labelled: ledger.labelled(&shop(), Cursor(0), usize::MAX).unwrap().0,
+    }
+}
+
+/// Something of everything.
+fn play(subject: &Subject) {
+    subject.signals("r1", vec![full_bundle("a0", 1_000), full_bundle("b1", 1_010)]).unwrap();
+    for number in 0..CONVERSIONS {
+        let how = ["approve", "review", "reject"][usize::try_from(number % 3).unwrap()];
+        let device = u32::try_from(number % 9).unwrap();
+        let draft = draft(&format!("c{number}"), &format!("a{}", number % 5), &format!("b{}", number % 40))
+            .at(number)
+            .decided(how)
+            .referee_on_device(device)
+            .referee_on_address(7)
+            .change(|c| c.referee.emails.push(email_of_pattern(50 + device, 100 + device)));
+        subject.screen(&if number % 7 == 0 { draft.without_invoice() } else { draft });
+    }
+    let claim = || CaseStep::Step(Step::Claim { lease: Span::from_minutes(30) });
+    for (id, resolution) in [("c1", Resolution::Accept), ("c4", Resolution::Reject), ("c7", Resolution::Accept)] {
+        subject.step(id, "rita", 50, claim()).unwrap();
+        subject.resolve(id, resolution);
+    }
+    subject.reopen("c7");
+    subject.reopen("c2");
+    subject.step("c1", "sam", 61, CaseStep::Note).unwrap();
+    subject.pay("c0");
+    subject.pay("c1");
+    subject.pay("c3");
+    subject.change_hold(HoldSubject::Conversion(conversion_id("c6")), Change::Place);
+    subject.change_hold(HoldSubject::Conversion(conversion_id("c9")), Change::Place);
+    subject.change_hold(HoldSubject::Conversion(conversion_id("c9")), Change::Lift);
+    subject.change_hold(HoldSubject::Referrer(account("a2")), Change::Place);
+    for number in 0..5 {
+        subject.change_list(blocked(ListSubject::Account(account(&format!("x{number}")))), Change::Place);
+    }
+    subject.change_list(blocked(ListSubject::Account(account("x2"))), Change::Lift);
+    subject.outcome("o1", OutcomeKind::ChargeRefunded, OutcomeSubject::Conversion(conversion_id("c3")));
+    subject.outcome("o2", OutcomeKind::SubscriptionCanceled, OutcomeSubject::Account(account("b1")));
+    subject.ban("a0");
+}
+
+/// The history of a conversion that touches much of what was played.
+fn later_history(subject: &Subject) -> History {
+    let draft = draft("later", "a3", "b8")
+        .at(300)
+        .referee_on_device(4)
+        .referrer_on_device(3)
+        .referee_on_address(7)
+        .change(|c| c.referee.emails.push(email_of_pattern(53, 103)));
+    subject.history(&draft)
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+#[test]
+fn both_ledgers_show_the_same_after_the_same_commands() {
+    let folder = tempfile::tempdir().unwrap();
+    let (memory, disk) = (in_memory(), on_disk(folder.path()));
+    play(&memory);
+    play(&disk);
+    assert_eq!(everything(&memory), everything(&disk));
+    assert_eq!(later_history(&memory), later_history(&disk));
+}
+
+#[test]
+fn a_ledger_that_was_closed_opens_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = on_disk(folder.path());
+    play(&disk);
+    let before = everything(&disk);
+    drop(disk);
+    let disk = on_disk(folder.path());
+    assert_eq!(everything(&disk), before);
+    let memory = in_memory();
+    play(&memory);
+    assert_eq!(later_history(&disk), later_history(&memory));
+}
+
+#[test]
+fn a_ledger_that_crashed_holds_everything_that_was_answered() {
+    let (folder, crashed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let disk = on_disk(folder.path());
+    play(&disk);
+    let before = everything(&disk);
+    // What a killed process leaves: the files as they are, with no farewell.
+    copy(folder.path(), crashed.path());
+    let reopened = on_disk(crashed.path());
+    assert_eq!(everything(&reopened), before);
+    let replayed = reopened.screen(&draft("c6", "a1", "b6").at(6).decided("approve").referee_on_device(6).referee_on_address(7).change(|c| {
+        c.referee.emails.push(email_of_pattern(56, 106));
+    }));
+    assert_eq!(replayed.freshness, Freshness::Replayed);
+    assert_eq!(later_history(&reopened), later_history(&disk));
+}
+
+#[test]
+fn tables_that_are_gone_are_made_anew_from_the_journal() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = on_disk(folder.path());
+    play(&disk);
+    let before = everything(&disk);
+    drop(disk);
+    std::fs::remove_dir_all(folder.path().join(TABLES_FOLDER)).unwrap();
+    let disk = on_disk(folder.path());
+    assert_eq!(everything(&disk), before);
+    drop(disk);
+    for entry in std::fs::read_dir(folder.path().join(TABLES_FOLDER)).unwrap() {
+        let path = entry.unwrap().path();
+        let damaged: Vec<u8> = std::fs::read(&path).unwrap().iter().map(|byte| byte ^ 0x55).collect();
+        std::fs::write(path, damaged).unwrap();
+    }
+    assert_eq!(everything(&on_disk(folder.path())), before);
+}
+
+#[test]
+fn tables_of_another_journal_are_not_believed() {
+    let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let disk = on_disk(folder.path());
+    play(&disk);
+    drop(disk);
+    let short = on_disk(other.path());
+    short.screen(&draft("c0", "ann", "bob"));
+    let before = everything(&short);
+    drop(short);
+    std::fs::remove_dir_all(other.path().join(TABLES_FOLDER)).unwrap();
+    copy(&folder.path().join(TABLES_FOLDER), &other.path().join(TABLES_FOLDER));
+    assert_eq!(everything(&on_disk(other.path())), before);
+}
+
+#[test]
+fn a_second_ledger_on_a_folder_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let _first = on_disk(folder.path());
+    let probe = std::sync::Arc::new(crate::subject::Probe::default());
+    let second = selfsame::adapters::ledger::SledLedger::open(folder.path(), Default::default(), probe);
+    assert!(second.err().unwrap().to_string().contains("in use"));
+    assert!(folder.path().join(JOURNAL_FOLDER).is_dir());
+}
