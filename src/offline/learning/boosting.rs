@@ -377,10 +377,10 @@ impl<'a> Booster<'a> {
                 for absent_left in [Way::Left, Way::Right] {
                     let left = if absent_left == Way::Left { below.plus(absent) } else { below };
                     let candidate = Candidate { gain: 0.0, place: *place, bin, absent_left, left, right: total.minus(left) };
-                    if let Some(gain) = self.gain(&candidate, total, leaf, bins.direction) {
-                        if best.is_none_or(|known| gain > known.gain) {
-                            best = Some(Candidate { gain, ..candidate });
-                        }
+                    if let Some(gain) = self.gain(&candidate, total, leaf, bins.direction)
+                        && best.is_none_or(|known| gain > known.gain)
+                    {
+                        best = Some(Candidate { gain, ..candidate });
                     }
                     // Nobody is absent here: both ways are one, and an absent value will go with the low values.
                     if absent.weight <= 1e-9 {
