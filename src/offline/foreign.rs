@@ -308,9 +308,9 @@ impl Row<'_> {
     /// An account id that does not show what the file calls it.
     fn account(&self, role: &'static str, cell: &str) -> Result<AccountId, ForeignError> {
         let digest = self.reader.digester.digest(DigestKind::EmailExact, &format!("{role}\u{0}{cell}"));
-        let text: String =
+        let text: Vec<String> =
             digest.iter().take(1).flat_map(|digest| digest.value.iter().take(12)).map(|byte| format!("{byte:02x}")).collect();
-        AccountId::new(&text).map_err(|error| self.wrong(role, error))
+        AccountId::new(&text.concat()).map_err(|error| self.wrong(role, error))
     }
 
     fn history_line(&self) -> Result<HistoryLine, ForeignError> {

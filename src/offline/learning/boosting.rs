@@ -429,7 +429,9 @@ fn bin_column(settings: &Boosting, feature: usize, column: &[f64], offset: usize
     let edges = edges(column, settings.bins_max.clamp(2, 250));
     let mut bins = Bins { feature, edges, offset, usual: 0, direction: 0 };
     let mut counts = vec![0_usize; bins.count()];
-    column.iter().for_each(|value| counts[bins.bin(*value)] += 1);
+    for value in column {
+        counts[bins.bin(*value)] += 1;
+    }
     bins.usual = (0..counts.len()).max_by_key(|bin| counts[*bin]).unwrap_or(0);
     if settings.monotone == Monotone::AsCatalogued {
         bins.direction = match CATALOGUE.get(feature).map(|known| known.direction) {
