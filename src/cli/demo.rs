@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use tonic::transport::Channel;
 
 use self::summary::Summary;
-use crate::adapters::ledger::MemoryLedger;
+use crate::adapters::ledger::{LedgerOptions, SledLedger};
 use crate::adapters::model_shelf::ModelShelf;
 use crate::adapters::policy_file;
 use crate::adapters::policy_store::FixedPolicy;
@@ -93,7 +93,7 @@ async fn play(args: &DemoArgs) -> Result<()> {
     let policies = Arc::new(FixedPolicy::new(policy));
     let models = Arc::new(ModelShelf::default());
     let rules = StandingRules::new(Arc::clone(&policies) as _, models, AuditKey::new(rand::random()));
-    let ledger = MemoryLedger::new(Arc::new(rules));
+    let ledger = SledLedger::open(folder.path(), LedgerOptions::default(), Arc::new(rules)).context("cannot open the ledger")?;
     let parts = ServerParts { ledger: Arc::new(ledger), policies, clock: Arc::new(clock), limits: Limits::default() };
     let (stop, stopped) = oneshot::channel::<()>();
     let server = tokio::spawn(serve(listener, parts, async move {

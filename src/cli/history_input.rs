@@ -22,7 +22,7 @@ use crate::wire::v1;
 
 /// The form of the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum InputForm {
+pub(super) enum InputForm {
     /// One `LabeledConversion` a line, as `simulate` and `export --labels` write.
     Jsonl,
     /// Other people's CSV with a header; needs `--mapping`.
@@ -31,7 +31,7 @@ pub enum InputForm {
 
 /// Where the data come from.
 #[derive(Debug, Args)]
-pub struct HistoryInput {
+pub(super) struct HistoryInput {
     /// Labelled conversions to replay
     #[arg(long, short, value_name = "FILE")]
     pub input: PathBuf,
@@ -56,7 +56,7 @@ pub struct HistoryInput {
 impl HistoryInput {
     /// What the data are, in a line, without folders.
     #[must_use]
-    pub fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         self.input.file_name().map_or_else(|| "data".to_owned(), |name| name.to_string_lossy().into_owned())
     }
 
@@ -64,7 +64,7 @@ impl HistoryInput {
     ///
     /// # Errors
     /// When a file cannot be read, a line is wrong (the message names it), or nothing is labelled.
-    pub fn matrix(&self) -> anyhow::Result<Matrix> {
+    pub(super) fn matrix(&self) -> anyhow::Result<Matrix> {
         let lines = self.lines()?;
         let policy = match &self.policy {
             Some(path) => policy_file::read(path)?,
@@ -109,7 +109,8 @@ fn jsonl(reader: impl BufRead) -> anyhow::Result<Vec<HistoryLine>> {
         if text.trim().is_empty() {
             continue;
         }
-        let message: v1::LabeledConversion = serde_json::from_str(&text).with_context(|| format!("line {number} is not a `LabeledConversion`"))?;
+        let message: v1::LabeledConversion =
+            serde_json::from_str(&text).with_context(|| format!("line {number} is not a `LabeledConversion`"))?;
         let line = parse(message).map_err(|found| {
             let named: Vec<String> = found.iter().take(5).map(ToString::to_string).collect();
             anyhow::anyhow!("line {number}: {}", named.join("; "))
