@@ -28,6 +28,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Serve(serve::ServeArgs),
     Demo(demo::DemoArgs),
     Serve(serve::ServeArgs),
     Queue(queue::QueueArgs),
@@ -38,6 +39,8 @@ enum Command {
     Policy(policy::PolicyArgs),
     Digest(digest::DigestArgs),
     Simulate(simulate::SimulateArgs),
+    Train(train::TrainArgs),
+    Evaluate(evaluate::EvaluateArgs),
     Ledger(ledger::LedgerCommand),
     Load(load::LoadCommand),
 }
@@ -45,6 +48,7 @@ enum Command {
 fn main() -> ExitCode {
     let Cli { command } = Cli::parse();
     let outcome = match command {
+        Command::Serve(args) => serve::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Queue(args) => queue::run(&args),
@@ -55,6 +59,8 @@ fn main() -> ExitCode {
         Command::Policy(args) => policy::run(&args),
         Command::Digest(args) => digest::run(&args),
         Command::Simulate(args) => simulate::run(args),
+        Command::Train(args) => train::run(args),
+        Command::Evaluate(args) => evaluate::run(args),
         Command::Ledger(args) => args.run(),
         Command::Load(args) => args.run(),
     };

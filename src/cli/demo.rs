@@ -93,7 +93,7 @@ async fn play(args: &DemoArgs) -> Result<()> {
     let policies = Arc::new(FixedPolicy::new(policy));
     let models = Arc::new(ModelShelf::default());
     let rules = StandingRules::new(Arc::clone(&policies) as _, models, AuditKey::new(rand::random()));
-    let ledger = SledLedger::open(folder.path(), LedgerOptions::default(), Arc::new(rules)).context("cannot open the ledger")?;
+    let ledger = SledLedger::open(&folder.path().join("ledger"), LedgerOptions::default(), Arc::new(rules))?;
     let parts = ServerParts { ledger: Arc::new(ledger), policies, clock: Arc::new(clock), limits: Limits::default() };
     let (stop, stopped) = oneshot::channel::<()>();
     let server = tokio::spawn(serve(listener, parts, async move {

@@ -34,23 +34,23 @@ pub(super) enum InputForm {
 pub(super) struct HistoryInput {
     /// Labelled conversions to replay
     #[arg(long, short, value_name = "FILE")]
-    pub input: PathBuf,
+    pub(super) input: PathBuf,
 
     /// The form of the input
     #[arg(long, value_enum, default_value_t = InputForm::Jsonl)]
-    pub format: InputForm,
+    pub(super) format: InputForm,
 
     /// TOML file that says which CSV column is what; see datasets/mappings
     #[arg(long, value_name = "FILE", required_if_eq("format", "csv"))]
-    pub mapping: Option<PathBuf>,
+    pub(super) mapping: Option<PathBuf>,
 
     /// Policy whose rules decide during the replay; the shipped policy without it
     #[arg(long, value_name = "FILE")]
-    pub policy: Option<PathBuf>,
+    pub(super) policy: Option<PathBuf>,
 
     /// Use only labels that were known by this time (RFC 3339)
     #[arg(long, value_name = "TIME")]
-    pub known_by: Option<jiff::Timestamp>,
+    pub(super) known_by: Option<jiff::Timestamp>,
 }
 
 impl HistoryInput {

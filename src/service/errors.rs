@@ -162,7 +162,10 @@ impl Refusal {
     pub fn invalid(violations: Vec<Violation>) -> Self {
         let message = match violations.as_slice() {
             [only] => format!("`{}` {}", only.field, only.problem),
-            several => format!("{} fields are invalid; see the details", several.len()),
+            several => {
+                let names: Vec<String> = several.iter().map(|violation| format!("`{}`", violation.field)).collect();
+                format!("{} fields are invalid: {}; see the details", several.len(), names.join(", "))
+            }
         };
         Self::new(Reason::InvalidFields, message, Detail::Fields(violations))
     }

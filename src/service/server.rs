@@ -103,6 +103,8 @@ fn routes(shared: &Arc<Shared>, reporter: &HealthReporter) -> Result<Routes, Ser
         let described = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            // So that grpcurl shows the details of an error as text.
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
             .with_service_name("grpc.health.v1.Health");
         // The contract describes more than this server serves; a service is listed when it answers.
         served.clone().fold(described, |described, name| described.with_service_name(*name))

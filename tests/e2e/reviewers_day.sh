@@ -4,7 +4,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 
-binary="${CARGO_TARGET_DIR:-target}/release/selfsame"
+binary="${SELFSAME_BINARY:-${CARGO_TARGET_DIR:-target}/release/selfsame}"
 address=127.0.0.1:50961
 folder=$(mktemp -d)
 log="$folder/server.log"

@@ -205,19 +205,19 @@ impl Model {
     /// path (Saabas 2014); the calibrator's slope between the two scores scales margins to log-odds.
     #[must_use]
     pub fn score(&self, features: &FeatureVector) -> ModelScore {
-        let Explained { contributions: by_feature, slope } = self.explain(features);
+        let Explained { contributions: by_feature, slope, log_odds } = self.explain(features);
         let mut by_code = [0.0; EvidenceCode::COUNT];
         for (feature, part) in CATALOGUE.iter().zip(by_feature) {
             by_code[feature.code.index()] += part * slope;
         }
         let contributions = EvidenceCode::ALL.into_iter().zip(by_code).filter(|(_, part)| *part != 0.0).collect();
-        ModelScore { probability: self.probability(features), contributions }
+        ModelScore { probability: logistic(log_odds), contributions }
     }
 
     /// What each feature adds to the calibrated log-odds, in catalogue order.
     #[must_use]
     pub fn feature_contributions(&self, features: &FeatureVector) -> [f64; FEATURE_COUNT] {
-        let Explained { contributions, slope } = self.explain(features);
+        let Explained { contributions, slope, log_odds: _ } = self.explain(features);
         contributions.map(|part| part * slope)
     }
 
@@ -226,14 +226,17 @@ impl Model {
         let base = self.parts.scorer.explain(features.values(), &mut contributions);
         let margin = self.margin(features);
         let calibrator = &self.parts.calibrator;
-        let slope = (calibrator.log_odds(margin) - calibrator.log_odds(base)) / (margin - base);
-        Explained { contributions, slope: if slope.is_finite() { slope } else { 1.0 } }
+        let log_odds = calibrator.log_odds(margin);
+        let slope = (log_odds - calibrator.log_odds(base)) / (margin - base);
+        Explained { contributions, slope: if slope.is_finite() { slope } else { 1.0 }, log_odds }
     }
 }
 
 struct Explained {
     contributions: [f64; FEATURE_COUNT],
     slope: f64,
+    /// The calibrated score, as [`Model::probability`] makes it.
+    log_odds: f64,
 }
 
 fn check_thresholds(thresholds: Thresholds) -> Result<(), ModelError> {
