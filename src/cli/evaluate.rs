@@ -64,7 +64,13 @@ pub fn run(args: EvaluateArgs) -> anyhow::Result<()> {
     let rows: Vec<usize> = (0..matrix.len()).collect();
     let mut out = std::io::stdout().lock();
     let evaluation = evaluate(&model, &matrix, &rows, args.seed);
-    let mut text = format!("{} on {}: {} labelled referrals, {} abusive\n\n", model.version(), args.history.name(), evaluation.rows, evaluation.abusive);
+    let mut text = format!(
+        "{} on {}: {} labelled referrals, {} abusive\n\n",
+        model.version(),
+        args.history.name(),
+        evaluation.rows,
+        evaluation.abusive
+    );
     card::figures(&mut text, &evaluation);
     text.push('\n');
     match &evaluation.at_reject {
@@ -79,7 +85,12 @@ pub fn run(args: EvaluateArgs) -> anyhow::Result<()> {
         None => text.push_str("rejects nothing by itself: no certified threshold\n"),
     }
     let at = &evaluation.at_review;
-    text.push_str(&format!("reviews from {:.4}: {} referrals or rejected, {:.1} % of the abusive\n\n", at.threshold, at.flagged, at.recall * 100.0));
+    text.push_str(&format!(
+        "reviews from {:.4}: {} referrals or rejected, {:.1} % of the abusive\n\n",
+        at.threshold,
+        at.flagged,
+        at.recall * 100.0
+    ));
     card::personas(&mut text, &evaluation.personas);
     writeln!(out, "{text}")?;
     if let Some(path) = &args.report {

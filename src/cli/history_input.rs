@@ -109,7 +109,8 @@ fn jsonl(reader: impl BufRead) -> anyhow::Result<Vec<HistoryLine>> {
         if text.trim().is_empty() {
             continue;
         }
-        let message: v1::LabeledConversion = serde_json::from_str(&text).with_context(|| format!("line {number} is not a `LabeledConversion`"))?;
+        let message: v1::LabeledConversion =
+            serde_json::from_str(&text).with_context(|| format!("line {number} is not a `LabeledConversion`"))?;
         let line = parse(message).map_err(|found| {
             let named: Vec<String> = found.iter().take(5).map(ToString::to_string).collect();
             anyhow::anyhow!("line {number}: {}", named.join("; "))
