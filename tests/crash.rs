@@ -67,7 +67,7 @@ impl Run {
         if index.is_multiple_of(5) {
             let attribution = conversion.attribution.as_mut().unwrap();
             attribution.captured_via = v1::CapturedVia::Manual.into();
-            attribution.attached_by = "agent-1".to_owned();
+            "agent-1".clone_into(&mut attribution.attached_by);
             conversion.referee.as_mut().unwrap().journey = None;
         }
         conversion

@@ -245,7 +245,7 @@ fn records_of_version_1_stay_readable() {
     let decoded: Vec<Event> = records.iter().map(|record| decode(record).unwrap()).collect();
     let Event::ConversionScreened(screened) = &decoded[0] else { panic!("the first is a conversion") };
     assert_eq!(screened.conversion, full_conversion());
-    assert_eq!(screened.decision.verdict, Verdict::Rejected);
+    assert_eq!(screened.decision.verdict, Verdict::InReview);
     assert_eq!(screened.case.as_ref().unwrap().referrer, Some(full_side("ann", 40)));
     assert_eq!(decoded[1..], one_of_each()[1..]);
     for (record, event) in records.iter().zip(&decoded) {
