@@ -3,6 +3,7 @@
 //! It must never record a signal, a note or an id of a person: log lines carry reasons and methods, labels carry methods, codes, verdicts and
 //! programmes. `serve` and `demo` start it, once for the process.
 
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
@@ -45,7 +46,11 @@ pub enum TelemetryError {
 /// [`TelemetryError::Filter`] for a malformed filter; [`TelemetryError::StartedTwice`].
 pub fn start_logging(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
     let filter = EnvFilter::try_new(filter).map_err(|problem| TelemetryError::Filter { filter: filter.to_owned(), problem })?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false);
     let started = match format {
         LogFormat::Text => lines.try_init(),
         LogFormat::Json => lines.json().flatten_event(true).try_init(),

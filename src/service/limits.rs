@@ -333,4 +333,16 @@ mod tests {
         let refusal = within(Some(Duration::from_millis(20)), std::future::pending::<()>()).await.unwrap_err();
         assert_eq!(Status::from(refusal).code(), Code::DeadlineExceeded);
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_callers_shorter_deadline_is_kept() {
+        let never =
+            tower::service_fn(|_: Request<Body>| std::future::pending::<Result<Response<Body>, std::convert::Infallible>>());
+        let mut guarded = GuardLayer::new(&Limits::default(), crate::wire::FILE_DESCRIPTOR_SET).layer(never);
+        let request = Request::builder().uri("/selfsame.v1.ScreeningService/ScreenConversion").header("grpc-timeout", "30m");
+        let started = Instant::now();
+        let response = guarded.call(request.body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(code_of(response.headers()), Code::DeadlineExceeded);
+        assert!(started.elapsed() < Duration::from_secs(1));
+    }
 }

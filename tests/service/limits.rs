@@ -21,17 +21,6 @@ async fn a_call_that_takes_too_long_is_answered_at_the_servers_limit() {
 }
 
 #[tokio::test]
-async fn a_callers_shorter_deadline_is_kept() {
-    let world = World::start().await;
-    world.break_ledger(Fault::NeverAnswers);
-    let mut request = Request::new(screening("cv-1"));
-    // As text, so that only the server counts.
-    request.metadata_mut().insert("grpc-timeout", "30m".parse().unwrap());
-    let refused = world.screening().screen_conversion(request).await.unwrap_err();
-    assert_eq!(refused.code(), Code::DeadlineExceeded);
-}
-
-#[tokio::test]
 async fn a_full_server_refuses_at_once_and_says_when_to_come_back() {
     let world = World::with_limits(Limits { in_flight_max: 1, ..Limits::default() }).await;
     world.break_ledger(Fault::NeverAnswers);

@@ -114,13 +114,13 @@ async fn illegal_steps_say_what_is_in_the_way() {
 async fn a_change_in_between_is_told_to_who_insists_on_a_revision() {
     let world = with_a_case().await;
     let seen = claim(&world, "rita").await.unwrap().revision;
-    let note = v1::AddNoteRequest {
+    let release = v1::ReleaseCaseRequest {
         program_id: PROGRAM.to_owned(),
         case_id: CASE.to_owned(),
-        note: "asked the customer".to_owned(),
-        actor: "sam".to_owned(),
+        actor: "rita".to_owned(),
+        ..Default::default()
     };
-    world.review().add_note(note).await.unwrap();
+    world.review().release_case(release).await.unwrap();
     let request = v1::ResolveCaseRequest {
         program_id: PROGRAM.to_owned(),
         case_id: CASE.to_owned(),
@@ -148,13 +148,21 @@ async fn an_approved_conversion_without_a_case_is_put_into_review_and_held() {
 #[tokio::test]
 async fn a_case_shows_both_sides_why_and_what_happened() {
     let world = with_a_case().await;
+    let note = v1::AddNoteRequest {
+        program_id: PROGRAM.to_owned(),
+        case_id: CASE.to_owned(),
+        note: "asked the customer".to_owned(),
+        actor: "sam".to_owned(),
+    };
+    world.review().add_note(note).await.unwrap();
     let request = v1::GetCaseRequest { program_id: PROGRAM.to_owned(), case_id: CASE.to_owned() };
     let case = world.review().get_case(request).await.unwrap().into_inner().review_case.unwrap();
     let loudest = &case.side_by_side[0];
     assert_eq!((loudest.label.as_str(), loudest.comparison()), ("Device", v1::Comparison::Same));
     assert_eq!((loudest.referrer_value.as_str(), loudest.referee_value.as_str()), ("05050505", "05050505"));
     assert!(loudest.note.contains("one device"), "{}", loudest.note);
-    assert!(!case.history.is_empty() && !case.evidence.is_empty());
+    assert!(case.history.iter().any(|event| event.note == "asked the customer" && event.actor == "sam"));
+    assert!(!case.evidence.is_empty());
     let shown = serde_json::to_string(&case).unwrap();
     assert!(!shown.contains(&"05".repeat(8)), "more of a digest is shown than eight digits");
 }
