@@ -12,19 +12,19 @@ use tonic::transport::{Channel, Endpoint};
 const START_MAX: Duration = Duration::from_secs(120);
 
 /// A running server. Killed when dropped.
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
     address: String,
 }
 
 impl Server {
     /// Starts the binary on a data folder and waits until it answers.
-    pub async fn start(folder: &Path) -> Self {
+    pub(crate) async fn start(folder: &Path) -> Self {
         Self::start_with(Path::new(env!("CARGO_BIN_EXE_selfsame")), folder, &[]).await
     }
 
     /// Starts a given binary with more arguments.
-    pub async fn start_with(binary: &Path, folder: &Path, arguments: &[&str]) -> Self {
+    pub(crate) async fn start_with(binary: &Path, folder: &Path, arguments: &[&str]) -> Self {
         let address = format!("127.0.0.1:{}", free_port());
         let log = std::fs::File::options().create(true).append(true).open(log_of(folder)).unwrap();
         let child = Command::new(binary)
@@ -62,17 +62,17 @@ impl Server {
     }
 
     /// A new connection.
-    pub async fn channel(&self) -> Channel {
+    pub(crate) async fn channel(&self) -> Channel {
         self.endpoint().connect().await.unwrap()
     }
 
     /// `host:port`.
-    pub fn address(&self) -> &str {
+    pub(crate) fn address(&self) -> &str {
         &self.address
     }
 
     /// SIGKILL: no destructor, no flush, no goodbye.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
@@ -90,7 +90,7 @@ fn log_of(folder: &Path) -> PathBuf {
 }
 
 /// What all servers on this folder wrote to their standard error.
-pub fn log_text(folder: &Path) -> String {
+pub(crate) fn log_text(folder: &Path) -> String {
     std::fs::read_to_string(log_of(folder)).unwrap_or_default()
 }
 
