@@ -15,7 +15,9 @@ use selfsame::screening::history::History;
 use selfsame::vocabulary::outcome::{OutcomeKind, OutcomeSubject};
 use selfsame::vocabulary::time::Span;
 
-use crate::subject::{Subject, account, blocked, case_id, conversion_id, draft, email_of_pattern, full_bundle, minute, pages, shop};
+use crate::subject::{
+    Subject, account, blocked, case_id, conversion_id, draft, email_of_pattern, full_bundle, minute, pages, shop,
+};
 use crate::{in_memory, on_disk};
 
 /// Everything that can be read of a ledger.
@@ -39,10 +41,11 @@ fn everything(subject: &Subject) -> Everything {
     let ledger = &subject.ledger;
     let now = minute(500);
     let ids: Vec<String> = (0..CONVERSIONS).map(|number| format!("c{number}")).collect();
-    let queue = [CaseOrder::OldestFirst, CaseOrder::NewestFirst, CaseOrder::ScoreHighestFirst, CaseOrder::DueFirst].map(|order| {
-        let cases = pages(7, |page| ledger.cases(&shop(), &CaseFilter::default(), order, page, now).unwrap());
-        cases.into_iter().map(|case| case.conversion_id.to_string()).collect::<Vec<_>>()
-    });
+    let queue =
+        [CaseOrder::OldestFirst, CaseOrder::NewestFirst, CaseOrder::ScoreHighestFirst, CaseOrder::DueFirst].map(|order| {
+            let cases = pages(7, |page| ledger.cases(&shop(), &CaseFilter::default(), order, page, now).unwrap());
+            cases.into_iter().map(|case| case.conversion_id.to_string()).collect::<Vec<_>>()
+        });
     Everything {
         programs: ledger.programs().unwrap(),
         decisions: pages(11, |page| ledger.decisions(&shop(), &DecisionFilter::default(), page).unwrap()),
@@ -153,9 +156,11 @@ fn a_ledger_that_crashed_holds_everything_that_was_answered() {
     copy(folder.path(), crashed.path());
     let reopened = on_disk(crashed.path());
     assert_eq!(everything(&reopened), before);
-    let replayed = reopened.screen(&draft("c6", "a1", "b6").at(6).decided("approve").referee_on_device(6).referee_on_address(7).change(|c| {
-        c.referee.emails.push(email_of_pattern(56, 106));
-    }));
+    let replayed = reopened.screen(
+        &draft("c6", "a1", "b6").at(6).decided("approve").referee_on_device(6).referee_on_address(7).change(|c| {
+            c.referee.emails.push(email_of_pattern(56, 106));
+        }),
+    );
     assert_eq!(replayed.freshness, Freshness::Replayed);
     assert_eq!(later_history(&reopened), later_history(&disk));
 }

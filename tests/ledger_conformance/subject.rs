@@ -299,7 +299,12 @@ impl Subject {
         }))
     }
 
-    pub(crate) fn try_outcome(&self, id: &str, kind: OutcomeKind, subject: OutcomeSubject) -> Result<(Cursor, Freshness), LedgerError> {
+    pub(crate) fn try_outcome(
+        &self,
+        id: &str,
+        kind: OutcomeKind,
+        subject: OutcomeSubject,
+    ) -> Result<(Cursor, Freshness), LedgerError> {
         let outcome = Outcome {
             program_id: shop(),
             outcome_id: RecordId::new(id).unwrap(),
