@@ -2,6 +2,14 @@
 //! was acknowledged is there, nothing is half written, the feed has neither gap nor reorder, and repeated requests answer the same.
 //!
 //! `SELFSAME_CRASH_ROUNDS` sets the number of kills (default 6), `SELFSAME_CRASH_SEED` the seed; a failing run prints its seed.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and says what it did"
+)]
 
 mod support;
 

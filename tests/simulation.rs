@@ -3,6 +3,14 @@
 //! Callers keep sending until they are told that a command is durable; after each failure the store is reopened from what the disk kept.
 //! Everything that was acknowledged must then be there, in order, once. `SELFSAME_SIM_SEEDS` sets how many seeds are tried (default 2000);
 //! a failing seed is printed, and `SELFSAME_SIM_SEED` repeats it alone, step by step the same.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and says what it did"
+)]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

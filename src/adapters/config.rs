@@ -288,12 +288,21 @@ impl Provider for CommandLine {
     }
 
     fn data(&self) -> Result<value::Map<Profile, value::Dict>, figment::Error> {
-        let mut merged = Figment::new();
-        for (key, value) in &self.0 {
-            let parsed: value::Value = value.parse().unwrap_or_else(|_| value.clone().into());
-            merged = merged.merge((*key, parsed));
+        let mut values = value::Dict::new();
+        for (key, text) in &self.0 {
+            let value: value::Value = text.parse().unwrap_or_else(|_| text.clone().into());
+            match key.split_once('.') {
+                None => {
+                    values.insert((*key).to_owned(), value);
+                }
+                Some((section, key)) => {
+                    let earlier = values.remove(section).and_then(value::Value::into_dict).unwrap_or_default();
+                    let entry = std::iter::once((key.to_owned(), value));
+                    values.insert(section.to_owned(), earlier.into_iter().chain(entry).collect::<value::Dict>().into());
+                }
+            }
         }
-        merged.data()
+        Ok(Profile::Default.collect(values))
     }
 }
 
@@ -319,7 +328,7 @@ impl Config {
             return Ok(config);
         }
         let located = wrong.into_iter().map(|(key, problem)| ConfigViolation {
-            origin: origin_of(figment.find_metadata(key)),
+            origin: origin_of(figment.find_metadata(key), key),
             key: key.to_owned(),
             problem,
         });
@@ -365,20 +374,21 @@ impl Config {
     }
 }
 
-fn origin_of(metadata: Option<&Metadata>) -> String {
-    metadata.filter(|metadata| !metadata.name.contains("Config")).map(describe).unwrap_or_default()
-}
-
-/// Names a source in an operator's words.
-fn describe(metadata: &Metadata) -> String {
+/// Where a value was set, in an operator's words; empty for a default.
+fn origin_of(metadata: Option<&Metadata>, key: &str) -> String {
+    let Some(metadata) = metadata else { return String::new() };
     match &metadata.source {
-        Some(source) => source.to_string(),
-        None => metadata.name.trim_matches('`').to_owned(),
+        Some(source @ (figment::Source::File(_) | figment::Source::Custom(_))) => source.to_string(),
+        Some(_) | None if metadata.name.contains("environment") => {
+            format!("the variable `{VARIABLE_PREFIX}{}`", key.replace('.', "__").to_uppercase())
+        }
+        // A default is a value in this file's own code.
+        Some(_) => String::new(),
+        None => metadata.name.to_string(),
     }
 }
 
 fn violation(error: figment::Error) -> ConfigViolation {
-    let origin = origin_of(error.metadata.as_ref());
     let mut key = error.path.join(".");
     let problem = match &error.kind {
         Kind::UnknownField(name, expected) => {
@@ -394,6 +404,7 @@ fn violation(error: figment::Error) -> ConfigViolation {
         _ if key == "audit.key" => "must be text in quotes of at least 32 characters".to_owned(),
         other => format!("is not usable: {other}"),
     };
+    let origin = origin_of(error.metadata.as_ref(), &key);
     ConfigViolation { key, origin, problem }
 }
 

@@ -76,3 +76,9 @@ fn the_audit_key_is_never_printed() {
     assert!(!serde_json::to_string(&config).unwrap().contains("very-secret"));
     assert!(!violations("[audit]\nkey = 17\n")[0].to_string().contains("17"));
 }
+
+#[test]
+fn a_wrong_value_of_the_command_line_is_said_to_be_from_there() {
+    let error = loaded("", CommandLine::default().with("limits.in_flight_max", Some(0))).unwrap_err();
+    assert_eq!(error.0[0].to_string(), "`limits.in_flight_max` is 0; it must be between 1 and 1000000 (set by the command line)");
+}

@@ -141,7 +141,7 @@ fn a_loop_a_blocked_value_and_a_rejected_ring_are_not_approved() {
     let of = |history: History| decided(&honest, &history).verdict;
     let ring = |loop_steps, accounts_rejected| RingHistory { loop_steps, accounts: 3, accounts_rejected };
     assert_eq!(of(History { ring: ring(Some(5), 0), ..History::default() }), Verdict::InReview);
-    assert_eq!(of(History { ring: ring(None, 1), ..History::default() }), Verdict::InReview);
+    assert_eq!(of(History { ring: ring(None, 2), ..History::default() }), Verdict::InReview);
     let blocked = ListHit { list: ListKind::Blocked, side: Side::Referee, identifier: None };
     assert_eq!(of(History { list_hits: vec![blocked], ..History::default() }), Verdict::Rejected);
 }

@@ -5,6 +5,7 @@ pub mod config;
 pub mod ledger;
 pub mod model_file;
 pub mod model_shelf;
+pub mod model_store;
 pub mod policy_file;
 pub mod policy_store;
 pub mod standing_rules;

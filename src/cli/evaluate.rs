@@ -73,17 +73,19 @@ pub fn run(args: EvaluateArgs) -> anyhow::Result<()> {
     );
     card::figures(&mut text, &evaluation);
     text.push('\n');
-    match &evaluation.at_reject {
-        Some(at) => text.push_str(&format!(
-            "rejects from {:.4}: {} referrals, {} of them honest ({:.3} %), {:.1} % of the abusive\n",
-            at.threshold,
-            at.flagged,
-            at.flagged - at.caught,
-            (1.0 - at.precision) * 100.0,
-            at.recall * 100.0
-        )),
-        None => text.push_str("rejects nothing by itself: no certified threshold\n"),
-    }
+    text += &evaluation.at_reject.as_ref().map_or_else(
+        || "rejects nothing by itself: no certified threshold\n".to_owned(),
+        |at| {
+            format!(
+                "rejects from {:.4}: {} referrals, {} of them honest ({:.3} %), {:.1} % of the abusive\n",
+                at.threshold,
+                at.flagged,
+                at.flagged - at.caught,
+                (1.0 - at.precision) * 100.0,
+                at.recall * 100.0
+            )
+        },
+    );
     let at = &evaluation.at_review;
     text.push_str(&format!(
         "reviews from {:.4}: {} referrals or rejected, {:.1} % of the abusive\n\n",

@@ -6,7 +6,7 @@ pub mod demo;
 pub mod digest;
 pub mod evaluate;
 pub mod export;
-mod history_input;
+pub mod history_input;
 pub mod ledger;
 pub mod load;
 pub mod policy;

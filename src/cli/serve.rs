@@ -12,11 +12,14 @@ use rand::RngCore as _;
 use tokio::net::TcpListener;
 
 use crate::adapters::audit_secret::audit_key;
-use crate::adapters::config::{CommandLine, Config, LimitsConfig};
+use crate::adapters::config::{CommandLine, Config, LedgerConfig, LimitsConfig};
 use crate::adapters::ledger::{LedgerOptions, MemoryLedger, SledLedger};
 use crate::adapters::model_shelf::ModelShelf;
 use crate::adapters::policy_store::{PolicySources, PolicyStore};
 use crate::adapters::standing_rules::StandingRules;
+use crate::adapters::storage::group::GroupOptions;
+use crate::adapters::storage::journal::JournalOptions;
+use crate::adapters::storage::table::TableOptions;
 use crate::adapters::system_clock::SystemClock;
 use crate::adapters::telemetry;
 use crate::ports::ledger::{Assessor, Ledger};
@@ -164,10 +167,33 @@ fn open_ledger(config: &Config, keeping: Keeping, policies: Arc<dyn Policies>) -
         Keeping::InFolder => {
             std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
             let assessor = assessor(audit_key(&config.audit, folder)?);
-            let ledger = SledLedger::open(folder, LedgerOptions::default(), assessor)
+            let ledger = SledLedger::open(folder, ledger_options(&config.ledger), assessor)
                 .with_context(|| format!("opening the ledger in {}", folder.display()))?;
             Ok(Arc::new(ledger))
         }
+    }
+}
+
+/// What the configuration gives the ledger. How many values are expected is not asked for: the tables' filters are sized as runs are written.
+fn ledger_options(config: &LedgerConfig) -> LedgerOptions {
+    let LedgerConfig {
+        bloom_values_expected: _,
+        bloom_false_positive_rate,
+        memtable_bytes,
+        block_cache_bytes,
+        journal_cache_bytes,
+        group_commands_max,
+        queue_commands_max,
+    } = *config;
+    LedgerOptions {
+        journal: JournalOptions { cache_bytes: journal_cache_bytes, ..JournalOptions::default() },
+        group: GroupOptions { group_entries: group_commands_max, queue_entries: queue_commands_max, ..GroupOptions::default() },
+        tables: TableOptions {
+            memtable_bytes,
+            cache_bytes: block_cache_bytes,
+            false_positive_rate: bloom_false_positive_rate,
+            ..TableOptions::default()
+        },
     }
 }
 

@@ -11,8 +11,8 @@ use serde::Deserialize;
 
 use super::learning::LearningError;
 use crate::digesting::{
-    DigestKind, Digester, InvalidProgrammeKey, ProgrammeKey, digest_device, digest_email, digest_name, digest_network,
-    digest_payment,
+    DigestKind, Digester, InvalidNetworkAddress, InvalidProgrammeKey, ProgrammeKey, digest_device, digest_email, digest_name,
+    digest_network, digest_payment,
 };
 use crate::vocabulary::bundle::{NetworkSignals, PaymentKind, PaymentPurpose, PaymentSignals, SignalBundle};
 use crate::vocabulary::conversion::{Conversion, ConversionKind, RefereeStanding};
@@ -281,10 +281,8 @@ impl Row<'_> {
             bundle.devices.push(signals);
         }
         if let Some(address) = self.cell("address") {
-            let mut signals =
-                digest_address(digester, address).ok_or_else(|| self.wrong("address", "is not a network address"))?;
-            signals.seen_at = Some(seen_at);
-            bundle.networks.push(signals);
+            let found = digest_address(digester, address).map_err(|error| self.wrong("address", error))?;
+            bundle.networks.extend(found.map(|signals| NetworkSignals { seen_at: Some(seen_at), ..signals }));
         }
         if let Some(email) = self.cell("email") {
             bundle.emails.push(digest_email(digester, email).map_err(|error| self.wrong("email", error))?);
@@ -308,9 +306,9 @@ impl Row<'_> {
     /// An account id that does not show what the file calls it.
     fn account(&self, role: &'static str, cell: &str) -> Result<AccountId, ForeignError> {
         let digest = self.reader.digester.digest(DigestKind::EmailExact, &format!("{role}\u{0}{cell}"));
-        let text: String =
+        let text: Vec<String> =
             digest.iter().take(1).flat_map(|digest| digest.value.iter().take(12)).map(|byte| format!("{byte:02x}")).collect();
-        AccountId::new(&text).map_err(|error| self.wrong(role, error))
+        AccountId::new(&text.concat()).map_err(|error| self.wrong(role, error))
     }
 
     fn history_line(&self) -> Result<HistoryLine, ForeignError> {
@@ -395,15 +393,17 @@ impl Row<'_> {
     }
 }
 
-/// An address as it is usually written, or as the number that it stands for, perhaps with decimals.
-fn digest_address(digester: &Digester, cell: &str) -> Option<NetworkSignals> {
-    if let Ok(signals) = digest_network(digester, cell) {
-        return Some(signals);
-    }
-    let number: f64 = cell.parse().ok()?;
+/// An address as it is usually written, or as the number that it stands for, perhaps with decimals. `None` for one that is no user's, such as
+/// a multicast address, of which made-up sets have many.
+fn digest_address(digester: &Digester, cell: &str) -> Result<Option<NetworkSignals>, InvalidNetworkAddress> {
+    let number: Option<f64> = cell.parse().ok().filter(|number| (0.0..=f64::from(u32::MAX)).contains(number));
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be within 32 bits")]
-    let bits = (0.0..=f64::from(u32::MAX)).contains(&number).then_some(number as u32)?;
-    digest_network(digester, &std::net::Ipv4Addr::from(bits).to_string()).ok()
+    let written = number.map(|number| std::net::Ipv4Addr::from(number as u32).to_string());
+    match digest_network(digester, written.as_deref().unwrap_or(cell)) {
+        Ok(signals) => Ok(Some(signals)),
+        Err(InvalidNetworkAddress::NotOfAUser) => Ok(None),
+        Err(error @ InvalidNetworkAddress::NotAnAddress) => Err(error),
+    }
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ pub mod features;
 pub mod gate;
 pub mod history;
 pub mod model;
+pub mod monitor;
 pub mod policy;
 pub mod rarity;
 pub mod rules;

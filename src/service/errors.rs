@@ -19,6 +19,9 @@ pub const ERROR_DOMAIN: &str = "selfsame";
 /// than 8 KiB (the default of gRPC's C core); the violations that do not fit are counted instead.
 const VIOLATION_BYTES_MAX: usize = 4_500;
 
+/// Bytes of field names in the message itself, for clients that do not show details.
+const NAMED_BYTES_MAX: usize = 600;
+
 /// How long a client waits before it tries an unavailable ledger again: an operator has to act first.
 const UNAVAILABLE_RETRY: Duration = Duration::from_secs(5);
 
@@ -162,10 +165,7 @@ impl Refusal {
     pub fn invalid(violations: Vec<Violation>) -> Self {
         let message = match violations.as_slice() {
             [only] => format!("`{}` {}", only.field, only.problem),
-            several => {
-                let names: Vec<String> = several.iter().map(|violation| format!("`{}`", violation.field)).collect();
-                format!("{} fields are invalid: {}; see the details", several.len(), names.join(", "))
-            }
+            several => format!("{} fields are invalid: {}; see the details", several.len(), named(several)),
         };
         Self::new(Reason::InvalidFields, message, Detail::Fields(violations))
     }
@@ -283,6 +283,22 @@ impl Refusal {
             retry_after,
         }
     }
+}
+
+/// The names of violated fields, as many as a message in a header carries beside the details.
+fn named(violations: &[Violation]) -> String {
+    let mut names = String::new();
+    for Violation { field, problem: _ } in violations {
+        if names.len() + field.len() > NAMED_BYTES_MAX {
+            names.push_str(", …");
+            break;
+        }
+        if !names.is_empty() {
+            names.push_str(", ");
+        }
+        names.push_str(field);
+    }
+    names
 }
 
 /// The numbers of the transport's sentence, in ours.

@@ -1,6 +1,5 @@
 //! Holds the contract to its own rules: comments everywhere, zero values that fail safe, JSON that loses nothing.
 //! It must never depend on how a message is handled. `cargo test` calls it; `buf lint` checks style beside it.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
 

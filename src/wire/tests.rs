@@ -1,5 +1,4 @@
 //! Holds the conversion between messages and vocabulary to its claims: nothing is lost, nothing malformed passes, every violation is named.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use bytes::Bytes;
 use proptest::prelude::{ProptestConfig, prop_assert_eq, proptest};
@@ -134,7 +133,7 @@ const BUNDLE_SPOILERS: &[(Spoiler, &str, &str)] = &[
     (
         |m| {
             let twice = referee(m).names[0].sketch[0].clone();
-            referee(m).names[0].sketch.push(twice)
+            referee(m).names[0].sketch.push(twice);
         },
         "conversion.referee.names[0].sketch",
         "two sketches of one key",
@@ -183,7 +182,7 @@ const BUNDLE_SPOILERS: &[(Spoiler, &str, &str)] = &[
     (
         |m| {
             let step = first_step(m).clone();
-            referee(m).journey.as_mut().unwrap().touchpoints = vec![step; 10_001]
+            referee(m).journey.as_mut().unwrap().touchpoints = vec![step; 10_001];
         },
         "conversion.referee.journey.touchpoints",
         "10001 entries; at most 10000",

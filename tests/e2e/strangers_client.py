@@ -36,12 +36,16 @@ class Api:
 
     def __init__(self, channel):
         self.channel = channel
-        self.pool = DescriptorPool(ProtoReflectionDescriptorDatabase(channel))
+        pool = DescriptorPool(ProtoReflectionDescriptorDatabase(channel))
+        # Learned once, before threads share it: a descriptor pool does not like to be asked by many at first.
+        self.methods = {
+            (service, name): (f"/selfsame.v1.{service}/{name}", GetMessageClass(method.input_type), GetMessageClass(method.output_type))
+            for service in ("ScreeningService", "ReviewService", "PayoutService")
+            for name, method in pool.FindServiceByName(f"selfsame.v1.{service}").methods_by_name.items()
+        }
 
     def method(self, service, name):
-        descriptor = self.pool.FindServiceByName(f"selfsame.v1.{service}").methods_by_name[name]
-        request, answer = GetMessageClass(descriptor.input_type), GetMessageClass(descriptor.output_type)
-        return f"/selfsame.v1.{service}/{name}", request, answer
+        return self.methods[service, name]
 
     def call(self, service, name, body, timeout=20):
         path, request, answer = self.method(service, name)

@@ -1,4 +1,12 @@
 //! What every ledger must do, run against each of them. A test name is the claim; a ledger that breaks one is no ledger.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and says what it did"
+)]
 
 mod claims_history;
 mod claims_money;

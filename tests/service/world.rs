@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use selfsame::adapters::ledger::MemoryLedger;
 use selfsame::adapters::model_shelf::ModelShelf;
 use selfsame::adapters::policy_file;
-use selfsame::adapters::policy_store::PolicyStore;
+use selfsame::adapters::policy_store::FixedPolicy;
 use selfsame::adapters::standing_rules::StandingRules;
 use selfsame::ports::clock::Clock;
 use selfsame::ports::ledger::{
@@ -36,15 +36,15 @@ use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 use tonic_types::StatusExt;
 
-pub const PROGRAM: &str = "shop";
+pub(crate) const PROGRAM: &str = "shop";
 /// 2026-09-21, in seconds.
-pub const NOON: i64 = 1_790_000_000;
+pub(crate) const NOON: i64 = 1_790_000_000;
 
 /// A clock that stands until it is moved.
-pub struct SetClock(AtomicI64);
+pub(crate) struct SetClock(AtomicI64);
 
 impl SetClock {
-    pub fn forward(&self, span: Span) {
+    pub(crate) fn forward(&self, span: Span) {
         self.0.fetch_add(span.as_millis(), Ordering::SeqCst);
     }
 }
@@ -57,7 +57,7 @@ impl Clock for SetClock {
 
 /// What a ledger does instead of its work.
 #[derive(Debug, Clone)]
-pub enum Fault {
+pub(crate) enum Fault {
     None,
     Fails(LedgerError),
     Panics,
@@ -65,12 +65,12 @@ pub enum Fault {
 }
 
 /// A ledger with a switch.
-pub struct SwitchedLedger {
+pub(crate) struct SwitchedLedger {
     inner: MemoryLedger,
-    pub fault: Mutex<Fault>,
+    pub(crate) fault: Mutex<Fault>,
     /// Told when a write arrives that will never be answered.
-    pub stuck: Notify,
-    pub poisoned: Mutex<Option<String>>,
+    pub(crate) stuck: Notify,
+    pub(crate) poisoned: Mutex<Option<String>>,
 }
 
 impl SwitchedLedger {
@@ -184,21 +184,21 @@ impl Ledger for SwitchedLedger {
 }
 
 /// A running server.
-pub struct World {
-    pub ledger: Arc<SwitchedLedger>,
-    pub clock: Arc<SetClock>,
-    pub channel: Channel,
+pub(crate) struct World {
+    pub(crate) ledger: Arc<SwitchedLedger>,
+    pub(crate) clock: Arc<SetClock>,
+    pub(crate) channel: Channel,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<Result<(), ServeError>>,
 }
 
 impl World {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::with_limits(Limits::default()).await
     }
 
-    pub async fn with_limits(limits: Limits) -> Self {
-        let policies = Arc::new(PolicyStore::of_policy(policy_file::shipped().unwrap()));
+    pub(crate) async fn with_limits(limits: Limits) -> Self {
+        let policies = Arc::new(FixedPolicy::new(policy_file::shipped().unwrap()));
         let rules = StandingRules::new(Arc::clone(&policies) as _, Arc::new(ModelShelf::default()), AuditKey::new([7; 32]));
         let clock = Arc::new(SetClock(AtomicI64::new(NOON * 1_000)));
         let ledger = Arc::new(SwitchedLedger {
@@ -216,60 +216,60 @@ impl World {
         Self { ledger, clock, channel, stop, serving }
     }
 
-    pub fn screening(&self) -> v1::screening_service_client::ScreeningServiceClient<Channel> {
+    pub(crate) fn screening(&self) -> v1::screening_service_client::ScreeningServiceClient<Channel> {
         v1::screening_service_client::ScreeningServiceClient::new(self.channel.clone())
     }
 
-    pub fn review(&self) -> v1::review_service_client::ReviewServiceClient<Channel> {
+    pub(crate) fn review(&self) -> v1::review_service_client::ReviewServiceClient<Channel> {
         v1::review_service_client::ReviewServiceClient::new(self.channel.clone())
     }
 
-    pub fn payout(&self) -> v1::payout_service_client::PayoutServiceClient<Channel> {
+    pub(crate) fn payout(&self) -> v1::payout_service_client::PayoutServiceClient<Channel> {
         v1::payout_service_client::PayoutServiceClient::new(self.channel.clone())
     }
 
-    pub fn list(&self) -> v1::list_service_client::ListServiceClient<Channel> {
+    pub(crate) fn list(&self) -> v1::list_service_client::ListServiceClient<Channel> {
         v1::list_service_client::ListServiceClient::new(self.channel.clone())
     }
 
-    pub fn training(&self) -> v1::training_service_client::TrainingServiceClient<Channel> {
+    pub(crate) fn training(&self) -> v1::training_service_client::TrainingServiceClient<Channel> {
         v1::training_service_client::TrainingServiceClient::new(self.channel.clone())
     }
 
-    pub fn break_ledger(&self, fault: Fault) {
+    pub(crate) fn break_ledger(&self, fault: Fault) {
         *self.ledger.fault.lock() = fault;
     }
 
     /// Screens a conversion and gives its decision.
-    pub async fn screen(&self, conversion: v1::Conversion) -> v1::Decision {
+    pub(crate) async fn screen(&self, conversion: v1::Conversion) -> v1::Decision {
         let request = v1::ScreenConversionRequest { conversion: Some(conversion) };
         self.screening().screen_conversion(request).await.unwrap().into_inner().decision.unwrap()
     }
 
     /// Asks the gate about one reward.
-    pub async fn gate(&self, reward: &str, conversion: &str) -> v1::GateAnswer {
+    pub(crate) async fn gate(&self, reward: &str, conversion: &str) -> v1::GateAnswer {
         let payouts = vec![v1::PayoutQuery { reward_id: reward.to_owned(), conversion_id: conversion.to_owned() }];
         let request = v1::CheckPayoutsRequest { program_id: PROGRAM.to_owned(), payouts };
         self.payout().check_payouts(request).await.unwrap().into_inner().answers.remove(0)
     }
 
     /// Begins a drain; `ended` completes with it.
-    pub fn stop(self) -> JoinHandle<Result<(), ServeError>> {
+    pub(crate) fn stop(self) -> JoinHandle<Result<(), ServeError>> {
         self.stop.send(()).unwrap();
         self.serving
     }
 }
 
-pub fn at(seconds: i64) -> pbjson_types::Timestamp {
+pub(crate) fn at(seconds: i64) -> pbjson_types::Timestamp {
     pbjson_types::Timestamp { seconds, nanos: 0 }
 }
 
-pub fn digest(byte: u8) -> Vec<v1::Digest> {
+pub(crate) fn digest(byte: u8) -> Vec<v1::Digest> {
     vec![v1::Digest { key_id: "k1".to_owned(), value: vec![byte; 32].into() }]
 }
 
 /// An honest conversion of `referee`, brought by `referrer`, with one reward `r-<id>`.
-pub fn conversion(id: &str, referrer: &str, referee: &str) -> v1::Conversion {
+pub(crate) fn conversion(id: &str, referrer: &str, referee: &str) -> v1::Conversion {
     let step = |kind: v1::TouchpointKind, seconds: i64| v1::Touchpoint {
         kind: kind.into(),
         occurred_at: Some(at(NOON - seconds)),
@@ -301,7 +301,7 @@ pub fn conversion(id: &str, referrer: &str, referee: &str) -> v1::Conversion {
 }
 
 /// The same with both sides on one device, which sends it to review.
-pub fn on_one_device(id: &str, referrer: &str, referee: &str, device: u8) -> v1::Conversion {
+pub(crate) fn on_one_device(id: &str, referrer: &str, referee: &str, device: u8) -> v1::Conversion {
     let mut sent = conversion(id, referrer, referee);
     let devices = vec![v1::DeviceSignals { fingerprint: digest(device), ..Default::default() }];
     sent.referrer.as_mut().unwrap().devices.clone_from(&devices);
@@ -310,17 +310,17 @@ pub fn on_one_device(id: &str, referrer: &str, referee: &str, device: u8) -> v1:
 }
 
 /// The stable reason of a refusal.
-pub fn reason(status: &Status) -> String {
+pub(crate) fn reason(status: &Status) -> String {
     status.get_details_error_info().map(|info| info.reason).unwrap_or_default()
 }
 
 /// The violated fields of a refusal.
-pub fn violated(status: &Status) -> Vec<String> {
-    let bad = status.get_details_bad_request().unwrap_or_default();
-    bad.field_violations.into_iter().map(|violation| violation.field).collect()
+pub(crate) fn violated(status: &Status) -> Vec<String> {
+    let violations = status.get_details_bad_request().map(|bad| bad.field_violations).unwrap_or_default();
+    violations.into_iter().map(|violation| violation.field).collect()
 }
 
 /// When to try again.
-pub fn retry_after(status: &Status) -> Option<Duration> {
+pub(crate) fn retry_after(status: &Status) -> Option<Duration> {
     status.get_details_retry_info().and_then(|info| info.retry_delay)
 }

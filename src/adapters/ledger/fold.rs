@@ -119,13 +119,12 @@ impl<T: WriteTables> Fold<'_, T> {
     // Accounts.
 
     fn touched(&mut self, number: AccountNumber) -> Result<&mut Touched, LedgerError> {
-        let place = match self.accounts.iter().position(|touched| touched.number == number) {
-            Some(place) => place,
-            None => {
-                let account = account_of(self.tables, self.keys, number)?;
-                self.accounts.push(Touched { number, account, changed: false });
-                self.accounts.len() - 1
-            }
+        let place = if let Some(place) = self.accounts.iter().position(|touched| touched.number == number) {
+            place
+        } else {
+            let account = account_of(self.tables, self.keys, number)?;
+            self.accounts.push(Touched { number, account, changed: false });
+            self.accounts.len() - 1
         };
         self.accounts.get_mut(place).ok_or_else(|| LedgerError::Damaged("an account was lost".to_owned()))
     }
@@ -342,12 +341,11 @@ impl<T: WriteTables> Fold<'_, T> {
     /// Remembers what a repeat of this purchase would look like.
     fn remember_purchase(&mut self, conversion: &Conversion, referee: AccountNumber) -> Result<(), LedgerError> {
         let conversion_id = conversion.conversion_id.clone();
-        match &conversion.invoice_id {
-            Some(invoice) => self.put(&self.keys.invoice(referee, invoice), &InvoiceRow(conversion_id)),
-            None => {
-                let key = self.keys.without_invoice(referee, conversion.kind);
-                self.put(&key, &LastPurchase { conversion_id, occurred_at: conversion.occurred_at })
-            }
+        if let Some(invoice) = &conversion.invoice_id {
+            self.put(&self.keys.invoice(referee, invoice), &InvoiceRow(conversion_id))
+        } else {
+            let key = self.keys.without_invoice(referee, conversion.kind);
+            self.put(&key, &LastPurchase { conversion_id, occurred_at: conversion.occurred_at })
         }
     }
 

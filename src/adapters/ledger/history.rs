@@ -278,5 +278,5 @@ impl<T: Tables> Reading<'_, T> {
 
 /// The patterns of a bundle's mailboxes.
 pub(super) fn patterns(bundle: &SignalBundle) -> impl Iterator<Item = &Digest> {
-    bundle.emails.iter().filter_map(|email| email.pattern.as_ref()).flat_map(|set| set.iter())
+    bundle.emails.iter().filter_map(|email| email.pattern.as_ref()).flat_map(crate::vocabulary::digest::DigestSet::iter)
 }

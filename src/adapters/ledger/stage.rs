@@ -169,12 +169,11 @@ impl Stage {
             return self.read(key, look);
         }
         let staged = self.staged.read();
-        match staged.get(key) {
-            Some(staged) => Ok(look(Some(&staged.row))),
-            None => {
-                drop(staged);
-                self.read(key, look)
-            }
+        if let Some(staged) = staged.get(key) {
+            Ok(look(Some(&staged.row)))
+        } else {
+            drop(staged);
+            self.read(key, look)
         }
     }
 

@@ -57,14 +57,6 @@ impl WriteTables for MemoryTables {
     }
 }
 
-#[cfg(test)]
-impl MemoryTables {
-    /// All rows in order, for comparing two folds.
-    pub(super) fn sorted(&self) -> std::collections::BTreeMap<Box<[u8]>, Box<[u8]>> {
-        self.rows.iter().map(|(key, row)| (key.clone(), row.clone())).collect()
-    }
-}
-
 /// What a row is about: the byte after the programme's number. Frozen within one layout of the tables.
 #[derive(Debug, Clone, Copy)]
 #[repr(u8)]

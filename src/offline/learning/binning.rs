@@ -46,7 +46,6 @@ impl Pool {
 
 /// Bins one column.
 #[must_use]
-#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
 pub fn weigh(column: &[f64], abusive: &[bool], direction: Direction) -> WeighedBins {
     let fine = boosting::edges(column, FINE_BINS);
     let mut pools = vec![Pool { rows: 0.0, abusive: 0.0, bins: 1 }; fine.len() + 1];

@@ -1,5 +1,5 @@
 //! Gradient boosting of decision trees on binned features, as a `linfa` estimator. linfa has none, and its AdaBoost costs fifteen times as
-//! much for less precision (`docs/decisions/learning.md`).
+//! much for less precision (`docs/decisions/0005-learning.md`).
 //!
 //! Second-order boosting of the log loss (Friedman 2001; Chen, Guestrin 2016) with histograms over sparse bins (Ke et al. 2017): rows whose
 //! value is a feature's most frequent one are not touched, and their sums follow by subtraction. Absent values have their own bin and go where
@@ -377,10 +377,10 @@ impl<'a> Booster<'a> {
                 for absent_left in [Way::Left, Way::Right] {
                     let left = if absent_left == Way::Left { below.plus(absent) } else { below };
                     let candidate = Candidate { gain: 0.0, place: *place, bin, absent_left, left, right: total.minus(left) };
-                    if let Some(gain) = self.gain(&candidate, total, leaf, bins.direction) {
-                        if best.is_none_or(|known| gain > known.gain) {
-                            best = Some(Candidate { gain, ..candidate });
-                        }
+                    if let Some(gain) = self.gain(&candidate, total, leaf, bins.direction)
+                        && best.is_none_or(|known| gain > known.gain)
+                    {
+                        best = Some(Candidate { gain, ..candidate });
                     }
                     // Nobody is absent here: both ways are one, and an absent value will go with the low values.
                     if absent.weight <= 1e-9 {
@@ -429,7 +429,9 @@ fn bin_column(settings: &Boosting, feature: usize, column: &[f64], offset: usize
     let edges = edges(column, settings.bins_max.clamp(2, 250));
     let mut bins = Bins { feature, edges, offset, usual: 0, direction: 0 };
     let mut counts = vec![0_usize; bins.count()];
-    column.iter().for_each(|value| counts[bins.bin(*value)] += 1);
+    for value in column {
+        counts[bins.bin(*value)] += 1;
+    }
     bins.usual = (0..counts.len()).max_by_key(|bin| counts[*bin]).unwrap_or(0);
     if settings.monotone == Monotone::AsCatalogued {
         bins.direction = match CATALOGUE.get(feature).map(|known| known.direction) {

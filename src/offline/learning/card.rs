@@ -74,32 +74,27 @@ fn losses(trained: &Trained) -> String {
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
 fn promise(card: &mut String, certificate: Certificate, thresholds: Thresholds, trained: &Trained, evaluation: &Evaluation) {
     let Certificate { alpha, delta, rejected_samples, honest_samples, rejected_referrals, upper_bound } = certificate;
-    match (thresholds.reject, &evaluation.at_reject) {
-        (Some(reject), Some(at)) => {
-            let _ = writeln!(
-                card,
-                "**Rejects from {reject:.4} upwards. With {:.0} % confidence at most {:.2} % of those it rejects are honest** (exact bound reached: {:.3} %).",
-                (1.0 - delta) * 100.0,
-                alpha * 100.0,
-                upper_bound * 100.0
-            );
-            let _ = writeln!(
-                card,
-                "Seen on the held-out data: {rejected_referrals} referrals in {rejected_samples} independent samples, {honest_samples} honest; {:.1} % of all abusive referrals are rejected.",
-                at.recall * 100.0
-            );
-        }
-        (None, _) | (_, None) => {
-            let planned = if trained.sequence.is_empty() {
-                "The data hold too few independent abusive samples to reach the bound."
-            } else {
-                "The first planned threshold did not hold the bound."
-            };
-            let _ = writeln!(
-                card,
-                "**It rejects nothing by itself.** No threshold was certified at α = {alpha}, δ = {delta}. {planned}"
-            );
-        }
+    if let (Some(reject), Some(at)) = (thresholds.reject, &evaluation.at_reject) {
+        let _ = writeln!(
+            card,
+            "**Rejects from {reject:.4} upwards. With {:.0} % confidence at most {:.2} % of those it rejects are honest** (exact bound reached: {:.3} %).",
+            (1.0 - delta) * 100.0,
+            alpha * 100.0,
+            upper_bound * 100.0
+        );
+        let _ = writeln!(
+            card,
+            "Seen on the held-out data: {rejected_referrals} referrals in {rejected_samples} independent samples, {honest_samples} honest; {:.1} % of all abusive referrals are rejected.",
+            at.recall * 100.0
+        );
+    } else {
+        let planned = if trained.sequence.is_empty() {
+            "The data hold too few independent abusive samples to reach the bound."
+        } else {
+            "The first planned threshold did not hold the bound."
+        };
+        let _ =
+            writeln!(card, "**It rejects nothing by itself.** No threshold was certified at α = {alpha}, δ = {delta}. {planned}");
     }
     let at = &evaluation.at_review;
     let _ = writeln!(

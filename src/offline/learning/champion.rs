@@ -232,7 +232,9 @@ fn assemble(
 fn spread(column: &[f64]) -> TrainingSpread {
     let mut spread = TrainingSpread { edges: boosting::edges(column, 10).into(), shares: Box::new([]) };
     let mut counts = vec![0_usize; spread.edges.len() + 2];
-    column.iter().for_each(|value| counts[spread.place(*value)] += 1);
+    for value in column {
+        counts[spread.place(*value)] += 1;
+    }
     spread.shares = counts.into_iter().map(|count| count as f64 / column.len().max(1) as f64).collect();
     spread
 }

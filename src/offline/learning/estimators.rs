@@ -309,23 +309,23 @@ impl Flattened {
         self.nodes.push(Split { threshold: 0.0, feature: LEAF, left: 0, right: 0, absent: 0 });
         self.values.push(0.0);
         self.classes.push(node.prediction().unwrap_or_default());
-        if let [Some(left), Some(right)] = node.children().as_slice() {
-            if !node.is_leaf() {
-                let (feature, split_value, _) = node.split();
-                let left_at = self.push(left, to_catalogue);
-                let right_at = self.push(right, to_catalogue);
-                let step = |child: usize| u16::try_from(child - at).unwrap_or(0);
-                let absent = if split_value > crate::screening::features::ABSENT { left_at } else { right_at };
-                // linfa predicts with `<`, this crate with `<=`.
-                let threshold = split_value.next_down();
-                self.nodes[at] = Split {
-                    threshold,
-                    feature: place(to_catalogue[feature]),
-                    left: step(left_at),
-                    right: step(right_at),
-                    absent: step(absent),
-                };
-            }
+        if let [Some(left), Some(right)] = node.children().as_slice()
+            && !node.is_leaf()
+        {
+            let (feature, split_value, _) = node.split();
+            let left_at = self.push(left, to_catalogue);
+            let right_at = self.push(right, to_catalogue);
+            let step = |child: usize| u16::try_from(child - at).unwrap_or(0);
+            let absent = if split_value > crate::screening::features::ABSENT { left_at } else { right_at };
+            // linfa predicts with `<`, this crate with `<=`.
+            let threshold = split_value.next_down();
+            self.nodes[at] = Split {
+                threshold,
+                feature: place(to_catalogue[feature]),
+                left: step(left_at),
+                right: step(right_at),
+                absent: step(absent),
+            };
         }
         at
     }

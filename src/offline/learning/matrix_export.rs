@@ -47,10 +47,10 @@ fn rows(folder: &Path, matrix: &Matrix, plan: &TrainingPlan) -> std::io::Result<
     }
     let mut out = BufWriter::new(File::create(folder.join("rows.csv"))?);
     writeln!(out, "abusive,group,occurred_at_millis,fold,rule_score")?;
-    for row in 0..matrix.len() {
+    for (row, fold) in fold_of.iter().enumerate() {
         let abusive = u8::from(matrix.abusive()[row]);
         let (group, time) = (matrix.groups()[row], matrix.occurred_at()[row].as_millis());
-        writeln!(out, "{abusive},{group},{time},{},{}", fold_of[row], matrix.rule_scores()[row])?;
+        writeln!(out, "{abusive},{group},{time},{fold},{}", matrix.rule_scores()[row])?;
     }
     out.flush()
 }

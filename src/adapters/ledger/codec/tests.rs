@@ -224,3 +224,31 @@ fn a_decision_takes_few_bytes_beyond_its_message() {
     // Measured: reviewed when it grows. The message itself is what the caller sent.
     assert!(decision_bytes < 900, "{decision_bytes}");
 }
+
+/// Version 1 as it was shipped: one record of each kind, each after its length. Never written again.
+const VERSION_1: &[u8] = include_bytes!("../../../../tests/fixtures/ledger_records_v1.bin");
+
+fn records_of(mut bytes: &[u8]) -> Vec<&[u8]> {
+    let mut records = Vec::new();
+    while let Some((length, rest)) = bytes.split_first_chunk::<4>() {
+        let (record, rest) = rest.split_at(usize::try_from(u32::from_be_bytes(*length)).unwrap());
+        records.push(record);
+        bytes = rest;
+    }
+    records
+}
+
+#[test]
+fn records_of_version_1_stay_readable() {
+    let records = records_of(VERSION_1);
+    assert_eq!(records.len(), 7);
+    let decoded: Vec<Event> = records.iter().map(|record| decode(record).unwrap()).collect();
+    let Event::ConversionScreened(screened) = &decoded[0] else { panic!("the first is a conversion") };
+    assert_eq!(screened.conversion, full_conversion());
+    assert_eq!(screened.decision.verdict, Verdict::Rejected);
+    assert_eq!(screened.case.as_ref().unwrap().referrer, Some(full_side("ann", 40)));
+    assert_eq!(decoded[1..], one_of_each()[1..]);
+    for (record, event) in records.iter().zip(&decoded) {
+        assert_eq!(encode(event), *record, "what is written now is what was written then");
+    }
+}
