@@ -53,7 +53,7 @@ enum Action {
 #[derive(Debug, Args)]
 struct DataFolder {
     /// The server's data folder.
-    #[arg(long, env = "SELFSAME_DATA_DIR", default_value = "data", value_name = "FOLDER")]
+    #[arg(long, env = "SELFSAME_DATA_FOLDER", default_value = "selfsame-data", value_name = "DIR")]
     data_dir: PathBuf,
 }
 
