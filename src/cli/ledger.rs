@@ -7,15 +7,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 
+use crate::adapters::ledger::{JOURNAL_FOLDER, TABLES_FOLDER};
 use crate::adapters::storage::backup::{BackupSummary, backup_to_file, compact, restore, verify_backup};
 use crate::adapters::storage::check::{CheckReport, JournalStats, check, stats};
 use crate::adapters::storage::error::StorageError;
 use crate::adapters::storage::journal::{Journal, JournalOptions};
-
-/// The journal's folder inside the data folder.
-pub const JOURNAL_FOLDER: &str = "journal";
-/// The folder of what is derived from the journal, inside the data folder. May be deleted at any time; opening rebuilds it.
-pub const TABLES_FOLDER: &str = "tables";
 
 /// Look after the data folder of a server.
 #[derive(Debug, Args)]
@@ -57,7 +53,7 @@ enum Action {
 #[derive(Debug, Args)]
 struct DataFolder {
     /// The server's data folder.
-    #[arg(long, env = "SELFSAME_DATA_DIR", default_value = "data", value_name = "FOLDER")]
+    #[arg(long, env = "SELFSAME_DATA_FOLDER", default_value = "selfsame-data", value_name = "DIR")]
     data_dir: PathBuf,
 }
 

@@ -22,4 +22,4 @@ mod tables;
 
 pub use memory::{Keeping, MemoryLedger};
 pub use on_disk::SledLedger;
-pub use open::{LedgerOptions, OpenError};
+pub use open::{JOURNAL_FOLDER, LedgerOptions, OpenError, TABLES_FOLDER};
