@@ -152,8 +152,9 @@ impl Model {
         if !(alpha > 0.0 && alpha < 1.0 && delta > 0.0 && delta < 1.0) {
             return Err(not_usable("certificate", "alpha and delta must lie between 0 and 1"));
         }
-        if parts.thresholds.reject.is_some() && parts.certificate.upper_bound.is_nan() || (parts.certificate.upper_bound > alpha)
-        {
+        // Written so that a bound that is not a number does not hold.
+        let bound_holds = parts.certificate.upper_bound <= alpha;
+        if parts.thresholds.reject.is_some() && !bound_holds {
             return Err(not_usable("certificate", "a reject threshold is set although its bound is above alpha"));
         }
         if parts.feature_spreads.len() != FEATURE_COUNT
