@@ -1,6 +1,6 @@
 //! How fast the ledger is: history and fold in memory at 10⁵ and 10⁶ known values, the whole screening on disk with many in flight, the feed,
 //! the gate; and how many bytes a decision takes. `cargo bench --bench ledger`.
-#![expect(clippy::unwrap_used, clippy::print_stderr, missing_docs, reason = "a benchmark stops at once when it fails, and tells")]
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a benchmark stops at once when it fails, and tells")]
 
 use std::cell::Cell;
 use std::sync::Arc;

@@ -204,7 +204,8 @@ fn a_second_ledger_on_a_folder_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let _first = on_disk(folder.path());
     let probe = std::sync::Arc::new(crate::subject::Probe::default());
-    let second = selfsame::adapters::ledger::SledLedger::open(folder.path(), Default::default(), probe);
+    let second =
+        selfsame::adapters::ledger::SledLedger::open(folder.path(), selfsame::adapters::ledger::LedgerOptions::default(), probe);
     assert!(second.err().unwrap().to_string().contains("in use"));
     assert!(folder.path().join(JOURNAL_FOLDER).is_dir());
 }

@@ -19,6 +19,7 @@ async fn past_the_delay() -> World {
     world
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "fields of messages are optional")]
 fn on_referrer(account: &str) -> Option<v1::HoldSubject> {
     Some(v1::HoldSubject { subject: Some(v1::hold_subject::Subject::ReferrerAccountId(account.to_owned())) })
 }

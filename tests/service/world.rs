@@ -176,7 +176,7 @@ impl Ledger for SwitchedLedger {
         self.read(|ledger| ledger.labelled(program, after, limit))
     }
     fn programs(&self) -> Result<Vec<ProgramSummary>, LedgerError> {
-        self.read(|ledger| ledger.programs())
+        self.read(Ledger::programs)
     }
     fn health(&self) -> LedgerHealth {
         self.poisoned.lock().clone().map_or(LedgerHealth::Serving, LedgerHealth::Poisoned)
