@@ -1,6 +1,6 @@
 //! How fast the way from signals to a decision is, step by step: digesting, wire to bundle, evidence, features, model, the whole `assess`,
 //! and the payout gate. `cargo bench --bench screening`.
-#![expect(clippy::unwrap_used, missing_docs, reason = "a benchmark stops at once when it fails")]
+#![expect(clippy::unwrap_used, reason = "a benchmark stops at once when it fails")]
 
 use std::hint::black_box;
 
