@@ -129,7 +129,12 @@ async fn work_until_killed(run: &Arc<Run>, server: &mut Server, dice: &mut Dice)
     workers.spawn(review(Arc::clone(run), server.channel().await));
     workers.spawn(pay(Arc::clone(run), server.channel().await, dice.next_u64()));
     workers.spawn(follow(Arc::clone(run), server.channel().await));
-    acknowledged.wait_for(|count| *count >= enough).await.unwrap();
+    let enough = acknowledged.wait_for(|count| *count >= enough);
+    let all_stopped = async { while workers.join_next().await.is_some() {} };
+    tokio::select! {
+        reached = enough => drop(reached.unwrap()),
+        () = all_stopped => panic!("all callers were refused before the kill; {}", server.state()),
+    }
     tokio::time::sleep(Duration::from_micros(dice.below(3_000))).await;
     server.kill();
     while let Some(ended) = workers.join_next().await {

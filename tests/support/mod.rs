@@ -71,6 +71,15 @@ impl Server {
         &self.address
     }
 
+    /// Whether it runs, or how it ended.
+    pub(crate) fn state(&mut self) -> String {
+        match self.child.try_wait() {
+            Ok(None) => "the server runs".to_owned(),
+            Ok(Some(status)) => format!("the server ended by itself: {status}"),
+            Err(error) => format!("the server's state is not known: {error}"),
+        }
+    }
+
     /// SIGKILL: no destructor, no flush, no goodbye.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
