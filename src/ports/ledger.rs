@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 
 use super::records::{
     CaseFile, CaseSummary, ContentFingerprint, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, HoldSubject,
-    LabelledConversion, ListEntry, ListSubject, ProgramSummary, QueueStats,
+    LabelledConversion, ListEntry, ListSubject, ProgramSummary, QueueStats, Reading,
 };
 use crate::screening::case::{IllegalStep, Step};
 use crate::screening::decision::{Decision, Verdict};
@@ -399,4 +399,9 @@ pub trait Ledger: Send + Sync {
 
     /// Whether the ledger keeps its promises.
     fn health(&self) -> LedgerHealth;
+
+    /// How it is doing inside, for an operator's metrics. Empty when there is nothing to tell.
+    fn readings(&self) -> Vec<Reading> {
+        Vec::new()
+    }
 }

@@ -278,6 +278,15 @@ pub struct LabelledConversion {
     pub outcomes: Vec<(OutcomeKind, Timestamp)>,
 }
 
+/// A number that tells an operator how a ledger is doing.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Reading {
+    /// Its name as a metric, without a prefix; the last word is the unit.
+    pub name: &'static str,
+    /// The number.
+    pub value: f64,
+}
+
 /// A programme's name with the number of what it holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProgramSummary {

@@ -1,4 +1,4 @@
-//! Gauges of what stands in the ledger: the queue and the accounts of each programme.
+//! Gauges of what stands in the ledger: its filters and tables, and the queue and the accounts of each programme.
 //!
 //! It must never name anything but programmes. `serve` runs it beside the server.
 
@@ -28,6 +28,9 @@ pub async fn report(ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>) {
 
 #[expect(clippy::cast_precision_loss, reason = "gauges are floats; counts stay far below 2^53")]
 fn set_all(ledger: &dyn Ledger, clock: &dyn Clock) -> Result<(), LedgerError> {
+    for reading in ledger.readings() {
+        metrics::gauge!(format!("selfsame_ledger_{}", reading.name)).set(reading.value);
+    }
     for program in ledger.programs()?.into_iter().take(PROGRAMMES_SHOWN) {
         let now = clock.now();
         let stats = ledger.queue_stats(&program.program_id, now)?;

@@ -38,7 +38,7 @@ use crate::ports::ledger::{
 };
 use crate::ports::records::{
     CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, LabelledConversion, ListEntry, ListSubject,
-    ProgramSummary, QueueStats,
+    ProgramSummary, QueueStats, Reading,
 };
 use crate::screening::decision::Verdict;
 use crate::screening::gate::Standing;
@@ -477,5 +477,9 @@ impl Ledger for SledLedger {
         failure.map_or(LedgerHealth::Serving, |reason| {
             LedgerHealth::Poisoned(format!("{reason}; stop the server, see that the disk is well, and start it again"))
         })
+    }
+
+    fn readings(&self) -> Vec<Reading> {
+        self.stage.readings()
     }
 }

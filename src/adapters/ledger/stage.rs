@@ -19,9 +19,9 @@ use crate::adapters::storage::error::{StorageError, TableError};
 use crate::adapters::storage::journal::Journal;
 use crate::adapters::storage::reader::JournalReader;
 use crate::adapters::storage::record::{ProgrammeNumber, SideTag, SideWrite};
-use crate::adapters::storage::table::{Covered, PointTable};
+use crate::adapters::storage::table::{Covered, PointTable, TableStats};
 use crate::ports::ledger::LedgerError;
-use crate::ports::records::{Cursor, FeedEvent};
+use crate::ports::records::{Cursor, FeedEvent, Reading};
 use crate::vocabulary::ids::ProgramId;
 
 /// A ledger folder that was opened.
@@ -246,6 +246,37 @@ impl Stage {
                 tracing::warn!(%error, "the tables could not be written; opening will take longer, nothing is lost");
             }
         }
+    }
+
+    /// The filters, files and memory of the tables.
+    #[expect(clippy::cast_precision_loss, reason = "metrics are floats; counts stay far below 2^53")]
+    pub(super) fn readings(&self) -> Vec<Reading> {
+        let stats = self.tables.stats();
+        let rate = stats.false_positive_rate();
+        let TableStats {
+            run_entries,
+            runs,
+            disk_bytes,
+            bloom_negatives,
+            bloom_hits,
+            bloom_false_positives,
+            block_reads,
+            cache_hits,
+        } = stats;
+        let counted = [
+            ("table_run_entries", run_entries),
+            ("table_runs", runs),
+            ("table_disk_bytes", disk_bytes),
+            ("table_memory_bytes", self.tables.approximate_memory_bytes() as u64),
+            ("bloom_negatives_lookups", bloom_negatives),
+            ("bloom_hits_lookups", bloom_hits),
+            ("bloom_false_positives_lookups", bloom_false_positives),
+            ("table_block_reads", block_reads),
+            ("table_cache_hits", cache_hits),
+        ];
+        let mut readings: Vec<Reading> = counted.into_iter().map(|(name, count)| Reading { name, value: count as f64 }).collect();
+        readings.extend(rate.map(|value| Reading { name: "bloom_false_positive_ratio", value }));
+        readings
     }
 
     /// For a clean end: the next opening then has nothing to replay.
