@@ -167,8 +167,6 @@ impl LimitsConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LedgerConfig {
-    /// Values (digests of all kinds) that the filters in front of the index are sized for at first; they grow with it. Range: 1,000 to 10^10.
-    pub bloom_values_expected: u64,
     /// Share of never-seen values that still cost a read. Range: 0.0001 to 0.5.
     pub bloom_false_positive_rate: f64,
     /// Memory of each index before it is written to disk. Unit: bytes. Range: 1 MiB to 16 GiB.
@@ -186,7 +184,6 @@ pub struct LedgerConfig {
 impl Default for LedgerConfig {
     fn default() -> Self {
         Self {
-            bloom_values_expected: 1_000_000,
             bloom_false_positive_rate: 0.01,
             memtable_bytes: 64 << 20,
             block_cache_bytes: 64 << 20,
@@ -351,7 +348,6 @@ impl Config {
         within("limits.deadline_millis", limits.deadline_millis, 10, 600_000);
         within("limits.drain_seconds", limits.drain_seconds, 0, 600);
         within("limits.connection_age_seconds", limits.connection_age_seconds, 0, 30 * 86_400);
-        within("ledger.bloom_values_expected", ledger.bloom_values_expected, 1_000, 10_000_000_000);
         within("ledger.memtable_bytes", ledger.memtable_bytes as u64, 1 << 20, 16 << 30);
         within("ledger.block_cache_bytes", ledger.block_cache_bytes as u64, 1 << 20, 64 << 30);
         within("ledger.journal_cache_bytes", ledger.journal_cache_bytes, 1 << 20, 64 << 30);

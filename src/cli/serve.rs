@@ -174,10 +174,9 @@ fn open_ledger(config: &Config, keeping: Keeping, policies: Arc<dyn Policies>) -
     }
 }
 
-/// What the configuration gives the ledger. How many values are expected is not asked for: the tables' filters are sized as runs are written.
+/// What the configuration gives the ledger. The filters are sized by the number of values that each file holds, at the configured rate.
 fn ledger_options(config: &LedgerConfig) -> LedgerOptions {
     let LedgerConfig {
-        bloom_values_expected: _,
         bloom_false_positive_rate,
         memtable_bytes,
         block_cache_bytes,

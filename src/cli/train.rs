@@ -29,7 +29,7 @@ Examples:
     selfsame train --input labels.jsonl --output shop.json --alpha 0.01 --delta 0.01
 
   Other people's data:
-    selfsame train --input signups.csv --format csv --mapping datasets/mappings/ecommerce_signups.toml --output /tmp/m.json
+    selfsame train --input signups.csv --format csv --mapping datasets/mappings/ecommerce_signups.toml --output model.json
 
 Writes three files: the model (.json), its card (.md) and a report with plots (.html).
 Groups are never split: 65 % of them develop, 35 % certify and measure. If no threshold can be certified, the model rejects
