@@ -1,5 +1,5 @@
 //! What commands that call a running server share: where it is, how to connect, and how its refusals read.
-//! It must never retry a step by itself. `queue` and `export` call it.
+//! It must never retry a step by itself. `queue`, `model` and `export` call it.
 
 use std::fmt::Write as _;
 
@@ -42,6 +42,11 @@ impl ServerArgs {
         let endpoint = Endpoint::from_shared(url).with_context(|| format!("`{}` is not an address", self.server))?;
         endpoint.connect().await.with_context(|| format!("nobody answers at {}; is `selfsame serve` running there?", self.server))
     }
+}
+
+/// The user of this machine; the server refuses what is not a name.
+pub(super) fn user_name() -> String {
+    std::env::var("USER").or_else(|_| std::env::var("USERNAME")).unwrap_or_else(|_| "cli".to_owned())
 }
 
 /// Runs a future on a small runtime of its own.

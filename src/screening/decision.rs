@@ -123,6 +123,21 @@ impl Decision {
     pub fn risk_score(&self) -> u8 {
         risk_score(self.score)
     }
+
+    /// The verdict as it would have been without the audit sample: a sampled reject stands as rejected.
+    #[must_use]
+    pub const fn verdict_without_audit(&self) -> Verdict {
+        match self.audit {
+            AuditSample::Sampled => Verdict::Rejected,
+            AuditSample::NotSampled => self.verdict,
+        }
+    }
+
+    /// What the challenger said when it would have given another verdict; absent when it agrees or there was none.
+    #[must_use]
+    pub fn disagreement(&self) -> Option<&ShadowScore> {
+        self.shadow.as_ref().filter(|shadow| shadow.verdict != self.verdict_without_audit())
+    }
 }
 
 /// A probability as a whole number for display. Range: 0 to 99.

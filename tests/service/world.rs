@@ -9,6 +9,7 @@ use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use selfsame::adapters::ledger::MemoryLedger;
 use selfsame::adapters::model_shelf::ModelShelf;
+use selfsame::adapters::model_store::ModelStore;
 use selfsame::adapters::policy_file;
 use selfsame::adapters::policy_store::FixedPolicy;
 use selfsame::adapters::standing_rules::StandingRules;
@@ -198,9 +199,11 @@ impl World {
     }
 
     pub(crate) async fn with_limits(limits: Limits) -> Self {
-        let policies = Arc::new(FixedPolicy::new(policy_file::shipped().unwrap()));
-        let rules = StandingRules::new(Arc::clone(&policies) as _, Arc::new(ModelShelf::default()), AuditKey::new([7; 32]));
         let clock = Arc::new(SetClock(AtomicI64::new(NOON * 1_000)));
+        let policies = Arc::new(FixedPolicy::new(policy_file::shipped().unwrap()));
+        let shelf = Arc::new(ModelShelf::default());
+        let models = Arc::new(ModelStore::open(None, Arc::clone(&shelf), clock.now()).unwrap());
+        let rules = StandingRules::new(Arc::clone(&policies) as _, shelf, AuditKey::new([7; 32]));
         let ledger = Arc::new(SwitchedLedger {
             inner: MemoryLedger::new(Arc::new(rules)),
             fault: Mutex::new(Fault::None),
@@ -210,7 +213,7 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
-        let parts = ServerParts { ledger: Arc::clone(&ledger) as _, policies, clock: Arc::clone(&clock) as _, limits };
+        let parts = ServerParts { ledger: Arc::clone(&ledger) as _, policies, clock: Arc::clone(&clock) as _, models, limits };
         let serving = tokio::spawn(serve(listener, parts, stopped.map(|_| ())));
         let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
         Self { ledger, clock, channel, stop, serving }
