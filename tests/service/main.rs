@@ -5,6 +5,7 @@
 
 mod feed;
 mod limits;
+mod models;
 mod operations;
 mod payouts;
 mod refusals;
