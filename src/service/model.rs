@@ -99,7 +99,8 @@ impl ModelHandlers {
         let active = choices.active.as_deref().filter(|_| by_model);
         let audit = active.and_then(|version| self.0.models.model(program, version)).map(|active| self.audit(program, &active));
         let in_force = self.0.models.in_force(program);
-        let drift = in_force.drift().filter(|_| by_model);
+        let none_yet = in_force.active.clone().map(LiveDrift::new);
+        let drift = in_force.drift().or(none_yet.as_ref()).filter(|_| by_model);
         let previous = choices.before.as_ref().and_then(|before| before.version.as_deref());
         v1::GetModelStatusResponse {
             active: self.chosen(program, active, &choices),

@@ -11,4 +11,6 @@ mod payouts;
 mod refusals;
 mod reviews;
 mod screening;
+#[path = "../support/models.rs"]
+mod test_models;
 mod world;

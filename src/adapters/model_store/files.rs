@@ -43,9 +43,10 @@ pub(super) fn models_in(folder: &Path) -> Result<Vec<ModelPath>, ModelStoreError
     let programmes = folder.join(PROGRAMMES);
     if programmes.is_dir() {
         for (path, name) in entries(&programmes)? {
-            match program_of(&name) {
-                Some(program) => found.extend(json_files(&path, Some(&program))?),
-                None => tracing::warn!(folder = %path.display(), "this is no programme's folder of models and is left out"),
+            if let Some(program) = program_of(&name) {
+                found.extend(json_files(&path, Some(&program))?);
+            } else {
+                tracing::warn!(folder = %path.display(), "this is no programme's folder of models and is left out");
             }
         }
     }
@@ -53,8 +54,8 @@ pub(super) fn models_in(folder: &Path) -> Result<Vec<ModelPath>, ModelStoreError
 }
 
 fn json_files(folder: &Path, program: Option<&ProgramId>) -> Result<Vec<ModelPath>, ModelStoreError> {
-    let is_model = |name: &str| name.ends_with(".json") && name != STATE_FILE;
-    let files = entries(folder)?.into_iter().filter(|(path, name)| is_model(name) && path.is_file());
+    let is_model = |path: &Path, name: &str| path.extension().is_some_and(|end| end == "json") && name != STATE_FILE;
+    let files = entries(folder)?.into_iter().filter(|(path, name)| is_model(path, name) && path.is_file());
     Ok(files.map(|(path, name)| ModelPath { path, name, program: program.cloned() }).collect())
 }
 
