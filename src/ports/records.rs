@@ -287,6 +287,19 @@ pub struct Reading {
     pub value: f64,
 }
 
+/// What a backup holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackupSummary {
+    /// Journal records.
+    pub records: u64,
+    /// Entries beside the records.
+    pub side_entries: u64,
+    /// Size before the trailer. Unit: bytes.
+    pub size_bytes: u64,
+    /// BLAKE3 of everything before the trailer, hexadecimal.
+    pub digest: String,
+}
+
 /// A programme's name with the number of what it holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProgramSummary {

@@ -9,6 +9,7 @@ pub mod gauges;
 mod health;
 pub mod limits;
 mod list;
+mod operations;
 mod payout;
 mod review;
 mod screening;
