@@ -387,7 +387,8 @@ pub trait Ledger: Send + Sync {
     /// One list entry; `None` when there is none.
     fn list_entry(&self, program: &ProgramId, list: ListKind, subject: &ListSubject) -> Result<Option<ListEntry>, LedgerError>;
 
-    /// Screened conversions after a cursor with what became known of them, oldest first, with the cursor up to which was read.
+    /// Screened conversions after a cursor with what became known of them and what was recorded before them, oldest first, with the cursor
+    /// of the last of them: from there it goes on. Without one, the cursor is the one that was given.
     fn labelled(
         &self,
         program: &ProgramId,
