@@ -15,6 +15,7 @@ use tonic_health::server::{HealthReporter, HealthService};
 use super::limits::{GuardLayer, Limits, StreamPlaces};
 use super::list::ListHandlers;
 use super::model::ModelHandlers;
+use super::operations::OperationsHandlers;
 use super::payout::PayoutHandlers;
 use super::review::ReviewHandlers;
 use super::screening::ScreeningHandlers;
@@ -108,6 +109,7 @@ fn routes(shared: &Arc<Shared>, reporter: &HealthReporter) -> Result<Routes, Ser
     let list = v1::list_service_server::ListServiceServer::new(ListHandlers(Arc::clone(shared)));
     let model = v1::model_service_server::ModelServiceServer::new(ModelHandlers(Arc::clone(shared)));
     let training = v1::training_service_server::TrainingServiceServer::new(TrainingHandlers(Arc::clone(shared)));
+    let operations = v1::operations_service_server::OperationsServiceServer::new(OperationsHandlers(Arc::clone(shared)));
     let served = health::SERVICES.iter().filter(|name| !name.is_empty());
     let reflection = || {
         let described = tonic_reflection::server::Builder::configure()
@@ -126,6 +128,7 @@ fn routes(shared: &Arc<Shared>, reporter: &HealthReporter) -> Result<Routes, Ser
         .add_service(list.max_decoding_message_size(limit))
         .add_service(model.max_decoding_message_size(limit))
         .add_service(training.max_decoding_message_size(limit))
+        .add_service(operations.max_decoding_message_size(limit))
         .add_service(health)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?))

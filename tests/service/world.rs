@@ -1,5 +1,6 @@
 //! A server to test against: memory ledger, set clock, faults on demand; and messages that say only what a test is about.
 
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -20,8 +21,8 @@ use selfsame::ports::ledger::{
     OutcomeCommand, Page, PageRequest, PaidCommand, ScreenCommand, Screened, SignalsCommand,
 };
 use selfsame::ports::records::{
-    CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, LabelledConversion, ListEntry, ListSubject,
-    ProgramSummary, QueueStats,
+    BackupSummary, CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, LabelledConversion, ListEntry,
+    ListSubject, ProgramSummary, QueueStats,
 };
 use selfsame::screening::audit::AuditKey;
 use selfsame::screening::gate::Standing;
@@ -70,6 +71,8 @@ pub(crate) enum Fault {
 pub(crate) struct SwitchedLedger {
     inner: MemoryLedger,
     pub(crate) fault: Mutex<Fault>,
+    /// What a backup holds; empty for what a ledger in memory says.
+    pub(crate) backup: Mutex<Vec<u8>>,
     /// Told when a write arrives that will never be answered.
     pub(crate) stuck: Notify,
     pub(crate) poisoned: Mutex<Option<String>>,
@@ -180,6 +183,15 @@ impl Ledger for SwitchedLedger {
     fn programs(&self) -> Result<Vec<ProgramSummary>, LedgerError> {
         self.read(Ledger::programs)
     }
+    fn back_up(&self, out: &mut dyn Write) -> Result<BackupSummary, LedgerError> {
+        let bytes = self.backup.lock().clone();
+        if bytes.is_empty() {
+            return self.inner.back_up(out);
+        }
+        let refused = |error: std::io::Error| LedgerError::Unavailable(error.to_string());
+        out.write_all(&bytes).and_then(|()| out.flush()).map_err(refused)?;
+        Ok(BackupSummary { records: 0, side_entries: 0, size_bytes: bytes.len() as u64, digest: String::new() })
+    }
     fn health(&self) -> LedgerHealth {
         self.poisoned.lock().clone().map_or(LedgerHealth::Serving, LedgerHealth::Poisoned)
     }
@@ -218,6 +230,7 @@ impl World {
         let ledger = Arc::new(SwitchedLedger {
             inner: MemoryLedger::new(Arc::new(rules)),
             fault: Mutex::new(Fault::None),
+            backup: Mutex::new(Vec::new()),
             stuck: Notify::new(),
             poisoned: Mutex::new(None),
         });

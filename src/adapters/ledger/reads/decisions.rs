@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use super::super::event::{ConversionScreened, Event};
+use super::super::event::{ConversionScreened, Event, SignalsRecorded};
 use super::super::fold::{ConversionList, list_part};
 use super::super::history::{account_of, known_account};
 use super::super::rows::Row;
@@ -10,7 +10,7 @@ use super::super::rows::conversion::ConversionRow;
 use super::super::tables::Tables;
 use super::{Direction, Records, Shelves, View, pages, record};
 use crate::ports::ledger::{CaseStep, ChallengerFilter, DecisionFilter, LedgerError, Page, PageRequest};
-use crate::ports::records::{Cursor, DecisionRecord, LabelledConversion};
+use crate::ports::records::{Cursor, DecisionRecord, LabelledConversion, RecordedSignals};
 use crate::screening::case::{Resolution, Step};
 use crate::screening::decision::Decision;
 use crate::vocabulary::conversion::Side;
@@ -21,6 +21,8 @@ use crate::vocabulary::time::Timestamp;
 
 /// Records that one page looks at. A page that finds less in them ends early, with a token.
 const RECORDS_WALKED_MAX: u64 = 20_000;
+/// A part of the labelled history ends with the first conversion after so many records of signals.
+const SIGNALS_READ_MAX: usize = 1_000;
 
 impl<T: Tables, R: Records, S: Shelves> View<'_, T, R, S> {
     pub(in super::super) fn decisions(
@@ -111,28 +113,54 @@ impl<T: Tables, R: Records, S: Shelves> View<'_, T, R, S> {
         record(self.tables, self.keys, screened, &row).map(Some)
     }
 
+    /// Signals go with the conversion that came next, so a part ends with a conversion: signals after it belong to the next part.
     pub(in super::super) fn labelled(
         &self,
         after: Cursor,
         limit: usize,
     ) -> Result<(Vec<LabelledConversion>, Cursor), LedgerError> {
-        let until = self.until(after, limit)?;
-        let mut found = Vec::new();
-        if until > after.0 {
-            self.records.walk(after.0 + 1..=until, Direction::Forward, &mut |_, event| {
-                if let Event::ConversionScreened(screened) = &**event
-                    && let Some(row) = self.row(&screened.conversion.conversion_id)?
-                {
-                    found.push(self.with_labels(screened, &row)?);
+        let last = self.records.last()?;
+        let (mut found, mut up_to) = (Vec::new(), after);
+        let (mut signals_before, mut signals_read) = (Vec::new(), 0);
+        if last > after.0 {
+            self.records.walk(after.0 + 1..=last, Direction::Forward, &mut |cursor, event| {
+                match &**event {
+                    Event::SignalsRecorded(SignalsRecorded { record_id, content: _, bundles, received_at }) => {
+                        signals_read += 1;
+                        signals_before.push(RecordedSignals {
+                            record_id: record_id.clone(),
+                            bundles: bundles.clone(),
+                            observed_at: *received_at,
+                        });
+                    }
+                    Event::ConversionScreened(screened) => {
+                        if let Some(row) = self.row(&screened.conversion.conversion_id)? {
+                            found.push(self.with_labels(screened, &row, std::mem::take(&mut signals_before))?);
+                        }
+                        up_to = cursor;
+                        if found.len() >= limit || signals_read >= SIGNALS_READ_MAX {
+                            return Ok(ControlFlow::Break(()));
+                        }
+                    }
+                    Event::OutcomeRecorded(_)
+                    | Event::CaseStepped(_)
+                    | Event::RewardPaid(_)
+                    | Event::HoldChanged(_)
+                    | Event::ListChanged(_) => {}
                 }
                 Ok(ControlFlow::Continue(()))
             })?;
         }
-        Ok((found, Cursor(until)))
+        Ok((found, up_to))
     }
 
     /// Labels are read from the records that brought them. A reviewer's word counts until the case is reopened.
-    fn with_labels(&self, screened: &ConversionScreened, row: &ConversionRow) -> Result<LabelledConversion, LedgerError> {
+    fn with_labels(
+        &self,
+        screened: &ConversionScreened,
+        row: &ConversionRow,
+        signals_before: Vec<RecordedSignals>,
+    ) -> Result<LabelledConversion, LedgerError> {
         let mut by_reviewer: Option<(Label, Resolution)> = None;
         let mut resolution = None;
         let mut labels = Vec::new();
@@ -177,7 +205,7 @@ impl<T: Tables, R: Records, S: Shelves> View<'_, T, R, S> {
         labels.sort_by_key(|label| label.labeled_at);
         outcomes.sort_by_key(|(_, at)| *at);
         let record = record(self.tables, self.keys, screened, row)?;
-        Ok(LabelledConversion { record, labels, resolution, outcomes })
+        Ok(LabelledConversion { record, labels, resolution, outcomes, signals_before })
     }
 }
 
