@@ -34,6 +34,7 @@ use selfsame::wire::v1;
 use tokio::net::TcpListener;
 use tonic::transport::{Channel, Endpoint};
 
+const PROGRAMS: [&str; 2] = ["north", "south"];
 const CONVERSIONS_EACH: u64 = 250;
 /// Every message arrives so long after what it tells of.
 const ARRIVES_LATER_MILLIS: i64 = 5_000;
@@ -63,7 +64,7 @@ fn key_of(conversion: &v1::Conversion) -> Key {
 fn history() -> Vec<v1::LabeledConversion> {
     let (people, digester) = (People::embedded().unwrap(), simulation_digester().unwrap());
     let mut lines = Vec::new();
-    for (program, seed) in [("north", 1), ("south", 2)] {
+    for (program, seed) in PROGRAMS.into_iter().zip(1..) {
         let parameters = SimulationParameters {
             conversions: CONVERSIONS_EACH,
             conversions_per_day: 20.0,
@@ -172,7 +173,7 @@ impl Server {
                 }
                 Moment::Outcome(entry) => {
                     let subject = v1::outcome::Subject::ConversionId(conversion.conversion_id.clone());
-                    let v1::LaterOutcome { kind, occurred_at } = line.outcomes[entry].clone();
+                    let v1::LaterOutcome { kind, occurred_at } = line.outcomes[entry];
                     let outcome = Some(v1::Outcome { kind, subject: Some(subject), occurred_at, amount: None });
                     let outcome_id = format!("{}.{entry}", conversion.conversion_id);
                     screening.record_outcome(v1::RecordOutcomeRequest { program_id, outcome_id, outcome }).await.unwrap();
@@ -197,6 +198,20 @@ impl Server {
                 }
             }
         }
+    }
+
+    /// What the server exports of the programmes, as training reads it.
+    async fn exported(&self) -> Vec<v1::LabeledConversion> {
+        let mut training = v1::training_service_client::TrainingServiceClient::new(self.channel.clone());
+        let mut lines = Vec::new();
+        for program in PROGRAMS {
+            let request = v1::ExportConversionsRequest { program_id: program.to_owned(), after_cursor: 0 };
+            let mut parts = training.export_conversions(request).await.unwrap().into_inner();
+            while let Some(part) = parts.message().await.unwrap() {
+                lines.extend(part.conversion);
+            }
+        }
+        lines
     }
 
     /// The features of every conversion as the server shows them.
@@ -266,6 +281,11 @@ async fn online_features_equal_offline_features_bit_for_bit_and_the_comparison_c
     assert!(reviewed > 50 && outcomes > 5, "{reviewed} reviews and {outcomes} outcomes: too quiet a history to tell anything");
 
     assert_eq!(differing(&live, &replayed(&lines)), Vec::<&Key>::new());
+
+    // What the server exports leads back to the same features: a model is trained on what it will see.
+    let exported = server.exported().await;
+    assert_eq!(exported.len(), lines.len());
+    assert_eq!(differing(&live, &replayed(&exported)), Vec::<&Key>::new());
 
     // One cent more on one conversion: its features differ, and no other's.
     let paid = lines.iter().position(|line| line.conversion.as_ref().is_some_and(|sent| sent.value.is_some())).unwrap();
