@@ -6,6 +6,7 @@
 //! Called through the port by the service.
 
 use std::collections::HashMap;
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, mpsc};
@@ -28,6 +29,7 @@ use super::stage::{Programme, SledRecords, SledShelves, Stage, unavailable};
 use super::standing;
 use super::tables::{Key, Keys, Tables, WriteTables};
 use super::{codec, stage};
+use crate::adapters::storage::backup;
 use crate::adapters::storage::error::StorageError;
 use crate::adapters::storage::group::{Committer, Permit};
 use crate::adapters::storage::journal::Journal;
@@ -37,8 +39,8 @@ use crate::ports::ledger::{
     ListCommand, OutcomeCommand, Page, PageRequest, PaidCommand, ScreenCommand, Screened, SignalsCommand,
 };
 use crate::ports::records::{
-    CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, LabelledConversion, ListEntry, ListSubject,
-    ProgramSummary, QueueStats, Reading,
+    BackupSummary, CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, LabelledConversion, ListEntry,
+    ListSubject, ProgramSummary, QueueStats, Reading,
 };
 use crate::screening::decision::Verdict;
 use crate::screening::gate::Standing;
@@ -100,12 +102,6 @@ impl SledLedger {
             .map_err(|e| StorageError::Io { doing: "starting the sequencer", reason: e.to_string() })?;
         let stage::Opened { stage, journal } = opened;
         Ok(Self { stage, committer, journal, assessor, jobs: Some(jobs), thread: Some(thread) })
-    }
-
-    /// The journal, for a backup while serving.
-    #[must_use]
-    pub fn journal(&self) -> &Arc<Journal> {
-        &self.journal
     }
 
     /// Hands a command to the sequencer, once there is a place for it.
@@ -477,6 +473,12 @@ impl Ledger for SledLedger {
         failure.map_or(LedgerHealth::Serving, |reason| {
             LedgerHealth::Poisoned(format!("{reason}; stop the server, see that the disk is well, and start it again"))
         })
+    }
+
+    fn back_up(&self, mut out: &mut dyn Write) -> Result<BackupSummary, LedgerError> {
+        let backup::BackupSummary { through: _, records, side_entries, size_bytes, digest_hex: digest } =
+            backup::backup(&self.journal, &mut out).map_err(unavailable)?;
+        Ok(BackupSummary { records, side_entries, size_bytes, digest })
     }
 
     fn readings(&self) -> Vec<Reading> {
