@@ -5,7 +5,7 @@
 //! groups of records durable with one sync; only then their rows move from the stage to the tables, and their callers are answered.
 //! Called through the port by the service.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, mpsc};
@@ -26,11 +26,12 @@ use super::rows::conversion::ConversionRow;
 use super::rows::lists::Listed;
 use super::stage::{Programme, SledRecords, SledShelves, Stage, unavailable};
 use super::standing;
-use super::tables::{Key, Keys, Tables, WriteTables};
+use super::tables::{Keys, Tables, WriteTables};
 use super::{codec, stage};
 use crate::adapters::storage::error::StorageError;
 use crate::adapters::storage::group::{Committer, Permit};
 use crate::adapters::storage::journal::Journal;
+use crate::adapters::storage::memtable::TableRow;
 use crate::adapters::storage::record::{Entry, ProgrammeNumber};
 use crate::ports::ledger::{
     Answer, Assessor, CaseCommand, CaseFilter, CaseOrder, DecisionFilter, HoldCommand, Ledger, LedgerError, LedgerHealth,
@@ -189,13 +190,13 @@ struct Execution<A> {
 /// The tables as a command sees them: durable rows, staged rows, and its own.
 struct Executing {
     stage: Arc<Stage>,
-    writes: HashMap<Key, Arc<[u8]>, foldhash::fast::RandomState>,
+    writes: HashSet<TableRow, foldhash::fast::RandomState>,
 }
 
 impl Tables for Executing {
     fn read<R>(&self, key: &[u8], look: impl FnOnce(Option<&[u8]>) -> R) -> Result<R, LedgerError> {
         match self.writes.get(key) {
-            Some(row) => Ok(look(Some(row))),
+            Some(row) => Ok(look(row.value())),
             None => self.stage.read_staged(key, look),
         }
     }
@@ -203,7 +204,7 @@ impl Tables for Executing {
 
 impl WriteTables for Executing {
     fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), LedgerError> {
-        self.writes.insert(Key::from_slice(key), value.into());
+        self.writes.replace(TableRow::of(key, value).map_err(stage::table_error)?);
         Ok(())
     }
 }
@@ -227,7 +228,7 @@ impl Sequencer {
         answer: impl FnOnce(&Executing, Keys, Event, Cursor) -> Result<A, LedgerError>,
     ) {
         let Execution { program, permit, reply } = execution;
-        let tables = Executing { stage: Arc::clone(&self.stage), writes: HashMap::default() };
+        let tables = Executing { stage: Arc::clone(&self.stage), writes: HashSet::default() };
         let planned = plan(&tables, keys_of(self.stage.programme(&program).as_deref()));
         let result = match planned {
             Ok(Plan::Known(cursor)) => Ok(Reply::Known(cursor)),
@@ -271,7 +272,10 @@ impl Sequencer {
         let stage = Arc::clone(&self.stage);
         let done = move |result: Result<(), StorageError>| {
             let shown = match result {
-                Ok(()) => stage.publish(&programme, cursor, rows, shelves).map(|()| Reply::Done(answer)),
+                Ok(()) => {
+                    stage.publish(&programme, cursor, rows, shelves);
+                    Ok(Reply::Done(answer))
+                }
                 Err(error) => {
                     stage.poison(&programme, &error.to_string());
                     Err(unavailable(error))
@@ -288,7 +292,7 @@ impl Sequencer {
 struct Prepared<A> {
     entry: Entry,
     programme: Arc<Programme>,
-    rows: Vec<(Key, Arc<[u8]>)>,
+    rows: Vec<TableRow>,
     shelves: Vec<super::rows::index::ShelfWrite>,
     answer: A,
 }
@@ -409,7 +413,7 @@ impl Ledger for SledLedger {
             if self.stage.nothing_staged() {
                 return Ok(durable);
             }
-            let tables = Executing { stage: Arc::clone(&self.stage), writes: HashMap::default() };
+            let tables = Executing { stage: Arc::clone(&self.stage), writes: HashSet::default() };
             let staged = View { tables: &tables, keys: view.keys, records: view.records, shelves: view.shelves };
             for (shown, coming) in durable.iter_mut().zip(staged.standings(conversions)?) {
                 if let Some(standing) = shown

@@ -11,6 +11,7 @@ pub mod group;
 pub mod journal;
 mod layers;
 mod manifest;
+pub mod memtable;
 pub mod plain_path;
 pub mod reader;
 pub mod record;
