@@ -247,13 +247,12 @@ impl Stage {
 
     // The tables.
 
-    /// Everything in the tables is durable already, so a checkpoint waits for nothing. A failed one leaves the journal as the truth.
+    /// Everything in the tables is durable already, so a checkpoint waits for nothing. A failed one is found by [`Stage::failure`]: the
+    /// journal stays the truth, but rows would pile up in memory.
     fn checkpoint_when_due(&self) {
         if self.tables.wants_checkpoint() && !self.tables.is_checkpointing() {
             let covered = self.covered.lock().clone();
-            if let Err(error) = self.tables.checkpoint(covered, Box::new(|| Ok(()))) {
-                tracing::warn!(%error, "the tables could not be written; opening will take longer, nothing is lost");
-            }
+            drop(self.tables.checkpoint(covered, Box::new(|| Ok(()))));
         }
     }
 
@@ -307,8 +306,15 @@ impl Stage {
         programme.shown.send_modify(|_| {});
     }
 
+    /// Why writes are refused; absent while all is well.
     pub(super) fn failure(&self) -> Option<String> {
-        self.failure.get().cloned()
+        let of_tables = |error: &TableError| format!("{error}; what was acknowledged is safe in the journal");
+        self.failure.get().cloned().or_else(|| self.tables.failure().map(of_tables))
+    }
+
+    /// Lets a command in, as long as what it writes can be kept.
+    pub(super) fn refuse_after_failure(&self) -> Result<(), LedgerError> {
+        self.failure().map_or(Ok(()), |reason| Err(LedgerError::Unavailable(reason)))
     }
 }
 

@@ -6,8 +6,8 @@
 
 use std::fs::File;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Condvar, Mutex, RwLock};
 
@@ -81,6 +81,8 @@ pub(super) struct Shared {
     pub(super) counters: Counters,
     pub(super) work: Mutex<Work>,
     pub(super) work_changed: Condvar,
+    /// The first failure; no further background work is done after it.
+    pub(super) failure: OnceLock<TableError>,
 }
 
 /// What the background threads have to do. The writer's slot and the merger's flag are set by others, cleared by them.
@@ -93,8 +95,6 @@ pub(super) struct Work {
     /// Which runs to merge next.
     pub(super) merge: Option<MergeScope>,
     pub(super) merging: Activity,
-    /// The first failure; no further background work is done after it.
-    pub(super) failure: Option<TableError>,
     pub(super) ending: Activity,
 }
 
@@ -124,6 +124,11 @@ impl Shared {
         self.memory_bytes.store(0, Ordering::Relaxed);
     }
 
+    fn fail(&self, error: TableError) {
+        tracing::error!(%error, "the tables cannot be written");
+        self.failure.get_or_init(|| error);
+    }
+
     /// Body of the writing thread.
     pub(super) fn write_checkpoints(&self) {
         self.build_seen(0);
@@ -133,7 +138,7 @@ impl Shared {
             work.freezing = Activity::Idle;
             match written {
                 Ok(()) => work.merge = work.merge.or(Some(MergeScope::FullTiers)),
-                Err(error) => work.failure = work.failure.take().or(Some(error)),
+                Err(error) => self.fail(error),
             }
             self.work_changed.notify_all();
         }
@@ -242,7 +247,7 @@ impl Shared {
             let mut work = self.work.lock();
             work.merging = Activity::Idle;
             if let Err(error) = merged {
-                work.failure = work.failure.take().or(Some(error));
+                self.fail(error);
             }
             self.work_changed.notify_all();
         }

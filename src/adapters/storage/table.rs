@@ -7,8 +7,8 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
 use parking_lot::{Condvar, Mutex, RwLock};
@@ -136,6 +136,7 @@ impl PointTable {
             counters: Counters::default(),
             work: Mutex::new(Work { merge: Some(MergeScope::FullTiers), ..Work::default() }),
             work_changed: Condvar::new(),
+            failure: OnceLock::new(),
         });
         let mut table = PointTable { shared, threads: Vec::new() };
         table.start("table-checkpoint", Shared::write_checkpoints)?;
@@ -272,10 +273,10 @@ impl PointTable {
     /// [`TableError::Write`] when an earlier checkpoint failed; the table goes on in memory, unbounded.
     pub fn checkpoint(&self, covered: Covered, gate: DurableGate) -> Result<(), TableError> {
         let mut work = self.shared.work.lock();
-        while work.freezing == Activity::Running && work.failure.is_none() {
+        while work.freezing == Activity::Running && self.failure().is_none() {
             self.shared.work_changed.wait(&mut work);
         }
-        if let Some(failure) = &work.failure {
+        if let Some(failure) = self.failure() {
             return Err(failure.clone());
         }
         self.shared.freeze();
@@ -283,6 +284,13 @@ impl PointTable {
         work.checkpoint = Some((covered, gate));
         self.shared.work_changed.notify_all();
         Ok(())
+    }
+
+    /// Why nothing is written to disk any more; absent while all is well. Look-ups and puts still go on in memory, so whoever feeds the
+    /// table stops feeding it.
+    #[must_use]
+    pub fn failure(&self) -> Option<&TableError> {
+        self.shared.failure.get()
     }
 
     /// Whether a checkpoint is being written, so that [`PointTable::checkpoint`] would block.
@@ -298,7 +306,7 @@ impl PointTable {
     pub fn settle(&self) -> Result<(), TableError> {
         let mut work = self.shared.work.lock();
         loop {
-            if let Some(failure) = &work.failure {
+            if let Some(failure) = self.failure() {
                 return Err(failure.clone());
             }
             let idle = work.freezing == Activity::Idle && work.merging == Activity::Idle && work.merge.is_none();
