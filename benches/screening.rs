@@ -12,7 +12,7 @@ use selfsame::digesting::{ProgrammeKey, digest_email, digest_name};
 use selfsame::offline::load::generator::{Traffic, TrafficShape, Walk};
 use selfsame::screening::audit::AuditKey;
 use selfsame::screening::evidence::{EvidenceCode, gather};
-use selfsame::screening::features::{FEATURE_COUNT, project};
+use selfsame::screening::features::{self, FEATURE_COUNT, project};
 use selfsame::screening::gate::{Held, Standing, check};
 use selfsame::screening::history::{AccountHistory, Crowd, History, identifiers};
 use selfsame::screening::model::{
@@ -23,7 +23,7 @@ use selfsame::screening::policy::{
 };
 use selfsame::screening::rarity::Rarity;
 use selfsame::screening::rules::{Condition, Rule};
-use selfsame::screening::{Models, Rulebook, assess, decide};
+use selfsame::screening::{Models, Rulebook, assess, decide, observe};
 use selfsame::vocabulary::conversion::Conversion;
 use selfsame::vocabulary::digest::KeyId;
 use selfsame::vocabulary::ids::RewardId;
@@ -162,7 +162,8 @@ fn screening(criterion: &mut Criterion) {
     let now = honest.occurred_at;
     let (referrer, referee) = history.sides(&honest);
     let evidence = gather(&honest, &referrer, &referee, &history, policy.rarity());
-    let features = project(&evidence, &honest, &referrer, &referee, &history);
+    let observed = observe(&honest, &history, &policy);
+    let features = observed.features.clone();
 
     let mut group = criterion.benchmark_group("screening");
     group.bench_function("sides: message into profile", |bencher| bencher.iter(|| history.sides(black_box(&honest))));
@@ -170,12 +171,12 @@ fn screening(criterion: &mut Criterion) {
         bencher.iter(|| gather(black_box(&honest), &referrer, &referee, &history, policy.rarity()));
     });
     group.bench_function("features", |bencher| {
-        bencher.iter(|| project(black_box(&evidence), &honest, &referrer, &referee, &history));
+        bencher.iter(|| project(black_box(&evidence), &features::gather(&honest, &referrer, &referee, &history)));
     });
     group.bench_function("model: probability", |bencher| bencher.iter(|| model.probability(black_box(&features))));
     group.bench_function("model: probability and contributions", |bencher| bencher.iter(|| model.score(black_box(&features))));
     group.bench_function("decide: rules, model, reasons", |bencher| {
-        bencher.iter(|| decide(&honest, &history, evidence.clone(), black_box(&features), rulebook, now));
+        bencher.iter(|| decide(&honest, &history, black_box(observed.clone()), rulebook, now));
     });
     group.bench_function("assess, honest", |bencher| bencher.iter(|| assess(black_box(&honest), &history, rulebook, now)));
     let farmed_history = history_of(&farmed);

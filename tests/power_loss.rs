@@ -412,6 +412,7 @@ fn a_read_only_folder_is_named_as_such() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "the cut comes at any moment, not at an event")]
 fn a_power_cut_during_the_very_first_opening_leaves_a_folder_that_opens() {
     let Some(library) = interposer() else { return };
     let mut random = Xoshiro256PlusPlus::seed_from_u64(1);

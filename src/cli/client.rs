@@ -1,5 +1,5 @@
 //! What commands that call a running server share: where it is, how to connect, and how its refusals read.
-//! It must never retry a step by itself. `queue` and `export` call it.
+//! It must never retry a step by itself. `queue`, `model`, `export` and `ledger backup` call it.
 
 use std::fmt::Write as _;
 
@@ -38,10 +38,23 @@ impl ServerArgs {
     /// # Errors
     /// When the address is malformed or nobody answers there.
     pub(super) async fn connect(&self) -> anyhow::Result<Channel> {
-        let url = if self.server.contains("://") { self.server.clone() } else { format!("http://{}", self.server) };
-        let endpoint = Endpoint::from_shared(url).with_context(|| format!("`{}` is not an address", self.server))?;
-        endpoint.connect().await.with_context(|| format!("nobody answers at {}; is `selfsame serve` running there?", self.server))
+        connect(&self.server).await
     }
+}
+
+/// The user of this machine; the server refuses what is not a name.
+pub(super) fn user_name() -> String {
+    std::env::var("USER").or_else(|_| std::env::var("USERNAME")).unwrap_or_else(|_| "cli".to_owned())
+}
+
+/// A connection to a server, by its URL or its address and port.
+///
+/// # Errors
+/// When the address is malformed or nobody answers there.
+pub(super) async fn connect(server: &str) -> anyhow::Result<Channel> {
+    let url = if server.contains("://") { server.to_owned() } else { format!("http://{server}") };
+    let endpoint = Endpoint::from_shared(url).with_context(|| format!("`{server}` is not an address"))?;
+    endpoint.connect().await.with_context(|| format!("nobody answers at {server}; is `selfsame serve` running there?"))
 }
 
 /// Runs a future on a small runtime of its own.

@@ -1,17 +1,22 @@
 //! `selfsame ledger`: checks, measures, compacts, backs up and restores the journal in a data folder.
-//! All but `restore` need the folder for themselves: a running server is asked over its API instead. `main` calls it.
+//! All but `restore`, `verify` and `backup --server` need the folder for themselves. It must never leave a half written file or folder under
+//! the name that was asked for. `main` calls it.
 
-use std::io::{Write, stdout};
+use std::io::{IsTerminal, Write, stdout};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
 
+use super::client::{ANSWER_BYTES_MAX, block_on, connect, readable};
 use crate::adapters::ledger::{JOURNAL_FOLDER, TABLES_FOLDER};
-use crate::adapters::storage::backup::{BackupSummary, backup_to_file, compact, restore, verify_backup};
+use crate::adapters::storage::backup::{BackupFile, BackupSummary, backup_to_file, compact, restore, verify_backup};
 use crate::adapters::storage::check::{CheckReport, JournalStats, check, stats};
 use crate::adapters::storage::error::StorageError;
 use crate::adapters::storage::journal::{Journal, JournalOptions};
+use crate::wire::v1;
+use crate::wire::v1::operations_service_client::OperationsServiceClient;
 
 /// Look after the data folder of a server.
 #[derive(Debug, Args)]
@@ -28,8 +33,11 @@ enum Action {
     Stats(DataFolder),
     /// Rewrite the journal without the space of removed records. The old one is kept until the new one is complete.
     Compact(DataFolder),
-    /// Write everything to one file, which is complete when it has its name.
+    /// Write everything to one file, which is whole and was read back when it has its name.
     Backup {
+        /// Ask a running server, which goes on serving, instead of opening its folder
+        #[arg(long, value_name = "URL", conflicts_with = "data_dir")]
+        server: Option<String>,
         #[command(flatten)]
         data: DataFolder,
         /// The file to write; must not exist.
@@ -100,8 +108,11 @@ impl LedgerCommand {
                 let summary = compact(&data.journal()).map_err(|error| in_words(error, &data.data_dir))?;
                 write_summary(&mut out, "compacted", &summary)?;
             }
-            Action::Backup { data, file } => {
-                let summary = backup_to_file(&data.open()?, &file)?;
+            Action::Backup { server, data, file } => {
+                let summary = match server {
+                    Some(server) => backup_of_server(&server, &file)?,
+                    None => backup_to_file(&data.open()?, &file)?,
+                };
                 write_summary(&mut out, "backed up", &summary)?;
             }
             Action::Verify { file } => write_summary(&mut out, "sound", &verify_backup(&file)?)?,
@@ -116,6 +127,42 @@ impl LedgerCommand {
         }
         Ok(())
     }
+}
+
+/// Streams a backup of a running server to a file.
+fn backup_of_server(server: &str, path: &Path) -> Result<BackupSummary> {
+    use crate::wire::v1::stream_backup_response::Part;
+
+    let mut file = BackupFile::create(path)?;
+    let progress = bytes_progress();
+    let copied = async {
+        let channel = connect(server).await?;
+        let mut client = OperationsServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
+        let mut parts = client.stream_backup(v1::StreamBackupRequest {}).await.map_err(readable)?.into_inner();
+        while let Some(v1::StreamBackupResponse { part }) = parts.message().await.map_err(readable)? {
+            match part {
+                Some(Part::Content(content)) => {
+                    file.write_all(&content).with_context(|| format!("writing {}", path.display()))?;
+                    progress.inc(content.len() as u64);
+                }
+                Some(Part::Summary(_)) => return Ok(()),
+                None => {}
+            }
+        }
+        bail!("the server ended the backup before its end; nothing was kept")
+    };
+    block_on(copied)?;
+    progress.finish_and_clear();
+    Ok(file.keep()?)
+}
+
+fn bytes_progress() -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style =
+        ProgressStyle::with_template("{spinner} {bytes}, {bytes_per_sec}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+    ProgressBar::new_spinner().with_style(style)
 }
 
 fn write_check(out: &mut impl Write, report: &CheckReport) -> Result<()> {

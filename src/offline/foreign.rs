@@ -14,6 +14,7 @@ use crate::digesting::{
     DigestKind, Digester, InvalidNetworkAddress, InvalidProgrammeKey, ProgrammeKey, digest_device, digest_email, digest_name,
     digest_network, digest_payment,
 };
+use crate::ports::records::RecordedSignals;
 use crate::vocabulary::bundle::{NetworkSignals, PaymentKind, PaymentPurpose, PaymentSignals, SignalBundle};
 use crate::vocabulary::conversion::{Conversion, ConversionKind, RefereeStanding};
 use crate::vocabulary::digest::KeyId;
@@ -22,7 +23,7 @@ use crate::vocabulary::journey::{Attribution, CapturedVia, CodeValidity, Journey
 use crate::vocabulary::label::{Label, LabelSource, Truth};
 use crate::vocabulary::money::Money;
 use crate::vocabulary::time::{Span, Timestamp};
-use crate::wire::training::{HistoryLine, ObservedSignals};
+use crate::wire::training::HistoryLine;
 
 /// Why a foreign file cannot be read. Never shows a cell.
 #[derive(Debug, thiserror::Error)]
@@ -338,7 +339,7 @@ impl Row<'_> {
                 let mut learned = self.bundle(referee, at)?;
                 learned.account_created_at = Some(at);
                 let record_id = RecordId::new(&format!("signup.{}", self.line)).map_err(id)?;
-                vec![ObservedSignals { record_id, bundles: vec![learned], observed_at: at }]
+                vec![RecordedSignals { record_id, bundles: vec![learned], observed_at: at }]
             }
             None => Vec::new(),
         };

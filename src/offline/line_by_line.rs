@@ -9,11 +9,11 @@ use std::collections::BinaryHeap;
 use futures::executor::block_on;
 
 use crate::ports::ledger::{Ledger, LedgerError, OutcomeCommand, ScreenCommand, Screened, SignalsCommand};
-use crate::ports::records::ContentFingerprint;
+use crate::ports::records::{ContentFingerprint, RecordedSignals};
 use crate::vocabulary::ids::{AccountId, ConversionId, ProgramId, RecordId};
 use crate::vocabulary::outcome::{Outcome, OutcomeKind, OutcomeSubject};
 use crate::vocabulary::time::Timestamp;
-use crate::wire::training::{HistoryLine, ObservedSignals};
+use crate::wire::training::HistoryLine;
 
 /// An outcome that lies ahead of the conversion of its line.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,8 +96,8 @@ impl<'a> LineByLine<'a> {
         block_on(self.ledger.record_outcome(command)).map(|_| ())
     }
 
-    fn learn(&self, program_id: &ProgramId, signals: ObservedSignals, content: ContentFingerprint) -> Result<(), LedgerError> {
-        let ObservedSignals { record_id, bundles, observed_at } = signals;
+    fn learn(&self, program_id: &ProgramId, signals: RecordedSignals, content: ContentFingerprint) -> Result<(), LedgerError> {
+        let RecordedSignals { record_id, bundles, observed_at } = signals;
         let command = SignalsCommand { program_id: program_id.clone(), record_id, content, bundles, received_at: observed_at };
         block_on(self.ledger.record_signals(command)).map(|_| ())
     }

@@ -21,7 +21,7 @@ use crate::screening::decision::{Decision, Verdict};
 use crate::screening::features::FeatureVector;
 use crate::screening::history::History;
 use crate::screening::policy::Policy;
-use crate::screening::{Models, Observation, Rulebook, decide, observe};
+use crate::screening::{Models, Rulebook, decide, observe};
 use crate::vocabulary::conversion::Conversion;
 use crate::vocabulary::ids::{Actor, ConversionId, InvalidId, ProgramId, RecordId};
 use crate::vocabulary::label::{Label, LabelSource, Truth};
@@ -79,9 +79,10 @@ impl Recorder {
 
 impl Assessor for Recorder {
     fn assess(&self, conversion: &Conversion, history: &History, now: Timestamp) -> Decision {
-        let Observation { evidence, features } = observe(conversion, history, &self.policy);
+        let observed = observe(conversion, history, &self.policy);
+        let features = observed.features.clone();
         let rulebook = Rulebook { policy: &self.policy, models: Models::default(), audit_key: &AuditKey::new([0; 32]) };
-        let decision = decide(conversion, history, evidence, &features, rulebook, now);
+        let decision = decide(conversion, history, observed, rulebook, now);
         let recorded = Recorded { features, rule_score: decision.score, rule_verdict: decision.verdict };
         self.recorded.lock().insert(conversion.conversion_id.clone(), recorded);
         decision

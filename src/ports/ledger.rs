@@ -4,12 +4,13 @@
 //! one after the other, so that two conversions that race on a device cannot both be the first. Reads never wait for a write, and show
 //! only what is durable.
 
+use std::io::Write;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 
 use super::records::{
-    CaseFile, CaseSummary, ContentFingerprint, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, HoldSubject,
+    BackupSummary, CaseFile, CaseSummary, ContentFingerprint, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, HoldSubject,
     LabelledConversion, ListEntry, ListSubject, ProgramSummary, QueueStats, Reading,
 };
 use crate::screening::case::{IllegalStep, Step};
@@ -177,6 +178,18 @@ pub struct DecisionFilter {
     pub from: Option<Timestamp>,
     /// Decided before.
     pub until: Option<Timestamp>,
+    /// Whatever a challenger said, or only where it said something else.
+    pub challenger: ChallengerFilter,
+}
+
+/// Which decisions to list by what a challenger said of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ChallengerFilter {
+    /// All.
+    #[default]
+    Any,
+    /// Those to which it would have given another verdict.
+    Disagrees,
 }
 
 /// Which cases to list.
@@ -386,7 +399,8 @@ pub trait Ledger: Send + Sync {
     /// One list entry; `None` when there is none.
     fn list_entry(&self, program: &ProgramId, list: ListKind, subject: &ListSubject) -> Result<Option<ListEntry>, LedgerError>;
 
-    /// Screened conversions after a cursor with what became known of them, oldest first, with the cursor up to which was read.
+    /// Screened conversions after a cursor with what became known of them and what was recorded before them, oldest first, with the cursor
+    /// of the last of them: from there it goes on. Without one, the cursor is the one that was given.
     fn labelled(
         &self,
         program: &ProgramId,
@@ -399,6 +413,15 @@ pub trait Ledger: Send + Sync {
 
     /// Whether the ledger keeps its promises.
     fn health(&self) -> LedgerHealth;
+
+    /// Writes a backup of everything that is durable at one moment, while it goes on working.
+    ///
+    /// # Errors
+    /// [`LedgerError::NotPossible`] when it keeps nothing that could be restored; [`LedgerError::Unavailable`] when it has failed or the
+    /// output refuses; [`LedgerError::Damaged`].
+    fn back_up(&self, _out: &mut dyn Write) -> Result<BackupSummary, LedgerError> {
+        Err(LedgerError::NotPossible("this server keeps its ledger in memory only; there is nothing to back up".to_owned()))
+    }
 
     /// How it is doing inside, for an operator's metrics. Empty when there is nothing to tell.
     fn readings(&self) -> Vec<Reading> {

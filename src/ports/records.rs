@@ -7,7 +7,7 @@ use crate::screening::gate::Standing;
 use crate::screening::history::{Identifier, IdentifierKind, ListKind};
 use crate::vocabulary::bundle::SignalBundle;
 use crate::vocabulary::conversion::{Conversion, Side};
-use crate::vocabulary::ids::{AccountId, Actor, CaseId, ConversionId, ProgramId, RewardId};
+use crate::vocabulary::ids::{AccountId, Actor, CaseId, ConversionId, ProgramId, RecordId, RewardId};
 use crate::vocabulary::label::Label;
 use crate::vocabulary::money::Money;
 use crate::vocabulary::outcome::OutcomeKind;
@@ -276,6 +276,19 @@ pub struct LabelledConversion {
     pub resolution: Option<Resolution>,
     /// Outcomes, oldest first.
     pub outcomes: Vec<(OutcomeKind, Timestamp)>,
+    /// What was learned of any account since the conversion before, oldest first.
+    pub signals_before: Vec<RecordedSignals>,
+}
+
+/// Signals that were recorded outside a conversion.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordedSignals {
+    /// The caller's id of the message.
+    pub record_id: RecordId,
+    /// The bundles, one for each account.
+    pub bundles: Vec<SignalBundle>,
+    /// When it arrived.
+    pub observed_at: Timestamp,
 }
 
 /// A number that tells an operator how a ledger is doing.
@@ -285,6 +298,19 @@ pub struct Reading {
     pub name: &'static str,
     /// The number.
     pub value: f64,
+}
+
+/// What a backup holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackupSummary {
+    /// Journal records.
+    pub records: u64,
+    /// Entries beside the records.
+    pub side_entries: u64,
+    /// Size before the trailer. Unit: bytes.
+    pub size_bytes: u64,
+    /// BLAKE3 of everything before the trailer, hexadecimal.
+    pub digest: String,
 }
 
 /// A programme's name with the number of what it holds.

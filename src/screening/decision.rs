@@ -1,6 +1,7 @@
 //! The decision: verdict, score, reasons, and the versions of what made it. Pure data with its order of verdicts.
 
 use super::evidence::{Evidence, EvidenceCode};
+use super::features::{self, Facts, FeatureVector};
 use super::rules::RuleHit;
 use crate::vocabulary::ids::ConversionId;
 use crate::vocabulary::time::Timestamp;
@@ -113,6 +114,8 @@ pub struct Decision {
     pub audit: AuditSample,
     /// All findings.
     pub evidence: Evidence,
+    /// The plain numbers that the features are made of beside the findings.
+    pub facts: Facts,
     /// When it was made.
     pub decided_at: Timestamp,
 }
@@ -122,6 +125,27 @@ impl Decision {
     #[must_use]
     pub fn risk_score(&self) -> u8 {
         risk_score(self.score)
+    }
+
+    /// The verdict as it would have been without the audit sample: a sampled reject stands as rejected.
+    #[must_use]
+    pub const fn verdict_without_audit(&self) -> Verdict {
+        match self.audit {
+            AuditSample::Sampled => Verdict::Rejected,
+            AuditSample::NotSampled => self.verdict,
+        }
+    }
+
+    /// What the challenger said when it would have given another verdict; absent when it agrees or there was none.
+    #[must_use]
+    pub fn disagreement(&self) -> Option<&ShadowScore> {
+        self.shadow.as_ref().filter(|shadow| shadow.verdict != self.verdict_without_audit())
+    }
+
+    /// The model's input, made again from what is kept: bit for bit what was scored.
+    #[must_use]
+    pub fn features(&self) -> FeatureVector {
+        features::project(&self.evidence, &self.facts)
     }
 }
 

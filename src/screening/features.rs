@@ -57,7 +57,8 @@ const MEASURE_COUNT: usize = {
     count
 };
 
-const FACT_COUNT: usize = 9;
+/// How many of the features are [`Facts`].
+pub const FACT_COUNT: usize = 9;
 
 /// How many features there are.
 pub const FEATURE_COUNT: usize = EvidenceCode::COUNT + MEASURE_COUNT + FACT_COUNT;
@@ -200,25 +201,40 @@ fn fact_features() -> [Feature; FACT_COUNT] {
     ]
 }
 
-/// Projects evidence and conversion to the feature vector. The only way to make one, online and offline.
+/// What features are made of beside evidence: plain numbers of the conversion and its history. A decision keeps them, so that its feature
+/// vector can be made again from what is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Facts([f64; FACT_COUNT]);
+
+impl Facts {
+    /// Nothing is known.
+    pub const ABSENT: Self = Self([ABSENT; FACT_COUNT]);
+
+    /// The numbers, in catalogue order. Each is finite: 0 or above, or [`ABSENT`].
+    #[must_use]
+    pub const fn values(&self) -> &[f64; FACT_COUNT] {
+        &self.0
+    }
+
+    /// Facts of these numbers. New facts are added at the end of the catalogue: numbers that are missing, because they were kept before a
+    /// fact was known, are [`ABSENT`]; those beyond the catalogue are dropped.
+    #[must_use]
+    pub fn from_values(values: &[f64]) -> Self {
+        let mut facts = Self::ABSENT;
+        facts.0.iter_mut().zip(values).for_each(|(slot, value)| *slot = *value);
+        facts
+    }
+}
+
+/// Gathers the facts of a conversion.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "counts and amounts are far below 2^53")]
-pub fn project(
-    evidence: &Evidence,
-    conversion: &Conversion,
-    referrer: &SignalBundle,
-    referee: &SignalBundle,
-    history: &History,
-) -> FeatureVector {
-    let mut values = [ABSENT; FEATURE_COUNT];
+pub fn gather(conversion: &Conversion, referrer: &SignalBundle, referee: &SignalBundle, history: &History) -> Facts {
     let as_of = conversion.occurred_at;
-    let strengths = evidence.iter().map(|(_, finding)| if finding.is_absent() { ABSENT } else { finding.strength() });
-    let measured = |code: &EvidenceCode| !matches!(code.measure_kind(), MeasureKind::Nothing);
-    let measures = evidence.iter().filter(|(code, _)| measured(code)).map(|(_, finding)| finding.measure().unwrap_or(ABSENT));
     let [hour, day, week, month] =
         past_windows().map(|(window, _)| f64::from(referrals_within(&history.referrer, as_of, window)));
     let touchpoints = &referee.journey;
-    let facts = [
+    Facts([
         hour,
         day,
         week,
@@ -228,8 +244,17 @@ pub fn project(
         if touchpoints.is_empty() { ABSENT } else { f64::from(touchpoints.touchpoint_count_total()) },
         if referee.devices.is_empty() { ABSENT } else { referee.devices.len() as f64 },
         conversion.value.map_or(ABSENT, |value| value.amount_minor() as f64),
-    ];
-    for (slot, value) in values.iter_mut().zip(strengths.chain(measures).chain(facts)) {
+    ])
+}
+
+/// Projects evidence and facts to the feature vector. The only way to make one, online and offline.
+#[must_use]
+pub fn project(evidence: &Evidence, facts: &Facts) -> FeatureVector {
+    let mut values = [ABSENT; FEATURE_COUNT];
+    let strengths = evidence.iter().map(|(_, finding)| if finding.is_absent() { ABSENT } else { finding.strength() });
+    let measured = |code: &EvidenceCode| !matches!(code.measure_kind(), MeasureKind::Nothing);
+    let measures = evidence.iter().filter(|(code, _)| measured(code)).map(|(_, finding)| finding.measure().unwrap_or(ABSENT));
+    for (slot, value) in values.iter_mut().zip(strengths.chain(measures).chain(facts.0)) {
         *slot = value;
     }
     FeatureVector(values)

@@ -31,7 +31,7 @@ mod tests;
 use self::audit::AuditKey;
 use self::decision::{AuditSample, Decision, Reason, ReferrerSafeReason, Scored, ShadowScore, Verdict, logistic};
 use self::evidence::{Evidence, EvidenceCode};
-use self::features::FeatureVector;
+use self::features::{Facts, FeatureVector};
 use self::history::History;
 use self::model::{Model, ModelScore};
 use self::policy::{Policy, RuleMode, ScoreSource};
@@ -71,12 +71,14 @@ pub struct Rulebook<'a> {
     pub audit_key: &'a AuditKey,
 }
 
-/// Evidence and features of a conversion: the part of an assessment that training needs too.
+/// Evidence, facts and features of a conversion: the part of an assessment that training needs too.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Observation {
     /// All findings.
     pub evidence: Evidence,
-    /// Their projection.
+    /// The plain numbers beside them.
+    pub facts: Facts,
+    /// The projection of both.
     pub features: FeatureVector,
 }
 
@@ -85,8 +87,9 @@ pub struct Observation {
 pub fn observe(conversion: &Conversion, history: &History, policy: &Policy) -> Observation {
     let (referrer, referee) = history.sides(conversion);
     let evidence = evidence::gather(conversion, &referrer, &referee, history, policy.rarity());
-    let features = features::project(&evidence, conversion, &referrer, &referee, history);
-    Observation { evidence, features }
+    let facts = features::gather(conversion, &referrer, &referee, history);
+    let features = features::project(&evidence, &facts);
+    Observation { evidence, facts, features }
 }
 
 /// Decides a conversion. Pure: the same arguments give the same decision, at any time and on any machine.
@@ -95,8 +98,7 @@ pub fn observe(conversion: &Conversion, history: &History, policy: &Policy) -> O
 /// conversion's own time. Verdicts combine by maximum; nothing defaults to [`Verdict::Approved`].
 #[must_use]
 pub fn assess(conversion: &Conversion, history: &History, rulebook: Rulebook<'_>, now: Timestamp) -> Decision {
-    let Observation { evidence, features } = observe(conversion, history, rulebook.policy);
-    decide(conversion, history, evidence, &features, rulebook, now)
+    decide(conversion, history, observe(conversion, history, rulebook.policy), rulebook, now)
 }
 
 /// The second half of [`assess`]: from evidence and features to the decision.
@@ -104,12 +106,12 @@ pub fn assess(conversion: &Conversion, history: &History, rulebook: Rulebook<'_>
 pub fn decide(
     conversion: &Conversion,
     history: &History,
-    evidence: Evidence,
-    features: &FeatureVector,
+    observed: Observation,
     rulebook: Rulebook<'_>,
     now: Timestamp,
 ) -> Decision {
     let Rulebook { policy, models, audit_key } = rulebook;
+    let Observation { evidence, facts, ref features } = observed;
     let rule_hits: Vec<RuleHit> = policy.rules().iter().filter_map(|rule| rule.evaluate(&evidence)).collect();
     let scoring = Scoring::of(&rule_hits, features, policy, models);
     let audit = match scoring.verdict {
@@ -123,8 +125,9 @@ pub fn decide(
         AuditSample::NotSampled => scoring.verdict,
     };
     let by_rules = rule_hits.iter().map(|hit| verdict_of_mode(hit.mode)).max().unwrap_or(Verdict::Approved);
-    let verdict = by_score.max(by_rules).max(verdict_of_invariants(&evidence));
-    let shadow = models.challenger.map(|challenger| challenge(challenger, features, policy, by_rules));
+    let without_score = by_rules.max(verdict_of_invariants(&evidence));
+    let verdict = by_score.max(without_score);
+    let shadow = models.challenger.map(|challenger| challenge(challenger, features, policy, without_score));
     Decision {
         verdict,
         score: scoring.score,
@@ -138,6 +141,7 @@ pub fn decide(
         duplicate_of: history.duplicate_of.clone(),
         audit,
         evidence,
+        facts,
         decided_at: now,
     }
 }
@@ -214,9 +218,10 @@ fn verdict_of_invariants(evidence: &Evidence) -> Verdict {
     }
 }
 
-fn challenge(challenger: &Model, features: &FeatureVector, policy: &Policy, by_rules: Verdict) -> ShadowScore {
-    let score = challenger.score(features).probability;
-    let verdict = model_verdict(challenger, score, policy).max(by_rules);
+/// What the challenger would have decided in the active model's place. `without_score`: the verdict of all but the score.
+fn challenge(challenger: &Model, features: &FeatureVector, policy: &Policy, without_score: Verdict) -> ShadowScore {
+    let score = challenger.probability(features);
+    let verdict = model_verdict(challenger, score, policy).max(without_score);
     ShadowScore { model_version: challenger.version().into(), score, verdict }
 }
 

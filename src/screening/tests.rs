@@ -6,12 +6,12 @@ use super::audit::AuditKey;
 use super::decide;
 use super::decision::{AuditSample, Decision, ReferrerSafeReason, Scored, Verdict};
 use super::evidence::{Evidence, EvidenceCode, Finding};
-use super::features::{FEATURE_COUNT, FeatureVector};
+use super::features::{FEATURE_COUNT, Facts, FeatureVector};
 use super::fixtures::{assess_by_rules, conversion, crowd_on, device, honest, network, noon, policy, policy_parts, rule};
 use super::gate::{self, Gate, GateReason, Held, Standing};
 use super::history::{History, IdentifierKind};
 use super::policy::{Policy, RuleMode, ScoreSource};
-use super::{Models, Rulebook};
+use super::{Models, Observation, Rulebook, observe};
 use crate::vocabulary::ids::{ConversionId, RewardId};
 use crate::vocabulary::journey::{CapturedVia, Journey};
 use crate::vocabulary::time::Span;
@@ -19,7 +19,18 @@ use crate::vocabulary::time::Span;
 fn decide_on(evidence: Evidence, policy: &Policy, models: Models<'_>) -> Decision {
     let audit_key = AuditKey::new([1; 32]);
     let features = FeatureVector::from_values([0.0; FEATURE_COUNT]);
-    decide(&honest(), &History::default(), evidence, &features, Rulebook { policy, models, audit_key: &audit_key }, noon())
+    let observed = Observation { evidence, facts: Facts::ABSENT, features };
+    decide(&honest(), &History::default(), observed, Rulebook { policy, models, audit_key: &audit_key }, noon())
+}
+
+#[test]
+fn a_decision_gives_back_the_features_that_it_was_made_from() {
+    let seen = conversion(|c| c.referee.devices.push(device(16)));
+    let crowd = crowd_on(IdentifierKind::Device, 16, 3);
+    let bits = |features: &FeatureVector| features.values().map(f64::to_bits);
+    let observed = observe(&seen, &crowd, &policy()).features;
+    assert_eq!(bits(&assess_by_rules(&seen, &crowd).features()), bits(&observed));
+    assert_ne!(bits(&assess_by_rules(&seen, &History::default()).features()), bits(&observed));
 }
 
 #[test]

@@ -9,6 +9,8 @@ pub mod gauges;
 mod health;
 pub mod limits;
 mod list;
+mod model;
+mod operations;
 mod payout;
 mod review;
 mod screening;

@@ -75,7 +75,9 @@ impl v1::screening_service_server::ScreeningService for ScreeningHandlers {
         let record = found.ok_or_else(|| Refusal::not_known("conversion", wanted.conversion_id.as_str()))?;
         let (evidence, features) = match wanted.view {
             requests::DecisionView::Basic => (Vec::new(), Vec::new()),
-            requests::DecisionView::Full => (decision::evidence_messages(&record.decision.evidence), Vec::new()),
+            requests::DecisionView::Full => {
+                (decision::evidence_messages(&record.decision.evidence), decision::feature_messages(&record.decision.features()))
+            }
         };
         Ok(Response::new(v1::GetDecisionResponse { decision: Some(decision::message_of(&record)), evidence, features }))
     }

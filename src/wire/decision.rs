@@ -8,6 +8,7 @@ use crate::ports::records::{Cursor, DecisionRecord};
 use crate::screening::decision::{AuditSample, Decision, Reason, ReferrerSafeReason, ShadowScore, Verdict};
 use crate::screening::evidence::{Evidence, EvidenceCode, Finding, MeasureKind};
 use crate::screening::explanation;
+use crate::screening::features::{CATALOGUE, Feature, FeatureVector};
 use crate::screening::gate::Standing;
 use crate::screening::rules::RuleHit;
 use crate::vocabulary::journey::CapturedVia;
@@ -29,6 +30,7 @@ pub fn message_of(record: &DecisionRecord) -> v1::Decision {
         duplicate_of,
         audit,
         evidence: _,
+        facts: _,
         decided_at,
     } = decision;
     let Standing { cancelled_at, .. } = standing;
@@ -109,6 +111,13 @@ fn shadow_message(shadow: &ShadowScore) -> v1::ShadowScore {
 #[must_use]
 pub fn evidence_messages(evidence: &Evidence) -> Vec<v1::Evidence> {
     evidence.iter().map(|(code, finding)| evidence_message(code, finding)).collect()
+}
+
+/// Writes a feature vector, in catalogue order.
+#[must_use]
+pub fn feature_messages(features: &FeatureVector) -> Vec<v1::FeatureValue> {
+    let value = |(feature, value): (&Feature, &f64)| v1::FeatureValue { name: feature.name.clone(), value: *value };
+    CATALOGUE.iter().zip(features.values()).map(value).collect()
 }
 
 fn evidence_message(code: EvidenceCode, finding: &Finding) -> v1::Evidence {

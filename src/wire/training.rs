@@ -4,19 +4,19 @@
 use super::enums::WireEnum;
 use super::fields::{Arrival, list, required_enum, required_id, required_time, text, time_message};
 use super::violation::{At, Violation, Violations};
-use super::{conversion, decision, signals, v1};
-use crate::ports::records::LabelledConversion;
-use crate::vocabulary::bundle::SignalBundle;
+use super::{bundle, conversion, decision, signals, v1};
+use crate::ports::records::{LabelledConversion, RecordedSignals};
 use crate::vocabulary::conversion::Conversion;
-use crate::vocabulary::ids::RecordId;
 use crate::vocabulary::label::Label;
 use crate::vocabulary::outcome::OutcomeKind;
 use crate::vocabulary::time::Timestamp;
 
 /// Labels of one line.
 pub const LABELS_MAX: usize = 64;
-/// Outcomes of one line, and records of signals before it.
-pub const EVENTS_PER_LINE_MAX: usize = 1_000;
+/// Outcomes of one line.
+pub const OUTCOMES_MAX: usize = 1_000;
+/// Records of signals before one line: what all accounts of a programme sent between two conversions.
+pub const SIGNALS_MAX: usize = 100_000;
 /// The longest group id or persona, in bytes.
 pub const GROUP_BYTES_MAX: usize = 128;
 
@@ -36,7 +36,7 @@ pub struct HistoryLine {
     /// What happened later, in the order of the line.
     pub outcomes: Vec<(OutcomeKind, Timestamp)>,
     /// What was learned of any account before the conversion and after the line before.
-    pub signals_before: Vec<ObservedSignals>,
+    pub signals_before: Vec<RecordedSignals>,
 }
 
 impl HistoryLine {
@@ -55,17 +55,6 @@ impl HistoryLine {
     }
 }
 
-/// Signals that were recorded outside a conversion.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ObservedSignals {
-    /// The id of the record.
-    pub record_id: RecordId,
-    /// One bundle for each account.
-    pub bundles: Vec<SignalBundle>,
-    /// When it was learned.
-    pub observed_at: Timestamp,
-}
-
 /// Reads a line. Its times are history and are not compared with a clock.
 ///
 /// # Errors
@@ -81,8 +70,8 @@ pub fn parse(message: v1::LabeledConversion) -> Result<HistoryLine, Vec<Violatio
     let labels = list(labels, LABELS_MAX, &at.field("labels"), &mut found, label);
     let group_id = text(&group_id, GROUP_BYTES_MAX, &at.field("group_id"), &mut found);
     let persona = text(&persona, GROUP_BYTES_MAX, &at.field("persona"), &mut found);
-    let outcomes = list(outcomes, EVENTS_PER_LINE_MAX, &at.field("outcomes"), &mut found, later_outcome);
-    let signals_before = list(signals_before, EVENTS_PER_LINE_MAX, &at.field("signals_before"), &mut found, observed_signals);
+    let outcomes = list(outcomes, OUTCOMES_MAX, &at.field("outcomes"), &mut found, later_outcome);
+    let signals_before = list(signals_before, SIGNALS_MAX, &at.field("signals_before"), &mut found, observed_signals);
     let line =
         conversion.map(|conversion| HistoryLine { conversion, labels, decision, group_id, persona, outcomes, signals_before });
     found.into_result(line)
@@ -104,18 +93,18 @@ fn later_outcome(message: v1::LaterOutcome, at: &At<'_>, found: &mut Violations)
     kind.zip(occurred_at)
 }
 
-fn observed_signals(message: v1::RecordedSignals, at: &At<'_>, found: &mut Violations) -> Option<ObservedSignals> {
+fn observed_signals(message: v1::RecordedSignals, at: &At<'_>, found: &mut Violations) -> Option<RecordedSignals> {
     let v1::RecordedSignals { record_id, bundles, observed_at } = message;
     let record_id = required_id(&record_id, &at.field("record_id"), found);
     let bundles = signals::bundles(bundles, &at.field("bundles"), Arrival::Recorded, found);
     let observed_at = required_time(observed_at, &at.field("observed_at"), Arrival::Recorded, found);
-    Some(ObservedSignals { record_id: record_id?, bundles, observed_at: observed_at? })
+    Some(RecordedSignals { record_id: record_id?, bundles, observed_at: observed_at? })
 }
 
-/// Writes a line from the ledger. The ledger knows neither groups nor personas, and signals between conversions are not part of it.
+/// Writes a line from the ledger. The ledger knows neither groups nor personas.
 #[must_use]
 pub fn message_of(labelled: &LabelledConversion) -> v1::LabeledConversion {
-    let LabelledConversion { record, labels, resolution: _, outcomes } = labelled;
+    let LabelledConversion { record, labels, resolution: _, outcomes, signals_before } = labelled;
     let outcome =
         |(kind, at): &(OutcomeKind, Timestamp)| v1::LaterOutcome { kind: kind.to_number(), occurred_at: Some(time_message(*at)) };
     v1::LabeledConversion {
@@ -125,7 +114,16 @@ pub fn message_of(labelled: &LabelledConversion) -> v1::LabeledConversion {
         group_id: String::new(),
         persona: String::new(),
         outcomes: outcomes.iter().map(outcome).collect(),
-        signals_before: Vec::new(),
+        signals_before: signals_before.iter().map(signals_message).collect(),
+    }
+}
+
+fn signals_message(signals: &RecordedSignals) -> v1::RecordedSignals {
+    let RecordedSignals { record_id, bundles, observed_at } = signals;
+    v1::RecordedSignals {
+        record_id: record_id.to_string(),
+        bundles: bundles.iter().map(bundle::message_of).collect(),
+        observed_at: Some(time_message(*observed_at)),
     }
 }
 

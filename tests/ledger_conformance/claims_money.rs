@@ -1,14 +1,14 @@
 //! Claims about money: standing, holds, outcomes, payments, bans, labels.
 
 use selfsame::ports::ledger::{Change, LedgerError};
-use selfsame::ports::records::{Cursor, FeedKind, Freshness, HoldSubject};
+use selfsame::ports::records::{Cursor, FeedKind, Freshness, HoldSubject, LabelledConversion};
 use selfsame::screening::case::Resolution;
 use selfsame::screening::gate::{Gate, Held};
 use selfsame::vocabulary::ids::InvoiceId;
 use selfsame::vocabulary::label::{LabelSource, Truth};
 use selfsame::vocabulary::outcome::{OutcomeKind, OutcomeSubject};
 
-use crate::subject::{Subject, account, conversion_id, draft, minute, reward, shop};
+use crate::subject::{Subject, account, conversion_id, draft, full_bundle, minute, reward, shop};
 
 fn of_conversion(id: &str) -> OutcomeSubject {
     OutcomeSubject::Conversion(conversion_id(id))
@@ -212,4 +212,24 @@ pub(crate) fn labels_follow_reviews_and_outcomes(subject: &Subject) {
     let all = labelled();
     assert_eq!(all[0].labels[0].truth, Truth::Honest);
     assert_eq!(all[2].labels[0].source, LabelSource::OwnerReport);
+}
+
+pub(crate) fn signals_go_with_the_conversion_that_came_next(subject: &Subject) {
+    let record = |id: &str| subject.signals(id, vec![full_bundle(id, 1_000)]).unwrap();
+    let part = |after: u64| {
+        let (part, reached) = subject.ledger.labelled(&shop(), Cursor(after), 1).unwrap();
+        let before = |row: &LabelledConversion| row.signals_before.iter().map(|s| s.record_id.to_string()).collect::<Vec<_>>();
+        (part.first().map(before), reached.0)
+    };
+    record("r1");
+    subject.screen(&draft("c1", "ann", "bob"));
+    record("r2");
+    record("r3");
+    subject.screen(&draft("c2", "abe", "cleo"));
+    record("r4");
+    assert_eq!(part(0), (Some(vec!["r1".to_owned()]), 2));
+    assert_eq!(part(2), (Some(vec!["r2".to_owned(), "r3".to_owned()]), 5));
+    assert_eq!(part(5), (None, 5), "signals wait for their conversion");
+    subject.screen(&draft("c3", "abe", "dora"));
+    assert_eq!(part(5), (Some(vec!["r4".to_owned()]), 7));
 }

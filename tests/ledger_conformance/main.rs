@@ -98,7 +98,8 @@ conformance! {
         a_rejection_after_payment_is_told_once_for_each_reward
         a_ban_cancels_all_referrals_of_the_account_also_later_ones
         a_ban_tells_of_paid_rewards
-        labels_follow_reviews_and_outcomes;
+        labels_follow_reviews_and_outcomes
+        signals_go_with_the_conversion_that_came_next;
     claims_review:
         a_case_is_opened_claimed_and_resolved
         a_revision_that_is_gone_is_told

@@ -6,8 +6,9 @@ use std::path::Path;
 use futures::executor::block_on;
 use selfsame::adapters::ledger::open::{JOURNAL_FOLDER, TABLES_FOLDER};
 use selfsame::adapters::ledger::{LedgerOptions, SledLedger};
+use selfsame::adapters::storage::backup::{restore, verify_backup};
 use selfsame::adapters::storage::table::TableOptions;
-use selfsame::ports::ledger::{CaseFilter, CaseOrder, CaseStep, Change, DecisionFilter, Ledger, LedgerHealth};
+use selfsame::ports::ledger::{CaseFilter, CaseOrder, CaseStep, Change, DecisionFilter, Ledger, LedgerError, LedgerHealth};
 use selfsame::ports::records::{
     CaseFile, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, HoldSubject, LabelledConversion, ListEntry, ListSubject,
     ProgramSummary, QueueStats,
@@ -185,6 +186,39 @@ fn tables_that_are_gone_are_made_anew_from_the_journal() {
         std::fs::write(path, damaged).unwrap();
     }
     assert_eq!(everything(&on_disk(folder.path())), before);
+}
+
+#[test]
+fn a_backup_taken_while_serving_holds_what_was_acknowledged_before_it_and_no_half_of_anything() {
+    let (folder, restored) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let disk = on_disk(folder.path());
+    play(&disk);
+    let before = everything(&disk);
+    let file = restored.path().join("backup");
+    let told = std::thread::scope(|threads| {
+        let writer =
+            threads.spawn(|| (0..200).for_each(|number| drop(disk.screen(&draft(&format!("later{number}"), "a1", "b1")))));
+        let told = disk.ledger.back_up(&mut std::fs::File::create(&file).unwrap()).unwrap();
+        writer.join().unwrap();
+        told
+    });
+    assert_eq!(verify_backup(&file).unwrap().digest_hex, told.digest);
+    restore(&file, &restored.path().join(JOURNAL_FOLDER)).unwrap();
+    let again = on_disk(restored.path());
+    let (restored, original) = (everything(&again), everything(&disk));
+    assert!(restored.feed.len() >= before.feed.len());
+    assert_eq!(restored.feed, original.feed[..restored.feed.len()]);
+    assert_eq!(restored.labelled, original.labelled[..restored.labelled.len()]);
+    assert_eq!(
+        (restored.cases, restored.standings, restored.holds, restored.lists),
+        (before.cases, before.standings, before.holds, before.lists)
+    );
+}
+
+#[test]
+fn a_ledger_in_memory_says_that_it_has_nothing_to_back_up() {
+    let refused = in_memory().ledger.back_up(&mut Vec::new());
+    assert!(matches!(refused, Err(LedgerError::NotPossible(_))), "{refused:?}");
 }
 
 #[test]

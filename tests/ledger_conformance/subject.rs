@@ -16,6 +16,7 @@ use selfsame::screening::case::{Resolution, Step};
 use selfsame::screening::decision::{AuditSample, Decision, Reason, ReferrerSafeReason, Scored, Verdict};
 use selfsame::screening::evidence::{Evidence, EvidenceCode, Finding};
 use selfsame::screening::explanation;
+use selfsame::screening::features::Facts;
 use selfsame::screening::gate::{self, Gate, Standing};
 use selfsame::screening::history::{History, ListKind};
 use selfsame::vocabulary::bundle::{
@@ -83,6 +84,7 @@ impl Assessor for Probe {
             duplicate_of: history.duplicate_of.clone(),
             audit: AuditSample::NotSampled,
             evidence,
+            facts: Facts::from_values(&[0.0, 1.0, f64::from(history.accounts_known), 0.1 + 0.2]),
             decided_at: now,
         }
     }

@@ -1,7 +1,11 @@
-//! Health, reflection and shutdown, as an operator sees them.
+//! Health, reflection, backup and shutdown, as an operator sees them.
+
+use std::time::Duration;
 
 use futures::StreamExt;
+use selfsame::service::limits::Limits;
 use selfsame::wire::v1;
+use selfsame::wire::v1::stream_backup_response::Part;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
@@ -14,8 +18,10 @@ use crate::world::{Fault, PROGRAM, World, conversion};
 const SERVING: i32 = 1;
 const NOT_SERVING: i32 = 2;
 
-const SERVICES: [&str; 5] = [
+const SERVICES: [&str; 7] = [
     "selfsame.v1.ListService",
+    "selfsame.v1.ModelService",
+    "selfsame.v1.OperationsService",
     "selfsame.v1.PayoutService",
     "selfsame.v1.ReviewService",
     "selfsame.v1.ScreeningService",
@@ -37,7 +43,6 @@ async fn reflection_lists_all_services_in_both_versions() {
     let names: Vec<String> = listed.service.into_iter().map(|service| service.name).collect();
     assert!(SERVICES.iter().all(|service| names.iter().any(|name| name == service)), "{names:?}");
     assert!(names.iter().any(|name| name == "grpc.health.v1.Health"));
-    assert!(!names.iter().any(|name| name == "selfsame.v1.ModelService"), "a service that does not answer is listed");
 
     let request = v1alpha::ServerReflectionRequest {
         host: String::new(),
@@ -71,6 +76,43 @@ async fn health_turns_when_the_ledger_is_poisoned_and_back() {
     *world.ledger.poisoned.lock() = None;
     assert!(world.screening().screen_conversion(request).await.is_err());
     assert_eq!(watch.next().await.unwrap().unwrap().status, SERVING);
+}
+
+#[tokio::test]
+async fn a_backup_comes_in_parts_with_its_summary_last() {
+    let world = World::start().await;
+    *world.ledger.backup.lock() = vec![7; 700_000];
+    let mut client = v1::operations_service_client::OperationsServiceClient::new(world.channel.clone());
+    let parts = client.stream_backup(v1::StreamBackupRequest {}).await.unwrap().into_inner();
+    let parts: Vec<Part> = parts.map(|part| part.unwrap().part.unwrap()).collect().await;
+    let [content @ .., Part::Summary(summary)] = parts.as_slice() else { panic!("the summary is not last") };
+    let sizes: Vec<usize> = content.iter().map(|part| if let Part::Content(bytes) = part { bytes.len() } else { 0 }).collect();
+    assert_eq!(sizes, [262_144, 262_144, 175_712]);
+    assert_eq!(summary.size_bytes, 700_000);
+}
+
+#[tokio::test]
+async fn a_server_in_memory_refuses_a_backup_and_a_reader_that_leaves_gives_its_place_back() {
+    let world = World::with_limits(Limits { streams_max: 1, ..Limits::default() }).await;
+    let mut client = v1::operations_service_client::OperationsServiceClient::new(world.channel.clone());
+    let mut parts = client.stream_backup(v1::StreamBackupRequest {}).await.unwrap().into_inner();
+    let refused = parts.message().await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::FailedPrecondition, "{refused}");
+    drop(parts);
+    *world.ledger.backup.lock() = vec![7; 50_000_000];
+    drop(client.stream_backup(v1::StreamBackupRequest {}).await.unwrap());
+    // The place is free as soon as the writer notices.
+    let again = async {
+        loop {
+            match client.stream_backup(v1::StreamBackupRequest {}).await {
+                Ok(parts) => break parts.into_inner(),
+                Err(busy) => assert_eq!(busy.code(), tonic::Code::ResourceExhausted, "{busy}"),
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let mut parts = tokio::time::timeout(Duration::from_secs(20), again).await.unwrap();
+    assert!(matches!(parts.message().await.unwrap().unwrap().part, Some(Part::Content(_))));
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! A server to test against: memory ledger, set clock, faults on demand; and messages that say only what a test is about.
 
+use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -9,7 +11,8 @@ use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use selfsame::adapters::ledger::MemoryLedger;
 use selfsame::adapters::model_shelf::ModelShelf;
-use selfsame::adapters::policy_file;
+use selfsame::adapters::model_store::ModelStore;
+use selfsame::adapters::policy_file::{self, SHIPPED_POLICY};
 use selfsame::adapters::policy_store::FixedPolicy;
 use selfsame::adapters::standing_rules::StandingRules;
 use selfsame::ports::clock::Clock;
@@ -18,8 +21,8 @@ use selfsame::ports::ledger::{
     OutcomeCommand, Page, PageRequest, PaidCommand, ScreenCommand, Screened, SignalsCommand,
 };
 use selfsame::ports::records::{
-    CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, LabelledConversion, ListEntry, ListSubject,
-    ProgramSummary, QueueStats,
+    BackupSummary, CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, LabelledConversion, ListEntry,
+    ListSubject, ProgramSummary, QueueStats,
 };
 use selfsame::screening::audit::AuditKey;
 use selfsame::screening::gate::Standing;
@@ -68,6 +71,8 @@ pub(crate) enum Fault {
 pub(crate) struct SwitchedLedger {
     inner: MemoryLedger,
     pub(crate) fault: Mutex<Fault>,
+    /// What a backup holds; empty for what a ledger in memory says.
+    pub(crate) backup: Mutex<Vec<u8>>,
     /// Told when a write arrives that will never be answered.
     pub(crate) stuck: Notify,
     pub(crate) poisoned: Mutex<Option<String>>,
@@ -178,6 +183,15 @@ impl Ledger for SwitchedLedger {
     fn programs(&self) -> Result<Vec<ProgramSummary>, LedgerError> {
         self.read(Ledger::programs)
     }
+    fn back_up(&self, out: &mut dyn Write) -> Result<BackupSummary, LedgerError> {
+        let bytes = self.backup.lock().clone();
+        if bytes.is_empty() {
+            return self.inner.back_up(out);
+        }
+        let refused = |error: std::io::Error| LedgerError::Unavailable(error.to_string());
+        out.write_all(&bytes).and_then(|()| out.flush()).map_err(refused)?;
+        Ok(BackupSummary { records: 0, side_entries: 0, size_bytes: bytes.len() as u64, digest: String::new() })
+    }
     fn health(&self) -> LedgerHealth {
         self.poisoned.lock().clone().map_or(LedgerHealth::Serving, LedgerHealth::Poisoned)
     }
@@ -198,19 +212,32 @@ impl World {
     }
 
     pub(crate) async fn with_limits(limits: Limits) -> Self {
-        let policies = Arc::new(FixedPolicy::new(policy_file::shipped().unwrap()));
-        let rules = StandingRules::new(Arc::clone(&policies) as _, Arc::new(ModelShelf::default()), AuditKey::new([7; 32]));
+        // The rules' weights score: what these tests claim does not hang on the shipped model.
+        Self::with(limits, &SHIPPED_POLICY.replace("source = \"model\"", "source = \"judgement\""), None).await
+    }
+
+    /// A server whose models score, in this folder or in memory only.
+    pub(crate) async fn with_models(policy: &str, folder: Option<&Path>) -> Self {
+        Self::with(Limits::default(), &policy.replace("source = \"judgement\"", "source = \"model\""), folder).await
+    }
+
+    async fn with(limits: Limits, policy: &str, models: Option<&Path>) -> Self {
         let clock = Arc::new(SetClock(AtomicI64::new(NOON * 1_000)));
+        let policies = Arc::new(FixedPolicy::new(policy_file::parse(policy, "test").unwrap()));
+        let shelf = Arc::new(ModelShelf::default());
+        let models = Arc::new(ModelStore::open(models, Arc::clone(&shelf), clock.now()).unwrap());
+        let rules = StandingRules::new(Arc::clone(&policies) as _, shelf, AuditKey::new([7; 32]));
         let ledger = Arc::new(SwitchedLedger {
             inner: MemoryLedger::new(Arc::new(rules)),
             fault: Mutex::new(Fault::None),
+            backup: Mutex::new(Vec::new()),
             stuck: Notify::new(),
             poisoned: Mutex::new(None),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
-        let parts = ServerParts { ledger: Arc::clone(&ledger) as _, policies, clock: Arc::clone(&clock) as _, limits };
+        let parts = ServerParts { ledger: Arc::clone(&ledger) as _, policies, clock: Arc::clone(&clock) as _, models, limits };
         let serving = tokio::spawn(serve(listener, parts, stopped.map(|_| ())));
         let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
         Self { ledger, clock, channel, stop, serving }
@@ -234,6 +261,10 @@ impl World {
 
     pub(crate) fn training(&self) -> v1::training_service_client::TrainingServiceClient<Channel> {
         v1::training_service_client::TrainingServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn model(&self) -> v1::model_service_client::ModelServiceClient<Channel> {
+        v1::model_service_client::ModelServiceClient::new(self.channel.clone())
     }
 
     pub(crate) fn break_ledger(&self, fault: Fault) {

@@ -12,9 +12,10 @@ use std::task::Poll;
 use std::time::Duration;
 
 use futures::executor::block_on;
-use selfsame::adapters::ledger::{LedgerOptions, SledLedger, TABLES_FOLDER};
+use selfsame::adapters::ledger::{JOURNAL_FOLDER, LedgerOptions, SledLedger, TABLES_FOLDER};
 use selfsame::adapters::storage::faults::{Fault, FaultyDurability};
 use selfsame::adapters::storage::group::GroupOptions;
+use selfsame::adapters::storage::journal::{Journal, JournalOptions};
 use selfsame::adapters::storage::table::TableOptions;
 use selfsame::offline::load::generator::Dice;
 use selfsame::ports::ledger::{CaseCommand, CaseStep, Ledger, LedgerError, LedgerHealth, OutcomeCommand, PaidCommand};
@@ -311,10 +312,6 @@ fn verify(folder: &Path, callers: &Callers) {
         return;
     };
     let last = programme.last_cursor.0;
-    let reader = ledger.journal().reader();
-    let (_, number) = reader.programmes().unwrap().pop().unwrap();
-    let places: Vec<u64> = reader.scan(number, 1..=u64::MAX).map(|record| record.unwrap().seq).collect();
-    assert_eq!(places, (1..=last).collect::<Vec<_>>(), "the journal has a gap or a repeat, or shows another end");
     let feed = ledger.feed(&shop(), Cursor(0), usize::MAX).unwrap().0;
     let told = |kind: FeedKind, number: u64| {
         let id = conversion_id(&format!("c{number}"));
@@ -343,6 +340,11 @@ fn verify(folder: &Path, callers: &Callers) {
         }
     }
     assert_eq!(ledger.programs().unwrap().pop().unwrap().last_cursor.0, last, "a retry wrote something");
+    drop(ledger);
+    let reader = Journal::open(&folder.join(JOURNAL_FOLDER), &JournalOptions::default()).unwrap().reader();
+    let (_, number) = reader.programmes().unwrap().pop().unwrap();
+    let places: Vec<u64> = reader.scan(number, 1..=u64::MAX).map(|record| record.unwrap().seq).collect();
+    assert_eq!(places, (1..=last).collect::<Vec<_>>(), "the journal has a gap or a repeat, or shows another end");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! groups of records durable with one sync; only then their rows move from the stage to the tables, and their callers are answered.
 //! Called through the port by the service.
 
+use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
@@ -23,6 +24,7 @@ use super::rows::lists::Listed;
 use super::sequencer::{Executing, Execution, Job, Reply, Sequencer, keys_of, screened};
 use super::stage::{self, SledRecords, SledShelves, Stage, unavailable};
 use super::tables::Keys;
+use crate::adapters::storage::backup;
 use crate::adapters::storage::error::StorageError;
 use crate::adapters::storage::group::{Committer, Durability};
 use crate::adapters::storage::journal::Journal;
@@ -31,8 +33,8 @@ use crate::ports::ledger::{
     ListCommand, OutcomeCommand, Page, PageRequest, PaidCommand, ScreenCommand, Screened, SignalsCommand,
 };
 use crate::ports::records::{
-    CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, LabelledConversion, ListEntry, ListSubject,
-    ProgramSummary, QueueStats, Reading,
+    BackupSummary, CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, LabelledConversion, ListEntry,
+    ListSubject, ProgramSummary, QueueStats, Reading,
 };
 use crate::screening::decision::Verdict;
 use crate::screening::gate::Standing;
@@ -89,12 +91,6 @@ impl SledLedger {
             .map_err(|e| StorageError::Io { doing: "starting the sequencer", reason: e.to_string() })?;
         let stage::Opened { stage, journal } = opened;
         Ok(Self { stage, committer, journal, assessor, jobs: Some(jobs), thread: Some(thread) })
-    }
-
-    /// The journal, for a backup while serving.
-    #[must_use]
-    pub fn journal(&self) -> &Arc<Journal> {
-        &self.journal
     }
 
     /// Hands a command to the sequencer, once there is a place for it.
@@ -337,6 +333,12 @@ impl Ledger for SledLedger {
         failure.map_or(LedgerHealth::Serving, |reason| {
             LedgerHealth::Poisoned(format!("{reason}; stop the server, see that the disk is well, and start it again"))
         })
+    }
+
+    fn back_up(&self, mut out: &mut dyn Write) -> Result<BackupSummary, LedgerError> {
+        let backup::BackupSummary { through: _, records, side_entries, size_bytes, digest_hex: digest } =
+            backup::backup(&self.journal, &mut out).map_err(unavailable)?;
+        Ok(BackupSummary { records, side_entries, size_bytes, digest })
     }
 
     fn readings(&self) -> Vec<Reading> {

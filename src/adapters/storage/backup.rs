@@ -94,23 +94,69 @@ pub fn backup(journal: &Journal, out: &mut impl Write) -> Result<BackupSummary, 
     Ok(summary)
 }
 
-/// Writes a backup to a new file, durably: a file of that name is complete.
+/// Writes a backup to a new file, durably: a file of that name is complete and was read back.
 ///
 /// # Errors
-/// As [`backup`]; an existing file is never overwritten.
+/// As [`backup`] and [`BackupFile`].
 pub fn backup_to_file(journal: &Journal, path: &Path) -> Result<BackupSummary, StorageError> {
-    let io = |e: io::Error| StorageError::from_io("writing the backup", path, &e);
-    let partial = beside(path, "partial");
-    if path.exists() {
-        return Err(io(io::ErrorKind::AlreadyExists.into()));
+    let mut file = BackupFile::create(path)?;
+    backup(journal, &mut file)?;
+    file.keep()
+}
+
+/// A backup file that is being written. It has another name until it is kept, and is removed when it is dropped before.
+pub struct BackupFile {
+    path: PathBuf,
+    partial: PathBuf,
+    out: BufWriter<File>,
+}
+
+impl BackupFile {
+    /// Begins a file.
+    ///
+    /// # Errors
+    /// An existing file is never overwritten; [`StorageError::Io`], [`StorageError::NotWritable`] or [`StorageError::DiskFull`].
+    pub fn create(path: &Path) -> Result<Self, StorageError> {
+        let io = |e: io::Error| StorageError::from_io("writing the backup", path, &e);
+        if path.exists() {
+            return Err(io(io::ErrorKind::AlreadyExists.into()));
+        }
+        let partial = beside(path, "partial");
+        let out = BufWriter::with_capacity(1 << 20, File::create(&partial).map_err(io)?);
+        Ok(Self { path: path.to_path_buf(), partial, out })
     }
-    let mut out = BufWriter::with_capacity(1 << 20, File::create(&partial).map_err(io)?);
-    let summary = backup(journal, &mut out)?;
-    out.flush().map_err(io)?;
-    out.get_ref().sync_all().map_err(io)?;
-    std::fs::rename(&partial, path).map_err(io)?;
-    sync_parent(path).map_err(io)?;
-    Ok(summary)
+
+    /// Makes the file durable, reads it back, and gives it its name.
+    ///
+    /// # Errors
+    /// What the disk said, or [`StorageError::BackupUnusable`] when what was written is not a whole backup.
+    pub fn keep(mut self) -> Result<BackupSummary, StorageError> {
+        let path = self.path.clone();
+        let io = |e: io::Error| StorageError::from_io("writing the backup", &path, &e);
+        self.out.flush().map_err(io)?;
+        self.out.get_ref().sync_all().map_err(io)?;
+        let summary = verify_backup(&self.partial)?;
+        std::fs::rename(&self.partial, &self.path).map_err(io)?;
+        sync_parent(&self.path).map_err(io)?;
+        Ok(summary)
+    }
+}
+
+impl Write for BackupFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.out.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+impl Drop for BackupFile {
+    fn drop(&mut self) {
+        // Gone already when it was kept.
+        let _ = std::fs::remove_file(&self.partial);
+    }
 }
 
 /// Reads a backup through and checks all of it; nothing is written.

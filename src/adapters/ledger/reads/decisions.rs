@@ -2,16 +2,17 @@
 
 use std::ops::ControlFlow;
 
-use super::super::event::{ConversionScreened, Event};
+use super::super::event::{ConversionScreened, Event, SignalsRecorded};
 use super::super::fold::{ConversionList, list_part};
 use super::super::history::{account_of, known_account};
 use super::super::rows::Row;
 use super::super::rows::conversion::ConversionRow;
 use super::super::tables::Tables;
 use super::{Direction, Records, Shelves, View, pages, record};
-use crate::ports::ledger::{CaseStep, DecisionFilter, LedgerError, Page, PageRequest};
-use crate::ports::records::{Cursor, DecisionRecord, LabelledConversion};
+use crate::ports::ledger::{CaseStep, ChallengerFilter, DecisionFilter, LedgerError, Page, PageRequest};
+use crate::ports::records::{Cursor, DecisionRecord, LabelledConversion, RecordedSignals};
 use crate::screening::case::{Resolution, Step};
+use crate::screening::decision::Decision;
 use crate::vocabulary::conversion::Side;
 use crate::vocabulary::ids::AccountId;
 use crate::vocabulary::label::{Label, LabelSource, Truth};
@@ -20,6 +21,8 @@ use crate::vocabulary::time::Timestamp;
 
 /// Records that one page looks at. A page that finds less in them ends early, with a token.
 const RECORDS_WALKED_MAX: u64 = 20_000;
+/// A part of the labelled history ends with the first conversion after so many records of signals.
+const SIGNALS_READ_MAX: usize = 1_000;
 
 impl<T: Tables, R: Records, S: Shelves> View<'_, T, R, S> {
     pub(in super::super) fn decisions(
@@ -100,8 +103,7 @@ impl<T: Tables, R: Records, S: Shelves> View<'_, T, R, S> {
     }
 
     fn passing(&self, screened: &ConversionScreened, filter: &DecisionFilter) -> Result<Option<DecisionRecord>, LedgerError> {
-        let decided_at = screened.decision.decided_at;
-        if !decided_in(decided_at, filter) {
+        if !decided_as(&screened.decision, filter) {
             return Ok(None);
         }
         let Some(row) = self.row(&screened.conversion.conversion_id)? else { return Ok(None) };
@@ -111,28 +113,54 @@ impl<T: Tables, R: Records, S: Shelves> View<'_, T, R, S> {
         record(self.tables, self.keys, screened, &row).map(Some)
     }
 
+    /// Signals go with the conversion that came next, so a part ends with a conversion: signals after it belong to the next part.
     pub(in super::super) fn labelled(
         &self,
         after: Cursor,
         limit: usize,
     ) -> Result<(Vec<LabelledConversion>, Cursor), LedgerError> {
-        let until = self.until(after, limit)?;
-        let mut found = Vec::new();
-        if until > after.0 {
-            self.records.walk(after.0 + 1..=until, Direction::Forward, &mut |_, event| {
-                if let Event::ConversionScreened(screened) = &**event
-                    && let Some(row) = self.row(&screened.conversion.conversion_id)?
-                {
-                    found.push(self.with_labels(screened, &row)?);
+        let last = self.records.last()?;
+        let (mut found, mut up_to) = (Vec::new(), after);
+        let (mut signals_before, mut signals_read) = (Vec::new(), 0);
+        if last > after.0 {
+            self.records.walk(after.0 + 1..=last, Direction::Forward, &mut |cursor, event| {
+                match &**event {
+                    Event::SignalsRecorded(SignalsRecorded { record_id, content: _, bundles, received_at }) => {
+                        signals_read += 1;
+                        signals_before.push(RecordedSignals {
+                            record_id: record_id.clone(),
+                            bundles: bundles.clone(),
+                            observed_at: *received_at,
+                        });
+                    }
+                    Event::ConversionScreened(screened) => {
+                        if let Some(row) = self.row(&screened.conversion.conversion_id)? {
+                            found.push(self.with_labels(screened, &row, std::mem::take(&mut signals_before))?);
+                        }
+                        up_to = cursor;
+                        if found.len() >= limit || signals_read >= SIGNALS_READ_MAX {
+                            return Ok(ControlFlow::Break(()));
+                        }
+                    }
+                    Event::OutcomeRecorded(_)
+                    | Event::CaseStepped(_)
+                    | Event::RewardPaid(_)
+                    | Event::HoldChanged(_)
+                    | Event::ListChanged(_) => {}
                 }
                 Ok(ControlFlow::Continue(()))
             })?;
         }
-        Ok((found, Cursor(until)))
+        Ok((found, up_to))
     }
 
     /// Labels are read from the records that brought them. A reviewer's word counts until the case is reopened.
-    fn with_labels(&self, screened: &ConversionScreened, row: &ConversionRow) -> Result<LabelledConversion, LedgerError> {
+    fn with_labels(
+        &self,
+        screened: &ConversionScreened,
+        row: &ConversionRow,
+        signals_before: Vec<RecordedSignals>,
+    ) -> Result<LabelledConversion, LedgerError> {
         let mut by_reviewer: Option<(Label, Resolution)> = None;
         let mut resolution = None;
         let mut labels = Vec::new();
@@ -177,7 +205,7 @@ impl<T: Tables, R: Records, S: Shelves> View<'_, T, R, S> {
         labels.sort_by_key(|label| label.labeled_at);
         outcomes.sort_by_key(|(_, at)| *at);
         let record = record(self.tables, self.keys, screened, row)?;
-        Ok(LabelledConversion { record, labels, resolution, outcomes })
+        Ok(LabelledConversion { record, labels, resolution, outcomes, signals_before })
     }
 }
 
@@ -198,14 +226,21 @@ fn label_of(kind: OutcomeKind, at: Timestamp) -> Option<Label> {
     Some(Label { truth: Truth::Abusive, source, labeled_at: at })
 }
 
-fn decided_in(decided_at: Timestamp, filter: &DecisionFilter) -> bool {
-    filter.from.is_none_or(|from| decided_at >= from) && filter.until.is_none_or(|until| decided_at < until)
+/// What the decision itself tells, without a look at where it stands now.
+fn decided_as(decision: &Decision, filter: &DecisionFilter) -> bool {
+    let challenged = match filter.challenger {
+        ChallengerFilter::Any => true,
+        ChallengerFilter::Disagrees => decision.disagreement().is_some(),
+    };
+    challenged
+        && filter.from.is_none_or(|from| decision.decided_at >= from)
+        && filter.until.is_none_or(|until| decision.decided_at < until)
 }
 
 fn passes(found: &DecisionRecord, filter: &DecisionFilter) -> bool {
-    let DecisionFilter { verdicts, referrer, referee, from: _, until: _ } = filter;
+    let DecisionFilter { verdicts, referrer, referee, from: _, until: _, challenger: _ } = filter;
     (verdicts.is_empty() || verdicts.contains(&found.verdict))
         && referrer.as_ref().is_none_or(|id| found.conversion.referrer.account_id == *id)
         && referee.as_ref().is_none_or(|id| found.conversion.referee.account_id == *id)
-        && decided_in(found.decision.decided_at, filter)
+        && decided_as(&found.decision, filter)
 }

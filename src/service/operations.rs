@@ -1,0 +1,109 @@
+//! The operations handlers: a backup of a running server as a stream.
+//!
+//! It must never hold a backup in memory, and never hold up a write: a slow reader slows its own stream. The server registers it.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::stream::{self, BoxStream, StreamExt};
+use tokio::sync::mpsc;
+use tonic::{Request, Response, Status};
+
+use super::errors::Refusal;
+use super::shared::{Phase, Shared};
+use crate::ports::records::BackupSummary;
+use crate::wire::v1;
+use crate::wire::v1::stream_backup_response::Part;
+
+/// Bytes of one message.
+const PART_BYTES: usize = 256 * 1_024;
+/// Messages that wait for a slow reader.
+const PARTS_WAITING: usize = 4;
+
+/// The handlers of `OperationsService`.
+pub(super) struct OperationsHandlers(pub(super) Arc<Shared>);
+
+type Answer = Result<v1::StreamBackupResponse, Status>;
+
+#[tonic::async_trait]
+impl v1::operations_service_server::OperationsService for OperationsHandlers {
+    type StreamBackupStream = BoxStream<'static, Answer>;
+
+    async fn stream_backup(
+        &self,
+        _request: Request<v1::StreamBackupRequest>,
+    ) -> Result<Response<Self::StreamBackupStream>, Status> {
+        let place = self.0.places.take()?;
+        let (sender, receiver) = mpsc::channel(PARTS_WAITING);
+        let shared = Arc::clone(&self.0);
+        tokio::spawn(async move {
+            // The place is given back when the backup ends, and not when its reader leaves.
+            let _place = place;
+            let mut parts = Parts { sender: sender.clone(), shared: Arc::clone(&shared), part: Vec::new(), ended: None };
+            let written = shared
+                .read(move |ledger| match (ledger.back_up(&mut parts), parts.ended) {
+                    // That nobody reads on is no fault of the ledger.
+                    (_, Some(ended)) => Ok(Err(ended)),
+                    (written, None) => written.map(Ok),
+                })
+                .await;
+            let last = match written {
+                Ok(Ok(summary)) => Ok(summary_message(summary)),
+                Ok(Err(Ended::ReaderLeft)) => return,
+                Ok(Err(Ended::Draining)) => Err(Refusal::shutting_down().into()),
+                Err(refusal) => Err(refusal.into()),
+            };
+            // A reader that left needs no summary.
+            let _ = sender.send(last).await;
+        });
+        let answers = stream::unfold(receiver, |mut receiver| async { receiver.recv().await.map(|answer| (answer, receiver)) });
+        Ok(Response::new(answers.boxed()))
+    }
+}
+
+fn summary_message(summary: BackupSummary) -> v1::StreamBackupResponse {
+    let BackupSummary { records, side_entries, size_bytes, digest } = summary;
+    v1::StreamBackupResponse { part: Some(Part::Summary(v1::BackupSummary { records, side_entries, size_bytes, digest })) }
+}
+
+/// Why a backup ends before its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    ReaderLeft,
+    Draining,
+}
+
+/// Where a backup is written: messages of some size. Used on a thread that may wait.
+struct Parts {
+    sender: mpsc::Sender<Answer>,
+    shared: Arc<Shared>,
+    part: Vec<u8>,
+    ended: Option<Ended>,
+}
+
+impl io::Write for Parts {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.part.len() == PART_BYTES {
+            self.flush()?;
+        }
+        let room = PART_BYTES - self.part.len();
+        let taken = bytes.get(..room).unwrap_or(bytes);
+        self.part.extend_from_slice(taken);
+        Ok(taken.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.part.is_empty() {
+            return Ok(());
+        }
+        let content = Bytes::from(std::mem::take(&mut self.part));
+        let message = v1::StreamBackupResponse { part: Some(Part::Content(content)) };
+        self.ended = if *self.shared.phase.borrow() == Phase::Draining {
+            Some(Ended::Draining)
+        } else {
+            self.sender.blocking_send(Ok(message)).err().map(|_| Ended::ReaderLeft)
+        };
+        if self.ended.is_some() { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(()) }
+    }
+}
