@@ -143,6 +143,51 @@ async fn a_tripped_breaker_and_all_choices_survive_a_kill() {
     assert_eq!(listed.disagreements.len(), 50, "the challenger would have approved all of them");
 }
 
+/// Runs `selfsame model` against a server: whether it went well, and what it said.
+fn model_command(server: &Server, arguments: &[&str]) -> (bool, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_selfsame"))
+        .args(["model", "--program", PROGRAM, "--as", "dana", "--server", server.address()])
+        .args(arguments)
+        .output()
+        .unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8(said).unwrap())
+}
+
+#[tokio::test]
+async fn the_command_takes_a_model_from_a_file_to_decisions_and_back() {
+    let home = tempfile::tempdir().unwrap();
+    let server = start(&home.path().join("data")).await;
+    let file = home.path().join("m-1.json");
+    std::fs::write(&file, against_shared_addresses("m-1", None)).unwrap();
+    let says = |arguments: &[&str], expected: &str| {
+        let (went_well, said) = model_command(&server, arguments);
+        assert!(went_well && said.contains(expected), "{arguments:?} said:\n{said}");
+    };
+    let refuses = |arguments: &[&str], expected: &str| {
+        let (went_well, said) = model_command(&server, arguments);
+        assert!(!went_well && said.contains(expected), "{arguments:?} said:\n{said}");
+    };
+    refuses(&["activate", "m-1"], "`m-1` is not loaded");
+    refuses(&["rollback"], "nothing to go back to");
+    refuses(&["load", home.path().join("none.json").to_str().unwrap()], "reading");
+    says(&["load", file.to_str().unwrap(), "--note", "fitted on our history"], "m-1 is loaded (idle)");
+    says(&["challenger", "m-1"], "m-1 scores in the shadow");
+    let channel = server.channel().await;
+    for number in 1..=4 {
+        screen(&channel, number).await;
+    }
+    says(&["disagreements", "--limit", "3"], "in review");
+    says(&["activate", "m-1", "--note", "measured"], "m-1 decides now");
+    assert_eq!(screen(&channel, 5).await.model_version, "m-1");
+    says(&["list"], "active");
+    says(&["status"], "m-1 decides");
+    says(&["history"], "fitted on our history");
+    says(&["--json", "status"], "\"modelVersion\":\"m-1\"");
+    says(&["rollback"], "until now it was m-1");
+    says(&["challenger", "--none"], "no challenger now");
+}
+
 #[test]
 fn a_server_whose_default_model_does_not_fit_says_so_and_does_not_start() {
     let home = tempfile::tempdir().unwrap();

@@ -81,3 +81,47 @@ fn set_model(models: &ModelStore, program: &ProgramId) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    use super::*;
+    use crate::adapters::model_file;
+    use crate::adapters::model_file::tests::model;
+    use crate::adapters::model_shelf::ModelShelf;
+    use crate::adapters::model_store::ChangeBy;
+    use crate::ports::records::Cursor;
+    use crate::screening::features::{FEATURE_COUNT, FeatureVector};
+    use crate::vocabulary::ids::Actor;
+    use crate::vocabulary::time::Timestamp;
+
+    #[test]
+    fn a_tripped_breaker_its_audits_and_drift_are_shown_by_programme() {
+        let (shop, now) = (ProgramId::new("shop").unwrap(), Timestamp::saturating_from_millis(1_790_000_000_000));
+        let models = ModelStore::open(None, Arc::new(ModelShelf::default()), now).unwrap();
+        let by = || ChangeBy { actor: Actor::new("dana").unwrap(), note: String::new(), at: now };
+        models.load(&shop, &model_file::to_bytes(&model("m-1")).unwrap(), by()).unwrap();
+        models.activate(&shop, "m-1", Cursor(0), by()).unwrap();
+        let mut watched = models.watched(&shop).unwrap();
+        let audits = ModelAudits { honest: 9, abusive: 3, tripped_at_millis: Some(now.as_millis()), ..ModelAudits::default() };
+        watched.watch.models.insert("m-1".to_owned(), audits);
+        models.note_audits(&shop, &watched, now).unwrap();
+        let in_force = models.in_force(&shop);
+        (0..600).for_each(|_| in_force.drift().unwrap().observe(0.1, &FeatureVector::from_values([0.1; FEATURE_COUNT])));
+
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let shown = recorder.handle();
+        metrics::with_local_recorder(&recorder, || set_model(&models, &shop));
+        let shown = shown.render();
+        for line in [
+            "selfsame_model_breaker_tripped{program=\"shop\"} 1",
+            "selfsame_model_audits{program=\"shop\",found=\"honest\"} 9",
+            "selfsame_model_live_error{program=\"shop\",bound=\"upper\"} 0.9",
+            "selfsame_model_drift{program=\"shop\",feature=\"score\"}",
+            "selfsame_model_drift{program=\"shop\",feature=\"device.same_device.strength\"}",
+        ] {
+            assert!(shown.contains(line), "{line} is not in:\n{shown}");
+        }
+    }
+}
