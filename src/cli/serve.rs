@@ -179,6 +179,7 @@ fn ledger_options(config: &LedgerConfig) -> LedgerOptions {
     let LedgerConfig {
         bloom_false_positive_rate,
         memtable_bytes,
+        recent_bytes,
         block_cache_bytes,
         journal_cache_bytes,
         group_commands_max,
@@ -189,6 +190,7 @@ fn ledger_options(config: &LedgerConfig) -> LedgerOptions {
         group: GroupOptions { group_entries: group_commands_max, queue_entries: queue_commands_max, ..GroupOptions::default() },
         tables: TableOptions {
             memtable_bytes,
+            recent_bytes,
             cache_bytes: block_cache_bytes,
             false_positive_rate: bloom_false_positive_rate,
             ..TableOptions::default()

@@ -16,6 +16,7 @@ mod packed;
 mod plan;
 mod reads;
 mod rows;
+mod sequencer;
 mod stage;
 mod standing;
 mod tables;

@@ -93,11 +93,6 @@ impl Keys {
         key
     }
 
-    /// Whether a key is that of an account's counters.
-    pub(super) fn is_account(key: &[u8]) -> bool {
-        key.get(4) == Some(&(Table::Account as u8))
-    }
-
     fn text(self, table: Table, text: &str) -> Key {
         let mut key = self.key(table);
         key.extend_from_slice(text.as_bytes());
