@@ -13,6 +13,7 @@ mod claims_money;
 mod claims_review;
 mod claims_writing;
 mod reopening;
+mod retention;
 mod subject;
 
 use std::sync::Arc;
