@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use selfsame::cli::{demo, digest, evaluate, export, ledger, load, policy, queue, screen, serve, simulate, train};
+use selfsame::cli::{demo, digest, evaluate, export, ledger, load, model, policy, queue, screen, serve, simulate, train};
 
 /// A decision is allocated by one thread and freed by another; the C library's allocator took a fifth of all time for that.
 #[global_allocator]
@@ -35,6 +35,7 @@ enum Command {
     Serve(serve::ServeArgs),
     Demo(demo::DemoArgs),
     Queue(queue::QueueArgs),
+    Model(model::ModelArgs),
     Export(export::ExportArgs),
     Screen(screen::ScreenArgs),
     Policy(policy::PolicyArgs),
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Queue(args) => queue::run(&args),
+        Command::Model(args) => model::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Screen(args) => screen::run(&args),
         Command::Policy(args) => policy::run(&args),

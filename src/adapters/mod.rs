@@ -3,9 +3,12 @@
 pub mod audit_secret;
 pub mod config;
 pub mod ledger;
+pub mod model_drift;
 pub mod model_file;
+pub mod model_history;
 pub mod model_shelf;
 pub mod model_store;
+pub mod model_watch;
 pub mod policy_file;
 pub mod policy_store;
 pub mod standing_rules;

@@ -9,9 +9,9 @@ use super::model_shelf::ModelShelf;
 use crate::ports::ledger::Assessor;
 use crate::ports::policies::Policies;
 use crate::screening::audit::AuditKey;
-use crate::screening::decision::Decision;
+use crate::screening::decision::{Decision, Scored};
 use crate::screening::history::History;
-use crate::screening::{Rulebook, assess};
+use crate::screening::{Rulebook, decide, observe};
 use crate::vocabulary::conversion::Conversion;
 use crate::vocabulary::ids::ProgramId;
 use crate::vocabulary::time::{Span, Timestamp};
@@ -34,9 +34,15 @@ impl StandingRules {
 impl Assessor for StandingRules {
     fn assess(&self, conversion: &Conversion, history: &History, now: Timestamp) -> Decision {
         let policy = self.policies.policy_of(&conversion.program_id);
-        let models = self.models.models_of(&conversion.program_id);
+        let models = self.models.models_for_decision(&conversion.program_id);
         let rulebook = Rulebook { policy: &policy, models: models.as_models(), audit_key: &self.audit_key };
-        assess(conversion, history, rulebook, now)
+        let observed = observe(conversion, history, &policy);
+        let features = observed.features.clone();
+        let decision = decide(conversion, history, observed, rulebook, now);
+        if let Some(drift) = models.drift().filter(|_| decision.scored == Scored::ByModel) {
+            drift.observe(decision.score, &features);
+        }
+        decision
     }
 
     fn due_after(&self, program: &ProgramId) -> Span {

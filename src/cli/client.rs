@@ -1,5 +1,5 @@
 //! What commands that call a running server share: where it is, how to connect, and how its refusals read.
-//! It must never retry a step by itself. `queue`, `export` and `ledger backup` call it.
+//! It must never retry a step by itself. `queue`, `model`, `export` and `ledger backup` call it.
 
 use std::fmt::Write as _;
 
@@ -40,6 +40,11 @@ impl ServerArgs {
     pub(super) async fn connect(&self) -> anyhow::Result<Channel> {
         connect(&self.server).await
     }
+}
+
+/// The user of this machine; the server refuses what is not a name.
+pub(super) fn user_name() -> String {
+    std::env::var("USER").or_else(|_| std::env::var("USERNAME")).unwrap_or_else(|_| "cli".to_owned())
 }
 
 /// A connection to a server, by its URL or its address and port.

@@ -19,6 +19,7 @@ use tonic::transport::Channel;
 use self::summary::Summary;
 use crate::adapters::ledger::{LedgerOptions, SledLedger};
 use crate::adapters::model_shelf::ModelShelf;
+use crate::adapters::model_store::ModelStore;
 use crate::adapters::policy_file;
 use crate::adapters::policy_store::FixedPolicy;
 use crate::adapters::standing_rules::StandingRules;
@@ -43,6 +44,8 @@ use crate::wire::{conversion, v1};
 
 /// The programme of the demo.
 const PROGRAM: &str = "demo";
+/// Picks the audit sample. Fixed, so that one seed is one day.
+const AUDIT_KEY: [u8; 32] = [1; 32];
 
 /// Send a day of a referral programme through the real service and see what it says.
 ///
@@ -91,17 +94,20 @@ async fn play(args: &DemoArgs) -> Result<()> {
     let policy = policy_file::shipped().context("the shipped policy cannot be used")?;
     let policy_version = policy.version().to_owned();
     let policies = Arc::new(FixedPolicy::new(policy));
-    let models = Arc::new(ModelShelf::default());
-    let rules = StandingRules::new(Arc::clone(&policies) as _, models, AuditKey::new(rand::random()));
+    let shelf = Arc::new(ModelShelf::default());
+    let models = ModelStore::open(Some(&folder.path().join("models")), Arc::clone(&shelf), clock.now())?;
+    let model_version = models.default_version();
+    let rules = StandingRules::new(Arc::clone(&policies) as _, shelf, AuditKey::new(AUDIT_KEY));
     let ledger = SledLedger::open(&folder.path().join("ledger"), LedgerOptions::default(), Arc::new(rules))?;
-    let parts = ServerParts { ledger: Arc::new(ledger), policies, clock: Arc::new(clock), limits: Limits::default() };
+    let (ledger, models, limits) = (Arc::new(ledger), Arc::new(models), Limits::default());
+    let parts = ServerParts { ledger, policies, clock: Arc::new(clock), models, limits };
     let (stop, stopped) = oneshot::channel::<()>();
     let server = tokio::spawn(serve(listener, parts, async move {
         // A dropped sender means that the demo is over, too.
         let _ = stopped.await;
     }));
 
-    println!("Selfsame demo: the service listens on {address}, policy {policy_version}.");
+    println!("Selfsame demo: the service listens on {address}, policy {policy_version}, model {model_version}.");
     println!("Playing a day of the programme `{PROGRAM}` (seed {}) …\n", args.seed);
     let day = day_of(args, clock.now())?;
     let summary = send(&day, address).await?;

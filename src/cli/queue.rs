@@ -8,7 +8,7 @@ use std::io::Write as _;
 use clap::{Args, Subcommand, ValueEnum};
 use tonic::transport::Channel;
 
-use super::client::{ANSWER_BYTES_MAX, ServerArgs, block_on, readable};
+use super::client::{ANSWER_BYTES_MAX, ServerArgs, block_on, readable, user_name};
 use crate::adapters::system_clock::SystemClock;
 use crate::ports::clock::Clock as _;
 use crate::wire::v1;
@@ -192,11 +192,6 @@ pub fn run(args: &QueueArgs) -> anyhow::Result<()> {
         let desk = Desk { client, program_id, actor: args.actor.clone().unwrap_or_else(user_name), json: args.json };
         desk.run(&args.step).await
     })
-}
-
-/// The user of this machine; the server refuses what is not a name.
-fn user_name() -> String {
-    std::env::var("USER").or_else(|_| std::env::var("USERNAME")).unwrap_or_else(|_| "cli".to_owned())
 }
 
 /// A reviewer's place: a connection, a programme and a name.

@@ -17,9 +17,10 @@ use self::reading::{LineForm, Lines, ReadLine};
 use self::summary::Summary;
 use crate::adapters::ledger::{Keeping, MemoryLedger};
 use crate::adapters::model_shelf::ModelShelf;
-use crate::adapters::policy_file;
+use crate::adapters::model_store::SHIPPED_MODEL;
 use crate::adapters::policy_store::FixedPolicy;
 use crate::adapters::standing_rules::StandingRules;
+use crate::adapters::{model_file, policy_file};
 use crate::offline::line_by_line::LineByLine;
 use crate::ports::records::DecisionRecord;
 use crate::screening::audit::AuditKey;
@@ -32,6 +33,9 @@ Examples:
 
   See what a changed policy would have decided:
     selfsame screen conversions.jsonl --policy policy.toml --summary -o new.jsonl
+
+  See what another model would have decided:
+    selfsame screen conversions.jsonl --model models/shop.json --summary -o /dev/null
 
   With labels in the file, the summary also states precision and recall:
     selfsame screen labelled.jsonl --summary -o /dev/null
@@ -60,6 +64,10 @@ pub struct ScreenArgs {
     /// Policy file; the shipped policy without it
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
+
+    /// Model file, for policies that score by model; the shipped model without it
+    #[arg(long, value_name = "FILE")]
+    pub model: Option<PathBuf>,
 
     /// What to write for each conversion
     #[arg(long, value_enum, default_value_t = View::Decision)]
@@ -95,15 +103,18 @@ pub enum OnError {
 /// Runs the command.
 ///
 /// # Errors
-/// An unreadable input, an unusable policy, an unwritable output, or (with `--on-error stop`) a line that cannot be screened.
+/// An unreadable input, an unusable policy or model, an unwritable output, or (with `--on-error stop`) a line that cannot be screened.
 pub fn run(args: &ScreenArgs) -> anyhow::Result<()> {
     let policy = args.policy.as_deref().map_or_else(policy_file::shipped, policy_file::read)?;
     let (input, bytes) = open(&args.input)?;
     let progress = progress_bar(bytes);
     let mut out = output(args.output.as_deref())?;
     let mut errors = io::stderr().lock();
-    // No model takes part, so the audit key picks nothing.
-    let rules = StandingRules::new(Arc::new(FixedPolicy::new(policy)), Arc::new(ModelShelf::default()), AuditKey::new([0; 32]));
+    let model = args.model.as_deref().map_or_else(|| model_file::from_bytes(SHIPPED_MODEL), model_file::read)?;
+    let shelf = ModelShelf::default();
+    shelf.change_default(|models| models.active = Some(Arc::new(model)));
+    // A fixed key, so that the same decisions come out. A server's picks others for its audits.
+    let rules = StandingRules::new(Arc::new(FixedPolicy::new(policy)), Arc::new(shelf), AuditKey::new([0; 32]));
     let ledger = MemoryLedger::keeping(Arc::new(rules), Keeping::Records);
     let mut screener = LineByLine::new(&ledger);
     let mut summary = Summary::default();

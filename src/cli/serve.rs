@@ -1,5 +1,5 @@
 //! `selfsame serve`: runs the service until it is told to stop.
-//! It must never start on a policy or a folder that it cannot read in full. `main` calls it.
+//! It must never start on a policy, a model that decides or a folder that it cannot read in full. `main` calls it.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -15,6 +15,7 @@ use crate::adapters::audit_secret::audit_key;
 use crate::adapters::config::{CommandLine, Config, LedgerConfig, LimitsConfig};
 use crate::adapters::ledger::{LedgerOptions, MemoryLedger, SledLedger};
 use crate::adapters::model_shelf::ModelShelf;
+use crate::adapters::model_store::ModelStore;
 use crate::adapters::policy_store::{PolicySources, PolicyStore};
 use crate::adapters::standing_rules::StandingRules;
 use crate::adapters::storage::group::GroupOptions;
@@ -22,13 +23,15 @@ use crate::adapters::storage::journal::JournalOptions;
 use crate::adapters::storage::table::TableOptions;
 use crate::adapters::system_clock::SystemClock;
 use crate::adapters::telemetry;
+use crate::ports::clock::Clock as _;
 use crate::ports::ledger::{Assessor, Ledger};
 use crate::ports::policies::Policies;
 use crate::screening::audit::AuditKey;
+use crate::screening::policy::ScoreSource;
 use crate::service::limits::Limits;
 use crate::service::server::{ServerParts, serve};
 use crate::service::{forgetting, gauges};
-use crate::vocabulary::time::Span;
+use crate::vocabulary::time::{Span, Timestamp};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -117,7 +120,8 @@ fn limits(config: &LimitsConfig) -> Limits {
 /// Runs the command.
 ///
 /// # Errors
-/// When it cannot be started: the configuration or a policy has mistakes, the folder is in use or damaged, an address is taken.
+/// When it cannot be started: the configuration or a policy has mistakes, a model that decides does not fit, the folder is in use or damaged,
+/// an address is taken.
 pub fn run(args: &ServeArgs) -> anyhow::Result<()> {
     let config = Config::load(args.config.as_deref(), args.command_line())?;
     telemetry::start_logging(config.log.format, &config.log.level)?;
@@ -138,8 +142,10 @@ enum Keeping {
 async fn run_until_told(config: &Config, keeping: Keeping) -> anyhow::Result<()> {
     let sources = PolicySources { file: config.policy.file.clone(), folder: config.policy.folder.clone() };
     let policies = Arc::new(PolicyStore::open(sources).context("reading the policies")?);
-    let ledger = open_ledger(config, keeping, Arc::clone(&policies) as _)?;
     let clock = Arc::new(SystemClock);
+    let shelf = Arc::new(ModelShelf::default());
+    let models = Arc::new(open_models(config, keeping, Arc::clone(&shelf), clock.now())?);
+    let ledger = open_ledger(config, keeping, Arc::clone(&policies) as _, shelf)?;
     let listener = TcpListener::bind(config.listen.0).await.with_context(|| format!("listening at {}", config.listen.0))?;
     if let Some(address) = config.metrics.listen {
         telemetry::start_metrics(address)?;
@@ -152,16 +158,33 @@ async fn run_until_told(config: &Config, keeping: Keeping) -> anyhow::Result<()>
     }
     let stop = told_to_stop()?;
     reload_on_hangup(Arc::clone(&policies))?;
-    writeln!(std::io::stdout().lock(), "{}", welcome(config, keeping, address, &policies))?;
-    let parts = ServerParts { ledger, policies, clock, limits: limits(&config.limits) };
+    writeln!(std::io::stdout().lock(), "{}", welcome(config, keeping, address, &policies, &models))?;
+    let parts = ServerParts { ledger, policies, clock, models, limits: limits(&config.limits) };
     serve(listener, parts, stop).await?;
     writeln!(std::io::stdout().lock(), "stopped")?;
     Ok(())
 }
 
-fn open_ledger(config: &Config, keeping: Keeping, policies: Arc<dyn Policies>) -> anyhow::Result<Arc<dyn Ledger>> {
+fn open_models(config: &Config, keeping: Keeping, shelf: Arc<ModelShelf>, now: Timestamp) -> anyhow::Result<ModelStore> {
+    let folder = match keeping {
+        Keeping::InMemory => None,
+        Keeping::InFolder => Some(model_folder(config)),
+    };
+    ModelStore::open(folder.as_deref(), shelf, now).context("opening the models")
+}
+
+/// The folder that was named, or `models` inside the data folder.
+fn model_folder(config: &Config) -> PathBuf {
+    config.models.folder.clone().unwrap_or_else(|| config.data_folder.0.join("models"))
+}
+
+fn open_ledger(
+    config: &Config,
+    keeping: Keeping,
+    policies: Arc<dyn Policies>,
+    models: Arc<ModelShelf>,
+) -> anyhow::Result<Arc<dyn Ledger>> {
     let folder = &config.data_folder.0;
-    let models = Arc::new(ModelShelf::default());
     let assessor = |key: AuditKey| -> Arc<dyn Assessor> { Arc::new(StandingRules::new(policies, models, key)) };
     match keeping {
         Keeping::InMemory => {
@@ -204,7 +227,7 @@ fn ledger_options(config: &Config) -> LedgerOptions {
     }
 }
 
-fn welcome(config: &Config, keeping: Keeping, address: SocketAddr, policies: &PolicyStore) -> String {
+fn welcome(config: &Config, keeping: Keeping, address: SocketAddr, policies: &PolicyStore, models: &ModelStore) -> String {
     let data = match keeping {
         Keeping::InMemory => "memory only; lost at the end".to_owned(),
         Keeping::InFolder => config.data_folder.0.display().to_string(),
@@ -216,6 +239,10 @@ fn welcome(config: &Config, keeping: Keeping, address: SocketAddr, policies: &Po
         count => format!(", and {count} of programmes with their own"),
     };
     let origin = config.policy.file.as_ref().map_or_else(|| "shipped".to_owned(), |path| path.display().to_string());
+    let model = match policies.default.score().source {
+        ScoreSource::Model => format!("{}  ({})", models.default_version(), model_origin(models)),
+        ScoreSource::Judgement => "none; the policy scores by its rules' weights".to_owned(),
+    };
     let metrics = config.metrics.listen.map_or_else(|| "none".to_owned(), |at| format!("http://{at}/metrics"));
     format!(
         "selfsame {version} serves
@@ -223,6 +250,7 @@ fn welcome(config: &Config, keeping: Keeping, address: SocketAddr, policies: &Po
   metrics  {metrics}
   data     {data}
   policy   {policy_version}  ({origin}{own})
+  model    {model}
 
 Try:
   grpcurl -plaintext {address} list
@@ -234,6 +262,16 @@ Ctrl-C drains and stops. HUP (pid {pid}) reads the policies again.",
         version = env!("CARGO_PKG_VERSION"),
         pid = std::process::id(),
     )
+}
+
+/// Where the default model comes from, and how many programmes chose another.
+fn model_origin(models: &ModelStore) -> String {
+    let origin = if models.default_is_shipped() { "shipped" } else { "default.json of the model folder" };
+    match models.programs_that_chose() {
+        0 => origin.to_owned(),
+        1 => format!("{origin}; 1 programme chose for itself"),
+        count => format!("{origin}; {count} programmes chose for themselves"),
+    }
 }
 
 /// Completes when the operator wants the service to stop.

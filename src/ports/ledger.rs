@@ -178,6 +178,18 @@ pub struct DecisionFilter {
     pub from: Option<Timestamp>,
     /// Decided before.
     pub until: Option<Timestamp>,
+    /// Whatever a challenger said, or only where it said something else.
+    pub challenger: ChallengerFilter,
+}
+
+/// Which decisions to list by what a challenger said of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ChallengerFilter {
+    /// All.
+    #[default]
+    Any,
+    /// Those to which it would have given another verdict.
+    Disagrees,
 }
 
 /// Which cases to list.

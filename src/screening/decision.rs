@@ -127,6 +127,21 @@ impl Decision {
         risk_score(self.score)
     }
 
+    /// The verdict as it would have been without the audit sample: a sampled reject stands as rejected.
+    #[must_use]
+    pub const fn verdict_without_audit(&self) -> Verdict {
+        match self.audit {
+            AuditSample::Sampled => Verdict::Rejected,
+            AuditSample::NotSampled => self.verdict,
+        }
+    }
+
+    /// What the challenger said when it would have given another verdict; absent when it agrees or there was none.
+    #[must_use]
+    pub fn disagreement(&self) -> Option<&ShadowScore> {
+        self.shadow.as_ref().filter(|shadow| shadow.verdict != self.verdict_without_audit())
+    }
+
     /// The model's input, made again from what is kept: bit for bit what was scored.
     #[must_use]
     pub fn features(&self) -> FeatureVector {

@@ -125,8 +125,9 @@ pub fn decide(
         AuditSample::NotSampled => scoring.verdict,
     };
     let by_rules = rule_hits.iter().map(|hit| verdict_of_mode(hit.mode)).max().unwrap_or(Verdict::Approved);
-    let verdict = by_score.max(by_rules).max(verdict_of_invariants(&evidence));
-    let shadow = models.challenger.map(|challenger| challenge(challenger, features, policy, by_rules));
+    let without_score = by_rules.max(verdict_of_invariants(&evidence));
+    let verdict = by_score.max(without_score);
+    let shadow = models.challenger.map(|challenger| challenge(challenger, features, policy, without_score));
     Decision {
         verdict,
         score: scoring.score,
@@ -217,9 +218,10 @@ fn verdict_of_invariants(evidence: &Evidence) -> Verdict {
     }
 }
 
-fn challenge(challenger: &Model, features: &FeatureVector, policy: &Policy, by_rules: Verdict) -> ShadowScore {
-    let score = challenger.score(features).probability;
-    let verdict = model_verdict(challenger, score, policy).max(by_rules);
+/// What the challenger would have decided in the active model's place. `without_score`: the verdict of all but the score.
+fn challenge(challenger: &Model, features: &FeatureVector, policy: &Policy, without_score: Verdict) -> ShadowScore {
+    let score = challenger.probability(features);
+    let verdict = model_verdict(challenger, score, policy).max(without_score);
     ShadowScore { model_version: challenger.version().into(), score, verdict }
 }
 

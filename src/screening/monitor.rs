@@ -1,7 +1,8 @@
 //! Watching a model that decides: a bound on its live error that holds at any time, the breaker that follows from it, and drift.
 //!
 //! Pure sums over what is fed in; nothing here samples, stores or reads a clock. The audit sample of would-be auto-rejects gives unbiased
-//! outcomes; each resolved one is fed to [`LiveError`]. Scores and features are fed to [`LiveSpread`]. An adapter keeps both by programme.
+//! outcomes; each resolved one is fed to [`LiveError`]. Scores and features are fed to [`LiveSpread`]. Adapters keep both by programme: the
+//! model watch and the live drift.
 
 use super::AutoReject;
 use super::model::TrainingSpread;
@@ -33,6 +34,15 @@ pub enum Audited {
 }
 
 impl LiveError {
+    /// What so many audits found. Their order does not matter: the mixture sees them as exchangeable.
+    #[must_use]
+    pub fn of_counts(honest: u32, abusive: u32) -> Self {
+        let mut error = Self::default();
+        (0..honest).for_each(|_| error.observe(Audited::Honest));
+        (0..abusive).for_each(|_| error.observe(Audited::Abusive));
+        error
+    }
+
     /// Takes one more audit into account.
     pub fn observe(&mut self, found: Audited) {
         let (honest, abusive) = (f64::from(self.honest), f64::from(self.audited - self.honest));
@@ -138,6 +148,12 @@ impl LiveSpread {
         Self { counts: vec![0; training.shares.len()].into() }
     }
 
+    /// What was counted elsewhere: absent first, then the intervals.
+    #[must_use]
+    pub fn of_counts(counts: impl Iterator<Item = u64>) -> Self {
+        Self { counts: counts.collect() }
+    }
+
     /// Counts one live value.
     pub fn observe(&mut self, training: &TrainingSpread, value: f64) {
         if let Some(count) = self.counts.get_mut(training.place(value)) {
@@ -184,10 +200,16 @@ mod tests {
     use super::*;
 
     fn after(honest: u32, abusive: u32) -> LiveError {
-        let mut error = LiveError::default();
-        (0..honest).for_each(|_| error.observe(Audited::Honest));
-        (0..abusive).for_each(|_| error.observe(Audited::Abusive));
-        error
+        LiveError::of_counts(honest, abusive)
+    }
+
+    #[test]
+    fn the_order_of_audits_does_not_matter() {
+        let mut mixed = LiveError::default();
+        for found in [Audited::Abusive, Audited::Honest, Audited::Abusive, Audited::Abusive, Audited::Honest] {
+            mixed.observe(found);
+        }
+        assert!((mixed.lower_bound(0.05) - after(2, 3).lower_bound(0.05)).abs() < 1e-9);
     }
 
     #[test]

@@ -8,8 +8,11 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, PreconditionViolation, StatusExt};
 
+use crate::adapters::model_file::ModelFileError;
+use crate::adapters::model_store::ModelStoreError;
 use crate::ports::ledger::LedgerError;
 use crate::screening::case::IllegalStep;
+use crate::screening::model::ModelError;
 use crate::wire::{Violation, v1};
 
 /// The domain of every `google.rpc.ErrorInfo`.
@@ -54,6 +57,8 @@ pub enum Reason {
     CaseNotResolved,
     /// The change is not possible from where the thing stands.
     NotPossible,
+    /// The model was made for other features or another format than this server's.
+    ModelDoesNotFit,
     /// Somebody changed it meanwhile.
     RevisionDiffers,
     /// Too many writes wait for the disk.
@@ -64,6 +69,8 @@ pub enum Reason {
     TooManyStreams,
     /// The ledger cannot be written.
     LedgerUnavailable,
+    /// The model folder cannot be read or written.
+    ModelFolderUnavailable,
     /// A stored record is damaged.
     RecordDamaged,
     /// The server is going down.
@@ -94,11 +101,13 @@ impl Reason {
             Self::CaseAlreadyResolved => "CASE_ALREADY_RESOLVED",
             Self::CaseNotResolved => "CASE_NOT_RESOLVED",
             Self::NotPossible => "NOT_POSSIBLE",
+            Self::ModelDoesNotFit => "MODEL_DOES_NOT_FIT",
             Self::RevisionDiffers => "REVISION_DIFFERS",
             Self::LedgerBusy => "LEDGER_BUSY",
             Self::ServerBusy => "SERVER_BUSY",
             Self::TooManyStreams => "TOO_MANY_STREAMS",
             Self::LedgerUnavailable => "LEDGER_UNAVAILABLE",
+            Self::ModelFolderUnavailable => "MODEL_FOLDER_UNAVAILABLE",
             Self::RecordDamaged => "RECORD_DAMAGED",
             Self::ShuttingDown => "SHUTTING_DOWN",
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
@@ -122,10 +131,11 @@ impl Reason {
             | Self::CaseNotClaimed
             | Self::CaseAlreadyResolved
             | Self::CaseNotResolved
-            | Self::NotPossible => Code::FailedPrecondition,
+            | Self::NotPossible
+            | Self::ModelDoesNotFit => Code::FailedPrecondition,
             Self::RevisionDiffers => Code::Aborted,
             Self::MessageTooLarge | Self::LedgerBusy | Self::ServerBusy | Self::TooManyStreams => Code::ResourceExhausted,
-            Self::LedgerUnavailable | Self::ShuttingDown => Code::Unavailable,
+            Self::LedgerUnavailable | Self::ModelFolderUnavailable | Self::ShuttingDown => Code::Unavailable,
             Self::RecordDamaged => Code::DataLoss,
             Self::DeadlineExceeded => Code::DeadlineExceeded,
             Self::UnknownMethod => Code::Unimplemented,
@@ -333,6 +343,49 @@ impl From<LedgerError> for Refusal {
             LedgerError::Busy { retry_after } => Self::new(Reason::LedgerBusy, message, Detail::RetryAfter(retry_after)),
             LedgerError::Unavailable(_) => Self::new(Reason::LedgerUnavailable, message, Detail::RetryAfter(UNAVAILABLE_RETRY)),
             LedgerError::Damaged(_) => Self::new(Reason::RecordDamaged, message, Detail::None),
+        }
+    }
+}
+
+/// The one mapping from what the model store refuses to what a caller reads.
+impl From<ModelStoreError> for Refusal {
+    fn from(error: ModelStoreError) -> Self {
+        let message = error.to_string();
+        let field = |name: &str| Self::invalid_field(name, message.clone());
+        match error {
+            ModelStoreError::File(cause) => of_model_file(&cause, message),
+            ModelStoreError::NotLoaded(version) => {
+                Self::new(Reason::NotKnown, message, Detail::Resource { what: "model", id: version })
+            }
+            ModelStoreError::NothingBefore | ModelStoreError::TooMany => {
+                Self::new(Reason::NotPossible, message, Detail::Precondition)
+            }
+            ModelStoreError::NoFolder => Self::new(Reason::NotPossible, message, Detail::Precondition),
+            ModelStoreError::VersionTaken(_) => Self::new(Reason::ContentDiffers, message, Detail::None),
+            ModelStoreError::Name(_) => field("file_name"),
+            ModelStoreError::InUse { .. } | ModelStoreError::State { .. } => {
+                Self::new(Reason::ModelFolderUnavailable, message, Detail::RetryAfter(UNAVAILABLE_RETRY))
+            }
+        }
+    }
+}
+
+fn of_model_file(cause: &ModelFileError, message: String) -> Refusal {
+    match cause {
+        ModelFileError::Io { path, source } if source.kind() == std::io::ErrorKind::NotFound => {
+            let id = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let message = format!("there is no file `{id}` in the server's model folder");
+            Refusal::new(Reason::NotKnown, message, Detail::Resource { what: "model file", id })
+        }
+        ModelFileError::Io { .. } => Refusal::new(Reason::ModelFolderUnavailable, message, Detail::RetryAfter(UNAVAILABLE_RETRY)),
+        ModelFileError::OtherFormat { .. } | ModelFileError::Model(ModelError::OtherFeatures(_)) => {
+            Refusal::new(Reason::ModelDoesNotFit, message, Detail::Precondition)
+        }
+        ModelFileError::TooLarge { .. }
+        | ModelFileError::NotAModel(_)
+        | ModelFileError::Checksum { .. }
+        | ModelFileError::Model(ModelError::NotUsable { .. }) => {
+            Refusal::invalid(vec![Violation { field: "source".to_owned(), problem: format!("is no usable model: {message}") }])
         }
     }
 }

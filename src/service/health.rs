@@ -15,12 +15,13 @@ use crate::ports::ledger::LedgerHealth;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The services that are reported, by full name; the empty name is the server as a whole.
-pub(super) const SERVICES: [&str; 7] = [
+pub(super) const SERVICES: [&str; 8] = [
     "",
     "selfsame.v1.ScreeningService",
     "selfsame.v1.ReviewService",
     "selfsame.v1.PayoutService",
     "selfsame.v1.ListService",
+    "selfsame.v1.ModelService",
     "selfsame.v1.TrainingService",
     "selfsame.v1.OperationsService",
 ];

@@ -10,6 +10,7 @@ pub mod gauges;
 mod health;
 pub mod limits;
 mod list;
+mod model;
 mod operations;
 mod payout;
 mod review;

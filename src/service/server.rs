@@ -12,15 +12,18 @@ use tonic::transport::server::TcpIncoming;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
-use super::health;
 use super::limits::{GuardLayer, Limits, StreamPlaces};
 use super::list::ListHandlers;
+use super::model::ModelHandlers;
 use super::operations::OperationsHandlers;
 use super::payout::PayoutHandlers;
 use super::review::ReviewHandlers;
 use super::screening::ScreeningHandlers;
 use super::shared::{Phase, Shared};
 use super::training::TrainingHandlers;
+use super::{health, model};
+use crate::adapters::model_store::ModelStore;
+use crate::adapters::model_watch::ModelWatch;
 use crate::ports::clock::Clock;
 use crate::ports::ledger::Ledger;
 use crate::ports::policies::Policies;
@@ -35,6 +38,8 @@ pub struct ServerParts {
     pub policies: Arc<dyn Policies>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
+    /// The models. The ledger's assessor must go by the same shelf.
+    pub models: Arc<ModelStore>,
     /// How much it takes on.
     pub limits: Limits,
 }
@@ -55,11 +60,13 @@ pub enum ServeError {
 /// # Errors
 /// [`ServeError`] when serving is not possible. Calls that run longer than the limits' drain time are dropped, which is no error.
 pub async fn serve(listener: TcpListener, parts: ServerParts, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
-    let ServerParts { ledger, policies, clock, limits } = parts;
+    let ServerParts { ledger, policies, clock, models, limits } = parts;
     let (phase_sender, phase) = watch::channel(Phase::Serving);
     let places = StreamPlaces::new(&limits);
+    let watch = Arc::new(ModelWatch::new(Arc::clone(&models), Arc::clone(&ledger), Arc::clone(&clock)));
+    let ledger_failed = Notify::new();
     let shared =
-        Arc::new(Shared { ledger, policies, clock, places, limits: limits.clone(), phase, ledger_failed: Notify::new() });
+        Arc::new(Shared { ledger, policies, clock, models, watch, places, limits: limits.clone(), phase, ledger_failed });
     let reporter = HealthReporter::new();
     let routes = routes(&shared, &reporter)?;
     let mut builder = tonic::transport::Server::builder();
@@ -77,6 +84,7 @@ pub async fn serve(listener: TcpListener, parts: ServerParts, shutdown: impl Fut
     let serving = server.serve_with_incoming_shutdown(incoming, signal);
     let reported = health::begin(&shared, &reporter).await;
     let health = tokio::spawn(health::report(Arc::clone(&shared), reporter, reported));
+    let watching = tokio::spawn(model::keep_watch(Arc::clone(&shared)));
     let too_long = async {
         shared.draining().await;
         tokio::time::sleep(limits.drain_max).await;
@@ -89,6 +97,7 @@ pub async fn serve(listener: TcpListener, parts: ServerParts, shutdown: impl Fut
         }
     };
     health.abort();
+    watching.abort();
     Ok(ended?)
 }
 
@@ -98,6 +107,7 @@ fn routes(shared: &Arc<Shared>, reporter: &HealthReporter) -> Result<Routes, Ser
     let review = v1::review_service_server::ReviewServiceServer::new(ReviewHandlers(Arc::clone(shared)));
     let payout = v1::payout_service_server::PayoutServiceServer::new(PayoutHandlers(Arc::clone(shared)));
     let list = v1::list_service_server::ListServiceServer::new(ListHandlers(Arc::clone(shared)));
+    let model = v1::model_service_server::ModelServiceServer::new(ModelHandlers(Arc::clone(shared)));
     let training = v1::training_service_server::TrainingServiceServer::new(TrainingHandlers(Arc::clone(shared)));
     let operations = v1::operations_service_server::OperationsServiceServer::new(OperationsHandlers(Arc::clone(shared)));
     let served = health::SERVICES.iter().filter(|name| !name.is_empty());
@@ -116,6 +126,7 @@ fn routes(shared: &Arc<Shared>, reporter: &HealthReporter) -> Result<Routes, Ser
         .add_service(review.max_decoding_message_size(limit))
         .add_service(payout.max_decoding_message_size(limit))
         .add_service(list.max_decoding_message_size(limit))
+        .add_service(model.max_decoding_message_size(limit))
         .add_service(training.max_decoding_message_size(limit))
         .add_service(operations.max_decoding_message_size(limit))
         .add_service(health)

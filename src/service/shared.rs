@@ -8,6 +8,8 @@ use tokio::sync::{Notify, watch};
 
 use super::errors::Refusal;
 use super::limits::{Limits, StreamPlaces};
+use crate::adapters::model_store::ModelStore;
+use crate::adapters::model_watch::ModelWatch;
 use crate::ports::clock::Clock;
 use crate::ports::ledger::{Ledger, LedgerError};
 use crate::ports::policies::Policies;
@@ -29,6 +31,8 @@ pub(super) struct Shared {
     pub(super) ledger: Arc<dyn Ledger>,
     pub(super) policies: Arc<dyn Policies>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) models: Arc<ModelStore>,
+    pub(super) watch: Arc<ModelWatch>,
     pub(super) places: StreamPlaces,
     pub(super) limits: Limits,
     pub(super) phase: watch::Receiver<Phase>,
@@ -58,6 +62,17 @@ impl Shared {
                 tracing::error!(%broken, "a read of the ledger panicked; the caller was answered INTERNAL");
                 Err(Refusal::internal())
             }
+        }
+    }
+
+    /// Counts the audits of a programme up to now, so that a breaker that trips has tripped before the caller goes on. What cannot be counted is
+    /// counted later: what the caller asked for was done.
+    pub(super) async fn count_audits(&self, program: &ProgramId) {
+        let (watch, program) = (Arc::clone(&self.watch), program.clone());
+        match tokio::task::spawn_blocking(move || watch.catch_up(&program)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "the audits of a model could not be counted; they are counted later"),
+            Err(broken) => tracing::error!(%broken, "counting the audits of a model panicked"),
         }
     }
 

@@ -9,6 +9,7 @@ use crate::screening::decision::{ReferrerSafeReason, Scored, Verdict};
 use crate::screening::evidence::Sides;
 use crate::screening::gate::Gate;
 use crate::screening::history::{IdentifierKind, ListKind};
+use crate::screening::monitor::DriftLevel;
 use crate::screening::policy::RuleMode;
 use crate::vocabulary::bundle::{NetworkFlag, PaymentKind, PaymentPurpose};
 use crate::vocabulary::conversion::{ConversionKind, RefereeStanding, Side};
@@ -124,5 +125,6 @@ wire_enum! {
         Decided => Decided, CaseResolved => CaseResolved, CaseReopened => CaseReopened, Cancelled => Cancelled,
         HoldPlaced => HoldPlaced, HoldLifted => HoldLifted, Paid => Paid, RejectedAfterPayment => RejectedAfterPayment,
     }
+    DriftLevel => DriftLevel { TooFew => TooFew, Stable => Stable, Shifting => Shifting, Shifted => Shifted }
     Gate => Gate { Release => Release, Hold => Hold, Deny => Deny }
 }

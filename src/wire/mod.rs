@@ -14,6 +14,7 @@ pub mod fields;
 mod generated;
 pub mod journey;
 pub mod list;
+pub mod model;
 pub mod outcome;
 pub mod payout;
 pub mod request;

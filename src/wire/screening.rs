@@ -5,7 +5,7 @@ use super::fields::{Arrival, enum_set, optional_id, optional_time, required_id};
 use super::request::{ListingFingerprint, page};
 use super::v1;
 use super::violation::{At, Violation, Violations};
-use crate::ports::ledger::{DecisionFilter, PageRequest};
+use crate::ports::ledger::{ChallengerFilter, DecisionFilter, PageRequest};
 use crate::vocabulary::ids::{ConversionId, ProgramId};
 
 /// How much of a decision is wanted.
@@ -88,6 +88,7 @@ pub fn decision_listing(message: v1::ListDecisionsRequest) -> Result<DecisionLis
         referee: optional_id(&referee_account_id, &At::path("referee_account_id"), &mut found),
         from: optional_time(decided_from, &At::path("decided_from"), Arrival::Recorded, &mut found),
         until: optional_time(decided_until, &At::path("decided_until"), Arrival::Recorded, &mut found),
+        challenger: ChallengerFilter::Any,
     };
     if let (Some(from), Some(until)) = (filter.from, filter.until)
         && from >= until

@@ -5,9 +5,12 @@
 
 mod feed;
 mod limits;
+mod models;
 mod operations;
 mod payouts;
 mod refusals;
 mod reviews;
 mod screening;
+#[path = "../support/models.rs"]
+mod test_models;
 mod world;

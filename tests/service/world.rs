@@ -1,6 +1,7 @@
 //! A server to test against: memory ledger, set clock, faults on demand; and messages that say only what a test is about.
 
 use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -10,7 +11,8 @@ use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use selfsame::adapters::ledger::MemoryLedger;
 use selfsame::adapters::model_shelf::ModelShelf;
-use selfsame::adapters::policy_file;
+use selfsame::adapters::model_store::ModelStore;
+use selfsame::adapters::policy_file::{self, SHIPPED_POLICY};
 use selfsame::adapters::policy_store::FixedPolicy;
 use selfsame::adapters::standing_rules::StandingRules;
 use selfsame::ports::clock::Clock;
@@ -210,9 +212,21 @@ impl World {
     }
 
     pub(crate) async fn with_limits(limits: Limits) -> Self {
-        let policies = Arc::new(FixedPolicy::new(policy_file::shipped().unwrap()));
-        let rules = StandingRules::new(Arc::clone(&policies) as _, Arc::new(ModelShelf::default()), AuditKey::new([7; 32]));
+        // The rules' weights score: what these tests claim does not hang on the shipped model.
+        Self::with(limits, &SHIPPED_POLICY.replace("source = \"model\"", "source = \"judgement\""), None).await
+    }
+
+    /// A server whose models score, in this folder or in memory only.
+    pub(crate) async fn with_models(policy: &str, folder: Option<&Path>) -> Self {
+        Self::with(Limits::default(), &policy.replace("source = \"judgement\"", "source = \"model\""), folder).await
+    }
+
+    async fn with(limits: Limits, policy: &str, models: Option<&Path>) -> Self {
         let clock = Arc::new(SetClock(AtomicI64::new(NOON * 1_000)));
+        let policies = Arc::new(FixedPolicy::new(policy_file::parse(policy, "test").unwrap()));
+        let shelf = Arc::new(ModelShelf::default());
+        let models = Arc::new(ModelStore::open(models, Arc::clone(&shelf), clock.now()).unwrap());
+        let rules = StandingRules::new(Arc::clone(&policies) as _, shelf, AuditKey::new([7; 32]));
         let ledger = Arc::new(SwitchedLedger {
             inner: MemoryLedger::new(Arc::new(rules)),
             fault: Mutex::new(Fault::None),
@@ -223,7 +237,7 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
-        let parts = ServerParts { ledger: Arc::clone(&ledger) as _, policies, clock: Arc::clone(&clock) as _, limits };
+        let parts = ServerParts { ledger: Arc::clone(&ledger) as _, policies, clock: Arc::clone(&clock) as _, models, limits };
         let serving = tokio::spawn(serve(listener, parts, stopped.map(|_| ())));
         let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
         Self { ledger, clock, channel, stop, serving }
@@ -247,6 +261,10 @@ impl World {
 
     pub(crate) fn training(&self) -> v1::training_service_client::TrainingServiceClient<Channel> {
         v1::training_service_client::TrainingServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn model(&self) -> v1::model_service_client::ModelServiceClient<Channel> {
+        v1::model_service_client::ModelServiceClient::new(self.channel.clone())
     }
 
     pub(crate) fn break_ledger(&self, fault: Fault) {

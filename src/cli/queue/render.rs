@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::cli::table::{instant, table};
 use crate::vocabulary::time::{Span, Timestamp};
 use crate::wire::v1;
 
@@ -185,34 +186,11 @@ fn due(case: &v1::CaseSummary, now: Timestamp) -> String {
     }
 }
 
-fn instant(sent: &pbjson_types::Timestamp) -> Option<Timestamp> {
-    Timestamp::from_millis(sent.seconds.checked_mul(1_000)?.checked_add(i64::from(sent.nanos / 1_000_000))?).ok()
-}
-
 fn cut(text: &str) -> String {
     if text.chars().count() <= VALUE_CHARS {
         return text.to_owned();
     }
     text.chars().take(VALUE_CHARS - 1).chain(['…']).collect()
-}
-
-/// Rows with their columns under each other, two spaces apart.
-fn table(rows: &[Vec<String>]) -> String {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    let mut text = String::new();
-    for row in rows {
-        let mut line = String::new();
-        for (cell, width) in row.iter().zip(&widths) {
-            let padding = width.saturating_sub(cell.chars().count()) + 2;
-            line.push_str(cell);
-            line.extend(std::iter::repeat_n(' ', padding));
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ fn args(input: &Path, output: &Path, on_error: OnError) -> ScreenArgs {
         input: input.to_owned(),
         output: Some(output.to_owned()),
         policy: None,
+        model: None,
         view: View::Decision,
         on_error,
         summary: false,

@@ -9,9 +9,10 @@ use super::super::rows::Row;
 use super::super::rows::conversion::ConversionRow;
 use super::super::tables::Tables;
 use super::{Direction, Records, Shelves, View, pages, record};
-use crate::ports::ledger::{CaseStep, DecisionFilter, LedgerError, Page, PageRequest};
+use crate::ports::ledger::{CaseStep, ChallengerFilter, DecisionFilter, LedgerError, Page, PageRequest};
 use crate::ports::records::{Cursor, DecisionRecord, LabelledConversion, RecordedSignals};
 use crate::screening::case::{Resolution, Step};
+use crate::screening::decision::Decision;
 use crate::vocabulary::conversion::Side;
 use crate::vocabulary::ids::AccountId;
 use crate::vocabulary::label::{Label, LabelSource, Truth};
@@ -103,8 +104,7 @@ impl<T: Tables, R: Records, S: Shelves> View<'_, T, R, S> {
     }
 
     fn passing(&self, screened: &ConversionScreened, filter: &DecisionFilter) -> Result<Option<DecisionRecord>, LedgerError> {
-        let decided_at = screened.decision.decided_at;
-        if !decided_in(decided_at, filter) {
+        if !decided_as(&screened.decision, filter) {
             return Ok(None);
         }
         let Some(row) = self.row(&screened.conversion.conversion_id)? else { return Ok(None) };
@@ -227,14 +227,21 @@ fn label_of(kind: OutcomeKind, at: Timestamp) -> Option<Label> {
     Some(Label { truth: Truth::Abusive, source, labeled_at: at })
 }
 
-fn decided_in(decided_at: Timestamp, filter: &DecisionFilter) -> bool {
-    filter.from.is_none_or(|from| decided_at >= from) && filter.until.is_none_or(|until| decided_at < until)
+/// What the decision itself tells, without a look at where it stands now.
+fn decided_as(decision: &Decision, filter: &DecisionFilter) -> bool {
+    let challenged = match filter.challenger {
+        ChallengerFilter::Any => true,
+        ChallengerFilter::Disagrees => decision.disagreement().is_some(),
+    };
+    challenged
+        && filter.from.is_none_or(|from| decision.decided_at >= from)
+        && filter.until.is_none_or(|until| decision.decided_at < until)
 }
 
 fn passes(found: &DecisionRecord, filter: &DecisionFilter) -> bool {
-    let DecisionFilter { verdicts, referrer, referee, from: _, until: _ } = filter;
+    let DecisionFilter { verdicts, referrer, referee, from: _, until: _, challenger: _ } = filter;
     (verdicts.is_empty() || verdicts.contains(&found.verdict))
         && referrer.as_ref().is_none_or(|id| found.conversion.referrer.account_id == *id)
         && referee.as_ref().is_none_or(|id| found.conversion.referee.account_id == *id)
-        && decided_in(found.decision.decided_at, filter)
+        && decided_as(&found.decision, filter)
 }
