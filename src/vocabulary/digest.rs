@@ -94,7 +94,7 @@ impl DigestSet {
         if set.len() > DIGESTS_PER_VALUE_MAX {
             return Err(InvalidDigestSet::TooMany(set.len()));
         }
-        set.sort_unstable_by(|a, b| a.key_id.cmp(&b.key_id));
+        set.sort_unstable_by_key(|digest| digest.key_id);
         if set.windows(2).any(|pair| matches!(pair, [a, b] if a.key_id == b.key_id)) {
             return Err(InvalidDigestSet::SameKeyTwice);
         }

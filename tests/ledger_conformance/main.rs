@@ -14,6 +14,7 @@ mod claims_review;
 mod claims_writing;
 mod reopening;
 mod retention;
+mod store_versions;
 mod subject;
 
 use std::sync::Arc;

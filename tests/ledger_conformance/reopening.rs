@@ -3,9 +3,12 @@
 
 use std::path::Path;
 
+use futures::executor::block_on;
 use selfsame::adapters::ledger::open::{JOURNAL_FOLDER, TABLES_FOLDER};
+use selfsame::adapters::ledger::{LedgerOptions, SledLedger};
 use selfsame::adapters::storage::backup::{restore, verify_backup};
-use selfsame::ports::ledger::{CaseFilter, CaseOrder, CaseStep, Change, DecisionFilter, LedgerError};
+use selfsame::adapters::storage::table::TableOptions;
+use selfsame::ports::ledger::{CaseFilter, CaseOrder, CaseStep, Change, DecisionFilter, Ledger, LedgerError, LedgerHealth};
 use selfsame::ports::records::{
     CaseFile, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, HoldSubject, LabelledConversion, ListEntry, ListSubject,
     ProgramSummary, QueueStats,
@@ -23,9 +26,9 @@ use crate::{in_memory, on_disk};
 
 /// Everything that can be read of a ledger.
 #[derive(Debug, PartialEq)]
-struct Everything {
+pub(crate) struct Everything {
     programs: Vec<ProgramSummary>,
-    decisions: Vec<DecisionRecord>,
+    pub(crate) decisions: Vec<DecisionRecord>,
     cases: Vec<Option<CaseFile>>,
     queue: Vec<String>,
     stats: QueueStats,
@@ -38,7 +41,7 @@ struct Everything {
 
 const CONVERSIONS: i64 = 60;
 
-fn everything(subject: &Subject) -> Everything {
+pub(crate) fn everything(subject: &Subject) -> Everything {
     let ledger = &subject.ledger;
     let now = minute(500);
     let ids: Vec<String> = (0..CONVERSIONS).map(|number| format!("c{number}")).collect();
@@ -238,72 +241,39 @@ fn a_second_ledger_on_a_folder_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let _first = on_disk(folder.path());
     let probe = std::sync::Arc::new(crate::subject::Probe::default());
-    let second =
-        selfsame::adapters::ledger::SledLedger::open(folder.path(), selfsame::adapters::ledger::LedgerOptions::default(), probe);
+    let second = SledLedger::open(folder.path(), LedgerOptions::default(), probe);
     assert!(second.err().unwrap().to_string().contains("in use"));
     assert!(folder.path().join(JOURNAL_FOLDER).is_dir());
 }
 
-/// A store of format version 1 as it was shipped, without the zeros at the end of its file.
-const STORE_V1: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/store_v1");
-/// Sled's file grows by segments of this size; the last byte is not written.
-const SEGMENT_BYTES: usize = 524_288;
-
-/// One record of each kind, and every state of a case.
-fn play_one_of_each(subject: &Subject) {
-    subject.signals("r1", vec![full_bundle("a0", 1_000)]).unwrap();
-    for (number, how) in (0..).zip(["approve", "review", "reject", "review", "review"]) {
-        let draft = draft(&format!("c{number}"), "a0", &format!("b{number}")).at(number).decided(how).referee_on_device(3);
-        subject.screen(&draft);
-    }
-    subject.resolve("c1", Resolution::Accept);
-    subject.resolve("c3", Resolution::Reject);
-    subject.reopen("c3");
-    subject.step("c4", "rita", 61, CaseStep::Note).unwrap();
-    subject.pay("c0");
-    subject.change_hold(HoldSubject::Conversion(conversion_id("c1")), Change::Place);
-    subject.change_hold(HoldSubject::Referrer(account("a0")), Change::Place);
-    subject.change_list(blocked(ListSubject::Account(account("x1"))), Change::Place);
-    subject.outcome("o1", OutcomeKind::ChargeRefunded, OutcomeSubject::Conversion(conversion_id("c0")));
-    subject.ban("b2");
-}
-
 #[test]
-fn a_store_of_version_1_stays_readable() {
+fn a_ledger_whose_tables_cannot_be_written_refuses_writes_says_why_and_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let journal = folder.path().join(JOURNAL_FOLDER);
-    std::fs::create_dir_all(&journal).unwrap();
-    for entry in std::fs::read_dir(STORE_V1).unwrap() {
-        let entry = entry.unwrap();
-        let mut bytes = std::fs::read(entry.path()).unwrap();
-        if entry.file_name() == "db" {
-            bytes.resize(bytes.len().next_multiple_of(SEGMENT_BYTES) - 1, 0);
-        }
-        std::fs::write(journal.join(entry.file_name()), bytes).unwrap();
-    }
-    let memory = in_memory();
-    play_one_of_each(&memory);
-    let opened = on_disk(folder.path());
-    assert_eq!(everything(&opened), everything(&memory));
-    assert!(!everything(&opened).decisions.is_empty());
-}
+    let options = || LedgerOptions {
+        tables: TableOptions { memtable_bytes: 20_000, ..TableOptions::default() },
+        ..LedgerOptions::default()
+    };
+    let open = || {
+        let probe = std::sync::Arc::new(crate::subject::Probe::default());
+        SledLedger::open(folder.path(), options(), probe).unwrap()
+    };
+    let ledger = open();
+    let screen = |ledger: &SledLedger, number: u32| {
+        let draft = draft(&format!("c{number}"), "ann", &format!("b{number}")).referee_on_device(number);
+        block_on(ledger.screen(draft.command()))
+    };
+    std::fs::remove_dir_all(folder.path().join(TABLES_FOLDER)).unwrap();
 
-/// Writes the store of a new format version, once, before it is shipped. Never again for the same version.
-#[test]
-#[ignore = "writes a fixture"]
-fn write_the_store_of_this_version() {
-    let folder = tempfile::tempdir().unwrap();
-    let disk = on_disk(folder.path());
-    play_one_of_each(&disk);
-    drop(disk);
-    std::fs::create_dir(STORE_V1).unwrap();
-    for entry in std::fs::read_dir(folder.path().join(JOURNAL_FOLDER)).unwrap() {
-        let entry = entry.unwrap();
-        if entry.file_type().unwrap().is_file() && entry.file_name() != "lock" {
-            let mut bytes = std::fs::read(entry.path()).unwrap();
-            let length = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-            bytes.truncate(length);
-            std::fs::write(Path::new(STORE_V1).join(entry.file_name()), bytes).unwrap();
-        }
+    let acknowledged = (0..20_000).take_while(|number| screen(&ledger, *number).is_ok()).count();
+
+    assert!((10..20_000).contains(&acknowledged), "{acknowledged}");
+    let LedgerHealth::Poisoned(reason) = ledger.health() else { panic!("it says that it serves") };
+    assert!(reason.contains("safe in the journal") && reason.contains("start it again"), "{reason}");
+    assert!(ledger.decision(&shop(), &conversion_id("c0")).unwrap().is_some(), "what was decided can still be read");
+    drop(ledger);
+    let ledger = open();
+    assert_eq!(ledger.health(), LedgerHealth::Serving);
+    for number in 0..acknowledged {
+        assert!(ledger.decision(&shop(), &conversion_id(&format!("c{number}"))).unwrap().is_some(), "c{number}");
     }
 }

@@ -109,8 +109,13 @@ impl Sequencer {
             {
                 self.contain(next);
             }
-            self.committer.stage_all(self.outbox.drain(..));
+            self.hand_over();
         }
+    }
+
+    /// Lets the committer have what was executed.
+    fn hand_over(&mut self) {
+        self.committer.stage_all(self.outbox.drain(..));
     }
 
     /// A panic of an assessor ends its command and not the ledger: nothing was staged yet.
@@ -132,13 +137,15 @@ impl Sequencer {
             Ok(Plan::Known(cursor)) => Ok(Reply::Known(cursor)),
             Ok(Plan::Commit(event)) => match self.prepare(&program, tables, event, answer) {
                 Ok(prepared) => {
-                    self.hand_over(prepared, permit, reply);
+                    self.stage(prepared, permit, reply);
                     return;
                 }
                 Err(error) => Err(error),
             },
             Err(error) => Err(error),
         };
+        // Whoever is answered may rely on all earlier commands being with the committer; simulations do.
+        self.hand_over();
         // Nobody may be waiting any more; the command had no effect.
         drop(reply.send(result));
     }
@@ -162,7 +169,7 @@ impl Sequencer {
         Ok(Prepared { entry, programme, rows: tables.writes.into_iter().collect(), shelves, answer })
     }
 
-    fn hand_over<A: Send + 'static>(&mut self, prepared: Prepared<A>, permit: Permit, reply: ReplySender<A>) {
+    fn stage<A: Send + 'static>(&mut self, prepared: Prepared<A>, permit: Permit, reply: ReplySender<A>) {
         let Prepared { entry, programme, rows, shelves, answer } = prepared;
         let cursor = entry.seq;
         self.last.insert(entry.programme, cursor);

@@ -74,6 +74,9 @@ pub struct Committer {
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
+/// Who is told of the fate of each entry of a group, and which place is then free.
+type Answers = Vec<(Permit, Completion)>;
+
 struct Shared {
     options: GroupOptions,
     queue: Mutex<Queue>,
@@ -233,7 +236,7 @@ impl Shared {
     }
 
     /// Waits for work; absent when closing and nothing is left.
-    fn next_group(&self) -> Option<(Vec<Entry>, Vec<(Permit, Completion)>)> {
+    fn next_group(&self) -> Option<(Vec<Entry>, Answers)> {
         let mut queue = self.queue.lock();
         while queue.staged.is_empty() {
             if queue.closing == Closing::Yes {
