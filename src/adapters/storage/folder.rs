@@ -116,6 +116,10 @@ const TRIES_APART_MILLIS: u64 = 25;
 
 /// Opens sled, and waits for its own lock. Our lock keeps other processes out, so whoever holds sled's is this process's handle of a moment ago: a
 /// store that was just made, or a journal that was just closed, whose threads have not let go yet.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "sled does not tell when it lets go; this thread opens the store and does nothing else"
+)]
 fn open_once_let_go(config: &sled::Config) -> sled::Result<sled::Db> {
     let held = |error: &sled::Error| matches!(error, sled::Error::Io(io) if io.to_string().contains("could not acquire lock"));
     for _ in 1..TRIES {
