@@ -31,8 +31,28 @@ use crate::vocabulary::ids::{AccountId, ConversionId};
 use crate::vocabulary::outcome::{OutcomeKind, OutcomeSubject};
 use crate::vocabulary::time::Timestamp;
 
+/// Profiles as an event's history read them: the fold then need not read them again. It would find the same.
+#[derive(Debug, Default)]
+pub(super) struct ReadProfiles {
+    /// Absent when it was not read, or there is none.
+    pub(super) referrer: Option<SignalBundle>,
+    /// Absent when it was not read, or there is none.
+    pub(super) referee: Option<SignalBundle>,
+}
+
 /// Applies an event. Returns what changes on the shelves; the rows are written.
 pub(super) fn apply(
+    tables: &mut impl WriteTables,
+    keys: Keys,
+    cursor: u64,
+    event: &Event,
+) -> Result<Vec<ShelfWrite>, LedgerError> {
+    apply_after(ReadProfiles::default(), tables, keys, cursor, event)
+}
+
+/// As [`apply`], for an event that was made from the tables as they are.
+pub(super) fn apply_after(
+    read: ReadProfiles,
     tables: &mut impl WriteTables,
     keys: Keys,
     cursor: u64,
@@ -41,7 +61,7 @@ pub(super) fn apply(
     let meta = Meta::load(tables, &keys.meta())?.unwrap_or_default();
     let mut fold = Fold { tables, keys, cursor, meta, meta_before: meta, accounts: SmallVec::new(), shelves: Vec::new() };
     match event {
-        Event::ConversionScreened(screened) => fold.screened(screened)?,
+        Event::ConversionScreened(screened) => fold.screened(screened, read)?,
         Event::SignalsRecorded(recorded) => fold.signals(recorded)?,
         Event::OutcomeRecorded(recorded) => fold.outcome(recorded)?,
         Event::CaseStepped(stepped) => fold.case(stepped)?,
@@ -152,19 +172,23 @@ impl<T: WriteTables> Fold<'_, T> {
         Ok(number)
     }
 
-    /// Adds a message's signals to an account. Returns the profile when there was an earlier one.
+    /// Adds a message's signals to an account, whose profile may have been read before. Returns the profile when there was an earlier one.
     fn learn(
         &mut self,
         number: AccountNumber,
         bundle: &SignalBundle,
         at: Timestamp,
+        read: Option<SignalBundle>,
     ) -> Result<Option<SignalBundle>, LedgerError> {
         if self.account(number)?.first_seen_at.is_none_or(|known| at < known) {
             self.account_mut(number)?.first_seen_at = Some(at);
         }
         self.sight(number, bundle, at)?;
         let key = self.keys.profile(number);
-        let earlier = Profile::load(self.tables, &key)?;
+        let earlier = match read {
+            Some(profile) => Some(Profile(profile)),
+            None => Profile::load(self.tables, &key)?,
+        };
         if says_nothing(bundle) {
             return Ok(earlier.map(|Profile(profile)| profile));
         }
@@ -255,13 +279,15 @@ impl<T: WriteTables> Fold<'_, T> {
 
     // Conversions.
 
-    fn screened(&mut self, event: &ConversionScreened) -> Result<(), LedgerError> {
+    fn screened(&mut self, event: &ConversionScreened, read: ReadProfiles) -> Result<(), LedgerError> {
         let ConversionScreened { conversion, content, decision, received_at: _, case } = event;
         let at = conversion.occurred_at;
         let referrer = self.enrol(&conversion.referrer.account_id)?;
         let referee = self.enrol(&conversion.referee.account_id)?;
-        self.learn(referrer, &conversion.referrer, at)?;
-        let profile = self.learn(referee, &conversion.referee, at)?;
+        self.learn(referrer, &conversion.referrer, at, read.referrer)?;
+        // Who refers himself has another profile by now.
+        let read = read.referee.filter(|_| referrer != referee);
+        let profile = self.learn(referee, &conversion.referee, at, read)?;
         if decision.duplicate_of.is_none() {
             self.count_referral(conversion, referrer, referee, profile.as_ref())?;
             self.remember_purchase(conversion, referee)?;
@@ -402,7 +428,7 @@ impl<T: WriteTables> Fold<'_, T> {
         let SignalsRecorded { record_id, content, bundles, received_at } = event;
         for bundle in bundles {
             let number = self.enrol(&bundle.account_id)?;
-            self.learn(number, bundle, *received_at)?;
+            self.learn(number, bundle, *received_at, None)?;
         }
         self.take(&self.keys.record(record_id), *content)
     }
