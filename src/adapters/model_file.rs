@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::screening::features::{Direction, schema_hash};
 use crate::screening::model::{
-    BinnedFeature, Calibrator, Certificate, FeatureSpec, Knot, Linear, LinearTerm, Model, ModelError, ModelParts, Scale,
+    BinnedFeature, Blend, Calibrator, Certificate, FeatureSpec, Knot, Linear, LinearTerm, Model, ModelError, ModelParts, Scale,
     Scorecard, Scorer, Split, Thresholds, TrainingSpread, Trees,
 };
 use crate::vocabulary::time::Timestamp;
@@ -170,6 +170,10 @@ enum ScorerForm {
         roots: Box<[u32]>,
         nodes: Vec<(f64, u16, u16, u16, u16)>,
         values: Box<[f64]>,
+    },
+    /// Weights and what they weigh.
+    Blend {
+        parts: Vec<(f64, ScorerForm)>,
     },
 }
 
@@ -372,6 +376,9 @@ fn scorer_form(scorer: &Scorer) -> ScorerForm {
                 values: values.clone(),
             }
         }
+        Scorer::Blend(Blend { parts }) => {
+            ScorerForm::Blend { parts: parts.iter().map(|(weight, part)| (*weight, scorer_form(part))).collect() }
+        }
     }
 }
 
@@ -455,6 +462,9 @@ fn scorer_parts(form: ScorerForm) -> Scorer {
             let node = |(threshold, feature, left, right, absent)| Split { threshold, feature, left, right, absent };
             Scorer::Trees(Trees { intercept, roots, nodes: nodes.into_iter().map(node).collect(), values })
         }
+        ScorerForm::Blend { parts } => {
+            Scorer::Blend(Blend { parts: parts.into_iter().map(|(weight, part)| (weight, scorer_parts(part))).collect() })
+        }
     }
 }
 
@@ -463,7 +473,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::screening::features::FEATURE_COUNT;
 
-    /// A small linear model with awkward numbers.
+    /// A small blend with awkward numbers.
     pub(crate) fn model(version: &str) -> Model {
         let spread = TrainingSpread { edges: Box::new([0.1 + 0.2]), shares: Box::new([0.0, 1.0 / 3.0, 2.0 / 3.0]) };
         let term =
@@ -473,7 +483,12 @@ pub(crate) mod tests {
             family: "logistic".into(),
             trained_until: Timestamp::from_millis(1_700_000_000_123).unwrap(),
             features: FeatureSpec::catalogue(),
-            scorer: Scorer::Linear(Linear { intercept: -2.000_000_000_000_000_4, terms: Box::new([term]) }),
+            scorer: Scorer::Blend(Blend {
+                parts: Box::new([
+                    (0.1 + 0.2, Scorer::Linear(Linear { intercept: -2.000_000_000_000_000_4, terms: Box::new([term]) })),
+                    (2.0 / 3.0, Scorer::Linear(Linear { intercept: 0.1, terms: Box::new([]) })),
+                ]),
+            }),
             calibrator: Calibrator::Isotonic {
                 knots: Box::new([Knot { margin: -1.0, log_odds: -1.1 }, Knot { margin: 1.0, log_odds: 1.7 }]),
             },

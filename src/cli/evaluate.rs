@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::Args;
 
-use super::history_input::{HistoryInput, progress_bar};
+use super::history_input::{HistoryInput, progress_bar, share};
 use crate::adapters::model_file;
 use crate::offline::learning::certification::Promise;
 use crate::offline::learning::evaluation::evaluate;
@@ -42,11 +42,11 @@ pub struct EvaluateArgs {
     report: Option<PathBuf>,
 
     /// Certify this often on one part of the groups and look at the rest
-    #[arg(long, value_name = "TIMES")]
-    certify_resamples: Option<usize>,
+    #[arg(long, value_name = "TIMES", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    certify_resamples: Option<u32>,
 
     /// Promise to certify in the resamples, instead of the model's
-    #[arg(long)]
+    #[arg(long, value_parser = share)]
     alpha: Option<f64>,
 
     /// Seed of bootstrap and resamples
@@ -102,6 +102,7 @@ pub fn run(args: EvaluateArgs) -> anyhow::Result<()> {
     if let Some(times) = args.certify_resamples {
         let certificate = model.certificate();
         let promise = Promise { alpha: args.alpha.unwrap_or(certificate.alpha), delta: certificate.delta };
+        let times = usize::try_from(times).unwrap_or(usize::MAX);
         let bar = progress_bar("certifying", times);
         let Resampled { times, certified, broken, recall_share, mean_recall, mean_naive_recall, naive_broken } =
             resample(&model, &matrix, promise, times, args.seed, &mut |done| bar.set_position(done as u64));

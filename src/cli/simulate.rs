@@ -4,15 +4,17 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
+use std::iter::Peekable;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::offline::chance::Chance;
 use crate::offline::labeled_line::{labeled_line, simulation_digester};
 use crate::offline::people::People;
-use crate::offline::simulate::{Simulation, SimulationParameters};
+use crate::offline::simulate::{LabeledRaw, Simulation, SimulationParameters, varied};
 use crate::vocabulary::ids::ProgramId;
 
 /// Lines between two moves of the progress bar.
@@ -25,6 +27,9 @@ Examples:
 
   A small one, to look at:
     selfsame simulate --conversions 3 --seed 7 | jq .persona,.labels
+
+  Many programmes, each with rates of its own and signals that it never sends, to train on what holds in all:
+    selfsame simulate --programs 20 --conversions 200000 --output programmes.jsonl
 
   A harder one: copy the defaults, change what matters, keep only those lines:
     selfsame simulate --print-config > harder.toml
@@ -70,6 +75,14 @@ pub struct SimulateArgs {
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
 
+    /// Write this many programmes that differ from each other, in one stream: the first as the parameters say, the others drawn around it
+    #[arg(long, default_value_t = 1, value_name = "COUNT", value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub programs: u8,
+
+    /// How much the programmes of --programs differ: 0 nearly not, 1 very much
+    #[arg(long, default_value_t = 0.5, value_name = "VARIETY", value_parser = variety)]
+    pub variety: f64,
+
     /// TOML file with the parameters that differ from the defaults
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -93,27 +106,73 @@ pub fn run(args: SimulateArgs) -> anyhow::Result<()> {
         let text = toml::to_string(&parameters).context("the parameters cannot be written as TOML")?;
         return io::stdout().write_all(text.as_bytes()).or_else(ended_by_reader);
     }
-    let program_id = ProgramId::new(&parameters.program_id).map_err(|error| anyhow::anyhow!("`program_id` {error}"))?;
     let people = People::embedded()?;
     let digester = simulation_digester()?;
-    let conversions = parameters.conversions;
-    let simulation = Simulation::new(&people, parameters, args.seed)?;
+    let bar = progress_bar(parameters.conversions);
+    let mut programmes = programmes_of(&args, parameters, &people)?;
     let mut output = open_output(args.output.as_deref())?;
-    let bar = progress_bar(conversions);
-    for (position, simulated) in (1..).zip(simulation) {
-        let line = labeled_line(&simulated, &program_id, &digester)?;
+    let mut position = 0;
+    while let Some((program_id, simulated)) = next_of(&mut programmes) {
+        let line = labeled_line(&simulated, program_id, &digester)?;
         let mut text = serde_json::to_vec(&line).context("a line cannot be written as JSON")?;
         text.push(b'\n');
         if let Err(error) = output.write_all(&text) {
             bar.finish_and_clear();
             return ended_by_reader(error);
         }
+        position += 1;
         if position % PROGRESS_STEP == 0 {
             bar.set_position(position);
         }
     }
     bar.finish_and_clear();
     output.flush().or_else(ended_by_reader)
+}
+
+/// A programme and what of it comes next.
+struct Programme<'a> {
+    program_id: ProgramId,
+    lines: Peekable<Simulation<'a>>,
+}
+
+/// The programmes to write: one as the parameters say, or several that differ, which share the conversions among them.
+fn programmes_of<'a>(
+    args: &SimulateArgs,
+    parameters: SimulationParameters,
+    people: &'a People,
+) -> anyhow::Result<Vec<Programme<'a>>> {
+    let count = u64::from(args.programs);
+    let share = |number: u64| parameters.conversions / count + u64::from(number < parameters.conversions % count);
+    let mut programmes = Vec::new();
+    for number in 0..count {
+        let seed = args.seed.wrapping_add(number.wrapping_mul(1_000_003));
+        let mut own = match number {
+            0 => parameters.clone(),
+            _ => varied(&parameters, args.variety, &mut Chance::of_subject(args.seed, number))?,
+        };
+        own.conversions = share(number);
+        if number > 0 {
+            own.program_id = format!("{}-{}", parameters.program_id, number + 1);
+        }
+        let program_id = ProgramId::new(&own.program_id).map_err(|error| anyhow::anyhow!("`program_id` {error}"))?;
+        programmes.push(Programme { program_id, lines: Simulation::new(people, own, seed)?.peekable() });
+    }
+    Ok(programmes)
+}
+
+/// The earliest conversion of all programmes.
+fn next_of<'p>(programmes: &'p mut [Programme<'_>]) -> Option<(&'p ProgramId, LabeledRaw)> {
+    let when = |programme: &mut Programme<'_>| programme.lines.peek().map(|line| line.conversion.occurred_at);
+    let (_, first) = programmes.iter_mut().enumerate().filter_map(|(at, programme)| Some((when(programme)?, at))).min()?;
+    let Programme { program_id, lines } = programmes.get_mut(first)?;
+    lines.next().map(|line| (&*program_id, line))
+}
+
+fn variety(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(variety) if (0.0..=3.0).contains(&variety) => Ok(variety),
+        Ok(_) | Err(_) => Err("it must be a number from 0 to 3".to_owned()),
+    }
 }
 
 /// The parameters: defaults, then the file, then the arguments.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::Args;
 
-use super::history_input::{HistoryInput, spinner};
+use super::history_input::{HistoryInput, above_zero, share, spinner};
 use crate::adapters::model_file;
 use crate::offline::learning::card::{self, Provenance};
 use crate::offline::learning::certification::Promise;
@@ -50,15 +50,15 @@ pub struct TrainArgs {
     output: PathBuf,
 
     /// Largest share of honest referrals among those that the model rejects by itself
-    #[arg(long, default_value_t = 0.005)]
+    #[arg(long, default_value_t = 0.005, value_parser = share)]
     alpha: f64,
 
     /// Probability that this does not hold
-    #[arg(long, default_value_t = 0.05)]
+    #[arg(long, default_value_t = 0.05, value_parser = share)]
     delta: f64,
 
     /// Share of groups that certify and measure
-    #[arg(long, default_value_t = 0.35)]
+    #[arg(long, default_value_t = 0.35, value_parser = share)]
     hold_out: f64,
 
     /// Grouped folds of the competition
@@ -74,15 +74,15 @@ pub struct TrainArgs {
     families: Vec<Family>,
 
     /// What an abusive referral earns when it is approved, in minor units
-    #[arg(long, default_value_t = 2_000.0)]
+    #[arg(long, default_value_t = 2_000.0, value_parser = above_zero)]
     reward_minor: f64,
 
     /// A reviewer's minutes for one case
-    #[arg(long, default_value_t = 2.0)]
+    #[arg(long, default_value_t = 2.0, value_parser = above_zero)]
     review_minutes: f64,
 
     /// What a reviewer's hour costs, in minor units
-    #[arg(long, default_value_t = 3_000.0)]
+    #[arg(long, default_value_t = 3_000.0, value_parser = above_zero)]
     review_hour_minor: f64,
 
     /// The model's version; made of family, date and fingerprint without it
@@ -144,14 +144,88 @@ impl TrainArgs {
         }
     }
 
-    /// Without folders, so that the card is the same wherever it is made.
+    /// Without folders, so that the card is the same wherever it is made. Every flag that changes the model stands in the command.
     fn provenance(&self) -> Provenance {
         let data = self.history.name();
         let output = self.output.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        let command = format!(
-            "selfsame train --input {data} --output {output} --alpha {} --delta {} --seed {}",
-            self.alpha, self.delta, self.seed
-        );
+        let mut command = format!("selfsame train --input {data} --output {output}");
+        let mut flag = |name: &str, value: String| {
+            command.push_str(" --");
+            command.push_str(name);
+            command.push(' ');
+            command.push_str(&value);
+        };
+        for (name, value) in self.history.changed_flags() {
+            flag(name, value);
+        }
+        flag("alpha", self.alpha.to_string());
+        flag("delta", self.delta.to_string());
+        flag("seed", self.seed.to_string());
+        let usual = TrainingPlan::default();
+        let ReviewCosts { reward_minor, minutes_per_case, hour_minor, caught_share: _ } = usual.costs;
+        let numbers = [
+            ("hold-out", self.hold_out, usual.hold_out_share),
+            ("reward-minor", self.reward_minor, reward_minor),
+            ("review-minutes", self.review_minutes, minutes_per_case),
+            ("review-hour-minor", self.review_hour_minor, hour_minor),
+        ];
+        for (name, given, _) in numbers.into_iter().filter(|(_, given, usual)| given.total_cmp(usual).is_ne()) {
+            flag(name, given.to_string());
+        }
+        if usize::from(self.folds) != usual.folds {
+            flag("folds", self.folds.to_string());
+        }
+        if !self.families.is_empty() {
+            flag("families", self.families.iter().map(|family| family.name()).collect::<Vec<_>>().join(","));
+        }
+        if let Some(version) = &self.version_name {
+            flag("version-name", version.clone());
+        }
         Provenance { data, command }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        train: TrainArgs,
+    }
+
+    fn parsed(line: &str) -> TrainArgs {
+        Line::try_parse_from(line.split(' ').skip(1)).unwrap().train
+    }
+
+    #[test]
+    fn the_command_on_the_card_makes_the_same_plan_again() {
+        let given = "selfsame train --input f/in.csv --format csv --mapping f/map.toml --policy f/p.toml --known-by 2026-03-01T00:00:00Z \
+            --label-sources reviewer,chargeback --output f/out.json --alpha 0.01 --delta 0.1 --hold-out 0.4 --folds 3 --seed 9 \
+            --families scorecard,adaboost,monotone-boosting --reward-minor 500 --review-minutes 4 --review-hour-minor 6000 --version-name v7";
+        let given = given.replace("            ", "").replace('\n', "");
+        let first = parsed(&given);
+        let on_card = first.provenance().command;
+        assert_eq!(on_card.matches(" --").count(), given.matches(" --").count(), "{on_card}");
+        let again = parsed(&on_card);
+        assert_eq!(again.plan(), first.plan());
+        assert_eq!(again.history.changed_flags(), first.history.changed_flags());
+    }
+
+    #[test]
+    fn what_was_not_given_does_not_stand_on_the_card() {
+        let command = parsed("selfsame train --input in.jsonl --output out.json").provenance().command;
+        assert_eq!(command, "selfsame train --input in.jsonl --output out.json --alpha 0.005 --delta 0.05 --seed 1");
+    }
+
+    #[test]
+    fn shares_outside_their_range_are_refused() {
+        for wrong in ["--alpha 0", "--alpha 1.5", "--delta x", "--hold-out 1", "--review-minutes 0"] {
+            let line = format!("train --input a --output b {wrong}");
+            assert!(Line::try_parse_from(line.split(' ')).is_err(), "{wrong}");
+        }
     }
 }

@@ -31,6 +31,8 @@ pub struct Missing {
     pub payments: f64,
     /// Whether the code was valid.
     pub code_validity: f64,
+    /// The whole journey; beside what each persona's `journey_missing` says.
+    pub journey: f64,
 }
 
 impl Default for Missing {
@@ -46,6 +48,7 @@ impl Default for Missing {
             network_flags: 0.15,
             payments: 0.08,
             code_validity: 0.10,
+            journey: 0.0,
         }
     }
 }
@@ -63,11 +66,12 @@ impl Missing {
         network_flags: 0.0,
         payments: 0.0,
         code_validity: 0.0,
+        journey: 0.0,
     };
 
     /// Every value with its name, for validation.
     #[must_use]
-    pub const fn values(&self) -> [(&'static str, f64); 10] {
+    pub const fn values(&self) -> [(&'static str, f64); 11] {
         [
             ("referrer_bundle", self.referrer_bundle),
             ("email", self.email),
@@ -79,6 +83,7 @@ impl Missing {
             ("network_flags", self.network_flags),
             ("payments", self.payments),
             ("code_validity", self.code_validity),
+            ("journey", self.journey),
         ]
     }
 
@@ -94,6 +99,11 @@ impl Missing {
         }
         if chance.happens(self.code_validity) {
             conversion.attribution.code_validity = CodeValidity::Unchecked;
+        }
+        // Not drawn by default, so that worlds from before this key stay as they were.
+        if self.journey > 0.0 && chance.happens(self.journey) {
+            conversion.referrer.journey.clear();
+            conversion.referee.journey.clear();
         }
     }
 

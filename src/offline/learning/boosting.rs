@@ -1,5 +1,5 @@
 //! Gradient boosting of decision trees on binned features, as a `linfa` estimator. linfa has none, and its AdaBoost costs fifteen times as
-//! much for less precision (`docs/decisions/0005-learning.md`).
+//! much for less precision (`docs/decisions/0007-learning.md`).
 //!
 //! Second-order boosting of the log loss (Friedman 2001; Chen, Guestrin 2016) with histograms over sparse bins (Ke et al. 2017): rows whose
 //! value is a feature's most frequent one are not touched, and their sums follow by subtraction. Absent values have their own bin and go where

@@ -9,6 +9,7 @@ use super::evaluation::{Evaluation, PersonaLine, Ranking};
 use super::matrix::Matrix;
 use super::metrics::Measured;
 use crate::screening::model::{Certificate, Thresholds};
+use crate::vocabulary::label::LabelSource;
 
 /// What a card says beside the figures.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +41,7 @@ pub fn markdown(trained: &Trained, evaluation: &Evaluation, matrix: &Matrix, pro
         trained.split.fit.len(),
         trained.split.test.len()
     );
+    let _ = writeln!(card, "| labels from | {} |", sources(matrix));
     let _ = writeln!(card, "| calibration | {} (log loss {}) |\n", trained.calibrated.name, losses(trained));
     card.push_str("## What it promises\n\n");
     promise(&mut card, model.certificate(), model.thresholds(), trained, evaluation);
@@ -66,6 +68,19 @@ const WEAKNESSES: &str = "
 - Label noise enters the certificate: an honest person who is labelled abusive counts as a right reject.
 - Groups are as good as the data name them. A ring that the data do not know counts as several samples.
 ";
+
+/// How many labels of each source were believed.
+fn sources(matrix: &Matrix) -> String {
+    let named = [
+        (LabelSource::OwnerReport, "owners"),
+        (LabelSource::Reviewer, "reviewers"),
+        (LabelSource::Chargeback, "refunds and disputes"),
+        (LabelSource::Simulated, "the simulator"),
+    ];
+    let count = |source| matrix.sources().iter().filter(|of| **of == source).count();
+    let counted = named.into_iter().map(|(source, name)| (count(source), name)).filter(|(count, _)| *count > 0);
+    counted.map(|(count, name)| format!("{name} {count}")).collect::<Vec<_>>().join(", ")
+}
 
 fn losses(trained: &Trained) -> String {
     trained.calibrated.log_losses.iter().map(|(name, loss)| format!("{name} {loss:.5}")).collect::<Vec<_>>().join(", ")

@@ -19,6 +19,7 @@ pub mod folds;
 pub mod matrix;
 pub mod matrix_export;
 pub mod metrics;
+pub mod parallel;
 pub mod report;
 pub mod resampling;
 pub mod review_threshold;
@@ -27,7 +28,7 @@ pub mod review_threshold;
 pub(crate) mod synthetic;
 
 /// Why learning did not happen.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum LearningError {
     /// Too few labels of one kind.
     #[error("{have} {what} are too few to learn from; at least {need} are needed")]

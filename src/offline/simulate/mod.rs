@@ -4,8 +4,10 @@
 //! parameters give one programme. Never reads a clock. Called by `selfsame simulate`, by training and by tests.
 
 mod parameters;
+mod variation;
 
 pub use parameters::{Drift, Labels, ParametersError, SimulationParameters};
+pub use variation::varied;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

@@ -18,6 +18,9 @@ pub enum ParametersError {
     /// A value is out of its range.
     #[error(transparent)]
     OutOfRange(#[from] InvalidParameter),
+    /// Other parameters could not be drawn around these.
+    #[error("the parameters cannot be varied: {0}")]
+    NotVaried(String),
 }
 
 /// A simulated programme.

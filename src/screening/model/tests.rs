@@ -67,6 +67,25 @@ fn features_in_another_order_are_refused() {
     assert!(matches!(Model::from_parts(other), Err(ModelError::OtherFeatures(difference)) if difference.reordered.len() == 2));
 }
 
+fn blend() -> Scorer {
+    Scorer::Blend(Blend { parts: Box::new([(0.25, linear()), (0.5, Scorer::Trees(stump())), (0.25, scorecard())]) })
+}
+
+#[test]
+fn a_blend_weighs_the_margins_of_its_parts() {
+    let values = [0.7; FEATURE_COUNT];
+    let expected =
+        0.25 * linear().margin(&values) + 0.5 * Scorer::Trees(stump()).margin(&values) + 0.25 * scorecard().margin(&values);
+    assert!((blend().margin(&values) - expected).abs() < 1e-12);
+}
+
+#[test]
+fn a_blend_of_nothing_of_a_blend_or_with_a_weight_below_zero_is_refused() {
+    for wrong in [vec![], vec![(1.0, blend())], vec![(-0.5, linear())], vec![(f64::NAN, linear())]] {
+        assert!(Model::from_parts(parts(Scorer::Blend(Blend { parts: wrong.into() }))).is_err());
+    }
+}
+
 #[test]
 fn a_tree_that_leads_back_is_refused() {
     let mut looping = stump();
@@ -104,7 +123,7 @@ proptest! {
     #[test]
     fn every_vector_has_a_probability_and_contributions_add_up_to_it(values in any_values()) {
         let features = FeatureVector::from_values(values);
-        for scorer in [linear(), scorecard(), Scorer::Trees(stump())] {
+        for scorer in [linear(), scorecard(), Scorer::Trees(stump()), blend()] {
             let base = scorer.clone().explain(&values, &mut [0.0; FEATURE_COUNT]);
             let model = Model::from_parts(parts(scorer)).unwrap();
             let ModelScore { probability, contributions } = model.score(&features);

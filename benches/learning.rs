@@ -1,0 +1,95 @@
+//! How long each family takes to fit, and how well it ranks, on an exported matrix: the counterpart of `benches/python/compare.py`, which reads
+//! the same files. Prints the same table.
+//!
+//! ```sh
+//! selfsame train --input data.jsonl --output /tmp/model.json --export-matrix /tmp/matrix
+//! cargo bench --bench learning -- /tmp/matrix [FAMILY,…]
+//! ```
+//! Without a folder it ends at once, so that `cargo bench` of everything needs no file.
+#![expect(clippy::unwrap_used, reason = "a benchmark stops at once when it fails")]
+#![expect(clippy::print_stdout, reason = "its table is its output")]
+
+use std::fs;
+use std::path::Path;
+use std::time::Instant;
+
+use clap::ValueEnum;
+use selfsame::offline::learning::champion::margins_of;
+use selfsame::offline::learning::estimators::Family;
+use selfsame::offline::learning::matrix::{Matrix, Row, pick};
+use selfsame::offline::learning::metrics::average_precision;
+use selfsame::screening::decision::Verdict;
+use selfsame::screening::features::{FEATURE_COUNT, FeatureVector};
+use selfsame::vocabulary::label::{LabelSource, Truth};
+use selfsame::vocabulary::time::Timestamp;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    let Some(folder) = arguments.first() else {
+        println!("give the folder of `selfsame train --export-matrix`");
+        return;
+    };
+    let families: Vec<Family> = match arguments.get(1) {
+        Some(names) => names.split(',').map(|name| Family::from_str(name, false).unwrap()).collect(),
+        None => Family::ALL.to_vec(),
+    };
+    let (matrix, fold_of) = read(Path::new(folder));
+    let (held_out, development): (Vec<usize>, Vec<usize>) = (0..matrix.len()).partition(|row| fold_of[*row] < 0);
+    let folds = fold_of.iter().max().map_or(0, |last| last + 1);
+    println!("| model | grouped folds | hold-out | seconds to fit, one thread | ns to score |\n|---|---|---|---|---|");
+    for family in families {
+        let precision_of = |fit: &[usize], test: &[usize]| {
+            let begun = Instant::now();
+            let scorer = family.fit(&matrix, fit, 1).unwrap();
+            let seconds = begun.elapsed().as_secs_f64();
+            let begun = Instant::now();
+            let margins = margins_of(&scorer, &matrix, test);
+            let nanoseconds = begun.elapsed().as_secs_f64() * 1e9 / f64::from(u32::try_from(test.len()).unwrap());
+            (average_precision(&margins, &pick(matrix.abusive(), test)), seconds, nanoseconds)
+        };
+        let by_fold: f64 = (0..folds)
+            .map(|fold| {
+                let (test, fit): (Vec<usize>, Vec<usize>) = development.iter().copied().partition(|row| fold_of[*row] == fold);
+                precision_of(&fit, &test).0
+            })
+            .sum();
+        let (on_hold_out, seconds, nanoseconds) = precision_of(&development, &held_out);
+        println!(
+            "| {} | {:.4} | {on_hold_out:.4} | {seconds:.1} | {nanoseconds:.0} |",
+            family.name(),
+            by_fold / f64::from(folds)
+        );
+    }
+}
+
+/// The matrix and the fold of each row, -1 for the hold-out.
+fn read(folder: &Path) -> (Matrix, Vec<i32>) {
+    let bytes = fs::read(folder.join("features.npy")).unwrap();
+    let header = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
+    let (numbers, _) = bytes[header..].as_chunks::<8>();
+    let (vectors, _) = numbers.as_chunks::<FEATURE_COUNT>();
+    let text = fs::read_to_string(folder.join("rows.csv")).unwrap();
+    let mut fold_of = Vec::new();
+    let matrix = text
+        .lines()
+        .skip(1)
+        .zip(vectors)
+        .map(|(line, vector)| {
+            let cells: Vec<&str> = line.split(',').collect();
+            let occurred_at = Timestamp::from_millis(cells[2].parse().unwrap()).unwrap();
+            fold_of.push(cells[3].parse().unwrap());
+            Row {
+                features: FeatureVector::from_values(vector.map(f64::from_le_bytes)),
+                truth: if cells[0] == "1" { Truth::Abusive } else { Truth::Honest },
+                source: LabelSource::Simulated,
+                labeled_at: occurred_at,
+                group: cells[1].into(),
+                occurred_at,
+                persona: "".into(),
+                rule_score: cells[4].parse().unwrap(),
+                rule_verdict: Verdict::Approved,
+            }
+        })
+        .collect();
+    (matrix, fold_of)
+}

@@ -1,0 +1,78 @@
+//! Holds the input of `train` and `evaluate` to its claims: which labels count, and what is said when nothing can be learned.
+
+use std::fs;
+use std::path::Path;
+
+use super::*;
+use crate::offline::labeled_line::{labeled_line, simulation_digester};
+use crate::offline::people::People;
+use crate::offline::simulate::{Simulation, SimulationParameters};
+use crate::vocabulary::ids::ProgramId;
+
+fn input(path: &Path) -> HistoryInput {
+    HistoryInput {
+        input: path.to_owned(),
+        format: InputForm::Jsonl,
+        mapping: None,
+        policy: None,
+        known_by: None,
+        label_sources: vec![Source::OwnerReport, Source::Reviewer, Source::Simulated, Source::Chargeback],
+    }
+}
+
+/// A file of a small simulated programme.
+fn programme(folder: &Path) -> PathBuf {
+    let (people, digester) = (People::embedded().unwrap(), simulation_digester().unwrap());
+    let parameters = SimulationParameters { conversions: 300, ..SimulationParameters::default() };
+    let program_id = ProgramId::new("simulated").unwrap();
+    let lines: Vec<String> = Simulation::new(&people, parameters, 1)
+        .unwrap()
+        .map(|simulated| serde_json::to_string(&labeled_line(&simulated, &program_id, &digester).unwrap()).unwrap())
+        .collect();
+    let path = folder.join("programme.jsonl");
+    fs::write(&path, lines.join("\n")).unwrap();
+    path
+}
+
+#[test]
+fn a_label_from_after_known_by_is_not_learned_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = programme(folder.path());
+    let all = input(&path).matrix().unwrap();
+    let mut times = all.labeled_at().to_vec();
+    times.sort_unstable();
+    let middle = times[times.len() / 2];
+    let known_by = jiff::Timestamp::from_millisecond(middle.as_millis()).unwrap();
+    let early = HistoryInput { known_by: Some(known_by), ..input(&path) }.matrix().unwrap();
+    assert!(early.len() < all.len() && early.len() >= all.len() / 2, "{} of {}", early.len(), all.len());
+    assert!(early.labeled_at().iter().all(|at| *at <= middle));
+}
+
+#[test]
+fn labels_of_other_sources_do_not_count() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = programme(folder.path());
+    let refused = HistoryInput { label_sources: vec![Source::Reviewer], ..input(&path) }.matrix().unwrap_err().to_string();
+    assert!(refused.contains("--label-sources"), "{refused}");
+}
+
+#[test]
+fn a_file_with_nothing_to_learn_from_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = programme(folder.path());
+    let unlabelled: Vec<String> = fs::read_to_string(&path)
+        .unwrap()
+        .lines()
+        .map(|line| {
+            let message: v1::LabeledConversion = serde_json::from_str(line).unwrap();
+            serde_json::to_string(&v1::LabeledConversion { labels: Vec::new(), ..message }).unwrap()
+        })
+        .collect();
+    for (text, words) in
+        [(String::new(), "holds no line"), (unlabelled.join("\n"), "none of its lines has a label"), ("{".to_owned(), "line 1")]
+    {
+        fs::write(&path, text).unwrap();
+        let refused = input(&path).matrix().unwrap_err().to_string();
+        assert!(refused.contains(words), "{refused}");
+    }
+}
