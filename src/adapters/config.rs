@@ -201,7 +201,7 @@ impl Default for LedgerConfig {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RetentionConfig {
-    /// Sightings of values that are older are forgotten. Unit: days. 0 keeps them for ever; otherwise at least 90, which evidence needs.
+    /// Records and sightings that are older are removed. Unit: days. 0 keeps them for ever; otherwise at least 90, which evidence needs.
     pub days: u32,
 }
 

@@ -26,9 +26,9 @@ use crate::{in_memory, on_disk};
 
 /// Everything that can be read of a ledger.
 #[derive(Debug, PartialEq)]
-struct Everything {
+pub(crate) struct Everything {
     programs: Vec<ProgramSummary>,
-    decisions: Vec<DecisionRecord>,
+    pub(crate) decisions: Vec<DecisionRecord>,
     cases: Vec<Option<CaseFile>>,
     queue: Vec<String>,
     stats: QueueStats,
@@ -41,7 +41,7 @@ struct Everything {
 
 const CONVERSIONS: i64 = 60;
 
-fn everything(subject: &Subject) -> Everything {
+pub(crate) fn everything(subject: &Subject) -> Everything {
     let ledger = &subject.ledger;
     let now = minute(500);
     let ids: Vec<String> = (0..CONVERSIONS).map(|number| format!("c{number}")).collect();

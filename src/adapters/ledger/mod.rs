@@ -15,6 +15,7 @@ pub mod open;
 mod packed;
 mod plan;
 mod reads;
+mod retention;
 mod rows;
 mod sequencer;
 mod stage;

@@ -18,6 +18,7 @@ use super::memory::decided;
 use super::open::{self, LedgerOptions, OpenError};
 use super::plan::{self, Plan};
 use super::reads::View;
+use super::retention;
 use super::rows::Row;
 use super::rows::account::Meta;
 use super::rows::lists::Listed;
@@ -339,6 +340,10 @@ impl Ledger for SledLedger {
         let backup::BackupSummary { through: _, records, side_entries, size_bytes, digest_hex: digest } =
             backup::backup(&self.journal, &mut out).map_err(unavailable)?;
         Ok(BackupSummary { records, side_entries, size_bytes, digest })
+    }
+
+    fn forget_before(&self, horizon: Timestamp) -> Result<u64, LedgerError> {
+        retention::forget(&self.stage, &self.journal, horizon)
     }
 
     fn readings(&self) -> Vec<Reading> {

@@ -15,6 +15,9 @@ use super::codec;
 use super::event::Event;
 use super::memory::walk_shelf;
 use super::reads::{Direction, EntryVisitor, RecordVisitor, Records, Shelves};
+use super::retention::Horizon;
+use super::rows::Row;
+use super::rows::case_line::CaseLine;
 use super::rows::index::{Shelf, ShelfWrite};
 use super::tables::Tables;
 use crate::adapters::storage::error::{StorageError, TableError};
@@ -24,8 +27,8 @@ use crate::adapters::storage::reader::JournalReader;
 use crate::adapters::storage::record::{ProgrammeNumber, SideTag, SideWrite};
 use crate::adapters::storage::table::{Covered, PointTable, TableStats};
 use crate::ports::ledger::LedgerError;
-use crate::ports::records::{Cursor, FeedEvent, Reading};
-use crate::vocabulary::ids::ProgramId;
+use crate::ports::records::{Cursor, FeedEvent, Hold, HoldSubject, Reading};
+use crate::vocabulary::ids::{ConversionId, ProgramId};
 
 /// A ledger folder that was opened.
 pub(super) struct Opened {
@@ -90,6 +93,7 @@ pub(super) struct Stage {
     registered: watch::Sender<usize>,
     shelves: RwLock<BTreeMap<ProgrammeNumber, ShelvesInMemory>>,
     covered: Mutex<Covered>,
+    horizon: Horizon,
     failure: OnceLock<String>,
 }
 
@@ -121,6 +125,7 @@ impl Stage {
         programmes: BTreeMap<ProgramId, Arc<Programme>>,
         shelves: BTreeMap<ProgrammeNumber, ShelvesInMemory>,
         covered: Covered,
+        horizon: Horizon,
     ) -> Self {
         Self {
             tables,
@@ -131,8 +136,17 @@ impl Stage {
             programmes: RwLock::new(programmes),
             shelves: RwLock::new(shelves),
             covered: Mutex::new(covered),
+            horizon,
             failure: OnceLock::new(),
         }
+    }
+
+    pub(super) const fn reader(&self) -> &JournalReader {
+        &self.reader
+    }
+
+    pub(super) const fn horizon(&self) -> &Horizon {
+        &self.horizon
     }
 
     // Programmes.
@@ -246,6 +260,23 @@ impl Stage {
         }
     }
 
+    /// The conversions that wait for a decision, and those that are held.
+    pub(super) fn undecided_or_held(&self, programme: ProgrammeNumber) -> Result<Vec<ConversionId>, LedgerError> {
+        let shelves = self.shelves.read();
+        let mut ids = Vec::new();
+        for ((shelf, _), value) in shelves.get(&programme).into_iter().flatten() {
+            match shelf {
+                Shelf::UndecidedCases => ids.push(CaseLine::of_bytes(value)?.conversion_id),
+                Shelf::Holds => match Hold::of_bytes(value)?.subject {
+                    HoldSubject::Conversion(id) => ids.push(id),
+                    HoldSubject::Referrer(_) => {}
+                },
+                Shelf::ResolvedCases | Shelf::ListEntries => {}
+            }
+        }
+        Ok(ids)
+    }
+
     // The tables.
 
     /// Everything in the tables is durable already, so a checkpoint waits for nothing. A failed one is found by [`Stage::failure`]: the
@@ -288,11 +319,16 @@ impl Stage {
         readings
     }
 
+    /// Writes what the tables hold in memory to their files, and waits for it.
+    pub(super) fn write_tables(&self) -> Result<(), TableError> {
+        let covered = self.covered.lock().clone();
+        self.tables.checkpoint(covered, Box::new(|| Ok(())))?;
+        self.tables.settle()
+    }
+
     /// For a clean end: the next opening then has nothing to replay.
     pub(super) fn checkpoint_and_settle(&self) {
-        let covered = self.covered.lock().clone();
-        let written = self.tables.checkpoint(covered, Box::new(|| Ok(()))).and_then(|()| self.tables.settle());
-        if let Err(error) = written {
+        if let Err(error) = self.write_tables() {
             tracing::warn!(%error, "the tables could not be written; opening will take longer, nothing is lost");
         }
     }
@@ -368,7 +404,8 @@ impl<'a> SledRecords<'a> {
     }
 }
 
-fn damaged(error: StorageError) -> LedgerError {
+/// Maps a storage error of a read to what a caller can do.
+pub(super) fn damaged(error: StorageError) -> LedgerError {
     match error {
         StorageError::DamagedRecord { .. } | StorageError::DamagedSide { .. } | StorageError::DamagedStore { .. } => {
             LedgerError::Damaged(error.to_string())
@@ -380,6 +417,10 @@ fn damaged(error: StorageError) -> LedgerError {
 impl Records for SledRecords<'_> {
     fn last(&self) -> Result<u64, LedgerError> {
         Ok(self.programme.map_or(0, Programme::last))
+    }
+
+    fn first(&self) -> Result<u64, LedgerError> {
+        self.programme.map_or(Ok(1), |programme| self.stage.reader.first_seq(programme.number).map_err(damaged))
     }
 
     fn walk(&self, range: RangeInclusive<u64>, direction: Direction, visit: &mut RecordVisitor<'_>) -> Result<(), LedgerError> {

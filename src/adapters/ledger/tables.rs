@@ -93,6 +93,11 @@ impl Keys {
         key
     }
 
+    /// Whether a key is that of a value.
+    pub(super) fn is_value(key: &[u8]) -> bool {
+        key.get(4) == Some(&(Table::Value as u8))
+    }
+
     fn text(self, table: Table, text: &str) -> Key {
         let mut key = self.key(table);
         key.extend_from_slice(text.as_bytes());
