@@ -37,6 +37,7 @@ const HISTORY: Span = Span::from_days(30);
 /// Without `--rate`, a closed loop keeps `--in-flight` requests under way. With it, an open loop sends at planned times and counts
 /// latency from the planned time, so that a stalled server shows (no coordinated omission).
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct LoadCommand {
     /// The server.
     #[arg(long, default_value = "http://127.0.0.1:50051", value_name = "URL")]

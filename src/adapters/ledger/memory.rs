@@ -262,11 +262,11 @@ impl MemoryLedger {
         state: &mut State,
         program: &ProgramId,
         event: Event,
-        read: ReadProfiles,
+        read: Box<ReadProfiles>,
     ) -> Result<(Cursor, Arc<Event>), LedgerError> {
         let number = state.number(program);
         let cursor = state.last(program) + 1;
-        let writes = fold::apply_after(read, &mut state.tables, Keys(number), cursor, &event)?;
+        let writes = fold::apply_after(*read, &mut state.tables, Keys(number), cursor, &event)?;
         state.programs.entry(program.clone()).or_insert(number);
         let journal = state.journals.entry(number).or_default();
         for write in writes {

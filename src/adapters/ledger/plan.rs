@@ -38,7 +38,7 @@ const CONCERNED_MAX: usize = 1_000;
 #[derive(Debug)]
 pub(super) enum Plan {
     /// This is to be written; the profiles were read for it.
-    Commit(Event, ReadProfiles),
+    Commit(Event, Box<ReadProfiles>),
     /// It was done before, by the record at this place; 0 when there was never anything to do.
     Known(Cursor),
 }
@@ -59,7 +59,7 @@ pub(super) fn screen(
     let case = opened_case(&conversion, &history, &decision, assessor);
     let read = ReadProfiles { referrer: history.referrer.profile, referee: history.referee.profile };
     let screened = ConversionScreened { conversion, content, decision, received_at, case };
-    Ok(Plan::Commit(Event::ConversionScreened(Box::new(screened)), read))
+    Ok(Plan::Commit(Event::ConversionScreened(Box::new(screened)), Box::new(read)))
 }
 
 fn opened_case(conversion: &Conversion, history: &History, decision: &Decision, assessor: &dyn Assessor) -> Option<OpenedCase> {
@@ -92,10 +92,7 @@ pub(super) fn signals(tables: &impl Tables, keys: Keys, command: SignalsCommand)
     if let Some(plan) = taken(tables, &keys.record(&record_id), content, record_id.as_str())? {
         return Ok(plan);
     }
-    Ok(Plan::Commit(
-        Event::SignalsRecorded(SignalsRecorded { record_id, content, bundles, received_at }),
-        ReadProfiles::default(),
-    ))
+    Ok(Plan::Commit(Event::SignalsRecorded(SignalsRecorded { record_id, content, bundles, received_at }), Box::default()))
 }
 
 /// Takes an outcome, or finds that it was taken.
@@ -112,7 +109,7 @@ pub(super) fn outcome(tables: &impl Tables, keys: Keys, command: OutcomeCommand)
         (OutcomeSubject::Account(_) | OutcomeSubject::Conversion(_) | OutcomeSubject::Invoice { .. }, _) => Vec::new(),
     };
     let recorded = OutcomeRecorded { outcome, content, received_at, concerned, paid_elsewhere };
-    Ok(Plan::Commit(Event::OutcomeRecorded(Box::new(recorded)), ReadProfiles::default()))
+    Ok(Plan::Commit(Event::OutcomeRecorded(Box::new(recorded)), Box::default()))
 }
 
 /// Steps a case. `record` reads the decision of a conversion that never had a case; it is asked when a case is opened again or for the first time.
@@ -142,7 +139,7 @@ pub(super) fn step(
         }
         (None, CaseStep::Step(Step::Claim { .. } | Step::Release | Step::Resolve(_)) | CaseStep::Note) => return Err(missing()),
     };
-    Ok(Plan::Commit(Event::CaseStepped(Box::new(event)), ReadProfiles::default()))
+    Ok(Plan::Commit(Event::CaseStepped(Box::new(event)), Box::default()))
 }
 
 fn next_step(
@@ -250,7 +247,7 @@ pub(super) fn paid(tables: &impl Tables, keys: Keys, command: PaidCommand) -> Re
         verdict: row.verdict,
         entitlement: if lost { Entitlement::Lost } else { Entitlement::Standing },
     };
-    Ok(Plan::Commit(Event::RewardPaid(Box::new(paid)), ReadProfiles::default()))
+    Ok(Plan::Commit(Event::RewardPaid(Box::new(paid)), Box::default()))
 }
 
 /// Places or lifts a hold.
@@ -277,7 +274,7 @@ pub(super) fn hold(tables: &impl Tables, keys: Keys, command: HoldCommand) -> Re
     if in_force == wanted {
         return Ok(Plan::Known(Cursor(cursor)));
     }
-    Ok(Plan::Commit(Event::HoldChanged(HoldChanged { subject, change, actor, note, at, referral }), ReadProfiles::default()))
+    Ok(Plan::Commit(Event::HoldChanged(HoldChanged { subject, change, actor, note, at, referral }), Box::default()))
 }
 
 /// Writes or removes a list entry.
@@ -290,7 +287,7 @@ pub(super) fn list(tables: &impl Tables, keys: Keys, command: ListCommand) -> Re
         (Some((known, cursor)), Change::Place) if says_the_same(known) => Ok(Plan::Known(Cursor(*cursor))),
         (None, Change::Lift) => Ok(Plan::Known(Cursor(0))),
         (Some(_) | None, Change::Place) | (Some(_), Change::Lift) => {
-            Ok(Plan::Commit(Event::ListChanged(ListChanged { entry, change }), ReadProfiles::default()))
+            Ok(Plan::Commit(Event::ListChanged(ListChanged { entry, change }), Box::default()))
         }
     }
 }

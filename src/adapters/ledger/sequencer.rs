@@ -159,13 +159,13 @@ impl Sequencer {
         program: &ProgramId,
         mut tables: Executing,
         event: Event,
-        read: ReadProfiles,
+        read: Box<ReadProfiles>,
         answer: impl FnOnce(&Executing, Keys, Event, Cursor) -> Result<A, LedgerError>,
     ) -> Result<Prepared<A>, LedgerError> {
         let programme = self.stage.programme_or_new(program, &self.journal)?;
         let cursor = self.last.get(&programme.number).copied().unwrap_or(0) + 1;
         let keys = Keys(programme.number.get());
-        let shelves = fold::apply_after(read, &mut tables, keys, cursor, &event)?;
+        let shelves = fold::apply_after(*read, &mut tables, keys, cursor, &event)?;
         let side = shelves.iter().map(|write| stage::side_write(write, cursor)).collect();
         let entry = Entry { programme: programme.number, seq: cursor, payload: codec::encode(&event), side };
         entry.check_limits().map_err(|error| LedgerError::NotPossible(error.to_string()))?;

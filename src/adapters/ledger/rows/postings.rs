@@ -41,11 +41,11 @@ impl<'a> Postings<'a> {
     pub(in super::super) fn crowd_beside(self, sides: [Option<AccountNumber>; 2], as_of: Timestamp) -> Crowd {
         let month = as_of.minus(Span::from_days(30)).as_index_seconds();
         let day = as_of.minus(Span::from_hours(24)).as_index_seconds();
-        // Account numbers start at 1. No branch in the loop: a crowded value has a thousand postings.
+        // Account numbers start at 1. Sums and no branches: a crowded value has a thousand postings.
         let [one, other] = sides.map(|side| side.unwrap_or(0));
         let mut crowd = Crowd::default();
         for Posting { account, last_seen } in self.iter() {
-            let counts = u32::from((account != one) & (account != other));
+            let counts = u32::from(account != one && account != other);
             crowd.accounts_ever += counts;
             crowd.accounts_30d += counts & u32::from(last_seen >= month);
             crowd.accounts_24h += counts & u32::from(last_seen >= day);
