@@ -149,7 +149,7 @@ async fn run_until_told(config: &Config, keeping: Keeping) -> anyhow::Result<()>
     let listener = TcpListener::bind(config.listen.0).await.with_context(|| format!("listening at {}", config.listen.0))?;
     if let Some(address) = config.metrics.listen {
         telemetry::start_metrics(address)?;
-        tokio::spawn(gauges::report(Arc::clone(&ledger), Arc::clone(&clock) as _));
+        tokio::spawn(gauges::report(Arc::clone(&ledger), Arc::clone(&models), Arc::clone(&clock) as _));
     }
     let address = listener.local_addr().context("asking for the address")?;
     if config.retention.days > 0 {
