@@ -301,7 +301,9 @@ impl Trees {
                     break;
                 }
             }
-            places.into_iter().for_each(|place| sum += self.values[place]);
+            for place in places {
+                sum += self.values[place];
+            }
         }
         for root in rest {
             let mut at = *root as usize;

@@ -113,7 +113,7 @@ fn absent_goes_its_own_way_in_a_tree() {
 
 /// Nineteen trees of uneven depth: more than are walked at once, and some left over.
 fn forest() -> Trees {
-    let (mut roots, mut nodes, mut values) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut roots, mut nodes) = (Vec::new(), Vec::new());
     for tree in 0..19_u16 {
         roots.push(u32::try_from(nodes.len()).unwrap());
         for level in 0..=tree % 5 {
@@ -123,8 +123,8 @@ fn forest() -> Trees {
             nodes.push(leaf());
         }
         nodes.push(leaf());
-        values.extend((nodes.len() - (usize::from(tree % 5) + 1) * 2 - 1..nodes.len()).map(|at| (at as f64).sin()));
     }
+    let values: Vec<f64> = (0..u32::try_from(nodes.len()).unwrap()).map(|at| f64::from(at).sin()).collect();
     Trees { intercept: 0.25, roots: roots.into(), nodes: nodes.into(), values: values.into() }
 }
 
