@@ -3,9 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark stops at once when it fails")]
 
 use std::hint::black_box;
+use std::sync::Arc;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use prost::Message;
+use selfsame::adapters::model_drift::LiveDrift;
 use selfsame::digesting::Digester;
 
 use selfsame::digesting::{ProgrammeKey, digest_email, digest_name};
@@ -186,6 +188,34 @@ fn screening(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// What counting drift adds to a decision: of the first thousands each, then of one in eight.
+fn drift(criterion: &mut Criterion) {
+    let (model, honest) = (Arc::new(model_with_spreads()), conversion(10));
+    let history = history_of(&honest);
+    let features = observe(&honest, &history, &policy()).features;
+    let mut group = criterion.benchmark_group("drift");
+    group.bench_function("counting a decision, all of the first 4,096", |bencher| {
+        bencher.iter_batched_ref(
+            || LiveDrift::new(Arc::clone(&model)),
+            |drift| (0..64).for_each(|_| drift.observe(0.1, black_box(&features))),
+            BatchSize::SmallInput,
+        );
+    });
+    let busy = LiveDrift::new(Arc::clone(&model));
+    (0..8_192).for_each(|_| busy.observe(0.1, &features));
+    group.bench_function("counting a decision, one in eight", |bencher| bencher.iter(|| busy.observe(0.1, black_box(&features))));
+    group.finish();
+}
+
+/// The same model with ten intervals for each feature, as training makes them.
+fn model_with_spreads() -> Model {
+    let edges: Box<[f64]> = (1..10).map(|n| f64::from(n) / 10.0).collect();
+    let shares: Box<[f64]> = (0..11).map(|_| 1.0 / 11.0).collect();
+    let spread = TrainingSpread { edges, shares };
+    let parts = model().parts().clone();
+    Model::from_parts(ModelParts { score_spread: spread.clone(), feature_spreads: vec![spread; FEATURE_COUNT], ..parts }).unwrap()
+}
+
 fn gate(criterion: &mut Criterion) {
     use selfsame::screening::decision::Verdict;
     let now = Timestamp::saturating_from_millis(1_790_000_000_000);
@@ -211,5 +241,5 @@ fn gate(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, digesting, wire, screening, gate);
+criterion_group!(benches, digesting, wire, screening, drift, gate);
 criterion_main!(benches);

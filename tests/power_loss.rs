@@ -410,3 +410,24 @@ fn a_read_only_folder_is_named_as_such() {
 
     assert!(promises.refusals.iter().any(|line| line.contains("cannot be written")), "{:?}", promises.refusals);
 }
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the cut comes at any moment, not at an event")]
+fn a_power_cut_during_the_very_first_opening_leaves_a_folder_that_opens() {
+    let Some(library) = interposer() else { return };
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(1);
+    let mut never_opened = 0;
+    for cut in (0..12).map(|number| if number % 2 == 0 { Cut::DropsAll } else { Cut::KeepsSomePages }) {
+        let machine = Machine::new();
+        let mut promises = Promises::default();
+        let child = machine.start("synced", library, &[]);
+        std::thread::sleep(std::time::Duration::from_millis(random.gen_range(5..60)));
+        promises.listen(child, 0);
+        if machine.shadow().join("root").exists() {
+            machine.lose_power(cut, &mut random);
+        }
+        never_opened += usize::from(!machine.folder().join("journal").exists());
+        promises.kept_by(&machine.folder()).unwrap();
+    }
+    eprintln!("{never_opened} of 12 cuts came before there was a store");
+}

@@ -171,6 +171,8 @@ pub struct LedgerConfig {
     pub bloom_false_positive_rate: f64,
     /// Memory of each index before it is written to disk. Unit: bytes. Range: 1 MiB to 16 GiB.
     pub memtable_bytes: usize,
+    /// Memory for what was written to disk lately, so that it need not be read again. Unit: bytes. Range: 0 to 64 GiB.
+    pub recent_bytes: usize,
     /// Memory for what was read from disk. Unit: bytes. Range: 1 MiB to 64 GiB.
     pub block_cache_bytes: usize,
     /// Memory that the journal's store is asked to keep to; it takes it as a wish. Unit: bytes. Range: 1 MiB to 64 GiB.
@@ -186,6 +188,7 @@ impl Default for LedgerConfig {
         Self {
             bloom_false_positive_rate: 0.01,
             memtable_bytes: 64 << 20,
+            recent_bytes: 256 << 20,
             block_cache_bytes: 64 << 20,
             journal_cache_bytes: 64 << 20,
             group_commands_max: 512,
@@ -198,7 +201,7 @@ impl Default for LedgerConfig {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RetentionConfig {
-    /// Sightings of values that are older are forgotten. Unit: days. 0 keeps them for ever; otherwise at least 90, which evidence needs.
+    /// Records and sightings that are older are removed. Unit: days. 0 keeps them for ever; otherwise at least 90, which evidence needs.
     pub days: u32,
 }
 
@@ -349,6 +352,7 @@ impl Config {
         within("limits.drain_seconds", limits.drain_seconds, 0, 600);
         within("limits.connection_age_seconds", limits.connection_age_seconds, 0, 30 * 86_400);
         within("ledger.memtable_bytes", ledger.memtable_bytes as u64, 1 << 20, 16 << 30);
+        within("ledger.recent_bytes", ledger.recent_bytes as u64, 0, 64 << 30);
         within("ledger.block_cache_bytes", ledger.block_cache_bytes as u64, 1 << 20, 64 << 30);
         within("ledger.journal_cache_bytes", ledger.journal_cache_bytes, 1 << 20, 64 << 30);
         within("ledger.group_commands_max", ledger.group_commands_max as u64, 1, 65_536);

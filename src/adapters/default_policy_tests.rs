@@ -1,8 +1,11 @@
-//! Holds the shipped policy to what it promises: who is approved, who is looked at, who is rejected, without a model.
+//! Holds the shipped policy to what it promises: who is approved, who is looked at, who is rejected, by its rules and their weights alone; and
+//! what its rules still hold when the shipped model scores.
 
 use super::shipped;
+use crate::adapters::model_file;
+use crate::adapters::model_store::SHIPPED_MODEL;
 use crate::screening::audit::AuditKey;
-use crate::screening::decision::{Decision, Verdict};
+use crate::screening::decision::{Decision, Scored, Verdict};
 use crate::screening::fixtures::{bundle, card, conversion, device, email, network, noon, usual_journey, value};
 use crate::screening::history::{AccountHistory, History, ListHit, ListKind, RingHistory};
 use crate::screening::{Models, Rulebook, assess};
@@ -13,7 +16,7 @@ use crate::vocabulary::ids::Actor;
 use crate::vocabulary::journey::{CapturedVia, Journey, Touchpoint};
 
 fn decided(conversion: &Conversion, history: &History) -> Decision {
-    let (policy, audit_key) = (shipped().unwrap(), AuditKey::new([1; 32]));
+    let (policy, audit_key) = (shipped().unwrap().scored_by_rules(), AuditKey::new([1; 32]));
     assess(conversion, history, Rulebook { policy: &policy, models: Models::default(), audit_key: &audit_key }, noon())
 }
 
@@ -183,4 +186,41 @@ fn a_trusted_referrer_does_not_outweigh_a_circle_of_money() {
 fn a_bundle_of_which_nothing_is_known_is_approved() {
     let bare = conversion(|conversion| conversion.referee = bundle("bob"));
     assert_eq!(decided(&bare, &History::default()).verdict, Verdict::Approved);
+}
+
+/// By the shipped policy and the shipped model together, as a server begins.
+fn decided_as_shipped(conversion: &Conversion) -> Decision {
+    let (policy, audit_key) = (shipped().unwrap(), AuditKey::new([1; 32]));
+    let model = model_file::from_bytes(SHIPPED_MODEL).unwrap();
+    let models = Models { active: Some(&model), ..Models::default() };
+    let rulebook = Rulebook { policy: &policy, models, audit_key: &audit_key };
+    assess(conversion, &History::default(), rulebook, noon())
+}
+
+#[test]
+fn the_shipped_model_scores_and_strangers_are_approved() {
+    let strangers = decided_as_shipped(&conversion(|_| ()));
+    assert_eq!((strangers.scored, strangers.verdict), (Scored::ByModel, Verdict::Approved), "{:?}", strangers.reasons);
+}
+
+#[test]
+fn the_rules_hold_whatever_the_model_says() {
+    let circle = conversion(|conversion| {
+        conversion.referrer.payments.push(card(7, PaymentPurpose::Payout));
+        conversion.referee.payments.push(card(7, PaymentPurpose::Billing));
+    });
+    assert_eq!(decided_as_shipped(&circle).verdict, Verdict::Rejected);
+    let one_device = conversion(|conversion| {
+        conversion.referrer.devices.push(device(7));
+        conversion.referee.devices.push(device(7));
+    });
+    assert!(decided_as_shipped(&one_device).verdict >= Verdict::InReview);
+}
+
+#[test]
+fn without_its_model_the_shipped_policy_approves_nothing() {
+    let (policy, audit_key) = (shipped().unwrap(), AuditKey::new([1; 32]));
+    let rulebook = Rulebook { policy: &policy, models: Models::default(), audit_key: &audit_key };
+    let strangers = assess(&conversion(|_| ()), &History::default(), rulebook, noon());
+    assert_eq!((strangers.scored, strangers.verdict), (Scored::ModelMissing, Verdict::InReview));
 }

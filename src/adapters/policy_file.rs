@@ -477,7 +477,7 @@ mod tests {
     #[test]
     fn all_mistakes_are_named_at_once() {
         let text = SHIPPED_POLICY
-            .replace("source = \"judgement\"", "source = \"guess\"")
+            .replace("source = \"model\"", "source = \"guess\"")
             .replace("sample_share = 0.02", "sample_share = \"two\"")
             .replace("when = \"ring.loop\"", "when = \"ring.loops\"")
             .replace("due_hours = 48\n", "");

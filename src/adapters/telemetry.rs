@@ -85,6 +85,20 @@ fn describe() {
     describe_gauge!("selfsame_cases", "Cases by programme and state.");
     describe_gauge!("selfsame_cases_overdue", "Undecided cases past their due time, by programme.");
     describe_gauge!("selfsame_oldest_case_seconds", Unit::Seconds, "Age of the oldest undecided case, by programme.");
+    describe_gauge!(
+        "selfsame_model_breaker_tripped",
+        "1 while the model's rejects go to review, by programme; 0 while it may reject."
+    );
+    describe_gauge!("selfsame_model_audits", "Resolved audits of the model that decides, by programme and what was found.");
+    describe_gauge!(
+        "selfsame_model_live_error",
+        "Bounds of the share of honest among its rejects, by programme; valid at any time."
+    );
+    describe_gauge!(
+        "selfsame_model_drift",
+        "Population stability index against training, by programme and feature (`score` for the score)."
+    );
+    describe_counter!("selfsame_model_breaker_trips_total", "Breakers that tripped, by programme.");
     describe_gauge!("selfsame_accounts", "Accounts known, by programme.");
 }
 

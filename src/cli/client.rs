@@ -72,7 +72,8 @@ pub(super) fn readable(status: Status) -> anyhow::Error {
     let details = status.get_error_details();
     let mut text = status.message().to_owned();
     let violations = details.bad_request().map(|bad| bad.field_violations.as_slice()).unwrap_or_default();
-    for violation in violations {
+    // The sentence of a single violation names its field already.
+    for violation in violations.iter().filter(|_| violations.len() > 1) {
         let _ = write!(text, "\n  {}: {}", violation.field, violation.description);
     }
     if let Some(after) = details.retry_info().and_then(|retry| retry.retry_delay) {

@@ -211,7 +211,7 @@ fn digester(args: &DigestArgs) -> anyhow::Result<Digester> {
                 "no programme key: give --key-file, or set {KEY_VARIABLE}; `selfsame digest --generate-key` makes one"
             )
         })?;
-        ProgrammeKey::from_text(args.key_id.clone(), &text).with_context(|| format!("in the variable {KEY_VARIABLE}"))?
+        ProgrammeKey::from_text(args.key_id, &text).with_context(|| format!("in the variable {KEY_VARIABLE}"))?
     };
     match (&args.previous_key_file, &args.previous_key_id) {
         (Some(path), Some(id)) => Ok(Digester::rotating(&current, &key_of_file(path, id)?)?),
@@ -221,7 +221,7 @@ fn digester(args: &DigestArgs) -> anyhow::Result<Digester> {
 
 fn key_of_file(path: &Path, id: &KeyId) -> anyhow::Result<ProgrammeKey> {
     let content = Zeroizing::new(std::fs::read(path).with_context(|| format!("cannot read the key file `{}`", path.display()))?);
-    ProgrammeKey::from_file_content(id.clone(), &content).with_context(|| format!("in the key file `{}`", path.display()))
+    ProgrammeKey::from_file_content(*id, &content).with_context(|| format!("in the key file `{}`", path.display()))
 }
 
 /// Where the values come from.

@@ -15,6 +15,7 @@ use crate::adapters::storage::backup::{BackupFile, BackupSummary, backup_to_file
 use crate::adapters::storage::check::{CheckReport, JournalStats, check, stats};
 use crate::adapters::storage::error::StorageError;
 use crate::adapters::storage::journal::{Journal, JournalOptions};
+use crate::adapters::storage::table::PointTable;
 use crate::wire::v1;
 use crate::wire::v1::operations_service_client::OperationsServiceClient;
 
@@ -31,7 +32,8 @@ enum Action {
     Check(DataFolder),
     /// Sizes: programmes, records, bytes on disk.
     Stats(DataFolder),
-    /// Rewrite the journal without the space of removed records. The old one is kept until the new one is complete.
+    /// Rewrite the journal without the space of removed records. The old one is kept until the new one is complete. What retention removed
+    /// is also forgotten by the tables: the next start makes them anew.
     Compact(DataFolder),
     /// Write everything to one file, which is whole and was read back when it has its name.
     Backup {
@@ -104,9 +106,13 @@ impl LedgerCommand {
             Action::Stats(data) => write_stats(&mut out, &stats(&data.open()?.reader())?)?,
             Action::Compact(data) => {
                 // Opened and closed again for the checks that opening makes.
-                drop(data.open()?);
+                let shortened = stats(&data.open()?.reader())?.programmes.iter().any(|(_, first_seq, _)| *first_seq > 1);
                 let summary = compact(&data.journal()).map_err(|error| in_words(error, &data.data_dir))?;
                 write_summary(&mut out, "compacted", &summary)?;
+                if shortened {
+                    PointTable::discard(&data.data_dir.join(TABLES_FOLDER))?;
+                    writeln!(out, "the next start makes the tables anew from the records that are left")?;
+                }
             }
             Action::Backup { server, data, file } => {
                 let summary = match server {

@@ -6,11 +6,12 @@ mod render;
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use tonic::transport::Channel;
 
 use super::client::{ANSWER_BYTES_MAX, ServerArgs, block_on, readable, user_name};
+use crate::wire::model::MODEL_BYTES_MAX;
 use crate::wire::v1;
 use crate::wire::v1::load_model_request::Source;
 use crate::wire::v1::model_service_client::ModelServiceClient;
@@ -168,6 +169,9 @@ impl Desk {
         let source = match (&args.file, &args.from_folder) {
             (Some(file), _) => {
                 let content = std::fs::read(file).with_context(|| format!("reading `{}`", file.display()))?;
+                if content.len() > MODEL_BYTES_MAX {
+                    bail!("`{}` has {} bytes; a model file has at most {MODEL_BYTES_MAX}", file.display(), content.len());
+                }
                 Some(Source::Content(content.into()))
             }
             (None, name) => name.clone().map(Source::FileName),
@@ -179,13 +183,18 @@ impl Desk {
 
     async fn activate(mut self, version: &str, note: &str) -> anyhow::Result<()> {
         let request = v1::ActivateModelRequest {
-            program_id: self.program_id,
+            program_id: self.program_id.clone(),
             model_version: version.to_owned(),
             note: note.to_owned(),
             actor: self.actor,
         };
         let answer = self.client.activate_model(request).await.map_err(readable)?.into_inner();
-        print(self.json, &answer, |answer| render::decides(answer.active.as_ref(), &answer.previous_version))
+        let status = v1::GetModelStatusRequest { program_id: self.program_id };
+        let scores = self.client.get_model_status(status).await.map_err(readable)?.into_inner().active;
+        print(self.json, &answer, |answer| match scores {
+            Some(_) => render::decides(answer.active.as_ref(), &answer.previous_version),
+            None => render::waits(answer.active.as_ref()),
+        })
     }
 
     async fn roll_back(mut self, note: &str) -> anyhow::Result<()> {

@@ -28,10 +28,10 @@ use crate::ports::ledger::{Assessor, Ledger};
 use crate::ports::policies::Policies;
 use crate::screening::audit::AuditKey;
 use crate::screening::policy::ScoreSource;
-use crate::service::gauges;
 use crate::service::limits::Limits;
 use crate::service::server::{ServerParts, serve};
-use crate::vocabulary::time::Timestamp;
+use crate::service::{forgetting, gauges};
+use crate::vocabulary::time::{Span, Timestamp};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -149,9 +149,13 @@ async fn run_until_told(config: &Config, keeping: Keeping) -> anyhow::Result<()>
     let listener = TcpListener::bind(config.listen.0).await.with_context(|| format!("listening at {}", config.listen.0))?;
     if let Some(address) = config.metrics.listen {
         telemetry::start_metrics(address)?;
-        tokio::spawn(gauges::report(Arc::clone(&ledger), Arc::clone(&clock) as _));
+        tokio::spawn(gauges::report(Arc::clone(&ledger), Arc::clone(&models), Arc::clone(&clock) as _));
     }
     let address = listener.local_addr().context("asking for the address")?;
+    if config.retention.days > 0 {
+        let age = Span::from_days(config.retention.days.into());
+        tokio::spawn(forgetting::forget(Arc::clone(&ledger), Arc::clone(&clock) as _, age));
+    }
     let stop = told_to_stop()?;
     reload_on_hangup(Arc::clone(&policies))?;
     writeln!(std::io::stdout().lock(), "{}", welcome(config, keeping, address, &policies, &models))?;
@@ -191,7 +195,7 @@ fn open_ledger(
         Keeping::InFolder => {
             std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
             let assessor = assessor(audit_key(&config.audit, folder)?);
-            let ledger = SledLedger::open(folder, ledger_options(&config.ledger), assessor)
+            let ledger = SledLedger::open(folder, ledger_options(config), assessor)
                 .with_context(|| format!("opening the ledger in {}", folder.display()))?;
             Ok(Arc::new(ledger))
         }
@@ -199,20 +203,23 @@ fn open_ledger(
 }
 
 /// What the configuration gives the ledger. The filters are sized by the number of values that each file holds, at the configured rate.
-fn ledger_options(config: &LedgerConfig) -> LedgerOptions {
+fn ledger_options(config: &Config) -> LedgerOptions {
     let LedgerConfig {
         bloom_false_positive_rate,
         memtable_bytes,
+        recent_bytes,
         block_cache_bytes,
         journal_cache_bytes,
         group_commands_max,
         queue_commands_max,
-    } = *config;
+    } = config.ledger;
     LedgerOptions {
+        forgets: config.retention.days > 0,
         journal: JournalOptions { cache_bytes: journal_cache_bytes, ..JournalOptions::default() },
         group: GroupOptions { group_entries: group_commands_max, queue_entries: queue_commands_max, ..GroupOptions::default() },
         tables: TableOptions {
             memtable_bytes,
+            recent_bytes,
             cache_bytes: block_cache_bytes,
             false_positive_rate: bloom_false_positive_rate,
             ..TableOptions::default()

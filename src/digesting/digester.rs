@@ -109,7 +109,7 @@ impl Digester {
     /// [`SameKeyId`] when both keys have one name.
     pub fn rotating(current: &ProgrammeKey, previous: &ProgrammeKey) -> Result<Self, SameKeyId> {
         if current.id() == previous.id() {
-            return Err(SameKeyId(current.id().clone()));
+            return Err(SameKeyId(*current.id()));
         }
         Ok(Self { current: KeyedStates::new(current), previous: Some(KeyedStates::new(previous)) })
     }
@@ -139,7 +139,7 @@ impl KeyedStates {
     fn new(key: &ProgrammeKey) -> Self {
         let digests = keyed(key.expose());
         Self {
-            key_id: key.id().clone(),
+            key_id: *key.id(),
             local_part_sketches: sketching::sub_key_state(&digests, SketchKind::LocalPart),
             name_sketches: sketching::sub_key_state(&digests, SketchKind::Name),
             digests,
@@ -148,7 +148,7 @@ impl KeyedStates {
 
     fn digest(&self, kind: DigestKind, canonical: &str) -> Digest {
         let value = mac_of(&self.digests, &[kind.name().as_bytes(), &[0], canonical.as_bytes()]);
-        Digest { key_id: self.key_id.clone(), value }
+        Digest { key_id: self.key_id, value }
     }
 
     fn sketch(&self, kind: SketchKind, folded: &str) -> Sketch {
@@ -156,7 +156,7 @@ impl KeyedStates {
             SketchKind::LocalPart => &self.local_part_sketches,
             SketchKind::Name => &self.name_sketches,
         };
-        Sketch { key_id: self.key_id.clone(), bits: sketching::bits_of(state, folded) }
+        Sketch { key_id: self.key_id, bits: sketching::bits_of(state, folded) }
     }
 }
 

@@ -27,6 +27,7 @@ use crate::vocabulary::ids::{Actor, ConversionId, InvalidId, ProgramId, RecordId
 use crate::vocabulary::label::{Label, LabelSource, Truth};
 use crate::vocabulary::outcome::{Outcome, OutcomeSubject};
 use crate::vocabulary::time::{Span, Timestamp};
+use crate::wire::enums::WireEnum as _;
 use crate::wire::training::HistoryLine;
 
 /// Why a history cannot be replayed.
@@ -56,24 +57,34 @@ pub struct Recorded {
     pub rule_verdict: Verdict,
 }
 
-/// An assessor that decides by rules alone and remembers what it saw.
+/// An assessor that decides as was decided then, or by rules alone where that is not told, and remembers what it saw.
+///
+/// Verdicts are part of the history that later conversions are screened with (how many of a referrer's were rejected), so a history that was
+/// decided by a model is replayed with the model's verdicts and not with the rules'.
 #[derive(Debug)]
 pub struct Recorder {
     policy: Policy,
-    recorded: Mutex<BTreeMap<ConversionId, Recorded>>,
+    decided_then: Mutex<BTreeMap<(ProgramId, ConversionId), Verdict>>,
+    recorded: Mutex<BTreeMap<(ProgramId, ConversionId), Recorded>>,
 }
 
 impl Recorder {
-    /// A recorder that decides by this policy.
+    /// A recorder that decides by the rules of this policy.
     #[must_use]
     pub fn new(policy: Policy) -> Arc<Self> {
-        Arc::new(Self { policy, recorded: Mutex::default() })
+        let policy = policy.scored_by_rules();
+        Arc::new(Self { policy, decided_then: Mutex::default(), recorded: Mutex::default() })
+    }
+
+    /// Tells what was decided of a conversion when it happened.
+    fn decide_as_then(&self, conversion: &Conversion, verdict: Verdict) {
+        self.decided_then.lock().insert(key(conversion), verdict);
     }
 
     /// What was recorded of a conversion, once.
     #[must_use]
-    pub fn take(&self, conversion: &ConversionId) -> Option<Recorded> {
-        self.recorded.lock().remove(conversion)
+    pub fn take(&self, conversion: &Conversion) -> Option<Recorded> {
+        self.recorded.lock().remove(&key(conversion))
     }
 }
 
@@ -84,13 +95,18 @@ impl Assessor for Recorder {
         let rulebook = Rulebook { policy: &self.policy, models: Models::default(), audit_key: &AuditKey::new([0; 32]) };
         let decision = decide(conversion, history, observed, rulebook, now);
         let recorded = Recorded { features, rule_score: decision.score, rule_verdict: decision.verdict };
-        self.recorded.lock().insert(conversion.conversion_id.clone(), recorded);
-        decision
+        self.recorded.lock().insert(key(conversion), recorded);
+        let decided_then = self.decided_then.lock().remove(&key(conversion));
+        Decision { verdict: decided_then.unwrap_or(decision.verdict), ..decision }
     }
 
     fn due_after(&self, _program: &ProgramId) -> Span {
         self.policy.review().due_after
     }
+}
+
+fn key(conversion: &Conversion) -> (ProgramId, ConversionId) {
+    (conversion.program_id.clone(), conversion.conversion_id.clone())
 }
 
 /// Which labels count.
@@ -154,9 +170,13 @@ pub fn replay(
             Moment::Outcome { line, entry } => player.outcome(line, entry)?,
             Moment::Review { line } => player.review(line, at)?,
             Moment::Conversion { line } => {
+                let decided = lines[line].decision.as_ref();
+                if let Some(verdict) = decided.and_then(|decided| Verdict::from_wire(decided.screened_verdict())) {
+                    recorder.decide_as_then(&lines[line].conversion, verdict);
+                }
                 player.screen(line)?;
                 let HistoryLine { conversion, labels, persona, .. } = &lines[line];
-                if let (Some(recorded), Some(label)) = (recorder.take(&conversion.conversion_id), rule.choose(labels)) {
+                if let (Some(recorded), Some(label)) = (recorder.take(conversion), rule.choose(labels)) {
                     let Recorded { features, rule_score, rule_verdict } = recorded;
                     matrix.push(Row {
                         features,

@@ -301,6 +301,14 @@ pub enum LedgerError {
     /// The change is not possible from where the thing stands.
     #[error("{0}")]
     NotPossible(String),
+    /// What came right after the cursor was removed by retention.
+    #[error(
+        "the records after this cursor were removed by retention; the oldest that is left is {oldest}: begin again without a cursor"
+    )]
+    CursorForgotten {
+        /// The oldest place that is left.
+        oldest: u64,
+    },
     /// The page token is not one of this listing.
     #[error("the page token is not valid for this listing; start again without it")]
     PageToken,
@@ -421,6 +429,15 @@ pub trait Ledger: Send + Sync {
     /// output refuses; [`LedgerError::Damaged`].
     fn back_up(&self, _out: &mut dyn Write) -> Result<BackupSummary, LedgerError> {
         Err(LedgerError::NotPossible("this server keeps its ledger in memory only; there is nothing to back up".to_owned()))
+    }
+
+    /// Removes what is older than a time and waits for nothing: from then on it is as if it had never been sent, but for list entries, holds
+    /// and bans. Undecided cases, held referrals, and what came after the oldest of them, stay. Returns how many records were removed.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unavailable`] and [`LedgerError::Damaged`]; what was removed until then is removed.
+    fn forget_before(&self, _horizon: Timestamp) -> Result<u64, LedgerError> {
+        Ok(0)
     }
 
     /// How it is doing inside, for an operator's metrics. Empty when there is nothing to tell.

@@ -113,7 +113,7 @@ pub fn decide(
     let Rulebook { policy, models, audit_key } = rulebook;
     let Observation { evidence, facts, ref features } = observed;
     let rule_hits: Vec<RuleHit> = policy.rules().iter().filter_map(|rule| rule.evaluate(&evidence)).collect();
-    let scoring = Scoring::of(&rule_hits, features, policy, models);
+    let scoring = Scoring::of(&rule_hits, &evidence, features, policy, models);
     let audit = match scoring.verdict {
         Verdict::Rejected if scoring.scored == Scored::ByModel => {
             audit_key.sample(&conversion.program_id, &conversion.conversion_id, policy.audit().sample_share)
@@ -127,7 +127,7 @@ pub fn decide(
     let by_rules = rule_hits.iter().map(|hit| verdict_of_mode(hit.mode)).max().unwrap_or(Verdict::Approved);
     let without_score = by_rules.max(verdict_of_invariants(&evidence));
     let verdict = by_score.max(without_score);
-    let shadow = models.challenger.map(|challenger| challenge(challenger, features, policy, without_score));
+    let shadow = models.challenger.map(|challenger| challenge(challenger, &evidence, features, policy, without_score));
     Decision {
         verdict,
         score: scoring.score,
@@ -155,11 +155,11 @@ struct Scoring {
 }
 
 impl Scoring {
-    fn of(rule_hits: &[RuleHit], features: &FeatureVector, policy: &Policy, models: Models<'_>) -> Self {
+    fn of(rule_hits: &[RuleHit], evidence: &Evidence, features: &FeatureVector, policy: &Policy, models: Models<'_>) -> Self {
         match (policy.score().source, models.active) {
             (ScoreSource::Model, Some(model)) => {
                 let ModelScore { probability, contributions } = model.score(features);
-                let verdict = match (model_verdict(model, probability, policy), models.auto_reject) {
+                let verdict = match (model_verdict(model, probability, evidence, policy), models.auto_reject) {
                     (Verdict::Rejected, AutoReject::Tripped) => Verdict::InReview,
                     (verdict, AutoReject::Armed | AutoReject::Tripped) => verdict,
                 };
@@ -182,9 +182,16 @@ impl Scoring {
     }
 }
 
-fn model_verdict(model: &Model, probability: f64, policy: &Policy) -> Verdict {
+/// Where the model's score leads. A model may find a referral unusual of which nothing is known but what is missing; a reviewer could not say why
+/// he looks at it. So the score alone sends nothing to review against which there is no evidence at all.
+fn model_verdict(model: &Model, probability: f64, evidence: &Evidence, policy: &Policy) -> Verdict {
     let thresholds = model.thresholds();
-    verdict_of_score(probability, thresholds.review.min(policy.score().review_threshold), thresholds.reject)
+    let review_threshold = thresholds.review.min(policy.score().review_threshold);
+    let has_a_reason = || evidence.iter().any(|(code, finding)| code != EvidenceCode::Trusted && finding.is_hit());
+    match verdict_of_score(probability, review_threshold, thresholds.reject) {
+        Verdict::InReview if probability.is_finite() && !has_a_reason() => Verdict::Approved,
+        verdict => verdict,
+    }
 }
 
 /// Without a reject threshold nothing is rejected; a score that is not a number is never approved.
@@ -219,9 +226,15 @@ fn verdict_of_invariants(evidence: &Evidence) -> Verdict {
 }
 
 /// What the challenger would have decided in the active model's place. `without_score`: the verdict of all but the score.
-fn challenge(challenger: &Model, features: &FeatureVector, policy: &Policy, without_score: Verdict) -> ShadowScore {
+fn challenge(
+    challenger: &Model,
+    evidence: &Evidence,
+    features: &FeatureVector,
+    policy: &Policy,
+    without_score: Verdict,
+) -> ShadowScore {
     let score = challenger.probability(features);
-    let verdict = model_verdict(challenger, score, policy).max(without_score);
+    let verdict = model_verdict(challenger, score, evidence, policy).max(without_score);
     ShadowScore { model_version: challenger.version().into(), score, verdict }
 }
 

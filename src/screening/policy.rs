@@ -167,6 +167,13 @@ impl Policy {
         &self.score
     }
 
+    /// The same policy with the rules' weights as its score, whatever it says: the rules alone, to compare a model with.
+    #[must_use]
+    pub fn scored_by_rules(mut self) -> Self {
+        self.score.source = ScoreSource::Judgement;
+        self
+    }
+
     /// When rewards may be paid.
     #[must_use]
     pub const fn payout(&self) -> &PayoutPolicy {

@@ -10,8 +10,9 @@ use super::features::{FEATURE_COUNT, Facts, FeatureVector};
 use super::fixtures::{assess_by_rules, conversion, crowd_on, device, honest, network, noon, policy, policy_parts, rule};
 use super::gate::{self, Gate, GateReason, Held, Standing};
 use super::history::{History, IdentifierKind};
-use super::policy::{Policy, RuleMode, ScoreSource};
-use super::{Models, Observation, Rulebook, observe};
+use super::model::{Calibrator, Certificate, FeatureSpec, Linear, Model, ModelParts, Scorer, Thresholds, TrainingSpread};
+use super::policy::{Policy, PolicyParts, RuleMode, ScorePolicy, ScoreSource};
+use super::{AutoReject, Models, Observation, Rulebook, observe};
 use crate::vocabulary::ids::{ConversionId, RewardId};
 use crate::vocabulary::journey::{CapturedVia, Journey};
 use crate::vocabulary::time::Span;
@@ -97,6 +98,53 @@ fn without_the_model_that_the_policy_asks_for_nothing_is_approved() {
     parts.score.source = ScoreSource::Model;
     let decision = decide_on(Evidence::absent(), &Policy::new(parts).unwrap(), Models::default());
     assert_eq!((decision.verdict, decision.scored), (Verdict::InReview, Scored::ModelMissing));
+}
+
+/// A model with one opinion on everybody.
+fn model_of_log_odds(intercept: f64, reject: Option<f64>) -> Model {
+    let spread = TrainingSpread { edges: Box::new([]), shares: Box::new([0.0, 1.0]) };
+    let certificate = Certificate {
+        alpha: 0.01,
+        delta: 0.05,
+        rejected_samples: 300,
+        honest_samples: 0,
+        rejected_referrals: 300,
+        upper_bound: 0.01,
+    };
+    Model::from_parts(ModelParts {
+        version: "one-opinion".into(),
+        family: "test".into(),
+        trained_until: noon(),
+        features: FeatureSpec::catalogue(),
+        scorer: Scorer::Linear(Linear { intercept, terms: Box::new([]) }),
+        calibrator: Calibrator::Identity,
+        thresholds: Thresholds { review: 0.1, reject },
+        certificate,
+        score_spread: spread.clone(),
+        feature_spreads: vec![spread; FEATURE_COUNT],
+    })
+    .unwrap()
+}
+
+#[test]
+fn a_score_without_any_evidence_sends_nothing_to_review_and_with_some_it_does() {
+    let policy = Policy::new(PolicyParts {
+        score: ScorePolicy { source: ScoreSource::Model, ..policy_parts().score },
+        rules: vec![rule("trusted", "list.trusted", RuleMode::Weigh, -1.0)],
+        ..policy_parts()
+    });
+    let (policy, unsure) = (policy.unwrap(), model_of_log_odds(0.0, None));
+    let verdict = |evidence: Evidence, auto_reject, model: &Model| {
+        decide_on(evidence, &policy, Models { active: Some(model), challenger: None, auto_reject }).verdict
+    };
+    let some = Evidence::absent().with(EvidenceCode::SimilarPath, Finding::of_strength(0.1));
+    let trusted = Evidence::absent().with(EvidenceCode::Trusted, Finding::of_strength(1.0));
+    assert_eq!(verdict(Evidence::absent(), AutoReject::Armed, &unsure), Verdict::Approved);
+    assert_eq!(verdict(trusted, AutoReject::Armed, &unsure), Verdict::Approved);
+    assert_eq!(verdict(some.clone(), AutoReject::Armed, &unsure), Verdict::InReview);
+    let sure = model_of_log_odds(9.0, Some(0.9));
+    assert_eq!(verdict(some, AutoReject::Armed, &sure), Verdict::Rejected);
+    assert_eq!(verdict(Evidence::absent(), AutoReject::Tripped, &sure), Verdict::InReview, "a broken promise eases nothing");
 }
 
 #[test]

@@ -41,6 +41,8 @@ pub enum Reason {
     InvalidPageToken,
     /// The cursor lies past the end of the feed.
     CursorAhead,
+    /// What came right after the cursor was removed by retention.
+    CursorForgotten,
     /// The id was used before with other content.
     ContentDiffers,
     /// There is no such thing in the programme.
@@ -91,6 +93,7 @@ impl Reason {
             Self::MessageTooLarge => "MESSAGE_TOO_LARGE",
             Self::InvalidPageToken => "INVALID_PAGE_TOKEN",
             Self::CursorAhead => "CURSOR_AHEAD",
+            Self::CursorForgotten => "CURSOR_FORGOTTEN",
             Self::ContentDiffers => "CONTENT_DIFFERS",
             Self::NotKnown => "NOT_KNOWN",
             Self::CaseClaimedByOther => "CASE_CLAIMED_BY_OTHER",
@@ -121,7 +124,7 @@ impl Reason {
     pub const fn code(self) -> Code {
         match self {
             Self::InvalidFields | Self::MalformedMessage | Self::InvalidPageToken => Code::InvalidArgument,
-            Self::CursorAhead => Code::OutOfRange,
+            Self::CursorAhead | Self::CursorForgotten => Code::OutOfRange,
             Self::ContentDiffers => Code::AlreadyExists,
             Self::NotKnown => Code::NotFound,
             Self::CaseClaimedByOther
@@ -336,6 +339,7 @@ impl From<LedgerError> for Refusal {
                 let violation = Violation { field: "page_token".to_owned(), problem: "is not valid for this listing".to_owned() };
                 Self::new(Reason::InvalidPageToken, message, Detail::Fields(vec![violation]))
             }
+            LedgerError::CursorForgotten { .. } => Self::new(Reason::CursorForgotten, message, Detail::None),
             LedgerError::Busy { retry_after } => Self::new(Reason::LedgerBusy, message, Detail::RetryAfter(retry_after)),
             LedgerError::Unavailable(_) => Self::new(Reason::LedgerUnavailable, message, Detail::RetryAfter(UNAVAILABLE_RETRY)),
             LedgerError::Damaged(_) => Self::new(Reason::RecordDamaged, message, Detail::None),

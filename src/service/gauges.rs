@@ -1,13 +1,18 @@
-//! Gauges of what stands in the ledger: its filters and tables, and the queue and the accounts of each programme.
+//! Gauges of what stands in the ledger: its filters and tables, and the queue and the accounts of each programme; and of the model that decides
+//! in each.
 //!
-//! It must never name anything but programmes. `serve` runs it beside the server.
+//! It must never name anything but programmes and features. `serve` runs it beside the server.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::adapters::model_store::{ModelAudits, ModelStore};
+use crate::adapters::model_watch::live_error;
 use crate::ports::clock::Clock;
 use crate::ports::ledger::{Ledger, LedgerError};
 use crate::ports::records::QueueStats;
+use crate::screening::model::Certificate;
+use crate::vocabulary::ids::ProgramId;
 
 /// How often the gauges are set.
 const EVERY: Duration = Duration::from_secs(15);
@@ -15,10 +20,10 @@ const EVERY: Duration = Duration::from_secs(15);
 const PROGRAMMES_SHOWN: usize = 100;
 
 /// Sets the gauges again and again, until it is dropped.
-pub async fn report(ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>) {
+pub async fn report(ledger: Arc<dyn Ledger>, models: Arc<ModelStore>, clock: Arc<dyn Clock>) {
     loop {
-        let (ledger, clock) = (Arc::clone(&ledger), Arc::clone(&clock));
-        let set = tokio::task::spawn_blocking(move || set_all(&*ledger, &*clock)).await;
+        let (ledger, models, clock) = (Arc::clone(&ledger), Arc::clone(&models), Arc::clone(&clock));
+        let set = tokio::task::spawn_blocking(move || set_all(&*ledger, &models, &*clock)).await;
         if !matches!(set, Ok(Ok(()))) {
             tracing::warn!("the gauges of the queue could not be read");
         }
@@ -27,7 +32,7 @@ pub async fn report(ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>) {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "gauges are floats; counts stay far below 2^53")]
-fn set_all(ledger: &dyn Ledger, clock: &dyn Clock) -> Result<(), LedgerError> {
+fn set_all(ledger: &dyn Ledger, models: &ModelStore, clock: &dyn Clock) -> Result<(), LedgerError> {
     for reading in ledger.readings() {
         metrics::gauge!(format!("selfsame_ledger_{}", reading.name)).set(reading.value);
     }
@@ -43,6 +48,80 @@ fn set_all(ledger: &dyn Ledger, clock: &dyn Clock) -> Result<(), LedgerError> {
         let oldest = oldest_opened_at.map_or(0.0, |opened_at| now.since(opened_at).as_seconds().max(0.0));
         metrics::gauge!("selfsame_oldest_case_seconds", "program" => name.clone()).set(oldest);
         metrics::gauge!("selfsame_accounts", "program" => name).set(f64::from(program.accounts));
+        set_model(models, &program.program_id);
     }
     Ok(())
+}
+
+/// The audits and the breaker of the model that decides, and how far score and features have moved. What has too few values is not shown.
+fn set_model(models: &ModelStore, program: &ProgramId) {
+    let name = program.to_string();
+    let watched = models.watched(program);
+    let tripped =
+        watched.as_ref().and_then(|watched| watched.watch.models.get(&watched.version)).is_some_and(ModelAudits::is_tripped);
+    metrics::gauge!("selfsame_model_breaker_tripped", "program" => name.clone()).set(if tripped { 1.0 } else { 0.0 });
+    if let Some(watched) = watched
+        && let Some(loaded) = models.model(program, &watched.version)
+    {
+        let audits = watched.watch.models.get(&watched.version).cloned().unwrap_or_default();
+        let (error, Certificate { delta, .. }) = (live_error(&audits), loaded.model.certificate());
+        for (found, count) in [("honest", audits.honest), ("abusive", audits.abusive)] {
+            metrics::gauge!("selfsame_model_audits", "program" => name.clone(), "found" => found).set(f64::from(count));
+        }
+        let bounds = [("lower", error.lower_bound(delta)), ("upper", error.upper_bound(delta).unwrap_or(1.0))];
+        for (bound, value) in bounds {
+            metrics::gauge!("selfsame_model_live_error", "program" => name.clone(), "bound" => bound).set(value);
+        }
+    }
+    let in_force = models.in_force(program);
+    let Some(drift) = in_force.drift() else { return };
+    for reading in drift.of_features().into_iter().chain([drift.of_score()]) {
+        if let Some(index) = reading.stability_index {
+            metrics::gauge!("selfsame_model_drift", "program" => name.clone(), "feature" => reading.name).set(index);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    use super::*;
+    use crate::adapters::model_file;
+    use crate::adapters::model_file::tests::model;
+    use crate::adapters::model_shelf::ModelShelf;
+    use crate::adapters::model_store::ChangeBy;
+    use crate::ports::records::Cursor;
+    use crate::screening::features::{FEATURE_COUNT, FeatureVector};
+    use crate::vocabulary::ids::Actor;
+    use crate::vocabulary::time::Timestamp;
+
+    #[test]
+    fn a_tripped_breaker_its_audits_and_drift_are_shown_by_programme() {
+        let (shop, now) = (ProgramId::new("shop").unwrap(), Timestamp::saturating_from_millis(1_790_000_000_000));
+        let models = ModelStore::open(None, Arc::new(ModelShelf::default()), now).unwrap();
+        let by = || ChangeBy { actor: Actor::new("dana").unwrap(), note: String::new(), at: now };
+        models.load(&shop, &model_file::to_bytes(&model("m-1")).unwrap(), by()).unwrap();
+        models.activate(&shop, "m-1", Cursor(0), by()).unwrap();
+        let mut watched = models.watched(&shop).unwrap();
+        let audits = ModelAudits { honest: 9, abusive: 3, tripped_at_millis: Some(now.as_millis()), ..ModelAudits::default() };
+        watched.watch.models.insert("m-1".to_owned(), audits);
+        models.note_audits(&shop, &watched, now).unwrap();
+        let in_force = models.in_force(&shop);
+        (0..600).for_each(|_| in_force.drift().unwrap().observe(0.1, &FeatureVector::from_values([0.1; FEATURE_COUNT])));
+
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let shown = recorder.handle();
+        metrics::with_local_recorder(&recorder, || set_model(&models, &shop));
+        let shown = shown.render();
+        for line in [
+            "selfsame_model_breaker_tripped{program=\"shop\"} 1",
+            "selfsame_model_audits{program=\"shop\",found=\"honest\"} 9",
+            "selfsame_model_live_error{program=\"shop\",bound=\"upper\"} 0.9",
+            "selfsame_model_drift{program=\"shop\",feature=\"score\"}",
+            "selfsame_model_drift{program=\"shop\",feature=\"device.same_device.strength\"}",
+        ] {
+            assert!(shown.contains(line), "{line} is not in:\n{shown}");
+        }
+    }
 }

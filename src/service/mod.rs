@@ -5,6 +5,7 @@
 
 pub mod errors;
 mod feed;
+pub mod forgetting;
 pub mod gauges;
 mod health;
 pub mod limits;

@@ -90,6 +90,7 @@ impl Shared {
             | LedgerError::RevisionDiffers { .. }
             | LedgerError::NotPossible(_)
             | LedgerError::PageToken
+            | LedgerError::CursorForgotten { .. }
             | LedgerError::Busy { .. } => {}
         }
         Refusal::from(error)

@@ -1,13 +1,16 @@
 //! Keyed digests: what Selfsame sees instead of a value.
 
 use std::fmt;
-use std::sync::Arc;
+
+/// The longest name of a key, in bytes.
+const KEY_ID_BYTES_MAX: usize = 32;
 
 /// The name of a programme key. Digests under different keys never compare equal.
 ///
-/// Shape: 1 to 32 characters of `a-z 0-9 . _ -`.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct KeyId(Arc<str>);
+/// Shape: 1 to 32 characters of `a-z 0-9 . _ -`. Kept in place, filled up with zeros: every digest carries one, and a conversion has dozens
+/// of digests, so a name that is shared by counting costs an atomic operation, or an allocation, for each.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyId([u8; KEY_ID_BYTES_MAX]);
 
 /// The text is not the name of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -21,22 +24,26 @@ impl KeyId {
     /// [`InvalidKeyId`] when the shape is wrong.
     pub fn new(text: &str) -> Result<Self, InvalidKeyId> {
         let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'-');
-        if text.is_empty() || text.len() > 32 || !text.bytes().all(allowed) {
+        if text.is_empty() || !text.bytes().all(allowed) {
             return Err(InvalidKeyId);
         }
-        Ok(Self(Arc::from(text)))
+        let mut name = [0; KEY_ID_BYTES_MAX];
+        name.get_mut(..text.len()).ok_or(InvalidKeyId)?.copy_from_slice(text.as_bytes());
+        Ok(Self(name))
     }
 
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        let end = self.0.iter().position(|byte| *byte == 0).unwrap_or(KEY_ID_BYTES_MAX);
+        // INVARIANT: `new` lets nothing but ASCII in.
+        self.0.get(..end).and_then(|name| std::str::from_utf8(name).ok()).unwrap_or_default()
     }
 }
 
 impl fmt::Debug for KeyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
@@ -87,7 +94,7 @@ impl DigestSet {
         if set.len() > DIGESTS_PER_VALUE_MAX {
             return Err(InvalidDigestSet::TooMany(set.len()));
         }
-        set.sort_unstable_by(|a, b| a.key_id.cmp(&b.key_id));
+        set.sort_unstable_by_key(|digest| digest.key_id);
         if set.windows(2).any(|pair| matches!(pair, [a, b] if a.key_id == b.key_id)) {
             return Err(InvalidDigestSet::SameKeyTwice);
         }
@@ -138,6 +145,18 @@ mod tests {
     fn a_rotation_period_sends_both_and_still_matches() {
         let both = DigestSet::new([digest("k2", 9), digest("k1", 7)]).unwrap().unwrap();
         assert!(both.shares_value_with(&DigestSet::single(digest("k1", 7))));
+    }
+
+    #[test]
+    fn the_name_of_a_key_comes_back_and_its_limits_hold() {
+        let longest = "a".repeat(32);
+        for name in ["k", "k-1._", longest.as_str()] {
+            assert_eq!(KeyId::new(name).unwrap().as_str(), name);
+        }
+        for name in ["", "K1", "k 1", &"a".repeat(33)] {
+            assert_eq!(KeyId::new(name), Err(InvalidKeyId), "{name}");
+        }
+        assert!(KeyId::new("k1").unwrap() < KeyId::new("k10").unwrap());
     }
 
     #[test]

@@ -135,6 +135,30 @@ claim "a chargeback is recorded" '"replayed": false' ScreeningService/RecordOutc
 claim "the feed reports it after the payment" 'FEED_EVENT_KIND_REJECTED_AFTER_PAYMENT' PayoutService/WatchDecisions \
   '{"programId":"shop","mode":"WATCH_MODE_STOP_AT_END"}'
 
+echo "# models"
+"$binary" simulate --conversions 1200 --seed 3 --output "$folder/history.jsonl" &&
+  "$binary" train --input "$folder/history.jsonl" --output "$folder/ledger/models/own.json" --families logistic >/dev/null 2>&1
+own=$(grep -o '"version":"[^"]*"' "$folder/ledger/models/own.json" | cut -d'"' -f4)
+shipped=$(call ModelService/ListModels '{"programId":"shop"}' | grep -o '"modelVersion": "[^"]*"' | cut -d'"' -f4)
+claim "the shipped model decides" 'MODEL_ROLE_ACTIVE' ModelService/ListModels '{"programId":"shop"}'
+claim "a file that is no model is refused" 'this is not a model file' ModelService/LoadModel \
+  '{"programId":"shop","content":"aGVsbG8=","actor":"dana"}'
+claim "a file outside the model folder is refused" 'file_name' ModelService/LoadModel \
+  '{"programId":"shop","fileName":"../own.json","actor":"dana"}'
+claim "a model is loaded by its file's name" 'MODEL_ROLE_IDLE' ModelService/LoadModel \
+  '{"programId":"shop","fileName":"own.json","actor":"dana","note":"fitted on our history"}'
+claim "nobody activates without a name" 'actor' ModelService/ActivateModel "{\"programId\":\"shop\",\"modelVersion\":\"$own\"}"
+claim "what is not loaded is not activated" 'NotFound' ModelService/ActivateModel \
+  '{"programId":"shop","modelVersion":"ghost","actor":"dana"}'
+claim "it is activated without a restart" "\"previousVersion\": \"$shipped\"" ModelService/ActivateModel \
+  "{\"programId\":\"shop\",\"modelVersion\":\"$own\",\"actor\":\"dana\",\"note\":\"two weeks in the shadow\"}"
+claim "and decides at once" "\"modelVersion\": \"$own\"" ScreeningService/ScreenConversion "$(conversion cv-5 max eva h i)"
+claim "another programme keeps its own" "\"modelVersion\": \"$shipped\"" ModelService/GetModelStatus '{"programId":"sandbox"}'
+claim "the earlier one becomes the challenger" 'MODEL_ROLE_CHALLENGER' ModelService/SetChallenger \
+  "{\"programId\":\"shop\",\"modelVersion\":\"$shipped\",\"actor\":\"dana\"}"
+claim "it scores in the shadow" "\"modelVersion\": \"$shipped\"" ScreeningService/ScreenConversion "$(conversion cv-6 tom mia j k)"
+claim "its disagreements are listed" 'disagreements' ModelService/ListDisagreements '{"programId":"shop"}'
+
 echo "# after kill -9"
 stop_server KILL
 start_server
@@ -143,6 +167,11 @@ claim "a retry still gets the same answer" '"replayed": true' ScreeningService/S
 claim "the case is still resolved" 'CASE_STATE_RESOLVED' ReviewService/GetCase '{"programId":"shop","caseId":"case-cv-3"}'
 claim "the feed starts at the beginning again" '"cursor": "1"' PayoutService/WatchDecisions \
   '{"programId":"shop","mode":"WATCH_MODE_STOP_AT_END"}'
+
+claim "the model that was activated decides" "\"modelVersion\": \"$own\"" ScreeningService/ScreenConversion "$(conversion cv-7 lea ben l m)"
+claim "the audit trail says who and why" 'two weeks in the shadow' ModelService/GetModelStatus '{"programId":"shop"}'
+claim "a rollback brings the shipped model back" "\"previousVersion\": \"$own\"" ModelService/RollbackModel \
+  '{"programId":"shop","actor":"dana","note":"reviews doubled"}'
 
 echo "# a clean stop"
 stop_server TERM

@@ -13,6 +13,8 @@ mod claims_money;
 mod claims_review;
 mod claims_writing;
 mod reopening;
+mod retention;
+mod store_versions;
 mod subject;
 
 use std::sync::Arc;

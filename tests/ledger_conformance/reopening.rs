@@ -3,9 +3,12 @@
 
 use std::path::Path;
 
+use futures::executor::block_on;
 use selfsame::adapters::ledger::open::{JOURNAL_FOLDER, TABLES_FOLDER};
+use selfsame::adapters::ledger::{LedgerOptions, SledLedger};
 use selfsame::adapters::storage::backup::{restore, verify_backup};
-use selfsame::ports::ledger::{CaseFilter, CaseOrder, CaseStep, Change, DecisionFilter, LedgerError};
+use selfsame::adapters::storage::table::TableOptions;
+use selfsame::ports::ledger::{CaseFilter, CaseOrder, CaseStep, Change, DecisionFilter, Ledger, LedgerError, LedgerHealth};
 use selfsame::ports::records::{
     CaseFile, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, HoldSubject, LabelledConversion, ListEntry, ListSubject,
     ProgramSummary, QueueStats,
@@ -23,9 +26,9 @@ use crate::{in_memory, on_disk};
 
 /// Everything that can be read of a ledger.
 #[derive(Debug, PartialEq)]
-struct Everything {
+pub(crate) struct Everything {
     programs: Vec<ProgramSummary>,
-    decisions: Vec<DecisionRecord>,
+    pub(crate) decisions: Vec<DecisionRecord>,
     cases: Vec<Option<CaseFile>>,
     queue: Vec<String>,
     stats: QueueStats,
@@ -38,7 +41,7 @@ struct Everything {
 
 const CONVERSIONS: i64 = 60;
 
-fn everything(subject: &Subject) -> Everything {
+pub(crate) fn everything(subject: &Subject) -> Everything {
     let ledger = &subject.ledger;
     let now = minute(500);
     let ids: Vec<String> = (0..CONVERSIONS).map(|number| format!("c{number}")).collect();
@@ -238,8 +241,39 @@ fn a_second_ledger_on_a_folder_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let _first = on_disk(folder.path());
     let probe = std::sync::Arc::new(crate::subject::Probe::default());
-    let second =
-        selfsame::adapters::ledger::SledLedger::open(folder.path(), selfsame::adapters::ledger::LedgerOptions::default(), probe);
+    let second = SledLedger::open(folder.path(), LedgerOptions::default(), probe);
     assert!(second.err().unwrap().to_string().contains("in use"));
     assert!(folder.path().join(JOURNAL_FOLDER).is_dir());
+}
+
+#[test]
+fn a_ledger_whose_tables_cannot_be_written_refuses_writes_says_why_and_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = || LedgerOptions {
+        tables: TableOptions { memtable_bytes: 20_000, ..TableOptions::default() },
+        ..LedgerOptions::default()
+    };
+    let open = || {
+        let probe = std::sync::Arc::new(crate::subject::Probe::default());
+        SledLedger::open(folder.path(), options(), probe).unwrap()
+    };
+    let ledger = open();
+    let screen = |ledger: &SledLedger, number: u32| {
+        let draft = draft(&format!("c{number}"), "ann", &format!("b{number}")).referee_on_device(number);
+        block_on(ledger.screen(draft.command()))
+    };
+    std::fs::remove_dir_all(folder.path().join(TABLES_FOLDER)).unwrap();
+
+    let acknowledged = (0..20_000).take_while(|number| screen(&ledger, *number).is_ok()).count();
+
+    assert!((10..20_000).contains(&acknowledged), "{acknowledged}");
+    let LedgerHealth::Poisoned(reason) = ledger.health() else { panic!("it says that it serves") };
+    assert!(reason.contains("safe in the journal") && reason.contains("start it again"), "{reason}");
+    assert!(ledger.decision(&shop(), &conversion_id("c0")).unwrap().is_some(), "what was decided can still be read");
+    drop(ledger);
+    let ledger = open();
+    assert_eq!(ledger.health(), LedgerHealth::Serving);
+    for number in 0..acknowledged {
+        assert!(ledger.decision(&shop(), &conversion_id(&format!("c{number}"))).unwrap().is_some(), "c{number}");
+    }
 }

@@ -78,6 +78,10 @@ impl Records for Journal {
         Ok(self.last)
     }
 
+    fn first(&self) -> Result<u64, LedgerError> {
+        Ok(1)
+    }
+
     fn walk(&self, range: RangeInclusive<u64>, direction: Direction, visit: &mut RecordVisitor<'_>) -> Result<(), LedgerError> {
         let kept = self.events.len() as u64;
         let (from, to) = ((*range.start()).max(1), (*range.end()).min(kept));

@@ -5,9 +5,7 @@
 //! groups of records durable with one sync; only then their rows move from the stage to the tables, and their callers are answered.
 //! Called through the port by the service.
 
-use std::collections::HashMap;
 use std::io::Write;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
@@ -15,25 +13,22 @@ use std::thread::JoinHandle;
 use futures::future::BoxFuture;
 use tokio::sync::oneshot;
 
-use super::event::{ConversionScreened, Event};
 use super::fold;
 use super::memory::decided;
 use super::open::{self, LedgerOptions, OpenError};
 use super::plan::{self, Plan};
 use super::reads::View;
+use super::retention;
 use super::rows::Row;
 use super::rows::account::Meta;
-use super::rows::conversion::ConversionRow;
 use super::rows::lists::Listed;
-use super::stage::{Programme, SledRecords, SledShelves, Stage, unavailable};
-use super::standing;
-use super::tables::{Key, Keys, Tables, WriteTables};
-use super::{codec, stage};
+use super::sequencer::{Executing, Execution, Job, Reply, Sequencer, keys_of, screened};
+use super::stage::{self, SledRecords, SledShelves, Stage, unavailable};
+use super::tables::Keys;
 use crate::adapters::storage::backup;
 use crate::adapters::storage::error::StorageError;
-use crate::adapters::storage::group::{Committer, Permit};
+use crate::adapters::storage::group::{Committer, Durability};
 use crate::adapters::storage::journal::Journal;
-use crate::adapters::storage::record::{Entry, ProgrammeNumber};
 use crate::ports::ledger::{
     Answer, Assessor, CaseCommand, CaseFilter, CaseOrder, DecisionFilter, HoldCommand, Ledger, LedgerError, LedgerHealth,
     ListCommand, OutcomeCommand, Page, PageRequest, PaidCommand, ScreenCommand, Screened, SignalsCommand,
@@ -59,29 +54,29 @@ pub struct SledLedger {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What the sequencer does for one command.
-type Job = Box<dyn FnOnce(&mut Sequencer) + Send>;
-
-/// What comes back from the sequencer.
-enum Reply<A> {
-    /// It was written, and is durable.
-    Done(A),
-    /// It was done before, at this place, which may not be durable yet.
-    Known(Cursor),
-}
-
-type ReplySender<A> = oneshot::Sender<Result<Reply<A>, LedgerError>>;
-
 impl SledLedger {
     /// Opens the ledger in a folder, which is made when it is not there.
     ///
     /// # Errors
     /// [`OpenError`]: nothing that was acknowledged is changed; the message says what to do.
     pub fn open(folder: &Path, options: LedgerOptions, assessor: Arc<dyn Assessor>) -> Result<Self, OpenError> {
+        Self::open_through(folder, options, assessor, |journal| journal)
+    }
+
+    /// Opens the ledger with something between its committer and its journal: a disk that is slow, fails or tears, in simulations.
+    ///
+    /// # Errors
+    /// As [`SledLedger::open`].
+    pub fn open_through<D: Durability + 'static>(
+        folder: &Path,
+        options: LedgerOptions,
+        assessor: Arc<dyn Assessor>,
+        through: impl FnOnce(Arc<Journal>) -> D,
+    ) -> Result<Self, OpenError> {
         let group = options.group.clone();
         let opened = open::open(folder, options)?;
         let durable = opened.stage.last_of_all();
-        let committer = Arc::new(Committer::start(Arc::clone(&opened.journal), group, durable.clone())?);
+        let committer = Arc::new(Committer::start(through(Arc::clone(&opened.journal)), group, durable.clone())?);
         let (jobs, queue) = mpsc::channel::<Job>();
         let mut sequencer = Sequencer {
             stage: Arc::clone(&opened.stage),
@@ -89,16 +84,11 @@ impl SledLedger {
             journal: Arc::clone(&opened.journal),
             assessor: Arc::clone(&assessor),
             last: durable.into_iter().collect(),
-        };
-        let run = move || {
-            while let Ok(job) = queue.recv() {
-                // A panic of an assessor ends its command and not the ledger: nothing was staged yet.
-                drop(catch_unwind(AssertUnwindSafe(|| job(&mut sequencer))));
-            }
+            outbox: Vec::new(),
         };
         let thread = std::thread::Builder::new()
             .name("ledger-sequencer".into())
-            .spawn(run)
+            .spawn(move || sequencer.run_all(&queue))
             .map_err(|e| StorageError::Io { doing: "starting the sequencer", reason: e.to_string() })?;
         let stage::Opened { stage, journal } = opened;
         Ok(Self { stage, committer, journal, assessor, jobs: Some(jobs), thread: Some(thread) })
@@ -110,6 +100,7 @@ impl SledLedger {
         program: &ProgramId,
         plan: impl FnOnce(&mut Sequencer, Execution<A>) + Send + 'static,
     ) -> Result<oneshot::Receiver<Result<Reply<A>, LedgerError>>, LedgerError> {
+        self.stage.refuse_after_failure()?;
         let permit = self.committer.admit().map_err(unavailable)?;
         let (reply, answer) = oneshot::channel();
         let execution = Execution { program: program.clone(), permit, reply };
@@ -165,139 +156,9 @@ impl Drop for SledLedger {
     }
 }
 
-/// The keys of a programme; those of none for one that holds nothing.
-fn keys_of(programme: Option<&Programme>) -> Keys {
-    Keys(programme.map_or(0, |programme| programme.number.get()))
-}
-
 fn received<A>(answer: Result<Result<Reply<A>, LedgerError>, oneshot::error::RecvError>) -> Result<Reply<A>, LedgerError> {
     answer
         .unwrap_or_else(|_| Err(LedgerError::Unavailable("the command was given up; send it again with the same id".to_owned())))
-}
-
-/// A command on its way through the sequencer.
-struct Execution<A> {
-    program: ProgramId,
-    permit: Permit,
-    reply: ReplySender<A>,
-}
-
-/// The tables as a command sees them: durable rows, staged rows, and its own.
-struct Executing {
-    stage: Arc<Stage>,
-    writes: HashMap<Key, Arc<[u8]>, foldhash::fast::RandomState>,
-}
-
-impl Tables for Executing {
-    fn read<R>(&self, key: &[u8], look: impl FnOnce(Option<&[u8]>) -> R) -> Result<R, LedgerError> {
-        match self.writes.get(key) {
-            Some(row) => Ok(look(Some(row))),
-            None => self.stage.read_staged(key, look),
-        }
-    }
-}
-
-impl WriteTables for Executing {
-    fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), LedgerError> {
-        self.writes.insert(Key::from_slice(key), value.into());
-        Ok(())
-    }
-}
-
-/// Executes commands, one after the other. Lives on its own thread.
-struct Sequencer {
-    stage: Arc<Stage>,
-    committer: Arc<Committer>,
-    journal: Arc<Journal>,
-    assessor: Arc<dyn Assessor>,
-    /// The last record of each programme, durable or staged.
-    last: HashMap<ProgrammeNumber, u64>,
-}
-
-impl Sequencer {
-    /// Plans a command and, when there is something to write, stages it. `answer` makes the answer from the tables after the event.
-    fn run<A: Send + 'static>(
-        &mut self,
-        execution: Execution<A>,
-        plan: impl FnOnce(&Executing, Keys) -> Result<Plan, LedgerError>,
-        answer: impl FnOnce(&Executing, Keys, Event, Cursor) -> Result<A, LedgerError>,
-    ) {
-        let Execution { program, permit, reply } = execution;
-        let tables = Executing { stage: Arc::clone(&self.stage), writes: HashMap::default() };
-        let planned = plan(&tables, keys_of(self.stage.programme(&program).as_deref()));
-        let result = match planned {
-            Ok(Plan::Known(cursor)) => Ok(Reply::Known(cursor)),
-            Ok(Plan::Commit(event)) => match self.prepare(&program, tables, event, answer) {
-                Ok(prepared) => {
-                    self.hand_over(prepared, permit, reply);
-                    return;
-                }
-                Err(error) => Err(error),
-            },
-            Err(error) => Err(error),
-        };
-        // Nobody may be waiting any more; the command had no effect.
-        drop(reply.send(result));
-    }
-
-    /// Everything that can go wrong before anything is changed.
-    fn prepare<A>(
-        &mut self,
-        program: &ProgramId,
-        mut tables: Executing,
-        event: Event,
-        answer: impl FnOnce(&Executing, Keys, Event, Cursor) -> Result<A, LedgerError>,
-    ) -> Result<Prepared<A>, LedgerError> {
-        let programme = self.stage.programme_or_new(program, &self.journal)?;
-        let cursor = self.last.get(&programme.number).copied().unwrap_or(0) + 1;
-        let keys = Keys(programme.number.get());
-        let shelves = fold::apply(&mut tables, keys, cursor, &event)?;
-        let side = shelves.iter().map(|write| stage::side_write(write, cursor)).collect();
-        let entry = Entry { programme: programme.number, seq: cursor, payload: codec::encode(&event), side };
-        entry.check_limits().map_err(|error| LedgerError::NotPossible(error.to_string()))?;
-        let answer = answer(&tables, keys, event, Cursor(cursor))?;
-        Ok(Prepared { entry, programme, rows: tables.writes.into_iter().collect(), shelves, answer })
-    }
-
-    fn hand_over<A: Send + 'static>(&mut self, prepared: Prepared<A>, permit: Permit, reply: ReplySender<A>) {
-        let Prepared { entry, programme, rows, shelves, answer } = prepared;
-        let cursor = entry.seq;
-        self.last.insert(entry.programme, cursor);
-        self.stage.put_on(&rows, cursor);
-        let stage = Arc::clone(&self.stage);
-        let done = move |result: Result<(), StorageError>| {
-            let shown = match result {
-                Ok(()) => stage.publish(&programme, cursor, rows, shelves).map(|()| Reply::Done(answer)),
-                Err(error) => {
-                    stage.poison(&programme, &error.to_string());
-                    Err(unavailable(error))
-                }
-            };
-            // The caller may have given up; the record is kept all the same.
-            drop(reply.send(shown));
-        };
-        self.committer.stage(permit, entry, Box::new(done));
-    }
-}
-
-/// A command that is ready to be staged.
-struct Prepared<A> {
-    entry: Entry,
-    programme: Arc<Programme>,
-    rows: Vec<(Key, Arc<[u8]>)>,
-    shelves: Vec<super::rows::index::ShelfWrite>,
-    answer: A,
-}
-
-/// The answer to a conversion that was screened just now.
-fn screened(tables: &Executing, keys: Keys, event: Event) -> Result<DecisionRecord, LedgerError> {
-    let lost = || LedgerError::Damaged("a conversion became something else".to_owned());
-    let Event::ConversionScreened(screened) = event else { return Err(lost()) };
-    let ConversionScreened { conversion, decision, .. } = *screened;
-    let row = ConversionRow::load(tables, &keys.conversion(&conversion.conversion_id))?.ok_or_else(lost)?;
-    let standing = standing::of(tables, keys, &row)?;
-    let case_id = row.has_case.then(|| CaseId::of(&conversion.conversion_id));
-    Ok(DecisionRecord { conversion, decision, verdict: row.verdict, standing, case_id, cursor: Cursor(row.cursor) })
 }
 
 impl Ledger for SledLedger {
@@ -405,7 +266,7 @@ impl Ledger for SledLedger {
             if self.stage.nothing_staged() {
                 return Ok(durable);
             }
-            let tables = Executing { stage: Arc::clone(&self.stage), writes: HashMap::default() };
+            let tables = Executing::over(Arc::clone(&self.stage));
             let staged = View { tables: &tables, keys: view.keys, records: view.records, shelves: view.shelves };
             for (shown, coming) in durable.iter_mut().zip(staged.standings(conversions)?) {
                 if let Some(standing) = shown
@@ -479,6 +340,10 @@ impl Ledger for SledLedger {
         let backup::BackupSummary { through: _, records, side_entries, size_bytes, digest_hex: digest } =
             backup::backup(&self.journal, &mut out).map_err(unavailable)?;
         Ok(BackupSummary { records, side_entries, size_bytes, digest })
+    }
+
+    fn forget_before(&self, horizon: Timestamp) -> Result<u64, LedgerError> {
+        retention::forget(&self.stage, &self.journal, horizon)
     }
 
     fn readings(&self) -> Vec<Reading> {

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::fold;
+use super::retention::{self, Horizon};
 use super::stage::{self, Opened, Programme, Stage};
 use super::tables::{Keys, Tables, WriteTables};
 use crate::adapters::storage::error::{StorageError, TableError};
@@ -33,8 +34,10 @@ pub struct LedgerOptions {
     pub journal: JournalOptions,
     /// How much one sync covers, and how much may wait.
     pub group: GroupOptions,
-    /// Memory of the tables. Their layout is the ledger's own business and is not taken from here.
+    /// Memory of the tables. Their layout and what is dropped from them are the ledger's own business and are not taken from here.
     pub tables: TableOptions,
+    /// Whether rows of values are dropped that nobody was seen on since the time given to [`crate::ports::ledger::Ledger::forget_before`].
+    pub forgets: bool,
 }
 
 /// Why the ledger does not open. What was acknowledged is untouched.
@@ -62,7 +65,9 @@ pub(super) fn open(folder: &Path, options: LedgerOptions) -> Result<Opened, Open
     let reader = journal.reader();
     let programmes = programmes(&reader)?;
     let tables_folder = folder.join(TABLES_FOLDER);
-    let table_options = TableOptions { layout: TABLES_LAYOUT, ..options.tables };
+    let horizon = Horizon::default();
+    let retention = options.forgets.then(|| horizon.rule());
+    let table_options = TableOptions { layout: TABLES_LAYOUT, retention, ..options.tables };
     let (tables, covered) = match caught_up(&tables_folder, &table_options, &reader, &programmes) {
         Err(Setback::Distrusted(reason)) => {
             tracing::warn!(reason, "the tables are made anew from the journal");
@@ -79,7 +84,7 @@ pub(super) fn open(folder: &Path, options: LedgerOptions) -> Result<Opened, Open
     for programme in programmes.values() {
         shelves.insert(programme.number, stage::load_shelves(&reader, programme.number)?);
     }
-    let stage = Arc::new(Stage::new(tables, reader, programmes, shelves, covered));
+    let stage = Arc::new(Stage::new(tables, reader, programmes, shelves, covered, horizon));
     Ok(Opened { stage, journal })
 }
 
@@ -143,18 +148,28 @@ fn replay(tables: &PointTable, reader: &JournalReader, programme: &Programme, co
     let from = covered.get(&number).map_or(reader.first_seq(number)?, |seq| seq + 1);
     let resumed = covered.contains_key(&number);
     let mut rows = ReplayedRows { tables, failure: RefCell::new(None) };
+    if resumed && from < reader.first_seq(number)? {
+        return Err(Setback::Distrusted("they end before the journal begins".to_owned()));
+    }
+    let setback = |rows: &ReplayedRows<'_>, error: LedgerError| match rows.failure.take() {
+        Some(failure) => failure.into(),
+        // Rows of an earlier run may be at fault; from the beginning the journal alone is.
+        None if resumed => Setback::Distrusted(error.to_string()),
+        None => Setback::Failed(OpenError::Fold { program: programme.id.to_string(), reason: error.to_string() }),
+    };
+    let keys = Keys(number.get());
+    // Made anew from a journal that retention shortened: later records may speak of conversions that are gone.
+    let shortened = !resumed && from > 1;
+    if shortened {
+        retention::begin(&mut rows, reader, number).map_err(|error| setback(&rows, error))?;
+    }
     for record in reader.scan(number, from..=programme.last()) {
         let record = record?;
-        let folded = stage::decode(&record.payload, record.seq)
-            .and_then(|event| fold::apply(&mut rows, Keys(number.get()), record.seq, &event));
-        if let Err(error) = folded {
-            return Err(match rows.failure.take() {
-                Some(failure) => failure.into(),
-                // Rows of an earlier run may be at fault; from the beginning the journal alone is.
-                None if resumed => Setback::Distrusted(error.to_string()),
-                None => Setback::Failed(OpenError::Fold { program: programme.id.to_string(), reason: error.to_string() }),
-            });
-        }
+        let folded = stage::decode(&record.payload, record.seq).and_then(|event| {
+            let event = if shortened { retention::of_what_is_left(&rows, keys, event)? } else { Some(event) };
+            event.map_or(Ok(()), |event| fold::apply(&mut rows, keys, record.seq, &event).map(drop))
+        });
+        folded.map_err(|error| setback(&rows, error))?;
         covered.insert(number, record.seq);
         if tables.wants_checkpoint() {
             tables.checkpoint(covered.clone(), Box::new(|| Ok(())))?;

@@ -98,7 +98,7 @@ impl Writer {
         } else {
             self.len(self.keys.len());
             self.text(key.as_str());
-            self.keys.push(key.clone());
+            self.keys.push(*key);
         }
     }
 
@@ -225,13 +225,13 @@ impl<'a> Reader<'a> {
     pub(super) fn key(&mut self) -> Result<KeyId, Damaged> {
         let number = usize::try_from(self.u64()?).map_err(|_| Damaged("a key has no name"))?;
         if let Some(known) = self.keys.get(number) {
-            return Ok(known.clone());
+            return Ok(*known);
         }
         if number != self.keys.len() {
             return Err(Damaged("a key has no name"));
         }
         let key = self.id(KeyId::new)?;
-        self.keys.push(key.clone());
+        self.keys.push(key);
         Ok(key)
     }
 
@@ -291,7 +291,7 @@ mod tests {
     #[test]
     fn a_key_is_named_once() {
         let key = KeyId::new("a-rather-long-key-name").unwrap();
-        let digest = |byte| Digest { value: [byte; 32], key_id: key.clone() };
+        let digest = |byte| Digest { value: [byte; 32], key_id: key };
         let mut writer = Writer::default();
         writer.digest(&digest(1));
         let first = writer.bytes.len();

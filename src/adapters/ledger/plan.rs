@@ -110,13 +110,13 @@ pub(super) fn outcome(tables: &impl Tables, keys: Keys, command: OutcomeCommand)
     Ok(Plan::Commit(Event::OutcomeRecorded(Box::new(recorded))))
 }
 
-/// Steps a case. `record` reads the decision of a conversion that never had a case; it is asked only when one is opened by hand.
+/// Steps a case. `record` reads the decision of a conversion that never had a case; it is asked when a case is opened again or for the first time.
 pub(super) fn step(
     tables: &impl Tables,
     keys: Keys,
     command: CaseCommand,
     due_after: Span,
-    record: impl FnOnce(Cursor) -> Result<Option<(Conversion, Decision)>, LedgerError>,
+    record: impl Fn(Cursor) -> Result<Option<(Conversion, Decision)>, LedgerError>,
 ) -> Result<Plan, LedgerError> {
     let missing = || LedgerError::NotFound { what: "case", id: command.case_id.to_string() };
     let conversion_id = command.case_id.conversion_id().ok_or_else(missing)?;
@@ -125,6 +125,9 @@ pub(super) fn step(
     let revision = line.as_ref().map_or(0, |line| line.revision);
     if let Some(expected) = command.expected_revision.filter(|expected| *expected != revision) {
         return Err(LedgerError::RevisionDiffers { expected, actual: revision });
+    }
+    if command.step == CaseStep::Step(Step::Reopen) && record(Cursor(row.cursor))?.is_none() {
+        return Err(LedgerError::NotPossible("the decision was removed by retention; its case cannot be reopened".to_owned()));
     }
     let event = match (line, &command.step) {
         (Some(line), step) => next_step(line, &row, step.clone(), &command, due_after)?,

@@ -1,7 +1,9 @@
 //! What readers and the sequencer of the ledger on disk share: the durable tables, the stage of rows that are not durable yet, and the
 //! shelves. Called by the ledger on disk alone.
 
-use std::collections::{BTreeMap, HashMap};
+use std::borrow::Borrow;
+use std::collections::{BTreeMap, HashSet};
+use std::hash::{Hash, Hasher};
 use std::ops::{Bound, ControlFlow, RangeInclusive};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -13,16 +15,20 @@ use super::codec;
 use super::event::Event;
 use super::memory::walk_shelf;
 use super::reads::{Direction, EntryVisitor, RecordVisitor, Records, Shelves};
+use super::retention::Horizon;
+use super::rows::Row;
+use super::rows::case_line::CaseLine;
 use super::rows::index::{Shelf, ShelfWrite};
-use super::tables::{Key, Keys, Tables};
+use super::tables::Tables;
 use crate::adapters::storage::error::{StorageError, TableError};
 use crate::adapters::storage::journal::Journal;
+use crate::adapters::storage::memtable::TableRow;
 use crate::adapters::storage::reader::JournalReader;
 use crate::adapters::storage::record::{ProgrammeNumber, SideTag, SideWrite};
 use crate::adapters::storage::table::{Covered, PointTable, TableStats};
 use crate::ports::ledger::LedgerError;
-use crate::ports::records::{Cursor, FeedEvent, Reading};
-use crate::vocabulary::ids::ProgramId;
+use crate::ports::records::{Cursor, FeedEvent, Hold, HoldSubject, Reading};
+use crate::vocabulary::ids::{ConversionId, ProgramId};
 
 /// A ledger folder that was opened.
 pub(super) struct Opened {
@@ -51,22 +57,43 @@ impl Programme {
 /// The entries of the shelves that are kept in memory, of one programme. Decided cases are not: they grow for ever.
 pub(super) type ShelvesInMemory = BTreeMap<(Shelf, Vec<u8>), Vec<u8>>;
 
-/// A row that is not durable yet.
+/// A row that is not durable yet, with the record that it waits for. Found by its key.
 struct StagedRow {
-    row: Arc<[u8]>,
+    row: TableRow,
     cursor: u64,
+}
+
+impl PartialEq for StagedRow {
+    fn eq(&self, other: &Self) -> bool {
+        self.row == other.row
+    }
+}
+
+impl Eq for StagedRow {}
+
+impl Hash for StagedRow {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.row.hash(state);
+    }
+}
+
+impl Borrow<[u8]> for StagedRow {
+    fn borrow(&self) -> &[u8] {
+        self.row.key()
+    }
 }
 
 /// What is shared.
 pub(super) struct Stage {
     tables: PointTable,
     reader: JournalReader,
-    staged: RwLock<HashMap<Key, StagedRow, foldhash::fast::RandomState>>,
+    staged: RwLock<HashSet<StagedRow, foldhash::fast::RandomState>>,
     staged_count: AtomicUsize,
     programmes: RwLock<BTreeMap<ProgramId, Arc<Programme>>>,
     registered: watch::Sender<usize>,
     shelves: RwLock<BTreeMap<ProgrammeNumber, ShelvesInMemory>>,
     covered: Mutex<Covered>,
+    horizon: Horizon,
     failure: OnceLock<String>,
 }
 
@@ -78,7 +105,7 @@ pub(super) fn unavailable(error: StorageError) -> LedgerError {
     }
 }
 
-fn table_error(error: TableError) -> LedgerError {
+pub(super) fn table_error(error: TableError) -> LedgerError {
     match error {
         TableError::Rebuild { .. } => LedgerError::Damaged(error.to_string()),
         TableError::Write { .. } | TableError::EntryTooLarge { .. } => LedgerError::Unavailable(error.to_string()),
@@ -98,6 +125,7 @@ impl Stage {
         programmes: BTreeMap<ProgramId, Arc<Programme>>,
         shelves: BTreeMap<ProgrammeNumber, ShelvesInMemory>,
         covered: Covered,
+        horizon: Horizon,
     ) -> Self {
         Self {
             tables,
@@ -108,8 +136,17 @@ impl Stage {
             programmes: RwLock::new(programmes),
             shelves: RwLock::new(shelves),
             covered: Mutex::new(covered),
+            horizon,
             failure: OnceLock::new(),
         }
+    }
+
+    pub(super) const fn reader(&self) -> &JournalReader {
+        &self.reader
+    }
+
+    pub(super) const fn horizon(&self) -> &Horizon {
+        &self.horizon
     }
 
     // Programmes.
@@ -170,7 +207,7 @@ impl Stage {
         }
         let staged = self.staged.read();
         if let Some(staged) = staged.get(key) {
-            Ok(look(Some(&staged.row)))
+            Ok(look(staged.row.value()))
         } else {
             drop(staged);
             self.read(key, look)
@@ -183,34 +220,21 @@ impl Stage {
     }
 
     /// Puts a record's rows on the stage.
-    pub(super) fn put_on(&self, rows: &[(Key, Arc<[u8]>)], cursor: u64) {
+    pub(super) fn put_on(&self, rows: &[TableRow], cursor: u64) {
         let mut staged = self.staged.write();
-        for (key, row) in rows {
-            staged.insert(key.clone(), StagedRow { row: Arc::clone(row), cursor });
+        for row in rows {
+            staged.replace(StagedRow { row: row.clone(), cursor });
         }
         self.staged_count.store(staged.len(), Ordering::Release);
     }
 
-    /// Moves the rows of a durable record to the tables and shows it. Runs in journal order, on the committer's thread.
-    pub(super) fn publish(
-        &self,
-        programme: &Programme,
-        cursor: u64,
-        mut rows: Vec<(Key, Arc<[u8]>)>,
-        shelves: Vec<ShelfWrite>,
-    ) -> Result<(), LedgerError> {
-        // Accounts first: a reader that meets another row finds the accounts that it names.
-        rows.sort_by_key(|(key, _)| !Keys::is_account(key));
-        for (key, row) in &rows {
-            if let Err(error) = self.tables.put(key, row) {
-                self.poison(programme, &error.to_string());
-                return Err(table_error(error));
-            }
-        }
+    /// Moves the rows of a durable record to the tables, all at once, and shows it. Runs in journal order, on the committer's thread.
+    pub(super) fn publish(&self, programme: &Programme, cursor: u64, rows: Vec<TableRow>, shelves: Vec<ShelfWrite>) {
+        self.tables.put_rows(rows.iter().cloned());
         let mut staged = self.staged.write();
-        for (key, _) in &rows {
-            if staged.get(key).is_some_and(|row| row.cursor == cursor) {
-                staged.remove(key);
+        for row in &rows {
+            if staged.get(row.key()).is_some_and(|staged| staged.cursor == cursor) {
+                staged.remove(row.key());
             }
         }
         self.staged_count.store(staged.len(), Ordering::Release);
@@ -219,7 +243,6 @@ impl Stage {
         programme.shown.send_modify(|shown| *shown = cursor);
         self.covered.lock().insert(programme.number, cursor);
         self.checkpoint_when_due();
-        Ok(())
     }
 
     fn show_shelves(&self, programme: ProgrammeNumber, writes: Vec<ShelfWrite>) {
@@ -236,15 +259,31 @@ impl Stage {
         }
     }
 
+    /// The conversions that wait for a decision, and those that are held.
+    pub(super) fn undecided_or_held(&self, programme: ProgrammeNumber) -> Result<Vec<ConversionId>, LedgerError> {
+        let shelves = self.shelves.read();
+        let mut ids = Vec::new();
+        for ((shelf, _), value) in shelves.get(&programme).into_iter().flatten() {
+            match shelf {
+                Shelf::UndecidedCases => ids.push(CaseLine::of_bytes(value)?.conversion_id),
+                Shelf::Holds => match Hold::of_bytes(value)?.subject {
+                    HoldSubject::Conversion(id) => ids.push(id),
+                    HoldSubject::Referrer(_) => {}
+                },
+                Shelf::ResolvedCases | Shelf::ListEntries => {}
+            }
+        }
+        Ok(ids)
+    }
+
     // The tables.
 
-    /// Everything in the tables is durable already, so a checkpoint waits for nothing. A failed one leaves the journal as the truth.
+    /// Everything in the tables is durable already, so a checkpoint waits for nothing. A failed one is found by [`Stage::failure`]: the
+    /// journal stays the truth, but rows would pile up in memory.
     fn checkpoint_when_due(&self) {
         if self.tables.wants_checkpoint() && !self.tables.is_checkpointing() {
             let covered = self.covered.lock().clone();
-            if let Err(error) = self.tables.checkpoint(covered, Box::new(|| Ok(()))) {
-                tracing::warn!(%error, "the tables could not be written; opening will take longer, nothing is lost");
-            }
+            drop(self.tables.checkpoint(covered, Box::new(|| Ok(()))));
         }
     }
 
@@ -279,11 +318,16 @@ impl Stage {
         readings
     }
 
+    /// Writes what the tables hold in memory to their files, and waits for it.
+    pub(super) fn write_tables(&self) -> Result<(), TableError> {
+        let covered = self.covered.lock().clone();
+        self.tables.checkpoint(covered, Box::new(|| Ok(())))?;
+        self.tables.settle()
+    }
+
     /// For a clean end: the next opening then has nothing to replay.
     pub(super) fn checkpoint_and_settle(&self) {
-        let covered = self.covered.lock().clone();
-        let written = self.tables.checkpoint(covered, Box::new(|| Ok(()))).and_then(|()| self.tables.settle());
-        if let Err(error) = written {
+        if let Err(error) = self.write_tables() {
             tracing::warn!(%error, "the tables could not be written; opening will take longer, nothing is lost");
         }
     }
@@ -298,8 +342,15 @@ impl Stage {
         programme.shown.send_modify(|_| {});
     }
 
+    /// Why writes are refused; absent while all is well.
     pub(super) fn failure(&self) -> Option<String> {
-        self.failure.get().cloned()
+        let of_tables = |error: &TableError| format!("{error}; what was acknowledged is safe in the journal");
+        self.failure.get().cloned().or_else(|| self.tables.failure().map(of_tables))
+    }
+
+    /// Lets a command in, as long as what it writes can be kept.
+    pub(super) fn refuse_after_failure(&self) -> Result<(), LedgerError> {
+        self.failure().map_or(Ok(()), |reason| Err(LedgerError::Unavailable(reason)))
     }
 }
 
@@ -352,7 +403,8 @@ impl<'a> SledRecords<'a> {
     }
 }
 
-fn damaged(error: StorageError) -> LedgerError {
+/// Maps a storage error of a read to what a caller can do.
+pub(super) fn damaged(error: StorageError) -> LedgerError {
     match error {
         StorageError::DamagedRecord { .. } | StorageError::DamagedSide { .. } | StorageError::DamagedStore { .. } => {
             LedgerError::Damaged(error.to_string())
@@ -364,6 +416,10 @@ fn damaged(error: StorageError) -> LedgerError {
 impl Records for SledRecords<'_> {
     fn last(&self) -> Result<u64, LedgerError> {
         Ok(self.programme.map_or(0, Programme::last))
+    }
+
+    fn first(&self) -> Result<u64, LedgerError> {
+        self.programme.map_or(Ok(1), |programme| self.stage.reader.first_seq(programme.number).map_err(damaged))
     }
 
     fn walk(&self, range: RangeInclusive<u64>, direction: Direction, visit: &mut RecordVisitor<'_>) -> Result<(), LedgerError> {

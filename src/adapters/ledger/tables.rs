@@ -93,9 +93,9 @@ impl Keys {
         key
     }
 
-    /// Whether a key is that of an account's counters.
-    pub(super) fn is_account(key: &[u8]) -> bool {
-        key.get(4) == Some(&(Table::Account as u8))
+    /// Whether a key is that of a value.
+    pub(super) fn is_value(key: &[u8]) -> bool {
+        key.get(4) == Some(&(Table::Value as u8))
     }
 
     fn text(self, table: Table, text: &str) -> Key {

@@ -8,7 +8,9 @@
 //! Files at the top of the folder are the operator's and there for all programmes. What was loaded through the API lies in
 //! `programmes/<programme>/<version>.json` and is that programme's own.
 
+mod error;
 mod files;
+mod inner;
 mod state;
 
 #[cfg(test)]
@@ -20,6 +22,8 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+pub use self::error::ModelStoreError;
+use self::inner::Inner;
 pub use self::state::{Before, Choices, ModelAudits, Watch};
 use self::state::{ProgramState, State};
 use super::model_file::{self, ModelFileError};
@@ -44,55 +48,6 @@ const HISTORY_FILE: &str = "history.jsonl";
 const SERVICE_ACTOR: &str = "selfsame";
 /// Places of the feed that are read again at most after a crash. Reading a place costs microseconds, keeping one a disk sync.
 const KEEP_EVERY: u64 = 4_096;
-
-/// Why the store did not do it. Nothing was changed.
-#[derive(Debug, thiserror::Error)]
-pub enum ModelStoreError {
-    /// The file is no usable model.
-    #[error(transparent)]
-    File(#[from] ModelFileError),
-    /// A model that decides cannot be loaded. Starting without it would send everything to review.
-    #[error(
-        "model `{version}` decides in {place} and cannot be used: {reason}; put a file of this version that fits into `{}`, or remove the \
-         programme's choice from `{STATE_FILE}` there to begin with the default model", folder.display()
-    )]
-    InUse {
-        /// Its version, or its file.
-        version: String,
-        /// Where it decides.
-        place: String,
-        /// What is wrong.
-        reason: String,
-        /// The model folder.
-        folder: PathBuf,
-    },
-    /// No such model is loaded.
-    #[error("model `{0}` is not loaded in this programme; load its file first")]
-    NotLoaded(String),
-    /// Nothing to go back to.
-    #[error("nothing was activated before; there is nothing to go back to")]
-    NothingBefore,
-    /// Another model has this version.
-    #[error("another model is loaded as `{0}`; a version names one model for ever")]
-    VersionTaken(String),
-    /// Too many.
-    #[error("{MODELS_MAX} models are loaded; remove files from the model folder and restart")]
-    TooMany,
-    /// The name leads out of the folder, or is no file name.
-    #[error("`{0}` is not a file name: 1 to 128 letters, digits, `.`, `_` and `-`, not beginning with a dot")]
-    Name(String),
-    /// There is no folder.
-    #[error("this server keeps nothing on disk and has no model folder; send the bytes of the file")]
-    NoFolder,
-    /// The state file is not one.
-    #[error("`{}` cannot be used: {reason}; remove it to begin with the default model", path.display())]
-    State {
-        /// Which file.
-        path: PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
-}
 
 /// A model with when it came.
 #[derive(Debug, Clone)]
@@ -123,17 +78,6 @@ pub struct Watched {
     pub watch: Watch,
     /// Which choice it belongs to.
     epoch: u64,
-}
-
-struct Inner {
-    shipped: LoadedModel,
-    /// For all programmes, by version.
-    shared: BTreeMap<Box<str>, LoadedModel>,
-    /// Loaded for one programme, by version.
-    own: BTreeMap<ProgramId, BTreeMap<Box<str>, LoadedModel>>,
-    default: String,
-    state: State,
-    history: ModelHistory,
 }
 
 /// The store. One for a server.
@@ -506,92 +450,4 @@ struct Line {
     action: ModelAction,
     version: Option<String>,
     previous: Option<String>,
-}
-
-impl Inner {
-    fn read_models(&mut self, folder: &Path) -> Result<(), ModelStoreError> {
-        for file in files::models_in(folder)? {
-            let is_default = file.name == DEFAULT_FILE && file.program.is_none();
-            match file.read() {
-                Ok(loaded) => {
-                    let version = loaded.model.version().to_owned();
-                    let place = match file.program {
-                        Some(program) => self.own.entry(program).or_default(),
-                        None => &mut self.shared,
-                    };
-                    if is_default {
-                        self.default.clone_from(&version);
-                    }
-                    match place.get(version.as_str()) {
-                        Some(known) if known.model != loaded.model => {
-                            tracing::warn!(file = %file.path.display(), version, "another file has this version; this one is left out");
-                            if is_default {
-                                return Err(ModelStoreError::VersionTaken(version));
-                            }
-                        }
-                        Some(_) => {}
-                        None => {
-                            place.insert(version.into(), loaded);
-                        }
-                    }
-                }
-                Err(error) if is_default => {
-                    return Err(ModelStoreError::InUse {
-                        version: DEFAULT_FILE.to_owned(),
-                        place: "all programmes that never chose".to_owned(),
-                        reason: format!("{error}; or take the file away to begin with the shipped model"),
-                        folder: folder.to_owned(),
-                    });
-                }
-                Err(error) => {
-                    tracing::warn!(file = %file.path.display(), %error, "this file of the model folder does not fit and is left out");
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn program_state(&self, program: &ProgramId) -> ProgramState {
-        self.state.programs.get(program).cloned().unwrap_or_default()
-    }
-
-    fn put_back(&mut self, program: &ProgramId, earlier: Option<ProgramState>) {
-        match earlier {
-            Some(earlier) => self.state.programs.insert(program.clone(), earlier),
-            None => self.state.programs.remove(program),
-        };
-    }
-
-    fn choices(&self, program: &ProgramId) -> Choices {
-        let own = self.state.programs.get(program).and_then(|state| state.choices.clone());
-        own.unwrap_or_else(|| Choices { active: Some(self.default.clone()), ..Choices::default() })
-    }
-
-    /// The programme's own comes before that of all, and that before the shipped one.
-    fn find(&self, program: &ProgramId, version: &str) -> Option<&LoadedModel> {
-        let own = self.own.get(program).and_then(|own| own.get(version));
-        let shipped = || (self.shipped.model.version() == version).then_some(&self.shipped);
-        own.or_else(|| self.shared.get(version)).or_else(shipped)
-    }
-
-    fn of_program(&self, program: &ProgramId) -> BTreeMap<Box<str>, LoadedModel> {
-        let mut models = BTreeMap::from([(self.shipped.model.version().into(), self.shipped.clone())]);
-        models.extend(self.shared.clone());
-        models.extend(self.own.get(program).cloned().unwrap_or_default());
-        models
-    }
-
-    fn may_reject(&self, program: &ProgramId, version: &str) -> bool {
-        self.find(program, version).is_some_and(|loaded| loaded.model.thresholds().reject.is_some())
-    }
-
-    /// The model when it is loaded already.
-    fn known(&self, program: &ProgramId, model: &Model) -> Result<Option<LoadedModel>, ModelStoreError> {
-        match self.find(program, model.version()) {
-            Some(known) if *known.model == *model => Ok(Some(known.clone())),
-            Some(_) => Err(ModelStoreError::VersionTaken(model.version().to_owned())),
-            None if self.of_program(program).len() >= MODELS_MAX => Err(ModelStoreError::TooMany),
-            None => Ok(None),
-        }
-    }
 }

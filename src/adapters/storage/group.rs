@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -57,24 +58,37 @@ impl Default for GroupOptions {
 /// Called once, on the committer's thread, when the fate of an entry is known. It must be short.
 pub type Completion = Box<dyn FnOnce(Result<(), StorageError>) + Send>;
 
+/// An entry on its way to the disk.
+pub struct Staged {
+    /// Its place in the queue, which is given back when it is answered.
+    pub permit: Permit,
+    /// What is to be written.
+    pub entry: Entry,
+    /// Who is told of its fate.
+    pub done: Completion,
+}
+
 /// Admits entries, groups them, and tells what is durable.
 pub struct Committer {
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
+/// Who is told of the fate of each entry of a group, and which place is then free.
+type Answers = Vec<(Permit, Completion)>;
+
 struct Shared {
     options: GroupOptions,
     queue: Mutex<Queue>,
     arrived: Condvar,
+    /// Entries admitted and not yet answered, staged or not.
+    admitted: AtomicUsize,
     durable: RwLock<BTreeMap<ProgrammeNumber, DurableSeq>>,
 }
 
 #[derive(Default)]
 struct Queue {
-    staged: VecDeque<(Entry, Completion)>,
-    /// Entries admitted and not yet answered, staged or not.
-    admitted: usize,
+    staged: VecDeque<Staged>,
     stopped: Option<StorageError>,
     closing: Closing,
 }
@@ -94,7 +108,7 @@ pub struct Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.shared.queue.lock().admitted -= 1;
+        self.shared.admitted.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -115,6 +129,7 @@ impl Committer {
             options,
             queue: Mutex::new(Queue::default()),
             arrived: Condvar::new(),
+            admitted: AtomicUsize::new(0),
             durable: RwLock::new(durable),
         });
         let worker = Arc::clone(&shared);
@@ -130,34 +145,34 @@ impl Committer {
     /// # Errors
     /// [`StorageError::Busy`]: try again later. [`StorageError::Poisoned`] or [`StorageError::Closed`]: never again.
     pub fn admit(&self) -> Result<Permit, StorageError> {
-        let mut queue = self.shared.queue.lock();
-        queue.refuse_if_stopped()?;
-        if queue.admitted >= self.shared.options.queue_entries {
+        self.shared.queue.lock().refuse_if_stopped()?;
+        let permit = Permit { shared: Arc::clone(&self.shared) };
+        if self.shared.admitted.fetch_add(1, Ordering::Relaxed) >= self.shared.options.queue_entries {
+            // Dropping the permit gives the place back.
             return Err(StorageError::Busy { retry_after: self.shared.options.retry_after });
         }
-        queue.admitted += 1;
-        Ok(Permit { shared: Arc::clone(&self.shared) })
+        Ok(permit)
     }
 
     /// Hands over an entry. Entries of a programme are written in the order of the calls, which must be that of their
     /// sequence numbers. The completion always runs: after the sync, or with the error; it runs on this thread when
     /// the committer has already stopped.
     pub fn stage(&self, permit: Permit, entry: Entry, done: Completion) {
+        self.stage_all([Staged { permit, entry, done }]);
+    }
+
+    /// Hands over entries in this order, waking the thread once.
+    pub fn stage_all(&self, staged: impl IntoIterator<Item = Staged>) {
         let mut queue = self.shared.queue.lock();
         if let Err(error) = queue.refuse_if_stopped() {
             drop(queue);
-            drop(permit);
-            done(Err(error));
+            for Staged { permit, entry: _, done } in staged {
+                drop(permit);
+                done(Err(error.clone()));
+            }
             return;
         }
-        // The place is given back when the entry is answered.
-        queue.staged.push_back((
-            entry,
-            Box::new(move |result| {
-                drop(permit);
-                done(result);
-            }),
-        ));
+        queue.staged.extend(staged);
         drop(queue);
         self.shared.arrived.notify_one();
     }
@@ -204,13 +219,14 @@ impl Queue {
 impl Shared {
     fn run(self: &Arc<Self>, mut durability: impl Durability) {
         let _stop = StopOnExit(Arc::clone(self));
-        while let Some((entries, completions)) = self.next_group() {
+        while let Some((entries, answers)) = self.next_group() {
             let result = durability.append_group(&entries);
             match &result {
                 Ok(()) => self.publish(&entries),
                 Err(error) => self.stop(error),
             }
-            for done in completions {
+            for (permit, done) in answers {
+                drop(permit);
                 done(result.clone());
             }
             if result.is_err() {
@@ -220,7 +236,7 @@ impl Shared {
     }
 
     /// Waits for work; absent when closing and nothing is left.
-    fn next_group(&self) -> Option<(Vec<Entry>, Vec<Completion>)> {
+    fn next_group(&self) -> Option<(Vec<Entry>, Answers)> {
         let mut queue = self.queue.lock();
         while queue.staged.is_empty() {
             if queue.closing == Closing::Yes {
@@ -229,15 +245,15 @@ impl Shared {
             self.arrived.wait(&mut queue);
         }
         let mut entries = Vec::with_capacity(queue.staged.len().min(self.options.group_entries));
-        let mut completions = Vec::with_capacity(entries.capacity());
+        let mut answers = Vec::with_capacity(entries.capacity());
         let mut size_bytes = 0;
         while entries.len() < self.options.group_entries && size_bytes < self.options.group_bytes {
-            let Some((entry, done)) = queue.staged.pop_front() else { break };
+            let Some(Staged { permit, entry, done }) = queue.staged.pop_front() else { break };
             size_bytes += entry.size_bytes();
             entries.push(entry);
-            completions.push(done);
+            answers.push((permit, done));
         }
-        Some((entries, completions))
+        Some((entries, answers))
     }
 
     fn publish(&self, entries: &[Entry]) {
@@ -268,7 +284,8 @@ impl Shared {
             queue.stopped.get_or_insert_with(|| poisoned.clone());
             std::mem::take(&mut queue.staged)
         };
-        for (_, done) in waiting {
+        for Staged { permit, entry: _, done } in waiting {
+            drop(permit);
             done(Err(poisoned.clone()));
         }
         for durable in self.durable.read().values() {

@@ -6,16 +6,17 @@
 //! journal therefore keeps its own handle to sled's log file and calls `fdatasync` on it before it returns.
 
 use std::collections::BTreeMap;
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock, mpsc};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
 use crate::adapters::storage::backup::undo_interrupted_compaction;
 use crate::adapters::storage::error::StorageError;
+use crate::adapters::storage::folder::{lock_folder, made_store, open_guarded, sync_all_files};
 use crate::adapters::storage::reader::{JournalReader, TaggedSideEntry};
 use crate::adapters::storage::record::{
     Entry, FORMAT_VERSION, ProgrammeNumber, SIDE_KEY_LIMIT_BYTES, SideWrite, encode_record, encode_side, journal_key, key,
@@ -148,8 +149,10 @@ impl Journal {
     pub fn open(folder: &Path, options: &JournalOptions) -> Result<Journal, StorageError> {
         let io = |doing| move |e: std::io::Error| StorageError::from_io(doing, folder, &e);
         undo_interrupted_compaction(folder).map_err(io("undoing a compaction"))?;
-        create_folder(folder).map_err(io("creating the folder"))?;
-        let lock = lock_folder(folder)?;
+        let lock = match made_store(folder, options)? {
+            Some(lock) => lock,
+            None => lock_folder(folder)?,
+        };
         let tree = open_guarded(folder, options)?;
         let log = File::options().read(true).write(true).open(folder.join("db")).map_err(io("opening the log"))?;
         let store = Store {
@@ -353,59 +356,6 @@ fn stage_side(batch: &mut sled::Batch, programme: ProgrammeNumber, side: &[SideW
     Ok(())
 }
 
-fn create_folder(folder: &Path) -> std::io::Result<()> {
-    if folder.is_dir() {
-        return Ok(());
-    }
-    std::fs::create_dir_all(folder)?;
-    match folder.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
-        Some(_) | None => Ok(()),
-    }
-}
-
-fn lock_folder(folder: &Path) -> Result<File, StorageError> {
-    let path = folder.join("lock");
-    let open = File::options().create(true).truncate(false).write(true).open(path);
-    let lock = open.map_err(|e| StorageError::from_io("opening the lock file", folder, &e))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(StorageError::FolderInUse { folder: folder.to_path_buf() }),
-        Err(TryLockError::Error(e)) => Err(StorageError::from_io("locking the folder", folder, &e)),
-    }
-}
-
-/// Opens sled in a thread of its own: on a damaged folder it can panic or hang, which must not take the process along.
-fn open_guarded(folder: &Path, options: &JournalOptions) -> Result<sled::Db, StorageError> {
-    let config = sled::Config::new()
-        .path(folder)
-        .cache_capacity(options.cache_bytes)
-        .mode(sled::Mode::HighThroughput)
-        // The committer flushes; a second flusher only contends.
-        .flush_every_ms(None);
-    let failed = |reason: String| StorageError::OpenFailed { folder: folder.to_path_buf(), reason };
-    let (sender, receiver) = mpsc::sync_channel(1);
-    let spawned = std::thread::Builder::new().name("journal-open".into()).spawn(move || {
-        let opened = catch_unwind(AssertUnwindSafe(|| config.open()));
-        // The receiver is gone only after a time-out; dropping the store is then right.
-        drop(sender.send(opened));
-    });
-    spawned.map_err(|e| failed(e.to_string()))?;
-    match receiver.recv_timeout(options.open_timeout) {
-        Ok(Ok(Ok(db))) => Ok(db),
-        Ok(Ok(Err(sled::Error::Io(io)))) => match StorageError::from_io("opening the store", folder, &io) {
-            StorageError::Io { reason, .. } => Err(failed(reason)),
-            named => Err(named),
-        },
-        Ok(Ok(Err(error))) => Err(failed(error.to_string())),
-        Ok(Err(panic)) => Err(failed(panic_message(panic.as_ref()))),
-        Err(mpsc::RecvTimeoutError::Timeout) => {
-            Err(StorageError::OpenTimedOut { folder: folder.to_path_buf(), waited: options.open_timeout })
-        }
-        Err(mpsc::RecvTimeoutError::Disconnected) => Err(failed("the opening thread ended early".into())),
-    }
-}
-
 /// Refuses newer formats; marks a new store with ours.
 fn check_format(store: &Store) -> Result<(), StorageError> {
     let format_key = key(ProgrammeNumber::STORE, space::FORMAT, &[]);
@@ -425,20 +375,6 @@ fn check_format(store: &Store) -> Result<(), StorageError> {
         return Err(StorageError::NewerFormat { folder: store.folder.clone(), found, supported: FORMAT_VERSION });
     }
     Ok(())
-}
-
-/// Makes names and contents of all of sled's files durable: the log, its configuration, snapshots and blobs. Sled does
-/// not do so for a configuration or snapshot that it has just written.
-fn sync_all_files(folder: &Path) -> std::io::Result<()> {
-    for item in std::fs::read_dir(folder)? {
-        let item = item?;
-        if item.file_type()?.is_dir() {
-            sync_all_files(&item.path())?;
-        } else {
-            File::open(item.path())?.sync_all()?;
-        }
-    }
-    File::open(folder)?.sync_all()
 }
 
 /// What a panic said, as far as it can be known.

@@ -4,73 +4,59 @@
 //! A crash at any point leaves the last manifest valid: run files are complete and synced before the manifest names
 //! them, and are removed only after it no longer does.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use foldhash::fast::RandomState;
 use parking_lot::{Condvar, Mutex, RwLock};
-use smallvec::SmallVec;
 
 use crate::adapters::storage::block_cache::BlockCache;
 use crate::adapters::storage::error::TableError;
 use crate::adapters::storage::manifest::{ListedRun, Manifest};
+use crate::adapters::storage::memtable::Memtable;
 use crate::adapters::storage::run::{BadRun, Run, RunWriter, file_name, merge};
 use crate::adapters::storage::seen::SeenKeys;
 use crate::adapters::storage::table::{Covered, DurableGate, Retention, TableOptions};
 
-/// A key or value in memory. Digest keys and small values lie in the map itself: a look-up then misses the processor's
-/// caches once instead of three times.
-type Inline = SmallVec<[u8; 40]>;
-
-/// Entries in memory; an absent value marks a deleted key that older layers may still hold.
-#[derive(Default)]
-pub(super) struct Memtable {
-    pub(super) map: HashMap<Inline, Option<Inline>, RandomState>,
-    pub(super) size_bytes: usize,
-}
-
-/// What an entry costs in the map, which is two thirds full on average. Longer keys and values add their own length.
-const ENTRY_BYTES: usize = size_of::<(Inline, Option<Inline>)>() * 3 / 2;
-
-/// What a key or value takes beside its place in the map.
-fn spilled_bytes(length: usize) -> usize {
-    if length > Inline::new().inline_size() { length + 16 } else { 0 }
-}
-
-impl Memtable {
-    fn sized_like(other: &Memtable) -> Memtable {
-        // The next one is likely to become as large; growing would move all entries in the middle of a request.
-        Memtable { map: HashMap::with_capacity_and_hasher(other.map.len(), RandomState::default()), size_bytes: 0 }
-    }
-
-    /// Sets or deletes; reuses the place of an older value.
-    pub(super) fn set(&mut self, key: &[u8], value: Option<&[u8]>) {
-        let new_bytes = value.map_or(0, |value| spilled_bytes(value.len()));
-        let Some(slot) = self.map.get_mut(key) else {
-            self.map.insert(Inline::from_slice(key), value.map(Inline::from_slice));
-            self.size_bytes += ENTRY_BYTES + spilled_bytes(key.len()) + new_bytes;
-            return;
-        };
-        let old_bytes = slot.as_ref().map_or(0, |old| spilled_bytes(old.len()));
-        if let (Some(old), Some(new)) = (slot.as_mut(), value) {
-            old.clear();
-            old.extend_from_slice(new);
-        } else {
-            *slot = value.map(Inline::from_slice);
-        }
-        self.size_bytes = self.size_bytes + new_bytes - old_bytes;
-    }
-}
-
-/// Newest first: memory, frozen memory, runs.
+/// Newest first: memory, frozen memory, recent memory, runs.
 pub(super) struct Layers {
     pub(super) memory: Memtable,
     /// Being written to a run file.
     pub(super) frozen: Option<Arc<Memtable>>,
+    /// Written, and kept as long as memory allows, newest first: what was written lately is what is asked for.
+    pub(super) recent: Vec<Arc<Memtable>>,
     pub(super) runs: Arc<Vec<Arc<Run>>>,
+    pub(super) runs_beyond_memory: RunsBeyondMemory,
+}
+
+/// Whether runs hold a key that memory does not. As long as they do not, no filter needs to be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RunsBeyondMemory {
+    No,
+    Perhaps,
+}
+
+impl Layers {
+    /// The layers of a table that was opened with these runs.
+    pub(super) fn over(runs: Vec<Arc<Run>>) -> Layers {
+        let runs_beyond_memory = if runs.is_empty() { RunsBeyondMemory::No } else { RunsBeyondMemory::Perhaps };
+        Layers { memory: Memtable::default(), frozen: None, recent: Vec::new(), runs: Arc::new(runs), runs_beyond_memory }
+    }
+
+    /// Forgets what is beyond this size, oldest first. Returns it, to be freed where nobody waits.
+    fn cut_recent(&mut self, limit_bytes: usize) -> Vec<Arc<Memtable>> {
+        let mut used_bytes = 0;
+        let fits = |memtable: &&Arc<Memtable>| {
+            used_bytes += memtable.size_bytes();
+            used_bytes <= limit_bytes
+        };
+        let kept = self.recent.iter().take_while(fits).count();
+        if kept < self.recent.len() {
+            self.runs_beyond_memory = RunsBeyondMemory::Perhaps;
+        }
+        self.recent.split_off(kept)
+    }
 }
 
 #[derive(Default)]
@@ -95,6 +81,8 @@ pub(super) struct Shared {
     pub(super) counters: Counters,
     pub(super) work: Mutex<Work>,
     pub(super) work_changed: Condvar,
+    /// The first failure; no further background work is done after it.
+    pub(super) failure: OnceLock<TableError>,
 }
 
 /// What the background threads have to do. The writer's slot and the merger's flag are set by others, cleared by them.
@@ -107,8 +95,6 @@ pub(super) struct Work {
     /// Which runs to merge next.
     pub(super) merge: Option<MergeScope>,
     pub(super) merging: Activity,
-    /// The first failure; no further background work is done after it.
-    pub(super) failure: Option<TableError>,
     pub(super) ending: Activity,
 }
 
@@ -138,6 +124,11 @@ impl Shared {
         self.memory_bytes.store(0, Ordering::Relaxed);
     }
 
+    fn fail(&self, error: TableError) {
+        tracing::error!(%error, "the tables cannot be written");
+        self.failure.get_or_init(|| error);
+    }
+
     /// Body of the writing thread.
     pub(super) fn write_checkpoints(&self) {
         self.build_seen(0);
@@ -147,7 +138,7 @@ impl Shared {
             work.freezing = Activity::Idle;
             match written {
                 Ok(()) => work.merge = work.merge.or(Some(MergeScope::FullTiers)),
-                Err(error) => work.failure = work.failure.take().or(Some(error)),
+                Err(error) => self.fail(error),
             }
             self.work_changed.notify_all();
         }
@@ -178,12 +169,10 @@ impl Shared {
         let frozen = self.layers.read().frozen.clone();
         let id = self.take_run_id();
         let run = match &frozen {
-            Some(frozen) if !frozen.map.is_empty() => {
-                let run = self.write_run(id, frozen.map.len(), |writer| {
-                    let mut entries: Vec<_> = frozen.map.iter().collect();
-                    entries.sort_unstable_by(|a, b| a.0.cmp(b.0));
-                    for (key, value) in entries {
-                        writer.push(key, value.as_deref())?;
+            Some(frozen) if frozen.len() > 0 => {
+                let run = self.write_run(id, frozen.len(), |writer| {
+                    for row in frozen.sorted() {
+                        writer.push(row.key(), row.value())?;
                     }
                     Ok(())
                 });
@@ -193,10 +182,10 @@ impl Shared {
         };
         gate().map_err(TableError::write)?;
         if let Some(frozen) = &frozen {
-            if !self.seen.has_room_for(frozen.map.len()) {
-                self.build_seen(frozen.map.len());
+            if !self.seen.has_room_for(frozen.len()) {
+                self.build_seen(frozen.len());
             }
-            self.seen.add(frozen.map.keys().map(|key| &key[..]));
+            self.seen.add(frozen.keys());
         }
         let mut manifest = self.manifest.lock();
         let mut next = manifest.clone();
@@ -210,7 +199,12 @@ impl Shared {
         if let Some(run) = run {
             layers.runs = Arc::new(std::iter::once(Arc::new(run)).chain(layers.runs.iter().cloned()).collect());
         }
-        layers.frozen = None;
+        let written = layers.frozen.take();
+        layers.recent.splice(..0, written);
+        let forgotten = layers.cut_recent(self.options.recent_bytes);
+        drop(layers);
+        // Freeing many rows takes a while; nobody waits for it.
+        drop(forgotten);
         Ok(())
     }
 
@@ -253,7 +247,7 @@ impl Shared {
             let mut work = self.work.lock();
             work.merging = Activity::Idle;
             if let Err(error) = merged {
-                work.failure = work.failure.take().or(Some(error));
+                self.fail(error);
             }
             self.work_changed.notify_all();
         }
@@ -332,6 +326,10 @@ impl Shared {
         let mut runs: Vec<Arc<Run>> = layers.runs.iter().filter(|run| !inputs.contains(&run.id)).cloned().collect();
         runs.insert(place, Arc::new(merged));
         layers.runs = Arc::new(runs);
+        // What the retention rule dropped from the runs must not be answered from memory.
+        let forgotten = if self.options.retention.is_some() { layers.cut_recent(0) } else { Vec::new() };
+        drop(layers);
+        drop(forgotten);
         Ok(())
     }
 }

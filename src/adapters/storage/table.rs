@@ -1,14 +1,14 @@
 //! A point table: bytes to bytes, derived from the journal, bounded in memory, fast to open. Never the truth: when its
 //! files are damaged or missing they are discarded and rebuilt from the journal. Called by the ledger.
 //!
-//! Layers, newest first: memory; frozen memory while a checkpoint writes it; run files, each behind a Bloom filter, so
-//! that a key which was never seen costs no read. Keep everything that one record changes in *one* table: only then
+//! Layers, newest first: memory; frozen memory while a checkpoint writes it; recent memory, which is written and kept as
+//! long as there is room; run files, each behind a Bloom filter, so that a key which was never seen costs no read. Keep everything that one record changes in *one* table: only then
 //! does a checkpoint cover all of its effects.
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
 use parking_lot::{Condvar, Mutex, RwLock};
@@ -16,10 +16,11 @@ use smallvec::SmallVec;
 
 use crate::adapters::storage::block_cache::BlockCache;
 use crate::adapters::storage::error::{StorageError, TableError};
-use crate::adapters::storage::layers::{Activity, Counters, Layers, Memtable, MergeScope, Shared, Work};
+use crate::adapters::storage::layers::{Activity, Counters, Layers, MergeScope, RunsBeyondMemory, Shared, Work};
 use crate::adapters::storage::manifest::{ListedRun, Manifest};
+use crate::adapters::storage::memtable::TableRow;
 use crate::adapters::storage::record::ProgrammeNumber;
-use crate::adapters::storage::run::{self, KEY_LIMIT_BYTES, Probe, Run, VALUE_LIMIT_BYTES};
+use crate::adapters::storage::run::{self, Probe, Run};
 use crate::adapters::storage::seen::SeenKeys;
 
 /// A value as read; small ones need no allocation.
@@ -53,6 +54,8 @@ pub struct TableOptions {
     /// The table asks for a checkpoint when its memory part reaches this size, in bytes. A second one of this size may
     /// be in memory while it is written.
     pub memtable_bytes: usize,
+    /// Memory for rows that were written to disk lately, in bytes: they are answered from there as long as they fit.
+    pub recent_bytes: usize,
     /// Memory for blocks read from disk, in bytes.
     pub cache_bytes: usize,
     /// Wanted share of never-seen keys that still cost a read, per run. Range: (0, 1).
@@ -68,6 +71,7 @@ impl Default for TableOptions {
         TableOptions {
             layout: 1,
             memtable_bytes: 64 << 20,
+            recent_bytes: 256 << 20,
             cache_bytes: 64 << 20,
             false_positive_rate: 0.01,
             runs_per_tier: 5,
@@ -126,12 +130,13 @@ impl PointTable {
             cache: BlockCache::new(options.cache_bytes),
             seen: SeenKeys::default(),
             options,
-            layers: RwLock::new(Layers { memory: Memtable::default(), frozen: None, runs: Arc::new(runs) }),
+            layers: RwLock::new(Layers::over(runs)),
             memory_bytes: AtomicUsize::new(0),
             manifest: Mutex::new(manifest),
             counters: Counters::default(),
             work: Mutex::new(Work { merge: Some(MergeScope::FullTiers), ..Work::default() }),
             work_changed: Condvar::new(),
+            failure: OnceLock::new(),
         });
         let mut table = PointTable { shared, threads: Vec::new() };
         table.start("table-checkpoint", Shared::write_checkpoints)?;
@@ -178,11 +183,17 @@ impl PointTable {
     /// [`TableError::Rebuild`] when a block is damaged.
     pub fn read<R>(&self, key: &[u8], look: impl FnOnce(Option<&[u8]>) -> R) -> Result<R, TableError> {
         let layers = self.shared.layers.read();
-        if let Some(value) = layers.memory.map.get(key) {
-            return Ok(look(value.as_deref()));
+        if let Some(row) = layers.memory.get(key) {
+            return Ok(look(row.value()));
         }
-        if let Some(value) = layers.frozen.as_ref().and_then(|frozen| frozen.map.get(key)) {
-            return Ok(look(value.as_deref()));
+        if let Some(row) = layers.frozen.as_ref().and_then(|frozen| frozen.get(key)) {
+            return Ok(look(row.value()));
+        }
+        if let Some(row) = layers.recent.iter().find_map(|recent| recent.get(key)) {
+            return Ok(look(row.value()));
+        }
+        if layers.runs_beyond_memory == RunsBeyondMemory::No {
+            return Ok(look(None));
         }
         let runs = Arc::clone(&layers.runs);
         drop(layers);
@@ -226,8 +237,8 @@ impl PointTable {
     /// # Errors
     /// [`TableError::EntryTooLarge`]: keys up to 1,024 bytes, values up to 16 MiB.
     pub fn put(&self, key: &[u8], value: &[u8]) -> Result<(), TableError> {
-        check_size(value.len(), VALUE_LIMIT_BYTES)?;
-        self.set(key, Some(value))
+        self.put_rows([TableRow::of(key, value)?]);
+        Ok(())
     }
 
     /// Deletes a key.
@@ -235,15 +246,17 @@ impl PointTable {
     /// # Errors
     /// [`TableError::EntryTooLarge`].
     pub fn delete(&self, key: &[u8]) -> Result<(), TableError> {
-        self.set(key, None)
+        self.put_rows([TableRow::deleting(key)?]);
+        Ok(())
     }
 
-    fn set(&self, key: &[u8], value: Option<&[u8]>) -> Result<(), TableError> {
-        check_size(key.len(), KEY_LIMIT_BYTES)?;
+    /// Sets rows all at once: no reader sees some of them and not the others in one look-up after another.
+    pub fn put_rows(&self, rows: impl IntoIterator<Item = TableRow>) {
         let mut layers = self.shared.layers.write();
-        layers.memory.set(key, value);
-        self.shared.memory_bytes.store(layers.memory.size_bytes, Ordering::Relaxed);
-        Ok(())
+        for row in rows {
+            layers.memory.put(row);
+        }
+        self.shared.memory_bytes.store(layers.memory.size_bytes(), Ordering::Relaxed);
     }
 
     /// Whether the memory part has reached its size. Ask after each applied record.
@@ -260,10 +273,10 @@ impl PointTable {
     /// [`TableError::Write`] when an earlier checkpoint failed; the table goes on in memory, unbounded.
     pub fn checkpoint(&self, covered: Covered, gate: DurableGate) -> Result<(), TableError> {
         let mut work = self.shared.work.lock();
-        while work.freezing == Activity::Running && work.failure.is_none() {
+        while work.freezing == Activity::Running && self.failure().is_none() {
             self.shared.work_changed.wait(&mut work);
         }
-        if let Some(failure) = &work.failure {
+        if let Some(failure) = self.failure() {
             return Err(failure.clone());
         }
         self.shared.freeze();
@@ -271,6 +284,13 @@ impl PointTable {
         work.checkpoint = Some((covered, gate));
         self.shared.work_changed.notify_all();
         Ok(())
+    }
+
+    /// Why nothing is written to disk any more; absent while all is well. Look-ups and puts still go on in memory, so whoever feeds the
+    /// table stops feeding it.
+    #[must_use]
+    pub fn failure(&self) -> Option<&TableError> {
+        self.shared.failure.get()
     }
 
     /// Whether a checkpoint is being written, so that [`PointTable::checkpoint`] would block.
@@ -286,7 +306,7 @@ impl PointTable {
     pub fn settle(&self) -> Result<(), TableError> {
         let mut work = self.shared.work.lock();
         loop {
-            if let Some(failure) = &work.failure {
+            if let Some(failure) = self.failure() {
                 return Err(failure.clone());
             }
             let idle = work.freezing == Activity::Idle && work.merging == Activity::Idle && work.merge.is_none();
@@ -312,9 +332,9 @@ impl PointTable {
     #[must_use]
     pub fn approximate_memory_bytes(&self) -> usize {
         let layers = self.shared.layers.read();
-        let frozen = layers.frozen.as_ref().map_or(0, |frozen| frozen.size_bytes);
+        let older: usize = layers.frozen.iter().chain(&layers.recent).map(|memtable| memtable.size_bytes()).sum();
         let runs: usize = layers.runs.iter().map(|run| run.memory_bytes()).sum();
-        layers.memory.size_bytes + frozen + runs + self.shared.seen.memory_bytes() + self.shared.cache.used_bytes()
+        layers.memory.size_bytes() + older + runs + self.shared.seen.memory_bytes() + self.shared.cache.used_bytes()
     }
 
     /// Counters since open, and sizes.
@@ -355,10 +375,6 @@ impl Drop for PointTable {
             drop(thread.join());
         }
     }
-}
-
-fn check_size(size_bytes: usize, limit_bytes: usize) -> Result<(), TableError> {
-    if size_bytes > limit_bytes { Err(TableError::EntryTooLarge { size_bytes, limit_bytes }) } else { Ok(()) }
 }
 
 /// Removes run files that were being written or merged away when the process ended.

@@ -11,7 +11,13 @@ use crate::adapters::storage::record::ProgrammeNumber;
 use crate::adapters::storage::table::{Covered, PointTable, Retention, TableOptions};
 
 fn small() -> TableOptions {
-    TableOptions { memtable_bytes: 4_096, cache_bytes: 16 * 16_384, runs_per_tier: 2, ..TableOptions::default() }
+    TableOptions {
+        memtable_bytes: 4_096,
+        recent_bytes: 40_000,
+        cache_bytes: 16 * 16_384,
+        runs_per_tier: 2,
+        ..TableOptions::default()
+    }
 }
 
 fn covered(seq: u64) -> Covered {

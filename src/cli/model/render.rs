@@ -42,6 +42,14 @@ pub(super) fn decides(active: Option<&v1::ModelSummary>, previous: &str) -> Stri
     format!("{now} decides now; until now it was {before}.\n{promise}")
 }
 
+/// What would decide if the policy let it.
+pub(super) fn waits(active: Option<&v1::ModelSummary>) -> String {
+    let version = active.map(|model| model.model_version.as_str()).unwrap_or_default();
+    format!(
+        "{version} is chosen, but the policy of this programme scores by its rules' weights.\nSet `score.source = \"model\"` in it for the model to decide."
+    )
+}
+
 /// What is watched now.
 pub(super) fn challenges(challenger: Option<&v1::ModelSummary>) -> String {
     challenger.map_or_else(
@@ -113,12 +121,16 @@ pub(super) fn disagreements(answer: &v1::ListDisagreementsResponse) -> String {
 fn promise(model: &v1::ModelSummary) -> String {
     let v1::Certificate { alpha, delta, reject_threshold, review_threshold, rejected_groups, honest_groups } =
         model.certificate.unwrap_or_default();
-    let promised = format!("at most {} of the rejected are honest, at {} confidence", percent(alpha), percent(1.0 - delta));
+    let (alpha, confidence) = (percent(alpha), percent(1.0 - delta));
     match reject_threshold {
         Some(threshold) => format!(
-            "reviews from {review_threshold:.4}, rejects from {threshold:.4}: {promised} ({honest_groups} of {rejected_groups} groups were)"
+            "reviews from {review_threshold:.4}, rejects from {threshold:.4}: at most {alpha} of the rejected are honest, at {confidence} \
+             confidence ({honest_groups} of {rejected_groups} groups were)"
         ),
-        None => format!("reviews from {review_threshold:.4}, rejects nothing by itself: no threshold was certified ({promised})"),
+        None => format!(
+            "reviews from {review_threshold:.4}, rejects nothing by itself: no threshold kept the share of honest below {alpha} at {confidence} \
+             confidence"
+        ),
     }
 }
 

@@ -43,7 +43,8 @@ impl<T: Tables, R: Records, S: Shelves> View<'_, T, R, S> {
             Some(token) => pages::number_of('j', token)?,
             None => self.records.last()?.saturating_add(1),
         };
-        let floor = before.saturating_sub(RECORDS_WALKED_MAX).max(1);
+        let oldest = self.records.first()?;
+        let floor = before.saturating_sub(RECORDS_WALKED_MAX).max(oldest);
         let mut entries: Vec<DecisionRecord> = Vec::new();
         let mut reached = floor;
         if before > 1 {
@@ -60,7 +61,7 @@ impl<T: Tables, R: Records, S: Shelves> View<'_, T, R, S> {
                 Ok(ControlFlow::Continue(()))
             })?;
         }
-        let next = (reached > 1).then(|| pages::token('j', &reached.to_be_bytes()));
+        let next = (reached > oldest).then(|| pages::token('j', &reached.to_be_bytes()));
         Ok(Page { entries, next, total: None })
     }
 
@@ -119,7 +120,7 @@ impl<T: Tables, R: Records, S: Shelves> View<'_, T, R, S> {
         after: Cursor,
         limit: usize,
     ) -> Result<(Vec<LabelledConversion>, Cursor), LedgerError> {
-        let last = self.records.last()?;
+        let (after, last) = (self.begin_after(after)?, self.records.last()?);
         let (mut found, mut up_to) = (Vec::new(), after);
         let (mut signals_before, mut signals_read) = (Vec::new(), 0);
         if last > after.0 {

@@ -42,6 +42,9 @@ pub(super) trait Records {
     /// The newest record that may be shown; 0 when there is none.
     fn last(&self) -> Result<u64, LedgerError>;
 
+    /// The oldest record that is kept; 1 until retention has removed something.
+    fn first(&self) -> Result<u64, LedgerError>;
+
     /// Walks the records of a range that are still kept.
     fn walk(&self, range: RangeInclusive<u64>, direction: Direction, visit: &mut RecordVisitor<'_>) -> Result<(), LedgerError>;
 
@@ -110,9 +113,20 @@ impl<T: Tables, R: Records, S: Shelves> View<'_, T, R, S> {
     }
 
     pub(super) fn feed(&self, after: Cursor, limit: usize) -> Result<(Vec<FeedEvent>, Cursor), LedgerError> {
+        let after = self.begin_after(after)?;
         let until = self.until(after, limit)?;
         let told = if until > after.0 { self.records.told(after.0 + 1..=until)? } else { Vec::new() };
         Ok((told, Cursor(until)))
+    }
+
+    /// Where reading after a cursor begins. From 0 it begins with what is left; a reader that was further must be told what it missed.
+    fn begin_after(&self, after: Cursor) -> Result<Cursor, LedgerError> {
+        let oldest = self.records.first()?;
+        match after {
+            Cursor(0) => Ok(Cursor(oldest - 1)),
+            Cursor(after) if after + 1 < oldest => Err(LedgerError::CursorForgotten { oldest }),
+            after => Ok(after),
+        }
     }
 
     /// The last record of a part of at most `limit` records after a place.

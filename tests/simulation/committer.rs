@@ -1,16 +1,5 @@
-//! Simulation: the committer over a disk that is slow, fails, tears groups and loses answers, under a seeded scheduler.
-//!
-//! Callers keep sending until they are told that a command is durable; after each failure the store is reopened from what the disk kept.
-//! Everything that was acknowledged must then be there, in order, once. `SELFSAME_SIM_SEEDS` sets how many seeds are tried (default 2000);
-//! a failing seed is printed, and `SELFSAME_SIM_SEED` repeats it alone, step by step the same.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stderr,
-    clippy::print_stdout,
-    reason = "a test fails by panicking, and says what it did"
-)]
+//! The committer alone, over a disk in memory: callers keep sending until they are told that a command is durable; after each failure the
+//! store is reopened from what the disk kept. Everything that was acknowledged must then be there, in order, once.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,6 +12,8 @@ use selfsame::adapters::storage::faults::{Fault, FaultyDurability};
 use selfsame::adapters::storage::group::{Committer, GroupOptions};
 use selfsame::adapters::storage::record::{Entry, ProgrammeNumber};
 use selfsame::offline::load::generator::Dice;
+
+use crate::for_each_seed;
 
 /// What one seed does before its last reopening.
 const STEPS: u64 = 60;
@@ -235,18 +226,7 @@ fn verify(callers: &Callers, store: &Store, disk: &Disk) {
     }
 }
 
-fn from_env(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
-}
-
 #[test]
 fn no_fault_of_the_disk_loses_or_repeats_what_was_acknowledged() {
-    let seeds = match from_env("SELFSAME_SIM_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..from_env("SELFSAME_SIM_SEEDS").unwrap_or(2_000),
-    };
-    for seed in seeds {
-        let outcome = std::panic::catch_unwind(|| simulate(seed));
-        assert!(outcome.is_ok(), "seed {seed} fails; repeat it with SELFSAME_SIM_SEED={seed}");
-    }
+    for_each_seed(2_000, simulate);
 }

@@ -1,0 +1,153 @@
+//! Claims about what a ledger on disk forgets by age, what it never forgets, and that it opens again whatever is left.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use selfsame::adapters::ledger::open::TABLES_FOLDER;
+use selfsame::adapters::ledger::{LedgerOptions, SledLedger};
+use selfsame::ports::ledger::{CaseFilter, CaseOrder, CaseStep, Change, LedgerError};
+use selfsame::ports::records::{Cursor, Freshness, HoldSubject, ListSubject};
+use selfsame::screening::case::{Resolution, Step};
+use selfsame::screening::gate::{Gate, Held};
+use selfsame::screening::history::{Banned, History};
+use selfsame::vocabulary::outcome::{OutcomeKind, OutcomeSubject};
+use selfsame::vocabulary::time::Timestamp;
+
+use crate::subject::{Probe, Subject, account, blocked, conversion_id, draft, minute, page, pages, shop};
+
+/// Everything at or after this is young.
+const HORIZON: i64 = 1_000;
+
+fn forgetting(folder: &Path) -> Subject {
+    let probe = Arc::new(Probe::default());
+    let options = LedgerOptions { forgets: true, ..LedgerOptions::default() };
+    let ledger = SledLedger::open(folder, options, Arc::clone(&probe) as _).unwrap();
+    Subject { ledger: Box::new(ledger), probe }
+}
+
+fn forget(subject: &Subject, horizon: Timestamp) -> u64 {
+    subject.ledger.forget_before(horizon).unwrap()
+}
+
+/// The tables are derived: without them the ledger must open from what is left of the journal.
+fn reopened_without_tables(subject: Subject, folder: &Path) -> Subject {
+    drop(subject);
+    std::fs::remove_dir_all(folder.join(TABLES_FOLDER)).unwrap();
+    forgetting(folder)
+}
+
+fn is_known(subject: &Subject, id: &str) -> bool {
+    subject.ledger.decision(&shop(), &conversion_id(id)).unwrap().is_some()
+}
+
+/// The history of a conversion whose referee is this account. Screens it.
+fn history_of(subject: &Subject, referee: &str) -> History {
+    subject.history(&draft(&format!("probe-{referee}"), "somebody", referee).at(HORIZON + 9_000))
+}
+
+#[test]
+fn what_is_too_old_goes_and_what_still_speaks_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let subject = forgetting(folder.path());
+    subject.screen(&draft("old-1", "ann", "bob").at(1));
+    subject.pay("old-1");
+    subject.screen(&draft("old-2", "abe", "cleo").at(2).decided("review"));
+    subject.resolve("old-2", Resolution::Reject);
+    subject.ban("ben");
+    subject.change_list(blocked(ListSubject::Account(account("mallory"))), Change::Place);
+    subject.change_list(blocked(ListSubject::Account(account("pardoned"))), Change::Place);
+    subject.change_list(blocked(ListSubject::Account(account("pardoned"))), Change::Lift);
+    subject.change_hold(HoldSubject::Referrer(account("hugo")), Change::Place);
+    let old = subject.feed().last().unwrap().cursor.0;
+    subject.screen(&draft("new-1", "hugo", "dora").at(HORIZON + 1));
+    assert_eq!(forget(&subject, minute(HORIZON)), old);
+    assert_eq!(forget(&subject, minute(HORIZON)), 0, "once is enough");
+
+    let claims = |subject: &Subject| {
+        assert_eq!([is_known(subject, "old-1"), is_known(subject, "old-2"), is_known(subject, "new-1")], [false, false, true]);
+        let cases = subject.ledger.cases(&shop(), &CaseFilter::default(), CaseOrder::OldestFirst, &page(10), minute(HORIZON));
+        assert_eq!(cases.unwrap().entries.len(), 0, "a case without its decision is not listed");
+        let listed = pages(10, |page| subject.ledger.list_entries(&shop(), None, page).unwrap());
+        assert_eq!(listed.into_iter().map(|entry| entry.subject).collect::<Vec<_>>(), [ListSubject::Account(account("mallory"))]);
+        assert_eq!(pages(10, |page| subject.ledger.holds(&shop(), page).unwrap()).len(), 1);
+        assert_ne!(subject.gate("new-1"), Gate::Release, "its referrer is held");
+        // From the beginning the feed begins with what is left; whoever was on the way is told.
+        let cursors: Vec<u64> = subject.feed().iter().map(|event| event.cursor.0).collect();
+        assert_eq!(cursors, [old + 1]);
+        let missed = subject.ledger.feed(&shop(), Cursor(3), 10);
+        assert_eq!(missed, Err(LedgerError::CursorForgotten { oldest: old + 1 }));
+        assert_eq!(subject.ledger.feed(&shop(), Cursor(old), 10).unwrap().0.len(), 1);
+        assert_eq!(subject.ledger.labelled(&shop(), Cursor(0), 10).unwrap().0.len(), 1);
+    };
+    claims(&subject);
+    let refused = subject.step("old-2", "rita", HORIZON + 2, CaseStep::Step(Step::Reopen));
+    assert!(matches!(refused, Err(LedgerError::NotPossible(_))), "{refused:?}");
+    let subject = reopened_without_tables(subject, folder.path());
+    claims(&subject);
+    assert_eq!(history_of(&subject, "mallory").list_hits.len(), 1);
+    assert_eq!(history_of(&subject, "pardoned").list_hits.len(), 0);
+    assert_eq!(history_of(&subject, "ben").referee.banned, Banned::Yes);
+    assert_eq!(subject.screen(&draft("old-1", "ann", "bob").at(HORIZON + 3)).freshness, Freshness::New, "its id is free again");
+}
+
+#[test]
+fn what_waits_for_a_decision_or_is_held_stays_with_everything_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let subject = forgetting(folder.path());
+    subject.screen(&draft("c1", "ann", "bob").at(1));
+    subject.screen(&draft("c2", "abe", "cleo").at(2).decided("review"));
+    subject.screen(&draft("c3", "abe", "dora").at(3));
+    subject.change_hold(HoldSubject::Conversion(conversion_id("c3")), Change::Place);
+    subject.screen(&draft("c4", "abe", "emil").at(4));
+    assert_eq!(forget(&subject, minute(HORIZON)), 1, "up to the undecided one");
+    subject.resolve("c2", Resolution::Accept);
+    assert_eq!(forget(&subject, minute(HORIZON)), 1, "up to the held one");
+    let subject = reopened_without_tables(subject, folder.path());
+    assert!(is_known(&subject, "c3") && is_known(&subject, "c4") && !is_known(&subject, "c2"));
+    assert!(subject.standing("c3").unwrap().referral_held == Held::Yes);
+    subject.change_hold(HoldSubject::Conversion(conversion_id("c3")), Change::Lift);
+    forget(&subject, minute(HORIZON));
+    assert_eq!(subject.feed(), []);
+}
+
+#[test]
+fn a_ledger_opens_although_later_records_speak_of_what_was_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let subject = forgetting(folder.path());
+    for number in 0..4 {
+        subject.screen(&draft(&format!("old-{number}"), "ann", &format!("bob{number}")).at(number).decided("review"));
+        subject.resolve(&format!("old-{number}"), Resolution::Accept);
+    }
+    subject.screen(&draft("new", "ann", "cleo").at(HORIZON + 1));
+    subject.pay("old-0");
+    subject.outcome("o1", OutcomeKind::Chargeback, OutcomeSubject::Conversion(conversion_id("old-0")));
+    subject.outcome("o2", OutcomeKind::Chargeback, OutcomeSubject::Conversion(conversion_id("new")));
+    subject.step("old-1", "rita", HORIZON + 2, CaseStep::Note).unwrap();
+    subject.ban("ann");
+    assert_eq!(forget(&subject, minute(HORIZON)), 8);
+    let subject = reopened_without_tables(subject, folder.path());
+    assert!(subject.standing("new").unwrap().cancelled_at.is_some());
+    assert_eq!(subject.standing("old-0"), None);
+    assert_eq!(subject.gate("old-0"), Gate::Hold, "what is not known any more is held");
+}
+
+#[test]
+fn while_a_backup_runs_nothing_is_removed_and_later_it_is() {
+    struct Asking<'a>(&'a Subject, Option<u64>);
+    impl std::io::Write for Asking<'_> {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.1.get_or_insert_with(|| forget(self.0, minute(HORIZON)));
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let subject = forgetting(folder.path());
+    subject.screen(&draft("old", "ann", "bob").at(1));
+    let mut asking = Asking(&subject, None);
+    subject.ledger.back_up(&mut asking).unwrap();
+    assert_eq!(asking.1, Some(0));
+    assert_eq!(forget(&subject, minute(HORIZON)), 1);
+}

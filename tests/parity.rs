@@ -1,0 +1,305 @@
+//! Promise 6: the features that a server decides by are those that training sees, bit for bit. A simulated history of two programmes goes through
+//! the gRPC server, event by event at its own time, and through offline replay; every feature of every conversion is compared as bits. The shipped
+//! model decides on the server, so its verdicts and the reviewers' after them are part of both histories.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use parking_lot::Mutex;
+use selfsame::adapters::ledger::{LedgerOptions, MemoryLedger, SledLedger};
+use selfsame::adapters::model_shelf::ModelShelf;
+use selfsame::adapters::model_store::ModelStore;
+use selfsame::adapters::policy_file;
+use selfsame::adapters::policy_store::FixedPolicy;
+use selfsame::adapters::standing_rules::StandingRules;
+use selfsame::offline::labeled_line::{labeled_line, simulation_digester};
+use selfsame::offline::people::People;
+use selfsame::offline::replay::{LabelRule, Recorder, replay};
+use selfsame::offline::simulate::{Simulation, SimulationParameters};
+use selfsame::ports::clock::Clock;
+use selfsame::ports::ledger::Assessor;
+use selfsame::screening::audit::AuditKey;
+use selfsame::screening::decision::Decision;
+use selfsame::screening::features::FEATURE_COUNT;
+use selfsame::screening::history::History;
+use selfsame::service::limits::Limits;
+use selfsame::service::server::{ServerParts, serve};
+use selfsame::vocabulary::conversion::Conversion;
+use selfsame::vocabulary::ids::ProgramId;
+use selfsame::vocabulary::time::{Span, Timestamp};
+use selfsame::wire::training::parse;
+use selfsame::wire::v1;
+use tokio::net::TcpListener;
+use tonic::transport::{Channel, Endpoint};
+
+const PROGRAMS: [&str; 2] = ["north", "south"];
+const CONVERSIONS_EACH: u64 = 250;
+/// Every message arrives so long after what it tells of.
+const ARRIVES_LATER_MILLIS: i64 = 5_000;
+
+/// Programme and conversion.
+type Key = (String, String);
+/// The bits of each feature, in catalogue order.
+type Bits = Vec<u64>;
+
+struct SetClock(AtomicI64);
+
+impl Clock for SetClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::saturating_from_millis(self.0.load(Ordering::SeqCst))
+    }
+}
+
+fn millis(time: &pbjson_types::Timestamp) -> i64 {
+    time.seconds * 1_000 + i64::from(time.nanos) / 1_000_000
+}
+
+fn key_of(conversion: &v1::Conversion) -> Key {
+    (conversion.program_id.clone(), conversion.conversion_id.clone())
+}
+
+/// Months of two programmes with the same people in them; every tenth referrer was seen on the referee's device an hour before.
+fn history() -> Vec<v1::LabeledConversion> {
+    let (people, digester) = (People::embedded().unwrap(), simulation_digester().unwrap());
+    let mut lines = Vec::new();
+    for (program, seed) in PROGRAMS.into_iter().zip(1..) {
+        let parameters = SimulationParameters {
+            conversions: CONVERSIONS_EACH,
+            conversions_per_day: 20.0,
+            abusive_share: Some(0.3),
+            ..SimulationParameters::default()
+        };
+        let program = ProgramId::new(program).unwrap();
+        for simulated in Simulation::new(&people, parameters, seed).unwrap() {
+            lines.push(labeled_line(&simulated, &program, &digester).unwrap());
+        }
+    }
+    for line in lines.iter_mut().step_by(10) {
+        let sent = line.conversion.clone().unwrap();
+        let (referrer, referee) = (sent.referrer.unwrap(), sent.referee.unwrap());
+        let mut bundle = v1::SignalBundle { account_id: referrer.account_id, devices: referee.devices, ..Default::default() };
+        bundle.devices.iter_mut().for_each(|device| device.seen_at = None);
+        let hour_before = pbjson_types::Timestamp { seconds: sent.occurred_at.unwrap().seconds - 3_600, nanos: 0 };
+        line.signals_before = vec![v1::RecordedSignals {
+            record_id: format!("signals-{}", sent.conversion_id),
+            bundles: vec![bundle],
+            observed_at: Some(hour_before),
+        }];
+    }
+    lines
+}
+
+/// What happens at a moment. In the order of one instant: signals, conversions, outcomes, reviews.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Moment {
+    Signals,
+    Conversion,
+    Outcome(usize),
+    Review,
+}
+
+fn timeline(lines: &[v1::LabeledConversion]) -> Vec<(i64, Moment, usize)> {
+    let mut moments = Vec::new();
+    for (place, line) in lines.iter().enumerate() {
+        let occurred_at = millis(line.conversion.as_ref().unwrap().occurred_at.as_ref().unwrap());
+        moments.push((occurred_at, Moment::Conversion, place));
+        for signals in &line.signals_before {
+            moments.push((millis(signals.observed_at.as_ref().unwrap()), Moment::Signals, place));
+        }
+        for (entry, outcome) in line.outcomes.iter().enumerate() {
+            moments.push((millis(outcome.occurred_at.as_ref().unwrap()).max(occurred_at), Moment::Outcome(entry), place));
+        }
+        if let Some(label) = line.labels.iter().max_by_key(|label| label.labeled_at.as_ref().map(millis)) {
+            moments.push((millis(label.labeled_at.as_ref().unwrap()).max(occurred_at), Moment::Review, place));
+        }
+    }
+    moments.sort_by_key(|(at, moment, place)| {
+        let rank = match moment {
+            Moment::Signals => 0,
+            Moment::Conversion => 1,
+            Moment::Outcome(_) => 2,
+            Moment::Review => 3,
+        };
+        (*at, rank, *place)
+    });
+    moments
+}
+
+struct Server {
+    channel: Channel,
+    clock: Arc<SetClock>,
+    _folder: tempfile::TempDir,
+}
+
+impl Server {
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(SetClock(AtomicI64::new(0)));
+        let policies = Arc::new(FixedPolicy::new(policy_file::shipped().unwrap()));
+        let shelf = Arc::new(ModelShelf::default());
+        let models = Arc::new(ModelStore::open(None, Arc::clone(&shelf), clock.now()).unwrap());
+        let rules = StandingRules::new(Arc::clone(&policies) as _, shelf, AuditKey::new([7; 32]));
+        let ledger = SledLedger::open(folder.path(), LedgerOptions::default(), Arc::new(rules)).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (ledger, limits) = (Arc::new(ledger), Limits::default());
+        let parts = ServerParts { ledger, policies, clock: Arc::clone(&clock) as _, models, limits };
+        tokio::spawn(serve(listener, parts, std::future::pending()));
+        let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
+        Self { channel, clock, _folder: folder }
+    }
+
+    /// Sends everything at its time. The lines learn what was decided of them.
+    async fn live_through(&self, lines: &mut [v1::LabeledConversion]) {
+        let mut screening = v1::screening_service_client::ScreeningServiceClient::new(self.channel.clone());
+        let mut review = v1::review_service_client::ReviewServiceClient::new(self.channel.clone());
+        for (at, moment, place) in timeline(lines) {
+            self.clock.0.store(at + ARRIVES_LATER_MILLIS, Ordering::SeqCst);
+            let line = &mut lines[place];
+            let conversion = line.conversion.clone().unwrap();
+            let program_id = conversion.program_id.clone();
+            match moment {
+                Moment::Signals => {
+                    let v1::RecordedSignals { record_id, bundles, .. } = line.signals_before[0].clone();
+                    screening.record_signals(v1::RecordSignalsRequest { program_id, record_id, bundles }).await.unwrap();
+                    // What is exported says when it was learned here.
+                    line.signals_before[0].observed_at.as_mut().unwrap().seconds += ARRIVES_LATER_MILLIS / 1_000;
+                }
+                Moment::Conversion => {
+                    let request = v1::ScreenConversionRequest { conversion: Some(conversion) };
+                    line.decision = screening.screen_conversion(request).await.unwrap().into_inner().decision;
+                }
+                Moment::Outcome(entry) => {
+                    let subject = v1::outcome::Subject::ConversionId(conversion.conversion_id.clone());
+                    let v1::LaterOutcome { kind, occurred_at } = line.outcomes[entry];
+                    let outcome = Some(v1::Outcome { kind, subject: Some(subject), occurred_at, amount: None });
+                    let outcome_id = format!("{}.{entry}", conversion.conversion_id);
+                    screening.record_outcome(v1::RecordOutcomeRequest { program_id, outcome_id, outcome }).await.unwrap();
+                }
+                Moment::Review => {
+                    let case_id = line.decision.as_ref().unwrap().case_id.clone();
+                    let label = line.labels.iter().max_by_key(|label| label.labeled_at.as_ref().map(millis)).unwrap();
+                    let resolution = match label.truth() {
+                        v1::Truth::Honest => v1::Resolution::Accept,
+                        v1::Truth::Abusive | v1::Truth::Unspecified => v1::Resolution::Reject,
+                    };
+                    if !case_id.is_empty() {
+                        let request = v1::ResolveCaseRequest {
+                            program_id,
+                            case_id,
+                            resolution: resolution.into(),
+                            actor: "rita".to_owned(),
+                            ..Default::default()
+                        };
+                        review.resolve_case(request).await.unwrap();
+                    }
+                }
+            }
+        }
+    }
+
+    /// What the server exports of the programmes, as training reads it.
+    async fn exported(&self) -> Vec<v1::LabeledConversion> {
+        let mut training = v1::training_service_client::TrainingServiceClient::new(self.channel.clone());
+        let mut lines = Vec::new();
+        for program in PROGRAMS {
+            let request = v1::ExportConversionsRequest { program_id: program.to_owned(), after_cursor: 0 };
+            let mut parts = training.export_conversions(request).await.unwrap().into_inner();
+            while let Some(part) = parts.message().await.unwrap() {
+                lines.extend(part.conversion);
+            }
+        }
+        lines
+    }
+
+    /// The features of every conversion as the server shows them.
+    async fn features(&self, lines: &[v1::LabeledConversion]) -> BTreeMap<Key, Bits> {
+        let mut screening = v1::screening_service_client::ScreeningServiceClient::new(self.channel.clone());
+        let mut features = BTreeMap::new();
+        for line in lines {
+            let (program_id, conversion_id) = key_of(line.conversion.as_ref().unwrap());
+            let request = v1::GetDecisionRequest {
+                program_id: program_id.clone(),
+                conversion_id: conversion_id.clone(),
+                view: Some(v1::DecisionView::Full.into()),
+            };
+            let shown = screening.get_decision(request).await.unwrap().into_inner().features;
+            features.insert((program_id, conversion_id), shown.iter().map(|feature| feature.value.to_bits()).collect());
+        }
+        features
+    }
+}
+
+/// The recorder of replay, with what it saw of every conversion, labelled or not.
+struct Remembering {
+    recorder: Arc<Recorder>,
+    seen: Mutex<BTreeMap<Key, Bits>>,
+}
+
+impl Assessor for Remembering {
+    fn assess(&self, conversion: &Conversion, history: &History, now: Timestamp) -> Decision {
+        let decision = self.recorder.assess(conversion, history, now);
+        let bits = decision.features().values().iter().map(|value| value.to_bits()).collect();
+        self.seen.lock().insert((conversion.program_id.to_string(), conversion.conversion_id.to_string()), bits);
+        decision
+    }
+
+    fn due_after(&self, program: &ProgramId) -> Span {
+        self.recorder.due_after(program)
+    }
+}
+
+/// The features of every conversion as training sees them.
+fn replayed(lines: &[v1::LabeledConversion]) -> BTreeMap<Key, Bits> {
+    let lines: Vec<_> = lines.iter().map(|line| parse(line.clone()).unwrap()).collect();
+    let recorder = Recorder::new(policy_file::shipped().unwrap());
+    let remembering = Arc::new(Remembering { recorder: Arc::clone(&recorder), seen: Mutex::default() });
+    let ledger = MemoryLedger::new(Arc::clone(&remembering) as _);
+    replay(&lines, &ledger, &recorder, &LabelRule::default(), &mut |_| ()).unwrap();
+    std::mem::take(&mut *remembering.seen.lock())
+}
+
+/// The conversions whose features differ.
+fn differing<'a>(live: &'a BTreeMap<Key, Bits>, offline: &BTreeMap<Key, Bits>) -> Vec<&'a Key> {
+    live.iter().filter(|(key, bits)| offline.get(*key) != Some(*bits)).map(|(key, _)| key).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn online_features_equal_offline_features_bit_for_bit_and_the_comparison_can_fail() {
+    let server = Server::start().await;
+    let mut lines = history();
+    server.live_through(&mut lines).await;
+    let live = server.features(&lines).await;
+    assert_eq!(live.len() as u64, 2 * CONVERSIONS_EACH);
+    assert!(live.values().all(|bits| bits.len() == FEATURE_COUNT));
+    let (reviewed, outcomes) = lines.iter().fold((0, 0), |(reviewed, outcomes), line| {
+        let in_review = line.decision.as_ref().unwrap().screened_verdict() == v1::Verdict::InReview;
+        (reviewed + usize::from(in_review), outcomes + line.outcomes.len())
+    });
+    assert!(reviewed > 50 && outcomes > 5, "{reviewed} reviews and {outcomes} outcomes: too quiet a history to tell anything");
+
+    assert_eq!(differing(&live, &replayed(&lines)), Vec::<&Key>::new());
+
+    // What the server exports leads back to the same features: a model is trained on what it will see.
+    let exported = server.exported().await;
+    assert_eq!(exported.len(), lines.len());
+    assert_eq!(differing(&live, &replayed(&exported)), Vec::<&Key>::new());
+
+    // One cent more on one conversion: its features differ, and no other's.
+    let paid = lines.iter().position(|line| line.conversion.as_ref().is_some_and(|sent| sent.value.is_some())).unwrap();
+    let mut altered = lines.clone();
+    altered[paid].conversion.as_mut().unwrap().value.as_mut().unwrap().amount_minor += 1;
+    assert!(differing(&live, &replayed(&altered)).contains(&&key_of(lines[paid].conversion.as_ref().unwrap())));
+    // What happened between conversions matters too: without it, later conversions look different.
+    for forget in [
+        (|line: &mut v1::LabeledConversion| line.signals_before.clear()) as fn(&mut v1::LabeledConversion),
+        |line| line.outcomes.clear(),
+        |line| line.decision = None,
+    ] {
+        let mut altered = lines.clone();
+        altered.iter_mut().for_each(forget);
+        assert_ne!(differing(&live, &replayed(&altered)), Vec::<&Key>::new());
+    }
+}
