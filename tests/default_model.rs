@@ -10,8 +10,8 @@ const CARD: &str = include_str!("../models/default.md");
 const FOLDER: &str = include_str!("../models/README.md");
 
 fn model() -> Model {
-    model_file::from_bytes(FILE)
-        .expect("the shipped model fits the feature catalogue; after a change of features it is trained again")
+    let read = model_file::from_bytes(FILE);
+    read.unwrap_or_else(|refused| panic!("after a change of features the shipped model is trained again: {refused}"))
 }
 
 /// The value of a row of the card's first table.
