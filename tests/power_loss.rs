@@ -345,6 +345,7 @@ fn cut_again_and_again(role: &str, cut: Cut, cycles: u64, library: &Path) -> Vec
     for cycle in 0..cycles {
         let child = machine.start(role, library, &[]);
         promises.listen(child, random.gen_range(20..1_500));
+        assert_eq!(promises.refusals, Vec::<String>::new(), "cycle {cycle}");
         machine.lose_power(cut, &mut random);
         if let Err(reason) = promises.kept_by(&machine.folder()) {
             broken.push(format!("cycle {cycle}: {reason}"));

@@ -59,7 +59,12 @@ impl ModelWatch {
         let _turn = turn.lock();
         while let Some(mut watched) = self.store.watched(program) {
             let after = watched.watch.read_up_to;
-            let (events, read_up_to) = self.ledger.feed(program, Cursor(after), RECORDS_READ)?;
+            let read = match self.ledger.feed(program, Cursor(after), RECORDS_READ) {
+                // What nobody counted before it was removed by age is not counted any more.
+                Err(LedgerError::CursorForgotten { .. }) => self.ledger.feed(program, Cursor(0), RECORDS_READ),
+                read => read,
+            };
+            let (events, read_up_to) = read?;
             if read_up_to.0 <= after {
                 return Ok(());
             }

@@ -22,6 +22,7 @@ use crate::offline::load::driver::{Pace, Plan, Progress, Target, Until, run};
 use crate::offline::load::generator::{Traffic, TrafficShape, Walk};
 use crate::offline::load::noop;
 use crate::offline::load::recorder::Measured;
+use crate::offline::load::replay::{Replayed, replay};
 use crate::offline::load::schedule::Arrivals;
 use crate::ports::clock::Clock;
 use crate::vocabulary::time::Span;
@@ -36,6 +37,7 @@ const HISTORY: Span = Span::from_days(30);
 /// Without `--rate`, a closed loop keeps `--in-flight` requests under way. With it, an open loop sends at planned times and counts
 /// latency from the planned time, so that a stalled server shows (no coordinated omission).
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct LoadCommand {
     /// The server.
     #[arg(long, default_value = "http://127.0.0.1:50051", value_name = "URL")]
@@ -86,6 +88,9 @@ pub struct LoadCommand {
     /// How many turns each server gets; `--seconds` is split among them.
     #[arg(long, default_value_t = 5, requires = "compare", value_name = "N")]
     rounds: u32,
+    /// Send nothing: read the programme's feed from its beginning to its end, and print how many events came for each second.
+    #[arg(long, conflicts_with_all = ["rate", "fill", "compare"])]
+    replay: bool,
     /// Only serve the no-op server here.
     #[arg(long, value_name = "ADDR")]
     noop_server: Option<SocketAddr>,
@@ -127,6 +132,7 @@ impl LoadCommand {
         runtime.block_on(async {
             match self.noop_server {
                 Some(address) => serve_noop(address, self.kept_plainly_in.as_deref()).await,
+                None if self.replay => self.measure_replay().await,
                 None => self.measure().await,
             }
         })
@@ -167,6 +173,18 @@ impl LoadCommand {
         if let Some(path) = &self.json {
             let text = serde_json::to_string_pretty(&report)?;
             fs::write(path, text).with_context(|| format!("writing `{}`", path.display()))?;
+        }
+        Ok(())
+    }
+
+    async fn measure_replay(&self) -> Result<()> {
+        let target = Target::connect(&self.target, 1).await?;
+        let replayed = replay(&target, &self.program).await.context("reading the feed")?;
+        let Replayed { events, messages, seconds } = replayed;
+        let rate = replayed.events_per_second();
+        writeln!(stdout(), "{events} events in {messages} messages, {seconds:.3} s: {rate:.0} events/s")?;
+        if let Some(path) = &self.json {
+            fs::write(path, serde_json::to_string_pretty(&replayed)?).with_context(|| format!("writing `{}`", path.display()))?;
         }
         Ok(())
     }

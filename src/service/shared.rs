@@ -76,13 +76,17 @@ impl Shared {
         }
     }
 
-    /// What the caller reads of a ledger's error. A fault of the ledger itself is logged here, and nowhere else.
+    /// What the caller reads of a ledger's error. Damage is logged here, and nowhere else. A ledger that refuses writes was logged when it
+    /// failed: a line for each refused call would fill what is left of a full disk.
     pub(super) fn refusal(&self, error: LedgerError) -> Refusal {
         match &error {
-            LedgerError::Unavailable(_) | LedgerError::Damaged(_) => {
-                metrics::counter!("selfsame_ledger_faults_total").increment(1);
-                tracing::error!(%error, "the ledger failed");
-                self.ledger_failed.notify_one();
+            LedgerError::Unavailable(_) => {
+                tracing::debug!(%error, "the ledger refuses writes");
+                self.count_fault();
+            }
+            LedgerError::Damaged(_) => {
+                tracing::error!(%error, "the ledger is damaged");
+                self.count_fault();
             }
             LedgerError::ContentDiffers { .. }
             | LedgerError::NotFound { .. }
@@ -94,6 +98,12 @@ impl Shared {
             | LedgerError::Busy { .. } => {}
         }
         Refusal::from(error)
+    }
+
+    /// Counts a fault of the ledger and lets health look at once.
+    fn count_fault(&self) {
+        metrics::counter!("selfsame_ledger_faults_total").increment(1);
+        self.ledger_failed.notify_one();
     }
 
     /// The end of a programme's feed; the beginning when the programme holds nothing yet.

@@ -12,8 +12,9 @@ held=0
 broken=0
 server=
 
+# start_server [DATA_FOLDER]
 start_server() {
-  "$binary" serve --listen "$address" --data-dir "$folder/ledger" --metrics none >>"$log" 2>&1 &
+  "$binary" serve --listen "$address" --data-dir "${1:-$folder/ledger}" --metrics none >>"$log" 2>&1 &
   server=$!
   local _
   for _ in $(seq 1 100); do
@@ -44,6 +45,18 @@ claim() {
     held=$((held + 1)); echo "ok      $1"
   else
     broken=$((broken + 1)); echo "BROKEN  $1"; echo "        wanted /$2/ in:"; sed 's/^/        /' <<<"$answer" | head -40
+  fi
+}
+
+# says TEXT PATTERN COMMAND...: the command prints the pattern, whether it succeeds or refuses.
+says() {
+  local text=$1 pattern=$2 answer
+  shift 2
+  answer=$("$@" 2>&1)
+  if grep -qE -- "$pattern" <<<"$answer"; then
+    held=$((held + 1)); echo "ok      $text"
+  else
+    broken=$((broken + 1)); echo "BROKEN  $text"; echo "        wanted /$pattern/ in:"; sed 's/^/        /' <<<"$answer" | head -20
   fi
 }
 
@@ -172,6 +185,17 @@ claim "the model that was activated decides" "\"modelVersion\": \"$own\"" Screen
 claim "the audit trail says who and why" 'two weeks in the shadow' ModelService/GetModelStatus '{"programId":"shop"}'
 claim "a rollback brings the shipped model back" "\"previousVersion\": \"$own\"" ModelService/RollbackModel \
   '{"programId":"shop","actor":"dana","note":"reviews doubled"}'
+
+echo "# a backup while serving, and the server that comes of it"
+says "a backup is taken" 'backed up' "$binary" ledger backup --server "$address" "$folder/backup"
+says "an existing file is not overwritten" 'exists' "$binary" ledger backup --server "$address" "$folder/backup"
+says "the folder of a running server is not opened" 'stop it first' "$binary" ledger check --data-dir "$folder/ledger"
+says "the backup is whole" 'sound' "$binary" ledger verify "$folder/backup"
+says "it is restored to a new folder" 'restored' "$binary" ledger restore "$folder/backup" --data-dir "$folder/restored"
+stop_server TERM
+start_server "$folder/restored"
+claim "the restored server knows the decision" 'VERDICT_REJECTED' ScreeningService/GetDecision '{"programId":"shop","conversionId":"cv-3"}'
+claim "and gives a retry the same answer" '"replayed": true' ScreeningService/ScreenConversion "$(conversion cv-2 eve eve c c)"
 
 echo "# a clean stop"
 stop_server TERM

@@ -11,7 +11,7 @@ use parking_lot::RwLock;
 use tokio::sync::watch;
 
 use super::event::{ConversionScreened, Event};
-use super::fold;
+use super::fold::{self, ReadProfiles};
 use super::history;
 use super::plan::{self, Plan};
 use super::reads::{self, Direction, EntryVisitor, RecordVisitor, Records, Shelves, View};
@@ -203,8 +203,8 @@ impl MemoryLedger {
                 let gone = || LedgerError::NotPossible("the decision was made before and is not kept".to_owned());
                 Ok(Screened { record: view.decision(&conversion_id)?.ok_or_else(gone)?, freshness: Freshness::Replayed })
             }
-            Plan::Commit(event) => {
-                let (_, event) = self.commit(&mut state, &program, event)?;
+            Plan::Commit(event, read) => {
+                let (_, event) = self.commit(&mut state, &program, event, read)?;
                 let record = answer(&state.tables, keys, event, &conversion_id)?;
                 Ok(Screened { record, freshness: Freshness::New })
             }
@@ -253,14 +253,20 @@ impl MemoryLedger {
         let keys = Keys(state.number(program));
         match plan(&state, keys)? {
             Plan::Known(cursor) => Ok((cursor, Freshness::Replayed)),
-            Plan::Commit(event) => Ok((self.commit(&mut state, program, event)?.0, Freshness::New)),
+            Plan::Commit(event, read) => Ok((self.commit(&mut state, program, event, read)?.0, Freshness::New)),
         }
     }
 
-    fn commit(&self, state: &mut State, program: &ProgramId, event: Event) -> Result<(Cursor, Arc<Event>), LedgerError> {
+    fn commit(
+        &self,
+        state: &mut State,
+        program: &ProgramId,
+        event: Event,
+        read: Box<ReadProfiles>,
+    ) -> Result<(Cursor, Arc<Event>), LedgerError> {
         let number = state.number(program);
         let cursor = state.last(program) + 1;
-        let writes = fold::apply(&mut state.tables, Keys(number), cursor, &event)?;
+        let writes = fold::apply_after(*read, &mut state.tables, Keys(number), cursor, &event)?;
         state.programs.entry(program.clone()).or_insert(number);
         let journal = state.journals.entry(number).or_default();
         for write in writes {

@@ -7,7 +7,7 @@ use super::event::{
     CaseStepped, Concerned, ConversionScreened, Entitlement, Event, FirstCase, HeldReferral, HoldChanged, ListChanged,
     OpenedCase, OutcomeRecorded, PaidReward, RewardPaid, SignalsRecorded,
 };
-use super::fold::{ConversionList, LIST_PART_ENTRIES, listed_key};
+use super::fold::{ConversionList, LIST_PART_ENTRIES, ReadProfiles, listed_key};
 use super::history::{self, Known, account_of, known_account};
 use super::rows::Row;
 use super::rows::case_line::{CaseLine, REASON_CODES_MAX};
@@ -37,8 +37,8 @@ const CONCERNED_MAX: usize = 1_000;
 /// What a command comes to.
 #[derive(Debug)]
 pub(super) enum Plan {
-    /// This is to be written.
-    Commit(Event),
+    /// This is to be written; the profiles were read for it.
+    Commit(Event, Box<ReadProfiles>),
     /// It was done before, by the record at this place; 0 when there was never anything to do.
     Known(Cursor),
 }
@@ -57,7 +57,9 @@ pub(super) fn screen(
     let history = history::read(tables, keys, &conversion)?;
     let decision = assessor.assess(&conversion, &history, received_at);
     let case = opened_case(&conversion, &history, &decision, assessor);
-    Ok(Plan::Commit(Event::ConversionScreened(Box::new(ConversionScreened { conversion, content, decision, received_at, case }))))
+    let read = ReadProfiles { referrer: history.referrer.profile, referee: history.referee.profile };
+    let screened = ConversionScreened { conversion, content, decision, received_at, case };
+    Ok(Plan::Commit(Event::ConversionScreened(Box::new(screened)), Box::new(read)))
 }
 
 fn opened_case(conversion: &Conversion, history: &History, decision: &Decision, assessor: &dyn Assessor) -> Option<OpenedCase> {
@@ -90,7 +92,7 @@ pub(super) fn signals(tables: &impl Tables, keys: Keys, command: SignalsCommand)
     if let Some(plan) = taken(tables, &keys.record(&record_id), content, record_id.as_str())? {
         return Ok(plan);
     }
-    Ok(Plan::Commit(Event::SignalsRecorded(SignalsRecorded { record_id, content, bundles, received_at })))
+    Ok(Plan::Commit(Event::SignalsRecorded(SignalsRecorded { record_id, content, bundles, received_at }), Box::default()))
 }
 
 /// Takes an outcome, or finds that it was taken.
@@ -107,7 +109,7 @@ pub(super) fn outcome(tables: &impl Tables, keys: Keys, command: OutcomeCommand)
         (OutcomeSubject::Account(_) | OutcomeSubject::Conversion(_) | OutcomeSubject::Invoice { .. }, _) => Vec::new(),
     };
     let recorded = OutcomeRecorded { outcome, content, received_at, concerned, paid_elsewhere };
-    Ok(Plan::Commit(Event::OutcomeRecorded(Box::new(recorded))))
+    Ok(Plan::Commit(Event::OutcomeRecorded(Box::new(recorded)), Box::default()))
 }
 
 /// Steps a case. `record` reads the decision of a conversion that never had a case; it is asked when a case is opened again or for the first time.
@@ -137,7 +139,7 @@ pub(super) fn step(
         }
         (None, CaseStep::Step(Step::Claim { .. } | Step::Release | Step::Resolve(_)) | CaseStep::Note) => return Err(missing()),
     };
-    Ok(Plan::Commit(Event::CaseStepped(Box::new(event))))
+    Ok(Plan::Commit(Event::CaseStepped(Box::new(event)), Box::default()))
 }
 
 fn next_step(
@@ -234,7 +236,7 @@ pub(super) fn paid(tables: &impl Tables, keys: Keys, command: PaidCommand) -> Re
     }
     let standing = standing::of(tables, keys, &row)?;
     let lost = standing.verdict == Verdict::Rejected || standing.cancelled_at.is_some() || standing.duplicate_of.is_some();
-    Ok(Plan::Commit(Event::RewardPaid(Box::new(RewardPaid {
+    let paid = RewardPaid {
         referrer: account_of(tables, keys, row.referrer)?.id,
         referee: account_of(tables, keys, row.referee)?.id,
         conversion_id,
@@ -244,7 +246,8 @@ pub(super) fn paid(tables: &impl Tables, keys: Keys, command: PaidCommand) -> Re
         received_at,
         verdict: row.verdict,
         entitlement: if lost { Entitlement::Lost } else { Entitlement::Standing },
-    }))))
+    };
+    Ok(Plan::Commit(Event::RewardPaid(Box::new(paid)), Box::default()))
 }
 
 /// Places or lifts a hold.
@@ -271,7 +274,7 @@ pub(super) fn hold(tables: &impl Tables, keys: Keys, command: HoldCommand) -> Re
     if in_force == wanted {
         return Ok(Plan::Known(Cursor(cursor)));
     }
-    Ok(Plan::Commit(Event::HoldChanged(HoldChanged { subject, change, actor, note, at, referral })))
+    Ok(Plan::Commit(Event::HoldChanged(HoldChanged { subject, change, actor, note, at, referral }), Box::default()))
 }
 
 /// Writes or removes a list entry.
@@ -284,7 +287,7 @@ pub(super) fn list(tables: &impl Tables, keys: Keys, command: ListCommand) -> Re
         (Some((known, cursor)), Change::Place) if says_the_same(known) => Ok(Plan::Known(Cursor(*cursor))),
         (None, Change::Lift) => Ok(Plan::Known(Cursor(0))),
         (Some(_) | None, Change::Place) | (Some(_), Change::Lift) => {
-            Ok(Plan::Commit(Event::ListChanged(ListChanged { entry, change })))
+            Ok(Plan::Commit(Event::ListChanged(ListChanged { entry, change }), Box::default()))
         }
     }
 }

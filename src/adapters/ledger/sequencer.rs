@@ -9,7 +9,7 @@ use std::sync::{Arc, mpsc};
 use tokio::sync::oneshot;
 
 use super::event::{ConversionScreened, Event};
-use super::fold;
+use super::fold::{self, ReadProfiles};
 use super::plan::Plan;
 use super::rows::Row;
 use super::rows::conversion::ConversionRow;
@@ -57,10 +57,13 @@ pub(super) struct Executing {
     writes: HashSet<TableRow, foldhash::fast::RandomState>,
 }
 
+/// Rows that a usual conversion writes: about thirty. More make the map grow.
+const ROWS_EXPECTED: usize = 56;
+
 impl Executing {
     /// What is durable and staged, and nothing of its own yet.
     pub(super) fn over(stage: Arc<Stage>) -> Self {
-        Self { stage, writes: HashSet::default() }
+        Self { stage, writes: HashSet::with_capacity_and_hasher(ROWS_EXPECTED, foldhash::fast::RandomState::default()) }
     }
 }
 
@@ -135,7 +138,7 @@ impl Sequencer {
         let planned = plan(&tables, keys_of(self.stage.programme(&program).as_deref()));
         let result = match planned {
             Ok(Plan::Known(cursor)) => Ok(Reply::Known(cursor)),
-            Ok(Plan::Commit(event)) => match self.prepare(&program, tables, event, answer) {
+            Ok(Plan::Commit(event, read)) => match self.prepare(&program, tables, event, read, answer) {
                 Ok(prepared) => {
                     self.stage(prepared, permit, reply);
                     return;
@@ -156,12 +159,13 @@ impl Sequencer {
         program: &ProgramId,
         mut tables: Executing,
         event: Event,
+        read: Box<ReadProfiles>,
         answer: impl FnOnce(&Executing, Keys, Event, Cursor) -> Result<A, LedgerError>,
     ) -> Result<Prepared<A>, LedgerError> {
         let programme = self.stage.programme_or_new(program, &self.journal)?;
         let cursor = self.last.get(&programme.number).copied().unwrap_or(0) + 1;
         let keys = Keys(programme.number.get());
-        let shelves = fold::apply(&mut tables, keys, cursor, &event)?;
+        let shelves = fold::apply_after(*read, &mut tables, keys, cursor, &event)?;
         let side = shelves.iter().map(|write| stage::side_write(write, cursor)).collect();
         let entry = Entry { programme: programme.number, seq: cursor, payload: codec::encode(&event), side };
         entry.check_limits().map_err(|error| LedgerError::NotPossible(error.to_string()))?;

@@ -233,8 +233,9 @@ impl Stage {
         self.tables.put_rows(rows.iter().cloned());
         let mut staged = self.staged.write();
         for row in &rows {
-            if staged.get(row.key()).is_some_and(|staged| staged.cursor == cursor) {
-                staged.remove(row.key());
+            // A later record may have put another row in its place, which waits for that record.
+            if let Some(later) = staged.take(row.key()).filter(|staged| staged.cursor != cursor) {
+                staged.insert(later);
             }
         }
         self.staged_count.store(staged.len(), Ordering::Release);

@@ -31,6 +31,7 @@ pub(super) fn made_store(folder: &Path, options: &JournalOptions) -> Result<Opti
     tree.insert(key(ProgrammeNumber::STORE, space::FORMAT, &[]), &FORMAT_VERSION.to_be_bytes()).map_err(failed)?;
     tree.flush().map_err(failed)?;
     drop(tree);
+    wait_until_closed(&making).map_err(io("waiting for the store to close"))?;
     if options.sync == SyncMode::Data {
         sync_all_files(&making).map_err(io("syncing the folder"))?;
     }
@@ -42,6 +43,11 @@ pub(super) fn made_store(folder: &Path, options: &JournalOptions) -> Result<Opti
     }
     sync_parent(folder).map_err(io("syncing the folder"))?;
     Ok(Some(lock))
+}
+
+/// A thread of sled may hold the log, and its lock, for a moment after the store was dropped; opening it in that moment would be refused.
+fn wait_until_closed(folder: &Path) -> std::io::Result<()> {
+    File::options().write(true).open(folder.join(LOG_FILE))?.lock()
 }
 
 fn remove_all_but_lock(folder: &Path) -> std::io::Result<()> {
@@ -63,6 +69,9 @@ fn create_folder(folder: &Path) -> std::io::Result<()> {
     std::fs::create_dir_all(folder)?;
     sync_parent(folder)
 }
+
+/// Sled's log.
+pub(super) const LOG_FILE: &str = "db";
 
 /// The file that the process which has the folder open holds locked.
 const LOCK_FILE: &str = "lock";

@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 
 use crate::adapters::storage::backup::undo_interrupted_compaction;
 use crate::adapters::storage::error::StorageError;
-use crate::adapters::storage::folder::{lock_folder, made_store, open_guarded, sync_all_files};
+use crate::adapters::storage::folder::{LOG_FILE, lock_folder, made_store, open_guarded, sync_all_files};
 use crate::adapters::storage::reader::{JournalReader, TaggedSideEntry};
 use crate::adapters::storage::record::{
     Entry, FORMAT_VERSION, ProgrammeNumber, SIDE_KEY_LIMIT_BYTES, SideWrite, encode_record, encode_side, journal_key, key,
@@ -154,7 +154,7 @@ impl Journal {
             None => lock_folder(folder)?,
         };
         let tree = open_guarded(folder, options)?;
-        let log = File::options().read(true).write(true).open(folder.join("db")).map_err(io("opening the log"))?;
+        let log = File::options().read(true).write(true).open(folder.join(LOG_FILE)).map_err(io("opening the log"))?;
         let store = Store {
             tree,
             log,

@@ -42,7 +42,7 @@ impl TableRow {
         let too_large = |_| TableError::EntryTooLarge { size_bytes: key.len(), limit_bytes: KEY_LIMIT_BYTES };
         check_size(key.len(), KEY_LIMIT_BYTES)?;
         // Put together on the stack, so that most rows are allocated once and copied once.
-        let mut bytes: SmallVec<[u8; 256]> = SmallVec::new();
+        let mut bytes: SmallVec<[u8; 256]> = SmallVec::with_capacity(HEADER_BYTES + key.len() + value.map_or(0, <[u8]>::len));
         bytes.extend_from_slice(&u16::try_from(key.len()).map_err(too_large)?.to_le_bytes());
         bytes.push(u8::from(value.is_some()));
         bytes.extend_from_slice(key);

@@ -4,9 +4,11 @@
 //! Only the checkpoint thread builds it and adds to it, always before the run with the new keys becomes visible: a key of
 //! a visible run is never answered with "no". Merging adds no keys.
 
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use bloomfilter::Bloom;
+use foldhash::fast::RandomState;
 use parking_lot::RwLock;
 
 use crate::adapters::storage::run::{BadRun, Run, RunCursor};
@@ -15,10 +17,21 @@ use crate::adapters::storage::run::{BadRun, Run, RunCursor};
 #[derive(Default)]
 pub(super) struct SeenKeys {
     filter: RwLock<Option<Filter>>,
+    hasher: KeyHasher,
+}
+
+/// Shortens a key to 64 bits before the filter sees it: the filter hashes what it is given twice, and slowly.
+#[derive(Default)]
+struct KeyHasher(RandomState);
+
+impl KeyHasher {
+    fn shortened(&self, key: &[u8]) -> u64 {
+        self.0.hash_one(key)
+    }
 }
 
 struct Filter {
-    bloom: Bloom<[u8]>,
+    bloom: Bloom<u64>,
     /// Different keys in it, a few less because of false positives.
     keys: usize,
     /// Above this the filter misses its rate and is built anew.
@@ -38,8 +51,8 @@ impl Filter {
         Ok(Filter { bloom, keys: 0, capacity })
     }
 
-    fn add(&mut self, key: &[u8]) {
-        if !self.bloom.check_and_set(key) {
+    fn add(&mut self, key: u64) {
+        if !self.bloom.check_and_set(&key) {
             self.keys += 1;
         }
     }
@@ -48,7 +61,7 @@ impl Filter {
 impl SeenKeys {
     /// Whether a run may hold the key.
     pub(super) fn may_hold(&self, key: &[u8]) -> bool {
-        self.filter.read().as_ref().is_none_or(|filter| filter.bloom.check(key))
+        self.filter.read().as_ref().is_none_or(|filter| filter.bloom.check(&self.hasher.shortened(key)))
     }
 
     /// Whether so many more keys fit.
@@ -63,7 +76,7 @@ impl SeenKeys {
             let Some(filter) = filter.as_mut() else { return };
             for _ in 0..CHUNK_KEYS {
                 let Some(key) = keys.next() else { return };
-                filter.add(key);
+                filter.add(self.hasher.shortened(key));
             }
         }
     }
@@ -82,7 +95,7 @@ impl SeenKeys {
             let mut cursor = RunCursor::new(run)?;
             let mut read = 0_u32;
             while let Some(key) = cursor.key() {
-                filter.add(key);
+                filter.add(self.hasher.shortened(key));
                 cursor.advance()?;
                 read = read.wrapping_add(1);
                 if read.is_multiple_of(4_096) && is_ending() {

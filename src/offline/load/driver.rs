@@ -123,6 +123,12 @@ impl Target {
     pub fn name(&self) -> &str {
         &self.name
     }
+
+    /// One of the connections.
+    pub(super) fn first_channel(&self) -> Channel {
+        // INVARIANT: `connect` makes at least one.
+        self.channels[0].clone()
+    }
 }
 
 /// How far a run is; shared with whoever shows it.

@@ -9,4 +9,5 @@ pub mod driver;
 pub mod generator;
 pub mod noop;
 pub mod recorder;
+pub mod replay;
 pub mod schedule;

@@ -43,7 +43,7 @@ mod kind {
 
 /// An event as the bytes of a record.
 pub(super) fn encode(event: &Event) -> Vec<u8> {
-    let mut w = Writer::with_capacity(1536);
+    let mut w = Writer::with_capacity(2048);
     w.u8(VERSION);
     match event {
         Event::ConversionScreened(event) => {

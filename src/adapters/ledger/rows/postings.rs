@@ -41,11 +41,14 @@ impl<'a> Postings<'a> {
     pub(in super::super) fn crowd_beside(self, sides: [Option<AccountNumber>; 2], as_of: Timestamp) -> Crowd {
         let month = as_of.minus(Span::from_days(30)).as_index_seconds();
         let day = as_of.minus(Span::from_hours(24)).as_index_seconds();
+        // Account numbers start at 1. Sums and no branches: a crowded value has a thousand postings.
+        let [one, other] = sides.map(|side| side.unwrap_or(0));
         let mut crowd = Crowd::default();
-        for posting in self.iter().filter(|posting| !sides.contains(&Some(posting.account))) {
-            crowd.accounts_ever += 1;
-            crowd.accounts_30d += u32::from(posting.last_seen >= month);
-            crowd.accounts_24h += u32::from(posting.last_seen >= day);
+        for Posting { account, last_seen } in self.iter() {
+            let counts = u32::from(account != one && account != other);
+            crowd.accounts_ever += counts;
+            crowd.accounts_30d += counts & u32::from(last_seen >= month);
+            crowd.accounts_24h += counts & u32::from(last_seen >= day);
         }
         Crowd {
             accounts_ever: crowd.accounts_ever.min(CROWD_MAX),
@@ -65,18 +68,23 @@ impl<'a> Postings<'a> {
 pub(in super::super) fn with_sighting(row: Option<&[u8]>, seen: Posting) -> Option<Vec<u8>> {
     let row = row.unwrap_or_default();
     let postings = Postings::of(Some(row));
-    let known = postings.iter().position(|posting| posting.account == seen.account);
-    let place = match known {
-        Some(place) if postings.iter().nth(place).is_some_and(|posting| posting.last_seen >= seen.last_seen) => return None,
-        Some(place) => place,
-        None if postings.0.len() < POSTINGS_MAX => postings.0.len(),
-        None => {
-            let (place, oldest) = postings.iter().enumerate().min_by_key(|(_, posting)| posting.last_seen)?;
-            if oldest.last_seen > seen.last_seen {
-                return None;
-            }
-            place
+    let mut known = None;
+    let mut oldest = (u32::MAX, 0);
+    for (place, posting) in postings.iter().enumerate() {
+        if posting.account == seen.account {
+            known = Some((place, posting.last_seen));
+            break;
         }
+        if posting.last_seen < oldest.0 {
+            oldest = (posting.last_seen, place);
+        }
+    }
+    let place = match known {
+        Some((_, last_seen)) if last_seen >= seen.last_seen => return None,
+        Some((place, _)) => place,
+        None if postings.0.len() < POSTINGS_MAX => postings.0.len(),
+        None if oldest.0 > seen.last_seen => return None,
+        None => oldest.1,
     };
     let mut changed = Vec::with_capacity(row.len() + POSTING_BYTES);
     changed.extend_from_slice(row);
