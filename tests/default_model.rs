@@ -1,5 +1,6 @@
 //! Holds the shipped model to its card: it loads on this server's features, the card states its version, thresholds and promise, and the folder
 //! says how to make it again.
+#![expect(clippy::panic, reason = "a test stops at once where its file is not what it holds")]
 
 use selfsame::adapters::model_file;
 use selfsame::screening::features::{CATALOGUE, FEATURE_COUNT, FeatureVector, schema_hash};
