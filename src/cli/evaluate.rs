@@ -96,7 +96,11 @@ pub fn run(args: EvaluateArgs) -> anyhow::Result<()> {
     card::personas(&mut text, &evaluation.personas);
     writeln!(out, "{text}")?;
     if let Some(path) = &args.report {
-        let page = report::html(&format!("Model {}", model.version()), &[args.history.name()], &evaluation);
+        let facts = [
+            format!("{}; {} referrals, {} abusive", args.history.name(), evaluation.rows, evaluation.abusive),
+            card::promise_line(&model),
+        ];
+        let page = report::html(&format!("Model {}", model.version()), &facts, model.thresholds(), &evaluation);
         fs::write(path, page).with_context(|| format!("cannot write `{}`", path.display()))?;
     }
     if let Some(times) = args.certify_resamples {
@@ -104,20 +108,33 @@ pub fn run(args: EvaluateArgs) -> anyhow::Result<()> {
         let promise = Promise { alpha: args.alpha.unwrap_or(certificate.alpha), delta: certificate.delta };
         let times = usize::try_from(times).unwrap_or(usize::MAX);
         let bar = progress_bar("certifying", times);
-        let Resampled { times, certified, broken, recall_share, mean_recall, mean_naive_recall, naive_broken } =
-            resample(&model, &matrix, promise, times, args.seed, &mut |done| bar.set_position(done as u64));
+        let resampled = resample(&model, &matrix, promise, times, args.seed, &mut |done| bar.set_position(done as u64));
         bar.finish_and_clear();
-        writeln!(
-            out,
-            "{times} resamples at alpha {}, delta {}: {certified} certified a threshold, {broken} broke the promise ({:.1} %); naive thresholds broke it {naive_broken} times\n\
-             recall certified {:.3}, naive {:.3}; certified is {:.1} % of naive",
-            promise.alpha,
-            promise.delta,
-            100.0 * f64::from(broken) / f64::from(times.max(1)),
-            mean_recall,
-            mean_naive_recall,
-            recall_share * 100.0
-        )?;
+        writeln!(out, "{}", resampled_text(promise, resampled))?;
     }
     Ok(())
+}
+
+fn resampled_text(promise: Promise, resampled: Resampled) -> String {
+    let Resampled { times, certified, broken, mean_recall, naive, naive_by_sample } = resampled;
+    let percent = |part: u32| 100.0 * f64::from(part) / f64::from(times.max(1));
+    let share = |of: f64| if of > 0.0 { format!("{:.1} %", 100.0 * mean_recall / of) } else { "none".to_owned() };
+    format!(
+        "{times} resamples at alpha {}, delta {}: {certified} certified a threshold\n\n\
+         | threshold | error above alpha | mean recall | recall of the certified by it |\n|---|---|---|---|\n\
+         | certified | {broken} ({:.1} %) | {mean_recall:.3} | |\n\
+         | naive, share of referrals | {} ({:.1} %) | {:.3} | {} |\n\
+         | naive, rings counted once | {} ({:.1} %) | {:.3} | {} |",
+        promise.alpha,
+        promise.delta,
+        percent(broken),
+        naive.broken,
+        percent(naive.broken),
+        naive.mean_recall,
+        share(naive.mean_recall),
+        naive_by_sample.broken,
+        percent(naive_by_sample.broken),
+        naive_by_sample.mean_recall,
+        share(naive_by_sample.mean_recall),
+    )
 }

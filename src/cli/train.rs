@@ -112,8 +112,11 @@ pub fn run(args: TrainArgs) -> anyhow::Result<()> {
     model_file::write(&args.output, &trained.model)?;
     let card = card::markdown(&trained, &evaluation, &matrix, &args.provenance());
     write(&args.output.with_extension("md"), card.as_bytes())?;
-    let facts = [format!("{}; {} held-out referrals, {} abusive", args.history.name(), evaluation.rows, evaluation.abusive)];
-    let page = report::html(&format!("Model {}", trained.model.version()), &facts, &evaluation);
+    let facts = [
+        format!("{}; {} held-out referrals, {} abusive", args.history.name(), evaluation.rows, evaluation.abusive),
+        card::promise_line(&trained.model),
+    ];
+    let page = report::html(&format!("Model {}", trained.model.version()), &facts, trained.model.thresholds(), &evaluation);
     write(&args.output.with_extension("html"), page.as_bytes())?;
     let until_figures = card.split("\n## Who gets").next().unwrap_or(&card);
     let mut out = std::io::stdout().lock();

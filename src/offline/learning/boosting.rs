@@ -55,10 +55,10 @@ pub struct Boosting {
 impl Default for Boosting {
     fn default() -> Self {
         Self {
-            trees: 160,
-            leaves_max: 12,
-            depth_max: 6,
-            learning_rate: 0.08,
+            trees: 300,
+            leaves_max: 15,
+            depth_max: 8,
+            learning_rate: 0.06,
             l2: 2.0,
             leaf_weight_min: 2.0,
             row_share: 0.8,

@@ -4,11 +4,12 @@
 
 use std::fmt::Write as _;
 
+use super::certification::{self, Promise};
 use super::champion::{Contender, Trained, fingerprint_line};
 use super::evaluation::{Evaluation, PersonaLine, Ranking};
 use super::matrix::Matrix;
 use super::metrics::Measured;
-use crate::screening::model::{Certificate, Thresholds};
+use crate::screening::model::{Certificate, Model, Thresholds};
 use crate::vocabulary::label::LabelSource;
 
 /// What a card says beside the figures.
@@ -63,8 +64,9 @@ const WEAKNESSES: &str = "
 ## Known weaknesses
 
 - It knows the abuse that its data hold. A new kind of abuse scores like the honest referral that it resembles.
-- The certificate holds for referrals like those that were held out. When the population drifts it no longer does: watch the stability index
-  and the audit sample, whose breaker turns auto-reject into review.
+- The certificate holds for referrals like those that were held out, and for no others: on another programme, or on this one after it has
+  drifted, the share of honest among the rejected can be several times α (`docs/learning.md` has figures). Watch the stability index and the
+  audit sample, whose breaker turns auto-reject into review; certify again on labels of your own.
 - Label noise enters the certificate: an honest person who is labelled abusive counts as a right reject.
 - Groups are as good as the data name them. A ring that the data do not know counts as several samples.
 ";
@@ -104,12 +106,16 @@ fn promise(card: &mut String, certificate: Certificate, thresholds: Thresholds, 
         );
     } else {
         let planned = if trained.sequence.is_empty() {
-            "The data hold too few independent abusive samples to reach the bound."
+            "The data hold too few independent samples to reach the bound."
         } else {
             "The first planned threshold did not hold the bound."
         };
-        let _ =
-            writeln!(card, "**It rejects nothing by itself.** No threshold was certified at α = {alpha}, δ = {delta}. {planned}");
+        let needed = certification::samples_needed(Promise { alpha, delta });
+        let reach = trained.alpha_within_reach * 100.0;
+        let _ = writeln!(
+            card,
+            "**It rejects nothing by itself.** No threshold was certified at α = {alpha}, δ = {delta}. {planned} Without an honest one among them, {needed} independent samples would be needed; judged by the development data, as much data could certify α of about {reach:.1} %."
+        );
     }
     let at = &evaluation.at_review;
     let _ = writeln!(
@@ -120,6 +126,24 @@ fn promise(card: &mut String, certificate: Certificate, thresholds: Thresholds, 
         at.recall * 100.0,
         at.precision * 100.0
     );
+}
+
+/// What the model promises, in a sentence.
+#[must_use]
+pub fn promise_line(model: &Model) -> String {
+    let Certificate { alpha, delta, rejected_samples, honest_samples, rejected_referrals: _, upper_bound: _ } =
+        model.certificate();
+    let review = model.thresholds().review;
+    match model.thresholds().reject {
+        Some(reject) => format!(
+            "Reviews from {review:.4}, rejects from {reject:.4}: with {:.0} % confidence at most {:.2} % of those it rejects are honest ({honest_samples} of {rejected_samples} independent samples when it was certified).",
+            (1.0 - delta) * 100.0,
+            alpha * 100.0
+        ),
+        None => format!(
+            "Reviews from {review:.4}; rejects nothing by itself: no threshold was certified at α = {alpha}, δ = {delta}."
+        ),
+    }
 }
 
 fn interval(measured: Measured) -> String {

@@ -114,9 +114,7 @@ const STEPS_MAX: usize = 60;
     reason = "counts are far below 2^53"
 )]
 pub fn plan(development: Scored<'_>, share: f64, promise: Promise) -> Vec<f64> {
-    let mut thresholds: Vec<f64> = development.scores.to_vec();
-    thresholds.sort_by(|a, b| b.total_cmp(a));
-    thresholds.dedup();
+    let thresholds = descending(development.scores);
     let all = tallies(development, &thresholds);
     // Expected in the hold-out, with errors pessimistic by one, so that a lucky development tail does not lead.
     let expected_bound = |tally: &Tally| {
@@ -153,17 +151,51 @@ pub fn certify(hold_out: Scored<'_>, sequence: &[f64], promise: Promise) -> Opti
     certified
 }
 
-/// The threshold by taste that certification is compared with: the lowest at which the share of honest among the flagged samples, as seen, is
-/// at most α. It promises nothing.
+/// What a share is taken of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counting {
+    /// Referrals, each by itself.
+    Referrals,
+    /// Samples as certification has them: rings once.
+    Samples,
+}
+
+/// The threshold by taste that certification is compared with: the lowest at which the share of honest among the flagged, as seen, is at most
+/// α. It promises nothing.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
-pub fn naive(scored: Scored<'_>, alpha: f64) -> Option<f64> {
-    let mut thresholds: Vec<f64> = scored.scores.to_vec();
+pub fn naive(scored: Scored<'_>, alpha: f64, counting: Counting) -> Option<f64> {
+    let thresholds = descending(scored.scores);
+    let all = tallies(scored, &thresholds);
+    let counted = |tally: &Tally| match counting {
+        Counting::Referrals => tally.referrals,
+        Counting::Samples => tally.samples,
+    };
+    let fine = |at: &usize| all[*at].honest as f64 <= alpha * counted(&all[*at]) as f64;
+    (0..all.len()).rev().find(fine).map(|at| thresholds[at])
+}
+
+/// The smallest α that data of the hold-out's size could certify at some threshold, judged by development data; 1 when there are none. Advice
+/// for the next training, never a promise.
+#[must_use]
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "counts are far below 2^53"
+)]
+pub fn alpha_within_reach(development: Scored<'_>, share: f64, delta: f64) -> f64 {
+    let bound = |tally: Tally| {
+        upper_bound((tally.honest as f64 * share).round() as u64, (tally.samples as f64 * share).floor() as u64, delta)
+    };
+    tallies(development, &descending(development.scores)).into_iter().map(bound).fold(1.0, f64::min)
+}
+
+fn descending(scores: &[f64]) -> Vec<f64> {
+    let mut thresholds = scores.to_vec();
     thresholds.sort_by(|a, b| b.total_cmp(a));
     thresholds.dedup();
-    let all = tallies(scored, &thresholds);
-    let fine = |at: &usize| all[*at].honest as f64 <= alpha * all[*at].referrals as f64;
-    (0..all.len()).rev().find(fine).map(|at| thresholds[at])
+    thresholds
 }
 
 #[cfg(test)]
@@ -185,6 +217,22 @@ mod tests {
     fn a_ring_counts_once_and_every_honest_referral_counts() {
         let scored = Scored { scores: &[0.9; 6], abusive: &[true, true, true, false, false, true], groups: &[1, 1, 1, 2, 2, 3] };
         assert_eq!(tallies(scored, &[0.5]), vec![Tally { samples: 4, honest: 2, referrals: 6 }]);
+    }
+
+    #[test]
+    fn what_is_within_reach_is_what_no_error_in_the_expected_samples_would_bound() {
+        let scores = vec![0.99; 200];
+        let groups: Vec<u32> = (0..200).collect();
+        let scored = Scored { scores: &scores, abusive: &[true; 200], groups: &groups };
+        assert!((alpha_within_reach(scored, 0.5, 0.05) - upper_bound(0, 100, 0.05)).abs() < 1e-12);
+    }
+
+    #[test]
+    fn naive_thresholds_count_rings_as_they_are_told() {
+        let scored =
+            Scored { scores: &[0.9, 0.9, 0.9, 0.9, 0.5], abusive: &[true, true, true, true, false], groups: &[1, 1, 1, 1, 2] };
+        assert_eq!(naive(scored, 0.2, Counting::Referrals), Some(0.5));
+        assert_eq!(naive(scored, 0.2, Counting::Samples), Some(0.9));
     }
 
     #[test]

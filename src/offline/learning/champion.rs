@@ -95,6 +95,8 @@ pub struct Trained {
     pub split: Fold,
     /// Thresholds that were planned for testing, in order.
     pub sequence: Vec<f64>,
+    /// The smallest α that data of this size could certify, judged by development data.
+    pub alpha_within_reach: f64,
 }
 
 /// A better average precision by less than this does not displace a family that is easier to explain. Judgement: small, because the
@@ -116,9 +118,10 @@ pub fn train(matrix: &Matrix, plan: &TrainingPlan, progress: &mut dyn FnMut(&str
     let scorer = winner.family.fit(matrix, &split.fit, plan.seed)?;
     progress("calibrating and certifying");
     let calibrated = calibration::fit(&winner.margins, &pick(matrix.abusive(), &split.fit), &pick(matrix.groups(), &split.fit));
-    let (sequence, certified) = certify(matrix, &split, &winner.margins, &scorer, &calibrated.calibrator, plan.promise);
+    let (sequence, alpha_within_reach, certified) =
+        certify(matrix, &split, &winner.margins, &scorer, &calibrated.calibrator, plan.promise);
     let model = assemble(matrix, plan, winner.family, scorer, &calibrated, &split, certified)?;
-    Ok(Trained { model, contenders, calibrated, split, sequence })
+    Ok(Trained { model, contenders, calibrated, split, sequence, alpha_within_reach })
 }
 
 /// The place of the champion: the family easiest to explain among those within the margin of merit of the best.
@@ -222,17 +225,17 @@ fn certify(
     scorer: &Scorer,
     calibrator: &Calibrator,
     promise: Promise,
-) -> (Vec<f64>, Option<Certified>) {
+) -> (Vec<f64>, f64, Option<Certified>) {
     let development = probabilities(development_margins, calibrator);
     let hold_out = probabilities(&margins_of(scorer, matrix, &split.test), calibrator);
     let (fit_abusive, fit_groups) = (pick(matrix.abusive(), &split.fit), pick(matrix.groups(), &split.fit));
     let (test_abusive, test_groups) = (pick(matrix.abusive(), &split.test), pick(matrix.groups(), &split.test));
     let share = split.test.len() as f64 / split.fit.len().max(1) as f64;
-    let sequence =
-        certification::plan(Scored { scores: &development, abusive: &fit_abusive, groups: &fit_groups }, share, promise);
+    let developed = Scored { scores: &development, abusive: &fit_abusive, groups: &fit_groups };
+    let sequence = certification::plan(developed, share, promise);
     let scored = Scored { scores: &hold_out, abusive: &test_abusive, groups: &test_groups };
     let certified = certification::certify(scored, &sequence, promise);
-    (sequence, certified)
+    (sequence, certification::alpha_within_reach(developed, share, promise.delta), certified)
 }
 
 fn assemble(

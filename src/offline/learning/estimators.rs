@@ -38,7 +38,7 @@ pub enum Family {
     MonotoneBoosting,
     /// Gradient boosting, free.
     Boosting,
-    /// The mean of logistic regression and both kinds of boosting, in log-odds.
+    /// The mean of both kinds of boosting, in log-odds.
     Blend,
 }
 
@@ -57,7 +57,7 @@ impl Family {
             Self::AdaBoost => &[Self::AdaBoost],
             Self::MonotoneBoosting => &[Self::MonotoneBoosting],
             Self::Boosting => &[Self::Boosting],
-            Self::Blend => &[Self::Logistic, Self::MonotoneBoosting, Self::Boosting],
+            Self::Blend => &[Self::MonotoneBoosting, Self::Boosting],
         }
     }
 
@@ -106,7 +106,7 @@ impl Family {
             }
             Self::Boosting => boosting(matrix, &rows, Boosting { monotone: Monotone::Free, seed, ..Boosting::default() }),
             Self::Blend => {
-                #[expect(clippy::cast_precision_loss, reason = "three parts")]
+                #[expect(clippy::cast_precision_loss, reason = "two parts")]
                 let weight = 1.0 / self.parts().len() as f64;
                 let parts = self.parts().iter().map(|part| Ok((weight, part.fit(matrix, &rows, seed)?)));
                 Ok(Scorer::Blend(Blend { parts: parts.collect::<Result<_, LearningError>>()? }))

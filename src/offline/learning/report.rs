@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 use super::card;
 use super::evaluation::Evaluation;
 use super::metrics::OperatingPoint;
+use crate::screening::model::Thresholds;
 
 const WIDTH: f64 = 420.0;
-const HEIGHT: f64 = 300.0;
+const HEIGHT: f64 = 316.0;
 const PAD: f64 = 42.0;
 
 struct Line<'a> {
@@ -16,10 +17,10 @@ struct Line<'a> {
     points: Vec<(f64, f64)>,
 }
 
-/// The whole page. `facts` is shown on top as it is, escaped.
+/// The whole page. `facts` is shown on top as it is, escaped; `thresholds` are drawn where they stand.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
-pub fn html(title: &str, facts: &[String], evaluation: &Evaluation) -> String {
+pub fn html(title: &str, facts: &[String], thresholds: Thresholds, evaluation: &Evaluation) -> String {
     let mut page = String::from(HEAD);
     let _ = write!(page, "<title>{0}</title><h1>{0}</h1>", escape(title));
     for fact in facts {
@@ -60,11 +61,16 @@ pub fn html(title: &str, facts: &[String], evaluation: &Evaluation) -> String {
             points: model.iter().map(|point| (point.threshold, point.flagged as f64 / rows)).collect(),
         },
     ];
-    page.push_str(&plot("Precision and load by threshold", "threshold", "share", &by_threshold));
+    let reject = thresholds.reject.map(|at| Line { name: "rejects", colour: "#000", points: vec![(at, 0.0), (at, 1.0)] });
+    let review = Line { name: "reviews", colour: "#888", points: vec![(thresholds.review, 0.0), (thresholds.review, 1.0)] };
+    let [precision, recall, load] = by_threshold;
+    page.push_str(&plot("Precision and recall by threshold", "threshold", "share", &[precision, recall]));
+    let lines: Vec<Line<'_>> = [load, review].into_iter().chain(reject).collect();
+    page.push_str(&plot("Review load by threshold", "threshold", "share", &lines));
     page.push_str("</div>");
-    page.push_str("<h2>Contributions</h2>");
+    page.push_str("<h2>What speaks loudest</h2><p>Mean size of each feature's contribution, in log-odds.</p>");
     page.push_str(&bars(&evaluation.contributions));
-    page.push_str("<h2>Personas</h2>");
+    page.push_str("<h2>Who gets which verdict</h2><p>By the model's thresholds alone and by the rules alone.</p>");
     let mut personas = String::new();
     card::personas(&mut personas, &evaluation.personas);
     page.push_str(&table(&personas));
@@ -105,7 +111,7 @@ fn table(markdown: &str) -> String {
 
 fn plot(title: &str, x_words: &str, y_words: &str, lines: &[Line<'_>]) -> String {
     let x = |value: f64| PAD + value.clamp(0.0, 1.0) * (WIDTH - PAD - 12.0);
-    let y = |value: f64| HEIGHT - PAD - value.clamp(0.0, 1.0) * (HEIGHT - PAD - 30.0);
+    let y = |value: f64| HEIGHT - PAD - value.clamp(0.0, 1.0) * (HEIGHT - PAD - 46.0);
     let mut svg = format!(
         "<svg viewBox='0 0 {WIDTH} {HEIGHT}' role=img aria-label='{title}'><text x={PAD} y=16 font-weight=bold>{title}</text>"
     );
@@ -133,11 +139,11 @@ fn plot(title: &str, x_words: &str, y_words: &str, lines: &[Line<'_>]) -> String
         y(0.5)
     );
     for (place, Line { name, colour, points }) in lines.iter().enumerate() {
+        #[expect(clippy::cast_precision_loss, reason = "a handful of lines")]
+        let at = PAD + 110.0 * place as f64;
         let path: Vec<String> = points.iter().map(|(px, py)| format!("{:.1} {:.1}", x(*px), y(*py))).collect();
         let _ = write!(svg, "<path d='M{}' stroke='{colour}' stroke-width=1.8 fill=none />", path.join("L"));
-        #[expect(clippy::cast_precision_loss, reason = "a handful of lines")]
-        let at = 120.0 + 95.0 * place as f64;
-        let _ = write!(svg, "<text x={at} y=16 style='fill:{colour}' dx=60>{name}</text>");
+        let _ = write!(svg, "<path d='M{at} 28h14' stroke='{colour}' stroke-width=3 /><text x={} y=32>{name}</text>", at + 19.0);
     }
     svg.push_str("</svg>");
     svg

@@ -6,7 +6,7 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use super::certification::{self, Promise, Scored};
+use super::certification::{self, Counting, Promise, Scored};
 use super::champion::margins_of;
 use super::evaluation::at;
 use super::matrix::{Matrix, pick};
@@ -22,14 +22,21 @@ pub struct Resampled {
     pub certified: u32,
     /// In how many the share of honest referrals among the rejected, on the part that nobody looked at, was above α.
     pub broken: u32,
-    /// The same for naive thresholds.
-    pub naive_broken: u32,
     /// Mean recall at certified thresholds on the unseen part, none counted as 0.
     pub mean_recall: f64,
-    /// Mean recall at naive thresholds on the unseen part.
-    pub mean_naive_recall: f64,
-    /// The former by the latter.
-    pub recall_share: f64,
+    /// Thresholds at which the share of honest referrals, as seen, is at most α.
+    pub naive: Naive,
+    /// The same with rings counted once, as certification counts.
+    pub naive_by_sample: Naive,
+}
+
+/// What thresholds that promise nothing came to on the unseen part.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Naive {
+    /// In how many repetitions the share of honest referrals was above α.
+    pub broken: u32,
+    /// Mean recall.
+    pub mean_recall: f64,
 }
 
 /// Repeats certification of a model on data that it was not fitted on.
@@ -49,7 +56,8 @@ pub fn resample(
     let scores: Vec<f64> = margins.into_iter().map(|margin| logistic(parts.calibrator.log_odds(margin))).collect();
     let groups_total = matrix.groups().iter().max().map_or(0, |last| *last as usize + 1);
     let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
-    let (mut certified, mut broken, mut naive_broken, mut recall, mut naive_recall) = (0, 0, 0, 0.0, 0.0);
+    let (mut certified, mut broken, mut recall) = (0, 0, 0.0);
+    let mut naives = [Counting::Referrals, Counting::Samples].map(|counting| (counting, Naive::default()));
     for done in 1..=times {
         let mut part_of: Vec<u8> = (0..groups_total).map(|group| u8::try_from(group % 3).unwrap_or(0)).collect();
         part_of.shuffle(&mut random);
@@ -66,22 +74,23 @@ pub fn resample(
             broken += u32::from(realised.flagged > 0 && 1.0 - realised.precision > promise.alpha);
             recall += realised.recall;
         }
-        if let Some(threshold) = certification::naive(scored(&hold_out), promise.alpha) {
-            let realised = at(threshold, &unseen.0, &unseen.1);
-            naive_broken += u32::from(realised.flagged > 0 && 1.0 - realised.precision > promise.alpha);
-            naive_recall += realised.recall;
+        for (counting, naive) in &mut naives {
+            if let Some(threshold) = certification::naive(scored(&hold_out), promise.alpha, *counting) {
+                let realised = at(threshold, &unseen.0, &unseen.1);
+                naive.broken += u32::from(realised.flagged > 0 && 1.0 - realised.precision > promise.alpha);
+                naive.mean_recall += realised.recall / times as f64;
+            }
         }
         progress(done);
     }
-    let count = times.max(1) as f64;
+    let [(_, naive), (_, naive_by_sample)] = naives;
     Resampled {
         times: u32::try_from(times).unwrap_or(u32::MAX),
         certified,
         broken,
-        naive_broken,
-        mean_recall: recall / count,
-        mean_naive_recall: naive_recall / count,
-        recall_share: if naive_recall > 0.0 { recall / naive_recall } else { 1.0 },
+        mean_recall: recall / times.max(1) as f64,
+        naive,
+        naive_by_sample,
     }
 }
 

@@ -111,6 +111,44 @@ fn absent_goes_its_own_way_in_a_tree() {
     assert_eq!((with(ABSENT), with(0.5), with(0.51)), (-1.4, -1.4, 1.0));
 }
 
+/// Nineteen trees of uneven depth: more than are walked at once, and some left over.
+fn forest() -> Trees {
+    let (mut roots, mut nodes) = (Vec::new(), Vec::new());
+    for tree in 0..19_u16 {
+        roots.push(u32::try_from(nodes.len()).unwrap());
+        for level in 0..=tree % 5 {
+            let feature = (tree * 7 + level) % u16::try_from(FEATURE_COUNT).unwrap();
+            let absent = 1 + level % 2;
+            nodes.push(Split { threshold: f64::from(level) / 4.0, feature, left: 1, right: 2, absent });
+            nodes.push(leaf());
+        }
+        nodes.push(leaf());
+    }
+    let values: Vec<f64> = (0..u32::try_from(nodes.len()).unwrap()).map(|at| f64::from(at).sin()).collect();
+    Trees { intercept: 0.25, roots: roots.into(), nodes: nodes.into(), values: values.into() }
+}
+
+/// One tree after the other, node by node.
+fn walked(trees: &Trees, values: &[f64; FEATURE_COUNT]) -> f64 {
+    let mut sum = trees.intercept;
+    for root in &trees.roots {
+        let mut at = *root as usize;
+        while trees.nodes[at].feature != LEAF {
+            let Split { threshold, feature, left, right, absent } = trees.nodes[at];
+            let value = values[usize::from(feature)];
+            at += usize::from(if value < 0.0 {
+                absent
+            } else if value <= threshold {
+                left
+            } else {
+                right
+            });
+        }
+        sum += trees.values[at];
+    }
+    sum
+}
+
 fn any_values() -> impl Strategy<Value = [f64; FEATURE_COUNT]> {
     proptest::collection::vec(prop_oneof![Just(ABSENT), 0.0..=1.0, 0.0..1e6], FEATURE_COUNT).prop_map(|values| {
         let mut array = [ABSENT; FEATURE_COUNT];
@@ -120,6 +158,12 @@ fn any_values() -> impl Strategy<Value = [f64; FEATURE_COUNT]> {
 }
 
 proptest! {
+    #[test]
+    fn trees_walked_at_once_give_the_bits_of_one_walk_after_the_other(values in any_values()) {
+        prop_assert_eq!(Scorer::Trees(forest()).margin(&values).to_bits(), walked(&forest(), &values).to_bits());
+        prop_assert!(Model::from_parts(parts(Scorer::Trees(forest()))).is_ok());
+    }
+
     #[test]
     fn every_vector_has_a_probability_and_contributions_add_up_to_it(values in any_values()) {
         let features = FeatureVector::from_values(values);
