@@ -6,7 +6,6 @@ use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::mpsc;
-use std::time::Duration;
 
 use crate::adapters::storage::backup::{beside, sync_parent};
 use crate::adapters::storage::error::StorageError;
@@ -46,7 +45,8 @@ pub(super) fn made_store(folder: &Path, options: &JournalOptions) -> Result<Opti
     Ok(Some(lock))
 }
 
-/// A thread of sled may hold the log, and its lock, for a moment after the store was dropped; opening it in that moment would be refused.
+/// Waits until nobody holds sled's lock. A thread of sled may hold it for a moment after the store was dropped; opening in that moment would be
+/// refused.
 fn wait_until_closed(folder: &Path) -> std::io::Result<()> {
     File::options().write(true).open(folder.join(LOG_FILE))?.lock()
 }
@@ -98,8 +98,9 @@ pub(super) fn open_guarded(folder: &Path, options: &JournalOptions) -> Result<sl
         .flush_every_ms(None);
     let failed = |reason: String| StorageError::OpenFailed { folder: folder.to_path_buf(), reason };
     let (sender, receiver) = mpsc::sync_channel(1);
+    let own_folder = folder.to_path_buf();
     let spawned = std::thread::Builder::new().name("journal-open".into()).spawn(move || {
-        let opened = catch_unwind(AssertUnwindSafe(|| open_once_let_go(&config)));
+        let opened = catch_unwind(AssertUnwindSafe(|| open_once_let_go(&config, &own_folder)));
         // The receiver is gone only after a time-out; dropping the store is then right.
         drop(sender.send(opened));
     });
@@ -119,25 +120,13 @@ pub(super) fn open_guarded(folder: &Path, options: &JournalOptions) -> Result<sl
     }
 }
 
-/// How often, and how many milliseconds apart, an opening is tried while sled's own lock is held.
-const TRIES: u32 = 200;
-const TRIES_APART_MILLIS: u64 = 25;
-
-/// Opens sled, and waits for its own lock. Our lock keeps other processes out, so whoever holds sled's is this process's handle of a moment ago: a
-/// store that was just made, or a journal that was just closed, whose threads have not let go yet.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "sled does not tell when it lets go; this thread opens the store and does nothing else"
-)]
-fn open_once_let_go(config: &sled::Config) -> sled::Result<sled::Db> {
-    let held = |error: &sled::Error| matches!(error, sled::Error::Io(io) if io.to_string().contains("could not acquire lock"));
-    for _ in 1..TRIES {
-        match config.open() {
-            Err(error) if held(&error) => std::thread::sleep(Duration::from_millis(TRIES_APART_MILLIS)),
-            opened => return opened,
-        }
+/// Opens sled once its own lock is free. Our lock keeps other processes out, so whoever holds sled's is this process's handle of a moment
+/// ago: a store that was just made, or a journal that was just closed, whose threads have not let go yet.
+fn open_once_let_go(config: &sled::Config, folder: &Path) -> sled::Result<sled::Db> {
+    match wait_until_closed(folder) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error.into()),
+        Ok(()) | Err(_) => config.open(),
     }
-    config.open()
 }
 
 /// Makes names and contents of all of sled's files durable: the log, its configuration, snapshots and blobs. Sled does
