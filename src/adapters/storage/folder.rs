@@ -6,6 +6,7 @@ use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::mpsc;
+use std::time::Duration;
 
 use crate::adapters::storage::backup::{beside, sync_parent};
 use crate::adapters::storage::error::StorageError;
@@ -98,7 +99,7 @@ pub(super) fn open_guarded(folder: &Path, options: &JournalOptions) -> Result<sl
     let failed = |reason: String| StorageError::OpenFailed { folder: folder.to_path_buf(), reason };
     let (sender, receiver) = mpsc::sync_channel(1);
     let spawned = std::thread::Builder::new().name("journal-open".into()).spawn(move || {
-        let opened = catch_unwind(AssertUnwindSafe(|| config.open()));
+        let opened = catch_unwind(AssertUnwindSafe(|| open_once_let_go(&config)));
         // The receiver is gone only after a time-out; dropping the store is then right.
         drop(sender.send(opened));
     });
@@ -118,6 +119,27 @@ pub(super) fn open_guarded(folder: &Path, options: &JournalOptions) -> Result<sl
     }
 }
 
+/// How often, and how many milliseconds apart, an opening is tried while sled's own lock is held.
+const TRIES: u32 = 200;
+const TRIES_APART_MILLIS: u64 = 25;
+
+/// Opens sled, and waits for its own lock. Our lock keeps other processes out, so whoever holds sled's is this process's handle of a moment ago: a
+/// store that was just made, or a journal that was just closed, whose threads have not let go yet.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "sled does not tell when it lets go; this thread opens the store and does nothing else"
+)]
+fn open_once_let_go(config: &sled::Config) -> sled::Result<sled::Db> {
+    let held = |error: &sled::Error| matches!(error, sled::Error::Io(io) if io.to_string().contains("could not acquire lock"));
+    for _ in 1..TRIES {
+        match config.open() {
+            Err(error) if held(&error) => std::thread::sleep(Duration::from_millis(TRIES_APART_MILLIS)),
+            opened => return opened,
+        }
+    }
+    config.open()
+}
+
 /// Makes names and contents of all of sled's files durable: the log, its configuration, snapshots and blobs. Sled does
 /// not do so for a configuration or snapshot that it has just written.
 pub(super) fn sync_all_files(folder: &Path) -> std::io::Result<()> {
@@ -130,4 +152,26 @@ pub(super) fn sync_all_files(folder: &Path) -> std::io::Result<()> {
         }
     }
     File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_whose_earlier_handle_goes_a_moment_later_is_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = JournalOptions::default();
+        let earlier = open_guarded(folder.path(), &options).unwrap();
+        let path = folder.path().to_owned();
+        let (began, begins) = mpsc::channel();
+        let opening = std::thread::spawn(move || {
+            began.send(()).unwrap();
+            open_guarded(&path, &options).map(|_| ())
+        });
+        begins.recv().unwrap();
+        std::thread::yield_now();
+        drop(earlier);
+        assert!(opening.join().unwrap().is_ok());
+    }
 }
