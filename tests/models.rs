@@ -158,8 +158,9 @@ fn model_command(server: &Server, arguments: &[&str]) -> (bool, String) {
 async fn the_command_takes_a_model_from_a_file_to_decisions_and_back() {
     let home = tempfile::tempdir().unwrap();
     let server = start(&home.path().join("data")).await;
-    let file = home.path().join("m-1.json");
+    let (file, other) = (home.path().join("m-1.json"), home.path().join("m-2.json"));
     std::fs::write(&file, against_shared_addresses("m-1", None)).unwrap();
+    std::fs::write(&other, against_vpns("m-2")).unwrap();
     let says = |arguments: &[&str], expected: &str| {
         let (went_well, said) = model_command(&server, arguments);
         assert!(went_well && said.contains(expected), "{arguments:?} said:\n{said}");
@@ -172,6 +173,8 @@ async fn the_command_takes_a_model_from_a_file_to_decisions_and_back() {
     refuses(&["rollback"], "nothing to go back to");
     refuses(&["load", home.path().join("none.json").to_str().unwrap()], "reading");
     says(&["load", file.to_str().unwrap(), "--note", "fitted on our history"], "m-1 is loaded (idle)");
+    says(&["load", other.to_str().unwrap()], "m-2 is loaded (idle)");
+    says(&["activate", "m-2"], "m-2 decides now");
     says(&["challenger", "m-1"], "m-1 scores in the shadow");
     let channel = server.channel().await;
     for number in 1..=4 {
