@@ -478,7 +478,7 @@ mod tests {
     fn all_mistakes_are_named_at_once() {
         let text = SHIPPED_POLICY
             .replace("source = \"model\"", "source = \"guess\"")
-            .replace("sample_share = 0.02", "sample_share = \"two\"")
+            .replace("sample_share = 1.0", "sample_share = \"two\"")
             .replace("when = \"ring.loop\"", "when = \"ring.loops\"")
             .replace("due_hours = 48\n", "");
         let found = problems(&text);
