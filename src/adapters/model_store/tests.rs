@@ -180,7 +180,7 @@ fn a_breaker_stays_tripped_over_a_restart_and_a_rollback_until_the_model_is_acti
     }
     store.activate(&shop(), "m-1", Cursor(5), dana()).unwrap();
     let mut watched = store.watched(&shop()).unwrap();
-    assert_eq!((watched.version.as_str(), watched.watch.read_up_to), ("m-1", 5));
+    assert_eq!((watched.version.as_str(), watched.watch.models["m-1"].since), ("m-1", 5));
     let audits = ModelAudits { since: 5, sampled: 20, honest: 10, abusive: 2, tripped_at_millis: Some(now().as_millis()) };
     watched.watch.models.insert("m-1".to_owned(), audits);
     assert_eq!(store.note_audits(&shop(), &watched, now()).unwrap(), Noted::Tripped);
