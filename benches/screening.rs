@@ -8,6 +8,8 @@ use std::sync::Arc;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use prost::Message;
 use selfsame::adapters::model_drift::LiveDrift;
+use selfsame::adapters::model_file;
+use selfsame::adapters::model_store::SHIPPED_MODEL;
 use selfsame::digesting::Digester;
 
 use selfsame::digesting::{ProgrammeKey, digest_email, digest_name};
@@ -177,6 +179,13 @@ fn screening(criterion: &mut Criterion) {
     });
     group.bench_function("model: probability", |bencher| bencher.iter(|| model.probability(black_box(&features))));
     group.bench_function("model: probability and contributions", |bencher| bencher.iter(|| model.score(black_box(&features))));
+    let shipped = model_file::from_bytes(SHIPPED_MODEL).unwrap();
+    group.bench_function("model: the shipped one, probability", |bencher| {
+        bencher.iter(|| shipped.probability(black_box(&features)));
+    });
+    group.bench_function("model: the shipped one, probability and contributions", |bencher| {
+        bencher.iter(|| shipped.score(black_box(&features)));
+    });
     group.bench_function("decide: rules, model, reasons", |bencher| {
         bencher.iter(|| decide(&honest, &history, black_box(observed.clone()), rulebook, now));
     });
