@@ -28,6 +28,8 @@ use selfsame::adapters::storage::table::{PointTable, TableOptions};
 const NAMES: [&str; 2] = ["one", "two"];
 const LAST: SideTag = SideTag(b'l');
 const TABLE_KEYS: u64 = 300;
+/// How many records retention keeps. Fewer than the table has keys by default, so that what only the table knows is looked at too.
+const KEPT_RECORDS: &str = "POWER_KEPT_RECORDS";
 /// How the writing process is told what to do.
 const ROLE: &str = "SELFSAME_POWER_ROLE";
 
@@ -58,6 +60,7 @@ fn write_until_killed(folder: &Path, sync: SyncMode) -> Result<(), StorageError>
     let table = open_table(&journal, &folder.join("table"));
     let committer = Committer::start(Arc::clone(&journal), GroupOptions { queue_entries: 200, ..GroupOptions::default() }, [])?;
     say("\nopen");
+    let kept_records = std::env::var(KEPT_RECORDS).ok().and_then(|count| count.parse().ok()).unwrap_or(250);
     for turn in 0..200_000_u64 {
         let at = usize::from(turn % 3 == 0);
         let (programme, seq) = (programmes[at], next[at]);
@@ -83,7 +86,7 @@ fn write_until_killed(folder: &Path, sync: SyncMode) -> Result<(), StorageError>
             drop(table.checkpoint(covered.into(), Box::new(gate)));
         }
         if turn % 700 == 699 {
-            let keep = committer.durable(programmes[0]).get().saturating_sub(250);
+            let keep = committer.durable(programmes[0]).get().saturating_sub(kept_records).max(1);
             say(&format!("floor {} {keep}", programmes[0]));
             journal.remove_before(programmes[0], keep)?;
         }
@@ -421,7 +424,8 @@ fn a_power_cut_during_the_very_first_opening_leaves_a_folder_that_opens() {
     for cut in (0..12).map(|number| if number % 2 == 0 { Cut::DropsAll } else { Cut::KeepsSomePages }) {
         let machine = Machine::new();
         let mut promises = Promises::default();
-        let child = machine.start("synced", library, &[]);
+        // The table may be gone with its folder, so the journal keeps all that it knows.
+        let child = machine.start("synced", library, &[(KEPT_RECORDS, "400")]);
         std::thread::sleep(std::time::Duration::from_millis(random.gen_range(5..60)));
         promises.listen(child, 0);
         if machine.shadow().join("root").exists() {
