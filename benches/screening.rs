@@ -27,7 +27,7 @@ use selfsame::screening::policy::{
 };
 use selfsame::screening::rarity::Rarity;
 use selfsame::screening::rules::{Condition, Rule};
-use selfsame::screening::{Models, Rulebook, assess, decide, observe};
+use selfsame::screening::{Models, Observation, Rulebook, assess, decide, observe};
 use selfsame::vocabulary::conversion::Conversion;
 use selfsame::vocabulary::digest::KeyId;
 use selfsame::vocabulary::ids::RewardId;
@@ -190,6 +190,10 @@ fn screening(criterion: &mut Criterion) {
         bencher.iter(|| decide(&honest, &history, black_box(observed.clone()), rulebook, now));
     });
     group.bench_function("assess, honest", |bencher| bencher.iter(|| assess(black_box(&honest), &history, rulebook, now)));
+    let by_shipped = Rulebook { models: Models { active: Some(&shipped), ..Models::default() }, ..rulebook };
+    group.bench_function("assess, honest, by the shipped model", |bencher| {
+        bencher.iter(|| assess(black_box(&honest), &history, by_shipped, now));
+    });
     let farmed_history = history_of(&farmed);
     group.bench_function("assess, farmed", |bencher| {
         bencher.iter(|| assess(black_box(&farmed), &farmed_history, rulebook, now));
@@ -201,18 +205,20 @@ fn screening(criterion: &mut Criterion) {
 fn drift(criterion: &mut Criterion) {
     let (model, honest) = (Arc::new(model_with_spreads()), conversion(10));
     let history = history_of(&honest);
-    let features = observe(&honest, &history, &policy()).features;
+    let Observation { evidence, facts, features } = observe(&honest, &history, &policy());
     let mut group = criterion.benchmark_group("drift");
     group.bench_function("counting a decision, all of the first 4,096", |bencher| {
         bencher.iter_batched_ref(
             || LiveDrift::new(Arc::clone(&model)),
-            |drift| (0..64).for_each(|_| drift.observe(0.1, black_box(&features))),
+            |drift| (0..64).for_each(|_| drift.observe(0.1, || project(black_box(&evidence), &facts))),
             BatchSize::SmallInput,
         );
     });
     let busy = LiveDrift::new(Arc::clone(&model));
-    (0..8_192).for_each(|_| busy.observe(0.1, &features));
-    group.bench_function("counting a decision, one in eight", |bencher| bencher.iter(|| busy.observe(0.1, black_box(&features))));
+    (0..8_192).for_each(|_| busy.observe(0.1, || features.clone()));
+    group.bench_function("counting a decision, one in eight", |bencher| {
+        bencher.iter(|| busy.observe(0.1, || project(black_box(&evidence), &facts)));
+    });
     group.finish();
 }
 

@@ -49,12 +49,13 @@ impl LiveDrift {
         Self { model, decided: AtomicU64::new(0), counted: AtomicU64::new(0), counts }
     }
 
-    /// Counts a decision of the active model.
-    pub fn observe(&self, score: f64, features: &FeatureVector) {
+    /// Counts a decision of the active model. The features are asked for only when they are counted.
+    pub fn observe(&self, score: f64, features: impl FnOnce() -> FeatureVector) {
         let decided = self.decided.fetch_add(1, Ordering::Relaxed);
         if decided >= COUNTED_ALL && !decided.is_multiple_of(THINNING) {
             return;
         }
+        let features = features();
         let values = std::iter::once(&score).chain(features.values());
         let mut first = 0;
         for (spread, value) in spreads(&self.model).zip(values) {
@@ -79,7 +80,7 @@ impl LiveDrift {
     /// How far the score has moved.
     #[must_use]
     pub fn of_score(&self) -> Drifted {
-        drifted("score".to_owned(), &self.model.parts().score_spread, self.counts.get(..).unwrap_or_default())
+        drifted("score".to_owned(), &self.model.parts().score_spread, &self.counts)
     }
 
     /// How far each feature has moved, the farthest first.
@@ -125,7 +126,7 @@ mod tests {
                 values = [0.1; FEATURE_COUNT];
             }
             values[5] = ABSENT;
-            drift.observe(values[0], &FeatureVector::from_values(values));
+            drift.observe(values[0], || FeatureVector::from_values(values));
         }
         drift
     }

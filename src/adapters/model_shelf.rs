@@ -105,7 +105,7 @@ mod tests {
         shelf.change_default(|models| models.active = Some(Arc::new(model("m-1"))));
         let (shop, other) = (ProgramId::new("shop").unwrap(), ProgramId::new("other").unwrap());
         let counted = |program| shelf.models_for_decision(program).drift().unwrap().of_score().values;
-        shelf.models_for_decision(&shop).drift().unwrap().observe(0.5, &FeatureVector::from_values([0.0; FEATURE_COUNT]));
+        shelf.models_for_decision(&shop).drift().unwrap().observe(0.5, || FeatureVector::from_values([0.0; FEATURE_COUNT]));
         assert_eq!((counted(&shop), counted(&other)), (1, 0));
         shelf.change(&shop, |models| models.challenger = Some(Arc::new(model("m-2"))));
         assert_eq!(counted(&shop), 1);

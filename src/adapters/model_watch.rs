@@ -76,7 +76,7 @@ impl ModelWatch {
             match self.store.note_audits(program, &watched, self.clock.now())? {
                 Noted::Taken | Noted::ChosenMeanwhile => {}
                 Noted::Tripped => {
-                    let audits = watched.watch.models.get(&watched.version).cloned().unwrap_or_default();
+                    let audits = watched.audits();
                     metrics::counter!("selfsame_model_breaker_trips_total", "program" => program.to_string()).increment(1);
                     tracing::error!(
                         %program,

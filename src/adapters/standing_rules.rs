@@ -11,7 +11,7 @@ use crate::ports::policies::Policies;
 use crate::screening::audit::AuditKey;
 use crate::screening::decision::{Decision, Scored};
 use crate::screening::history::History;
-use crate::screening::{Rulebook, decide, observe};
+use crate::screening::{Rulebook, assess};
 use crate::vocabulary::conversion::Conversion;
 use crate::vocabulary::ids::ProgramId;
 use crate::vocabulary::time::{Span, Timestamp};
@@ -36,11 +36,9 @@ impl Assessor for StandingRules {
         let policy = self.policies.policy_of(&conversion.program_id);
         let models = self.models.models_for_decision(&conversion.program_id);
         let rulebook = Rulebook { policy: &policy, models: models.as_models(), audit_key: &self.audit_key };
-        let observed = observe(conversion, history, &policy);
-        let features = observed.features.clone();
-        let decision = decide(conversion, history, observed, rulebook, now);
+        let decision = assess(conversion, history, rulebook, now);
         if let Some(drift) = models.drift().filter(|_| decision.scored == Scored::ByModel) {
-            drift.observe(decision.score, &features);
+            drift.observe(decision.score, || decision.features());
         }
         decision
     }

@@ -1,10 +1,12 @@
-//! What commands that call a running server share: where it is, how to connect, and how its refusals read.
+//! What commands that call a running server share: where it is, who acts, how to connect, and how its answers and refusals read.
 //! It must never retry a step by itself. `queue`, `model`, `export` and `ledger backup` call it.
 
 use std::fmt::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 
 use anyhow::{Context as _, anyhow};
 use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 use tonic_types::StatusExt as _;
@@ -42,8 +44,50 @@ impl ServerArgs {
     }
 }
 
+/// What commands share in which a person acts: the server, who acts, and how answers look.
+#[derive(Debug, Clone, Args)]
+pub struct DeskArgs {
+    /// The server and the programme
+    #[command(flatten)]
+    pub server: ServerArgs,
+
+    /// Who acts; stands in the audit trail [default: the user of this machine]
+    #[arg(long = "as", env = "SELFSAME_ACTOR", value_name = "NAME", global = true)]
+    pub actor: Option<String>,
+
+    /// Print the API's JSON instead of tables
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+impl DeskArgs {
+    /// Who acts.
+    pub(super) fn actor(&self) -> String {
+        self.actor.clone().unwrap_or_else(user_name)
+    }
+}
+
+/// Prints an answer: as the API's JSON, or as text.
+///
+/// # Errors
+/// When it cannot be written.
+pub(super) fn print<M: serde::Serialize>(json: bool, message: &M, text: impl FnOnce(&M) -> String) -> anyhow::Result<()> {
+    let text = if json { serde_json::to_string(message)? } else { text(message) };
+    writeln!(std::io::stdout().lock(), "{}", text.trim_end())?;
+    Ok(())
+}
+
+/// A spinner that counts what it cannot foresee; hidden where nobody watches.
+pub(super) fn counting_spinner(template: &str) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner());
+    ProgressBar::new_spinner().with_style(style)
+}
+
 /// The user of this machine; the server refuses what is not a name.
-pub(super) fn user_name() -> String {
+fn user_name() -> String {
     std::env::var("USER").or_else(|_| std::env::var("USERNAME")).unwrap_or_else(|_| "cli".to_owned())
 }
 

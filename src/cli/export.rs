@@ -2,15 +2,15 @@
 //! It must never hold more than one message in memory. `main` calls it.
 
 use std::fs::File;
-use std::io::{BufWriter, IsTerminal as _, Write};
+use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use tonic::transport::Channel;
 
-use super::client::{ANSWER_BYTES_MAX, ServerArgs, block_on, readable};
+use super::client::{ANSWER_BYTES_MAX, ServerArgs, block_on, counting_spinner, readable};
 use crate::wire::v1;
 use crate::wire::v1::screening_service_client::ScreeningServiceClient;
 use crate::wire::v1::training_service_client::TrainingServiceClient;
@@ -80,7 +80,8 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<()> {
             Some(path) => Box::new(File::create(path).with_context(|| format!("writing {}", path.display()))?),
             None => Box::new(std::io::stdout().lock()),
         };
-        let mut lines = Lines { output: BufWriter::new(&mut *output), progress: progress() };
+        let mut lines =
+            Lines { output: BufWriter::new(&mut *output), progress: counting_spinner("{spinner} {pos} lines, {per_sec}") };
         let last_cursor = if args.what.labels {
             export_labels(channel, program, args.after_cursor, &mut lines).await?
         } else {
@@ -109,15 +110,6 @@ impl<W: Write> Lines<W> {
         self.progress.inc(1);
         Ok(())
     }
-}
-
-fn progress() -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style =
-        ProgressStyle::with_template("{spinner} {pos} lines, {per_sec}").unwrap_or_else(|_| ProgressStyle::default_spinner());
-    ProgressBar::new_spinner().with_style(style)
 }
 
 async fn export_labels(

@@ -2,14 +2,13 @@
 //! All but `restore`, `verify` and `backup --server` need the folder for themselves. It must never leave a half written file or folder under
 //! the name that was asked for. `main` calls it.
 
-use std::io::{IsTerminal, Write, stdout};
+use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
-use indicatif::{ProgressBar, ProgressStyle};
 
-use super::client::{ANSWER_BYTES_MAX, block_on, connect, readable};
+use super::client::{ANSWER_BYTES_MAX, block_on, connect, counting_spinner, readable};
 use crate::adapters::ledger::{JOURNAL_FOLDER, TABLES_FOLDER};
 use crate::adapters::storage::backup::{BackupFile, BackupSummary, backup_to_file, compact, restore, verify_backup};
 use crate::adapters::storage::check::{CheckReport, JournalStats, check, stats};
@@ -18,6 +17,7 @@ use crate::adapters::storage::journal::{Journal, JournalOptions};
 use crate::adapters::storage::table::PointTable;
 use crate::wire::v1;
 use crate::wire::v1::operations_service_client::OperationsServiceClient;
+use crate::wire::v1::stream_backup_response::Part;
 
 /// Look after the data folder of a server.
 #[derive(Debug, Args)]
@@ -137,10 +137,8 @@ impl LedgerCommand {
 
 /// Streams a backup of a running server to a file.
 fn backup_of_server(server: &str, path: &Path) -> Result<BackupSummary> {
-    use crate::wire::v1::stream_backup_response::Part;
-
     let mut file = BackupFile::create(path)?;
-    let progress = bytes_progress();
+    let progress = counting_spinner("{spinner} {bytes}, {bytes_per_sec}");
     let copied = async {
         let channel = connect(server).await?;
         let mut client = OperationsServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
@@ -160,15 +158,6 @@ fn backup_of_server(server: &str, path: &Path) -> Result<BackupSummary> {
     block_on(copied)?;
     progress.finish_and_clear();
     Ok(file.keep()?)
-}
-
-fn bytes_progress() -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style =
-        ProgressStyle::with_template("{spinner} {bytes}, {bytes_per_sec}").unwrap_or_else(|_| ProgressStyle::default_spinner());
-    ProgressBar::new_spinner().with_style(style)
 }
 
 fn write_check(out: &mut impl Write, report: &CheckReport) -> Result<()> {

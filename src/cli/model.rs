@@ -3,14 +3,13 @@
 
 mod render;
 
-use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use tonic::transport::Channel;
 
-use super::client::{ANSWER_BYTES_MAX, ServerArgs, block_on, readable, user_name};
+use super::client::{ANSWER_BYTES_MAX, DeskArgs, block_on, print, readable};
 use crate::wire::model::MODEL_BYTES_MAX;
 use crate::wire::v1;
 use crate::wire::v1::load_model_request::Source;
@@ -40,17 +39,9 @@ is one JSON object, as the API defines it.";
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES, after_help = "Try --help for examples.", arg_required_else_help = true)]
 pub struct ModelArgs {
-    /// The server and the programme
+    /// The server, the programme, and who acts
     #[command(flatten)]
-    pub server: ServerArgs,
-
-    /// Who acts; stands in the audit trail [default: the user of this machine]
-    #[arg(long = "as", env = "SELFSAME_ACTOR", value_name = "NAME", global = true)]
-    pub actor: Option<String>,
-
-    /// Print the API's JSON instead of tables
-    #[arg(long, global = true)]
-    pub json: bool,
+    pub desk: DeskArgs,
 
     /// What to do
     #[command(subcommand)]
@@ -122,9 +113,9 @@ pub struct LoadArgs {
 /// When the file cannot be read, the server cannot be reached, or it refuses.
 pub fn run(args: &ModelArgs) -> anyhow::Result<()> {
     block_on(async {
-        let program_id = args.server.program()?.to_owned();
-        let client = ModelServiceClient::new(args.server.connect().await?).max_decoding_message_size(ANSWER_BYTES_MAX);
-        let desk = Desk { client, program_id, actor: args.actor.clone().unwrap_or_else(user_name), json: args.json };
+        let program_id = args.desk.server.program()?.to_owned();
+        let client = ModelServiceClient::new(args.desk.server.connect().await?).max_decoding_message_size(ANSWER_BYTES_MAX);
+        let desk = Desk { client, program_id, actor: args.desk.actor(), json: args.desk.json };
         desk.run(&args.step).await
     })
 }
@@ -234,10 +225,4 @@ impl Desk {
         }
         print(self.json, &all, render::disagreements)
     }
-}
-
-fn print<M: serde::Serialize>(json: bool, message: &M, text: impl FnOnce(&M) -> String) -> anyhow::Result<()> {
-    let text = if json { serde_json::to_string(message)? } else { text(message) };
-    writeln!(std::io::stdout().lock(), "{}", text.trim_end())?;
-    Ok(())
 }

@@ -3,12 +3,10 @@
 
 mod render;
 
-use std::io::Write as _;
-
 use clap::{Args, Subcommand, ValueEnum};
 use tonic::transport::Channel;
 
-use super::client::{ANSWER_BYTES_MAX, ServerArgs, block_on, readable, user_name};
+use super::client::{ANSWER_BYTES_MAX, DeskArgs, block_on, print, readable};
 use crate::adapters::system_clock::SystemClock;
 use crate::ports::clock::Clock as _;
 use crate::wire::v1;
@@ -41,17 +39,9 @@ is one JSON object, as the API defines it.";
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES, after_help = "Try --help for examples.", arg_required_else_help = true)]
 pub struct QueueArgs {
-    /// The server and the programme
+    /// The server, the programme, and who acts
     #[command(flatten)]
-    pub server: ServerArgs,
-
-    /// Who acts; stands in the audit trail [default: the user of this machine]
-    #[arg(long = "as", env = "SELFSAME_ACTOR", value_name = "NAME", global = true)]
-    pub actor: Option<String>,
-
-    /// Print the API's JSON instead of tables
-    #[arg(long, global = true)]
-    pub json: bool,
+    pub desk: DeskArgs,
 
     /// What to do
     #[command(subcommand)]
@@ -187,9 +177,9 @@ pub struct ReopenArgs {
 /// When the server cannot be reached or refuses.
 pub fn run(args: &QueueArgs) -> anyhow::Result<()> {
     block_on(async {
-        let program_id = args.server.program()?.to_owned();
-        let client = ReviewServiceClient::new(args.server.connect().await?).max_decoding_message_size(ANSWER_BYTES_MAX);
-        let desk = Desk { client, program_id, actor: args.actor.clone().unwrap_or_else(user_name), json: args.json };
+        let program_id = args.desk.server.program()?.to_owned();
+        let client = ReviewServiceClient::new(args.desk.server.connect().await?).max_decoding_message_size(ANSWER_BYTES_MAX);
+        let desk = Desk { client, program_id, actor: args.desk.actor(), json: args.desk.json };
         desk.run(&args.step).await
     })
 }
@@ -321,10 +311,4 @@ impl Desk {
         let answer = self.client.add_note(request).await.map_err(readable)?.into_inner();
         print(self.json, &answer, |answer| render::changed(answer.summary.as_ref()))
     }
-}
-
-fn print<M: serde::Serialize>(json: bool, message: &M, text: impl FnOnce(&M) -> String) -> anyhow::Result<()> {
-    let text = if json { serde_json::to_string(message)? } else { text(message) };
-    writeln!(std::io::stdout().lock(), "{}", text.trim_end())?;
-    Ok(())
 }

@@ -21,7 +21,7 @@ use crate::screening::decision::{Decision, Verdict};
 use crate::screening::features::FeatureVector;
 use crate::screening::history::History;
 use crate::screening::policy::Policy;
-use crate::screening::{Models, Rulebook, decide, observe};
+use crate::screening::{Models, Rulebook, assess};
 use crate::vocabulary::conversion::Conversion;
 use crate::vocabulary::ids::{Actor, ConversionId, InvalidId, ProgramId, RecordId};
 use crate::vocabulary::label::{Label, LabelSource, Truth};
@@ -90,11 +90,9 @@ impl Recorder {
 
 impl Assessor for Recorder {
     fn assess(&self, conversion: &Conversion, history: &History, now: Timestamp) -> Decision {
-        let observed = observe(conversion, history, &self.policy);
-        let features = observed.features.clone();
         let rulebook = Rulebook { policy: &self.policy, models: Models::default(), audit_key: &AuditKey::new([0; 32]) };
-        let decision = decide(conversion, history, observed, rulebook, now);
-        let recorded = Recorded { features, rule_score: decision.score, rule_verdict: decision.verdict };
+        let decision = assess(conversion, history, rulebook, now);
+        let recorded = Recorded { features: decision.features(), rule_score: decision.score, rule_verdict: decision.verdict };
         self.recorded.lock().insert(key(conversion), recorded);
         let decided_then = self.decided_then.lock().remove(&key(conversion));
         Decision { verdict: decided_then.unwrap_or(decision.verdict), ..decision }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::adapters::model_store::{ModelAudits, ModelStore};
+use crate::adapters::model_store::ModelStore;
 use crate::adapters::model_watch::live_error;
 use crate::ports::clock::Clock;
 use crate::ports::ledger::{Ledger, LedgerError};
@@ -57,13 +57,12 @@ fn set_all(ledger: &dyn Ledger, models: &ModelStore, clock: &dyn Clock) -> Resul
 fn set_model(models: &ModelStore, program: &ProgramId) {
     let name = program.to_string();
     let watched = models.watched(program);
-    let tripped =
-        watched.as_ref().and_then(|watched| watched.watch.models.get(&watched.version)).is_some_and(ModelAudits::is_tripped);
+    let tripped = watched.as_ref().is_some_and(|watched| watched.audits().is_tripped());
     metrics::gauge!("selfsame_model_breaker_tripped", "program" => name.clone()).set(if tripped { 1.0 } else { 0.0 });
     if let Some(watched) = watched
         && let Some(loaded) = models.model(program, &watched.version)
     {
-        let audits = watched.watch.models.get(&watched.version).cloned().unwrap_or_default();
+        let audits = watched.audits();
         let (error, Certificate { delta, .. }) = (live_error(&audits), loaded.model.certificate());
         for (found, count) in [("honest", audits.honest), ("abusive", audits.abusive)] {
             metrics::gauge!("selfsame_model_audits", "program" => name.clone(), "found" => found).set(f64::from(count));
@@ -90,7 +89,7 @@ mod tests {
     use crate::adapters::model_file;
     use crate::adapters::model_file::tests::model;
     use crate::adapters::model_shelf::ModelShelf;
-    use crate::adapters::model_store::ChangeBy;
+    use crate::adapters::model_store::{ChangeBy, ModelAudits};
     use crate::ports::records::Cursor;
     use crate::screening::features::{FEATURE_COUNT, FeatureVector};
     use crate::vocabulary::ids::Actor;
@@ -108,7 +107,7 @@ mod tests {
         watched.watch.models.insert("m-1".to_owned(), audits);
         models.note_audits(&shop, &watched, now).unwrap();
         let in_force = models.in_force(&shop);
-        (0..600).for_each(|_| in_force.drift().unwrap().observe(0.1, &FeatureVector::from_values([0.1; FEATURE_COUNT])));
+        (0..600).for_each(|_| in_force.drift().unwrap().observe(0.1, || FeatureVector::from_values([0.1; FEATURE_COUNT])));
 
         let recorder = PrometheusBuilder::new().build_recorder();
         let shown = recorder.handle();

@@ -12,8 +12,8 @@ use super::errors::Refusal;
 use super::shared::Shared;
 use crate::adapters::model_drift::{Drifted, LiveDrift};
 use crate::adapters::model_history::{ModelAction, ModelChange};
-use crate::adapters::model_store::{ChangeBy, Choices, LoadedModel, ModelAudits, ModelStore, ModelStoreError};
-use crate::adapters::model_watch::live_error;
+use crate::adapters::model_store::{ChangeBy, Choices, LoadedModel, ModelAudits};
+use crate::adapters::model_watch::{ModelWatch, live_error};
 use crate::ports::ledger::Ledger;
 use crate::screening::model::Certificate;
 use crate::screening::policy::ScoreSource;
@@ -31,12 +31,7 @@ const CHANGES_SHOWN: usize = 50;
 /// Counts the audits of all programmes again and again, until it is dropped.
 pub(super) async fn keep_watch(shared: Arc<Shared>) {
     loop {
-        let watch = Arc::clone(&shared.watch);
-        match tokio::task::spawn_blocking(move || watch.catch_up_all()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(%error, "the audits of a model could not be counted; they are counted later"),
-            Err(broken) => tracing::error!(%broken, "counting the audits of a model panicked"),
-        }
+        shared.count(ModelWatch::catch_up_all).await;
         tokio::time::sleep(WATCH_EVERY).await;
     }
 }
@@ -45,21 +40,6 @@ pub(super) async fn keep_watch(shared: Arc<Shared>) {
 pub(super) struct ModelHandlers(pub(super) Arc<Shared>);
 
 impl ModelHandlers {
-    /// Asks the store, on a thread that may wait for the disk.
-    async fn ask<T: Send + 'static>(
-        &self,
-        ask: impl FnOnce(&ModelStore) -> Result<T, ModelStoreError> + Send + 'static,
-    ) -> Result<T, Refusal> {
-        let models = Arc::clone(&self.0.models);
-        match tokio::task::spawn_blocking(move || ask(&models)).await {
-            Ok(answer) => answer.map_err(Refusal::from),
-            Err(broken) => {
-                tracing::error!(%broken, "a change of the models panicked; the caller was answered INTERNAL");
-                Err(Refusal::internal())
-            }
-        }
-    }
-
     fn by(&self, actor: Actor, note: String) -> ChangeBy {
         ChangeBy { actor, note, at: self.0.now() }
     }
@@ -71,8 +51,7 @@ impl ModelHandlers {
     }
 
     fn audit(&self, program: &ProgramId, active: &LoadedModel) -> v1::AuditStatus {
-        let audits = self.0.models.watched(program).and_then(|watched| watched.watch.models.get(&watched.version).cloned());
-        let audits = audits.unwrap_or_default();
+        let audits = self.0.models.watched(program).map(|watched| watched.audits()).unwrap_or_default();
         let Certificate { delta, .. } = active.model.certificate();
         let error = live_error(&audits);
         let breaker = match (active.model.thresholds().reject, audits.is_tripped()) {
@@ -168,7 +147,8 @@ impl v1::model_service_server::ModelService for ModelHandlers {
         let ModelRequest { program_id, wanted, actor, note } = requests::load(request.into_inner()).map_err(Refusal::from)?;
         let (by, program) = (self.by(actor, note), program_id.clone());
         let LoadedModel { model, loaded_at } = self
-            .ask(move |models| match wanted {
+            .0
+            .ask_models(move |models| match wanted {
                 ModelSource::Content(content) => models.load(&program, &content, by),
                 ModelSource::FileName(name) => models.load_file(&program, &name, by),
             })
@@ -186,7 +166,7 @@ impl v1::model_service_server::ModelService for ModelHandlers {
         self.0.count_audits(&program_id).await;
         let since = self.0.feed_end(&program_id).await?;
         let (by, program, version) = (self.by(actor, note), program_id.clone(), wanted.clone());
-        let previous = self.ask(move |models| models.activate(&program, &version, since, by)).await?;
+        let previous = self.0.ask_models(move |models| models.activate(&program, &version, since, by)).await?;
         let active = self.chosen(&program_id, Some(&wanted), &self.0.models.choices(&program_id));
         Ok(Response::new(v1::ActivateModelResponse { active, previous_version: previous.unwrap_or_default() }))
     }
@@ -199,7 +179,7 @@ impl v1::model_service_server::ModelService for ModelHandlers {
             requests::roll_back(request.into_inner()).map_err(Refusal::from)?;
         self.0.count_audits(&program_id).await;
         let (by, program) = (self.by(actor, note), program_id.clone());
-        let previous = self.ask(move |models| models.roll_back(&program, by)).await?;
+        let previous = self.0.ask_models(move |models| models.roll_back(&program, by)).await?;
         let choices = self.0.models.choices(&program_id);
         let active = self.chosen(&program_id, choices.active.as_deref(), &choices);
         Ok(Response::new(v1::RollbackModelResponse { active, previous_version: previous.unwrap_or_default() }))
@@ -212,7 +192,7 @@ impl v1::model_service_server::ModelService for ModelHandlers {
         let ModelRequest { program_id, wanted, actor, note } =
             requests::challenger(request.into_inner()).map_err(Refusal::from)?;
         let (by, program) = (self.by(actor, note), program_id.clone());
-        self.ask(move |models| models.set_challenger(&program, wanted.as_deref(), by)).await?;
+        self.0.ask_models(move |models| models.set_challenger(&program, wanted.as_deref(), by)).await?;
         let choices = self.0.models.choices(&program_id);
         let challenger = self.chosen(&program_id, choices.challenger.as_deref(), &choices);
         Ok(Response::new(v1::SetChallengerResponse { challenger }))

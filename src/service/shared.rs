@@ -8,8 +8,8 @@ use tokio::sync::{Notify, watch};
 
 use super::errors::Refusal;
 use super::limits::{Limits, StreamPlaces};
-use crate::adapters::model_store::ModelStore;
-use crate::adapters::model_watch::ModelWatch;
+use crate::adapters::model_store::{ModelStore, ModelStoreError};
+use crate::adapters::model_watch::{ModelWatch, WatchError};
 use crate::ports::clock::Clock;
 use crate::ports::ledger::{Ledger, LedgerError};
 use crate::ports::policies::Policies;
@@ -56,23 +56,30 @@ impl Shared {
         read: impl FnOnce(&dyn Ledger) -> Result<T, LedgerError> + Send + 'static,
     ) -> Result<T, Refusal> {
         let ledger = Arc::clone(&self.ledger);
-        match tokio::task::spawn_blocking(move || read(&*ledger)).await {
-            Ok(answer) => answer.map_err(|error| self.refusal(error)),
-            Err(broken) => {
-                tracing::error!(%broken, "a read of the ledger panicked; the caller was answered INTERNAL");
-                Err(Refusal::internal())
-            }
-        }
+        waiting(move || read(&*ledger)).await?.map_err(|error| self.refusal(error))
+    }
+
+    /// Asks the store of models, which may wait for the disk.
+    pub(super) async fn ask_models<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&ModelStore) -> Result<T, ModelStoreError> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let models = Arc::clone(&self.models);
+        waiting(move || ask(&models)).await?.map_err(Refusal::from)
     }
 
     /// Counts the audits of a programme up to now, so that a breaker that trips has tripped before the caller goes on. What cannot be counted is
     /// counted later: what the caller asked for was done.
     pub(super) async fn count_audits(&self, program: &ProgramId) {
-        let (watch, program) = (Arc::clone(&self.watch), program.clone());
-        match tokio::task::spawn_blocking(move || watch.catch_up(&program)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(%error, "the audits of a model could not be counted; they are counted later"),
-            Err(broken) => tracing::error!(%broken, "counting the audits of a model panicked"),
+        let program = program.clone();
+        self.count(move |watch| watch.catch_up(&program)).await;
+    }
+
+    /// Counts audits, on a thread that may wait for the disk.
+    pub(super) async fn count(&self, count: impl FnOnce(&ModelWatch) -> Result<(), WatchError> + Send + 'static) {
+        let watch = Arc::clone(&self.watch);
+        if let Ok(Err(error)) = waiting(move || count(&watch)).await {
+            tracing::error!(%error, "the audits of a model could not be counted; they are counted later");
         }
     }
 
@@ -119,4 +126,12 @@ impl Shared {
         // A server that was dropped drains no less.
         let _ = phase.wait_for(|phase| *phase == Phase::Draining).await;
     }
+}
+
+/// Works on a thread that may wait. A panic is logged here, and nowhere else.
+async fn waiting<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refusal> {
+    tokio::task::spawn_blocking(work).await.map_err(|broken| {
+        tracing::error!(%broken, "work on ledger or models panicked; a caller that waited was answered INTERNAL");
+        Refusal::internal()
+    })
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::codec;
-use super::event::{ConversionScreened, Event, HoldChanged, ListChanged, OutcomeRecorded, RewardPaid};
+use super::event::{ConversionScreened, Event, HoldChanged, ListChanged, OutcomeRecorded};
 use super::fold;
 use super::history::known_account;
 use super::rows::Row;
@@ -23,7 +23,7 @@ use super::stage::{self, Programme, Stage, damaged, unavailable};
 use super::tables::{Keys, Tables, WriteTables};
 use crate::adapters::storage::error::StorageError;
 use crate::adapters::storage::journal::Journal;
-use crate::adapters::storage::reader::JournalReader;
+use crate::adapters::storage::reader::{JournalReader, SideEntry};
 use crate::adapters::storage::record::{ProgrammeNumber, SideTag, SideWrite};
 use crate::adapters::storage::table::{Retention, RetentionRule};
 use crate::ports::ledger::{Change, LedgerError};
@@ -200,7 +200,7 @@ fn sweep(stage: &Stage, journal: &Journal, programme: &Programme) -> Result<(), 
 /// What outlived the journal's beginning, oldest first.
 fn kept(reader: &JournalReader, programme: ProgrammeNumber) -> Result<Vec<(u64, Event)>, LedgerError> {
     let entries = reader.side_scan(programme, KEPT, Bound::Unbounded, Bound::Unbounded);
-    let read = |entry: Result<crate::adapters::storage::reader::SideEntry, StorageError>| {
+    let read = |entry: Result<SideEntry, StorageError>| {
         let entry = entry.map_err(damaged)?;
         let misplaced = |_| LedgerError::Damaged("a kept record has no place".to_owned());
         let seq = entry.key.as_slice().try_into().map(u64::from_be_bytes).map_err(misplaced)?;
@@ -223,10 +223,7 @@ pub(super) fn of_what_is_left(tables: &impl Tables, keys: Keys, event: Event) ->
     let speaks = match &event {
         Event::CaseStepped(stepped) => is_left(&stepped.conversion_id)?,
         Event::HoldChanged(HoldChanged { subject: HoldSubject::Conversion(conversion_id), .. }) => is_left(conversion_id)?,
-        Event::RewardPaid(paid) => {
-            let RewardPaid { conversion_id, .. } = &**paid;
-            is_left(conversion_id)?
-        }
+        Event::RewardPaid(paid) => is_left(&paid.conversion_id)?,
         Event::ConversionScreened(_)
         | Event::SignalsRecorded(_)
         | Event::OutcomeRecorded(_)

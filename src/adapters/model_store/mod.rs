@@ -80,6 +80,14 @@ pub struct Watched {
     epoch: u64,
 }
 
+impl Watched {
+    /// What was found of the model that decides.
+    #[must_use]
+    pub fn audits(&self) -> ModelAudits {
+        self.watch.audits_of(&self.version)
+    }
+}
+
 /// The store. One for a server.
 pub struct ModelStore {
     folder: Option<PathBuf>,
@@ -291,7 +299,7 @@ impl ModelStore {
     }
 
     /// Takes what the watch found since [`ModelStore::watched`]. Where the breaker of the active model tripped, it is in force when this
-    /// returns, whether it could be kept or not. `false` when somebody chose meanwhile: nothing was taken, count again.
+    /// returns, whether it could be kept or not. Where somebody chose meanwhile, nothing was taken: count again.
     ///
     /// # Errors
     /// [`ModelStoreError::File`] when it cannot be kept; it is counted again next time.
@@ -301,13 +309,12 @@ impl ModelStore {
         if next.epoch != found.epoch {
             return Ok(Noted::ChosenMeanwhile);
         }
-        let was_tripped = |state: &ProgramState| state.watch.models.get(&found.version).is_some_and(ModelAudits::is_tripped);
-        let trips = found.watch.models.get(&found.version).is_some_and(ModelAudits::is_tripped) && !was_tripped(&next);
+        let audits = found.audits();
+        let trips = audits.is_tripped() && !next.watch.audits_of(&found.version).is_tripped();
         let changed = next.watch.models != found.watch.models;
         next.watch = found.watch.clone();
         if trips {
             self.shelf.change(program, |shelved| shelved.auto_reject = AutoReject::Tripped);
-            let audits = found.watch.models.get(&found.version).cloned().unwrap_or_default();
             let note = format!("{} of {} audited rejects were honest", audits.honest, audits.resolved());
             let actor = Actor::new(SERVICE_ACTOR).map_err(|_| ModelStoreError::Name(SERVICE_ACTOR.to_owned()))?;
             let line = Line { action: ModelAction::BreakerTripped, version: Some(found.version.clone()), previous: None };

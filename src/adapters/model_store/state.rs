@@ -58,6 +58,14 @@ pub struct Watch {
     pub models: BTreeMap<String, ModelAudits>,
 }
 
+impl Watch {
+    /// What was found of a version; nothing where nobody looked yet.
+    #[must_use]
+    pub fn audits_of(&self, version: &str) -> ModelAudits {
+        self.models.get(version).cloned().unwrap_or_default()
+    }
+}
+
 /// Everything about one programme.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
