@@ -106,12 +106,12 @@ struct Leaf {
 }
 
 impl LeafMasks {
-    /// Nothing when a tree has too many leaves, or all together are too large: such trees are walked.
+    /// Nothing when a tree has too many leaves, when no tree asks anything, or when all together are too large: such trees are walked.
     fn new(trees: &Trees) -> Option<Self> {
         let features = intervals(trees);
         let intervals = features.iter().map(|feature| feature.edges.len() + 2).sum();
         let blocks = trees.roots.len().div_ceil(BLOCK);
-        if intervals * blocks > BLOCKS_MAX {
+        if intervals == 0 || intervals * blocks > BLOCKS_MAX {
             return None;
         }
         let base = trees.intercept + trees.roots.iter().map(|root| trees.values[*root as usize]).sum::<f64>();
@@ -158,7 +158,7 @@ impl LeafMasks {
         for (place, feature) in places.iter_mut().zip(&self.features) {
             *place = feature.place(values[feature.feature]);
         }
-        let blocks = self.masks.chunks_exact(self.intervals.max(1));
+        let blocks = self.masks.chunks_exact(self.intervals);
         for (masks, leaves) in blocks.zip(self.leaves.chunks(BLOCK * LEAVES_MAX)) {
             let mut possible: Masks = [u16::MAX; BLOCK];
             for place in &*places {

@@ -134,6 +134,11 @@ fn trees_of_up_to_sixteen_leaves_are_scored_by_masks_and_others_are_walked() {
     assert!(ScorerMasks::new(&forest(15)).is_some());
     assert!(ScorerMasks::new(&forest(16)).is_none());
     assert!(ScorerMasks::new(&blend()).is_none());
+    let silent = Trees { intercept: 0.0, roots: Box::new([0]), nodes: Box::new([leaf()]), values: Box::new([0.5]) };
+    assert_eq!(
+        Model::from_parts(parts(Scorer::Trees(silent))).unwrap().margin(&FeatureVector::from_values([0.0; FEATURE_COUNT])),
+        0.5
+    );
     let values = [0.3; FEATURE_COUNT];
     let deep = Model::from_parts(parts(forest(16))).unwrap();
     assert_eq!(deep.margin(&FeatureVector::from_values(values)).to_bits(), forest(16).margin(&values).to_bits());
