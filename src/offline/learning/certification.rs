@@ -114,7 +114,7 @@ pub fn tallies(scored: Scored<'_>, descending: &[f64]) -> Vec<Tally> {
     all
 }
 
-/// Steps of the sequence at most. Judgement: with fewer the last one that holds is lower than it need be, more find nothing.
+/// Steps of the sequence at most. Judgement: with fewer the last one that holds is higher than it need be, more find nothing.
 const STEPS_MAX: usize = 100;
 
 /// Thresholds are hopeful while the share of honest seen among development referrals is at most this many times α.

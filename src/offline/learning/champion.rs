@@ -21,8 +21,10 @@ use super::metrics::average_precision;
 use super::parallel;
 use super::review_threshold::ReviewCosts;
 use crate::screening::decision::logistic;
-use crate::screening::features::{FEATURE_COUNT, schema_hash};
-use crate::screening::model::{Calibrator, Certificate, FeatureSpec, Model, ModelParts, Scorer, Thresholds, TrainingSpread};
+use crate::screening::features::{FEATURE_COUNT, FeatureVector, schema_hash};
+use crate::screening::model::{
+    Calibrator, Certificate, FeatureSpec, Model, ModelParts, Scorer, ScorerMasks, Thresholds, TrainingSpread,
+};
 use crate::vocabulary::time::Timestamp;
 
 /// How to train.
@@ -210,7 +212,12 @@ fn blended(
 /// The margins of some rows.
 #[must_use]
 pub fn margins_of(scorer: &Scorer, matrix: &Matrix, rows: &[usize]) -> Vec<f64> {
-    rows.iter().map(|row| scorer.margin(matrix.features(*row).values())).collect()
+    let masks = ScorerMasks::new(scorer);
+    let margin = |features: FeatureVector| match &masks {
+        Some(masks) => masks.margin(features.values()),
+        None => scorer.margin(features.values()),
+    };
+    rows.iter().map(|row| margin(matrix.features(*row))).collect()
 }
 
 fn probabilities(margins: &[f64], calibrator: &Calibrator) -> Vec<f64> {

@@ -4,7 +4,8 @@
 //! once; one leaf is left in each tree (after Lucchese et al. 2015, QuickScorer). Leaves also know what the features on their path have added,
 //! so a score and its explanation cost one pass.
 //!
-//! Made of [`Trees`] that have been checked, and gives the bits that walking them would. Called by [`Model`](super::Model).
+//! Made of [`Trees`] that have been checked, and gives the bits that walking them would. Called by [`Model`](super::Model), and by training for
+//! many rows.
 
 use super::scorer::{LEAF, Scorer, Trees, Values};
 use crate::screening::features::FEATURE_COUNT;
@@ -23,11 +24,12 @@ type Masks = [u16; BLOCK];
 
 /// A scorer as masks: weights, and what they weigh.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct ScorerMasks(Box<[(f64, LeafMasks)]>);
+pub struct ScorerMasks(Box<[(f64, LeafMasks)]>);
 
 impl ScorerMasks {
     /// Nothing when a part of the scorer is not made of small trees: such a scorer is asked itself.
-    pub(super) fn new(scorer: &Scorer) -> Option<Self> {
+    #[must_use]
+    pub fn new(scorer: &Scorer) -> Option<Self> {
         match scorer {
             Scorer::Trees(trees) => Some(Self(Box::new([(1.0, LeafMasks::new(trees)?)]))),
             Scorer::Blend(blend) => {
@@ -42,7 +44,8 @@ impl ScorerMasks {
     }
 
     /// The margin of a vector. Allocates nothing.
-    pub(super) fn margin(&self, values: &Values) -> f64 {
+    #[must_use]
+    pub fn margin(&self, values: &Values) -> f64 {
         self.0.iter().map(|(weight, masks)| weight * masks.margin(values)).sum()
     }
 

@@ -13,10 +13,10 @@ mod scorer;
 mod tests;
 
 pub use calibrator::{Calibrator, Knot};
+pub use leaf_masks::ScorerMasks;
 pub use schema::{FeatureSpec, SchemaDifference};
 pub use scorer::{BinnedFeature, Blend, LEAF, Linear, LinearTerm, Scale, Scorecard, Scorer, Split, Trees};
 
-use self::leaf_masks::ScorerMasks;
 use super::decision::logistic;
 use super::evidence::EvidenceCode;
 use super::features::{CATALOGUE, FEATURE_COUNT, FeatureVector};
