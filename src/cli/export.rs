@@ -31,8 +31,9 @@ Examples:
     selfsame export --program shop --decisions | jq -r '[.conversionId,.verdict,.riskScore]|@csv'
 
 Each line is one message of the API in its JSON form: `selfsame.v1.LabeledConversion` or
-`selfsame.v1.Decision`. With --format protobuf they stand in their binary form, each after its length,
-which `screen`, `train` and `evaluate` tell apart by themselves and read several times as fast. They hold pseudonyms only; treat them as personal data all the same.";
+`selfsame.v1.Decision`. With --format protobuf they stand in their binary form, each after its length;
+with --format packed, which is for --labels, in bytes of Selfsame's own. `screen`, `train` and `evaluate`
+tell the forms apart by themselves, and read the packed one fastest. They hold pseudonyms only; treat them as personal data all the same.";
 
 /// Export labelled history or decisions
 ///
@@ -110,6 +111,12 @@ struct Lines<W: Write> {
 }
 
 impl<W: Write> Lines<W> {
+    fn write_line(&mut self, line: v1::LabeledConversion) -> anyhow::Result<()> {
+        self.output.write_line(line).context("writing a line")?;
+        self.progress.inc(1);
+        Ok(())
+    }
+
     fn write(&mut self, message: &(impl prost::Message + serde::Serialize)) -> anyhow::Result<()> {
         self.output.write(message).context("writing a line")?;
         self.progress.inc(1);
@@ -129,7 +136,7 @@ async fn export_labels(
     let mut last_cursor = None;
     while let Some(v1::ExportConversionsResponse { cursor, conversion }) = stream.message().await.map_err(readable)? {
         if let Some(conversion) = conversion {
-            lines.write(&conversion)?;
+            lines.write_line(conversion)?;
         }
         last_cursor = Some(cursor);
     }

@@ -44,8 +44,8 @@ Examples:
     head -1 conversions.jsonl | selfsame screen --view full - | jq .evidence
 
 Each line is one `selfsame.v1.Conversion` or one `selfsame.v1.LabeledConversion` in the JSON form of protocol buffers;
-the first line tells which. Or the file holds `LabeledConversion`s in the binary form, each after its length, as
-`simulate` and `export` write it with --format protobuf; that is read several times as fast.
+the first line tells which. Or the file holds `LabeledConversion`s in the binary form, each after its length, or packed,
+as `simulate` and `export` write them with --format protobuf and --format packed: both are read faster, the last one most.
 
 Conversions are screened in the order of the file, each with what the lines before it taught, at the time when it
 happened. A line that repeats the conversion of an earlier one gets no second decision. Nothing is kept: begin again and

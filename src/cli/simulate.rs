@@ -32,8 +32,8 @@ Examples:
   Many programmes, each with rates of its own and signals that it never sends, to train on what holds in all:
     selfsame simulate --programs 20 --conversions 200000 --output programmes.jsonl
 
-  To screen it often, in the binary form:
-    selfsame simulate --conversions 1000000 --format protobuf --output programme.binpb
+  To screen it often, in the form that is read fastest:
+    selfsame simulate --conversions 1000000 --format packed --output programme.packed
 
   A harder one: copy the defaults, change what matters, keep only those lines:
     selfsame simulate --print-config > harder.toml
@@ -122,7 +122,7 @@ pub fn run(args: SimulateArgs) -> anyhow::Result<()> {
     let mut position = 0;
     while let Some((program_id, simulated)) = next_of(&mut programmes) {
         let line = labeled_line(&simulated, program_id, &digester)?;
-        if let Err(error) = output.write(&line) {
+        if let Err(error) = output.write_line(line) {
             bar.finish_and_clear();
             return ended_by_reader(error);
         }

@@ -1,8 +1,9 @@
-//! Histories in files, one labelled conversion after the other: as JSON lines, or in the binary form of protocol buffers, each message after its
-//! length. The first bytes tell which.
+//! Histories in files, one labelled conversion after the other: as JSON lines, in the binary form of protocol buffers, each message after its
+//! length, or packed. The first bytes tell which.
 //!
 //! It must never hold a file in memory, nor repeat a value that could be personal. `screen`, `train` and `evaluate` read with it.
 
+pub mod packed;
 mod times;
 
 use std::io::{self, BufRead, Read};
@@ -13,6 +14,7 @@ use std::thread::{self, JoinHandle};
 use bytes::Bytes;
 use prost::Message;
 
+use self::packed::PACKED_BEGINNING;
 use self::times::earliest;
 use crate::vocabulary::time::Timestamp;
 use crate::wire::fields::Arrival;
@@ -40,6 +42,8 @@ enum Form {
     LabelledLines,
     /// `LabeledConversion`s in the binary form, each after its length as a varint.
     Delimited,
+    /// Lines with a packed conversion, each after its length as a varint, behind a beginning of their own.
+    Packed,
 }
 
 /// The messages of a history as they stand in the file, one at a time; empty lines are left out.
@@ -58,10 +62,19 @@ impl<R: BufRead> Messages<R> {
 
     /// Reads the next message into the buffer; `None` at the end.
     fn read(&mut self) -> io::Result<Option<Form>> {
-        if self.form.is_none() && is_delimited(self.input.fill_buf()?) {
-            self.form = Some(Form::Delimited);
+        if self.form.is_none() {
+            let beginning = self.input.fill_buf()?;
+            if beginning.starts_with(PACKED_BEGINNING) {
+                self.input.consume(PACKED_BEGINNING.len());
+                self.form = Some(Form::Packed);
+            } else if is_delimited(beginning) {
+                self.form = Some(Form::Delimited);
+            }
         }
-        if self.form == Some(Form::Delimited) { self.read_delimited() } else { self.read_line() }
+        match self.form {
+            Some(form @ (Form::Delimited | Form::Packed)) => Ok(self.read_delimited()?.then_some(form)),
+            Some(Form::Conversions | Form::LabelledLines) | None => self.read_line(),
+        }
     }
 
     fn read_line(&mut self) -> io::Result<Option<Form>> {
@@ -77,12 +90,13 @@ impl<R: BufRead> Messages<R> {
         }
     }
 
-    fn read_delimited(&mut self) -> io::Result<Option<Form>> {
+    /// Whether there was another message.
+    fn read_delimited(&mut self) -> io::Result<bool> {
         self.number += 1;
         let number = self.number;
         let broken = |what: &str| io::Error::new(io::ErrorKind::InvalidData, format!("message {number} {what}"));
         if self.input.fill_buf()?.is_empty() {
-            return Ok(None);
+            return Ok(false);
         }
         let length = read_length(&mut self.input)?.ok_or_else(|| broken("has no proper length"))?;
         self.bytes.clear();
@@ -90,7 +104,7 @@ impl<R: BufRead> Messages<R> {
         if (&mut self.input).take(length as u64).read_to_end(&mut self.bytes)? < length {
             return Err(broken("is cut short"));
         }
-        Ok(Some(Form::Delimited))
+        Ok(true)
     }
 }
 
@@ -102,7 +116,7 @@ pub struct HistoryFile<R> {
 }
 
 impl<R: BufRead> HistoryFile<R> {
-    /// A history in either form.
+    /// A history in any form.
     pub const fn of(input: R) -> Self {
         Self { messages: Messages::of(input), failed: false }
     }
@@ -124,10 +138,11 @@ impl<R: BufRead> Iterator for HistoryFile<R> {
         };
         let Messages { number, bytes, .. } = &mut self.messages;
         let parsed = match form {
-            Form::Conversions => parse_conversion(bytes),
-            Form::LabelledLines => parse_labelled(bytes),
+            Form::Conversions => text_of(bytes).and_then(parse_conversion),
+            Form::LabelledLines => text_of(bytes).and_then(parse_labelled),
             // The message shares the bytes that were read, and copies none.
             Form::Delimited => parse_message(mem::take(bytes).into()),
+            Form::Packed => packed::unpack(mem::take(bytes).into()).map(Box::new),
         };
         Some(Ok(ReadLine { number: *number, parsed }))
     }
@@ -254,14 +269,19 @@ fn form_of(text: &[u8]) -> Form {
     }
 }
 
-fn parse_conversion(text: &[u8]) -> Result<Box<HistoryLine>, String> {
-    let message: v1::Conversion = serde_json::from_slice(text).map_err(|error| not_json(&error, "Conversion"))?;
+/// A line as text: looked at once, instead of by the JSON reader for each of its values.
+fn text_of(line: &[u8]) -> Result<&str, String> {
+    std::str::from_utf8(line).map_err(|error| format!("is not JSON (at column {}: not UTF-8)", error.valid_up_to() + 1))
+}
+
+fn parse_conversion(text: &str) -> Result<Box<HistoryLine>, String> {
+    let message: v1::Conversion = serde_json::from_str(text).map_err(|error| not_json(&error, "Conversion"))?;
     let conversion = conversion::parse(message, "", Arrival::Recorded).map_err(all)?;
     Ok(Box::new(HistoryLine::of_conversion(conversion)))
 }
 
-fn parse_labelled(text: &[u8]) -> Result<Box<HistoryLine>, String> {
-    let message: v1::LabeledConversion = serde_json::from_slice(text).map_err(|error| not_json(&error, "LabeledConversion"))?;
+fn parse_labelled(text: &str) -> Result<Box<HistoryLine>, String> {
+    let message: v1::LabeledConversion = serde_json::from_str(text).map_err(|error| not_json(&error, "LabeledConversion"))?;
     training::parse(message).map(Box::new).map_err(all)
 }
 

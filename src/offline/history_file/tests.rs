@@ -1,4 +1,4 @@
-//! Holds the reading of histories to its claims: one history in two forms, wrong messages named, broken files refused.
+//! Holds the reading of histories to its claims: one history in three forms, wrong messages named, broken files refused.
 
 use super::*;
 use crate::wire::fixtures::full_conversion;
@@ -20,16 +20,22 @@ fn json_lines(messages: &[v1::LabeledConversion]) -> Vec<u8> {
     messages.iter().flat_map(|message| [serde_json::to_vec(message).unwrap(), b"\n".to_vec()].concat()).collect()
 }
 
+fn packed_file(messages: &[v1::LabeledConversion]) -> Vec<u8> {
+    let lines = messages.iter().flat_map(|message| packed::packed(message.clone()).unwrap());
+    PACKED_BEGINNING.iter().copied().chain(lines).collect()
+}
+
 fn read(file: &[u8]) -> Vec<HistoryLine> {
     HistoryFile::of(file).map(|line| *line.unwrap().parsed.unwrap()).collect()
 }
 
 #[test]
-fn both_forms_give_the_same_lines_and_reading_ahead_keeps_their_order() {
+fn all_forms_give_the_same_lines_and_reading_ahead_keeps_their_order() {
     let messages = messages(100);
     let lines = read(&json_lines(&messages));
     assert_eq!(lines.len(), 100);
     assert_eq!(read(&delimited(&messages)), lines);
+    assert_eq!(read(&packed_file(&messages)), lines);
     let ahead = ReadAhead::of(io::Cursor::new(delimited(&messages)));
     assert_eq!(ahead.map(|line| *line.unwrap().parsed.unwrap()).collect::<Vec<_>>(), lines);
 }
@@ -59,6 +65,13 @@ fn a_message_that_is_none_is_named_and_the_next_one_is_read() {
 }
 
 #[test]
+fn a_line_that_is_no_text_is_named_by_the_column() {
+    let file = b"{\"programId\": \"\xff\"}\n";
+    let read: Vec<_> = HistoryFile::of(&file[..]).map(|line| line.unwrap().parsed.map(|_| ())).collect();
+    assert_eq!(read, [Err("is not JSON (at column 16: not UTF-8)".to_owned())]);
+}
+
+#[test]
 fn a_file_that_is_cut_short_or_has_no_lengths_is_refused() {
     let whole = delimited(&messages(2));
     let last = |file: &[u8]| HistoryFile::of(file).last().unwrap().unwrap_err().to_string();
@@ -72,7 +85,7 @@ fn the_horizon_is_the_earliest_of_what_is_still_to_come() {
     for (message, seconds) in messages.iter_mut().zip([1_700_000_500, 1_700_000_200, 1_700_000_900, 1_700_000_300]) {
         message.conversion.as_mut().unwrap().occurred_at = Some(pbjson_types::Timestamp { seconds, nanos: 0 });
     }
-    for file in [json_lines(&messages), delimited(&messages)] {
+    for file in [json_lines(&messages), delimited(&messages), packed_file(&messages)] {
         let horizon = Horizon::of(&*file).unwrap();
         let seconds = |lines| horizon.after(lines).map(|time| time.as_millis() / 1_000);
         assert_eq!(

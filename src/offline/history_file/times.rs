@@ -1,10 +1,11 @@
 //! The times of a line that is not read whole: of everything else only the end is looked for.
 
+use bytes::Bytes;
 use pbjson_types::Timestamp as TimeMessage;
 use prost::Message;
 use serde::Deserialize;
 
-use super::Form;
+use super::{Form, packed};
 use crate::vocabulary::time::Timestamp;
 use crate::wire::fields::{Arrival, optional_time};
 use crate::wire::violation::{At, Violations};
@@ -15,10 +16,18 @@ pub(super) fn earliest(message: &[u8], form: Form) -> Option<Timestamp> {
         Form::Conversions => LineTimes { conversion: serde_json::from_slice(message).ok(), signals_before: Vec::new() },
         Form::LabelledLines => serde_json::from_slice(message).ok()?,
         Form::Delimited => LineTimes::decode(message).ok()?,
+        Form::Packed => return packed_line(message),
     };
     let signals = signals_before.into_iter().filter_map(|signals| signals.observed_at);
     let times = conversion.and_then(|conversion| conversion.occurred_at).into_iter().chain(signals);
     times.filter_map(|time| optional_time(Some(time), &At::MESSAGE, Arrival::Recorded, &mut Violations::default())).min()
+}
+
+/// A packed line is read faster than another's times are found.
+fn packed_line(message: &[u8]) -> Option<Timestamp> {
+    let line = packed::unpack(Bytes::copy_from_slice(message)).ok()?;
+    let signals = line.signals_before.iter().map(|signals| signals.observed_at);
+    signals.chain([line.conversion.occurred_at]).min()
 }
 
 /// The times of a `LabeledConversion`.
