@@ -49,7 +49,8 @@ fn the_card_promises_what_the_model_holds() {
     if let Some(reject) = reject {
         assert!(upper_bound <= alpha);
         assert!(promise.contains(&format!("Rejects from {reject:.4} upwards")), "{promise}");
-        let seen = format!("{rejected_referrals} referrals in {rejected_samples} independent samples, {honest_samples} honest");
+        let rings = rejected_samples - honest_samples;
+        let seen = format!("{rejected_referrals} referrals, {honest_samples} of them honest, the others in {rings} rings");
         assert!(promise.contains(&seen), "{promise}");
         assert!(promise.contains(&format!("at most {:.2} % of those it rejects are honest", alpha * 100.0)), "{promise}");
     } else {

@@ -253,11 +253,11 @@ impl Assessor for Remembering {
 
 /// The features of every conversion as training sees them.
 fn replayed(lines: &[v1::LabeledConversion]) -> BTreeMap<Key, Bits> {
-    let lines: Vec<_> = lines.iter().map(|line| parse(line.clone()).unwrap()).collect();
+    let lines = lines.iter().map(|line| parse(line.clone()).unwrap());
     let recorder = Recorder::new(policy_file::shipped().unwrap());
     let remembering = Arc::new(Remembering { recorder: Arc::clone(&recorder), seen: Mutex::default() });
     let ledger = MemoryLedger::new(Arc::clone(&remembering) as _);
-    replay(&lines, &ledger, &recorder, &LabelRule::default(), &mut |_| ()).unwrap();
+    replay(lines, &ledger, &recorder, &LabelRule::default()).unwrap();
     std::mem::take(&mut *remembering.seen.lock())
 }
 

@@ -1,4 +1,4 @@
-//! `selfsame export`: labelled history or decisions of a running server as JSONL.
+//! `selfsame export`: labelled history or decisions of a running server, as JSON lines or in the binary form.
 //! It must never hold more than one message in memory. `main` calls it.
 
 use std::fs::File;
@@ -11,6 +11,7 @@ use indicatif::ProgressBar;
 use tonic::transport::Channel;
 
 use super::client::{ANSWER_BYTES_MAX, ServerArgs, block_on, counting_spinner, readable};
+use super::history_output::{HistoryOutput, OutputForm};
 use crate::wire::v1;
 use crate::wire::v1::screening_service_client::ScreeningServiceClient;
 use crate::wire::v1::training_service_client::TrainingServiceClient;
@@ -30,9 +31,11 @@ Examples:
     selfsame export --program shop --decisions | jq -r '[.conversionId,.verdict,.riskScore]|@csv'
 
 Each line is one message of the API in its JSON form: `selfsame.v1.LabeledConversion` or
-`selfsame.v1.Decision`. They hold pseudonyms only; treat them as personal data all the same.";
+`selfsame.v1.Decision`. With --format protobuf they stand in their binary form, each after its length;
+with --format packed, which is for --labels, in bytes of Selfsame's own. `screen`, `train` and `evaluate`
+tell the forms apart by themselves, and read the packed one fastest. They hold pseudonyms only; treat them as personal data all the same.";
 
-/// Export labelled history or decisions as JSONL
+/// Export labelled history or decisions
 ///
 /// Reads from a running server, so that the ledger need not be stopped. `--labels` writes what `selfsame train` and `selfsame screen` read.
 #[derive(Debug, Args)]
@@ -49,6 +52,10 @@ pub struct ExportArgs {
     /// Only conversions that were screened after this cursor
     #[arg(long, default_value_t = 0, requires = "labels", value_name = "CURSOR")]
     pub after_cursor: u64,
+
+    /// In which form to write
+    #[arg(long, value_enum, default_value_t = OutputForm::Jsonl)]
+    pub format: OutputForm,
 
     /// File to write instead of standard output
     #[arg(long, short, value_name = "FILE")]
@@ -80,8 +87,8 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<()> {
             Some(path) => Box::new(File::create(path).with_context(|| format!("writing {}", path.display()))?),
             None => Box::new(std::io::stdout().lock()),
         };
-        let mut lines =
-            Lines { output: BufWriter::new(&mut *output), progress: counting_spinner("{spinner} {pos} lines, {per_sec}") };
+        let output = HistoryOutput::new(BufWriter::new(&mut *output), args.format);
+        let mut lines = Lines { output, progress: counting_spinner("{spinner} {pos} lines, {per_sec}") };
         let last_cursor = if args.what.labels {
             export_labels(channel, program, args.after_cursor, &mut lines).await?
         } else {
@@ -99,14 +106,19 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<()> {
 
 /// Where lines go.
 struct Lines<W: Write> {
-    output: BufWriter<W>,
+    output: HistoryOutput<BufWriter<W>>,
     progress: ProgressBar,
 }
 
 impl<W: Write> Lines<W> {
-    fn write(&mut self, message: &impl serde::Serialize) -> anyhow::Result<()> {
-        serde_json::to_writer(&mut self.output, message)?;
-        self.output.write_all(b"\n").context("writing a line")?;
+    fn write_line(&mut self, line: v1::LabeledConversion) -> anyhow::Result<()> {
+        self.output.write_line(line).context("writing a line")?;
+        self.progress.inc(1);
+        Ok(())
+    }
+
+    fn write(&mut self, message: &(impl prost::Message + serde::Serialize)) -> anyhow::Result<()> {
+        self.output.write(message).context("writing a line")?;
         self.progress.inc(1);
         Ok(())
     }
@@ -124,7 +136,7 @@ async fn export_labels(
     let mut last_cursor = None;
     while let Some(v1::ExportConversionsResponse { cursor, conversion }) = stream.message().await.map_err(readable)? {
         if let Some(conversion) = conversion {
-            lines.write(&conversion)?;
+            lines.write_line(conversion)?;
         }
         last_cursor = Some(cursor);
     }

@@ -3,8 +3,8 @@
 //! Only files, arguments and progress; what is done with them is in `offline`.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
@@ -14,17 +14,17 @@ use rand::RngCore;
 use crate::adapters::ledger::{Keeping, MemoryLedger};
 use crate::adapters::policy_file;
 use crate::offline::foreign;
+use crate::offline::history_file::{Horizon, ReadAhead, ReadLine};
 use crate::offline::learning::matrix::Matrix;
-use crate::offline::replay::{LabelRule, Recorder, replay};
+use crate::offline::replay::{LabelRule, Recorder, Replay};
 use crate::vocabulary::label::LabelSource;
 use crate::vocabulary::time::Timestamp;
-use crate::wire::training::{HistoryLine, parse};
-use crate::wire::v1;
+use crate::wire::training::HistoryLine;
 
 /// The form of the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum InputForm {
-    /// One `LabeledConversion` a line, as `simulate` and `export --labels` write.
+    /// One `LabeledConversion` a line, or these in the binary form, as `simulate` and `export --labels` write. The first bytes tell which.
     Jsonl,
     /// Other people's CSV with a header; needs `--mapping`.
     Csv,
@@ -110,7 +110,6 @@ impl HistoryInput {
     /// # Errors
     /// When a file cannot be read, a line is wrong (the message names it), or nothing is labelled.
     pub(super) fn matrix(&self) -> anyhow::Result<Matrix> {
-        let lines = self.lines()?;
         let policy = match &self.policy {
             Some(path) => policy_file::read(path)?,
             None => policy_file::shipped()?,
@@ -120,55 +119,81 @@ impl HistoryInput {
         let known_by = self.known_by.map(|time| Timestamp::from_millis(time.as_millisecond())).transpose();
         let sources = self.label_sources.iter().copied().map(LabelSource::from).collect();
         let rule = LabelRule { known_by: known_by.context("`--known-by`")?, sources };
-        let bar = progress_bar("replaying", lines.len());
-        let matrix = replay(&lines, &ledger, &recorder, &rule, &mut |done| {
-            if done % 256 == 0 {
-                bar.set_position(done as u64);
-            }
-        })?;
-        bar.finish_and_clear();
+        let mut replay = Replay::new(&ledger, &recorder, &rule)?;
+        let read = match (self.format, &self.mapping) {
+            (InputForm::Jsonl, _) => self.replay_history(&mut replay)?,
+            (InputForm::Csv, Some(mapping)) => self.replay_csv(mapping, &mut replay)?,
+            (InputForm::Csv, None) => bail!("`--format csv` needs `--mapping`"),
+        };
+        let matrix = replay.finish()?;
         if matrix.is_empty() {
-            let found = match (lines.len(), lines.iter().filter(|line| !line.labels.is_empty()).count()) {
-                (0, _) => "it holds no line",
-                (_, 0) => "none of its lines has a label",
-                _ => "none of its labels is of `--label-sources` and was known by `--known-by`",
+            let found = match read {
+                Read { lines: 0, .. } => "it holds no line",
+                Read { labelled: 0, .. } => "none of its lines has a label",
+                Read { .. } => "none of its labels is of `--label-sources` and was known by `--known-by`",
             };
             bail!("nothing to learn from in `{}`: {found}", self.input.display());
         }
         Ok(matrix)
     }
 
-    fn lines(&self) -> anyhow::Result<Vec<HistoryLine>> {
-        let file = File::open(&self.input).with_context(|| format!("cannot read `{}`", self.input.display()))?;
-        match (self.format, &self.mapping) {
-            (InputForm::Jsonl, _) => jsonl(BufReader::new(file)),
-            (InputForm::Csv, Some(mapping)) => {
-                let mapping = foreign::read_mapping(mapping)?;
-                let mut key = [0; 32];
-                rand::rngs::OsRng.try_fill_bytes(&mut key).context("no randomness for the key of this run")?;
-                Ok(foreign::read_csv(file, &mapping, &key)?)
+    /// Replays a history while it is read. It is looked through for its times first, so that a line is gone once it was played; what is no file
+    /// and comes only once stays in memory until all of it is there.
+    fn replay_history(&self, replay: &mut Replay<'_>) -> anyhow::Result<Read> {
+        let file = self.open()?;
+        let is_file = file.metadata().is_ok_and(|metadata| metadata.is_file());
+        let horizon = if is_file {
+            let input = BufReader::with_capacity(INPUT_BUFFER_BYTES, self.open()?);
+            Some(Horizon::of(input).context("the input cannot be read")?)
+        } else {
+            None
+        };
+        let bar = progress_bar("replaying", horizon.as_ref().map_or(0, Horizon::lines));
+        let mut read = Read::default();
+        for line in ReadAhead::of(BufReader::with_capacity(INPUT_BUFFER_BYTES, file)) {
+            let ReadLine { number, parsed } = line.context("the input cannot be read")?;
+            read.add(replay, *parsed.map_err(|problem| anyhow::anyhow!("line {number}: {problem}"))?)?;
+            if let Some(instant) = horizon.as_ref().and_then(|horizon| horizon.after(read.lines)) {
+                replay.play_before(instant)?;
             }
-            (InputForm::Csv, None) => bail!("`--format csv` needs `--mapping`"),
+            bar.set_position(read.lines as u64);
         }
+        bar.finish_and_clear();
+        Ok(read)
+    }
+
+    fn replay_csv(&self, mapping: &Path, replay: &mut Replay<'_>) -> anyhow::Result<Read> {
+        let mapping = foreign::read_mapping(mapping)?;
+        let mut key = [0; 32];
+        rand::rngs::OsRng.try_fill_bytes(&mut key).context("no randomness for the key of this run")?;
+        let mut read = Read::default();
+        for line in foreign::read_csv(self.open()?, &mapping, &key)? {
+            read.add(replay, line)?;
+        }
+        Ok(read)
+    }
+
+    fn open(&self) -> anyhow::Result<File> {
+        File::open(&self.input).with_context(|| format!("cannot read `{}`", self.input.display()))
     }
 }
 
-fn jsonl(reader: impl BufRead) -> anyhow::Result<Vec<HistoryLine>> {
-    let mut lines = Vec::new();
-    for (number, text) in (1..).zip(reader.lines()) {
-        let text = text.context("the input cannot be read")?;
-        if text.trim().is_empty() {
-            continue;
-        }
-        let message: v1::LabeledConversion =
-            serde_json::from_str(&text).with_context(|| format!("line {number} is not a `LabeledConversion`"))?;
-        let line = parse(message).map_err(|found| {
-            let named: Vec<String> = found.iter().take(5).map(ToString::to_string).collect();
-            anyhow::anyhow!("line {number}: {}", named.join("; "))
-        })?;
-        lines.push(line);
+/// Input that is read from the file at once, in bytes.
+const INPUT_BUFFER_BYTES: usize = 256 << 10;
+
+/// What was read.
+#[derive(Default)]
+struct Read {
+    lines: usize,
+    labelled: usize,
+}
+
+impl Read {
+    fn add(&mut self, replay: &mut Replay<'_>, line: HistoryLine) -> anyhow::Result<()> {
+        self.lines += 1;
+        self.labelled += usize::from(!line.labels.is_empty());
+        Ok(replay.add(line)?)
     }
-    Ok(lines)
 }
 
 /// A share of something, neither nothing nor all.

@@ -7,6 +7,7 @@ pub mod digest;
 pub mod evaluate;
 pub mod export;
 pub mod history_input;
+mod history_output;
 pub mod ledger;
 pub mod load;
 pub mod model;

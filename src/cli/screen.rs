@@ -1,11 +1,11 @@
 //! `selfsame screen`: screens a file of conversions offline, with the core and the engine of the service, and writes the decisions.
 //! It must never write to a ledger on disk. `main` calls it.
 
-mod reading;
 mod summary;
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,7 +13,6 @@ use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use self::reading::{LineForm, Lines, ReadLine};
 use self::summary::Summary;
 use crate::adapters::ledger::{Keeping, MemoryLedger};
 use crate::adapters::model_shelf::ModelShelf;
@@ -21,6 +20,7 @@ use crate::adapters::model_store::SHIPPED_MODEL;
 use crate::adapters::policy_store::FixedPolicy;
 use crate::adapters::standing_rules::StandingRules;
 use crate::adapters::{model_file, policy_file};
+use crate::offline::history_file::{ReadAhead, ReadLine};
 use crate::offline::line_by_line::LineByLine;
 use crate::ports::records::DecisionRecord;
 use crate::screening::audit::AuditKey;
@@ -44,16 +44,20 @@ Examples:
     head -1 conversions.jsonl | selfsame screen --view full - | jq .evidence
 
 Each line is one `selfsame.v1.Conversion` or one `selfsame.v1.LabeledConversion` in the JSON form of protocol buffers;
-the first line tells which. Conversions are screened in the order of the file, each with what the lines before it
-taught, at the time when it happened. Nothing is kept: begin again and the same decisions come out.";
+the first line tells which. Or the file holds `LabeledConversion`s in the binary form, each after its length, or packed,
+as `simulate` and `export` write them with --format protobuf and --format packed: both are read faster, the last one most.
+
+Conversions are screened in the order of the file, each with what the lines before it taught, at the time when it
+happened. A line that repeats the conversion of an earlier one gets no second decision. Nothing is kept: begin again and
+the same decisions come out. Memory holds what history needs of each account and value, and neither lines nor decisions.";
 
 /// Screen a file of conversions offline
 ///
-/// Reads one JSON object a line and writes one decision a line: the same evidence, rules and history as the service, without a server.
+/// Reads one conversion after the other and writes one decision a line: the same evidence, rules and history as the service, without a server.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES, after_help = "Try --help for examples.")]
 pub struct ScreenArgs {
-    /// File of conversions, one JSON object a line; `-` for standard input
+    /// File of conversions, one JSON object a line or in the binary form; `-` for standard input
     #[arg(value_name = "FILE")]
     pub input: PathBuf,
 
@@ -100,6 +104,9 @@ pub enum OnError {
     Skip,
 }
 
+/// Input that is read from the file at once, in bytes.
+const INPUT_BUFFER_BYTES: usize = 256 << 10;
+
 /// Runs the command.
 ///
 /// # Errors
@@ -114,14 +121,16 @@ pub fn run(args: &ScreenArgs) -> anyhow::Result<()> {
     let shelf = ModelShelf::default();
     shelf.change_default(|models| models.active = Some(Arc::new(model)));
     // A fixed key, so that the same decisions come out. A server's picks others for its audits.
-    let rules = StandingRules::new(Arc::new(FixedPolicy::new(policy)), Arc::new(shelf), AuditKey::new([0; 32]));
-    let ledger = MemoryLedger::keeping(Arc::new(rules), Keeping::Records);
-    let mut screener = LineByLine::new(&ledger);
+    let rules = Arc::new(StandingRules::new(Arc::new(FixedPolicy::new(policy)), Arc::new(shelf), AuditKey::new([0; 32])));
+    let ledger = MemoryLedger::keeping(rules.clone(), Keeping::StateOnly);
+    let mut screener = LineByLine::new(&ledger, &*rules);
     let mut summary = Summary::default();
-    for line in Lines::of(BufReader::new(progress.wrap_read(input))) {
-        let (number, answered) = screen_line(&mut screener, line?, &mut summary);
+    let mut text = Vec::new();
+    for line in ReadAhead::of(BufReader::with_capacity(INPUT_BUFFER_BYTES, progress.wrap_read(input))) {
+        let (number, answered) = screen_line(&mut screener, line.context("reading the conversions")?, &mut summary);
         match answered {
-            Ok(record) => write_answer(&mut out, &record, args.view).context("writing the decisions")?,
+            Ok(Some(record)) => write_answer(&mut out, &mut text, &record, args.view).context("writing the decisions")?,
+            Ok(None) => {}
             Err(problem) => match args.on_error {
                 OnError::Stop => {
                     out.flush()?;
@@ -136,46 +145,56 @@ pub fn run(args: &ScreenArgs) -> anyhow::Result<()> {
     }
     out.flush().context("writing the decisions")?;
     progress.finish_and_clear();
+    // The process ends with the command; giving back millions of rows one by one would take longer than a part of the screening did.
+    mem::forget(ledger);
     if args.summary {
         summary.write(&mut errors)?;
     }
     Ok(())
 }
 
-/// Screens one line; the error says all that is wrong with it.
-fn screen_line(screener: &mut LineByLine<'_>, line: ReadLine, summary: &mut Summary) -> (u64, Result<DecisionRecord, String>) {
+/// Screens one line, which gets no decision when it repeats another; the error says all that is wrong with it.
+fn screen_line(
+    screener: &mut LineByLine<'_>,
+    line: ReadLine,
+    summary: &mut Summary,
+) -> (u64, Result<Option<DecisionRecord>, String>) {
     let ReadLine { number, parsed } = line;
-    let LineForm { line, content } = match parsed {
-        Ok(form) => *form,
+    let mut line = match parsed {
+        Ok(line) => *line,
         Err(problem) => return (number, Err(problem)),
     };
-    let labels = line.labels.clone();
-    let answered = screener.screen(line, content).map_err(|error| error.to_string());
-    let answered = answered.map(|screened| {
-        summary.count(&screened.record, screened.freshness, &labels);
-        screened.record
-    });
+    let labels = mem::take(&mut line.labels);
+    let answered = screener.screen(line).map_err(|error| error.to_string());
+    match &answered {
+        Ok(Some(record)) => summary.count(record, &labels),
+        Ok(None) => summary.repeated(),
+        Err(_) => {}
+    }
     (number, answered)
 }
 
-fn write_answer(out: &mut impl Write, record: &DecisionRecord, view: View) -> anyhow::Result<()> {
+/// Writes what is to be written of one conversion. `text` is a buffer that is used again: the output is not asked for each piece of JSON.
+fn write_answer(out: &mut impl Write, text: &mut Vec<u8>, record: &DecisionRecord, view: View) -> anyhow::Result<()> {
     let decision = decision::message_of(record);
+    text.clear();
     match view {
-        View::Decision => serde_json::to_writer(&mut *out, &decision)?,
+        View::Decision => serde_json::to_writer(&mut *text, &decision)?,
         View::Full => {
             let evidence = decision::evidence_messages(&record.decision.evidence);
             let full = v1::GetDecisionResponse { decision: Some(decision), evidence, features: Vec::new() };
-            serde_json::to_writer(&mut *out, &full)?;
+            serde_json::to_writer(&mut *text, &full)?;
         }
     }
-    out.write_all(b"\n")?;
+    text.push(b'\n');
+    out.write_all(text)?;
     Ok(())
 }
 
 /// The input with its length in bytes, where that is known.
-fn open(path: &Path) -> anyhow::Result<(Box<dyn Read>, Option<u64>)> {
+fn open(path: &Path) -> anyhow::Result<(Box<dyn Read + Send>, Option<u64>)> {
     if path == Path::new("-") {
-        return Ok((Box::new(io::stdin().lock()), None));
+        return Ok((Box::new(io::stdin()), None));
     }
     let file = File::open(path).with_context(|| format!("opening `{}`", path.display()))?;
     let bytes = file.metadata().ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len());

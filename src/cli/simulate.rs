@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::history_output::{HistoryOutput, OutputForm};
 use crate::offline::chance::Chance;
 use crate::offline::labeled_line::{labeled_line, simulation_digester};
 use crate::offline::people::People;
@@ -30,6 +31,9 @@ Examples:
 
   Many programmes, each with rates of its own and signals that it never sends, to train on what holds in all:
     selfsame simulate --programs 20 --conversions 200000 --output programmes.jsonl
+
+  To screen it often, in the form that is read fastest:
+    selfsame simulate --conversions 1000000 --format packed --output programme.packed
 
   A harder one: copy the defaults, change what matters, keep only those lines:
     selfsame simulate --print-config > harder.toml
@@ -91,6 +95,10 @@ pub struct SimulateArgs {
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
+    /// In which form to write
+    #[arg(long, value_enum, default_value_t = OutputForm::Jsonl)]
+    pub format: OutputForm,
+
     /// Print all parameters as TOML, as they would be used, and end
     #[arg(long)]
     pub print_config: bool,
@@ -110,13 +118,11 @@ pub fn run(args: SimulateArgs) -> anyhow::Result<()> {
     let digester = simulation_digester()?;
     let bar = progress_bar(parameters.conversions);
     let mut programmes = programmes_of(&args, parameters, &people)?;
-    let mut output = open_output(args.output.as_deref())?;
+    let mut output = HistoryOutput::new(open_output(args.output.as_deref())?, args.format);
     let mut position = 0;
     while let Some((program_id, simulated)) = next_of(&mut programmes) {
         let line = labeled_line(&simulated, program_id, &digester)?;
-        let mut text = serde_json::to_vec(&line).context("a line cannot be written as JSON")?;
-        text.push(b'\n');
-        if let Err(error) = output.write_all(&text) {
+        if let Err(error) = output.write_line(line) {
             bar.finish_and_clear();
             return ended_by_reader(error);
         }

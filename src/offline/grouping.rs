@@ -1,45 +1,72 @@
 //! Groups: which lines of a history may be the work of one hand, and so must never be split between fitting and testing.
 //!
 //! A line keeps the group that it names, within its programme. Lines that name none, as an export has them, belong together when they share an account or a strong
-//! identifier (mailbox, device, browser, payment instrument) that is not a crowd's. Called by replay.
+//! identifier (mailbox, device, browser, payment instrument) that is not a crowd's. Called by replay, line by line: lines are not kept.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use crate::screening::history::{Identifier, RING_VALUE_ACCOUNTS_MAX, identifiers};
 use crate::vocabulary::ids::{AccountId, ProgramId};
 use crate::wire::training::HistoryLine;
 
-/// The group of each line.
-#[must_use]
-pub fn groups(lines: &[HistoryLine]) -> Vec<Box<str>> {
-    let mut sets = Sets((0..lines.len()).collect());
-    let mut by_referrer: BTreeMap<(&ProgramId, &AccountId), Vec<usize>> = BTreeMap::new();
-    let mut by_value: BTreeMap<(&ProgramId, Identifier), Vec<usize>> = BTreeMap::new();
-    for (place, line) in lines.iter().enumerate().filter(|(_, line)| line.group_id.is_empty()) {
+/// A value on more lines than this is a crowd's.
+const CROWD_LINES: usize = 2 * RING_VALUE_ACCOUNTS_MAX as usize;
+
+/// Gathers what ties lines together.
+#[derive(Debug, Default)]
+pub struct Grouping {
+    sets: Sets,
+    names: Vec<Option<Box<str>>>,
+    by_account: HashMap<(ProgramId, AccountId), usize>,
+    /// The lines of a value, and one more when it is a crowd's.
+    by_value: HashMap<(ProgramId, Identifier), Vec<usize>>,
+}
+
+impl Grouping {
+    /// Adds the next line.
+    pub fn add(&mut self, line: &HistoryLine) {
+        let place = self.sets.add();
         let program = &line.conversion.program_id;
+        if !line.group_id.is_empty() {
+            self.names.push(Some(format!("{}/{}", program.as_str(), line.group_id).into()));
+            return;
+        }
+        self.names.push(None);
         for side in [&line.conversion.referrer, &line.conversion.referee] {
-            by_referrer.entry((program, &side.account_id)).or_default().push(place);
+            let before = self.by_account.insert((program.clone(), side.account_id.clone()), place);
+            self.sets.join(before.unwrap_or(place), place);
             for identifier in identifiers(side).into_iter().filter(|identifier| identifier.kind.is_strong()) {
-                by_value.entry((program, identifier)).or_default().push(place);
+                let places = self.by_value.entry((program.clone(), identifier)).or_default();
+                if places.len() <= CROWD_LINES {
+                    places.push(place);
+                }
             }
         }
     }
-    let crowd = 2 * RING_VALUE_ACCOUNTS_MAX as usize;
-    for places in by_referrer.into_values().chain(by_value.into_values().filter(|places| places.len() <= crowd)) {
-        places.windows(2).for_each(|pair| sets.join(pair[0], pair[1]));
+
+    /// The group of each line, in the order in which they were added.
+    #[must_use]
+    pub fn finish(self) -> Vec<Box<str>> {
+        let Self { mut sets, names, by_account: _, by_value } = self;
+        for places in by_value.into_values().filter(|places| places.len() <= CROWD_LINES) {
+            places.windows(2).for_each(|pair| sets.join(pair[0], pair[1]));
+        }
+        let named =
+            |(place, name): (usize, Option<Box<str>>)| name.unwrap_or_else(|| format!("line {}", sets.root(place)).into());
+        names.into_iter().enumerate().map(named).collect()
     }
-    let name = |place: usize, line: &HistoryLine| {
-        let program = line.conversion.program_id.as_str();
-        if line.group_id.is_empty() { format!("line {}", sets.root(place)) } else { format!("{program}/{}", line.group_id) }
-            .into()
-    };
-    lines.iter().enumerate().map(|(place, line)| name(place, line)).collect()
 }
 
 /// Disjoint sets; the smallest member is the root.
+#[derive(Debug, Default)]
 struct Sets(Vec<usize>);
 
 impl Sets {
+    fn add(&mut self) -> usize {
+        self.0.push(self.0.len());
+        self.0.len() - 1
+    }
+
     fn root(&self, mut member: usize) -> usize {
         while self.0[member] != member {
             member = self.0[member];
@@ -50,5 +77,50 @@ impl Sets {
     fn join(&mut self, a: usize, b: usize) {
         let (a, b) = (self.root(a), self.root(b));
         self.0[a.max(b)] = a.min(b);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::conversion::parse;
+    use crate::wire::fields::Arrival;
+    use crate::wire::fixtures::{full_bundle, full_conversion};
+
+    fn line(group: &str, referrer: (&str, u8), referee: (&str, u8)) -> HistoryLine {
+        let mut message = full_conversion();
+        message.referrer = Some(full_bundle(referrer.0, referrer.1));
+        message.referee = Some(full_bundle(referee.0, referee.1));
+        HistoryLine { group_id: group.into(), ..HistoryLine::of_conversion(parse(message, "", Arrival::Recorded).unwrap()) }
+    }
+
+    fn groups(lines: &[HistoryLine]) -> Vec<Box<str>> {
+        let mut grouping = Grouping::default();
+        for line in lines {
+            grouping.add(line);
+        }
+        grouping.finish()
+    }
+
+    #[test]
+    fn lines_with_one_account_or_one_device_belong_together_and_named_groups_stay() {
+        let lines = [
+            line("", ("ann", 1), ("bob", 2)),
+            line("", ("cid", 3), ("dora", 4)),
+            line("", ("ann", 5), ("eve", 6)),
+            line("", ("fay", 7), ("gil", 4)),
+            line("ring", ("ann", 1), ("bob", 2)),
+        ];
+        let found = groups(&lines);
+        assert_eq!(found[..4].iter().map(|name| &**name).collect::<Vec<_>>(), ["line 0", "line 1", "line 0", "line 1"]);
+        assert_eq!(&*found[4], format!("{}/ring", lines[4].conversion.program_id));
+    }
+
+    #[test]
+    fn a_device_of_a_crowd_ties_nobody() {
+        let crowd: Vec<_> = (0..=CROWD_LINES).map(|n| line("", (&format!("a{n}"), 0), (&format!("b{n}"), 9))).collect();
+        let distinct = |lines: &[HistoryLine]| groups(lines).into_iter().collect::<std::collections::BTreeSet<_>>().len();
+        assert_eq!(distinct(&crowd), CROWD_LINES + 1);
+        assert_eq!(distinct(&crowd[..CROWD_LINES]), 1);
     }
 }

@@ -5,11 +5,13 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::hash::BuildHasher as _;
 
-use futures::executor::block_on;
+use foldhash::quality::RandomState;
 
-use crate::ports::ledger::{Ledger, LedgerError, OutcomeCommand, ScreenCommand, Screened, SignalsCommand};
-use crate::ports::records::{ContentFingerprint, RecordedSignals};
+use crate::adapters::ledger::MemoryLedger;
+use crate::ports::ledger::{Assessor, LedgerError, OutcomeCommand, ScreenCommand, SignalsCommand};
+use crate::ports::records::{ContentFingerprint, DecisionRecord, RecordedSignals};
 use crate::vocabulary::ids::{AccountId, ConversionId, ProgramId, RecordId};
 use crate::vocabulary::outcome::{Outcome, OutcomeKind, OutcomeSubject};
 use crate::vocabulary::time::Timestamp;
@@ -27,30 +29,32 @@ struct Ahead {
     referee: AccountId,
 }
 
-/// Sends lines to a ledger.
+/// Sends lines to a ledger, which needs to keep the state only.
 pub struct LineByLine<'a> {
-    ledger: &'a dyn Ledger,
+    ledger: &'a MemoryLedger,
+    assessor: &'a dyn Assessor,
     ahead: BinaryHeap<Reverse<Ahead>>,
     outcomes_read: u64,
+    contents: RandomState,
 }
 
 impl<'a> LineByLine<'a> {
     /// Begins with what the ledger knows.
     #[must_use]
-    pub fn new(ledger: &'a dyn Ledger) -> Self {
-        Self { ledger, ahead: BinaryHeap::new(), outcomes_read: 0 }
+    pub fn new(ledger: &'a MemoryLedger, assessor: &'a dyn Assessor) -> Self {
+        Self { ledger, assessor, ahead: BinaryHeap::new(), outcomes_read: 0, contents: RandomState::default() }
     }
 
-    /// Screens one line. `content`: the fingerprint of its conversion's message.
+    /// Screens one line; `None` when it repeats the conversion of an earlier one.
     ///
     /// # Errors
     /// [`LedgerError`]: most often that the id was used on an earlier line with other content. Later lines can go on.
-    pub fn screen(&mut self, line: HistoryLine, content: ContentFingerprint) -> Result<Screened, LedgerError> {
+    pub fn screen(&mut self, line: HistoryLine) -> Result<Option<DecisionRecord>, LedgerError> {
         let HistoryLine { conversion, labels: _, decision: _, group_id: _, persona: _, outcomes, signals_before } = line;
         let now = conversion.occurred_at;
         self.catch_up(now)?;
         for signals in signals_before {
-            self.learn(&conversion.program_id, signals, content)?;
+            self.learn(&conversion.program_id, signals)?;
         }
         for (kind, at) in outcomes {
             self.outcomes_read += 1;
@@ -63,7 +67,15 @@ impl<'a> LineByLine<'a> {
                 referee: conversion.referee.account_id.clone(),
             }));
         }
-        block_on(self.ledger.screen(ScreenCommand { conversion, content, received_at: now }))
+        let content = self.fingerprint(&conversion);
+        self.ledger.screen_once(ScreenCommand { conversion, content, received_at: now }, self.assessor)
+    }
+
+    /// Tells contents apart that came under one id, within this process: a hash of 64 bits, which a service could not live with.
+    fn fingerprint(&self, content: &impl std::hash::Hash) -> ContentFingerprint {
+        let mut fingerprint = [0; 16];
+        fingerprint[..8].copy_from_slice(&self.contents.hash_one(content).to_le_bytes());
+        ContentFingerprint(fingerprint)
     }
 
     /// Records the outcomes that were known before this instant.
@@ -89,16 +101,15 @@ impl<'a> LineByLine<'a> {
                 OutcomeSubject::Conversion(conversion_id)
             }
         };
-        let mut content = [0; 16];
-        content[..8].copy_from_slice(&place.to_le_bytes());
+        let content = self.fingerprint(&place);
         let outcome = Outcome { program_id, outcome_id, kind, subject, occurred_at: at, amount: None };
-        let command = OutcomeCommand { outcome, content: ContentFingerprint(content), received_at: at };
-        block_on(self.ledger.record_outcome(command)).map(|_| ())
+        self.ledger.record_outcome_now(OutcomeCommand { outcome, content, received_at: at }).map(|_| ())
     }
 
-    fn learn(&self, program_id: &ProgramId, signals: RecordedSignals, content: ContentFingerprint) -> Result<(), LedgerError> {
+    fn learn(&self, program_id: &ProgramId, signals: RecordedSignals) -> Result<(), LedgerError> {
+        let content = self.fingerprint(&signals.bundles);
         let RecordedSignals { record_id, bundles, observed_at } = signals;
         let command = SignalsCommand { program_id: program_id.clone(), record_id, content, bundles, received_at: observed_at };
-        block_on(self.ledger.record_signals(command)).map(|_| ())
+        self.ledger.record_signals_now(command).map(|_| ())
     }
 }

@@ -5,6 +5,7 @@
 pub mod chance;
 pub mod foreign;
 pub mod grouping;
+pub mod history_file;
 pub mod labeled_line;
 pub mod learning;
 pub mod line_by_line;

@@ -5,16 +5,18 @@
 //! live one; so features are point in time by construction and equal the live ones bit for bit. Labels never enter the history; reviewers'
 //! verdicts on cases do, at their own time. Nothing here reads a clock. `train`, `evaluate` and the parity test call it.
 
-use std::collections::BTreeMap;
+use std::cmp::{Ordering, Reverse};
+use std::collections::{BTreeMap, BinaryHeap};
+use std::mem;
 use std::sync::Arc;
 
 use futures::executor::block_on;
 use parking_lot::Mutex;
 
-use super::grouping;
+use super::grouping::Grouping;
 use super::learning::matrix::{Matrix, Row};
 use crate::ports::ledger::{Assessor, CaseCommand, CaseStep, Ledger, LedgerError, OutcomeCommand, ScreenCommand, SignalsCommand};
-use crate::ports::records::ContentFingerprint;
+use crate::ports::records::{ContentFingerprint, RecordedSignals};
 use crate::screening::audit::AuditKey;
 use crate::screening::case::{Resolution, Step};
 use crate::screening::decision::{Decision, Verdict};
@@ -23,7 +25,7 @@ use crate::screening::history::History;
 use crate::screening::policy::Policy;
 use crate::screening::{Models, Rulebook, assess};
 use crate::vocabulary::conversion::Conversion;
-use crate::vocabulary::ids::{Actor, ConversionId, InvalidId, ProgramId, RecordId};
+use crate::vocabulary::ids::{Actor, CaseId, ConversionId, InvalidId, ProgramId, RecordId};
 use crate::vocabulary::label::{Label, LabelSource, Truth};
 use crate::vocabulary::outcome::{Outcome, OutcomeSubject};
 use crate::vocabulary::time::{Span, Timestamp};
@@ -40,6 +42,12 @@ pub enum ReplayError {
         id: String,
         /// What the ledger said.
         source: LedgerError,
+    },
+    /// A line came too late: something of it happened before what was played already.
+    #[error("line {line} tells of something earlier than what was replayed before it was read")]
+    TooLate {
+        /// From 1, in the order in which lines were added.
+        line: usize,
     },
     /// An id that replay makes is none.
     #[error(transparent)]
@@ -145,145 +153,228 @@ enum Moment {
     Review { line: usize },
 }
 
-/// Replays a history and gives a row for each conversion with a label that counts. `progress` hears how many conversions are done.
+impl Moment {
+    const fn line(self) -> usize {
+        match self {
+            Self::Signals { line, .. } | Self::Conversion { line } | Self::Outcome { line, .. } | Self::Review { line } => line,
+        }
+    }
+}
+
+/// What is to be done at a moment.
+#[derive(Debug)]
+enum Event {
+    Learn(ProgramId, RecordedSignals),
+    Screen(Box<HistoryLine>),
+    Befall(Outcome),
+    Resolve(ProgramId, CaseId, Resolution),
+}
+
+/// An event that lies ahead. Ordered by its moment, which it shares with no other.
+#[derive(Debug)]
+struct Ahead {
+    at: Timestamp,
+    moment: Moment,
+    event: Event,
+}
+
+impl Ord for Ahead {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.at, self.moment).cmp(&(other.at, other.moment))
+    }
+}
+
+impl PartialOrd for Ahead {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Ahead {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Ahead {}
+
+/// Replays a history, its lines in any order, and gives a row for each conversion with a label that counts.
 ///
 /// `ledger` must be empty and call `recorder` as its assessor.
 ///
 /// # Errors
 /// [`ReplayError`] names the event that could not be replayed.
 pub fn replay(
-    lines: &[HistoryLine],
+    lines: impl IntoIterator<Item = HistoryLine>,
     ledger: &dyn Ledger,
     recorder: &Recorder,
     rule: &LabelRule,
-    progress: &mut dyn FnMut(usize),
 ) -> Result<Matrix, ReplayError> {
-    let groups = grouping::groups(lines);
-    let mut player = Player { lines, ledger, cases: BTreeMap::new(), reviewer: Actor::new("replay")? };
-    let mut matrix = Matrix::default();
-    let mut done = 0;
-    for (at, moment) in timeline(lines) {
-        match moment {
-            Moment::Signals { line, entry } => player.learn(line, entry)?,
-            Moment::Outcome { line, entry } => player.outcome(line, entry)?,
-            Moment::Review { line } => player.review(line, at)?,
-            Moment::Conversion { line } => {
-                let decided = lines[line].decision.as_ref();
-                if let Some(verdict) = decided.and_then(|decided| Verdict::from_wire(decided.screened_verdict())) {
-                    recorder.decide_as_then(&lines[line].conversion, verdict);
-                }
-                player.screen(line)?;
-                let HistoryLine { conversion, labels, persona, .. } = &lines[line];
-                if let (Some(recorded), Some(label)) = (recorder.take(conversion), rule.choose(labels)) {
-                    let Recorded { features, rule_score, rule_verdict } = recorded;
-                    matrix.push(Row {
-                        features,
-                        truth: label.truth,
-                        source: label.source,
-                        labeled_at: label.labeled_at,
-                        group: groups[line].clone(),
-                        occurred_at: conversion.occurred_at,
-                        persona: persona.clone(),
-                        rule_score,
-                        rule_verdict,
-                    });
-                }
-                done += 1;
-                progress(done);
-            }
-        }
-    }
-    Ok(matrix)
+    let mut replay = Replay::new(ledger, recorder, rule)?;
+    lines.into_iter().try_for_each(|line| replay.add(line))?;
+    replay.finish()
 }
 
-fn timeline(lines: &[HistoryLine]) -> Vec<(Timestamp, Moment)> {
-    let mut moments = Vec::with_capacity(lines.len() * 2);
-    for (line, HistoryLine { conversion, labels, outcomes, signals_before, .. }) in lines.iter().enumerate() {
-        moments.push((conversion.occurred_at, Moment::Conversion { line }));
-        moments.extend(
-            signals_before.iter().enumerate().map(|(entry, signals)| (signals.observed_at, Moment::Signals { line, entry })),
-        );
-        moments.extend(
-            outcomes
-                .iter()
-                .enumerate()
-                .map(|(entry, (_, at))| ((*at).max(conversion.occurred_at), Moment::Outcome { line, entry })),
-        );
-        if let Some(label) = reviewed(labels) {
-            moments.push((label.labeled_at.max(conversion.occurred_at), Moment::Review { line }));
-        }
-    }
-    moments.sort_unstable();
-    moments
-}
-
-/// The label that closes a case: a reviewer's, or in a simulated programme the simulator's in place of one.
-fn reviewed(labels: &[Label]) -> Option<&Label> {
-    let of = |source| labels.iter().filter(move |label| label.source == source).max_by_key(|label| label.labeled_at);
-    of(LabelSource::Reviewer).or_else(|| of(LabelSource::Simulated))
-}
-
-struct Player<'a> {
-    lines: &'a [HistoryLine],
+/// A replay of a history that is still being read: what happens before everything that is to come can happen already.
+///
+/// Holds what lies ahead, the rows so far, and what ties lines into groups. A line that was played is gone.
+pub struct Replay<'a> {
     ledger: &'a dyn Ledger,
-    cases: BTreeMap<usize, crate::vocabulary::ids::CaseId>,
+    recorder: &'a Recorder,
+    rule: &'a LabelRule,
     reviewer: Actor,
+    ahead: BinaryHeap<Reverse<Ahead>>,
+    /// Everything before this instant was played.
+    played_before: Option<Timestamp>,
+    grouping: Grouping,
+    lines: usize,
+    matrix: Matrix,
+    line_of_row: Vec<usize>,
 }
 
-impl Player<'_> {
-    fn screen(&mut self, line: usize) -> Result<(), ReplayError> {
-        let conversion = self.lines[line].conversion.clone();
-        let id = conversion.conversion_id.clone();
-        let received_at = conversion.occurred_at;
-        let content = fingerprint("conversion", id.as_str(), line);
-        let screened =
-            block_on(self.ledger.screen(ScreenCommand { conversion, content, received_at })).map_err(refused(id.as_str()))?;
-        if let Some(case) = screened.record.case_id {
-            self.cases.insert(line, case);
+impl<'a> Replay<'a> {
+    /// Begins. `ledger` must be empty and call `recorder` as its assessor.
+    ///
+    /// # Errors
+    /// [`ReplayError::Id`] if the name of replay's reviewer were none.
+    pub fn new(ledger: &'a dyn Ledger, recorder: &'a Recorder, rule: &'a LabelRule) -> Result<Self, ReplayError> {
+        Ok(Self {
+            ledger,
+            recorder,
+            rule,
+            reviewer: Actor::new("replay")?,
+            ahead: BinaryHeap::new(),
+            played_before: None,
+            grouping: Grouping::default(),
+            lines: 0,
+            matrix: Matrix::default(),
+            line_of_row: Vec::new(),
+        })
+    }
+
+    /// Adds the next line. Nothing happens yet.
+    ///
+    /// # Errors
+    /// [`ReplayError::TooLate`] when something of it belongs before what was played.
+    pub fn add(&mut self, mut line: HistoryLine) -> Result<(), ReplayError> {
+        self.grouping.add(&line);
+        let place = self.lines;
+        self.lines += 1;
+        for (entry, signals) in mem::take(&mut line.signals_before).into_iter().enumerate() {
+            let program_id = line.conversion.program_id.clone();
+            let moment = Moment::Signals { line: place, entry };
+            self.expect(signals.observed_at, moment, Event::Learn(program_id, signals))?;
+        }
+        self.expect(line.conversion.occurred_at, Moment::Conversion { line: place }, Event::Screen(Box::new(line)))
+    }
+
+    fn expect(&mut self, at: Timestamp, moment: Moment, event: Event) -> Result<(), ReplayError> {
+        if self.played_before.is_some_and(|instant| at < instant) {
+            return Err(ReplayError::TooLate { line: moment.line() + 1 });
+        }
+        self.ahead.push(Reverse(Ahead { at, moment, event }));
+        Ok(())
+    }
+
+    /// Plays what happens before an instant, when nothing that is still to be added belongs there.
+    ///
+    /// # Errors
+    /// [`ReplayError`] names the event that could not be replayed.
+    pub fn play_before(&mut self, instant: Timestamp) -> Result<(), ReplayError> {
+        while self.ahead.peek().is_some_and(|Reverse(next)| next.at < instant) {
+            self.play_next()?;
+        }
+        self.played_before = self.played_before.max(Some(instant));
+        Ok(())
+    }
+
+    /// Plays the rest. Gives a row for each conversion with a label that counts, in event-time order.
+    ///
+    /// # Errors
+    /// [`ReplayError`] names the event that could not be replayed.
+    pub fn finish(mut self) -> Result<Matrix, ReplayError> {
+        while !self.ahead.is_empty() {
+            self.play_next()?;
+        }
+        let groups = self.grouping.finish();
+        let of_rows = self.line_of_row.iter().map(|line| groups[*line].clone());
+        Ok(self.matrix.with_groups(of_rows))
+    }
+
+    fn play_next(&mut self) -> Result<(), ReplayError> {
+        let Some(Reverse(Ahead { at, moment, event })) = self.ahead.pop() else { return Ok(()) };
+        match event {
+            Event::Learn(program_id, signals) => self.learn(program_id, signals, moment),
+            Event::Screen(line) => self.screen(*line, moment),
+            Event::Befall(outcome) => self.befall(outcome, moment),
+            Event::Resolve(program_id, case_id, resolution) => self.resolve(program_id, case_id, resolution, at),
+        }
+    }
+
+    /// Screens a conversion, takes its row, and expects what follows from it.
+    fn screen(&mut self, line: HistoryLine, moment: Moment) -> Result<(), ReplayError> {
+        let HistoryLine { conversion, labels, decision, group_id: _, persona, outcomes, signals_before: _ } = line;
+        let (program_id, id) = (conversion.program_id.clone(), conversion.conversion_id.clone());
+        let (line, occurred_at) = (moment.line(), conversion.occurred_at);
+        if let Some(verdict) = decision.and_then(|decided| Verdict::from_wire(decided.screened_verdict())) {
+            self.recorder.decide_as_then(&conversion, verdict);
+        }
+        let command = ScreenCommand { conversion, content: content_of(moment), received_at: occurred_at };
+        let screened = block_on(self.ledger.screen(command)).map_err(refused(id.as_str()))?.record;
+        if let (Some(recorded), Some(label)) = (self.recorder.take(&screened.conversion), self.rule.choose(&labels)) {
+            let Recorded { features, rule_score, rule_verdict } = recorded;
+            self.matrix.push(Row {
+                features,
+                truth: label.truth,
+                source: label.source,
+                labeled_at: label.labeled_at,
+                group: Box::default(),
+                occurred_at,
+                persona,
+                rule_score,
+                rule_verdict,
+            });
+            self.line_of_row.push(line);
+        }
+        for (entry, (kind, at)) in outcomes.into_iter().enumerate() {
+            let outcome = Outcome {
+                program_id: program_id.clone(),
+                outcome_id: RecordId::new(&format!("{:.100}.{entry}", id.as_str()))?,
+                kind,
+                subject: OutcomeSubject::Conversion(id.clone()),
+                occurred_at: at,
+                amount: None,
+            };
+            self.expect(at.max(occurred_at), Moment::Outcome { line, entry }, Event::Befall(outcome))?;
+        }
+        if let (Some(case_id), Some(label)) = (screened.case_id, reviewed(&labels)) {
+            let resolution = match label.truth {
+                Truth::Honest => Resolution::Accept,
+                Truth::Abusive => Resolution::Reject,
+            };
+            let event = Event::Resolve(program_id, case_id, resolution);
+            self.expect(label.labeled_at.max(occurred_at), Moment::Review { line }, event)?;
         }
         Ok(())
     }
 
-    fn learn(&self, line: usize, entry: usize) -> Result<(), ReplayError> {
-        let HistoryLine { conversion, signals_before, .. } = &self.lines[line];
-        let signals = &signals_before[entry];
-        let command = SignalsCommand {
-            program_id: conversion.program_id.clone(),
-            record_id: signals.record_id.clone(),
-            content: fingerprint("signals", signals.record_id.as_str(), line),
-            bundles: signals.bundles.clone(),
-            received_at: signals.observed_at,
-        };
-        block_on(self.ledger.record_signals(command)).map_err(refused(signals.record_id.as_str()))?;
-        Ok(())
+    fn learn(&self, program_id: ProgramId, signals: RecordedSignals, moment: Moment) -> Result<(), ReplayError> {
+        let RecordedSignals { record_id, bundles, observed_at: received_at } = signals;
+        let id = record_id.clone();
+        let command = SignalsCommand { program_id, record_id, content: content_of(moment), bundles, received_at };
+        block_on(self.ledger.record_signals(command)).map(|_| ()).map_err(refused(id.as_str()))
     }
 
-    fn outcome(&self, line: usize, entry: usize) -> Result<(), ReplayError> {
-        let HistoryLine { conversion, outcomes, .. } = &self.lines[line];
-        let (kind, occurred_at) = outcomes[entry];
-        let text = format!("{:.100}.{entry}", conversion.conversion_id.as_str());
-        let outcome = Outcome {
-            program_id: conversion.program_id.clone(),
-            outcome_id: RecordId::new(&text)?,
-            kind,
-            subject: OutcomeSubject::Conversion(conversion.conversion_id.clone()),
-            occurred_at,
-            amount: None,
-        };
-        let command = OutcomeCommand { outcome, content: fingerprint("outcome", &text, line), received_at: occurred_at };
-        block_on(self.ledger.record_outcome(command)).map_err(refused(&text))?;
-        Ok(())
+    fn befall(&self, outcome: Outcome, moment: Moment) -> Result<(), ReplayError> {
+        let (id, received_at) = (outcome.outcome_id.clone(), outcome.occurred_at);
+        let command = OutcomeCommand { outcome, content: content_of(moment), received_at };
+        block_on(self.ledger.record_outcome(command)).map(|_| ()).map_err(refused(id.as_str()))
     }
 
-    fn review(&mut self, line: usize, at: Timestamp) -> Result<(), ReplayError> {
-        let HistoryLine { conversion, labels, .. } = &self.lines[line];
-        let (Some(case_id), Some(label)) = (self.cases.remove(&line), reviewed(labels)) else { return Ok(()) };
-        let resolution = match label.truth {
-            Truth::Honest => Resolution::Accept,
-            Truth::Abusive => Resolution::Reject,
-        };
+    fn resolve(&self, program_id: ProgramId, case_id: CaseId, resolution: Resolution, at: Timestamp) -> Result<(), ReplayError> {
+        let id = case_id.clone();
         let command = CaseCommand {
-            program_id: conversion.program_id.clone(),
+            program_id,
             case_id,
             step: CaseStep::Step(Step::Resolve(resolution)),
             actor: self.reviewer.clone(),
@@ -295,26 +386,57 @@ impl Player<'_> {
         match block_on(self.ledger.step_case(command)) {
             // An outcome may have closed the case meanwhile.
             Ok(_) | Err(LedgerError::IllegalStep(_) | LedgerError::NotPossible(_)) => Ok(()),
-            Err(error) => Err(refused(conversion.conversion_id.as_str())(error)),
+            Err(error) => Err(refused(id.as_str())(error)),
         }
     }
+}
+
+/// The label that closes a case: a reviewer's, or in a simulated programme the simulator's in place of one.
+fn reviewed(labels: &[Label]) -> Option<&Label> {
+    let of = |source| labels.iter().filter(move |label| label.source == source).max_by_key(|label| label.labeled_at);
+    of(LabelSource::Reviewer).or_else(|| of(LabelSource::Simulated))
 }
 
 fn refused(id: &str) -> impl Fn(LedgerError) -> ReplayError + '_ {
     move |source| ReplayError::Refused { id: id.to_owned(), source }
 }
 
-/// Replay retries nothing; the fingerprint only tells two lines of one id apart.
-fn fingerprint(kind: &str, id: &str, line: usize) -> ContentFingerprint {
-    let hash = blake3::hash(format!("{kind}\u{0}{id}\u{0}{line}").as_bytes());
-    let mut first_bytes = [0; 16];
-    first_bytes.copy_from_slice(&hash.as_bytes()[..16]);
-    ContentFingerprint(first_bytes)
+/// Replay retries nothing: only two lines of one id need to be told apart.
+fn content_of(moment: Moment) -> ContentFingerprint {
+    let mut line = [0; 16];
+    line[..8].copy_from_slice(&(moment.line() as u64).to_le_bytes());
+    ContentFingerprint(line)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::adapters::ledger::MemoryLedger;
+    use crate::adapters::policy_file;
+    use crate::wire::conversion;
+    use crate::wire::fields::Arrival;
+    use crate::wire::fixtures::full_conversion;
+
+    fn line(id: &str, day: i64) -> HistoryLine {
+        let mut conversion = conversion::parse(full_conversion(), "", Arrival::Recorded).unwrap();
+        conversion.conversion_id = ConversionId::new(id).unwrap();
+        conversion.occurred_at = conversion.occurred_at.plus(Span::from_days(day));
+        HistoryLine::of_conversion(conversion)
+    }
+
+    #[test]
+    fn what_belongs_before_what_was_played_is_refused_with_its_line() {
+        let recorder = Recorder::new(policy_file::shipped().unwrap());
+        let ledger = MemoryLedger::new(recorder.clone());
+        let rule = LabelRule::default();
+        let mut replay = Replay::new(&ledger, &recorder, &rule).unwrap();
+        let (first, second) = (line("c1", 5), line("c2", 3));
+        let played = first.conversion.occurred_at;
+        replay.add(first).unwrap();
+        replay.play_before(played).unwrap();
+        assert!(matches!(replay.add(second), Err(ReplayError::TooLate { line: 2 })));
+        assert!(replay.add(line("c3", 5)).is_ok(), "at the very instant there is still time");
+    }
 
     fn label(source: LabelSource, truth: Truth, day: i64) -> Label {
         let labeled_at = Timestamp::from_millis(1_700_000_000_000).unwrap().plus(Span::from_days(day));

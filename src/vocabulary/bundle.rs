@@ -27,7 +27,7 @@ pub const SCREEN_PX_MAX: u32 = 32_768;
 pub const BUNDLES_PER_RECORD_MAX: usize = 100;
 
 /// One e-mail address, digested by the caller at each level of folding.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct EmailSignals {
     /// Trimmed, lower-cased, domain in ASCII.
     pub exact: Option<DigestSet>,
@@ -46,7 +46,7 @@ pub struct EmailSignals {
 }
 
 /// A person's name.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct NameSignals {
     /// The folded name.
     pub exact: Option<DigestSet>,
@@ -55,7 +55,7 @@ pub struct NameSignals {
 }
 
 /// A device or browser, with the plain attributes that many people share.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct DeviceSignals {
     /// The device fingerprint.
     pub fingerprint: Option<DigestSet>,
@@ -89,7 +89,7 @@ pub enum NetworkFlag {
 }
 
 /// A network that the user came from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct NetworkSignals {
     /// The address.
     pub address: Option<DigestSet>,
@@ -132,7 +132,7 @@ pub enum PaymentPurpose {
 }
 
 /// A payment instrument.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PaymentSignals {
     /// The instrument's fingerprint.
     pub instrument: DigestSet,
@@ -147,7 +147,7 @@ pub struct PaymentSignals {
 }
 
 /// What is known of one side.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SignalBundle {
     /// Whose signals they are.
     pub account_id: AccountId,

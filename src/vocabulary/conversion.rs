@@ -41,7 +41,7 @@ pub enum Side {
 }
 
 /// A payment that the conversion earns, if it is released.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Reward {
     /// The caller's id of the payment.
     pub reward_id: RewardId,
@@ -52,7 +52,7 @@ pub struct Reward {
 }
 
 /// A conversion as the reward service reports it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Conversion {
     /// The programme it belongs to.
     pub program_id: ProgramId,

@@ -1,6 +1,8 @@
 //! Keyed digests: what Selfsame sees instead of a value.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 /// The longest name of a key, in bytes.
 const KEY_ID_BYTES_MAX: usize = 32;
@@ -10,7 +12,10 @@ const KEY_ID_BYTES_MAX: usize = 32;
 /// Shape: 1 to 32 characters of `a-z 0-9 . _ -`. Kept in place, filled up with zeros: every digest carries one, and a conversion has dozens
 /// of digests, so a name that is shared by counting costs an atomic operation, or an allocation, for each.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct KeyId([u8; KEY_ID_BYTES_MAX]);
+pub struct KeyId {
+    name: [u8; KEY_ID_BYTES_MAX],
+    bytes: u8,
+}
 
 /// The text is not the name of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -29,15 +34,21 @@ impl KeyId {
         }
         let mut name = [0; KEY_ID_BYTES_MAX];
         name.get_mut(..text.len()).ok_or(InvalidKeyId)?.copy_from_slice(text.as_bytes());
-        Ok(Self(name))
+        let bytes = u8::try_from(text.len()).map_err(|_| InvalidKeyId)?;
+        Ok(Self { name, bytes })
+    }
+
+    /// The name as bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.name.get(..usize::from(self.bytes)).unwrap_or_default()
     }
 
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        let end = self.0.iter().position(|byte| *byte == 0).unwrap_or(KEY_ID_BYTES_MAX);
         // INVARIANT: `new` lets nothing but ASCII in.
-        self.0.get(..end).and_then(|name| std::str::from_utf8(name).ok()).unwrap_or_default()
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
 }
 
@@ -50,12 +61,33 @@ impl fmt::Debug for KeyId {
 /// `HMAC-SHA-256(programme key, kind ‖ 0x00 ‖ canonical value)`: 32 bytes, with the name of the key.
 ///
 /// Equality is of key and bytes. The kind is inside the digest, so digests of different kinds never collide.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Digest {
     /// The 32 bytes.
     pub value: [u8; 32],
     /// Which key made them.
     pub key_id: KeyId,
+}
+
+/// By bytes, then by key. Digests are sorted for every conversion, and nearly always the first eight bytes tell.
+impl Ord for Digest {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let first = |digest: &Self| digest.value.first_chunk().map(|bytes| u64::from_be_bytes(*bytes));
+        first(self).cmp(&first(other)).then_with(|| (&self.value, &self.key_id).cmp(&(&other.value, &other.key_id)))
+    }
+}
+
+impl PartialOrd for Digest {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// The bytes alone: equal bytes under two keys are as rare as a broken HMAC.
+impl Hash for Digest {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.value.hash(state);
+    }
 }
 
 /// Eight hexadecimal characters: enough to recognise a value on a screen, too few to look it up elsewhere.
@@ -157,6 +189,17 @@ mod tests {
             assert_eq!(KeyId::new(name), Err(InvalidKeyId), "{name}");
         }
         assert!(KeyId::new("k1").unwrap() < KeyId::new("k10").unwrap());
+    }
+
+    #[test]
+    fn digests_are_ordered_by_all_their_bytes_and_then_by_key() {
+        let with = |key, at: usize| {
+            let mut ordered = digest(key, 7);
+            ordered.value[at] = 8;
+            ordered
+        };
+        let ordered = [digest("k1", 7), digest("k2", 7), with("k1", 31), with("k1", 8), with("k1", 7), with("k1", 0)];
+        assert!(ordered.is_sorted_by(|a, b| a < b));
     }
 
     #[test]

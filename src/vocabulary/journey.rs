@@ -35,7 +35,7 @@ pub enum TouchpointKind {
 }
 
 /// One step of a journey.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Touchpoint {
     /// What was done.
     pub kind: TouchpointKind,
@@ -50,7 +50,7 @@ pub struct Touchpoint {
 }
 
 /// A user's touchpoints in time order, cut to what evidence reads. May be empty: then there is no journey.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Journey {
     touchpoints: Vec<Touchpoint>,
     touchpoint_count_total: u32,
@@ -150,7 +150,7 @@ pub enum CodeValidity {
 }
 
 /// How a referee was tied to a referrer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Attribution {
     /// How the code was captured.
     pub captured_via: CapturedVia,

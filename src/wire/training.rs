@@ -59,14 +59,32 @@ impl HistoryLine {
 ///
 /// # Errors
 /// All violations.
-pub fn parse(message: v1::LabeledConversion) -> Result<HistoryLine, Vec<Violation>> {
-    let v1::LabeledConversion { conversion: inner, labels, decision, group_id, persona, outcomes, signals_before } = message;
+pub fn parse(mut message: v1::LabeledConversion) -> Result<HistoryLine, Vec<Violation>> {
     let mut found = Violations::default();
     let at = At::MESSAGE;
+    let inner = message.conversion.take();
     if inner.is_none() {
         found.add(&at.field("conversion"), "is required");
     }
     let conversion = inner.and_then(|inner| conversion::read(inner, &at.field("conversion"), Arrival::Recorded, &mut found));
+    line_of(conversion, message, found)
+}
+
+/// Reads a line whose conversion is known from elsewhere: what the message says of one is passed over.
+///
+/// # Errors
+/// All violations.
+pub fn parse_beside(conversion: Conversion, message: v1::LabeledConversion) -> Result<HistoryLine, Vec<Violation>> {
+    line_of(Some(conversion), message, Violations::default())
+}
+
+fn line_of(
+    conversion: Option<Conversion>,
+    message: v1::LabeledConversion,
+    mut found: Violations,
+) -> Result<HistoryLine, Vec<Violation>> {
+    let v1::LabeledConversion { conversion: _, labels, decision, group_id, persona, outcomes, signals_before } = message;
+    let at = At::MESSAGE;
     let labels = list(labels, LABELS_MAX, &at.field("labels"), &mut found, label);
     let group_id = text(&group_id, GROUP_BYTES_MAX, &at.field("group_id"), &mut found);
     let persona = text(&persona, GROUP_BYTES_MAX, &at.field("persona"), &mut found);

@@ -42,8 +42,8 @@ pub enum Keeping {
     /// All records: decisions, feed and audit trail can be read.
     #[default]
     Records,
-    /// Only what history and standing need. Screening is the same; nothing that was decided can be read again, so a retry of a conversion
-    /// is answered with [`LedgerError::NotPossible`]. For streaming offline work.
+    /// Only what history and standing need. Screening is the same; nothing that was decided can be read again and nothing can be listed, so a
+    /// retry of a conversion is answered with [`LedgerError::NotPossible`]. For streaming offline work.
     StateOnly,
 }
 
@@ -194,19 +194,28 @@ impl MemoryLedger {
     pub fn screen_now(&self, command: ScreenCommand, assessor: &dyn Assessor) -> Result<Screened, LedgerError> {
         let program = command.conversion.program_id.clone();
         let conversion_id = command.conversion.conversion_id.clone();
+        if let Some(record) = self.screen_once(command, assessor)? {
+            return Ok(Screened { record, freshness: Freshness::New });
+        }
+        let gone = || LedgerError::NotPossible("the decision was made before and is not kept".to_owned());
+        let record = self.show(&program, |view| view.decision(&conversion_id))?.ok_or_else(gone)?;
+        Ok(Screened { record, freshness: Freshness::Replayed })
+    }
+
+    /// Screens a conversion with an assessor of the caller's, without a future. `None` for a retry, of which nothing is read again.
+    ///
+    /// # Errors
+    /// As [`Ledger::screen`].
+    pub fn screen_once(&self, command: ScreenCommand, assessor: &dyn Assessor) -> Result<Option<DecisionRecord>, LedgerError> {
+        let program = command.conversion.program_id.clone();
+        let conversion_id = command.conversion.conversion_id.clone();
         let mut state = self.state.write();
         let keys = Keys(state.number(&program));
         match plan::screen(&state.tables, keys, command, assessor)? {
-            Plan::Known(_) => {
-                let (keys, journal) = state.journal(&program);
-                let view = View { tables: &state.tables, keys, records: journal, shelves: journal };
-                let gone = || LedgerError::NotPossible("the decision was made before and is not kept".to_owned());
-                Ok(Screened { record: view.decision(&conversion_id)?.ok_or_else(gone)?, freshness: Freshness::Replayed })
-            }
+            Plan::Known(_) => Ok(None),
             Plan::Commit(event, read) => {
                 let (_, event) = self.commit(&mut state, &program, event, read)?;
-                let record = answer(&state.tables, keys, event, &conversion_id)?;
-                Ok(Screened { record, freshness: Freshness::New })
+                answer(&state.tables, keys, event, &conversion_id).map(Some)
             }
         }
     }
@@ -269,16 +278,18 @@ impl MemoryLedger {
         let writes = fold::apply_after(*read, &mut state.tables, Keys(number), cursor, &event)?;
         state.programs.entry(program.clone()).or_insert(number);
         let journal = state.journals.entry(number).or_default();
-        for write in writes {
-            match write.value {
-                Some(value) => journal.shelves.insert((write.shelf, write.key), value),
-                None => journal.shelves.remove(&(write.shelf, write.key)),
-            };
-        }
         let event = Arc::new(event);
         journal.last = cursor;
         match self.keeping {
-            Keeping::Records => journal.events.push(Arc::clone(&event)),
+            Keeping::Records => {
+                for write in writes {
+                    match write.value {
+                        Some(value) => journal.shelves.insert((write.shelf, write.key), value),
+                        None => journal.shelves.remove(&(write.shelf, write.key)),
+                    };
+                }
+                journal.events.push(Arc::clone(&event));
+            }
             Keeping::StateOnly => {}
         }
         self.commits.send_modify(|commits| *commits += 1);

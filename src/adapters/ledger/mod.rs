@@ -22,6 +22,7 @@ mod stage;
 mod standing;
 mod tables;
 
+pub use codec::alone::{NotPacked, pack_conversion, unpack_conversion};
 pub use memory::{Keeping, MemoryLedger};
 pub use on_disk::SledLedger;
 pub use open::{JOURNAL_FOLDER, LedgerOptions, OpenError, TABLES_FOLDER};

@@ -230,5 +230,5 @@ impl Keys {
 /// The whole digest and the name of its key, so that two values never share a row.
 fn push_digest(key: &mut Key, digest: &Digest) {
     key.extend_from_slice(&digest.value);
-    key.extend_from_slice(digest.key_id.as_str().as_bytes());
+    key.extend_from_slice(digest.key_id.as_bytes());
 }

@@ -8,6 +8,7 @@ use crate::offline::labeled_line::{labeled_line, simulation_digester};
 use crate::offline::people::People;
 use crate::offline::simulate::{Simulation, SimulationParameters};
 use crate::vocabulary::ids::ProgramId;
+use crate::wire::v1;
 
 fn input(path: &Path) -> HistoryInput {
     HistoryInput {
@@ -46,6 +47,25 @@ fn a_label_from_after_known_by_is_not_learned_from() {
     let early = HistoryInput { known_by: Some(known_by), ..input(&path) }.matrix().unwrap();
     assert!(early.len() < all.len() && early.len() >= all.len() / 2, "{} of {}", early.len(), all.len());
     assert!(early.labeled_at().iter().all(|at| *at <= middle));
+}
+
+#[test]
+fn the_order_of_the_lines_and_the_form_of_the_file_make_no_difference() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = programme(folder.path());
+    let text = fs::read_to_string(&path).unwrap();
+    let expected = input(&path).matrix().unwrap();
+    let backwards = folder.path().join("backwards.jsonl");
+    fs::write(&backwards, text.lines().rev().collect::<Vec<_>>().join("\n")).unwrap();
+    assert_eq!(input(&backwards).matrix().unwrap().fingerprint(), expected.fingerprint());
+    let binary = folder.path().join("programme.binpb");
+    let messages = text.lines().map(|line| serde_json::from_str::<v1::LabeledConversion>(line).unwrap());
+    fs::write(
+        &binary,
+        messages.flat_map(|message| prost::Message::encode_length_delimited_to_vec(&message)).collect::<Vec<u8>>(),
+    )
+    .unwrap();
+    assert_eq!(input(&binary).matrix().unwrap().fingerprint(), expected.fingerprint());
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use crate::ports::records::{DecisionRecord, Freshness};
+use crate::ports::records::DecisionRecord;
 use crate::screening::decision::Verdict;
 use crate::screening::evidence::EvidenceCode;
 use crate::vocabulary::label::{Label, Truth};
@@ -51,14 +51,7 @@ pub(super) struct Summary {
 
 impl Summary {
     /// Counts one decision. Of several labels the last one counts.
-    pub(super) fn count(&mut self, record: &DecisionRecord, freshness: Freshness, labels: &[Label]) {
-        match freshness {
-            Freshness::Replayed => {
-                self.repeated += 1;
-                return;
-            }
-            Freshness::New => {}
-        }
+    pub(super) fn count(&mut self, record: &DecisionRecord, labels: &[Label]) {
         let verdict = record.decision.verdict;
         self.all.count(verdict);
         match labels.last().map(|label| label.truth) {
@@ -71,6 +64,11 @@ impl Summary {
                 *self.reasons.entry(reason.code).or_default() += 1;
             }
         }
+    }
+
+    /// Counts a line that repeats an earlier one.
+    pub(super) fn repeated(&mut self) {
+        self.repeated += 1;
     }
 
     /// Counts a line that was left out.
@@ -86,7 +84,7 @@ impl Summary {
             writeln!(out, "  {name:10} {count:>9}  {:>5.1} %", percent(count, all.total()))?;
         }
         if *repeated > 0 {
-            writeln!(out, "{repeated} lines repeated an earlier one and got its decision")?;
+            writeln!(out, "{repeated} lines repeated an earlier one and got no second decision")?;
         }
         if *skipped > 0 {
             writeln!(out, "{skipped} lines could not be screened and were left out")?;

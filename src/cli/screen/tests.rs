@@ -59,11 +59,11 @@ fn a_bad_line_stops_with_its_number_or_is_left_out() {
 }
 
 #[test]
-fn an_id_with_other_content_is_refused_and_the_same_line_repeats_its_decision() {
-    let lines = [line("c1", "bob", 2), line("c1", "carl", 3), line("c1", "bob", 2)];
-    let decisions = screened(&lines, OnError::Skip).unwrap();
-    assert_eq!(decisions.len(), 2);
-    assert_eq!(decisions[0], decisions[1]);
+fn an_id_with_other_content_is_refused_and_the_same_line_gets_no_second_decision() {
+    let same = screened(&[line("c1", "bob", 2), line("c1", "bob", 2)], OnError::Stop).unwrap();
+    assert_eq!(same.len(), 1);
+    let refused = screened(&[line("c1", "bob", 2), line("c1", "carl", 3)], OnError::Stop).unwrap_err().to_string();
+    assert!(refused.starts_with("line 2:") && refused.contains("c1"), "{refused}");
 }
 
 #[test]

@@ -4,8 +4,8 @@
 
 use std::fmt::Write as _;
 
-use super::certification::{self, Promise};
 use super::champion::{Contender, Trained, fingerprint_line};
+use super::error_bound::rings_needed;
 use super::evaluation::{Evaluation, PersonaLine, Ranking};
 use super::matrix::Matrix;
 use super::metrics::Measured;
@@ -68,7 +68,8 @@ const WEAKNESSES: &str = "
   drifted, the share of honest among the rejected can be several times α (`docs/learning.md` has figures). Watch the stability index and the
   audit sample, whose breaker turns auto-reject into review; certify again on labels of your own.
 - Label noise enters the certificate: an honest person who is labelled abusive counts as a right reject.
-- Groups are as good as the data name them. A ring that the data do not know counts as several samples.
+- Groups are as good as the data name them. A ring that the data do not know counts as several. Honest members of one household count each by
+  themselves, so where a threshold wrongs whole households the bound is less sure than it says.
 ";
 
 /// How many labels of each source were believed.
@@ -101,20 +102,21 @@ fn promise(card: &mut String, certificate: Certificate, thresholds: Thresholds, 
         );
         let _ = writeln!(
             card,
-            "Seen on the held-out data: {rejected_referrals} referrals in {rejected_samples} independent samples, {honest_samples} honest; {:.1} % of all abusive referrals are rejected.",
+            "Seen on the held-out data: {rejected_referrals} referrals, {honest_samples} of them honest, the others in {} rings; {:.1} % of all abusive referrals are rejected.",
+            rejected_samples.saturating_sub(honest_samples),
             at.recall * 100.0
         );
     } else {
         let planned = if trained.sequence.is_empty() {
-            "The data hold too few independent samples to reach the bound."
+            "The data hold too few rings to reach the bound."
         } else {
             "The first planned threshold did not hold the bound."
         };
-        let needed = certification::samples_needed(Promise { alpha, delta });
+        let needed = rings_needed(alpha, delta);
         let reach = trained.alpha_within_reach * 100.0;
         let _ = writeln!(
             card,
-            "**It rejects nothing by itself.** No threshold was certified at α = {alpha}, δ = {delta}. {planned} Without an honest one among them, {needed} independent samples would be needed; judged by the development data, as much data could certify α of about {reach:.1} %."
+            "**It rejects nothing by itself.** No threshold was certified at α = {alpha}, δ = {delta}. {planned} Without an honest referral among them, {needed} rings of one would be needed, or fewer that are larger; judged by the development data, as much data could certify α of about {reach:.1} %."
         );
     }
     let at = &evaluation.at_review;
@@ -131,14 +133,14 @@ fn promise(card: &mut String, certificate: Certificate, thresholds: Thresholds, 
 /// What the model promises, in a sentence.
 #[must_use]
 pub fn promise_line(model: &Model) -> String {
-    let Certificate { alpha, delta, rejected_samples, honest_samples, rejected_referrals: _, upper_bound: _ } =
-        model.certificate();
+    let Certificate { alpha, delta, rejected_samples, honest_samples, rejected_referrals, upper_bound: _ } = model.certificate();
     let review = model.thresholds().review;
     match model.thresholds().reject {
         Some(reject) => format!(
-            "Reviews from {review:.4}, rejects from {reject:.4}: with {:.0} % confidence at most {:.2} % of those it rejects are honest ({honest_samples} of {rejected_samples} independent samples when it was certified).",
+            "Reviews from {review:.4}, rejects from {reject:.4}: with {:.0} % confidence at most {:.2} % of those it rejects are honest ({honest_samples} of {rejected_referrals} were when it was certified, the others in {} rings).",
             (1.0 - delta) * 100.0,
-            alpha * 100.0
+            alpha * 100.0,
+            rejected_samples.saturating_sub(honest_samples)
         ),
         None => format!(
             "Reviews from {review:.4}; rejects nothing by itself: no threshold was certified at α = {alpha}, δ = {delta}."

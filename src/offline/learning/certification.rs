@@ -1,19 +1,17 @@
-//! Certification of the reject threshold: at most α of those rejected are honest, with confidence 1 − δ.
+//! Certification of the reject threshold: at most α of the referrals rejected are honest, with confidence 1 − δ.
 //!
-//! **Samples.** A ring is one event, not many: its abusive referrals at or above a threshold count once. Honest referrals count each, because
-//! each is a person who would be wronged. The share of honest among samples so counted is never below the share among referrals, so the bound
-//! holds for both.
-//! **Bound.** Exact upper Clopper–Pearson of honest samples among all samples.
+//! **Samples.** A ring is one event, not many: its abusive referrals at or above a threshold are one sample, of which only the size counts.
+//! Honest referrals are one sample each, because each is a person who would be wronged.
+//! **Bound.** Exact, of the share of honest among *referrals* ([`super::error_bound`]).
 //! **Sequence.** Candidate thresholds and their order come from development data alone; the hold-out that certifies is touched once, from the
 //! first candidate downwards, and testing stops at the first that fails (fixed-sequence testing; Angelopoulos et al. 2021, Learn then Test).
-//! The first candidate is the one that development data call the safest among those where the bound is reachable at all: zero errors need 299
-//! samples for 1 % at 95 %.
+//! The first candidate is the one that development data call the safest among those where the bound is reachable at all.
 //!
 //! Called by `train` and, over and over, by `evaluate --certify-resamples`.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-use statrs::function::beta::inv_beta_reg;
+use super::error_bound::{Seen, upper_bound};
 
 /// What is promised.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -42,18 +40,47 @@ pub struct Scored<'a> {
 }
 
 /// What stands at or above a threshold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Tally {
-    /// Honest referrals, and groups with an abusive one.
-    pub samples: u64,
     /// Honest referrals.
     pub honest: u64,
+    /// Sizes of rings, in abusive referrals of one group, each with how many rings have it.
+    pub rings: BTreeMap<u64, u64>,
+}
+
+impl Tally {
+    /// Independent samples: honest referrals and rings.
+    #[must_use]
+    pub fn samples(&self) -> u64 {
+        self.honest + self.rings.values().sum::<u64>()
+    }
+
     /// Referrals.
-    pub referrals: u64,
+    #[must_use]
+    pub fn referrals(&self) -> u64 {
+        self.honest + self.rings.iter().map(|(size, count)| size * count).sum::<u64>()
+    }
+
+    /// What is expected where there is `share` as much data, with `more` honest referrals here.
+    #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
+    fn expected(&self, share: f64, more: u64) -> Seen {
+        let rings = self.rings.iter().map(|(size, count)| (*size as f64, *count as f64 * share)).collect();
+        Seen { honest: (self.honest + more) as f64 * share, rings }
+    }
+
+    fn add_to_ring(&mut self, size_before: u64) {
+        if let Some(count) = self.rings.get_mut(&size_before) {
+            *count -= 1;
+            if *count == 0 {
+                self.rings.remove(&size_before);
+            }
+        }
+        *self.rings.entry(size_before + 1).or_default() += 1;
+    }
 }
 
 /// A certified threshold.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Certified {
     /// Reject at or above.
     pub threshold: f64,
@@ -63,20 +90,6 @@ pub struct Certified {
     pub upper_bound: f64,
 }
 
-/// Upper bound, at confidence `1 - delta`, of a share of which `errors` of `samples` were seen (Clopper, Pearson 1934).
-#[must_use]
-#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
-pub fn upper_bound(errors: u64, samples: u64, delta: f64) -> f64 {
-    if errors >= samples { 1.0 } else { inv_beta_reg(errors as f64 + 1.0, (samples - errors) as f64, 1.0 - delta) }
-}
-
-/// The samples that the bound needs when none of them is honest.
-#[must_use]
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small positive number")]
-pub fn samples_needed(promise: Promise) -> u64 {
-    (promise.delta.ln() / (1.0 - promise.alpha).ln()).ceil() as u64
-}
-
 /// Tallies at descending thresholds, in one pass.
 #[must_use]
 pub fn tallies(scored: Scored<'_>, descending: &[f64]) -> Vec<Tally> {
@@ -84,57 +97,46 @@ pub fn tallies(scored: Scored<'_>, descending: &[f64]) -> Vec<Tally> {
     let mut order: Vec<usize> = (0..scores.len()).collect();
     order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
     let mut order = order.into_iter().peekable();
-    let (mut tally, mut rings) = (Tally::default(), BTreeSet::new());
+    let (mut tally, mut sizes) = (Tally::default(), BTreeMap::<u32, u64>::new());
     let mut all = Vec::with_capacity(descending.len());
     for threshold in descending {
         while let Some(row) = order.next_if(|row| scores[*row] >= *threshold) {
-            tally.referrals += 1;
-            if !abusive[row] {
+            if abusive[row] {
+                let size = sizes.entry(groups[row]).or_default();
+                tally.add_to_ring(*size);
+                *size += 1;
+            } else {
                 tally.honest += 1;
-                tally.samples += 1;
-            } else if rings.insert(groups[row]) {
-                tally.samples += 1;
             }
         }
-        all.push(tally);
+        all.push(tally.clone());
     }
     all
 }
 
-/// Steps of the sequence at most. More steps cost nothing in validity, but each is one more chance to stop.
-const STEPS_MAX: usize = 60;
+/// Steps of the sequence at most. Judgement: with fewer the last one that holds is higher than it need be, more find nothing.
+const STEPS_MAX: usize = 100;
+
+/// Thresholds are hopeful while the share of honest seen among development referrals is at most this many times α.
+const HOPE: f64 = 1.5;
 
 /// Plans the sequence on development data: thresholds to test, in order. `share` is how many hold-out samples there will be for each
 /// development sample. Empty when the bound is out of reach.
 #[must_use]
-#[expect(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "counts are far below 2^53"
-)]
 pub fn plan(development: Scored<'_>, share: f64, promise: Promise) -> Vec<f64> {
-    let thresholds = descending(development.scores);
-    let all = tallies(development, &thresholds);
-    // Expected in the hold-out, with errors pessimistic by one, so that a lucky development tail does not lead.
-    let expected_bound = |tally: &Tally| {
-        let samples = (tally.samples as f64 * share).floor();
-        let errors = ((tally.honest + 1) as f64 * share).round();
-        upper_bound(errors as u64, samples as u64, promise.delta)
-    };
-    let reachable = |tally: &Tally| tally.samples as f64 * share >= samples_needed(promise) as f64;
-    let bounds: Vec<f64> = all.iter().map(|tally| if reachable(tally) { expected_bound(tally) } else { f64::INFINITY }).collect();
-    let Some(start) = (0..bounds.len()).filter(|at| bounds[*at].is_finite()).min_by(|a, b| bounds[*a].total_cmp(&bounds[*b]))
-    else {
-        return Vec::new();
-    };
-    let last_hopeful =
-        (start..all.len()).rev().find(|at| all[*at].honest as f64 <= 1.5 * promise.alpha * all[*at].samples as f64);
-    let end = last_hopeful.unwrap_or(start);
-    let steps = (end - start).min(STEPS_MAX - 1);
-    let mut sequence: Vec<f64> = (0..=steps).map(|step| thresholds[start + (end - start) * step / steps.max(1)]).collect();
-    sequence.dedup();
-    sequence
+    let Promise { alpha, delta } = promise;
+    let ranked = Ranked::new(development);
+    let Some(last) = ranked.last_within(HOPE * alpha) else { return Vec::new() };
+    let steps = last.min(STEPS_MAX - 1);
+    let thresholds = ranked.thresholds((0..=steps).map(|step| last * step / steps.max(1)));
+    let expected = tallies(development, &thresholds).into_iter().map(|tally| {
+        // With one honest referral more than were seen, so that a lucky development tail does not lead.
+        let bound = upper_bound(&tally.expected(share, 1), delta);
+        let reachable = bound <= alpha || upper_bound(&Seen { honest: 0.0, ..tally.expected(share, 0) }, delta) <= alpha;
+        if reachable { bound } else { f64::INFINITY }
+    });
+    let safest = expected.enumerate().filter(|(_, bound)| bound.is_finite()).min_by(|a, b| a.1.total_cmp(&b.1));
+    safest.map_or_else(Vec::new, |(start, _)| thresholds[start..].to_vec())
 }
 
 /// Tests a planned sequence on the hold-out and gives the lowest threshold before the first failure; `None` when the first one fails.
@@ -142,7 +144,7 @@ pub fn plan(development: Scored<'_>, share: f64, promise: Promise) -> Vec<f64> {
 pub fn certify(hold_out: Scored<'_>, sequence: &[f64], promise: Promise) -> Option<Certified> {
     let mut certified = None;
     for (threshold, tally) in sequence.iter().zip(tallies(hold_out, sequence)) {
-        let bound = upper_bound(tally.honest, tally.samples, promise.delta);
+        let bound = upper_bound(&tally.expected(1.0, 0), promise.delta);
         if bound > promise.alpha {
             break;
         }
@@ -151,51 +153,59 @@ pub fn certify(hold_out: Scored<'_>, sequence: &[f64], promise: Promise) -> Opti
     certified
 }
 
-/// What a share is taken of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Counting {
-    /// Referrals, each by itself.
-    Referrals,
-    /// Samples as certification has them: rings once.
-    Samples,
-}
-
 /// The threshold by taste that certification is compared with: the lowest at which the share of honest among the flagged, as seen, is at most
 /// α. It promises nothing.
 #[must_use]
-#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
-pub fn naive(scored: Scored<'_>, alpha: f64, counting: Counting) -> Option<f64> {
-    let thresholds = descending(scored.scores);
-    let all = tallies(scored, &thresholds);
-    let counted = |tally: &Tally| match counting {
-        Counting::Referrals => tally.referrals,
-        Counting::Samples => tally.samples,
-    };
-    let fine = |at: &usize| all[*at].honest as f64 <= alpha * counted(&all[*at]) as f64;
-    (0..all.len()).rev().find(fine).map(|at| thresholds[at])
+pub fn naive(scored: Scored<'_>, alpha: f64) -> Option<f64> {
+    let ranked = Ranked::new(scored);
+    ranked.last_within(alpha).map(|place| ranked.scores[place])
 }
 
 /// The smallest α that data of the hold-out's size could certify at some threshold, judged by development data; 1 when there are none. Advice
 /// for the next training, never a promise.
 #[must_use]
-#[expect(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "counts are far below 2^53"
-)]
 pub fn alpha_within_reach(development: Scored<'_>, share: f64, delta: f64) -> f64 {
-    let bound = |tally: Tally| {
-        upper_bound((tally.honest as f64 * share).round() as u64, (tally.samples as f64 * share).floor() as u64, delta)
-    };
-    tallies(development, &descending(development.scores)).into_iter().map(bound).fold(1.0, f64::min)
+    let ranked = Ranked::new(development);
+    let places =
+        std::iter::successors(Some(0), |place| Some(place + 1 + place / 10)).take_while(|place| *place < ranked.scores.len());
+    let thresholds = ranked.thresholds(places);
+    let bound = |tally: Tally| upper_bound(&tally.expected(share, 0), delta);
+    tallies(development, &thresholds).into_iter().map(bound).fold(1.0, f64::min)
 }
 
-fn descending(scores: &[f64]) -> Vec<f64> {
-    let mut thresholds = scores.to_vec();
-    thresholds.sort_by(|a, b| b.total_cmp(a));
-    thresholds.dedup();
-    thresholds
+/// Scores from the highest, with how many honest referrals stand at or above each.
+struct Ranked {
+    scores: Vec<f64>,
+    honest: Vec<usize>,
+}
+
+impl Ranked {
+    fn new(scored: Scored<'_>) -> Self {
+        let mut order: Vec<usize> = (0..scored.scores.len()).collect();
+        order.sort_by(|a, b| scored.scores[*b].total_cmp(&scored.scores[*a]));
+        let mut honest = 0;
+        let count = |row: &usize| {
+            honest += usize::from(!scored.abusive[*row]);
+            honest
+        };
+        let honest = order.iter().map(count).collect();
+        Self { scores: order.into_iter().map(|row| scored.scores[row]).collect(), honest }
+    }
+
+    /// The last place of the lowest score at and above which the share of honest is at most this.
+    #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
+    fn last_within(&self, share: f64) -> Option<usize> {
+        let ends = |place: &usize| self.scores.get(place + 1).is_none_or(|next| *next < self.scores[*place]);
+        let within = |place: &usize| self.honest[*place] as f64 <= share * (place + 1) as f64;
+        (0..self.scores.len()).rev().find(|place| ends(place) && within(place))
+    }
+
+    /// The scores at ascending places, each once.
+    fn thresholds(&self, places: impl Iterator<Item = usize>) -> Vec<f64> {
+        let mut thresholds: Vec<f64> = places.map(|place| self.scores[place]).collect();
+        thresholds.dedup();
+        thresholds
+    }
 }
 
 #[cfg(test)]
@@ -206,17 +216,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_bound_is_reachable_from_299_samples_for_one_percent() {
-        assert_eq!(samples_needed(Promise { alpha: 0.01, delta: 0.05 }), 299);
-        assert_eq!(samples_needed(Promise { alpha: 0.05, delta: 0.05 }), 59);
-        assert!(upper_bound(0, 299, 0.05) <= 0.01 && upper_bound(0, 298, 0.05) > 0.01);
-        assert_eq!(upper_bound(3, 3, 0.05), 1.0);
-    }
-
-    #[test]
-    fn a_ring_counts_once_and_every_honest_referral_counts() {
-        let scored = Scored { scores: &[0.9; 6], abusive: &[true, true, true, false, false, true], groups: &[1, 1, 1, 2, 2, 3] };
-        assert_eq!(tallies(scored, &[0.5]), vec![Tally { samples: 4, honest: 2, referrals: 6 }]);
+    fn a_ring_is_one_sample_and_every_honest_referral_is_one() {
+        let scored = Scored {
+            scores: &[0.9, 0.9, 0.4, 0.9, 0.9, 0.9],
+            abusive: &[true, true, true, false, false, true],
+            groups: &[1, 1, 1, 2, 2, 3],
+        };
+        let all = tallies(scored, &[0.5, 0.3]);
+        assert_eq!(all[0], Tally { honest: 2, rings: BTreeMap::from([(1, 1), (2, 1)]) });
+        assert_eq!(all[1], Tally { honest: 2, rings: BTreeMap::from([(1, 1), (3, 1)]) });
+        assert_eq!((all[1].samples(), all[1].referrals()), (4, 6));
     }
 
     #[test]
@@ -224,15 +233,17 @@ mod tests {
         let scores = vec![0.99; 200];
         let groups: Vec<u32> = (0..200).collect();
         let scored = Scored { scores: &scores, abusive: &[true; 200], groups: &groups };
-        assert!((alpha_within_reach(scored, 0.5, 0.05) - upper_bound(0, 100, 0.05)).abs() < 1e-12);
+        let expected = upper_bound(&Seen { honest: 0.0, rings: vec![(1.0, 100.0)] }, 0.05);
+        assert!((alpha_within_reach(scored, 0.5, 0.05) - expected).abs() < 1e-12);
     }
 
     #[test]
-    fn naive_thresholds_count_rings_as_they_are_told() {
-        let scored =
-            Scored { scores: &[0.9, 0.9, 0.9, 0.9, 0.5], abusive: &[true, true, true, true, false], groups: &[1, 1, 1, 1, 2] };
-        assert_eq!(naive(scored, 0.2, Counting::Referrals), Some(0.5));
-        assert_eq!(naive(scored, 0.2, Counting::Samples), Some(0.9));
+    fn the_naive_threshold_is_the_lowest_at_which_the_share_seen_is_small_enough() {
+        let (scores, abusive) = ([0.9, 0.9, 0.9, 0.9, 0.5, 0.5], [true, true, true, true, false, false]);
+        let scored = Scored { scores: &scores, abusive: &abusive, groups: &[1, 1, 1, 1, 2, 3] };
+        // At 0.5 two of six are honest, although one of the first five would be a fifth.
+        assert_eq!(naive(scored, 0.2), Some(0.9));
+        assert_eq!(naive(scored, 0.34), Some(0.5));
     }
 
     #[test]
@@ -275,7 +286,7 @@ mod tests {
         let promise = Promise { alpha: 0.02, delta: 0.1 };
         let mut world = World(Xoshiro256PlusPlus::seed_from_u64(11));
         let (mut broken, mut found) = (0, 0);
-        for _ in 0..300 {
+        for _ in 0..150 {
             let (scores, abusive, groups) = world.sample(1_500);
             let sequence = plan(Scored { scores: &scores, abusive: &abusive, groups: &groups }, 1.0, promise);
             let (scores, abusive, groups) = world.sample(1_500);
@@ -284,8 +295,8 @@ mod tests {
                 broken += u32::from(World::true_error(certified.threshold) > promise.alpha);
             }
         }
-        // 30 of 300 allowed, two standard deviations of Monte-Carlo error above.
-        assert!(broken <= 40, "{broken} of {found}");
-        assert!(found > 150, "{found}");
+        // 15 of 150 allowed; two standard deviations of Monte-Carlo error are 7.
+        assert!(broken <= 22, "{broken} of {found}");
+        assert!(found > 75, "{found}");
     }
 }

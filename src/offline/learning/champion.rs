@@ -21,8 +21,10 @@ use super::metrics::average_precision;
 use super::parallel;
 use super::review_threshold::ReviewCosts;
 use crate::screening::decision::logistic;
-use crate::screening::features::{FEATURE_COUNT, schema_hash};
-use crate::screening::model::{Calibrator, Certificate, FeatureSpec, Model, ModelParts, Scorer, Thresholds, TrainingSpread};
+use crate::screening::features::{FEATURE_COUNT, FeatureVector, schema_hash};
+use crate::screening::model::{
+    Calibrator, Certificate, FeatureSpec, Model, ModelParts, Scorer, ScorerMasks, Thresholds, TrainingSpread,
+};
 use crate::vocabulary::time::Timestamp;
 
 /// How to train.
@@ -210,7 +212,12 @@ fn blended(
 /// The margins of some rows.
 #[must_use]
 pub fn margins_of(scorer: &Scorer, matrix: &Matrix, rows: &[usize]) -> Vec<f64> {
-    rows.iter().map(|row| scorer.margin(matrix.features(*row).values())).collect()
+    let masks = ScorerMasks::new(scorer);
+    let margin = |features: FeatureVector| match &masks {
+        Some(masks) => masks.margin(features.values()),
+        None => scorer.margin(features.values()),
+    };
+    rows.iter().map(|row| margin(matrix.features(*row))).collect()
 }
 
 fn probabilities(margins: &[f64], calibrator: &Calibrator) -> Vec<f64> {
@@ -250,7 +257,9 @@ fn assemble(
     let trained_until = matrix.occurred_at().iter().max().copied().unwrap_or(Timestamp::MIN);
     let day: String = trained_until.to_string().chars().take(10).collect();
     let fingerprint: String = matrix.fingerprint().chars().take(8).collect();
-    let Tally { samples, honest, referrals } = certified.map_or(Tally::default(), |certified| certified.tally);
+    let reject = certified.as_ref().map(|certified| certified.threshold);
+    let Certified { tally, upper_bound, .. } =
+        certified.unwrap_or_else(|| Certified { threshold: 1.0, tally: Tally::default(), upper_bound: 1.0 });
     let scores = probabilities(&margins_of(&scorer, matrix, &split.fit), &calibrated.calibrator);
     let column = |feature: usize| split.fit.iter().map(|row| matrix.value(*row, feature)).collect::<Vec<f64>>();
     let parts = ModelParts {
@@ -260,17 +269,14 @@ fn assemble(
         features: FeatureSpec::catalogue(),
         scorer,
         calibrator: calibrated.calibrator.clone(),
-        thresholds: Thresholds {
-            review: certified.map_or(1.0, |certified| certified.threshold).min(plan.costs.threshold()),
-            reject: certified.map(|certified| certified.threshold),
-        },
+        thresholds: Thresholds { review: reject.unwrap_or(1.0).min(plan.costs.threshold()), reject },
         certificate: Certificate {
             alpha: plan.promise.alpha,
             delta: plan.promise.delta,
-            rejected_samples: samples,
-            honest_samples: honest,
-            rejected_referrals: referrals,
-            upper_bound: certified.map_or(1.0, |certified| certified.upper_bound),
+            rejected_samples: tally.samples(),
+            honest_samples: tally.honest,
+            rejected_referrals: tally.referrals(),
+            upper_bound,
         },
         score_spread: spread(&scores),
         feature_spreads: (0..FEATURE_COUNT).map(|feature| spread(&column(feature))).collect(),

@@ -10,7 +10,7 @@ use linfa::traits::Fit;
 use linfa_ensemble::{AdaBoostParams, EnsembleLearnerParams};
 use linfa_logistic::LogisticRegression;
 use linfa_trees::{DecisionTree, TreeNode};
-use ndarray::{Array1, Array2, Axis};
+use ndarray::{Array1, Array2, Axis, ShapeBuilder};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -148,7 +148,8 @@ fn linfa_logistic(
     let mut params = LogisticRegression::default().alpha(alpha).max_iterations(150).gradient_tolerance(1e-3);
     if records.nrows() >= WARM_START_ROWS {
         let some: Vec<usize> = (0..records.nrows()).step_by(WARM_START_STEP).collect();
-        let dataset = DatasetBase::new(records.select(Axis(0), &some), targets.select(Axis(0), &some));
+        let of_some = Array2::from_shape_fn((some.len(), records.ncols()).f(), |(row, column)| records[(some[row], column)]);
+        let dataset = DatasetBase::new(of_some, targets.select(Axis(0), &some));
         #[expect(clippy::cast_precision_loss, reason = "a single-digit number")]
         let fewer = params.clone().alpha(alpha / WARM_START_STEP as f64);
         // Without a start of this kind the fit below takes longer and comes to the same.
@@ -165,8 +166,10 @@ fn columns(matrix: &Matrix, rows: &[usize]) -> impl Iterator<Item = (usize, Vec<
     (0..FEATURE_COUNT).map(move |feature| (feature, rows.iter().map(|row| matrix.value(*row, feature)).collect()))
 }
 
+/// Column after column, because the gradient of `linfa-logistic` reads a column at a time: rows one after the other cost it a cache line for
+/// each number.
 fn assemble(columns: &[Vec<f64>], rows: usize) -> Array2<f64> {
-    Array2::from_shape_fn((rows, columns.len()), |(row, column)| columns[column][row])
+    Array2::from_shape_fn((rows, columns.len()).f(), |(row, column)| columns[column][row])
 }
 
 /// Standardised features and an indicator of absence for each.

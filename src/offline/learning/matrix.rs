@@ -87,6 +87,14 @@ impl Matrix {
         self.rule_verdicts.push(rule_verdict);
     }
 
+    /// The same rows in other groups, one for each row: which lines belong together is known only when all were seen.
+    #[must_use]
+    pub fn with_groups(mut self, groups: impl IntoIterator<Item = Box<str>>) -> Self {
+        self.groups = Numbered::default();
+        groups.into_iter().for_each(|group| self.groups.push(group));
+        self
+    }
+
     /// How many rows there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -1,99 +1,116 @@
-//! Resampling: does certification keep its promise when it is repeated on groups drawn anew, and what does it cost against a naive threshold?
+//! Resampling: does certification keep its promise when it is repeated, and what does it cost against a naive threshold?
 //!
-//! Groups are split in three, over and over: one part plans the sequence, one certifies, one shows the realised error. Called by `evaluate`.
+//! The data are taken as the population, whose share of honest at any threshold is known. Over and over, groups are drawn from it with
+//! replacement: half as many as there are to plan the sequence, half to certify. Groups that were not drawn show how a threshold fares on
+//! referrals that nobody has seen, blurred by their own number. Called by `evaluate`.
 
-use rand::SeedableRng;
-use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use super::certification::{self, Counting, Promise, Scored};
+use super::certification::{self, Promise, Scored};
 use super::champion::margins_of;
 use super::evaluation::at;
 use super::matrix::{Matrix, pick};
 use crate::screening::decision::logistic;
 use crate::screening::model::Model;
 
-/// What repeated certification came to.
+/// What repetitions came to.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Resampled {
     /// Repetitions.
     pub times: u32,
-    /// How many certified a threshold.
-    pub certified: u32,
-    /// In how many the share of honest referrals among the rejected, on the part that nobody looked at, was above α.
-    pub broken: u32,
-    /// Mean recall at certified thresholds on the unseen part, none counted as 0.
-    pub mean_recall: f64,
+    /// Certified thresholds.
+    pub certified: Repeated,
     /// Thresholds at which the share of honest referrals, as seen, is at most α.
-    pub naive: Naive,
-    /// The same with rings counted once, as certification counts.
-    pub naive_by_sample: Naive,
+    pub naive: Repeated,
 }
 
-/// What thresholds that promise nothing came to on the unseen part.
+/// What one kind of threshold came to over all repetitions.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Naive {
-    /// In how many repetitions the share of honest referrals was above α.
+pub struct Repeated {
+    /// In how many repetitions there was a threshold.
+    pub found: u32,
+    /// In how many the share of honest referrals among the rejected was above α in the population: how often the promise was broken.
     pub broken: u32,
-    /// Mean recall.
+    /// In how many it was above α among the groups that were not drawn.
+    pub broken_unseen: u32,
+    /// Mean recall in the population, no threshold counted as 0. Range: [0, 1].
     pub mean_recall: f64,
+}
+
+/// Rows with what certification needs of them.
+#[derive(Default)]
+struct Rows {
+    scores: Vec<f64>,
+    abusive: Vec<bool>,
+    groups: Vec<u32>,
+}
+
+impl Rows {
+    fn scored(&self) -> Scored<'_> {
+        Scored { scores: &self.scores, abusive: &self.abusive, groups: &self.groups }
+    }
+
+    /// Whether more than this share of what stands at or above the threshold is honest, and the recall there.
+    fn judged(&self, threshold: f64, alpha: f64) -> (bool, f64) {
+        let point = at(threshold, &self.scores, &self.abusive);
+        (point.flagged > 0 && 1.0 - point.precision > alpha, point.recall)
+    }
 }
 
 /// Repeats certification of a model on data that it was not fitted on.
 #[must_use]
-#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
 pub fn resample(
     model: &Model,
     matrix: &Matrix,
     promise: Promise,
-    times: usize,
+    times: u32,
     seed: u64,
-    progress: &mut dyn FnMut(usize),
+    progress: &mut dyn FnMut(u32),
 ) -> Resampled {
-    let rows: Vec<usize> = (0..matrix.len()).collect();
+    let everything: Vec<usize> = (0..matrix.len()).collect();
     let parts = model.parts();
-    let margins = margins_of(&parts.scorer, matrix, &rows);
-    let scores: Vec<f64> = margins.into_iter().map(|margin| logistic(parts.calibrator.log_odds(margin))).collect();
-    let groups_total = matrix.groups().iter().max().map_or(0, |last| *last as usize + 1);
+    let margins = margins_of(&parts.scorer, matrix, &everything);
+    let population = Rows {
+        scores: margins.into_iter().map(|margin| logistic(parts.calibrator.log_odds(margin))).collect(),
+        abusive: matrix.abusive().to_vec(),
+        groups: matrix.groups().to_vec(),
+    };
+    let mut rows_of: Vec<Vec<usize>> = vec![Vec::new(); population.groups.iter().max().map_or(0, |last| *last as usize + 1)];
+    for (row, group) in population.groups.iter().enumerate() {
+        rows_of[*group as usize].push(row);
+    }
     let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
-    let (mut certified, mut broken, mut recall) = (0, 0, 0.0);
-    let mut naives = [Counting::Referrals, Counting::Samples].map(|counting| (counting, Naive::default()));
+    let (mut certified, mut naive) = (Repeated::default(), Repeated::default());
     for done in 1..=times {
-        let mut part_of: Vec<u8> = (0..groups_total).map(|group| u8::try_from(group % 3).unwrap_or(0)).collect();
-        part_of.shuffle(&mut random);
-        let part = |wanted: u8| {
-            rows.iter().copied().filter(|row| part_of[matrix.groups()[*row] as usize] == wanted).collect::<Vec<usize>>()
-        };
-        let [plan_rows, certify_rows, unseen_rows] = [part(0), part(1), part(2)];
-        let of = |rows: &[usize]| (pick(&scores, rows), pick(matrix.abusive(), rows), pick(matrix.groups(), rows));
-        let (plan, hold_out, unseen) = (of(&plan_rows), of(&certify_rows), of(&unseen_rows));
-        let sequence = certification::plan(scored(&plan), hold_out.0.len() as f64 / plan.0.len().max(1) as f64, promise);
-        if let Some(found) = certification::certify(scored(&hold_out), &sequence, promise) {
-            let realised = at(found.threshold, &unseen.0, &unseen.1);
-            certified += 1;
-            broken += u32::from(realised.flagged > 0 && 1.0 - realised.precision > promise.alpha);
-            recall += realised.recall;
-        }
-        for (counting, naive) in &mut naives {
-            if let Some(threshold) = certification::naive(scored(&hold_out), promise.alpha, *counting) {
-                let realised = at(threshold, &unseen.0, &unseen.1);
-                naive.broken += u32::from(realised.flagged > 0 && 1.0 - realised.precision > promise.alpha);
-                naive.mean_recall += realised.recall / times as f64;
+        let mut drawn = vec![false; rows_of.len()];
+        let mut draw = || {
+            let mut rows = Rows::default();
+            for group in 0..u32::try_from(rows_of.len() / 2).unwrap_or(u32::MAX) {
+                let from = random.gen_range(0..rows_of.len());
+                drawn[from] = true;
+                rows.scores.extend(rows_of[from].iter().map(|row| population.scores[*row]));
+                rows.abusive.extend(rows_of[from].iter().map(|row| population.abusive[*row]));
+                rows.groups.extend(rows_of[from].iter().map(|_| group));
             }
-        }
+            rows
+        };
+        let (to_plan, to_certify) = (draw(), draw());
+        let unseen: Vec<usize> = everything.iter().copied().filter(|row| !drawn[population.groups[*row] as usize]).collect();
+        let unseen =
+            Rows { scores: pick(&population.scores, &unseen), abusive: pick(&population.abusive, &unseen), groups: Vec::new() };
+        let judge = |repeated: &mut Repeated, threshold: Option<f64>| {
+            let Some(threshold) = threshold else { return };
+            let (broken, recall) = population.judged(threshold, promise.alpha);
+            repeated.found += 1;
+            repeated.broken += u32::from(broken);
+            repeated.broken_unseen += u32::from(unseen.judged(threshold, promise.alpha).0);
+            repeated.mean_recall += recall / f64::from(times);
+        };
+        let sequence = certification::plan(to_plan.scored(), 1.0, promise);
+        judge(&mut certified, certification::certify(to_certify.scored(), &sequence, promise).map(|found| found.threshold));
+        judge(&mut naive, certification::naive(to_certify.scored(), promise.alpha));
         progress(done);
     }
-    let [(_, naive), (_, naive_by_sample)] = naives;
-    Resampled {
-        times: u32::try_from(times).unwrap_or(u32::MAX),
-        certified,
-        broken,
-        mean_recall: recall / times.max(1) as f64,
-        naive,
-        naive_by_sample,
-    }
-}
-
-fn scored((scores, abusive, groups): &(Vec<f64>, Vec<bool>, Vec<u32>)) -> Scored<'_> {
-    Scored { scores, abusive, groups }
+    Resampled { times, certified, naive }
 }

@@ -5,6 +5,7 @@
 //! [`Model::score`] also says which evidence counted. Called by `assess`, by training (to hold it equal to linfa) and by evaluation.
 
 mod calibrator;
+mod leaf_masks;
 mod schema;
 mod scorer;
 
@@ -12,6 +13,7 @@ mod scorer;
 mod tests;
 
 pub use calibrator::{Calibrator, Knot};
+pub use leaf_masks::ScorerMasks;
 pub use schema::{FeatureSpec, SchemaDifference};
 pub use scorer::{BinnedFeature, Blend, LEAF, Linear, LinearTerm, Scale, Scorecard, Scorer, Split, Trees};
 
@@ -38,20 +40,21 @@ pub struct Thresholds {
     pub reject: Option<f64>,
 }
 
-/// The promise behind the reject threshold: at most `alpha` of the rejected are honest, with confidence `1 - delta`.
+/// The promise behind the reject threshold: at most `alpha` of the rejected referrals are honest, with confidence `1 - delta`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Certificate {
     /// Upper bound of the share of honest referrals among the rejected. Range: (0, 1).
     pub alpha: f64,
     /// Probability that the bound does not hold. Range: (0, 1).
     pub delta: f64,
-    /// Independent samples at or above the threshold, on data that no fitting saw: honest referrals one by one, abusive ones by group.
+    /// Independent samples at or above the threshold, on data that no fitting saw: honest referrals one by one, and rings, which are the abusive
+    /// referrals of a group. At least `honest_samples`.
     pub rejected_samples: u64,
     /// How many of these were honest.
     pub honest_samples: u64,
     /// Referrals at or above the threshold, without grouping.
     pub rejected_referrals: u64,
-    /// The exact upper bound that was reached; 1 when nothing qualified.
+    /// The exact upper bound, of the share of honest among referrals, that was reached; 1 when nothing qualified.
     pub upper_bound: f64,
 }
 
@@ -133,6 +136,8 @@ pub(crate) fn ascends(edges: &[f64]) -> bool {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Model {
     parts: ModelParts,
+    /// The scorer once more, when it is made of small trees: the same bits, and faster.
+    masks: Option<ScorerMasks>,
 }
 
 impl Model {
@@ -162,7 +167,8 @@ impl Model {
         {
             return Err(not_usable("training spread", "it does not fit the features"));
         }
-        Ok(Self { parts })
+        let masks = ScorerMasks::new(&parts.scorer);
+        Ok(Self { parts, masks })
     }
 
     /// The version that decisions quote.
@@ -192,7 +198,10 @@ impl Model {
     /// The score before calibration.
     #[must_use]
     pub fn margin(&self, features: &FeatureVector) -> f64 {
-        self.parts.scorer.margin(features.values())
+        match &self.masks {
+            Some(masks) => masks.margin(features.values()),
+            None => self.parts.scorer.margin(features.values()),
+        }
     }
 
     /// Calibrated probability that the referral is abusive. Allocates nothing. Range: [0, 1].
@@ -225,8 +234,10 @@ impl Model {
 
     fn explain(&self, features: &FeatureVector) -> Explained {
         let mut contributions = [0.0; FEATURE_COUNT];
-        let base = self.parts.scorer.explain(features.values(), &mut contributions);
-        let margin = self.margin(features);
+        let (margin, base) = match &self.masks {
+            Some(masks) => masks.explain(features.values(), &mut contributions),
+            None => (self.margin(features), self.parts.scorer.explain(features.values(), &mut contributions)),
+        };
         let calibrator = &self.parts.calibrator;
         let log_odds = calibrator.log_odds(margin);
         let slope = (log_odds - calibrator.log_odds(base)) / (margin - base);

@@ -5,7 +5,7 @@
 use super::{ModelError, ascends, not_usable};
 use crate::screening::features::FEATURE_COUNT;
 
-type Values = [f64; FEATURE_COUNT];
+pub(super) type Values = [f64; FEATURE_COUNT];
 
 /// The numbers of a scorer.
 #[derive(Debug, Clone, PartialEq)]
@@ -128,15 +128,8 @@ pub struct Split {
 /// Marks a leaf.
 pub const LEAF: u16 = u16::MAX;
 
-/// Trees that are walked at once. Judgement: enough loads in flight.
-const TREES_AT_ONCE: usize = 8;
-
 impl Split {
-    /// The way of a vector: distance from this node, 0 in a leaf.
-    fn step(&self, values: &Values) -> usize {
-        values.get(usize::from(self.feature)).map_or(0, |value| self.next(*value))
-    }
-
+    /// The way of a value: distance from this node.
     fn next(&self, value: f64) -> usize {
         usize::from(if value < 0.0 {
             self.absent
@@ -283,32 +276,13 @@ impl Blend {
 }
 
 impl Trees {
-    /// Several trees are walked at once: one tree is a chain of loads that wait for each other, and the processor has nothing else to do.
-    /// Leaves are added in the order of the trees, so the sum is that of one walk after the other, bit for bit.
     fn margin(&self, values: &Values) -> f64 {
         let mut sum = self.intercept;
-        let (groups, rest) = self.roots.as_chunks::<TREES_AT_ONCE>();
-        for roots in groups {
-            let mut places = roots.map(|root| root as usize);
-            loop {
-                let mut moved = 0;
-                for place in &mut places {
-                    let step = self.nodes[*place].step(values);
-                    *place += step;
-                    moved |= step;
-                }
-                if moved == 0 {
-                    break;
-                }
-            }
-            for place in places {
-                sum += self.values[place];
-            }
-        }
-        for root in rest {
+        for root in &self.roots {
             let mut at = *root as usize;
             while self.nodes[at].feature != LEAF {
-                at += self.nodes[at].step(values);
+                let node = &self.nodes[at];
+                at += node.next(values[usize::from(node.feature)]);
             }
             sum += self.values[at];
         }

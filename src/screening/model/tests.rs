@@ -111,42 +111,37 @@ fn absent_goes_its_own_way_in_a_tree() {
     assert_eq!((with(ABSENT), with(0.5), with(0.51)), (-1.4, -1.4, 1.0));
 }
 
-/// Nineteen trees of uneven depth: more than are walked at once, and some left over.
-fn forest() -> Trees {
+/// Trees of uneven depth that ask for few features again and again, more of them than are taken together at once, and some left over.
+fn forest(depth_max: u16) -> Scorer {
     let (mut roots, mut nodes) = (Vec::new(), Vec::new());
-    for tree in 0..19_u16 {
+    for tree in 0..150_u16 {
         roots.push(u32::try_from(nodes.len()).unwrap());
-        for level in 0..=tree % 5 {
-            let feature = (tree * 7 + level) % u16::try_from(FEATURE_COUNT).unwrap();
-            let absent = 1 + level % 2;
-            nodes.push(Split { threshold: f64::from(level) / 4.0, feature, left: 1, right: 2, absent });
+        for level in 0..=tree % depth_max {
+            let feature = (tree * 7 + level % 3) % u16::try_from(FEATURE_COUNT).unwrap();
+            let (left, right) = if level % 2 == 0 { (1, 2) } else { (2, 1) };
+            let threshold = f64::from((level * 5 + tree) % 9) / 8.0;
+            nodes.push(Split { threshold, feature, left, right, absent: if tree % 3 == 0 { left } else { right } });
             nodes.push(leaf());
         }
         nodes.push(leaf());
     }
     let values: Vec<f64> = (0..u32::try_from(nodes.len()).unwrap()).map(|at| f64::from(at).sin()).collect();
-    Trees { intercept: 0.25, roots: roots.into(), nodes: nodes.into(), values: values.into() }
+    Scorer::Trees(Trees { intercept: 0.25, roots: roots.into(), nodes: nodes.into(), values: values.into() })
 }
 
-/// One tree after the other, node by node.
-fn walked(trees: &Trees, values: &[f64; FEATURE_COUNT]) -> f64 {
-    let mut sum = trees.intercept;
-    for root in &trees.roots {
-        let mut at = *root as usize;
-        while trees.nodes[at].feature != LEAF {
-            let Split { threshold, feature, left, right, absent } = trees.nodes[at];
-            let value = values[usize::from(feature)];
-            at += usize::from(if value < 0.0 {
-                absent
-            } else if value <= threshold {
-                left
-            } else {
-                right
-            });
-        }
-        sum += trees.values[at];
-    }
-    sum
+#[test]
+fn trees_of_up_to_sixteen_leaves_are_scored_by_masks_and_others_are_walked() {
+    assert!(ScorerMasks::new(&forest(15)).is_some());
+    assert!(ScorerMasks::new(&forest(16)).is_none());
+    assert!(ScorerMasks::new(&blend()).is_none());
+    let silent = Trees { intercept: 0.0, roots: Box::new([0]), nodes: Box::new([leaf()]), values: Box::new([0.5]) };
+    assert_eq!(
+        Model::from_parts(parts(Scorer::Trees(silent))).unwrap().margin(&FeatureVector::from_values([0.0; FEATURE_COUNT])),
+        0.5
+    );
+    let values = [0.3; FEATURE_COUNT];
+    let deep = Model::from_parts(parts(forest(16))).unwrap();
+    assert_eq!(deep.margin(&FeatureVector::from_values(values)).to_bits(), forest(16).margin(&values).to_bits());
 }
 
 fn any_values() -> impl Strategy<Value = [f64; FEATURE_COUNT]> {
@@ -159,15 +154,26 @@ fn any_values() -> impl Strategy<Value = [f64; FEATURE_COUNT]> {
 
 proptest! {
     #[test]
-    fn trees_walked_at_once_give_the_bits_of_one_walk_after_the_other(values in any_values()) {
-        prop_assert_eq!(Scorer::Trees(forest()).margin(&values).to_bits(), walked(&forest(), &values).to_bits());
-        prop_assert!(Model::from_parts(parts(Scorer::Trees(forest()))).is_ok());
+    fn masks_give_the_bits_of_walking_the_trees_and_their_explanation(values in any_values()) {
+        let of_trees = forest(15);
+        let of_both = Scorer::Blend(Blend { parts: Box::new([(0.3, of_trees.clone()), (0.7, Scorer::Trees(stump()))]) });
+        for scorer in [of_trees, of_both] {
+            let masks = ScorerMasks::new(&scorer).unwrap();
+            let (mut by_masks, mut by_walking) = ([0.0; FEATURE_COUNT], [0.0; FEATURE_COUNT]);
+            let (margin, base) = masks.explain(&values, &mut by_masks);
+            prop_assert_eq!(masks.margin(&values).to_bits(), scorer.margin(&values).to_bits());
+            prop_assert_eq!(margin.to_bits(), scorer.margin(&values).to_bits());
+            prop_assert!((base - scorer.explain(&values, &mut by_walking)).abs() < 1e-9);
+            for (one, other) in by_masks.into_iter().zip(by_walking) {
+                prop_assert!((one - other).abs() < 1e-9, "{one} for {other}");
+            }
+        }
     }
 
     #[test]
     fn every_vector_has_a_probability_and_contributions_add_up_to_it(values in any_values()) {
         let features = FeatureVector::from_values(values);
-        for scorer in [linear(), scorecard(), Scorer::Trees(stump()), blend()] {
+        for scorer in [linear(), scorecard(), Scorer::Trees(stump()), forest(15), forest(16), blend()] {
             let base = scorer.clone().explain(&values, &mut [0.0; FEATURE_COUNT]);
             let model = Model::from_parts(parts(scorer)).unwrap();
             let ModelScore { probability, contributions } = model.score(&features);

@@ -4,6 +4,7 @@
 //! A record begins with its version. What a version means is frozen by a fixture in `tests/fixtures`; a change of the format is a new
 //! version beside the old one.
 
+pub(super) mod alone;
 pub(super) mod bundle;
 mod conversion;
 mod decision;

@@ -1,0 +1,75 @@
+//! In which form `simulate` and `export` write a history.
+
+use std::io::{self, Write};
+use std::mem;
+
+use clap::ValueEnum;
+use prost::Message;
+use serde::Serialize;
+
+use crate::offline::history_file::packed::{PACKED_BEGINNING, packed};
+use crate::wire::v1;
+
+/// The form of what is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OutputForm {
+    /// One JSON object a line
+    Jsonl,
+    /// The binary form of protocol buffers, each message after its length: half the size, and read more than twice as fast
+    Protobuf,
+    /// Selfsame's own packed bytes, for labelled conversions that it reads again and again: the smallest, and read fastest
+    Packed,
+}
+
+/// Writes messages, one after the other.
+#[derive(Debug)]
+pub(super) struct HistoryOutput<W> {
+    output: W,
+    form: OutputForm,
+    bytes: Vec<u8>,
+    begun: bool,
+}
+
+impl<W: Write> HistoryOutput<W> {
+    pub(super) const fn new(output: W, form: OutputForm) -> Self {
+        Self { output, form, bytes: Vec::new(), begun: false }
+    }
+
+    /// Writes a labelled conversion.
+    pub(super) fn write_line(&mut self, line: v1::LabeledConversion) -> io::Result<()> {
+        match self.form {
+            OutputForm::Jsonl | OutputForm::Protobuf => self.write(&line),
+            OutputForm::Packed => {
+                if !mem::replace(&mut self.begun, true) {
+                    self.output.write_all(PACKED_BEGINNING)?;
+                }
+                let packed = packed(line).map_err(|found| {
+                    let named: Vec<String> = found.iter().take(5).map(ToString::to_string).collect();
+                    io::Error::new(io::ErrorKind::InvalidData, named.join("; "))
+                })?;
+                self.output.write_all(&packed)
+            }
+        }
+    }
+
+    /// Writes any message; of the packed form there are none but labelled conversions.
+    pub(super) fn write(&mut self, message: &(impl Message + Serialize)) -> io::Result<()> {
+        self.bytes.clear();
+        match self.form {
+            OutputForm::Jsonl => {
+                serde_json::to_writer(&mut self.bytes, message)?;
+                self.bytes.push(b'\n');
+            }
+            OutputForm::Protobuf => message.encode_length_delimited(&mut self.bytes)?,
+            OutputForm::Packed => {
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, "only labelled conversions can be packed"));
+            }
+        }
+        self.output.write_all(&self.bytes)
+    }
+
+    /// Hands on what was written.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        self.output.flush()
+    }
+}
