@@ -512,11 +512,9 @@ mod tests {
 
     #[test]
     fn a_few_referees_farm_and_most_are_honest() {
-        let on_own_device = |conversion: &v1::Conversion| {
-            let device = |bundle: &Option<v1::SignalBundle>| bundle.as_ref().unwrap().devices[0].fingerprint.clone();
-            device(&conversion.referrer) != device(&conversion.referee)
-        };
-        let honest = (0..1_000).filter(|n| on_own_device(&traffic(Walk::Measuring).conversion(*n))).count();
+        let card = |bundle: &Option<v1::SignalBundle>| bundle.as_ref().unwrap().payments[0].instrument.clone();
+        let with_own_card = |conversion: &v1::Conversion| card(&conversion.referrer) != card(&conversion.referee);
+        let honest = (0..1_000).filter(|n| with_own_card(&traffic(Walk::Measuring).conversion(*n))).count();
         assert!((950..=999).contains(&honest), "{honest}");
     }
 }
