@@ -89,8 +89,7 @@ async fn killed_at_any_moment_the_server_keeps_all_that_it_acknowledged() {
     println!("seed {seed}, {rounds} rounds; repeat with SELFSAME_CRASH_SEED={seed}");
     let scratch = tempfile::tempdir().unwrap();
     let folder = scratch.path().join("ledger");
-    let mut shape = TrafficShape::with_known_values(PROGRAM, 2_000, seed);
-    shape.first_at_millis = (jiff::Timestamp::now() - jiff::SignedDuration::from_hours(24)).as_millisecond();
+    let shape = TrafficShape::with_known_values(PROGRAM, 2_000, seed);
     let run = Arc::new(Run {
         traffic: Traffic::new(shape, Walk::Measuring),
         book: Mutex::new(Book::default()),

@@ -15,7 +15,7 @@ use crate::ports::clock::Clock;
 use crate::ports::ledger::{Ledger, LedgerError};
 use crate::ports::records::{Cursor, FeedEvent, FeedKind};
 use crate::screening::AutoReject;
-use crate::screening::decision::{AuditSample, Decision, Scored, Verdict};
+use crate::screening::decision::Verdict;
 use crate::screening::model::Certificate;
 use crate::screening::monitor::LiveError;
 use crate::vocabulary::ids::{ConversionId, ProgramId};
@@ -107,8 +107,12 @@ impl ModelWatch {
 
     fn count(&self, program: &ProgramId, event: &FeedEvent, watched: &mut Watched) -> Result<(), WatchError> {
         let Some(change) = Change::of(event) else { return Ok(()) };
-        let Some(conversion) = &event.conversion_id else { return Ok(()) };
-        let Some((version, decided)) = self.audited(program, conversion)? else { return Ok(()) };
+        let audited = match (&event.audited_model, &event.conversion_id) {
+            (Some(version), _) => Some((version.to_string(), event.cursor)),
+            (None, Some(conversion)) if change != Change::Sampled => self.audited(program, conversion)?,
+            (None, _) => None,
+        };
+        let Some((version, decided)) = audited else { return Ok(()) };
         let audits = watched.watch.models.entry(version).or_default();
         if decided.0 > audits.since {
             change.apply(audits);
@@ -116,13 +120,10 @@ impl ModelWatch {
         Ok(())
     }
 
-    /// The model whose reject went to review instead, and where it was decided; `None` for all other decisions. A sample that a rule rejected
-    /// all the same was never looked at, and tells nothing.
+    /// The model whose reject went to review instead, and where it was decided; `None` for all other decisions.
     fn audited(&self, program: &ProgramId, conversion: &ConversionId) -> Result<Option<(String, Cursor)>, LedgerError> {
         let Some(record) = self.ledger.decision(program, conversion)? else { return Ok(None) };
-        let Decision { audit, scored, verdict, model_version, .. } = record.decision;
-        let sampled = audit == AuditSample::Sampled && scored == Scored::ByModel && verdict == Verdict::InReview;
-        Ok(model_version.filter(|_| sampled).map(|version| (version.into(), record.cursor)))
+        Ok(record.decision.audited_model().map(|version| (version.to_owned(), record.cursor)))
     }
 
     /// Trips the breaker of the model that decides when the audits break its promise. Only an activation arms it again.
@@ -151,7 +152,7 @@ enum Change {
 }
 
 impl Change {
-    /// `None` for events that change nothing, so that the decision need not be read.
+    /// `None` for events that change nothing.
     fn of(event: &FeedEvent) -> Option<Self> {
         match event.kind {
             FeedKind::Decided => Some(Self::Sampled),
@@ -163,7 +164,6 @@ impl Change {
             | FeedKind::Paid
             | FeedKind::RejectedAfterPayment => None,
         }
-        .filter(|change| *change != Self::Sampled || event.verdict == Some(Verdict::InReview))
     }
 
     fn apply(self, audits: &mut ModelAudits) {

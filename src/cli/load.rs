@@ -16,7 +16,6 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use crate::adapters::storage::plain_path;
-use crate::adapters::system_clock::SystemClock;
 use crate::offline::load::compare::{Contestant, Standing, side_by_side};
 use crate::offline::load::driver::{Pace, Plan, Progress, Target, Until, run};
 use crate::offline::load::generator::{Traffic, TrafficShape, Walk};
@@ -24,13 +23,9 @@ use crate::offline::load::noop;
 use crate::offline::load::recorder::Measured;
 use crate::offline::load::replay::{Replayed, replay};
 use crate::offline::load::schedule::Arrivals;
-use crate::ports::clock::Clock;
-use crate::vocabulary::time::Span;
 
 /// What the no-op server prints before its address once it listens.
 const LISTENING: &str = "listening on ";
-/// The first conversion of a run happened so long before the run: room for 60 million conversions before the present.
-const HISTORY: Span = Span::from_days(30);
 
 /// Send realistic conversions to a server and measure the answers.
 ///
@@ -144,8 +139,7 @@ impl LoadCommand {
         }
         // A drawn seed is short enough to be typed again.
         let seed = self.seed.unwrap_or_else(|| uuid::Uuid::now_v7().as_u64_pair().1 & 0xffff_ffff);
-        let mut shape = TrafficShape::with_known_values(&self.program, self.known_values, seed);
-        shape.first_at_millis = SystemClock.now().minus(HISTORY).as_millis();
+        let shape = TrafficShape::with_known_values(&self.program, self.known_values, seed);
         let target = Target::connect(&self.target, self.connections).await?;
         let filled = if self.fill { Some(self.fill(&target, &shape).await?) } else { None };
 

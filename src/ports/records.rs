@@ -194,6 +194,8 @@ pub struct FeedEvent {
     pub verdict: Option<Verdict>,
     /// The verdict before it; absent when there was none.
     pub previous_verdict: Option<Verdict>,
+    /// The model whose reject went to review for its label; absent unless the event is such a decision. Not for the reward pipeline.
+    pub audited_model: Option<Box<str>>,
     /// The codes of the reasons, the largest contribution first.
     pub reason_codes: Vec<EvidenceCode>,
     /// When.

@@ -136,6 +136,13 @@ impl Decision {
         }
     }
 
+    /// The model whose reject went to review for its label; absent for all other decisions. A sample that a rule rejected all the same was
+    /// never looked at, and tells nothing.
+    #[must_use]
+    pub fn audited_model(&self) -> Option<&str> {
+        audited_model(self.audit, self.scored, self.verdict, self.model_version.as_deref())
+    }
+
     /// What the challenger said when it would have given another verdict; absent when it agrees or there was none.
     #[must_use]
     pub fn disagreement(&self) -> Option<&ShadowScore> {
@@ -147,6 +154,13 @@ impl Decision {
     pub fn features(&self) -> FeatureVector {
         features::project(&self.evidence, &self.facts)
     }
+}
+
+/// As [`Decision::audited_model`], for whoever has only these parts of a decision.
+#[must_use]
+pub fn audited_model(audit: AuditSample, scored: Scored, verdict: Verdict, model_version: Option<&str>) -> Option<&str> {
+    let sampled = audit == AuditSample::Sampled && scored == Scored::ByModel && verdict == Verdict::InReview;
+    model_version.filter(|_| sampled)
 }
 
 /// A probability as a whole number for display. Range: 0 to 99.

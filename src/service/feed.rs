@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{self, BoxStream, StreamExt};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tonic::Status;
 
 use super::errors::Refusal;
 use super::limits::contained;
 use super::shared::Shared;
-use crate::ports::records::Cursor;
+use crate::ports::records::{Cursor, FeedEvent};
 use crate::wire::fields::time_message;
 use crate::wire::payout::{Watch, WatchMode, event_message};
 use crate::wire::v1;
@@ -32,11 +33,16 @@ struct Running {
     cursor: Cursor,
     /// Where a watch that stops at the end stops: the end of the feed when it began.
     end: Cursor,
+    /// What comes next, when it is clear that more comes: it is read while what came before is sent.
+    ahead: Option<JoinHandle<Result<Page, Refusal>>>,
     /// Messages that are made and not sent yet.
     ready: VecDeque<v1::WatchDecisionsResponse>,
     last_sent: Instant,
     stage: Stage,
 }
+
+/// Events, and the place up to which they were read.
+type Page = (Vec<FeedEvent>, Cursor);
 
 /// How far a watch is.
 enum Stage {
@@ -59,8 +65,8 @@ pub(super) async fn watch(
         return Err(Refusal::cursor_ahead(watch.after.0, end.0));
     }
     let cursor = watch.after;
-    let running =
-        Running { shared, watch, cursor, end, ready: VecDeque::new(), last_sent: Instant::now(), stage: Stage::Running };
+    let (ready, last_sent) = (VecDeque::new(), Instant::now());
+    let running = Running { shared, watch, cursor, end, ahead: None, ready, last_sent, stage: Stage::Running };
     Ok(stream::unfold(running, next_message).boxed())
 }
 
@@ -85,9 +91,12 @@ async fn next_message(mut running: Running) -> Option<(Result<v1::WatchDecisions
 impl Running {
     /// Reads on, or waits for something to read.
     async fn advance(&mut self) -> Result<Stage, Refusal> {
-        let (program_id, after) = (self.watch.program_id.clone(), self.cursor);
-        let (events, read_up_to) = self.shared.read(move |ledger| ledger.feed(&program_id, after, RECORDS_READ)).await?;
+        let reading = self.ahead.take().unwrap_or_else(|| self.read_after(self.cursor));
+        let (events, read_up_to) = reading.await.map_err(|_| Refusal::internal())??;
         let moved = read_up_to > self.cursor;
+        if read_up_to.0.saturating_sub(self.cursor.0) >= RECORDS_READ as u64 && read_up_to < self.end {
+            self.ahead = Some(self.read_after(read_up_to));
+        }
         let wanted = events.iter().filter(|event| self.watch.filter.lets_through(event));
         let wanted: Vec<v1::FeedEvent> = wanted.map(|event| event_message(event, &self.watch.program_id)).collect();
         self.make_messages(wanted, read_up_to);
@@ -104,6 +113,12 @@ impl Running {
             return Ok(Stage::Running);
         }
         Ok(self.wait().await)
+    }
+
+    /// Begins to read what follows a place.
+    fn read_after(&self, after: Cursor) -> JoinHandle<Result<Page, Refusal>> {
+        let (shared, program_id) = (Arc::clone(&self.shared), self.watch.program_id.clone());
+        tokio::spawn(async move { shared.read(move |ledger| ledger.feed(&program_id, after, RECORDS_READ)).await })
     }
 
     /// Waits for growth, for the time of a sign of life, or for the server to drain.

@@ -168,8 +168,19 @@ fn read_heartbeat(sent: Option<pbjson_types::Duration>, found: &mut Violations) 
 /// Writes an event of the feed.
 #[must_use]
 pub fn event_message(event: &FeedEvent, program: &ProgramId) -> v1::FeedEvent {
-    let FeedEvent { cursor, kind, conversion_id, referrer, referee, reward_id, verdict, previous_verdict, reason_codes, at } =
-        event;
+    let FeedEvent {
+        cursor,
+        kind,
+        conversion_id,
+        referrer,
+        referee,
+        reward_id,
+        verdict,
+        previous_verdict,
+        audited_model: _,
+        reason_codes,
+        at,
+    } = event;
     let verdict_number = |verdict: &Option<Verdict>| verdict.map(WireEnum::to_number).unwrap_or_default();
     v1::FeedEvent {
         cursor: cursor.0,

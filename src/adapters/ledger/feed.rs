@@ -41,6 +41,7 @@ impl Referral<'_> {
             reward_id: None,
             verdict: Some(self.verdict),
             previous_verdict: Some(self.verdict),
+            audited_model: None,
             reason_codes: Vec::new(),
             at,
         }
@@ -70,6 +71,7 @@ fn decided(cursor: Cursor, event: &ConversionScreened) -> FeedEvent {
     };
     FeedEvent {
         previous_verdict: None,
+        audited_model: decision.audited_model().map(Into::into),
         reason_codes: decision.reasons.iter().map(|reason| reason.code).collect(),
         ..referral.event(cursor, FeedKind::Decided, decision.decided_at)
     }
@@ -168,6 +170,7 @@ const fn of_nobody(cursor: Cursor, kind: FeedKind, at: Timestamp) -> FeedEvent {
         reward_id: None,
         verdict: None,
         previous_verdict: None,
+        audited_model: None,
         reason_codes: Vec::new(),
         at,
     }

@@ -494,6 +494,9 @@ impl<'a> SledShelves<'a> {
     }
 }
 
+/// Entries of a shelf in memory that are visited before decisions may be published again: less than a millisecond.
+const WALKED_AT_ONCE: usize = 512;
+
 impl Shelves for SledShelves<'_> {
     fn walk(
         &self,
@@ -506,7 +509,23 @@ impl Shelves for SledShelves<'_> {
         if !is_in_memory(shelf) {
             return self.walk_stored(programme, shelf, past, direction, visit);
         }
-        let shelves = self.stage.shelves.read();
-        shelves.get(&programme.number).map_or(Ok(()), |entries| walk_shelf(entries, shelf, past, direction, visit))
+        let mut past = past.map(<[u8]>::to_vec);
+        loop {
+            let (mut visited, mut resume_past) = (0, None);
+            let mut visit_some = |key: &[u8], value: &[u8]| {
+                visited += 1;
+                let flow = visit(key, value)?;
+                if visited < WALKED_AT_ONCE || flow.is_break() {
+                    return Ok(flow);
+                }
+                resume_past = Some(key.to_vec());
+                Ok(ControlFlow::Break(()))
+            };
+            if let Some(entries) = self.stage.shelves.read().get(&programme.number) {
+                walk_shelf(entries, shelf, past.as_deref(), direction, &mut visit_some)?;
+            }
+            let Some(key) = resume_past else { return Ok(()) };
+            past = Some(key);
+        }
     }
 }

@@ -46,7 +46,8 @@ const STATE_FILE: &str = "state.json";
 const HISTORY_FILE: &str = "history.jsonl";
 /// Whose name stands at what the service did by itself.
 const SERVICE_ACTOR: &str = "selfsame";
-/// Places of the feed that are read again at most after a crash. Reading a place costs microseconds, keeping one a disk sync.
+/// Places of the feed that are read again at most after a crash. Reading a place costs microseconds, keeping one a disk sync. What reviewers
+/// resolved is kept at once: it is rare.
 const KEEP_EVERY: u64 = 4_096;
 
 /// A model with when it came.
@@ -311,7 +312,7 @@ impl ModelStore {
         }
         let audits = found.audits();
         let trips = audits.is_tripped() && !next.watch.audits_of(&found.version).is_tripped();
-        let changed = next.watch.models != found.watch.models;
+        let resolved = !next.watch.resolved().eq(found.watch.resolved());
         next.watch = found.watch.clone();
         if trips {
             self.shelf.change(program, |shelved| shelved.auto_reject = AutoReject::Tripped);
@@ -326,7 +327,7 @@ impl ModelStore {
             }
             return kept.map(|()| Noted::Tripped);
         }
-        let keep = changed || next.watch.read_up_to >= next.kept_up_to.saturating_add(KEEP_EVERY);
+        let keep = resolved || next.watch.read_up_to >= next.kept_up_to.saturating_add(KEEP_EVERY);
         if keep {
             next.kept_up_to = next.watch.read_up_to;
         }

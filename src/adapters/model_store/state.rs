@@ -59,6 +59,11 @@ pub struct Watch {
 }
 
 impl Watch {
+    /// What reviewers found, of each model.
+    pub(super) fn resolved(&self) -> impl Iterator<Item = (u32, u32)> {
+        self.models.values().map(|audits| (audits.honest, audits.abusive))
+    }
+
     /// What was found of a version; nothing where nobody looked yet.
     #[must_use]
     pub fn audits_of(&self, version: &str) -> ModelAudits {

@@ -85,9 +85,9 @@ impl Store {
     }
 
     /// Applies and syncs; any failure, also a panic inside sled, closes the store to writes.
-    fn commit(&self, batch: sled::Batch) -> Result<(), StorageError> {
+    fn commit(&self, writes: Writes) -> Result<(), StorageError> {
         self.refuse_if_poisoned()?;
-        let written = catch_unwind(AssertUnwindSafe(|| self.apply_and_sync(batch)));
+        let written = catch_unwind(AssertUnwindSafe(|| self.apply_and_sync(writes)));
         let result = written.unwrap_or_else(|panic| {
             Err(StorageError::Io { doing: "writing the journal", reason: panic_message(panic.as_ref()) })
         });
@@ -97,8 +97,8 @@ impl Store {
         result
     }
 
-    fn apply_and_sync(&self, batch: sled::Batch) -> Result<(), StorageError> {
-        self.tree.apply_batch(batch).map_err(|e| self.sled_error("writing the journal", &e))?;
+    fn apply_and_sync(&self, writes: Writes) -> Result<(), StorageError> {
+        writes.apply(&self.tree).map_err(|e| self.sled_error("writing the journal", &e))?;
         self.tree.flush().map_err(|e| self.sled_error("flushing the journal", &e))?;
         #[cfg(test)]
         if self.fail_next_sync.swap(false, std::sync::atomic::Ordering::Relaxed) {
@@ -108,6 +108,35 @@ impl Store {
             SyncMode::Data => self.log.sync_data().map_err(|e| StorageError::from_io("syncing the journal", &self.folder, &e)),
             SyncMode::Skip => Ok(()),
         }
+    }
+}
+
+/// What is written all at once, or not at all.
+#[derive(Default)]
+struct Writes(Vec<(Vec<u8>, Option<Vec<u8>>)>);
+
+impl Writes {
+    fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
+        self.0.push((key, Some(value)));
+    }
+
+    fn remove(&mut self, key: Vec<u8>) {
+        self.0.push((key, None));
+    }
+
+    /// A single key goes without a batch: it is atomic by itself, and each batch costs sled a write and a sync of its own.
+    fn apply(mut self, tree: &sled::Tree) -> sled::Result<()> {
+        if let [(key, Some(value))] = self.0.as_mut_slice() {
+            return tree.insert(key, std::mem::take(value)).map(drop);
+        }
+        let mut batch = sled::Batch::default();
+        for (key, value) in self.0 {
+            match value {
+                Some(value) => batch.insert(key, value),
+                None => batch.remove(key),
+            }
+        }
+        tree.apply_batch(batch)
     }
 }
 
@@ -227,9 +256,9 @@ impl Journal {
         if registry_key.len() > SIDE_KEY_LIMIT_BYTES {
             return Err(StorageError::SideTooLarge { size_bytes: registry_key.len(), limit_bytes: SIDE_KEY_LIMIT_BYTES });
         }
-        let mut batch = sled::Batch::default();
-        batch.insert(registry_key, &number.get().to_be_bytes());
-        self.store.commit(batch)?;
+        let mut writes = Writes::default();
+        writes.put(registry_key, number.get().to_be_bytes().to_vec());
+        self.store.commit(writes)?;
         writer.last.insert(number, 0);
         Ok(number)
     }
@@ -244,7 +273,7 @@ impl Journal {
         let mut writer = self.writer.lock();
         self.store.refuse_if_poisoned()?;
         let mut last = writer.last.clone();
-        let mut batch = sled::Batch::default();
+        let mut writes = Writes::default();
         for entry in group {
             let newest = last.entry(entry.programme).or_insert(0);
             let expected = *newest + 1;
@@ -253,11 +282,11 @@ impl Journal {
             }
             *newest = entry.seq;
             encode_record(entry.programme, entry.seq, &entry.payload, |part, value| {
-                batch.insert(&journal_key(entry.programme, entry.seq, part)[..], value);
+                writes.put(journal_key(entry.programme, entry.seq, part).to_vec(), value);
             })?;
-            stage_side(&mut batch, entry.programme, &entry.side)?;
+            stage_side(&mut writes, entry.programme, &entry.side)?;
         }
-        self.store.commit(batch)?;
+        self.store.commit(writes)?;
         writer.last = last;
         Ok(())
     }
@@ -268,9 +297,9 @@ impl Journal {
     /// As [`Journal::append_group`].
     pub fn write_side(&self, programme: ProgrammeNumber, side: &[SideWrite]) -> Result<(), StorageError> {
         let _writer = self.writer.lock();
-        let mut batch = sled::Batch::default();
-        stage_side(&mut batch, programme, side)?;
-        self.store.commit(batch)
+        let mut writes = Writes::default();
+        stage_side(&mut writes, programme, side)?;
+        self.store.commit(writes)
     }
 
     /// Removes all records below `seq` (retention by age). The sequence goes on where it was.
@@ -299,13 +328,13 @@ impl Journal {
         if writer.pins > 0 {
             return Err(StorageError::BackupUnderWay);
         }
-        let mut batch = sled::Batch::default();
+        let mut writes = Writes::default();
         for item in self.store.tree.range(journal_key(programme, from, 0)..journal_key(programme, to, 0)) {
             let (stored_key, _) = item.map_err(|e| self.store.sled_error("removing records", &e))?;
-            batch.remove(stored_key);
+            writes.remove(stored_key.to_vec());
         }
-        batch.insert(key(programme, space::FLOOR, &[]), &to.to_be_bytes());
-        self.store.commit(batch)
+        writes.put(key(programme, space::FLOOR, &[]), to.to_be_bytes().to_vec());
+        self.store.commit(writes)
     }
 
     /// Captures a consistent moment for a backup. Appends wait while the side entries are copied.
@@ -328,9 +357,9 @@ impl Journal {
     pub(super) fn restore_programme(&self, name: &str, number: ProgrammeNumber, first_seq: u64) -> Result<(), StorageError> {
         let mut writer = self.writer.lock();
         self.register(&mut writer, key(ProgrammeNumber::STORE, space::PROGRAMME, name.as_bytes()), number)?;
-        let mut batch = sled::Batch::default();
-        batch.insert(key(number, space::FLOOR, &[]), &first_seq.to_be_bytes());
-        self.store.commit(batch)?;
+        let mut writes = Writes::default();
+        writes.put(key(number, space::FLOOR, &[]), first_seq.to_be_bytes().to_vec());
+        self.store.commit(writes)?;
         writer.last.insert(number, first_seq.saturating_sub(1));
         Ok(())
     }
@@ -339,7 +368,7 @@ impl Journal {
 /// Records removed per batch: bounds memory and how long appends wait. Judgement.
 const REMOVE_BATCH_RECORDS: u64 = 1_000;
 
-fn stage_side(batch: &mut sled::Batch, programme: ProgrammeNumber, side: &[SideWrite]) -> Result<(), StorageError> {
+fn stage_side(writes: &mut Writes, programme: ProgrammeNumber, side: &[SideWrite]) -> Result<(), StorageError> {
     for write in side {
         if write.key.len() > SIDE_KEY_LIMIT_BYTES {
             return Err(StorageError::SideTooLarge { size_bytes: write.key.len(), limit_bytes: SIDE_KEY_LIMIT_BYTES });
@@ -348,9 +377,9 @@ fn stage_side(batch: &mut sled::Batch, programme: ProgrammeNumber, side: &[SideW
         match &write.value {
             Some(value) => {
                 let stored = encode_side(&stored_key, value)?;
-                batch.insert(stored_key, stored);
+                writes.put(stored_key, stored);
             }
-            None => batch.remove(stored_key),
+            None => writes.remove(stored_key),
         }
     }
     Ok(())
@@ -365,9 +394,9 @@ fn check_format(store: &Store) -> Result<(), StorageError> {
             let reason = "it holds a sled store that is not a journal".to_owned();
             return Err(StorageError::OpenFailed { folder: store.folder.clone(), reason });
         }
-        let mut batch = sled::Batch::default();
-        batch.insert(format_key, &FORMAT_VERSION.to_be_bytes());
-        return store.commit(batch);
+        let mut writes = Writes::default();
+        writes.put(format_key, FORMAT_VERSION.to_be_bytes().to_vec());
+        return store.commit(writes);
     };
     let found = <[u8; 4]>::try_from(stored.as_ref()).map(u32::from_be_bytes);
     let found = found.map_err(|_| StorageError::DamagedStore { entry: "format version" })?;

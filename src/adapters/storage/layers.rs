@@ -14,18 +14,19 @@ use parking_lot::{Condvar, Mutex, RwLock};
 use crate::adapters::storage::block_cache::BlockCache;
 use crate::adapters::storage::error::TableError;
 use crate::adapters::storage::manifest::{ListedRun, Manifest};
-use crate::adapters::storage::memtable::Memtable;
+use crate::adapters::storage::memtable::{Generation, Memtable, TableRow};
 use crate::adapters::storage::run::{BadRun, Run, RunWriter, file_name, merge};
 use crate::adapters::storage::seen::SeenKeys;
 use crate::adapters::storage::table::{Covered, DurableGate, Retention, TableOptions};
 
-/// Newest first: memory, frozen memory, recent memory, runs.
+/// Newest first: memory, runs.
 pub(super) struct Layers {
+    /// The active generation, and all below.
     pub(super) memory: Memtable,
     /// Being written to a run file.
-    pub(super) frozen: Option<Arc<Memtable>>,
+    pub(super) frozen: Option<Arc<Generation>>,
     /// Written, and kept as long as memory allows, newest first: what was written lately is what is asked for.
-    pub(super) recent: Vec<Arc<Memtable>>,
+    pub(super) recent: Vec<Arc<Generation>>,
     pub(super) runs: Arc<Vec<Arc<Run>>>,
     pub(super) runs_beyond_memory: RunsBeyondMemory,
 }
@@ -44,11 +45,11 @@ impl Layers {
         Layers { memory: Memtable::default(), frozen: None, recent: Vec::new(), runs: Arc::new(runs), runs_beyond_memory }
     }
 
-    /// Forgets what is beyond this size, oldest first. Returns it, to be freed where nobody waits.
-    fn cut_recent(&mut self, limit_bytes: usize) -> Vec<Arc<Memtable>> {
+    /// Cuts off the recent generations that are beyond this size, oldest first. Their rows stay in memory until [`Shared::forget`].
+    fn cut_recent(&mut self, limit_bytes: usize) -> Vec<Arc<Generation>> {
         let mut used_bytes = 0;
-        let fits = |memtable: &&Arc<Memtable>| {
-            used_bytes += memtable.size_bytes();
+        let fits = |generation: &&Arc<Generation>| {
+            used_bytes += generation.size_bytes();
             used_bytes <= limit_bytes
         };
         let kept = self.recent.iter().take_while(fits).count();
@@ -114,12 +115,14 @@ pub(super) enum MergeScope {
     All,
 }
 
+/// Rows that are taken from memory while look-ups wait: about 50 microseconds. Judgement.
+const FORGOTTEN_AT_ONCE: usize = 256;
+
 impl Shared {
     /// Moves the memory layer aside for writing. The caller has made sure that nothing is frozen.
     pub(super) fn freeze(&self) {
         let mut layers = self.layers.write();
-        let next = Memtable::sized_like(&layers.memory);
-        let full = std::mem::replace(&mut layers.memory, next);
+        let full = layers.memory.next_generation();
         layers.frozen = Some(Arc::new(full));
         self.memory_bytes.store(0, Ordering::Relaxed);
     }
@@ -169,8 +172,8 @@ impl Shared {
         let frozen = self.layers.read().frozen.clone();
         let id = self.take_run_id();
         let run = match &frozen {
-            Some(frozen) if frozen.len() > 0 => {
-                let run = self.write_run(id, frozen.len(), |writer| {
+            Some(frozen) if !frozen.rows().is_empty() => {
+                let run = self.write_run(id, frozen.rows().len(), |writer| {
                     for row in frozen.sorted() {
                         writer.push(row.key(), row.value())?;
                     }
@@ -182,10 +185,10 @@ impl Shared {
         };
         gate().map_err(TableError::write)?;
         if let Some(frozen) = &frozen {
-            if !self.seen.has_room_for(frozen.len()) {
-                self.build_seen(frozen.len());
+            if !self.seen.has_room_for(frozen.rows().len()) {
+                self.build_seen(frozen.rows().len());
             }
-            self.seen.add(frozen.keys());
+            self.seen.add(frozen.rows().iter().map(TableRow::key));
         }
         let mut manifest = self.manifest.lock();
         let mut next = manifest.clone();
@@ -201,11 +204,19 @@ impl Shared {
         }
         let written = layers.frozen.take();
         layers.recent.splice(..0, written);
-        let forgotten = layers.cut_recent(self.options.recent_bytes);
+        let cut = layers.cut_recent(self.options.recent_bytes);
         drop(layers);
-        // Freeing many rows takes a while; nobody waits for it.
-        drop(forgotten);
+        self.forget(cut);
         Ok(())
+    }
+
+    /// Takes written generations from memory, a few rows at a time: requests go on in between.
+    fn forget(&self, cut: Vec<Arc<Generation>>) {
+        for generation in cut {
+            for rows in generation.rows().chunks(FORGOTTEN_AT_ONCE) {
+                self.layers.write().memory.forget(generation.number(), rows);
+            }
+        }
     }
 
     fn take_run_id(&self) -> u64 {
@@ -327,9 +338,9 @@ impl Shared {
         runs.insert(place, Arc::new(merged));
         layers.runs = Arc::new(runs);
         // What the retention rule dropped from the runs must not be answered from memory.
-        let forgotten = if self.options.retention.is_some() { layers.cut_recent(0) } else { Vec::new() };
+        let cut = if self.options.retention.is_some() { layers.cut_recent(0) } else { Vec::new() };
         drop(layers);
-        drop(forgotten);
+        self.forget(cut);
         Ok(())
     }
 }

@@ -2,11 +2,11 @@
 //! copies nothing. Called by the table, and by the ledger, which makes the rows.
 
 use std::borrow::Borrow;
-use std::collections::HashSet;
-use std::hash::{Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
+use hashbrown::hash_table::{Entry, HashTable};
 use smallvec::SmallVec;
 
 use crate::adapters::storage::error::TableError;
@@ -95,46 +95,54 @@ impl Borrow<[u8]> for TableRow {
     }
 }
 
-/// Rows in memory; a deleted key stays as a row, since older layers may still hold it.
-#[derive(Default)]
-pub(super) struct Memtable {
-    rows: HashSet<TableRow, RandomState>,
-    size_bytes: usize,
-}
-
-/// What a row costs beside its bytes: its place in the set, which is two thirds full on average, the counts of its allocation, and what the
-/// allocator rounds up.
-const ROW_BYTES: usize = size_of::<TableRow>() * 3 / 2 + 16 + 8;
+/// What a row costs beside its bytes: its place in the index, which is two thirds full on average, its place in its generation, the counts
+/// of its allocation, and what the allocator rounds up.
+const ROW_BYTES: usize = size_of::<Indexed>() * 3 / 2 + size_of::<TableRow>() + 16 + 8;
 
 fn cost_bytes(row: &TableRow) -> usize {
     ROW_BYTES + row.0.len()
 }
 
-impl Memtable {
-    /// An empty one with room for as many rows as another holds: growing would move all rows in the middle of a request.
-    pub(super) fn sized_like(other: &Memtable) -> Memtable {
-        Memtable { rows: HashSet::with_capacity_and_hasher(other.rows.len(), RandomState::default()), size_bytes: 0 }
-    }
+/// A row, and where its generation lists it.
+#[derive(Debug)]
+struct Indexed {
+    row: TableRow,
+    generation: GenerationNumber,
+    place: u32,
+}
 
-    pub(super) fn get(&self, key: &[u8]) -> Option<&TableRow> {
-        self.rows.get(key)
-    }
+/// Counts the checkpoints since the table was opened. Wraps after four billion, long after the other of its number is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct GenerationNumber(u32);
 
-    /// Sets or deletes.
-    pub(super) fn put(&mut self, row: TableRow) {
-        self.size_bytes += cost_bytes(&row);
-        if let Some(older) = self.rows.replace(row) {
-            self.size_bytes -= cost_bytes(&older);
-        }
-    }
+/// The rows that were set between two checkpoints; a deleted key stays as a row, since older layers may still hold it.
+#[derive(Debug, Default)]
+pub(super) struct Generation {
+    number: GenerationNumber,
+    rows: Vec<TableRow>,
+    size_bytes: usize,
+}
 
-    pub(super) fn len(&self) -> usize {
-        self.rows.len()
-    }
-
+impl Generation {
     /// Memory, in bytes, as far as it can be known.
-    pub(super) fn size_bytes(&self) -> usize {
+    pub(super) const fn size_bytes(&self) -> usize {
         self.size_bytes
+    }
+
+    pub(super) const fn number(&self) -> GenerationNumber {
+        self.number
+    }
+
+    /// The rows, in the order in which their keys were first set.
+    pub(super) fn rows(&self) -> &[TableRow] {
+        &self.rows
+    }
+
+    /// Lists a row and gives its place.
+    fn list(&mut self, row: TableRow) -> u32 {
+        self.rows.push(row);
+        // INVARIANT: a generation is checkpointed long before it has four billion rows.
+        u32::try_from(self.rows.len() - 1).unwrap_or(u32::MAX)
     }
 
     /// The rows in order of their keys.
@@ -144,9 +152,87 @@ impl Memtable {
         rows.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.key().cmp(b.1.key())));
         rows.into_iter().map(|(_, row)| row)
     }
+}
 
-    pub(super) fn keys(&self) -> impl Iterator<Item = &[u8]> {
-        self.rows.iter().map(TableRow::key)
+/// The rows in memory, those of all generations in one index: a look-up costs the same however many generations are kept.
+///
+/// The index lies in parts, so that its growing moves a few rows at a time and holds up no request.
+pub(super) struct Memtable {
+    parts: Box<[HashTable<Indexed>; PARTS]>,
+    hasher: RandomState,
+    active: Generation,
+}
+
+/// A million rows make parts of four thousand, which move within a millisecond.
+const PARTS: usize = 256;
+
+impl Default for Memtable {
+    fn default() -> Self {
+        let parts = Box::new(std::array::from_fn(|_| HashTable::new()));
+        Self { parts, hasher: RandomState::default(), active: Generation::default() }
+    }
+}
+
+/// The part of a hash: bits that the parts themselves make no use of until they hold millions of rows.
+const fn part_of(hash: u64) -> usize {
+    (hash >> 40) as usize % PARTS
+}
+
+impl Memtable {
+    /// The newest row of a key, of any generation.
+    pub(super) fn get(&self, key: &[u8]) -> Option<&TableRow> {
+        let hash = self.hasher.hash_one(key);
+        self.parts[part_of(hash)].find(hash, |known| known.row.key() == key).map(|known| &known.row)
+    }
+
+    /// Sets or deletes.
+    pub(super) fn put(&mut self, row: TableRow) {
+        let Self { parts, hasher, active } = self;
+        let hash = hasher.hash_one(row.key());
+        active.size_bytes += cost_bytes(&row);
+        let same = |known: &Indexed| known.row == row;
+        match parts[part_of(hash)].entry(hash, same, |known| hasher.hash_one(known.row.key())) {
+            Entry::Occupied(mut known) => {
+                let Indexed { generation, place, .. } = *known.get();
+                let older = active.rows.get_mut(place as usize).filter(|_| generation == active.number);
+                let place = match older {
+                    Some(older) => {
+                        active.size_bytes -= cost_bytes(older);
+                        *older = row.clone();
+                        place
+                    }
+                    None => active.list(row.clone()),
+                };
+                *known.get_mut() = Indexed { row, generation: active.number, place };
+            }
+            Entry::Vacant(free) => {
+                let place = active.list(row.clone());
+                free.insert(Indexed { row, generation: active.number, place });
+            }
+        }
+    }
+
+    /// What was set since the last checkpoint.
+    pub(super) const fn active(&self) -> &Generation {
+        &self.active
+    }
+
+    /// Ends the active generation and begins the next, with room for as many rows. All rows stay in the index.
+    pub(super) fn next_generation(&mut self) -> Generation {
+        let number = GenerationNumber(self.active.number.0.wrapping_add(1));
+        let next = Generation { number, rows: Vec::with_capacity(self.active.rows.len()), size_bytes: 0 };
+        std::mem::replace(&mut self.active, next)
+    }
+
+    /// Takes these rows of an earlier generation from the index, but for keys that were set again later.
+    pub(super) fn forget(&mut self, generation: GenerationNumber, rows: &[TableRow]) {
+        for row in rows {
+            let hash = self.hasher.hash_one(row.key());
+            let same = |known: &Indexed| known.generation == generation && known.row == *row;
+            if let Ok(known) = self.parts[part_of(hash)].find_entry(hash, same) {
+                known.remove();
+            }
+        }
     }
 }
 
@@ -183,16 +269,31 @@ mod tests {
             table.put(TableRow::of(key, b"").unwrap());
         }
         keys.sort_unstable();
-        assert_eq!(table.sorted().map(|row| row.key().to_vec()).collect::<Vec<_>>(), keys);
+        assert_eq!(table.active().sorted().map(|row| row.key().to_vec()).collect::<Vec<_>>(), keys);
     }
 
     #[test]
     fn a_later_row_takes_the_place_and_the_bytes_of_an_earlier_one() {
         let mut table = Memtable::default();
         table.put(TableRow::of(b"key", &[1; 500]).unwrap());
-        let before = table.size_bytes();
+        let before = table.active().size_bytes();
         table.put(TableRow::of(b"key", &[2; 400]).unwrap());
-        assert_eq!((table.len(), before - table.size_bytes()), (1, 100));
+        assert_eq!((table.active().rows().len(), before - table.active().size_bytes()), (1, 100));
         assert_eq!(table.get(b"key").and_then(TableRow::value), Some(&[2; 400][..]));
+    }
+
+    #[test]
+    fn a_forgotten_generation_leaves_what_was_set_again_later() {
+        let mut table = Memtable::default();
+        for key in [b"old", b"new"] {
+            table.put(TableRow::of(key, b"1").unwrap());
+        }
+        let first = table.next_generation();
+        table.put(TableRow::of(b"new", b"2").unwrap());
+        let value = |table: &Memtable, key: &[u8]| table.get(key).and_then(TableRow::value).map(<[u8]>::to_vec);
+        assert_eq!((value(&table, b"old"), value(&table, b"new")), (Some(b"1".to_vec()), Some(b"2".to_vec())));
+        assert_eq!((first.rows().len(), table.active().rows().len()), (2, 1), "each generation lists what was set in it");
+        table.forget(first.number(), first.rows());
+        assert_eq!((value(&table, b"old"), value(&table, b"new")), (None, Some(b"2".to_vec())));
     }
 }

@@ -55,7 +55,11 @@ pub(super) struct RunWriter {
     index: Vec<u8>,
     offset: u64,
     entries: u64,
+    unsynced_bytes: usize,
 }
+
+/// Bytes of a run that are made durable at a time: some milliseconds, of which a sync of the journal may have to wait for. Judgement.
+const SYNC_EVERY_BYTES: usize = 1 << 20;
 
 impl RunWriter {
     /// Starts a run for about `expected_entries` entries.
@@ -72,6 +76,7 @@ impl RunWriter {
             index: Vec::new(),
             offset: MAGIC.len() as u64,
             entries: 0,
+            unsynced_bytes: 0,
         })
     }
 
@@ -100,6 +105,7 @@ impl RunWriter {
         let checksum = crc32fast::hash(&self.block);
         self.block.extend_from_slice(&checksum.to_le_bytes());
         self.out.write_all(&self.block)?;
+        self.sync_now_and_then()?;
         let length = u32::try_from(self.block.len()).map_err(io::Error::other)?;
         let key_len = u16::try_from(self.block_first_key.len()).map_err(io::Error::other)?;
         self.index.extend_from_slice(&self.offset.to_le_bytes());
@@ -108,6 +114,17 @@ impl RunWriter {
         self.index.extend_from_slice(&self.block_first_key);
         self.offset += u64::from(length);
         self.block.clear();
+        Ok(())
+    }
+
+    /// Makes what was written durable piece by piece: one sync of a whole run would hold up those of the journal for as long as it takes.
+    fn sync_now_and_then(&mut self) -> io::Result<()> {
+        self.unsynced_bytes += self.block.len();
+        if self.unsynced_bytes >= SYNC_EVERY_BYTES {
+            self.unsynced_bytes = 0;
+            self.out.flush()?;
+            self.out.get_ref().sync_data()?;
+        }
         Ok(())
     }
 

@@ -1,9 +1,9 @@
 //! A point table: bytes to bytes, derived from the journal, bounded in memory, fast to open. Never the truth: when its
 //! files are damaged or missing they are discarded and rebuilt from the journal. Called by the ledger.
 //!
-//! Layers, newest first: memory; frozen memory while a checkpoint writes it; recent memory, which is written and kept as
-//! long as there is room; run files, each behind a Bloom filter, so that a key which was never seen costs no read. Keep everything that one record changes in *one* table: only then
-//! does a checkpoint cover all of its effects.
+//! Layers, newest first: memory, in generations (the active one; the frozen one while a checkpoint writes it; recent ones, which are written
+//! and kept as long as there is room); run files, each behind a Bloom filter, so that a key which was never seen costs no read. Keep
+//! everything that one record changes in *one* table: only then does a checkpoint cover all of its effects.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -186,12 +186,6 @@ impl PointTable {
         if let Some(row) = layers.memory.get(key) {
             return Ok(look(row.value()));
         }
-        if let Some(row) = layers.frozen.as_ref().and_then(|frozen| frozen.get(key)) {
-            return Ok(look(row.value()));
-        }
-        if let Some(row) = layers.recent.iter().find_map(|recent| recent.get(key)) {
-            return Ok(look(row.value()));
-        }
         if layers.runs_beyond_memory == RunsBeyondMemory::No {
             return Ok(look(None));
         }
@@ -256,7 +250,7 @@ impl PointTable {
         for row in rows {
             layers.memory.put(row);
         }
-        self.shared.memory_bytes.store(layers.memory.size_bytes(), Ordering::Relaxed);
+        self.shared.memory_bytes.store(layers.memory.active().size_bytes(), Ordering::Relaxed);
     }
 
     /// Whether the memory part has reached its size. Ask after each applied record.
@@ -332,9 +326,9 @@ impl PointTable {
     #[must_use]
     pub fn approximate_memory_bytes(&self) -> usize {
         let layers = self.shared.layers.read();
-        let older: usize = layers.frozen.iter().chain(&layers.recent).map(|memtable| memtable.size_bytes()).sum();
+        let older: usize = layers.frozen.iter().chain(&layers.recent).map(|generation| generation.size_bytes()).sum();
         let runs: usize = layers.runs.iter().map(|run| run.memory_bytes()).sum();
-        layers.memory.size_bytes() + older + runs + self.shared.seen.memory_bytes() + self.shared.cache.used_bytes()
+        layers.memory.active().size_bytes() + older + runs + self.shared.seen.memory_bytes() + self.shared.cache.used_bytes()
     }
 
     /// Counters since open, and sizes.

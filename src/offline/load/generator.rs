@@ -18,8 +18,8 @@ const ACCOUNTS_PER_ADDRESS: u64 = 4;
 const ACCOUNTS_PER_PREFIX: u64 = 64;
 /// Accounts at one private e-mail domain. Judgement.
 const ACCOUNTS_PER_COMPANY: u64 = 50;
-/// Time between two conversions of the stream, in milliseconds.
-const SPACING_MILLIS: u64 = 40;
+/// Mean time between two referrals of one account, in milliseconds: sixty days. The more accounts there are, the faster conversions come.
+const REFERRAL_EVERY_MILLIS: f64 = 60.0 * 86_400_000.0;
 
 /// What the traffic looks like. Shares are percentages of conversions; what is in none of them is honest and fresh.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,12 +30,14 @@ pub struct TrafficShape {
     pub id_prefix: String,
     /// Another seed, another stream.
     pub seed: u64,
-    /// Accounts that are known before the stream begins; referrers are drawn from them. At least 1.
+    /// Accounts that are known before the stream begins. At least 1.
     pub known_accounts: u64,
-    /// When the first conversion happened, in milliseconds since 1970.
-    pub first_at_millis: i64,
+    /// When the programme began, in milliseconds since 1970. Ten million accounts later 970 days have passed.
+    pub began_at_millis: i64,
     /// Referees on a device or address that some known account used before. Percent.
     pub crossed_percent: u64,
+    /// Referees on the referrer's device with a card of their own: families, and the less bold. Percent.
+    pub shared_device_percent: u64,
     /// Referees with the referrer's own device and card: self-referrals. Percent.
     pub farmed_percent: u64,
 }
@@ -49,10 +51,26 @@ impl TrafficShape {
             id_prefix: format!("load-{seed}"),
             seed,
             known_accounts: (known_values / VALUES_PER_ACCOUNT).max(1),
-            first_at_millis: 1_790_000_000_000,
+            began_at_millis: 1_690_000_000_000,
             crossed_percent: 10,
+            shared_device_percent: 10,
             farmed_percent: 2,
         }
+    }
+}
+
+/// Whose device, network and card a referee uses.
+#[derive(Debug, Clone, Copy)]
+struct Whereabouts {
+    device: u64,
+    network: u64,
+    card: u64,
+}
+
+impl Whereabouts {
+    /// Everything is this account's.
+    const fn of(account: u64) -> Self {
+        Self { device: account, network: account, card: account }
     }
 }
 
@@ -61,7 +79,7 @@ impl TrafficShape {
 pub enum Walk {
     /// Makes the known accounts known: conversion `n` has account `n` as its referee, each account once.
     Filling,
-    /// Traffic on top of known accounts: conversion `n` has a new referee and a known referrer.
+    /// Traffic on top of known accounts: conversion `n` has a new referee; the referrer is known or was one of the referees before.
     Measuring,
 }
 
@@ -77,6 +95,7 @@ pub struct Traffic {
 enum Tie {
     Honest,
     Crossed,
+    SharedDevice,
     Farmed,
 }
 
@@ -99,27 +118,34 @@ impl Traffic {
         self.shape.known_accounts + ((mix(self.shape.seed) >> 40) << 28)
     }
 
+    /// The account with this number in the order in which they came.
+    const fn member(&self, number: u64) -> u64 {
+        if number < self.shape.known_accounts { number } else { self.first_new_account() + number - self.shape.known_accounts }
+    }
+
     /// Conversion number `index`. Always the same for the same stream.
     #[must_use]
     pub fn conversion(&self, index: u64) -> v1::Conversion {
         let shape = &self.shape;
         let mut dice = Dice::new(shape.seed, index);
-        let (letter, referee, known) = match self.walk {
+        let (letter, referee, members) = match self.walk {
             Walk::Filling => ("f", index, index.clamp(1, shape.known_accounts)),
-            Walk::Measuring => ("m", self.first_new_account() + index, shape.known_accounts),
+            Walk::Measuring => ("m", self.first_new_account() + index, shape.known_accounts + index),
         };
-        let referrer = dice.below(known);
-        let stranger = dice.below(known);
+        let referrer = self.member(dice.below(members));
+        let stranger = self.member(dice.below(members));
         let tie = match dice.below(100) {
             roll if roll < shape.farmed_percent => Tie::Farmed,
             roll if roll < shape.farmed_percent + shape.crossed_percent => Tie::Crossed,
+            roll if roll < shape.farmed_percent + shape.crossed_percent + shape.shared_device_percent => Tie::SharedDevice,
             _ => Tie::Honest,
         };
-        let occurred_at = shape.first_at_millis.saturating_add_unsigned(index.saturating_mul(SPACING_MILLIS));
-        let device_owner = match tie {
-            Tie::Honest => referee,
-            Tie::Crossed => stranger,
-            Tie::Farmed => referrer,
+        let occurred_at = shape.began_at_millis.saturating_add(age_millis(members));
+        let whereabouts = match tie {
+            Tie::Honest => Whereabouts::of(referee),
+            Tie::Crossed => Whereabouts::of(stranger),
+            Tie::SharedDevice => Whereabouts { card: referee, ..Whereabouts::of(referrer) },
+            Tie::Farmed => Whereabouts::of(referrer),
         };
         let amount_minor = 900 + i64::try_from(dice.below(20_000)).unwrap_or(0);
         v1::Conversion {
@@ -134,7 +160,7 @@ impl Traffic {
             referee_standing: Some(v1::RefereeStanding::New.into()),
             attribution: Some(attribution(referrer)),
             referrer: Some(referrer_bundle(referrer, occurred_at)),
-            referee: Some(referee_bundle(referee, device_owner, occurred_at)),
+            referee: Some(referee_bundle(referee, whereabouts, occurred_at, &mut dice)),
             rewards: vec![v1::Reward {
                 reward_id: format!("rw-{letter}{index}"),
                 beneficiary: v1::Side::Referrer.into(),
@@ -142,6 +168,12 @@ impl Traffic {
             }],
         }
     }
+}
+
+/// How old a programme is when it has so many accounts, each of which refers another every so often.
+#[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "far below 2^53")]
+fn age_millis(members: u64) -> i64 {
+    (REFERRAL_EVERY_MILLIS * (members as f64).ln_1p()) as i64
 }
 
 fn attribution(referrer: u64) -> v1::Attribution {
@@ -169,19 +201,24 @@ fn referrer_bundle(account: u64, now_millis: i64) -> v1::SignalBundle {
     }
 }
 
-fn referee_bundle(account: u64, device_owner: u64, now_millis: i64) -> v1::SignalBundle {
-    let own_card = payment(device_owner, v1::PaymentPurpose::Billing);
+fn referee_bundle(account: u64, whereabouts: Whereabouts, now_millis: i64, dice: &mut Dice) -> v1::SignalBundle {
+    let own_card = payment(whereabouts.card, v1::PaymentPurpose::Billing);
+    let signed_up_at = now_millis - HOUR_MILLIS - dice.millis_below(20 * DAY_MILLIS);
     v1::SignalBundle {
         account_id: format!("acct-{account}"),
-        account_created_at: Some(at(now_millis - 3_300_000)),
+        account_created_at: Some(at(signed_up_at)),
         emails: vec![email(account)],
         names: vec![v1::NameSignals { exact: vec![digest(Kind::Name, account)], sketch: Vec::new() }],
-        devices: vec![device(account, device_owner, now_millis)],
-        networks: vec![network(device_owner, now_millis)],
+        devices: vec![device(account, whereabouts.device, now_millis)],
+        networks: vec![network(whereabouts.network, now_millis)],
         payments: vec![own_card],
-        journey: Some(journey(device_owner, now_millis)),
+        journey: Some(journey(whereabouts.device, signed_up_at, now_millis, dice)),
     }
 }
+
+const MINUTE_MILLIS: i64 = 60_000;
+const HOUR_MILLIS: i64 = 60 * MINUTE_MILLIS;
+const DAY_MILLIS: i64 = 24 * HOUR_MILLIS;
 
 fn email(account: u64) -> v1::EmailSignals {
     let company = mix(account).is_multiple_of(4);
@@ -202,23 +239,55 @@ fn email(account: u64) -> v1::EmailSignals {
 }
 
 fn device(account: u64, owner: u64, now_millis: i64) -> v1::DeviceSignals {
-    const AGENTS: [&str; 4] = [
-        "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
-        "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/26.0 Safari/605.1.15",
-        "Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/26.0 Mobile/15E148",
-        "Mozilla/5.0 (X11; Linux x86_64; rv:144.0) Gecko/20100101 Firefox/144.0",
+    const SCREENS: [(u32, u32); 8] =
+        [(1920, 1080), (1536, 864), (1440, 900), (2560, 1440), (1366, 768), (390, 844), (412, 915), (1280, 800)];
+    const PLACES: [(&str, &[&str]); 6] = [
+        ("Europe/Berlin", &["de-DE", "en"]),
+        ("Europe/Vienna", &["de-AT", "de", "en"]),
+        ("Europe/Zurich", &["de-CH", "fr-CH"]),
+        ("Europe/Warsaw", &["pl-PL", "en-US"]),
+        ("Europe/Paris", &["fr-FR", "fr"]),
+        ("Europe/Berlin", &["en-US"]),
     ];
-    const PLATFORMS: [&str; 4] = ["Windows", "macOS", "iOS", "Linux"];
-    let kind = usize::try_from(mix(owner) % 4).unwrap_or(0);
+    let mut dice = Dice::new(KIND_OF_DEVICE, owner);
+    let version = dice.below(12);
+    let (platform, user_agent) = match dice.below(4) {
+        0 => (
+            "Windows",
+            format!(
+                "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{}.0.0.0 Safari/537.36",
+                131 + version
+            ),
+        ),
+        1 => (
+            "macOS",
+            format!(
+                "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/{}.{} Safari/605.1.15",
+                15 + version / 4,
+                version % 4
+            ),
+        ),
+        2 => (
+            "iOS",
+            format!(
+                "Mozilla/5.0 (iPhone; CPU iPhone OS {}_{} like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148",
+                15 + version / 4,
+                version % 4
+            ),
+        ),
+        _ => ("Linux", format!("Mozilla/5.0 (X11; Linux x86_64; rv:{0}.0) Gecko/20100101 Firefox/{0}.0", 133 + version)),
+    };
+    let (screen_width_px, screen_height_px) = dice.one_of(&SCREENS);
+    let (time_zone, languages) = dice.one_of(&PLACES);
     v1::DeviceSignals {
         fingerprint: vec![digest(Kind::Device, owner)],
         browser: vec![digest(Kind::Browser, account)],
-        user_agent: AGENTS.get(kind).copied().unwrap_or_default().to_owned(),
-        platform: PLATFORMS.get(kind).copied().unwrap_or_default().to_owned(),
-        time_zone: "Europe/Berlin".to_owned(),
-        languages: vec!["de-DE".to_owned(), "en".to_owned()],
-        screen_width_px: 1920,
-        screen_height_px: 1080,
+        user_agent,
+        platform: platform.to_owned(),
+        time_zone: time_zone.to_owned(),
+        languages: languages.iter().map(ToString::to_string).collect(),
+        screen_width_px,
+        screen_height_px,
         seen_at: Some(at(now_millis - 60_000)),
     }
 }
@@ -244,25 +313,33 @@ fn payment(account: u64, purpose: v1::PaymentPurpose) -> v1::PaymentSignals {
     }
 }
 
-/// A click, a landing, a sign-up, some pages and a purchase.
-fn journey(device_owner: u64, now_millis: i64) -> v1::Journey {
-    let step = |kind: v1::TouchpointKind, before_millis: i64, path: &str| v1::Touchpoint {
+/// A click, a landing, a sign-up, some pages and a purchase, each in its own time.
+fn journey(device_owner: u64, signed_up_at: i64, now_millis: i64, dice: &mut Dice) -> v1::Journey {
+    const LANDINGS: [&str; 5] = ["landing", "home", "pricing", "blog/compare", "templates"];
+    const PAGES: [&str; 9] = ["plans", "docs", "team", "import", "editor", "billing", "profile", "integrations", "help"];
+    let step = |kind: v1::TouchpointKind, occurred_at: i64, path: &str| v1::Touchpoint {
         kind: kind.into(),
-        occurred_at: Some(at(now_millis - before_millis)),
+        occurred_at: Some(at(occurred_at)),
         device: Vec::new(),
         browser: Vec::new(),
         path_token: path.to_owned(),
     };
-    let mut signup = step(v1::TouchpointKind::Signup, 3_300_000, "signup");
+    let landed_at = signed_up_at - 2 * MINUTE_MILLIS - dice.millis_below(3 * HOUR_MILLIS);
+    let mut signup = step(v1::TouchpointKind::Signup, signed_up_at, "signup");
     signup.device = vec![digest(Kind::Device, device_owner)];
-    let touchpoints = vec![
-        step(v1::TouchpointKind::LinkClick, 3_600_000, "r"),
-        step(v1::TouchpointKind::Landing, 3_599_000, "landing"),
+    let mut touchpoints = vec![
+        step(v1::TouchpointKind::LinkClick, landed_at - 1_000 - dice.millis_below(5_000), "r"),
+        step(v1::TouchpointKind::Landing, landed_at, dice.one_of(&LANDINGS)),
         signup,
-        step(v1::TouchpointKind::PageView, 900_000, "plans"),
-        step(v1::TouchpointKind::Checkout, 60_000, "checkout"),
-        step(v1::TouchpointKind::Purchase, 1_000, "thanks"),
     ];
+    let pages = 1 + dice.below(4);
+    let mut viewed_at = signed_up_at;
+    for left in (1..=i64::try_from(pages).unwrap_or(1)).rev() {
+        viewed_at += dice.millis_below((now_millis - MINUTE_MILLIS - viewed_at) / left);
+        touchpoints.push(step(v1::TouchpointKind::PageView, viewed_at, dice.one_of(&PAGES)));
+    }
+    touchpoints.push(step(v1::TouchpointKind::Checkout, now_millis - MINUTE_MILLIS, "checkout"));
+    touchpoints.push(step(v1::TouchpointKind::Purchase, now_millis - 1_000, "thanks"));
     v1::Journey { touchpoints, touchpoint_count_total: None }
 }
 
@@ -282,6 +359,9 @@ enum Kind {
     Prefix = 10,
     Payment = 11,
 }
+
+/// The seed of what kind of device an account has.
+const KIND_OF_DEVICE: u64 = 0xde71_ce00;
 
 /// The name of the key under which all digests of this traffic are made.
 const KEY_ID: &str = "k1";
@@ -350,6 +430,17 @@ impl Dice {
         self.next_u64().checked_rem(limit).unwrap_or(0)
     }
 
+    /// A time below the limit, in milliseconds.
+    fn millis_below(&mut self, limit: i64) -> i64 {
+        i64::try_from(self.below(limit.max(1).unsigned_abs())).unwrap_or(0)
+    }
+
+    /// One of them.
+    fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
+        // INVARIANT: the lists of this module are not empty.
+        choices[usize::try_from(self.below(choices.len() as u64)).unwrap_or(0)]
+    }
+
     /// A number in `(0, 1]`.
     #[expect(clippy::cast_precision_loss, reason = "53 bits are kept")]
     pub fn unit(&mut self) -> f64 {
@@ -385,23 +476,45 @@ mod tests {
     }
 
     #[test]
-    fn measuring_refers_new_accounts_by_known_ones() {
+    fn measuring_refers_new_accounts_by_those_that_came_before() {
         let known = traffic(Walk::Filling).shape().known_accounts;
+        let first_new = traffic(Walk::Measuring).first_new_account();
+        assert!(first_new >= known);
         let number = |bundle: Option<v1::SignalBundle>| bundle.unwrap().account_id[5..].parse::<u64>().unwrap();
         for index in 0..200 {
             let conversion = traffic(Walk::Measuring).conversion(index);
-            assert!(number(conversion.referrer) < known && traffic(Walk::Measuring).first_new_account() >= known);
-            assert_eq!(number(conversion.referee), traffic(Walk::Measuring).first_new_account() + index);
+            let referrer = number(conversion.referrer);
+            assert!(referrer < known || (first_new..first_new + index).contains(&referrer), "{referrer}");
+            assert_eq!(number(conversion.referee), first_new + index);
+        }
+    }
+
+    #[test]
+    fn time_goes_on_and_every_journey_goes_forward() {
+        let mut last = 0;
+        for index in 0..300 {
+            let conversion = traffic(Walk::Measuring).conversion(index);
+            let occurred_at = conversion.occurred_at.unwrap().seconds;
+            assert!(occurred_at >= last);
+            last = occurred_at;
+            let steps: Vec<i64> = conversion
+                .referee
+                .unwrap()
+                .journey
+                .unwrap()
+                .touchpoints
+                .into_iter()
+                .map(|step| step.occurred_at.unwrap().seconds)
+                .collect();
+            assert!(steps.is_sorted() && steps.last().unwrap() <= &occurred_at, "{steps:?}");
         }
     }
 
     #[test]
     fn a_few_referees_farm_and_most_are_honest() {
-        let on_own_device = |conversion: &v1::Conversion| {
-            let device = |bundle: &Option<v1::SignalBundle>| bundle.as_ref().unwrap().devices[0].fingerprint.clone();
-            device(&conversion.referrer) != device(&conversion.referee)
-        };
-        let honest = (0..1_000).filter(|n| on_own_device(&traffic(Walk::Measuring).conversion(*n))).count();
+        let card = |bundle: &Option<v1::SignalBundle>| bundle.as_ref().unwrap().payments[0].instrument.clone();
+        let with_own_card = |conversion: &v1::Conversion| card(&conversion.referrer) != card(&conversion.referee);
+        let honest = (0..1_000).filter(|n| with_own_card(&traffic(Walk::Measuring).conversion(*n))).count();
         assert!((950..=999).contains(&honest), "{honest}");
     }
 }

@@ -6,7 +6,7 @@
 
 use super::super::packed::{Damaged, Reader, Writer};
 use super::numbers;
-use crate::screening::decision::{Decision, Reason, ShadowScore, Verdict};
+use crate::screening::decision::{self, AuditSample, Decision, Reason, ReferrerSafeReason, Scored, ShadowScore, Verdict};
 use crate::screening::evidence::{Evidence, EvidenceCode, Finding, Strength};
 use crate::screening::explanation;
 use crate::screening::features::{self, Facts};
@@ -60,29 +60,43 @@ pub(super) fn write(w: &mut Writer, decision: &Decision) {
     });
 }
 
-/// What the feed tells of a decision: the part of it that is written first.
-pub(super) struct Told {
+/// The part of a decision that is written first: what the feed tells of it.
+pub(super) struct Head<'a> {
     pub(super) verdict: Verdict,
     pub(super) decided_at: Timestamp,
     pub(super) reason_codes: Vec<EvidenceCode>,
+    score: f64,
+    scored: Scored,
+    referrer_safe_reason: ReferrerSafeReason,
+    audit: AuditSample,
+    policy_version: &'a str,
+    model_version: Option<&'a str>,
 }
 
-pub(super) fn read_told(r: &mut Reader<'_>) -> Result<Told, Damaged> {
-    Ok(Told {
-        verdict: numbers::read_verdict(r.u8()?)?,
-        decided_at: r.time()?,
-        reason_codes: r.list(|r| numbers::read_evidence_code(r.u8()?))?,
-    })
+impl<'a> Head<'a> {
+    pub(super) fn read(r: &mut Reader<'a>) -> Result<Self, Damaged> {
+        Ok(Self {
+            verdict: numbers::read_verdict(r.u8()?)?,
+            decided_at: r.time()?,
+            reason_codes: r.list(|r| numbers::read_evidence_code(r.u8()?))?,
+            score: r.f64()?,
+            scored: numbers::read_scored(r.u8()?)?,
+            referrer_safe_reason: numbers::read_safe_reason(r.u8()?)?,
+            audit: numbers::read_audit(r.u8()?)?,
+            policy_version: r.text()?,
+            model_version: r.option(Reader::text)?,
+        })
+    }
+
+    /// As [`crate::screening::decision::Decision::audited_model`].
+    pub(super) fn audited_model(&self) -> Option<&'a str> {
+        decision::audited_model(self.audit, self.scored, self.verdict, self.model_version)
+    }
 }
 
 pub(super) fn read(r: &mut Reader<'_>) -> Result<Decision, Damaged> {
-    let Told { verdict, decided_at, reason_codes } = read_told(r)?;
-    let score = r.f64()?;
-    let scored = numbers::read_scored(r.u8()?)?;
-    let referrer_safe_reason = numbers::read_safe_reason(r.u8()?)?;
-    let audit = numbers::read_audit(r.u8()?)?;
-    let policy_version = r.boxed_text()?;
-    let model_version = r.option(Reader::boxed_text)?;
+    let Head { verdict, decided_at, reason_codes, score, scored, referrer_safe_reason, audit, policy_version, model_version } =
+        Head::read(r)?;
     let shadow = r.option(|r| {
         Ok(ShadowScore { model_version: r.boxed_text()?, score: r.f64()?, verdict: numbers::read_verdict(r.u8()?)? })
     })?;
@@ -106,8 +120,8 @@ pub(super) fn read(r: &mut Reader<'_>) -> Result<Decision, Damaged> {
         reasons,
         referrer_safe_reason,
         rule_hits,
-        policy_version,
-        model_version,
+        policy_version: policy_version.into(),
+        model_version: model_version.map(Into::into),
         shadow,
         duplicate_of,
         audit,

@@ -14,7 +14,7 @@ pub(super) mod parts;
 mod tests;
 
 use self::conversion::Heads;
-use self::decision::Told;
+use self::decision::Head;
 use super::event::{
     CaseStepped, Concerned, ConversionScreened, Entitlement, Event, FirstCase, HeldReferral, HoldChanged, ListChanged,
     OpenedCase, OutcomeRecorded, PaidReward, RewardPaid, SignalsRecorded,
@@ -125,7 +125,7 @@ pub(super) fn told(cursor: Cursor, bytes: &[u8]) -> Result<Vec<FeedEvent>, Damag
     };
     let mut r = Reader::new(rest);
     let Heads { conversion_id, referrer, referee } = conversion::read_heads(&mut r)?;
-    let Told { verdict, decided_at, reason_codes } = decision::read_told(&mut r)?;
+    let head = Head::read(&mut r)?;
     Ok(vec![FeedEvent {
         cursor,
         kind: FeedKind::Decided,
@@ -133,10 +133,11 @@ pub(super) fn told(cursor: Cursor, bytes: &[u8]) -> Result<Vec<FeedEvent>, Damag
         referrer: Some(referrer),
         referee: Some(referee),
         reward_id: None,
-        verdict: Some(verdict),
+        verdict: Some(head.verdict),
         previous_verdict: None,
-        reason_codes,
-        at: decided_at,
+        audited_model: head.audited_model().map(Into::into),
+        reason_codes: head.reason_codes,
+        at: head.decided_at,
     }])
 }
 
