@@ -5,6 +5,7 @@
 use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -98,6 +99,8 @@ pub(super) struct Sequencer {
 /// Commands that are handed over at once, at most. Judgement: half of what a busy server has under way, so that one half is executed while
 /// the other becomes durable.
 const HAND_OVER_MAX: usize = 64;
+/// What was executed waits for no more commands than are executed within this time: where history comes from the disk, a command takes a millisecond.
+const HAND_OVER_WITHIN: Duration = Duration::from_millis(5);
 
 impl Sequencer {
     /// Executes commands until no more can come.
@@ -106,8 +109,10 @@ impl Sequencer {
     /// one wake-up and one batch of answers. Nobody waits for a command that is not there yet.
     pub(super) fn run_all(&mut self, jobs: &mpsc::Receiver<Job>) {
         while let Ok(first) = jobs.recv() {
+            let began = Instant::now();
             self.contain(first);
             while self.outbox.len() < HAND_OVER_MAX
+                && began.elapsed() < HAND_OVER_WITHIN
                 && let Ok(next) = jobs.try_recv()
             {
                 self.contain(next);

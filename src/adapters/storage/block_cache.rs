@@ -4,12 +4,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use foldhash::fast::RandomState;
+use foldhash::quality::RandomState;
 use parking_lot::Mutex;
 
 /// A block: which run, which number in it.
 pub(super) type BlockId = (u64, u32);
 
+/// A power of two, so that each takes its share of the hashes. They must be good in all bits: those of ids that follow each other are not with
+/// the faster hasher, and fifty blocks in use then crowd into one shard.
 const SHARDS: usize = 16;
 
 /// Blocks by id; the clock algorithm decides which one makes room.

@@ -5,7 +5,7 @@ use std::borrow::Borrow;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use foldhash::fast::RandomState;
+use foldhash::quality::RandomState;
 use hashbrown::hash_table::{Entry, HashTable};
 use smallvec::SmallVec;
 
@@ -173,7 +173,7 @@ impl Default for Memtable {
     }
 }
 
-/// The part of a hash: bits that the parts themselves make no use of until they hold millions of rows.
+/// The part of a hash, which is good in all bits: some that the parts themselves make no use of until they hold millions of rows.
 const fn part_of(hash: u64) -> usize {
     (hash >> 40) as usize % PARTS
 }
