@@ -160,7 +160,7 @@ pub struct ListCommand {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Screened {
     /// The decision as it was committed, with where it stands now.
-    pub record: DecisionRecord,
+    pub record: Box<DecisionRecord>,
     /// Whether it was made now.
     pub freshness: Freshness,
 }

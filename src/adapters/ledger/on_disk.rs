@@ -180,7 +180,7 @@ impl Ledger for SledLedger {
                     self.stage.wait_for(&program, cursor).await?;
                     let gone = || LedgerError::NotPossible("the decision was made before and is not kept any more".to_owned());
                     let record = self.decision(&program, &conversion_id)?.ok_or_else(gone)?;
-                    Ok(Screened { record, freshness: Freshness::Replayed })
+                    Ok(Screened { record: Box::new(record), freshness: Freshness::Replayed })
                 }
             }
         })

@@ -25,7 +25,7 @@ pub const JOURNAL_FOLDER: &str = "journal";
 pub const TABLES_FOLDER: &str = "tables";
 
 /// What the bytes of the tables mean. Raise it with every change of a row, a key, or the fold: older tables are then made anew.
-const TABLES_LAYOUT: u32 = 1;
+const TABLES_LAYOUT: u32 = 2;
 
 /// How the ledger on disk is run.
 #[derive(Clone, Default)]

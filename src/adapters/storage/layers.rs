@@ -118,6 +118,17 @@ pub(super) enum MergeScope {
 /// Rows that are taken from memory while look-ups wait: about 50 microseconds. Judgement.
 const FORGOTTEN_AT_ONCE: usize = 256;
 
+/// Lets every thread that somebody waits for go before this one. Without it a checkpoint, which takes seconds, holds up requests on a machine
+/// with few cores. Only Linux has priorities of threads; elsewhere nothing happens, nor where the system forbids it.
+fn step_back() {
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::setpriority_process(None, BACKGROUND_NICENESS);
+}
+
+/// A third of the weight of the others when all cores are busy: enough to keep up with what they write. Judgement.
+#[cfg(target_os = "linux")]
+const BACKGROUND_NICENESS: i32 = 5;
+
 impl Shared {
     /// Moves the memory layer aside for writing. The caller has made sure that nothing is frozen.
     pub(super) fn freeze(&self) {
@@ -134,6 +145,7 @@ impl Shared {
 
     /// Body of the writing thread.
     pub(super) fn write_checkpoints(&self) {
+        step_back();
         self.build_seen(0);
         while let Some((covered, gate)) = self.next_checkpoint() {
             let written = self.write_frozen(covered, gate);
@@ -153,6 +165,18 @@ impl Shared {
         let runs = Arc::clone(&self.layers.read().runs);
         let is_ending = || self.work.lock().ending == Activity::Running;
         drop(self.seen.build(&runs, more, self.options.false_positive_rate, is_ending));
+    }
+
+    /// Keys that an older generation in memory had went into the filter with that one; into a filter that was built anew, only if their run
+    /// still has them.
+    fn add_to_seen(&self, frozen: &Generation) {
+        let new = frozen.new_keys();
+        if self.seen.has_room_for(new.len()) {
+            self.seen.add(new);
+        } else {
+            self.build_seen(frozen.rows().len());
+            self.seen.add(frozen.rows().iter().map(TableRow::key));
+        }
     }
 
     fn next_checkpoint(&self) -> Option<(Covered, DurableGate)> {
@@ -185,10 +209,7 @@ impl Shared {
         };
         gate().map_err(TableError::write)?;
         if let Some(frozen) = &frozen {
-            if !self.seen.has_room_for(frozen.rows().len()) {
-                self.build_seen(frozen.rows().len());
-            }
-            self.seen.add(frozen.rows().iter().map(TableRow::key));
+            self.add_to_seen(frozen);
         }
         let mut manifest = self.manifest.lock();
         let mut next = manifest.clone();
@@ -250,6 +271,7 @@ impl Shared {
 
     /// Body of the merging thread.
     pub(super) fn merge_runs(&self) {
+        step_back();
         while let Some(scope) = self.next_merge() {
             let merged = match scope {
                 MergeScope::FullTiers => self.merge_full_tiers(),

@@ -16,6 +16,7 @@ use smallvec::SmallVec;
 
 use crate::adapters::storage::block_cache::BlockCache;
 use crate::adapters::storage::error::{StorageError, TableError};
+use crate::adapters::storage::filter::KeyHash;
 use crate::adapters::storage::layers::{Activity, Counters, Layers, MergeScope, RunsBeyondMemory, Shared, Work};
 use crate::adapters::storage::manifest::{ListedRun, Manifest};
 use crate::adapters::storage::memtable::TableRow;
@@ -191,13 +192,14 @@ impl PointTable {
         }
         let runs = Arc::clone(&layers.runs);
         drop(layers);
-        if !self.shared.seen.may_hold(key) {
+        let hash = KeyHash::of(key);
+        if !self.shared.seen.may_hold(hash) {
             self.shared.counters.bloom_negatives.fetch_add(1, Ordering::Relaxed);
             return Ok(look(None));
         }
         for run in runs.iter() {
             let counters = &self.shared.counters;
-            let Probe::Block(number) = run.probe(key) else {
+            let Probe::Block(number) = run.probe(key, hash) else {
                 counters.bloom_negatives.fetch_add(1, Ordering::Relaxed);
                 continue;
             };
