@@ -50,18 +50,15 @@ fn main() {
             let nanoseconds = begun.elapsed().as_secs_f64() * 1e9 / f64::from(u32::try_from(test.len()).unwrap());
             (average_precision(&margins, &pick(matrix.abusive(), test)), seconds, worked, nanoseconds)
         };
-        let by_fold: f64 = (0..folds)
+        let of_folds: f64 = (0..folds)
             .map(|fold| {
                 let (test, fit): (Vec<usize>, Vec<usize>) = development.iter().copied().partition(|row| fold_of[*row] == fold);
                 precision_of(&fit, &test).0
             })
             .sum();
         let (on_hold_out, seconds, worked, nanoseconds) = precision_of(&development, &held_out);
-        println!(
-            "| {} | {:.4} | {on_hold_out:.4} | {seconds:.2} | {worked:.2} | {nanoseconds:.0} |",
-            family.name(),
-            by_fold / f64::from(folds)
-        );
+        let by_fold = if folds > 0 { format!("{:.4}", of_folds / f64::from(folds)) } else { "–".to_owned() };
+        println!("| {} | {by_fold} | {on_hold_out:.4} | {seconds:.2} | {worked:.2} | {nanoseconds:.0} |", family.name());
     }
 }
 

@@ -34,6 +34,11 @@ def as_missing(x):
     return np.where(x < 0, np.nan, x)
 
 
+def as_missing_where_seen(x):
+    """A column without a single value cannot be binned by scikit-learn."""
+    return np.where((x < 0) & (x >= 0).any(axis=0), np.nan, x)
+
+
 # Each with its input and a maker that takes the number of threads.
 MODELS = {
     "scikit-learn logistic regression": (
@@ -45,11 +50,11 @@ MODELS = {
         lambda threads: RandomForestClassifier(300, min_samples_leaf=3, n_jobs=threads, random_state=1),
     ),
     "scikit-learn boosting (HistGradientBoosting, defaults)": (
-        as_missing,
+        as_missing_where_seen,
         lambda threads: HistGradientBoostingClassifier(random_state=1),
     ),
     "scikit-learn boosting (300 trees, rate 0.05, 15 leaves)": (
-        as_missing,
+        as_missing_where_seen,
         lambda threads: HistGradientBoostingClassifier(
             max_iter=300, learning_rate=0.05, max_leaf_nodes=15, early_stopping=False, random_state=1,
         ),

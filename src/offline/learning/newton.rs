@@ -16,8 +16,8 @@ const ROWS_AT_ONCE: usize = 1_024;
 const STEPS_MAX: usize = 40;
 /// A step that promises to lower the loss (a sum over rows) by less than this is the last: what it leaves is smaller than rounding.
 const LAST_GAIN: f64 = 1e-6;
-/// Halvings of a step that does not lower the loss, at most.
-const HALVINGS_MAX: usize = 10;
+/// How often a step is tried, half as long each time, until it lowers the loss.
+const TRIES_MAX: usize = 10;
 
 /// The weights of the columns, and last the intercept, at which the sum of `ln(1 + exp(margin against the truth))` over the rows and of
 /// `ridge / 2 * weight²` over the columns is lowest; the margin speaks for `true`. Where the curvature cannot be inverted or no step lowers
@@ -30,19 +30,15 @@ pub(super) fn lowest(records: &Array2<f64>, truth: &[bool], ridge: f64) -> Array
         if at.gradient.dot(&step) < LAST_GAIN {
             return here - step;
         }
-        let mut next = Slope::at(records, truth, ridge, &(&here - &step));
-        for _ in 0..HALVINGS_MAX {
-            if next.loss < at.loss {
-                break;
-            }
+        let Some((there, next)) = (0..TRIES_MAX).find_map(|_| {
+            let there = &here - &step;
+            let next = Slope::at(records, truth, ridge, &there);
             step *= 0.5;
-            next = Slope::at(records, truth, ridge, &(&here - &step));
-        }
-        if next.loss >= at.loss {
+            (next.loss < at.loss).then_some((there, next))
+        }) else {
             break;
-        }
-        here -= &step;
-        at = next;
+        };
+        (here, at) = (there, next);
     }
     here
 }
@@ -73,7 +69,8 @@ impl Slope {
                 let against = *error * sign;
                 let smaller = (-against.abs()).exp();
                 loss += against.max(0.0) + smaller.ln_1p();
-                *error = sign * if against > 0.0 { 1.0 } else { smaller } / (1.0 + smaller);
+                let wrong = if against > 0.0 { 1.0 } else { smaller } / (1.0 + smaller);
+                *error = sign * wrong;
                 *root = smaller.sqrt() / (1.0 + smaller);
             }
             by_weights += &block.t().dot(&errors);
