@@ -1,9 +1,9 @@
 //! How long each family takes to fit, and how well it ranks, on an exported matrix: the counterpart of `benches/python/compare.py`, which reads
-//! the same files. Prints the same table.
+//! the same files. Prints the same table: processor seconds say what a fit costs on a machine that others use too.
 //!
 //! ```sh
 //! selfsame train --input data.jsonl --output /tmp/model.json --export-matrix /tmp/matrix
-//! cargo bench --bench learning -- /tmp/matrix [FAMILY,…]
+//! cargo bench --bench learning -- /tmp/matrix [FAMILY,… [hold-out-only]]
 //! ```
 //! Without a folder it ends at once, so that `cargo bench` of everything needs no file.
 #![expect(clippy::unwrap_used, reason = "a benchmark stops at once when it fails")]
@@ -35,31 +35,37 @@ fn main() {
     };
     let (matrix, fold_of) = read(Path::new(folder));
     let (held_out, development): (Vec<usize>, Vec<usize>) = (0..matrix.len()).partition(|row| fold_of[*row] < 0);
-    let folds = fold_of.iter().max().map_or(0, |last| last + 1);
-    println!("| model | grouped folds | hold-out | seconds to fit, one thread | ns to score |\n|---|---|---|---|---|");
+    let hold_out_only = arguments.get(2).is_some_and(|word| word == "hold-out-only");
+    let folds = if hold_out_only { 0 } else { fold_of.iter().max().map_or(0, |last| last + 1) };
+    println!(
+        "| model | grouped folds | hold-out | seconds to fit, one thread | processor seconds | ns to score |\n|---|---|---|---|---|---|"
+    );
     for family in families {
         let precision_of = |fit: &[usize], test: &[usize]| {
-            let begun = Instant::now();
+            let (begun, worked) = (Instant::now(), processor_seconds());
             let scorer = family.fit(&matrix, fit, 1).unwrap();
-            let seconds = begun.elapsed().as_secs_f64();
+            let (seconds, worked) = (begun.elapsed().as_secs_f64(), processor_seconds() - worked);
             let begun = Instant::now();
             let margins = margins_of(&scorer, &matrix, test);
             let nanoseconds = begun.elapsed().as_secs_f64() * 1e9 / f64::from(u32::try_from(test.len()).unwrap());
-            (average_precision(&margins, &pick(matrix.abusive(), test)), seconds, nanoseconds)
+            (average_precision(&margins, &pick(matrix.abusive(), test)), seconds, worked, nanoseconds)
         };
-        let by_fold: f64 = (0..folds)
+        let of_folds: f64 = (0..folds)
             .map(|fold| {
                 let (test, fit): (Vec<usize>, Vec<usize>) = development.iter().copied().partition(|row| fold_of[*row] == fold);
                 precision_of(&fit, &test).0
             })
             .sum();
-        let (on_hold_out, seconds, nanoseconds) = precision_of(&development, &held_out);
-        println!(
-            "| {} | {:.4} | {on_hold_out:.4} | {seconds:.1} | {nanoseconds:.0} |",
-            family.name(),
-            by_fold / f64::from(folds)
-        );
+        let (on_hold_out, seconds, worked, nanoseconds) = precision_of(&development, &held_out);
+        let by_fold = if folds > 0 { format!("{:.4}", of_folds / f64::from(folds)) } else { "–".to_owned() };
+        println!("| {} | {by_fold} | {on_hold_out:.4} | {seconds:.2} | {worked:.2} | {nanoseconds:.0} |", family.name());
     }
+}
+
+/// What this thread has had of a processor so far. Zero where Linux does not say.
+fn processor_seconds() -> f64 {
+    let told = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    told.split(' ').next().and_then(|nanoseconds| nanoseconds.parse::<f64>().ok()).unwrap_or_default() / 1e9
 }
 
 /// The matrix and the fold of each row, -1 for the hold-out.

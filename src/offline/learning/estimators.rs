@@ -1,26 +1,25 @@
 //! Estimators: candidates that are fitted with linfa and flattened to the plain numbers that the service scores with.
 //!
-//! What linfa leaves to its users is handled here: `linfa-logistic` gives the probability of whichever class it calls larger and ignores row
-//! weights; trees keep no counts and break ties by the order of a hash map; they fit with `<=` and predict with `<`. Tests hold the flattened
-//! numbers equal to linfa's predictions. Called by `champion`.
+//! What linfa leaves to its users is handled here and in `linear`: `linfa-logistic` ignores row weights; trees keep no counts and break ties by
+//! the order of a hash map; they fit with `<=` and predict with `<`. Tests hold the flattened numbers equal to linfa's predictions. Called by
+//! `champion`.
 
 use linfa::DatasetBase;
 use linfa::ParamGuard;
 use linfa::traits::Fit;
 use linfa_ensemble::{AdaBoostParams, EnsembleLearnerParams};
-use linfa_logistic::LogisticRegression;
 use linfa_trees::{DecisionTree, TreeNode};
-use ndarray::{Array1, Array2, Axis, ShapeBuilder};
+use ndarray::{Array1, Array2};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use super::LearningError;
-use super::binning::{self, WeighedBins};
 use super::boosting::{Boosting, Monotone};
+use super::linear::{logistic, scorecard};
 use super::matrix::{Matrix, pick};
-use crate::screening::features::{CATALOGUE, FEATURE_COUNT};
-use crate::screening::model::{BinnedFeature, Blend, LEAF, Linear, LinearTerm, Scale, Scorecard, Scorer, Split, Trees};
+use crate::screening::features::FEATURE_COUNT;
+use crate::screening::model::{Blend, LEAF, Scorer, Split, Trees};
 
 /// A kind of estimator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
@@ -125,123 +124,17 @@ impl Family {
     }
 }
 
-fn failed(family: &'static str) -> impl Fn(String) -> LearningError {
+pub(super) fn failed(family: &'static str) -> impl Fn(String) -> LearningError {
     move |reason| LearningError::Fit { family, reason }
 }
 
-fn place(feature: usize) -> u16 {
+pub(super) fn place(feature: usize) -> u16 {
     u16::try_from(feature).unwrap_or(LEAF)
 }
 
-/// From this many rows on, the fit begins where one on every eighth row ended, which saves most of the steps over all rows.
-const WARM_START_ROWS: usize = 20_000;
-const WARM_START_STEP: usize = 8;
-
-/// Fits `linfa-logistic` and gives weights and intercept for the abusive class.
-fn linfa_logistic(
-    family: &'static str,
-    records: Array2<f64>,
-    abusive: &[bool],
-    alpha: f64,
-) -> Result<(Vec<f64>, f64), LearningError> {
-    let targets = Array1::from_iter(abusive.iter().map(|bad| usize::from(*bad)));
-    let mut params = LogisticRegression::default().alpha(alpha).max_iterations(150).gradient_tolerance(1e-3);
-    if records.nrows() >= WARM_START_ROWS {
-        let some: Vec<usize> = (0..records.nrows()).step_by(WARM_START_STEP).collect();
-        let of_some = Array2::from_shape_fn((some.len(), records.ncols()).f(), |(row, column)| records[(some[row], column)]);
-        let dataset = DatasetBase::new(of_some, targets.select(Axis(0), &some));
-        #[expect(clippy::cast_precision_loss, reason = "a single-digit number")]
-        let fewer = params.clone().alpha(alpha / WARM_START_STEP as f64);
-        // Without a start of this kind the fit below takes longer and comes to the same.
-        if let Ok(start) = fewer.fit(&dataset) {
-            params = params.initial_params(start.params().iter().copied().chain([start.intercept()]).collect());
-        }
-    }
-    let fitted = params.fit(&DatasetBase::new(records, targets)).map_err(|error| failed(family)(error.to_string()))?;
-    let sign = if fitted.labels().pos.class == 1 { 1.0 } else { -1.0 };
-    Ok((fitted.params().iter().map(|weight| weight * sign).collect(), fitted.intercept() * sign))
-}
-
-fn columns(matrix: &Matrix, rows: &[usize]) -> impl Iterator<Item = (usize, Vec<f64>)> {
+/// The values of each feature.
+pub(super) fn columns(matrix: &Matrix, rows: &[usize]) -> impl Iterator<Item = (usize, Vec<f64>)> {
     (0..FEATURE_COUNT).map(move |feature| (feature, rows.iter().map(|row| matrix.value(*row, feature)).collect()))
-}
-
-/// Column after column, because the gradient of `linfa-logistic` reads a column at a time: rows one after the other cost it a cache line for
-/// each number.
-fn assemble(columns: &[Vec<f64>], rows: usize) -> Array2<f64> {
-    Array2::from_shape_fn((rows, columns.len()).f(), |(row, column)| columns[column][row])
-}
-
-/// Standardised features and an indicator of absence for each.
-#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
-fn logistic(matrix: &Matrix, rows: &[usize]) -> Result<Scorer, LearningError> {
-    let mut terms: Vec<LinearTerm> = Vec::new();
-    let mut inputs: Vec<Vec<f64>> = Vec::new();
-    // Whether each term has a column for its value, and one for its absence.
-    let mut uses: Vec<(bool, bool)> = Vec::new();
-    for (feature, column) in columns(matrix, rows) {
-        let scale = if CATALOGUE[feature].high.is_infinite() { Scale::Log } else { Scale::Plain };
-        let present: Vec<f64> = column.iter().filter(|value| **value >= 0.0).map(|value| scale.of(*value)).collect();
-        let count = present.len().max(1) as f64;
-        let centre = present.iter().sum::<f64>() / count;
-        let spread = (present.iter().map(|value| (value - centre).powi(2)).sum::<f64>() / count).sqrt();
-        let absent_share = 1.0 - present.len() as f64 / rows.len() as f64;
-        let absent_varies = absent_share > 0.0 && absent_share < 1.0;
-        if spread < 1e-9 && !absent_varies {
-            continue;
-        }
-        terms.push(LinearTerm { feature: place(feature), scale, centre, spread: spread.max(1e-9), weight: 0.0, absent: 0.0 });
-        if spread >= 1e-9 {
-            let standardised = |value: &f64| if *value < 0.0 { 0.0 } else { (scale.of(*value) - centre) / spread };
-            inputs.push(column.iter().map(standardised).collect());
-        }
-        if absent_varies {
-            inputs.push(column.iter().map(|value| f64::from(u8::from(*value < 0.0))).collect());
-        }
-        uses.push((spread >= 1e-9, absent_varies));
-    }
-    let (weights, intercept) = linfa_logistic("logistic", assemble(&inputs, rows.len()), &pick(matrix.abusive(), rows), 1.0)?;
-    let mut weights = weights.into_iter();
-    for (term, (by_value, by_absence)) in terms.iter_mut().zip(uses) {
-        let mut next = |used: bool| used.then(|| weights.next()).flatten().unwrap_or_default();
-        (term.weight, term.absent) = (next(by_value), next(by_absence));
-    }
-    Ok(Scorer::Linear(Linear { intercept, terms: terms.into() }))
-}
-
-/// Each feature's weight of evidence enters `linfa-logistic`; features that come out with a negative weight would turn their own direction
-/// round, so they leave and the rest is fitted again.
-fn scorecard(matrix: &Matrix, rows: &[usize]) -> Result<Scorer, LearningError> {
-    let abusive = pick(matrix.abusive(), rows);
-    let mut binned: Vec<(usize, WeighedBins, Vec<f64>)> = Vec::new();
-    for (feature, column) in columns(matrix, rows) {
-        let bins = binning::weigh(&column, &abusive, CATALOGUE[feature].direction);
-        let weights = column
-            .iter()
-            .map(|value| if *value < 0.0 { bins.absent } else { bins.weights[bins.edges.partition_point(|edge| edge < value)] });
-        let weights: Vec<f64> = weights.collect();
-        if weights.windows(2).any(|pair| pair[0] != pair[1]) {
-            binned.push((feature, bins, weights));
-        }
-    }
-    loop {
-        let inputs: Vec<Vec<f64>> = binned.iter().map(|(_, _, weights)| weights.clone()).collect();
-        let (weights, intercept) = linfa_logistic("scorecard", assemble(&inputs, rows.len()), &abusive, 1.0)?;
-        if weights.iter().all(|weight| *weight >= 0.0) {
-            let features = binned.into_iter().zip(weights).map(|(bins, weight)| points(bins, weight)).collect();
-            return Ok(Scorer::Scorecard(Scorecard { intercept, features }));
-        }
-        let mut kept = weights.iter().map(|weight| *weight >= 0.0);
-        binned.retain(|_| kept.next().unwrap_or(true));
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
-fn points((feature, bins, inputs): (usize, WeighedBins, Vec<f64>), weight: f64) -> BinnedFeature {
-    let WeighedBins { edges, weights, absent } = bins;
-    let centre = weight * inputs.iter().sum::<f64>() / inputs.len().max(1) as f64;
-    let points = weights.iter().map(|woe| woe * weight).collect();
-    BinnedFeature { feature: place(feature), edges: edges.into(), points, absent: absent * weight, centre }
 }
 
 fn boosting(matrix: &Matrix, rows: &[usize], settings: Boosting) -> Result<Scorer, LearningError> {
@@ -436,39 +329,6 @@ mod tests {
         let ours = Scorer::Trees(flatten_votes(&fitted.models, &fitted.model_weights, &used));
         for (row, class) in theirs.iter().enumerate() {
             assert_eq!(usize::from(ours.margin(matrix.features(row).values()) > 0.0), *class);
-        }
-    }
-
-    #[test]
-    fn a_linear_scorer_equals_linfas_probabilities() {
-        let matrix = synthetic::matrix(1_500, 3);
-        let rows: Vec<usize> = (0..matrix.len()).collect();
-        let Scorer::Linear(linear) = logistic(&matrix, &rows).unwrap() else { panic!("not linear") };
-        let mut inputs: Vec<Vec<f64>> = Vec::new();
-        for term in &linear.terms {
-            let column: Vec<f64> = rows.iter().map(|row| matrix.value(*row, usize::from(term.feature))).collect();
-            inputs.push(
-                column
-                    .iter()
-                    .map(|value| if *value < 0.0 { 0.0 } else { (term.scale.of(*value) - term.centre) / term.spread })
-                    .collect(),
-            );
-            inputs.push(column.iter().map(|value| f64::from(u8::from(*value < 0.0))).collect());
-        }
-        let records = assemble(&inputs, rows.len());
-        let targets = Array1::from_iter(matrix.abusive().iter().map(|bad| usize::from(*bad)));
-        let fitted = LogisticRegression::default()
-            .alpha(1.0)
-            .max_iterations(150)
-            .gradient_tolerance(1e-3)
-            .fit(&DatasetBase::new(records.clone(), targets))
-            .unwrap();
-        let of_larger = fitted.predict_probabilities(&records);
-        let scorer = Scorer::Linear(linear);
-        for (row, theirs) in of_larger.iter().enumerate() {
-            let theirs = if fitted.labels().pos.class == 1 { *theirs } else { 1.0 - theirs };
-            let ours = crate::screening::decision::logistic(scorer.margin(matrix.features(row).values()));
-            assert!((ours - theirs).abs() < 1e-3, "row {row}: {ours} against {theirs}");
         }
     }
 
