@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 
 use smallvec::SmallVec;
 
-use super::fold::list_part;
 use super::rows::Row;
 use super::rows::account::{Account, Meta, NumberOfAccount, Profile};
 use super::rows::conversion::{InvoiceRow, LastPurchase};
@@ -78,24 +77,6 @@ pub(super) fn read(tables: &impl Tables, keys: Keys, conversion: &Conversion) ->
         referrer: referrer_history,
         referee: referee_history,
     })
-}
-
-/// Reads the rows of a conversion's values and accounts and keeps none, so that their blocks are in memory when [`read`] and the fold ask for
-/// them. Callers do it side by side, before their commands are put in order: one conversion after the other would wait for the disk.
-pub(super) fn warm(tables: &impl Tables, keys: Keys, conversion: &Conversion) -> Result<(), LedgerError> {
-    let mut values: SmallVec<[(IdentifierKind, &Digest); 48]> = SmallVec::new();
-    for bundle in [&conversion.referrer, &conversion.referee] {
-        visit_values(bundle, |kind, set, _| values.extend(set.iter().map(|digest| (kind, digest))));
-        if let Some(Known { number, account }) = known_account(tables, keys, &bundle.account_id)? {
-            let last_part = list_part(account.conversions);
-            for key in [keys.profile(number), keys.recent_referrals(number), keys.account_conversions(number, last_part)] {
-                tables.read(&key, |_| ())?;
-            }
-        }
-    }
-    values.sort_unstable();
-    values.dedup();
-    values.into_iter().try_for_each(|(kind, digest)| tables.read(&keys.value(kind, digest), |_| ()))
 }
 
 fn account_history(tables: &impl Tables, keys: Keys, known: Option<&Known>) -> Result<AccountHistory, LedgerError> {

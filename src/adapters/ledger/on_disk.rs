@@ -14,7 +14,6 @@ use futures::future::BoxFuture;
 use tokio::sync::oneshot;
 
 use super::fold;
-use super::history;
 use super::memory::decided;
 use super::open::{self, LedgerOptions, OpenError};
 use super::plan::{self, Plan};
@@ -28,7 +27,7 @@ use super::stage::{self, SledRecords, SledShelves, Stage, unavailable};
 use super::tables::Keys;
 use crate::adapters::storage::backup;
 use crate::adapters::storage::error::StorageError;
-use crate::adapters::storage::group::{Committer, Durability, Permit};
+use crate::adapters::storage::group::{Committer, Durability};
 use crate::adapters::storage::journal::Journal;
 use crate::ports::ledger::{
     Answer, Assessor, CaseCommand, CaseFilter, CaseOrder, DecisionFilter, HoldCommand, Ledger, LedgerError, LedgerHealth,
@@ -41,7 +40,6 @@ use crate::ports::records::{
 use crate::screening::decision::Verdict;
 use crate::screening::gate::Standing;
 use crate::screening::history::ListKind;
-use crate::vocabulary::conversion::Conversion;
 use crate::vocabulary::ids::{CaseId, ConversionId, ProgramId};
 use crate::vocabulary::time::Timestamp;
 
@@ -96,28 +94,14 @@ impl SledLedger {
         Ok(Self { stage, committer, journal, assessor, jobs: Some(jobs), thread: Some(thread) })
     }
 
-    /// A place for a command.
-    fn admit(&self) -> Result<Permit, LedgerError> {
-        self.stage.refuse_after_failure()?;
-        self.committer.admit().map_err(unavailable)
-    }
-
-    /// Lets what a conversion will be compared with come into memory. Whatever fails here is met again in the serial order, and told there.
-    fn warm(&self, conversion: &Conversion) {
-        if self.stage.reaches_beyond_memory()
-            && let Some(programme) = self.stage.programme(&conversion.program_id)
-        {
-            drop(history::warm(&*self.stage, keys_of(Some(&programme)), conversion));
-        }
-    }
-
-    /// Hands a command that has its place to the sequencer.
+    /// Hands a command to the sequencer, once there is a place for it.
     fn execute<A: Send + 'static>(
         &self,
-        permit: Permit,
         program: &ProgramId,
         plan: impl FnOnce(&mut Sequencer, Execution<A>) + Send + 'static,
     ) -> Result<oneshot::Receiver<Result<Reply<A>, LedgerError>>, LedgerError> {
+        self.stage.refuse_after_failure()?;
+        let permit = self.committer.admit().map_err(unavailable)?;
         let (reply, answer) = oneshot::channel();
         let execution = Execution { program: program.clone(), permit, reply };
         let job: Job = Box::new(move |sequencer| plan(sequencer, execution));
@@ -133,7 +117,7 @@ impl SledLedger {
         plan: impl FnOnce(&Executing, Keys) -> Result<Plan, LedgerError> + Send + 'static,
     ) -> Answer<'_, (Cursor, Freshness)> {
         Box::pin(async move {
-            let answer = self.execute(self.admit()?, &program, |sequencer, execution| {
+            let answer = self.execute(&program, |sequencer, execution| {
                 sequencer.run(execution, plan, |_, _, _, cursor| Ok(cursor));
             })?;
             match received(answer.await)? {
@@ -182,9 +166,7 @@ impl Ledger for SledLedger {
         Box::pin(async move {
             let program = command.conversion.program_id.clone();
             let conversion_id = command.conversion.conversion_id.clone();
-            let permit = self.admit()?;
-            self.warm(&command.conversion);
-            let answer = self.execute(permit, &program, |sequencer, execution| {
+            let answer = self.execute(&program, |sequencer, execution| {
                 let assessor = Arc::clone(&sequencer.assessor);
                 sequencer.run(
                     execution,
@@ -216,7 +198,7 @@ impl Ledger for SledLedger {
         Box::pin(async move {
             let (program, case, at) = (command.program_id.clone(), command.case_id.clone(), command.at);
             let due_after = self.assessor.due_after(&program);
-            let answer = self.execute(self.admit()?, &program, move |sequencer, execution| {
+            let answer = self.execute(&program, move |sequencer, execution| {
                 let stage = Arc::clone(&sequencer.stage);
                 let programme = stage.programme(&execution.program);
                 let records = SledRecords::of(&stage, programme.as_deref());

@@ -288,11 +288,6 @@ impl Stage {
         }
     }
 
-    /// Whether the tables may have to ask the disk for a row.
-    pub(super) fn reaches_beyond_memory(&self) -> bool {
-        self.tables.reaches_beyond_memory()
-    }
-
     /// The filters, files and memory of the tables.
     #[expect(clippy::cast_precision_loss, reason = "metrics are floats; counts stay far below 2^53")]
     pub(super) fn readings(&self) -> Vec<Reading> {

@@ -228,12 +228,6 @@ impl PointTable {
         Ok(block)
     }
 
-    /// Whether there are rows that are not in memory.
-    #[must_use]
-    pub fn reaches_beyond_memory(&self) -> bool {
-        self.shared.layers.read().runs_beyond_memory == RunsBeyondMemory::Perhaps
-    }
-
     /// Sets the value of a key.
     ///
     /// # Errors
