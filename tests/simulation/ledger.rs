@@ -330,7 +330,11 @@ fn verify(folder: &Path, callers: &Callers) {
                 assert_eq!(case.is_some(), number % 3 == 1, "the case of conversion {number}");
             }
             Command::Reject(number) => {
-                let standing = ledger.standings(&shop(), &[conversion_id(&format!("c{number}"))]).unwrap().remove(0).unwrap();
+                let standing = ledger
+                    .standings(&shop(), &[(reward(&format!("rw-c{number}")), conversion_id(&format!("c{number}")))])
+                    .unwrap()
+                    .remove(0)
+                    .unwrap();
                 assert_eq!(standing.verdict, selfsame::screening::decision::Verdict::Rejected, "case {number} was decided");
             }
             Command::Pay(_) | Command::Refund(_) => {

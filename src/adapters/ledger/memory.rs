@@ -33,7 +33,7 @@ use crate::ports::records::{
 use crate::screening::gate::Standing;
 use crate::screening::history::{History, ListKind};
 use crate::vocabulary::conversion::Conversion;
-use crate::vocabulary::ids::{CaseId, ConversionId, ProgramId};
+use crate::vocabulary::ids::{CaseId, ConversionId, ProgramId, RewardId};
 use crate::vocabulary::time::Timestamp;
 
 /// What a ledger in memory keeps.
@@ -406,8 +406,8 @@ impl Ledger for MemoryLedger {
         self.show(program, |view| view.queue_stats(now))
     }
 
-    fn standings(&self, program: &ProgramId, conversions: &[ConversionId]) -> Result<Vec<Option<Standing>>, LedgerError> {
-        self.show(program, |view| view.standings(conversions))
+    fn standings(&self, program: &ProgramId, payouts: &[(RewardId, ConversionId)]) -> Result<Vec<Option<Standing>>, LedgerError> {
+        self.show(program, |view| view.standings(payouts))
     }
 
     fn feed(&self, program: &ProgramId, after: Cursor, limit: usize) -> Result<(Vec<FeedEvent>, Cursor), LedgerError> {

@@ -40,7 +40,7 @@ use crate::ports::records::{
 use crate::screening::decision::Verdict;
 use crate::screening::gate::Standing;
 use crate::screening::history::ListKind;
-use crate::vocabulary::ids::{CaseId, ConversionId, ProgramId};
+use crate::vocabulary::ids::{CaseId, ConversionId, ProgramId, RewardId};
 use crate::vocabulary::time::Timestamp;
 
 /// The ledger on disk.
@@ -100,7 +100,7 @@ impl SledLedger {
         program: &ProgramId,
         plan: impl FnOnce(&mut Sequencer, Execution<A>) + Send + 'static,
     ) -> Result<oneshot::Receiver<Result<Reply<A>, LedgerError>>, LedgerError> {
-        self.stage.refuse_after_failure()?;
+        self.stage.refuse_what_cannot_be_kept()?;
         let permit = self.committer.admit().map_err(unavailable)?;
         let (reply, answer) = oneshot::channel();
         let execution = Execution { program: program.clone(), permit, reply };
@@ -260,15 +260,15 @@ impl Ledger for SledLedger {
     }
 
     /// What is durable; where something that is not durable yet would change it, the conversion stands in review, so that the gate holds.
-    fn standings(&self, program: &ProgramId, conversions: &[ConversionId]) -> Result<Vec<Option<Standing>>, LedgerError> {
+    fn standings(&self, program: &ProgramId, payouts: &[(RewardId, ConversionId)]) -> Result<Vec<Option<Standing>>, LedgerError> {
         self.show(program, |view| {
-            let mut durable = view.standings(conversions)?;
+            let mut durable = view.standings(payouts)?;
             if self.stage.nothing_staged() {
                 return Ok(durable);
             }
             let tables = Executing::over(Arc::clone(&self.stage));
             let staged = View { tables: &tables, keys: view.keys, records: view.records, shelves: view.shelves };
-            for (shown, coming) in durable.iter_mut().zip(staged.standings(conversions)?) {
+            for (shown, coming) in durable.iter_mut().zip(staged.standings(payouts)?) {
                 if let Some(standing) = shown
                     && Some(&*standing) != coming.as_ref()
                 {

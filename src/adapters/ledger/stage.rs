@@ -7,6 +7,7 @@ use std::hash::{Hash, Hasher};
 use std::ops::{Bound, ControlFlow, RangeInclusive};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
@@ -92,6 +93,7 @@ pub(super) struct Stage {
     programmes: RwLock<BTreeMap<ProgramId, Arc<Programme>>>,
     registered: watch::Sender<usize>,
     shelves: RwLock<BTreeMap<ProgrammeNumber, ShelvesInMemory>>,
+    /// Held while rows are put and while a checkpoint begins: what a checkpoint says it covers is exactly what it holds.
     covered: Mutex<Covered>,
     horizon: Horizon,
     failure: OnceLock<String>,
@@ -117,6 +119,9 @@ pub(super) fn side_write(write: &ShelfWrite, cursor: u64) -> SideWrite {
     let stored = |value: &Vec<u8>| [&cursor.to_be_bytes(), &**value].concat();
     SideWrite { tag: SideTag(write.shelf as u8), key: write.key.clone(), value: write.value.as_ref().map(stored) }
 }
+
+/// What a caller is told to wait when rows come faster than the disk takes them. Judgement: a checkpoint takes a second or two.
+const RETRY_WHEN_BEHIND: Duration = Duration::from_secs(1);
 
 impl Stage {
     pub(super) fn new(
@@ -230,7 +235,11 @@ impl Stage {
 
     /// Moves the rows of a durable record to the tables, all at once, and shows it. Runs in journal order, on the committer's thread.
     pub(super) fn publish(&self, programme: &Programme, cursor: u64, rows: Vec<TableRow>, shelves: Vec<ShelfWrite>) {
-        self.tables.put_rows(rows.iter().cloned());
+        {
+            let mut covered = self.covered.lock();
+            self.tables.put_rows(rows.iter().cloned());
+            covered.insert(programme.number, cursor);
+        }
         let mut staged = self.staged.write();
         for row in &rows {
             // A later record may have put another row in its place, which waits for that record.
@@ -242,7 +251,6 @@ impl Stage {
         drop(staged);
         self.show_shelves(programme.number, shelves);
         programme.shown.send_modify(|shown| *shown = cursor);
-        self.covered.lock().insert(programme.number, cursor);
         self.checkpoint_when_due();
     }
 
@@ -283,8 +291,8 @@ impl Stage {
     /// journal stays the truth, but rows would pile up in memory.
     fn checkpoint_when_due(&self) {
         if self.tables.wants_checkpoint() && !self.tables.is_checkpointing() {
-            let covered = self.covered.lock().clone();
-            drop(self.tables.checkpoint(covered, Box::new(|| Ok(()))));
+            let covered = self.covered.lock();
+            drop(self.tables.checkpoint(covered.clone(), Box::new(|| Ok(()))));
         }
     }
 
@@ -321,8 +329,15 @@ impl Stage {
 
     /// Writes what the tables hold in memory to their files, and waits for it.
     pub(super) fn write_tables(&self) -> Result<(), TableError> {
-        let covered = self.covered.lock().clone();
-        self.tables.checkpoint(covered, Box::new(|| Ok(())))?;
+        loop {
+            self.tables.settle()?;
+            let covered = self.covered.lock();
+            // Nobody is to wait for the lock while another checkpoint is written.
+            if !self.tables.is_checkpointing() {
+                self.tables.checkpoint(covered.clone(), Box::new(|| Ok(())))?;
+                break;
+            }
+        }
         self.tables.settle()
     }
 
@@ -350,8 +365,11 @@ impl Stage {
     }
 
     /// Lets a command in, as long as what it writes can be kept.
-    pub(super) fn refuse_after_failure(&self) -> Result<(), LedgerError> {
-        self.failure().map_or(Ok(()), |reason| Err(LedgerError::Unavailable(reason)))
+    pub(super) fn refuse_what_cannot_be_kept(&self) -> Result<(), LedgerError> {
+        if let Some(reason) = self.failure() {
+            return Err(LedgerError::Unavailable(reason));
+        }
+        if self.tables.is_behind() { Err(LedgerError::Busy { retry_after: RETRY_WHEN_BEHIND }) } else { Ok(()) }
     }
 }
 

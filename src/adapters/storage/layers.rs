@@ -15,7 +15,7 @@ use crate::adapters::storage::block_cache::BlockCache;
 use crate::adapters::storage::error::TableError;
 use crate::adapters::storage::manifest::{ListedRun, Manifest};
 use crate::adapters::storage::memtable::{Generation, Memtable, TableRow};
-use crate::adapters::storage::run::{BadRun, Run, RunWriter, file_name, merge};
+use crate::adapters::storage::run::{BadRun, Run, RunFault, RunWriter, file_name, merge};
 use crate::adapters::storage::seen::SeenKeys;
 use crate::adapters::storage::table::{Covered, DurableGate, Retention, TableOptions};
 
@@ -115,6 +115,9 @@ pub(super) enum MergeScope {
     All,
 }
 
+/// A file of this name in the folder of the tables says that one of their runs is damaged.
+pub(super) const DISTRUSTED: &str = "distrusted";
+
 /// Rows that are taken from memory while look-ups wait: about 50 microseconds. Judgement.
 const FORGOTTEN_AT_ONCE: usize = 256;
 
@@ -143,6 +146,19 @@ impl Shared {
         self.failure.get_or_init(|| error);
     }
 
+    /// Notes that a run is damaged, so that nothing more is built on it and the next opening makes the tables anew. Gives the error for whoever
+    /// met it.
+    pub(super) fn distrust(&self, bad: &BadRun) -> TableError {
+        let error = TableError::rebuild(&self.folder, &bad.reason);
+        self.failure.get_or_init(|| {
+            tracing::error!(%error, "a file of the tables is damaged; they are made anew at the next start");
+            // Without the mark the damage is found again when the block is asked for again.
+            drop(File::create(self.folder.join(DISTRUSTED)).and_then(|mark| mark.sync_all()));
+            error.clone()
+        });
+        error
+    }
+
     /// Body of the writing thread.
     pub(super) fn write_checkpoints(&self) {
         step_back();
@@ -167,15 +183,15 @@ impl Shared {
         drop(self.seen.build(&runs, more, self.options.false_positive_rate, is_ending));
     }
 
-    /// Keys that an older generation in memory had went into the filter with that one; into a filter that was built anew, only if their run
-    /// still has them.
+    /// Keys that an older generation in memory had went into the filter with that one.
     fn add_to_seen(&self, frozen: &Generation) {
-        let new = frozen.new_keys();
-        if self.seen.has_room_for(new.len()) {
-            self.seen.add(new);
-        } else {
+        if !self.seen.has_room_for(frozen.rows().len()) {
             self.build_seen(frozen.rows().len());
+        }
+        if self.seen.wants_whole_generation() {
             self.seen.add(frozen.rows().iter().map(TableRow::key));
+        } else {
+            self.seen.add(frozen.new_keys());
         }
     }
 
@@ -265,7 +281,10 @@ impl Shared {
         write().map_err(|bad| {
             // Left over at worst: the next open removes files that the manifest does not name.
             drop(std::fs::remove_file(&path));
-            TableError::write(bad.reason)
+            match bad.fault {
+                RunFault::Damaged => self.distrust(&bad),
+                RunFault::Refused => TableError::write(bad.reason),
+            }
         })
     }
 
@@ -355,14 +374,15 @@ impl Shared {
         next.runs.insert(place, ListedRun { id: merged.id, tier });
         next.store(&self.folder).map_err(TableError::write)?;
         *manifest = next;
+        // What the retention rule dropped from the runs must not be answered from memory, nor count as known there when it is set again.
+        if self.options.retention.is_some() {
+            let cut = self.layers.write().cut_recent(0);
+            self.forget(cut);
+        }
         let mut layers = self.layers.write();
         let mut runs: Vec<Arc<Run>> = layers.runs.iter().filter(|run| !inputs.contains(&run.id)).cloned().collect();
         runs.insert(place, Arc::new(merged));
         layers.runs = Arc::new(runs);
-        // What the retention rule dropped from the runs must not be answered from memory.
-        let cut = if self.options.retention.is_some() { layers.cut_recent(0) } else { Vec::new() };
-        drop(layers);
-        self.forget(cut);
         Ok(())
     }
 }

@@ -30,20 +30,31 @@ pub(super) fn file_name(id: u64) -> String {
     format!("{id:016x}.run")
 }
 
-/// What went wrong with a run: damaged, or not readable.
+/// What went wrong with a run.
 #[derive(Debug)]
 pub(super) struct BadRun {
+    pub(super) fault: RunFault,
     pub(super) reason: String,
+}
+
+/// Whose fault it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RunFault {
+    /// The bytes are not those that were written: the tables must be made anew.
+    Damaged,
+    /// The system did not let us read or write.
+    Refused,
 }
 
 impl From<io::Error> for BadRun {
     fn from(error: io::Error) -> Self {
-        BadRun { reason: error.to_string() }
+        let cut_short = error.kind() == io::ErrorKind::UnexpectedEof;
+        BadRun { fault: if cut_short { RunFault::Damaged } else { RunFault::Refused }, reason: error.to_string() }
     }
 }
 
 fn bad(reason: &str) -> BadRun {
-    BadRun { reason: reason.to_owned() }
+    BadRun { fault: RunFault::Damaged, reason: reason.to_owned() }
 }
 
 /// Writes a run; keys must come in strictly increasing order.

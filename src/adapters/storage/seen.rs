@@ -9,7 +9,7 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 
 use crate::adapters::storage::filter::{KeyFilter, KeyHash};
-use crate::adapters::storage::run::{BadRun, Run, RunCursor};
+use crate::adapters::storage::run::{BadRun, Run, RunCursor, RunFault};
 
 /// The filter; absent until it is built.
 #[derive(Default)]
@@ -22,6 +22,9 @@ struct Filter {
     keys: usize,
     /// Above this the filter misses its rate and is built anew.
     capacity: usize,
+    /// Generations that are yet to be added whole: the one that was frozen when the filter was built and the one that was active. A key of
+    /// theirs may count as known only because a run had it that was merged, and dropped it, before.
+    whole: u8,
 }
 
 /// Smallest filter, 1.2 MB at 1 %.
@@ -31,8 +34,8 @@ impl Filter {
     fn new(keys: usize, false_positive_rate: f64) -> Result<Filter, BadRun> {
         let capacity = keys.saturating_mul(2).max(LEAST_CAPACITY);
         let filter = KeyFilter::for_keys(capacity, false_positive_rate);
-        let filter = filter.map_err(|reason| BadRun { reason: reason.to_owned() })?;
-        Ok(Filter { filter, keys: 0, capacity })
+        let filter = filter.map_err(|reason| BadRun { fault: RunFault::Refused, reason: reason.to_owned() })?;
+        Ok(Filter { filter, keys: 0, capacity, whole: 2 })
     }
 
     fn add(&mut self, key: &[u8]) {
@@ -51,11 +54,16 @@ impl SeenKeys {
         self.0.read().as_ref().is_some_and(|known| known.keys + keys <= known.capacity)
     }
 
-    /// Adds keys whose run is about to become visible. They go into a copy, which then takes the filter's place: adding takes a microsecond a
+    /// Whether the next generation is to be added with all of its keys, and not only those that are new in memory.
+    pub(super) fn wants_whole_generation(&self) -> bool {
+        self.0.read().as_ref().is_some_and(|known| known.whole > 0)
+    }
+
+    /// Adds keys of a generation whose run is about to become visible. They go into a copy, which then takes the filter's place: adding takes a microsecond a
     /// key, and look-ups do not wait for it.
     pub(super) fn add<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) {
         let Some(now) = self.0.read().clone() else { return };
-        let mut next = Filter::clone(&now);
+        let mut next = Filter { whole: now.whole.saturating_sub(1), ..Filter::clone(&now) };
         keys.for_each(|key| next.add(key));
         *self.0.write() = Some(Arc::new(next));
     }
