@@ -109,15 +109,12 @@ pub(crate) fn a_reward_is_paid_for_one_conversion_only(subject: &Subject) {
     subject.screen(&draft("c3", "ann", "dora").change(|c| c.rewards.clear()));
     let released = |id: &str| subject.gate_of("rw-same", id) == Gate::Release;
     assert!(["c1", "c2", "c3"].into_iter().all(released));
-    subject.try_pay("c1", "rw-same").unwrap();
+    let dollars = |minor| Some(Money::new(minor, "USD").unwrap());
+    subject.try_pay_amount("c1", "rw-same", dollars(1_000)).unwrap();
     assert_eq!(["c1", "c2", "c3"].map(|id| subject.gate_of("rw-same", id)), [Gate::Deny; 3]);
     let differs = Err(LedgerError::ContentDiffers { id: "rw-same".to_owned() });
     assert_eq!(subject.try_pay("c2", "rw-same"), differs);
-    assert_eq!(
-        subject.try_pay_amount("c1", "rw-same", Some(Money::new(999, "USD").unwrap())),
-        differs,
-        "another amount is another payment"
-    );
+    assert_eq!(subject.try_pay_amount("c1", "rw-same", dollars(999)), differs, "another amount is another payment");
     assert_eq!(subject.try_pay("c1", "rw-same").unwrap().1, Freshness::Replayed);
     assert_eq!(subject.gate_of("other", "c3"), Gate::Release);
 }

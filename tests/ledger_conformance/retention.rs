@@ -82,6 +82,8 @@ fn what_is_too_old_goes_and_what_still_speaks_stays() {
     claims(&subject);
     let refused = subject.step("old-2", "rita", HORIZON + 2, CaseStep::Step(Step::Reopen));
     assert!(matches!(refused, Err(LedgerError::NotPossible(_))), "{refused:?}");
+    let refused = subject.try_change_hold(HoldSubject::Conversion(conversion_id("old-2")), Change::Place);
+    assert!(matches!(refused, Err(LedgerError::NotFound { .. })), "{refused:?}");
     let subject = reopened_without_tables(subject, folder.path());
     claims(&subject);
     assert_eq!(history_of(&subject, "mallory").list_hits.len(), 1);

@@ -385,6 +385,10 @@ impl Subject {
     }
 
     pub(crate) fn change_hold(&self, subject: HoldSubject, change: Change) -> (Cursor, Freshness) {
+        self.try_change_hold(subject, change).unwrap()
+    }
+
+    pub(crate) fn try_change_hold(&self, subject: HoldSubject, change: Change) -> Result<(Cursor, Freshness), LedgerError> {
         block_on(self.ledger.change_hold(HoldCommand {
             program_id: shop(),
             subject,
@@ -393,7 +397,6 @@ impl Subject {
             note: "asked by finance".to_owned(),
             at: minute(70),
         }))
-        .unwrap()
     }
 
     pub(crate) fn change_list(&self, entry: ListEntry, change: Change) -> (Cursor, Freshness) {

@@ -366,7 +366,7 @@ impl Ledger for MemoryLedger {
 
     fn change_hold(&self, command: HoldCommand) -> Answer<'_, (Cursor, Freshness)> {
         let program = command.program_id.clone();
-        Box::pin(async move { self.execute(&program, |state, keys| plan::hold(&state.tables, keys, command)) })
+        Box::pin(async move { self.execute(&program, |state, keys| plan::hold(&state.tables, keys, command, |_| Ok(true))) })
     }
 
     fn change_list(&self, command: ListCommand) -> Answer<'_, (Cursor, Freshness)> {

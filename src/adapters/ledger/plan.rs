@@ -234,8 +234,9 @@ pub(super) fn paid(tables: &impl Tables, keys: Keys, command: PaidCommand) -> Re
         return Err(LedgerError::NotFound { what: "conversion", id: conversion_id.to_string() });
     };
     if let Some(paid) = PaidRow::load(tables, &keys.paid_reward(&reward_id))? {
-        // The time is no part of it: who sends none has the time of each try.
-        return if (paid.conversion_id, paid.amount) == (conversion_id, amount) {
+        // An amount that is left out says nothing, and a second try may have another idea of the time.
+        let other_amount = paid.amount.zip(amount).is_some_and(|(before, now)| before != now);
+        return if paid.conversion_id == conversion_id && !other_amount {
             Ok(Plan::Known(Cursor(paid.cursor)))
         } else {
             Err(LedgerError::ContentDiffers { id: reward_id.to_string() })
@@ -274,15 +275,22 @@ impl ReportRoom {
     }
 }
 
-/// Places or lifts a hold.
-pub(super) fn hold(tables: &impl Tables, keys: Keys, command: HoldCommand) -> Result<Plan, LedgerError> {
+/// Places or lifts a hold. `keeps` tells whether a record is there, and will be: what retention removes cannot be held any more.
+pub(super) fn hold(
+    tables: &impl Tables,
+    keys: Keys,
+    command: HoldCommand,
+    keeps: impl Fn(Cursor) -> Result<bool, LedgerError>,
+) -> Result<Plan, LedgerError> {
     let HoldCommand { program_id: _, subject, change, actor, note, at } = command;
     let wanted = change == Change::Place;
     let (in_force, cursor, referral) = match &subject {
         HoldSubject::Conversion(id) => {
-            let Some(row) = ConversionRow::load(tables, &keys.conversion(id))? else {
-                return Err(LedgerError::NotFound { what: "conversion", id: id.to_string() });
-            };
+            let missing = || LedgerError::NotFound { what: "conversion", id: id.to_string() };
+            let row = ConversionRow::load(tables, &keys.conversion(id))?.ok_or_else(missing)?;
+            if !keeps(Cursor(row.cursor))? {
+                return Err(missing());
+            }
             let referral = HeldReferral {
                 referrer: account_of(tables, keys, row.referrer)?.id,
                 referee: account_of(tables, keys, row.referee)?.id,

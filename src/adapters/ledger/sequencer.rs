@@ -122,7 +122,7 @@ impl Sequencer {
     }
 
     /// Lets the committer have what was executed.
-    fn hand_over(&mut self) {
+    pub(super) fn hand_over(&mut self) {
         self.committer.stage_all(self.outbox.drain(..));
     }
 
