@@ -307,14 +307,12 @@ impl Index {
 
 /// The first 16 bytes of a key as a number that has its order; a shorter key is filled up with zeros.
 pub(super) fn beginning(key: &[u8]) -> u128 {
-    match key.first_chunk() {
-        Some(first) => u128::from_be_bytes(*first),
-        None => {
-            let mut bytes = [0; 16];
-            bytes[..key.len()].copy_from_slice(key);
-            u128::from_be_bytes(bytes)
-        }
+    if let Some(first) = key.first_chunk() {
+        return u128::from_be_bytes(*first);
     }
+    let mut bytes = [0; 16];
+    bytes[..key.len()].copy_from_slice(key);
+    u128::from_be_bytes(bytes)
 }
 
 /// One entry of a block.

@@ -17,7 +17,7 @@ pub(super) struct SeenKeys(RwLock<Option<Arc<Filter>>>);
 
 #[derive(Clone)]
 struct Filter {
-    filter: KeyFilter,
+    bits: KeyFilter,
     /// Different keys in it, a few less because of false positives.
     keys: usize,
     /// Above this the filter misses its rate and is built anew.
@@ -33,20 +33,20 @@ const LEAST_CAPACITY: usize = 1_000_000;
 impl Filter {
     fn new(keys: usize, false_positive_rate: f64) -> Result<Filter, BadRun> {
         let capacity = keys.saturating_mul(2).max(LEAST_CAPACITY);
-        let filter = KeyFilter::for_keys(capacity, false_positive_rate);
-        let filter = filter.map_err(|reason| BadRun { fault: RunFault::Refused, reason: reason.to_owned() })?;
-        Ok(Filter { filter, keys: 0, capacity, whole: 2 })
+        let bits = KeyFilter::for_keys(capacity, false_positive_rate);
+        let bits = bits.map_err(|reason| BadRun { fault: RunFault::Refused, reason: reason.to_owned() })?;
+        Ok(Filter { bits, keys: 0, capacity, whole: 2 })
     }
 
     fn add(&mut self, key: &[u8]) {
-        self.keys += usize::from(self.filter.add(KeyHash::of(key)));
+        self.keys += usize::from(self.bits.add(KeyHash::of(key)));
     }
 }
 
 impl SeenKeys {
     /// Whether a run may hold the key.
     pub(super) fn may_hold(&self, key: KeyHash) -> bool {
-        self.0.read().as_ref().is_none_or(|known| known.filter.may_hold(key))
+        self.0.read().as_ref().is_none_or(|known| known.bits.may_hold(key))
     }
 
     /// Whether so many more keys fit.
@@ -95,6 +95,6 @@ impl SeenKeys {
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
-        self.0.read().as_ref().map_or(0, |known| known.filter.memory_bytes())
+        self.0.read().as_ref().map_or(0, |known| known.bits.memory_bytes())
     }
 }
