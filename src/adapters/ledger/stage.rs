@@ -298,8 +298,11 @@ impl Stage {
     /// Everything in the tables is durable already, so a checkpoint waits for nothing. A failed one is found by [`Stage::failure`]: the
     /// journal stays the truth, but rows would pile up in memory.
     fn checkpoint_when_due(&self) {
-        if self.tables.wants_checkpoint() && !self.tables.is_checkpointing() {
-            let covered = self.covered.lock();
+        if !self.tables.wants_checkpoint() {
+            return;
+        }
+        let covered = self.covered.lock();
+        if !self.tables.is_checkpointing() {
             drop(self.tables.checkpoint(covered.clone(), Box::new(|| Ok(()))));
         }
     }
