@@ -4,6 +4,7 @@ use selfsame::ports::ledger::{Change, LedgerError};
 use selfsame::ports::records::{Cursor, FeedKind, Freshness, HoldSubject, LabelledConversion};
 use selfsame::screening::case::Resolution;
 use selfsame::screening::gate::{Gate, Held};
+use selfsame::vocabulary::conversion::Reward;
 use selfsame::vocabulary::ids::InvoiceId;
 use selfsame::vocabulary::label::{LabelSource, Truth};
 use selfsame::vocabulary::money::Money;
@@ -139,7 +140,7 @@ pub(crate) fn paying_a_rejected_referral_is_recorded_and_told(subject: &Subject)
 }
 
 pub(crate) fn a_rejection_after_payment_is_told_once_for_each_reward(subject: &Subject) {
-    let second = selfsame::vocabulary::conversion::Reward {
+    let second = Reward {
         reward_id: reward("extra"),
         beneficiary: selfsame::vocabulary::conversion::Side::Referee,
         amount: None,
@@ -180,6 +181,27 @@ pub(crate) fn a_ban_cancels_all_referrals_of_the_account_also_later_ones(subject
     assert_eq!((told[0].conversion_id.clone(), told[0].referrer.clone()), (None, Some(account("ann"))));
     assert_eq!(told[1].conversion_id, Some(conversion_id("as-referee")));
     assert_eq!(told.len(), 2);
+}
+
+pub(crate) fn a_ban_is_taken_however_much_there_is_to_report(subject: &Subject) {
+    let long = |what: &str, number: usize| format!("{what}-{number:0>110}");
+    let referrer = long("ann", 0);
+    for number in 0..40 {
+        let id = long("c", number);
+        let rewards: Vec<_> = (0..60).map(|place| long("rw", number * 60 + place)).collect();
+        let draft = draft(&id, &referrer, &long("bob", number)).change(|c| {
+            let template = c.rewards[0].clone();
+            c.rewards = rewards.iter().map(|id| Reward { reward_id: reward(id), ..template.clone() }).collect();
+        });
+        subject.screen(&draft);
+        for paid in &rewards {
+            subject.try_pay(&id, paid).unwrap();
+        }
+    }
+    subject.ban(&referrer);
+    let told = subject.feed().into_iter().filter(|event| event.kind == FeedKind::RejectedAfterPayment).count();
+    assert!((1_000..2_400).contains(&told), "{told} of 2,400 fit a record");
+    assert!(subject.standing(&long("c", 39)).unwrap().cancelled_at.is_some());
 }
 
 pub(crate) fn a_ban_tells_of_paid_rewards(subject: &Subject) {

@@ -101,6 +101,7 @@ conformance! {
         a_rejection_after_payment_is_told_once_for_each_reward
         a_ban_cancels_all_referrals_of_the_account_also_later_ones
         a_ban_tells_of_paid_rewards
+        a_ban_is_taken_however_much_there_is_to_report
         labels_follow_reviews_and_outcomes
         signals_go_with_the_conversion_that_came_next;
     claims_review:

@@ -116,6 +116,11 @@ impl Store {
 struct Writes(Vec<(Vec<u8>, Option<Vec<u8>>)>);
 
 impl Writes {
+    /// One key, and nothing beside it.
+    fn of_one(key: Vec<u8>, value: Vec<u8>) -> Self {
+        Self(vec![(key, Some(value))])
+    }
+
     fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
         self.0.push((key, Some(value)));
     }
@@ -256,9 +261,7 @@ impl Journal {
         if registry_key.len() > SIDE_KEY_LIMIT_BYTES {
             return Err(StorageError::SideTooLarge { size_bytes: registry_key.len(), limit_bytes: SIDE_KEY_LIMIT_BYTES });
         }
-        let mut writes = Writes::default();
-        writes.put(registry_key, number.get().to_be_bytes().to_vec());
-        self.store.commit(writes)?;
+        self.store.commit(Writes::of_one(registry_key, number.get().to_be_bytes().to_vec()))?;
         writer.last.insert(number, 0);
         Ok(number)
     }
@@ -357,9 +360,7 @@ impl Journal {
     pub(super) fn restore_programme(&self, name: &str, number: ProgrammeNumber, first_seq: u64) -> Result<(), StorageError> {
         let mut writer = self.writer.lock();
         self.register(&mut writer, key(ProgrammeNumber::STORE, space::PROGRAMME, name.as_bytes()), number)?;
-        let mut writes = Writes::default();
-        writes.put(key(number, space::FLOOR, &[]), first_seq.to_be_bytes().to_vec());
-        self.store.commit(writes)?;
+        self.store.commit(Writes::of_one(key(number, space::FLOOR, &[]), first_seq.to_be_bytes().to_vec()))?;
         writer.last.insert(number, first_seq.saturating_sub(1));
         Ok(())
     }
@@ -394,9 +395,7 @@ fn check_format(store: &Store) -> Result<(), StorageError> {
             let reason = "it holds a sled store that is not a journal".to_owned();
             return Err(StorageError::OpenFailed { folder: store.folder.clone(), reason });
         }
-        let mut writes = Writes::default();
-        writes.put(format_key, FORMAT_VERSION.to_be_bytes().to_vec());
-        return store.commit(writes);
+        return store.commit(Writes::of_one(format_key, FORMAT_VERSION.to_be_bytes().to_vec()));
     };
     let found = <[u8; 4]>::try_from(stored.as_ref()).map(u32::from_be_bytes);
     let found = found.map_err(|_| StorageError::DamagedStore { entry: "format version" })?;
