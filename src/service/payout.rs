@@ -31,8 +31,12 @@ impl PayoutHandlers {
     }
 }
 
+/// Conversions that are looked up on the thread that serves; more are read on a thread that may wait for the disk. Judgement: so many take less than
+/// a millisecond from memory.
+const LOOKED_UP_MAX: usize = 100;
+
 /// Asks the gate. Each conversion is read once, however many rewards are asked about.
-fn answers(shared: &Shared, questions: &PayoutQuestions) -> Result<v1::CheckPayoutsResponse, Refusal> {
+async fn answers(shared: &Shared, questions: &PayoutQuestions) -> Result<v1::CheckPayoutsResponse, Refusal> {
     let now = shared.now();
     let policy = shared.policies.policy_of(&questions.program_id);
     let mut place_of: BTreeMap<&ConversionId, usize> = BTreeMap::new();
@@ -43,7 +47,12 @@ fn answers(shared: &Shared, questions: &PayoutQuestions) -> Result<v1::CheckPayo
             conversions.len() - 1
         });
     }
-    let standings = shared.look_up(|ledger| ledger.standings(&questions.program_id, &conversions))?;
+    let standings = if conversions.len() <= LOOKED_UP_MAX {
+        shared.look_up(|ledger| ledger.standings(&questions.program_id, &conversions))?
+    } else {
+        let program_id = questions.program_id.clone();
+        shared.read(move |ledger| ledger.standings(&program_id, &conversions)).await?
+    };
     let answer = |(reward, conversion): &(_, ConversionId)| {
         let standing = place_of.get(conversion).and_then(|place| standings.get(*place)).and_then(Option::as_ref);
         let campaign = standing.and_then(|standing| standing.campaign_id.as_ref());
@@ -61,7 +70,7 @@ impl v1::payout_service_server::PayoutService for PayoutHandlers {
         request: Request<v1::CheckPayoutsRequest>,
     ) -> Result<Response<v1::CheckPayoutsResponse>, Status> {
         let questions = requests::questions(request.into_inner()).map_err(Refusal::from)?;
-        Ok(Response::new(answers(&self.0, &questions)?))
+        Ok(Response::new(answers(&self.0, &questions).await?))
     }
 
     type WatchDecisionsStream = BoxStream<'static, Result<v1::WatchDecisionsResponse, Status>>;
