@@ -31,8 +31,7 @@ impl PayoutHandlers {
     }
 }
 
-/// Conversions that are looked up on the thread that serves; more are read on a thread that may wait for the disk. Judgement: so many take less than
-/// a millisecond from memory.
+/// Conversions that are looked up on the thread that serves; more are read on a thread that may wait for the disk. Judgement.
 const LOOKED_UP_MAX: usize = 100;
 
 /// Asks the gate. Each conversion is read once, however many rewards are asked about.

@@ -176,6 +176,9 @@ async fn waiting<T: Send + 'static>(
         work()
     };
     tokio::task::spawn_blocking(in_its_place).await.map_err(|broken| {
+        if broken.is_panic() {
+            metrics::counter!(PANICS).increment(1);
+        }
         tracing::error!(%broken, "work on ledger or models panicked; a caller that waited was answered INTERNAL");
         Refusal::internal()
     })
@@ -196,5 +199,17 @@ mod tests {
         for line in ["selfsame_ledger_faults_total 0", "selfsame_panics_total 0"] {
             assert!(shown.contains(line), "{line} is not in:\n{shown}");
         }
+    }
+
+    #[test]
+    fn a_panic_of_work_that_waits_is_counted_and_its_place_given_back() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let shown = recorder.handle();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let places = WaitingPlaces::new(1);
+        let broken = || panic!("broken on purpose");
+        let answer = metrics::with_local_recorder(&recorder, || runtime.block_on(waiting::<()>(places.take().unwrap(), broken)));
+        assert!(answer.is_err() && places.take().is_ok());
+        assert!(shown.render().contains("selfsame_panics_total 1"), "{}", shown.render());
     }
 }
