@@ -174,7 +174,11 @@ async fn the_command_takes_a_model_from_a_file_to_decisions_and_back() {
     refuses(&["load", home.path().join("none.json").to_str().unwrap()], "reading");
     says(&["load", file.to_str().unwrap(), "--note", "fitted on our history"], "m-1 is loaded (idle)");
     says(&["load", other.to_str().unwrap()], "m-2 is loaded (idle)");
+    std::fs::write(&file, against_vpns("m-1")).unwrap();
+    refuses(&["load", file.to_str().unwrap()], "--version-name");
     says(&["activate", "m-2"], "m-2 decides now");
+    says(&["activate", "m-2"], "m-2 decided already");
+    refuses(&["challenger", "m-2"], "`m-2` decides in this programme");
     says(&["challenger", "m-1"], "m-1 scores in the shadow");
     let channel = server.channel().await;
     for number in 1..=4 {

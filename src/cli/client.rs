@@ -51,7 +51,7 @@ pub struct DeskArgs {
     #[command(flatten)]
     pub server: ServerArgs,
 
-    /// Who acts; stands in the audit trail [default: the user of this machine]
+    /// Who acts; stands in the audit trail [default: the user of this machine, where it can be told]
     #[arg(long = "as", env = "SELFSAME_ACTOR", value_name = "NAME", global = true)]
     pub actor: Option<String>,
 
@@ -62,8 +62,12 @@ pub struct DeskArgs {
 
 impl DeskArgs {
     /// Who acts.
-    pub(super) fn actor(&self) -> String {
-        self.actor.clone().unwrap_or_else(user_name)
+    ///
+    /// # Errors
+    /// When nobody was named and this machine does not tell its user: the audit trail is for ever, and a name that stands for anybody helps nobody.
+    pub(super) fn actor(&self) -> anyhow::Result<String> {
+        let named = self.actor.clone().map_or_else(|| user_name(|name| std::env::var(name).ok(), whoami), Some);
+        named.ok_or_else(|| anyhow!("who acts? Give --as NAME, or set SELFSAME_ACTOR: it stands in the audit trail for ever"))
     }
 }
 
@@ -86,9 +90,16 @@ pub(super) fn counting_spinner(template: &str) -> ProgressBar {
     ProgressBar::new_spinner().with_style(style)
 }
 
-/// The user of this machine; the server refuses what is not a name.
-fn user_name() -> String {
-    std::env::var("USER").or_else(|_| std::env::var("USERNAME")).unwrap_or_else(|_| "cli".to_owned())
+/// The user of this machine: by the environment, else by what the system answers. The server refuses what is not a name.
+fn user_name(variable: impl Fn(&str) -> Option<String>, asked: impl FnOnce() -> Option<String>) -> Option<String> {
+    let told = ["USER", "LOGNAME", "USERNAME"].into_iter().filter_map(variable).find(|name| !name.is_empty());
+    told.or_else(|| asked().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()))
+}
+
+/// What the system's own command answers; services and containers often have no `USER`.
+fn whoami() -> Option<String> {
+    let output = std::process::Command::new("whoami").output().ok().filter(|output| output.status.success())?;
+    String::from_utf8(output.stdout).ok()
 }
 
 /// A connection to a server, by its URL or its address and port.
@@ -127,4 +138,21 @@ pub(super) fn readable(status: Status) -> anyhow::Error {
         text = format!("{:?}", status.code());
     }
     anyhow!(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_user_is_told_by_the_environment_then_by_the_system_and_is_never_made_up() {
+        let logname = |name: &str| match name {
+            "USER" => Some(String::new()),
+            "LOGNAME" => Some("rita".to_owned()),
+            _ => None,
+        };
+        assert_eq!(user_name(logname, || Some("root".to_owned())).as_deref(), Some("rita"));
+        assert_eq!(user_name(|_| None, || Some("root\n".to_owned())).as_deref(), Some("root"));
+        assert_eq!((user_name(|_| None, || None), user_name(|_| None, || Some("\n".to_owned()))), (None, None));
+    }
 }

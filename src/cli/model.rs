@@ -115,16 +115,16 @@ pub fn run(args: &ModelArgs) -> anyhow::Result<()> {
     block_on(async {
         let program_id = args.desk.server.program()?.to_owned();
         let client = ModelServiceClient::new(args.desk.server.connect().await?).max_decoding_message_size(ANSWER_BYTES_MAX);
-        let desk = Desk { client, program_id, actor: args.desk.actor(), json: args.desk.json };
+        let desk = Desk { client, program_id, acting: args.desk.clone(), json: args.desk.json };
         desk.run(&args.step).await
     })
 }
 
-/// A data scientist's place: a connection, a programme and a name.
+/// A data scientist's place: a connection, a programme, and who acts.
 struct Desk {
     client: ModelServiceClient<Channel>,
     program_id: String,
-    actor: String,
+    acting: DeskArgs,
     json: bool,
 }
 
@@ -167,7 +167,8 @@ impl Desk {
             }
             (None, name) => name.clone().map(Source::FileName),
         };
-        let request = v1::LoadModelRequest { program_id: self.program_id, source, actor: self.actor, note: args.note.clone() };
+        let request =
+            v1::LoadModelRequest { program_id: self.program_id, source, actor: self.acting.actor()?, note: args.note.clone() };
         let answer = self.client.load_model(request).await.map_err(readable)?.into_inner();
         print(self.json, &answer, |answer| render::loaded(answer.model.as_ref()))
     }
@@ -177,7 +178,7 @@ impl Desk {
             program_id: self.program_id.clone(),
             model_version: version.to_owned(),
             note: note.to_owned(),
-            actor: self.actor,
+            actor: self.acting.actor()?,
         };
         let answer = self.client.activate_model(request).await.map_err(readable)?.into_inner();
         let status = v1::GetModelStatusRequest { program_id: self.program_id };
@@ -189,7 +190,8 @@ impl Desk {
     }
 
     async fn roll_back(mut self, note: &str) -> anyhow::Result<()> {
-        let request = v1::RollbackModelRequest { program_id: self.program_id, note: note.to_owned(), actor: self.actor };
+        let request =
+            v1::RollbackModelRequest { program_id: self.program_id, note: note.to_owned(), actor: self.acting.actor()? };
         let answer = self.client.rollback_model(request).await.map_err(readable)?.into_inner();
         print(self.json, &answer, |answer| render::decides(answer.active.as_ref(), &answer.previous_version))
     }
@@ -198,7 +200,7 @@ impl Desk {
         let request = v1::SetChallengerRequest {
             program_id: self.program_id,
             model_version: version.to_owned(),
-            actor: self.actor,
+            actor: self.acting.actor()?,
             note: note.to_owned(),
         };
         let answer = self.client.set_challenger(request).await.map_err(readable)?.into_inner();

@@ -11,6 +11,10 @@ use crate::adapters::system_clock::SystemClock;
 use crate::ports::clock::Clock as _;
 use crate::wire::v1;
 use crate::wire::v1::review_service_client::ReviewServiceClient;
+use crate::wire::v1::screening_service_client::ScreeningServiceClient;
+
+/// Cases that one page of the server holds at most.
+const PAGE_SIZE_MAX: u32 = 500;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -110,7 +114,7 @@ pub struct ListArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=99))]
     pub min_risk: Option<u8>,
     /// At most so many
-    #[arg(long, default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=500))]
+    #[arg(long, default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: u32,
 }
 
@@ -178,17 +182,19 @@ pub struct ReopenArgs {
 pub fn run(args: &QueueArgs) -> anyhow::Result<()> {
     block_on(async {
         let program_id = args.desk.server.program()?.to_owned();
-        let client = ReviewServiceClient::new(args.desk.server.connect().await?).max_decoding_message_size(ANSWER_BYTES_MAX);
-        let desk = Desk { client, program_id, actor: args.desk.actor(), json: args.desk.json };
+        let channel = args.desk.server.connect().await?;
+        let client = ReviewServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX);
+        let desk = Desk { channel, client, program_id, acting: args.desk.clone(), json: args.desk.json };
         desk.run(&args.step).await
     })
 }
 
-/// A reviewer's place: a connection, a programme and a name.
+/// A reviewer's place: a connection, a programme, and who acts.
 struct Desk {
+    channel: Channel,
     client: ReviewServiceClient<Channel>,
     program_id: String,
-    actor: String,
+    acting: DeskArgs,
     json: bool,
 }
 
@@ -219,19 +225,41 @@ impl Desk {
             Order::Oldest => v1::CaseOrder::OldestFirst,
             Order::Newest => v1::CaseOrder::NewestFirst,
         };
-        let request = v1::ListCasesRequest {
+        let mut request = v1::ListCasesRequest {
             program_id: self.program_id.clone(),
             states: args.state.iter().map(state).collect(),
             min_score: args.min_risk.map(|risk| f64::from(risk) / 100.0),
             reason_code: args.reason.clone(),
             referrer_account_id: args.referrer.clone(),
             order_by: Some(order.into()),
-            page_size: args.limit,
             ..Default::default()
         };
-        let answer = self.client.list_cases(request).await.map_err(readable)?.into_inner();
-        let text = |answer: &v1::ListCasesResponse| render::list(answer, SystemClock.now());
-        print(self.json, &answer, text)
+        let mut all = v1::ListCasesResponse::default();
+        loop {
+            let missing = args.limit.saturating_sub(u32::try_from(all.cases.len()).unwrap_or(u32::MAX));
+            request.page_size = missing.min(PAGE_SIZE_MAX);
+            request.page_token = std::mem::take(&mut all.next_page_token);
+            let v1::ListCasesResponse { cases, next_page_token, total_size } =
+                self.client.list_cases(request.clone()).await.map_err(readable)?.into_inner();
+            all.cases.extend(cases);
+            all.next_page_token = next_page_token;
+            all.total_size = all.total_size.or(total_size);
+            if all.cases.len() >= args.limit as usize || all.next_page_token.is_empty() {
+                break;
+            }
+        }
+        let holds_nothing = all.cases.is_empty() && !self.json && self.holds_nothing().await?;
+        print(self.json, &all, |all| {
+            if holds_nothing { render::holds_nothing(&self.program_id) } else { render::list(all, SystemClock.now()) }
+        })
+    }
+
+    /// Whether nothing was ever screened in the programme, which is how a programme looks whose name is misspelt.
+    async fn holds_nothing(&self) -> anyhow::Result<bool> {
+        let request = v1::ListDecisionsRequest { program_id: self.program_id.clone(), page_size: 1, ..Default::default() };
+        let mut client = ScreeningServiceClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX);
+        let answer = client.list_decisions(request).await.map_err(readable)?.into_inner();
+        Ok(answer.decisions.is_empty() && answer.next_page_token.is_empty())
     }
 
     async fn show(mut self, case: &str) -> anyhow::Result<()> {
@@ -254,18 +282,18 @@ impl Desk {
             resolution: resolution.into(),
             reason_code: args.reason.clone(),
             note: args.note.clone(),
-            actor: self.actor,
+            actor: self.acting.actor()?,
             expected_revision: args.revision,
         };
         let answer = self.client.resolve_case(request).await.map_err(readable)?.into_inner();
-        print(self.json, &answer, |answer| render::changed(answer.summary.as_ref()))
+        print(self.json, &answer, render::resolved)
     }
 
     async fn claim(mut self, case: &str, minutes: Option<i64>) -> anyhow::Result<()> {
         let request = v1::ClaimCaseRequest {
             program_id: self.program_id,
             case_id: case.to_owned(),
-            actor: self.actor,
+            actor: self.acting.actor()?,
             lease: minutes.map(|minutes| pbjson_types::Duration { seconds: minutes * 60, nanos: 0 }),
             expected_revision: None,
         };
@@ -277,7 +305,7 @@ impl Desk {
         let request = v1::ReleaseCaseRequest {
             program_id: self.program_id,
             case_id: case.to_owned(),
-            actor: self.actor,
+            actor: self.acting.actor()?,
             note: note.to_owned(),
             expected_revision: None,
         };
@@ -294,7 +322,7 @@ impl Desk {
             target: by_case.or_else(|| args.conversion.clone().map(Target::ConversionId)),
             reason_code: args.reason.clone(),
             note: args.note.clone(),
-            actor: self.actor,
+            actor: self.acting.actor()?,
             expected_revision: None,
         };
         let answer = self.client.reopen_case(request).await.map_err(readable)?.into_inner();
@@ -306,7 +334,7 @@ impl Desk {
             program_id: self.program_id,
             case_id: case.to_owned(),
             note: text.to_owned(),
-            actor: self.actor,
+            actor: self.acting.actor()?,
         };
         let answer = self.client.add_note(request).await.map_err(readable)?.into_inner();
         print(self.json, &answer, |answer| render::changed(answer.summary.as_ref()))

@@ -70,7 +70,7 @@ pub struct CaseSummary {
     pub score: f64,
     /// What the conversion paid; absent when nothing.
     pub value: Option<Money>,
-    /// The codes of screening's reasons, the largest contribution first. At most 8.
+    /// The codes of screening's reasons: what decided first, then the largest contribution. At most 8.
     pub reason_codes: Vec<EvidenceCode>,
     /// The first reason's sentence; empty when there is none.
     pub headline: String,
@@ -196,7 +196,7 @@ pub struct FeedEvent {
     pub previous_verdict: Option<Verdict>,
     /// The model whose reject went to review for its label; absent unless the event is such a decision. Not for the reward pipeline.
     pub audited_model: Option<Box<str>>,
-    /// The codes of the reasons, the largest contribution first.
+    /// The codes of the reasons: what decided first, then the largest contribution.
     pub reason_codes: Vec<EvidenceCode>,
     /// When it was recorded here; what it is about may have happened earlier.
     pub at: Timestamp,

@@ -78,7 +78,8 @@ pub struct ShadowScore {
     pub verdict: Verdict,
 }
 
-/// Whether a would-be auto-reject of the model was sent to review for its label.
+/// Whether a would-be auto-reject of the model was sent to review for its label. What a rule rejects is not sampled; older records may say so, and
+/// [`audited_model`] tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AuditSample {
     /// It was not.
@@ -96,7 +97,7 @@ pub struct Decision {
     pub score: f64,
     /// What made the score.
     pub scored: Scored,
-    /// Why, the largest contribution first. Empty when nothing spoke against the referral.
+    /// Why: what decided first, then the largest contribution. Empty when nothing spoke against the referral.
     pub reasons: Vec<Reason>,
     /// What may be told to the referrer.
     pub referrer_safe_reason: ReferrerSafeReason,

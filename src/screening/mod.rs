@@ -114,8 +114,12 @@ pub fn decide(
     let Observation { evidence, facts, ref features } = observed;
     let rule_hits: Vec<RuleHit> = policy.rules().iter().filter_map(|rule| rule.evaluate(&evidence)).collect();
     let scoring = Scoring::of(&rule_hits, &evidence, features, policy, models);
+    let by_rules = rule_hits.iter().map(|hit| verdict_of_mode(hit.mode));
+    let by_invariants = invariants(&evidence).map(|(_, verdict)| verdict);
+    let without_score = by_rules.chain(by_invariants).max().unwrap_or(Verdict::Approved);
     let audit = match scoring.verdict {
-        Verdict::Rejected if scoring.scored == Scored::ByModel => {
+        // What is rejected without the score goes to no reviewer, so its sample would tell nothing.
+        Verdict::Rejected if scoring.scored == Scored::ByModel && without_score < Verdict::Rejected => {
             audit_key.sample(&conversion.program_id, &conversion.conversion_id, policy.audit().sample_share)
         }
         Verdict::Rejected | Verdict::InReview | Verdict::Approved => AuditSample::NotSampled,
@@ -124,15 +128,13 @@ pub fn decide(
         AuditSample::Sampled => Verdict::InReview,
         AuditSample::NotSampled => scoring.verdict,
     };
-    let by_rules = rule_hits.iter().map(|hit| verdict_of_mode(hit.mode)).max().unwrap_or(Verdict::Approved);
-    let without_score = by_rules.max(verdict_of_invariants(&evidence));
     let verdict = by_score.max(without_score);
     let shadow = models.challenger.map(|challenger| challenge(challenger, &evidence, features, policy, without_score));
     Decision {
         verdict,
         score: scoring.score,
         scored: scoring.scored,
-        reasons: reasons(&evidence, &rule_hits, scoring.contributions),
+        reasons: reasons(&evidence, &rule_hits, scoring.contributions, verdict),
         referrer_safe_reason: referrer_safe(verdict, history),
         rule_hits,
         policy_version: policy.version().into(),
@@ -214,15 +216,15 @@ const fn verdict_of_mode(mode: RuleMode) -> Verdict {
 }
 
 /// What no policy can switch off: a repeated purchase earns nothing twice, and a referral attached by hand is not approved without a journey.
-fn verdict_of_invariants(evidence: &Evidence) -> Verdict {
+/// Those that hold, with the verdict of each.
+fn invariants(evidence: &Evidence) -> impl Iterator<Item = (EvidenceCode, Verdict)> + use<> {
+    let repeated = evidence[EvidenceCode::DuplicateInvoice].is_hit();
     let manual_without_journey = evidence[EvidenceCode::ManualAttribution].strength() >= 1.0;
-    if evidence[EvidenceCode::DuplicateInvoice].is_hit() {
-        Verdict::Rejected
-    } else if manual_without_journey {
-        Verdict::InReview
-    } else {
-        Verdict::Approved
-    }
+    let all = [
+        (repeated, EvidenceCode::DuplicateInvoice, Verdict::Rejected),
+        (manual_without_journey, EvidenceCode::ManualAttribution, Verdict::InReview),
+    ];
+    all.into_iter().filter(|(holds, _, _)| *holds).map(|(_, code, verdict)| (code, verdict))
 }
 
 /// What the challenger would have decided in the active model's place. `without_score`: the verdict of all but the score.
@@ -247,8 +249,9 @@ fn score_of(model: &Model, evidence: &Evidence, features: &FeatureVector) -> Mod
     }
 }
 
-/// The hits in order of contribution: the model's where there is one, else the rules'. Rules that decided are listed whatever the model says.
-fn reasons(evidence: &Evidence, rule_hits: &[RuleHit], contributions: Vec<(EvidenceCode, f64)>) -> Vec<Reason> {
+/// The hits: what decided first, then the rest, each part in order of contribution. The contribution is the model's where there is one, else the
+/// rules'. What decided counts at least as much as its rule says, whatever the model makes of it: it must never read as a sign of honesty.
+fn reasons(evidence: &Evidence, rule_hits: &[RuleHit], contributions: Vec<(EvidenceCode, f64)>, verdict: Verdict) -> Vec<Reason> {
     let by_model = !contributions.is_empty();
     let mut weights = contributions;
     for hit in rule_hits.iter().filter(|hit| hit.mode != RuleMode::Shadow) {
@@ -263,13 +266,31 @@ fn reasons(evidence: &Evidence, rule_hits: &[RuleHit], contributions: Vec<(Evide
             weights.push((code, 0.0));
         }
     }
+    let deciders = deciders(evidence, rule_hits, verdict);
+    for (code, weight) in &mut weights {
+        let least = deciders.iter().filter(|(decided, _)| decided == code).map(|(_, least)| *least);
+        *weight = least.fold(*weight, f64::max);
+    }
     weights.retain(|(code, _)| evidence[*code].is_hit());
-    weights.sort_by(|(code_a, a), (code_b, b)| b.total_cmp(a).then(code_a.cmp(code_b)));
+    let waits = |code: EvidenceCode| !deciders.iter().any(|(decided, _)| *decided == code);
+    weights.sort_by(|(code_a, a), (code_b, b)| waits(*code_a).cmp(&waits(*code_b)).then(b.total_cmp(a)).then(code_a.cmp(code_b)));
     let reason = |(code, contribution_log_odds): (EvidenceCode, f64)| {
         let finding = &evidence[code];
         Reason { code, strength: finding.strength(), contribution_log_odds, sentence: explanation::sentence(code, finding) }
     };
     weights.into_iter().map(reason).collect()
+}
+
+/// The evidence that led to the verdict without the score, each with the least that it counts: what its rule says. Never below zero, because only
+/// trust may ease, and trust decides nothing. Empty when the score alone led there, and for approvals.
+fn deciders(evidence: &Evidence, rule_hits: &[RuleHit], verdict: Verdict) -> Vec<(EvidenceCode, f64)> {
+    if verdict == Verdict::Approved {
+        return Vec::new();
+    }
+    let rules = rule_hits.iter().filter(|hit| verdict_of_mode(hit.mode) == verdict);
+    let by_rules = rules.map(|hit| (hit.code, hit.contribution_log_odds));
+    let by_invariants = invariants(evidence).filter(|(_, led_to)| *led_to == verdict).map(|(code, _)| (code, 0.0));
+    by_rules.chain(by_invariants).collect()
 }
 
 fn referrer_safe(verdict: Verdict, history: &History) -> ReferrerSafeReason {

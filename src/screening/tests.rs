@@ -12,7 +12,7 @@ use super::gate::{self, Gate, GateReason, Held, Standing};
 use super::history::{History, IdentifierKind};
 use super::model::{Calibrator, Certificate, FeatureSpec, Linear, Model, ModelParts, Scorer, Thresholds, TrainingSpread};
 use super::policy::{Policy, PolicyParts, RuleMode, ScorePolicy, ScoreSource};
-use super::{AutoReject, Models, Observation, Rulebook, observe};
+use super::{AutoReject, Models, Observation, Rulebook, observe, reasons};
 use crate::vocabulary::ids::{ConversionId, RewardId};
 use crate::vocabulary::journey::{CapturedVia, Journey};
 use crate::vocabulary::time::Span;
@@ -162,13 +162,58 @@ fn a_rule_in_shadow_is_shown_and_changes_nothing() {
 }
 
 #[test]
-fn reasons_stand_in_order_of_contribution() {
+fn reasons_that_did_not_decide_stand_in_order_of_contribution() {
     let evidence = Evidence::absent()
         .with(EvidenceCode::SameAddress, Finding::of_strength(0.2))
         .with(EvidenceCode::SameDevice, Finding::of_strength(0.9))
         .with(EvidenceCode::SimilarName, Finding::of_strength(0.5));
     let codes: Vec<_> = decide_on(evidence, &policy(), Models::default()).reasons.into_iter().map(|reason| reason.code).collect();
     assert_eq!(codes, [EvidenceCode::SameDevice, EvidenceCode::SimilarName, EvidenceCode::SameAddress]);
+}
+
+/// The reasons, under a model of these opinions and rules of these modes with a weight of 2, of evidence that hits in full.
+fn reasons_of(
+    opinions: &[(EvidenceCode, f64)],
+    rules: &[(EvidenceCode, RuleMode)],
+    verdict: Verdict,
+) -> Vec<(EvidenceCode, f64)> {
+    let hit = |code| (code, Finding::of_strength(1.0));
+    let codes = opinions.iter().map(|(code, _)| *code).chain(rules.iter().map(|(code, _)| *code));
+    let evidence = codes.map(hit).fold(Evidence::absent(), |evidence, (code, finding)| evidence.with(code, finding));
+    let hits = rules.iter().filter_map(|(code, mode)| rule(code.dotted(), code.dotted(), *mode, 2.0).evaluate(&evidence));
+    let hits: Vec<_> = hits.collect();
+    let reasons = reasons(&evidence, &hits, opinions.to_vec(), verdict);
+    reasons.into_iter().map(|reason| (reason.code, reason.contribution_log_odds)).collect()
+}
+
+#[test]
+fn the_rule_that_decided_is_the_first_reason_and_never_speaks_for_honesty() {
+    use EvidenceCode::{DuplicateInvoice, PayoutIsBilling, SameAddress, SameDevice, SimilarName};
+
+    let opinions = [(SameDevice, 3.0), (DuplicateInvoice, -1.45), (PayoutIsBilling, 2.5), (SimilarName, -0.5)];
+    let rules = [
+        (DuplicateInvoice, RuleMode::Reject),
+        (PayoutIsBilling, RuleMode::Reject),
+        (SimilarName, RuleMode::Review),
+        (SameAddress, RuleMode::Weigh),
+    ];
+    let rejected = reasons_of(&opinions, &rules, Verdict::Rejected);
+    let expected = [(PayoutIsBilling, 2.5), (DuplicateInvoice, 2.0), (SameDevice, 3.0), (SameAddress, 2.0), (SimilarName, -0.5)];
+    assert_eq!(rejected, expected, "the rule that only reviews did not lead to the rejection");
+    let reviewed = reasons_of(&opinions[2..], &rules[2..], Verdict::InReview);
+    assert_eq!(reviewed, [(SimilarName, 2.0), (PayoutIsBilling, 2.5), (SameAddress, 2.0)]);
+    // The score alone rejected: nothing stands before what it weighs most.
+    assert_eq!(reasons_of(&opinions[..1], &rules[2..3], Verdict::Rejected), [(SameDevice, 3.0), (SimilarName, 2.0)]);
+}
+
+#[test]
+fn what_no_policy_can_switch_off_leads_the_reasons_without_a_rule() {
+    use EvidenceCode::{DuplicateInvoice, ManualAttribution, SameDevice};
+
+    let opinions = [(SameDevice, 3.0), (DuplicateInvoice, -1.45)];
+    assert_eq!(reasons_of(&opinions, &[], Verdict::Rejected), [(DuplicateInvoice, 0.0), (SameDevice, 3.0)]);
+    let opinions = [(SameDevice, 3.0), (ManualAttribution, -0.25)];
+    assert_eq!(reasons_of(&opinions, &[], Verdict::InReview), [(ManualAttribution, 0.0), (SameDevice, 3.0)]);
 }
 
 #[test]
@@ -178,6 +223,23 @@ fn a_conclusive_reject_is_not_sampled_for_audit() {
     let evidence = Evidence::absent().with(EvidenceCode::SameAccount, Finding::of_strength(1.0));
     let decision = decide_on(evidence, &Policy::new(parts).unwrap(), Models::default());
     assert_eq!((decision.verdict, decision.audit), (Verdict::Rejected, AuditSample::NotSampled));
+}
+
+#[test]
+fn only_what_the_model_alone_would_reject_is_sampled_for_audit() {
+    let mut parts = policy_parts();
+    parts.audit.sample_share = 1.0;
+    parts.score.source = ScoreSource::Model;
+    let (policy, sure) = (Policy::new(parts).unwrap(), model_of_log_odds(9.0, Some(0.9)));
+    let decided = |code| {
+        let models = Models { active: Some(&sure), ..Models::default() };
+        let decision = decide_on(Evidence::absent().with(code, Finding::of_strength(1.0)), &policy, models);
+        (decision.verdict, decision.audit, decision.audited_model().is_some(), decision.verdict_without_audit())
+    };
+    let not_sampled = (Verdict::Rejected, AuditSample::NotSampled, false, Verdict::Rejected);
+    assert_eq!(decided(EvidenceCode::SameAccount), not_sampled, "a rule rejects");
+    assert_eq!(decided(EvidenceCode::DuplicateInvoice), not_sampled, "the core rejects");
+    assert_eq!(decided(EvidenceCode::SameDevice), (Verdict::InReview, AuditSample::Sampled, true, Verdict::Rejected));
 }
 
 #[test]
@@ -217,9 +279,12 @@ proptest! {
         let decision = decide_on(evidence, &policy(), Models::default());
         prop_assert!((0.0..=1.0).contains(&decision.score));
         prop_assert!(decision.risk_score() <= 99);
-        let contributions: Vec<f64> = decision.reasons.iter().map(|reason| reason.contribution_log_odds).collect();
-        prop_assert!(contributions.iter().all(|value| value.is_finite()));
-        prop_assert!(contributions.windows(2).all(|pair| pair[0] >= pair[1]));
+        let decided = |code| super::deciders(&decision.evidence, &decision.rule_hits, decision.verdict).iter().any(|(by, _)| *by == code);
+        let order: Vec<(bool, f64)> =
+            decision.reasons.iter().map(|reason| (decided(reason.code), reason.contribution_log_odds)).collect();
+        prop_assert!(order.iter().all(|(_, value)| value.is_finite()));
+        prop_assert!(order.windows(2).all(|pair| pair[0] >= pair[1]), "{order:?}");
+        prop_assert!(order.iter().all(|(decided, value)| !decided || *value >= 0.0));
     }
 
     #[test]

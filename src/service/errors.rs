@@ -357,7 +357,7 @@ impl From<ModelStoreError> for Refusal {
             ModelStoreError::NotLoaded(version) => {
                 Self::new(Reason::NotKnown, message, Detail::Resource { what: "model", id: version })
             }
-            ModelStoreError::NothingBefore | ModelStoreError::TooMany => {
+            ModelStoreError::NothingBefore | ModelStoreError::Decides(_) | ModelStoreError::TooMany => {
                 Self::new(Reason::NotPossible, message, Detail::Precondition)
             }
             ModelStoreError::NoFolder => Self::new(Reason::NotPossible, message, Detail::Precondition),

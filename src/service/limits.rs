@@ -34,6 +34,9 @@ pub struct Limits {
     pub streams_max: usize,
     /// Conversions of one `ScreenConversions` stream that are screened at a time.
     pub stream_in_flight_max: usize,
+    /// Reads that may wait for the disk and run at a time; of calls that would begin more, each is refused at once. A read whose caller has left counts
+    /// until it ends.
+    pub reads_max: usize,
     /// The longest that a call may take. A caller's `grpc-timeout` may be shorter. Streams have no such limit.
     pub deadline_max: Duration,
     /// The largest message that is read. Unit: bytes.
@@ -52,6 +55,7 @@ impl Default for Limits {
             in_flight_max: 1_024,
             streams_max: 256,
             stream_in_flight_max: 128,
+            reads_max: 64,
             deadline_max: Duration::from_secs(30),
             message_bytes_max: 4 * 1_024 * 1_024,
             connection_age_max: None,
@@ -64,10 +68,13 @@ impl Default for Limits {
 /// When a caller that met a full server tries again.
 const BUSY_RETRY: Duration = Duration::from_millis(100);
 
+/// The counter of contained panics.
+pub(super) const PANICS: &str = "selfsame_panics_total";
+
 /// Runs work to its end, and answers a panic as an internal fault. It is logged here, and nowhere else.
 pub(super) async fn contained<T>(work: impl Future<Output = T> + Send) -> Result<T, Refusal> {
     AssertUnwindSafe(work).catch_unwind().await.map_err(|panic| {
-        metrics::counter!("selfsame_panics_total").increment(1);
+        metrics::counter!(PANICS).increment(1);
         tracing::error!(panic = panic_text(&*panic), "a handler panicked; the caller was answered INTERNAL");
         Refusal::internal()
     })
@@ -93,6 +100,27 @@ impl StreamPlaces {
     /// A place, or a refusal when all are taken.
     pub(super) fn take(&self) -> Result<OwnedSemaphorePermit, Refusal> {
         Arc::clone(&self.0).try_acquire_owned().map_err(|_| Refusal::too_many_streams(Duration::from_secs(1)))
+    }
+}
+
+/// Places for work on threads that may wait for the disk. Work takes its place along and keeps it until it ends, also when nobody waits for it any
+/// more: the queue of such threads has no bound of its own.
+#[derive(Debug, Clone)]
+pub(super) struct WaitingPlaces(Arc<Semaphore>);
+
+impl WaitingPlaces {
+    pub(super) fn new(places: usize) -> Self {
+        Self(Arc::new(Semaphore::new(places)))
+    }
+
+    /// A place, or a refusal when all are taken.
+    pub(super) fn take(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        Arc::clone(&self.0).try_acquire_owned().map_err(|_| Refusal::server_busy(BUSY_RETRY))
+    }
+
+    /// A place as soon as one is free, in the order of asking.
+    pub(super) async fn take_in_turn(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        Arc::clone(&self.0).acquire_owned().await.map_err(|_| Refusal::internal())
     }
 }
 
@@ -215,7 +243,8 @@ where
     }
 }
 
-/// Runs work for at most so long. What it had begun is dropped; a write that was already handed to the ledger goes on there.
+/// Runs work for at most so long. What it had begun is dropped; a write that was already handed to the ledger goes on there, and a read goes on in its
+/// own place of [`WaitingPlaces`].
 async fn within<T>(deadline: Option<Duration>, work: impl Future<Output = T>) -> Result<T, Refusal> {
     match deadline {
         None => Ok(work.await),

@@ -12,7 +12,7 @@ use super::errors::Refusal;
 use super::shared::Shared;
 use crate::adapters::model_drift::{Drifted, LiveDrift};
 use crate::adapters::model_history::{ModelAction, ModelChange};
-use crate::adapters::model_store::{ChangeBy, Choices, LoadedModel, ModelAudits};
+use crate::adapters::model_store::{ChangeBy, Choices, LoadedModel, ModelAudits, ModelStoreError};
 use crate::adapters::model_watch::{ModelWatch, live_error};
 use crate::ports::ledger::Ledger;
 use crate::screening::model::Certificate;
@@ -42,6 +42,11 @@ pub(super) struct ModelHandlers(pub(super) Arc<Shared>);
 impl ModelHandlers {
     fn by(&self, actor: Actor, note: String) -> ChangeBy {
         ChangeBy { actor, note, at: self.0.now() }
+    }
+
+    /// Whether the policy of a programme lets the chosen model decide.
+    fn by_model(&self, program: &ProgramId) -> bool {
+        self.0.policies.policy_of(program).score().source == ScoreSource::Model
     }
 
     /// The summary of a chosen version; `None` when none was chosen, or when its file is gone.
@@ -74,7 +79,7 @@ impl ModelHandlers {
 
     fn status(&self, program: &ProgramId) -> v1::GetModelStatusResponse {
         let choices = self.0.models.choices(program);
-        let by_model = self.0.policies.policy_of(program).score().source == ScoreSource::Model;
+        let by_model = self.by_model(program);
         let active = choices.active.as_deref().filter(|_| by_model);
         let audit = active.and_then(|version| self.0.models.model(program, version)).map(|active| self.audit(program, &active));
         let in_force = self.0.models.in_force(program);
@@ -191,6 +196,12 @@ impl v1::model_service_server::ModelService for ModelHandlers {
     ) -> Result<Response<v1::SetChallengerResponse>, Status> {
         let ModelRequest { program_id, wanted, actor, note } =
             requests::challenger(request.into_inner()).map_err(Refusal::from)?;
+        if let Some(version) = &wanted
+            && self.by_model(&program_id)
+            && self.0.models.choices(&program_id).active.as_ref() == Some(version)
+        {
+            return Err(Refusal::from(ModelStoreError::Decides(version.clone())).into());
+        }
         let (by, program) = (self.by(actor, note), program_id.clone());
         self.0.ask_models(move |models| models.set_challenger(&program, wanted.as_deref(), by)).await?;
         let choices = self.0.models.choices(&program_id);

@@ -38,11 +38,10 @@ impl v1::operations_service_server::OperationsService for OperationsHandlers {
         let (sender, receiver) = mpsc::channel(PARTS_WAITING);
         let shared = Arc::clone(&self.0);
         tokio::spawn(async move {
-            // The place is given back when the backup ends, and not when its reader leaves.
-            let _place = place;
             let mut parts = Parts { sender: sender.clone(), shared: Arc::clone(&shared), part: Vec::new(), ended: None };
             let written = shared
-                .read(move |ledger| match (ledger.back_up(&mut parts), parts.ended) {
+                // The place of the stream is given back when the backup ends, and not when its reader leaves. It takes none of the reads: it lasts.
+                .read_at(place, move |ledger| match (ledger.back_up(&mut parts), parts.ended) {
                     // That nobody reads on is no fault of the ledger.
                     (_, Some(ended)) => Ok(Err(ended)),
                     (written, None) => written.map(Ok),

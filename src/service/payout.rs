@@ -30,18 +30,27 @@ impl PayoutHandlers {
     }
 }
 
+/// Questions that are looked up on the thread that serves; more are read on a thread that may wait for the disk. Judgement.
+const LOOKED_UP_MAX: usize = 100;
+
 /// Asks the gate.
-fn answers(shared: &Shared, questions: &PayoutQuestions) -> Result<v1::CheckPayoutsResponse, Refusal> {
+async fn answers(shared: &Shared, questions: &PayoutQuestions) -> Result<v1::CheckPayoutsResponse, Refusal> {
     let now = shared.now();
     let policy = shared.policies.policy_of(&questions.program_id);
-    let standings = shared.look_up(|ledger| ledger.standings(&questions.program_id, &questions.payouts))?;
+    let PayoutQuestions { program_id, payouts } = questions;
+    let standings = if payouts.len() <= LOOKED_UP_MAX {
+        shared.look_up(|ledger| ledger.standings(program_id, payouts))?
+    } else {
+        let (program_id, payouts) = (program_id.clone(), payouts.clone());
+        shared.read(move |ledger| ledger.standings(&program_id, &payouts)).await?
+    };
     let answer = |((reward, conversion), standing): (&(RewardId, ConversionId), &Option<Standing>)| {
         let standing = standing.as_ref();
         let campaign = standing.and_then(|standing| standing.campaign_id.as_ref());
         let answer = gate::check(standing, reward, policy.payout().delay_of(campaign), now);
         requests::answer_message(reward, conversion, &answer)
     };
-    let answers: Vec<v1::GateAnswer> = questions.payouts.iter().zip(&standings).map(answer).collect();
+    let answers: Vec<v1::GateAnswer> = payouts.iter().zip(&standings).map(answer).collect();
     Ok(v1::CheckPayoutsResponse { answers, checked_at: Some(time_message(now)) })
 }
 
@@ -52,7 +61,7 @@ impl v1::payout_service_server::PayoutService for PayoutHandlers {
         request: Request<v1::CheckPayoutsRequest>,
     ) -> Result<Response<v1::CheckPayoutsResponse>, Status> {
         let questions = requests::questions(request.into_inner()).map_err(Refusal::from)?;
-        Ok(Response::new(answers(&self.0, &questions)?))
+        Ok(Response::new(answers(&self.0, &questions).await?))
     }
 
     type WatchDecisionsStream = BoxStream<'static, Result<v1::WatchDecisionsResponse, Status>>;

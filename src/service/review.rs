@@ -10,9 +10,10 @@ use tonic::{Request, Response, Status};
 use super::errors::Refusal;
 use super::shared::Shared;
 use super::side_by_side;
-use crate::ports::ledger::{CaseCommand, Ledger};
+use crate::ports::ledger::{CaseCommand, Ledger, LedgerError};
 use crate::ports::records::{CaseSummary, DecisionRecord};
 use crate::vocabulary::ids::ProgramId;
+use crate::wire::v1::reopen_case_request::Target;
 use crate::wire::{decision, review as requests, v1};
 
 /// The handlers of `ReviewService`.
@@ -80,13 +81,24 @@ impl v1::review_service_server::ReviewService for ReviewHandlers {
         self.0.count_audits(&program_id).await;
         let record = self.decision_of(&program_id, &case)?;
         let (summary, decision) = (Some(self.summary(&case)), Some(decision::message_of(&record)));
-        Ok(Response::new(v1::ResolveCaseResponse { summary, decision }))
+        let paid_reward_ids = requests::paid_reward_ids(&record.standing);
+        Ok(Response::new(v1::ResolveCaseResponse { summary, decision, paid_reward_ids }))
     }
 
     async fn reopen_case(&self, request: Request<v1::ReopenCaseRequest>) -> Result<Response<v1::ReopenCaseResponse>, Status> {
-        let command = requests::reopen(request.into_inner(), self.0.now()).map_err(Refusal::from)?;
+        let message = request.into_inner();
+        let named = match &message.target {
+            Some(Target::ConversionId(id)) => Some(id.clone()),
+            Some(Target::CaseId(_)) | None => None,
+        };
+        let command = requests::reopen(message, self.0.now()).map_err(Refusal::from)?;
         let program_id = command.program_id.clone();
-        let case = self.step(command).await?;
+        let answer = self.0.ledger.step_case(command).await;
+        let case = answer.map_err(|error| match (error, named) {
+            // Who named a conversion never heard of the case that it would have.
+            (LedgerError::NotFound { .. }, Some(conversion)) => Refusal::not_known("conversion", &conversion),
+            (error, _) => self.0.refusal(error),
+        })?;
         self.0.count_audits(&program_id).await;
         let record = self.decision_of(&program_id, &case)?;
         let (summary, decision) = (Some(self.summary(&case)), Some(decision::message_of(&record)));

@@ -12,14 +12,14 @@ use tonic::transport::server::TcpIncoming;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
-use super::limits::{GuardLayer, Limits, StreamPlaces};
+use super::limits::{GuardLayer, Limits, StreamPlaces, WaitingPlaces};
 use super::list::ListHandlers;
 use super::model::ModelHandlers;
 use super::operations::OperationsHandlers;
 use super::payout::PayoutHandlers;
 use super::review::ReviewHandlers;
 use super::screening::ScreeningHandlers;
-use super::shared::{Phase, Shared};
+use super::shared::{COUNTS_MAX, Phase, Shared, show_counters};
 use super::training::TrainingHandlers;
 use super::{health, model};
 use crate::adapters::model_store::ModelStore;
@@ -62,11 +62,24 @@ pub enum ServeError {
 pub async fn serve(listener: TcpListener, parts: ServerParts, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
     let ServerParts { ledger, policies, clock, models, limits } = parts;
     let (phase_sender, phase) = watch::channel(Phase::Serving);
+    show_counters();
     let places = StreamPlaces::new(&limits);
+    let (reads, counts) = (WaitingPlaces::new(limits.reads_max), WaitingPlaces::new(COUNTS_MAX));
     let watch = Arc::new(ModelWatch::new(Arc::clone(&models), Arc::clone(&ledger), Arc::clone(&clock)));
     let ledger_failed = Notify::new();
-    let shared =
-        Arc::new(Shared { ledger, policies, clock, models, watch, places, limits: limits.clone(), phase, ledger_failed });
+    let shared = Arc::new(Shared {
+        ledger,
+        policies,
+        clock,
+        models,
+        watch,
+        places,
+        reads,
+        counts,
+        limits: limits.clone(),
+        phase,
+        ledger_failed,
+    });
     let reporter = HealthReporter::new();
     let routes = routes(&shared, &reporter)?;
     let mut builder = tonic::transport::Server::builder();

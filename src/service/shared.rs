@@ -4,10 +4,10 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
 
 use super::errors::Refusal;
-use super::limits::{Limits, StreamPlaces};
+use super::limits::{Limits, PANICS, StreamPlaces, WaitingPlaces};
 use crate::adapters::model_store::{ModelStore, ModelStoreError};
 use crate::adapters::model_watch::{ModelWatch, WatchError};
 use crate::ports::clock::Clock;
@@ -26,6 +26,19 @@ pub(super) enum Phase {
     Draining,
 }
 
+/// The counter of the ledger's faults.
+const LEDGER_FAULTS: &str = "selfsame_ledger_faults_total";
+/// Counts of audits that run at a time. They have places of their own, so that no flood of reads keeps a breaker from tripping. One programme is
+/// counted one after the other, so few are enough: judgement.
+pub(super) const COUNTS_MAX: usize = 8;
+
+/// Shows the counters that operators alert on from the start: one that appears with its first fault has no increase to alert on.
+pub(super) fn show_counters() {
+    for name in [LEDGER_FAULTS, PANICS] {
+        metrics::counter!(name).increment(0);
+    }
+}
+
 /// What all handlers share.
 pub(super) struct Shared {
     pub(super) ledger: Arc<dyn Ledger>,
@@ -34,6 +47,10 @@ pub(super) struct Shared {
     pub(super) models: Arc<ModelStore>,
     pub(super) watch: Arc<ModelWatch>,
     pub(super) places: StreamPlaces,
+    /// Places of reads and of requests to the store of models.
+    pub(super) reads: WaitingPlaces,
+    /// Places of counts of audits.
+    pub(super) counts: WaitingPlaces,
     pub(super) limits: Limits,
     pub(super) phase: watch::Receiver<Phase>,
     /// Told when the ledger failed, so that health need not wait for its next look.
@@ -45,27 +62,46 @@ impl Shared {
         self.clock.now()
     }
 
-    /// Looks something up that takes no longer than a few memory reads.
+    /// Looks up a few rows on the thread that serves. Most lie in memory; a row that does not costs a read of the disk, for which every call of that
+    /// thread waits. What may be many rows goes through [`Shared::read`].
     pub(super) fn look_up<T>(&self, read: impl FnOnce(&dyn Ledger) -> Result<T, LedgerError>) -> Result<T, Refusal> {
         read(&*self.ledger).map_err(|error| self.refusal(error))
     }
 
-    /// Reads much, on a thread that may wait for the disk.
+    /// Reads much, on a thread that may wait for the disk. Refused as busy when all places of reads are taken.
     pub(super) async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&dyn Ledger) -> Result<T, LedgerError> + Send + 'static,
     ) -> Result<T, Refusal> {
-        let ledger = Arc::clone(&self.ledger);
-        waiting(move || read(&*ledger)).await?.map_err(|error| self.refusal(error))
+        self.read_at(self.reads.take()?, read).await
     }
 
-    /// Asks the store of models, which may wait for the disk.
+    /// As [`Shared::read`], for streams: they wait for a place, because their own number is bounded and a refusal would end them.
+    pub(super) async fn read_in_turn<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&dyn Ledger) -> Result<T, LedgerError> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let place = self.reads.take_in_turn().await?;
+        self.read_at(place, read).await
+    }
+
+    /// As [`Shared::read`], at a place that the caller has; it is given back when the read ends.
+    pub(super) async fn read_at<T: Send + 'static>(
+        &self,
+        place: OwnedSemaphorePermit,
+        read: impl FnOnce(&dyn Ledger) -> Result<T, LedgerError> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let ledger = Arc::clone(&self.ledger);
+        waiting(place, move || read(&*ledger)).await?.map_err(|error| self.refusal(error))
+    }
+
+    /// Asks the store of models, which may wait for the disk. Refused as busy, with nothing changed, when all places of reads are taken.
     pub(super) async fn ask_models<T: Send + 'static>(
         &self,
         ask: impl FnOnce(&ModelStore) -> Result<T, ModelStoreError> + Send + 'static,
     ) -> Result<T, Refusal> {
         let models = Arc::clone(&self.models);
-        waiting(move || ask(&models)).await?.map_err(Refusal::from)
+        waiting(self.reads.take()?, move || ask(&models)).await?.map_err(Refusal::from)
     }
 
     /// Counts the audits of a programme up to now, so that a breaker that trips has tripped before the caller goes on. What cannot be counted is
@@ -75,10 +111,11 @@ impl Shared {
         self.count(move |watch| watch.catch_up(&program)).await;
     }
 
-    /// Counts audits, on a thread that may wait for the disk.
+    /// Counts audits, on a thread that may wait for the disk, as soon as one of the places of counts is free.
     pub(super) async fn count(&self, count: impl FnOnce(&ModelWatch) -> Result<(), WatchError> + Send + 'static) {
         let watch = Arc::clone(&self.watch);
-        if let Ok(Err(error)) = waiting(move || count(&watch)).await {
+        let Ok(place) = self.counts.take_in_turn().await else { return };
+        if let Ok(Err(error)) = waiting(place, move || count(&watch)).await {
             tracing::error!(%error, "the audits of a model could not be counted; they are counted later");
         }
     }
@@ -109,7 +146,7 @@ impl Shared {
 
     /// Counts a fault of the ledger and lets health look at once.
     fn count_fault(&self) {
-        metrics::counter!("selfsame_ledger_faults_total").increment(1);
+        metrics::counter!(LEDGER_FAULTS).increment(1);
         self.ledger_failed.notify_one();
     }
 
@@ -128,10 +165,51 @@ impl Shared {
     }
 }
 
-/// Works on a thread that may wait. A panic is logged here, and nowhere else.
-async fn waiting<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refusal> {
-    tokio::task::spawn_blocking(work).await.map_err(|broken| {
+/// Works on a thread that may wait. The place is given back when the work ends, which may be after whoever asked for it has left. A panic is logged
+/// here, and nowhere else.
+async fn waiting<T: Send + 'static>(
+    place: OwnedSemaphorePermit,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Refusal> {
+    let in_its_place = move || {
+        let _place = place;
+        work()
+    };
+    tokio::task::spawn_blocking(in_its_place).await.map_err(|broken| {
+        if broken.is_panic() {
+            metrics::counter!(PANICS).increment(1);
+        }
         tracing::error!(%broken, "work on ledger or models panicked; a caller that waited was answered INTERNAL");
         Refusal::internal()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    use super::*;
+
+    #[test]
+    fn the_counters_of_faults_are_there_before_the_first_fault() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let shown = recorder.handle();
+        metrics::with_local_recorder(&recorder, show_counters);
+        let shown = shown.render();
+        for line in ["selfsame_ledger_faults_total 0", "selfsame_panics_total 0"] {
+            assert!(shown.contains(line), "{line} is not in:\n{shown}");
+        }
+    }
+
+    #[test]
+    fn a_panic_of_work_that_waits_is_counted_and_its_place_given_back() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let shown = recorder.handle();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let places = WaitingPlaces::new(1);
+        let broken = || panic!("broken on purpose");
+        let answer = metrics::with_local_recorder(&recorder, || runtime.block_on(waiting::<()>(places.take().unwrap(), broken)));
+        assert!(answer.is_err() && places.take().is_ok());
+        assert!(shown.render().contains("selfsame_panics_total 1"), "{}", shown.render());
+    }
 }

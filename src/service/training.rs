@@ -74,7 +74,7 @@ impl Export {
         }
         let (program_id, after) = (self.program_id.clone(), self.cursor);
         let (labelled, read_up_to) =
-            self.shared.read(move |ledger| ledger.labelled(&program_id, after, CONVERSIONS_READ)).await?;
+            self.shared.read_in_turn(move |ledger| ledger.labelled(&program_id, after, CONVERSIONS_READ)).await?;
         if read_up_to <= self.cursor {
             return Ok(None);
         }

@@ -5,7 +5,7 @@ use super::enums::WireEnum;
 use super::fields::{id_text, time_message};
 use super::v1;
 use crate::ports::records::{Cursor, DecisionRecord};
-use crate::screening::decision::{AuditSample, Decision, Reason, ReferrerSafeReason, ShadowScore, Verdict};
+use crate::screening::decision::{Decision, Reason, ReferrerSafeReason, ShadowScore, Verdict};
 use crate::screening::evidence::{Evidence, EvidenceCode, Finding, MeasureKind};
 use crate::screening::explanation;
 use crate::screening::features::{CATALOGUE, Feature, FeatureVector};
@@ -28,7 +28,7 @@ pub fn message_of(record: &DecisionRecord) -> v1::Decision {
         model_version,
         shadow,
         duplicate_of,
-        audit,
+        audit: _,
         evidence: _,
         facts: _,
         decided_at,
@@ -56,7 +56,8 @@ pub fn message_of(record: &DecisionRecord) -> v1::Decision {
         cursor,
         duplicate_of: id_text(duplicate_of.as_ref()),
         manual_attribution: conversion.attribution.captured_via == CapturedVia::Manual,
-        audit_sampled: *audit == AuditSample::Sampled,
+        // Older records are marked as sampled also where a rule rejected all the same.
+        audit_sampled: decision.audited_model().is_some(),
         cancelled_at: cancelled_at.map(time_message),
         scored_by: scored.to_number(),
     }
@@ -146,5 +147,42 @@ fn measure_message(kind: MeasureKind, measure: f64) -> Option<v1::evidence::Meas
         MeasureKind::Count => Some(v1::evidence::Measure::Count(measure as u64)),
         MeasureKind::Seconds => Some(v1::evidence::Measure::Seconds(measure as i64)),
         MeasureKind::Steps => Some(v1::evidence::Measure::Steps(measure as u64)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::screening::decision::{AuditSample, Scored};
+    use crate::screening::fixtures::{assess_by_rules, honest, noon};
+    use crate::screening::gate::Held;
+    use crate::screening::history::History;
+
+    fn sampled_and(verdict: Verdict) -> v1::Decision {
+        let decision = Decision {
+            verdict,
+            scored: Scored::ByModel,
+            model_version: Some("m-1".into()),
+            audit: AuditSample::Sampled,
+            ..assess_by_rules(&honest(), &History::default())
+        };
+        let standing = Standing {
+            verdict,
+            occurred_at: noon(),
+            campaign_id: None,
+            cancelled_at: None,
+            duplicate_of: None,
+            referral_held: Held::No,
+            referrer_held: Held::No,
+            rewards: Vec::new(),
+            paid: Vec::new(),
+        };
+        message_of(&DecisionRecord { conversion: honest(), decision, verdict, standing, case_id: None, cursor: Cursor(1) })
+    }
+
+    #[test]
+    fn a_record_that_says_sampled_where_a_rule_rejected_is_not_told_as_an_audit() {
+        assert!(sampled_and(Verdict::InReview).audit_sampled);
+        assert!(!sampled_and(Verdict::Rejected).audit_sampled);
     }
 }

@@ -12,6 +12,7 @@ use crate::ports::records::{CaseFile, CaseSummary, HistoryEntry, Neighbour, Queu
 use crate::screening::case::{CaseState, LEASE_MAX, Resolution, Step};
 use crate::screening::decision::risk_score;
 use crate::screening::evidence::EvidenceCode;
+use crate::screening::gate::Standing;
 use crate::vocabulary::conversion::Side;
 use crate::vocabulary::digest::Digest;
 use crate::vocabulary::ids::{Actor, CaseId, ConversionId, ProgramId};
@@ -327,8 +328,15 @@ pub fn case_message(file: &CaseFile, side_by_side: Vec<v1::SideBySideRow>, now: 
         evidence: decision::evidence_messages(&record.decision.evidence),
         neighbours: neighbours.iter().map(neighbour_message).collect(),
         rewards: screened.rewards.iter().map(conversion::reward_message).collect(),
+        paid_reward_ids: paid_reward_ids(&record.standing),
         history: history.iter().map(history_message).collect(),
     }
+}
+
+/// The rewards of a conversion that were paid.
+#[must_use]
+pub fn paid_reward_ids(standing: &Standing) -> Vec<String> {
+    standing.paid.iter().map(ToString::to_string).collect()
 }
 
 fn history_message(entry: &HistoryEntry) -> v1::CaseEvent {

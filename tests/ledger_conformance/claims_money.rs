@@ -140,11 +140,8 @@ pub(crate) fn paying_a_rejected_referral_is_recorded_and_told(subject: &Subject)
 }
 
 pub(crate) fn a_rejection_after_payment_is_told_once_for_each_reward(subject: &Subject) {
-    let second = Reward {
-        reward_id: reward("extra"),
-        beneficiary: selfsame::vocabulary::conversion::Side::Referee,
-        amount: None,
-    };
+    let second =
+        Reward { reward_id: reward("extra"), beneficiary: selfsame::vocabulary::conversion::Side::Referee, amount: None };
     subject.screen(&draft("c1", "ann", "bob").decided("review").change(|c| c.rewards.push(second)));
     subject.resolve("c1", Resolution::Accept);
     subject.pay("c1");

@@ -6,7 +6,7 @@ use selfsame::service::limits::Limits;
 use selfsame::wire::v1;
 use tonic::{Code, Request};
 
-use crate::world::{Fault, PROGRAM, World, conversion, reason, retry_after};
+use crate::world::{Fault, PROGRAM, World, conversion, on_one_device, reason, retry_after};
 
 fn screening(id: &str) -> v1::ScreenConversionRequest {
     v1::ScreenConversionRequest { conversion: Some(conversion(id, "ann", "bob")) }
@@ -34,6 +34,49 @@ async fn a_full_server_refuses_at_once_and_says_when_to_come_back() {
     let mut client = tonic_health::pb::health_client::HealthClient::new(world.channel.clone());
     assert_eq!(client.check(health).await.unwrap().into_inner().status, 1, "health answers under a flood too");
     stuck.abort();
+}
+
+#[tokio::test]
+async fn reads_whose_callers_have_left_keep_their_places_so_that_retries_pile_nothing_up() {
+    let deadline_max = Duration::from_millis(30);
+    let world = World::with_limits(Limits { reads_max: 2, deadline_max, ..Limits::default() }).await;
+    world.screen(on_one_device("cv-1", "dan", "joe", 5)).await;
+    world.break_ledger(Fault::ReadsWait);
+    let listing = || v1::ListDecisionsRequest { program_id: PROGRAM.to_owned(), ..Default::default() };
+    let mut refusals = Vec::new();
+    for _ in 0..6 {
+        refusals.push(world.screening().list_decisions(listing()).await.unwrap_err());
+    }
+    let query = |number: u32| v1::PayoutQuery { reward_id: "r".to_owned(), conversion_id: format!("cv-{number}") };
+    let many = v1::CheckPayoutsRequest { program_id: PROGRAM.to_owned(), payouts: (0..200).map(query).collect() };
+    refusals.push(world.payout().check_payouts(many).await.unwrap_err());
+    world.break_ledger(Fault::None);
+    let reasons: Vec<String> = refusals.iter().map(reason).collect();
+    let busy = |reason: &String| reason.as_str() == "SERVER_BUSY";
+    assert_eq!(reasons.iter().position(busy), Some(2), "{reasons:?}");
+    assert!(reasons[2..].iter().all(busy), "{reasons:?}");
+    assert!(retry_after(&refusals[2]).is_some());
+    while world.screening().list_decisions(listing()).await.is_err() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_case_is_resolved_while_all_places_of_reads_are_taken() {
+    let world = World::with_limits(Limits { reads_max: 0, ..Limits::default() }).await;
+    world.screen(on_one_device("cv-1", "dan", "joe", 5)).await;
+    let listing = v1::ListDecisionsRequest { program_id: PROGRAM.to_owned(), ..Default::default() };
+    let refused = world.screening().list_decisions(listing).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::ResourceExhausted, "SERVER_BUSY"));
+    let accept = v1::ResolveCaseRequest {
+        program_id: PROGRAM.to_owned(),
+        case_id: "case-cv-1".to_owned(),
+        resolution: v1::Resolution::Accept.into(),
+        actor: "rita".to_owned(),
+        ..Default::default()
+    };
+    let resolved = world.review().resolve_case(accept).await.unwrap().into_inner();
+    assert_eq!(resolved.decision.unwrap().verdict(), v1::Verdict::Approved);
 }
 
 #[tokio::test]

@@ -119,6 +119,28 @@ async fn a_rollback_brings_back_what_decided_before_and_then_there_is_nothing_to
 }
 
 #[tokio::test]
+async fn the_model_that_decides_is_refused_as_its_own_challenger() {
+    let challenger = |version: &str| v1::SetChallengerRequest {
+        program_id: PROGRAM.to_owned(),
+        model_version: version.to_owned(),
+        actor: "dana".to_owned(),
+        note: String::new(),
+    };
+    let world = World::with_models(SHIPPED_POLICY, None).await;
+    load(&world, PROGRAM, against_vpns("m-1")).await.unwrap();
+    activate(&world, PROGRAM, "m-1").await.unwrap();
+    let refused = world.model().set_challenger(challenger("m-1")).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::FailedPrecondition, "NOT_POSSIBLE"));
+    assert!(refused.message().contains("`m-1` decides in this programme"), "{}", refused.message());
+    assert_eq!(status(&world, PROGRAM).await.challenger, None);
+    // Where the rules' weights decide, the chosen model may be watched.
+    let by_weights = World::start().await;
+    load(&by_weights, PROGRAM, against_vpns("m-1")).await.unwrap();
+    activate(&by_weights, PROGRAM, "m-1").await.unwrap();
+    assert!(by_weights.model().set_challenger(challenger("m-1")).await.is_ok());
+}
+
+#[tokio::test]
 async fn a_model_of_other_features_is_refused_with_what_differs() {
     let world = World::with_models(SHIPPED_POLICY, None).await;
     let text = String::from_utf8(against_vpns("m-1")).unwrap().replace("ring.loop.strength", "ring.from_elsewhere");

@@ -5,7 +5,7 @@ use selfsame::wire::v1;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use crate::world::{PROGRAM, World, conversion, on_one_device, reason, violated};
+use crate::world::{NOON, PROGRAM, World, at, conversion, on_one_device, reason, violated};
 
 const CASE: &str = "case-cv-1";
 
@@ -188,4 +188,33 @@ async fn the_queue_is_counted() {
     assert_eq!((stats.open_cases, stats.claimed_cases, stats.resolved_cases), (1, 0, 0));
     assert_eq!(stats.oldest_age.unwrap().seconds, 3 * 3_600);
     assert_eq!(stats.by_first_reason[0].reason_code, "device.same_device");
+}
+
+#[tokio::test]
+async fn a_conversion_that_cannot_be_reopened_is_named_as_it_was_asked_for() {
+    let world = with_a_case().await;
+    let unknown = reopen(&world, v1::reopen_case_request::Target::ConversionId("nosuch".to_owned())).await.unwrap_err();
+    assert_eq!((unknown.code(), reason(&unknown).as_str()), (Code::NotFound, "NOT_KNOWN"));
+    let named = unknown.get_details_resource_info().unwrap();
+    assert_eq!((named.resource_type.as_str(), named.resource_name.as_str()), ("conversion", "nosuch"));
+    assert!(unknown.message().contains("conversion `nosuch`"), "{}", unknown.message());
+}
+
+#[tokio::test]
+async fn a_reward_that_was_paid_is_told_with_the_case_and_with_a_rejection_that_comes_too_late() {
+    let world = with_a_case().await;
+    let wanted = || v1::GetCaseRequest { program_id: PROGRAM.to_owned(), case_id: CASE.to_owned() };
+    let case = world.review().get_case(wanted()).await.unwrap().into_inner().review_case.unwrap();
+    assert_eq!((case.rewards.len(), case.paid_reward_ids.len()), (1, 0));
+    let paid = v1::MarkPaidRequest {
+        program_id: PROGRAM.to_owned(),
+        reward_id: "r-cv-1".to_owned(),
+        conversion_id: "cv-1".to_owned(),
+        paid_at: Some(at(NOON)),
+        amount: None,
+    };
+    world.payout().mark_paid(paid).await.unwrap();
+    let case = world.review().get_case(wanted()).await.unwrap().into_inner().review_case.unwrap();
+    assert_eq!(case.paid_reward_ids, ["r-cv-1"]);
+    assert_eq!(resolve(&world, "rita", v1::Resolution::Reject).await.unwrap().paid_reward_ids, ["r-cv-1"]);
 }

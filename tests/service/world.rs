@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use selfsame::adapters::ledger::MemoryLedger;
 use selfsame::adapters::model_shelf::ModelShelf;
 use selfsame::adapters::model_store::ModelStore;
@@ -65,12 +65,16 @@ pub(crate) enum Fault {
     Fails(LedgerError),
     Panics,
     NeverAnswers,
+    /// Reads wait until the ledger is mended; writes go on.
+    ReadsWait,
 }
 
 /// A ledger with a switch.
 pub(crate) struct SwitchedLedger {
     inner: MemoryLedger,
     pub(crate) fault: Mutex<Fault>,
+    /// Told when the fault changes.
+    changed: Condvar,
     /// What a backup holds; empty for what a ledger in memory says.
     pub(crate) backup: Mutex<Vec<u8>>,
     /// Told when a write arrives that will never be answered.
@@ -80,8 +84,13 @@ pub(crate) struct SwitchedLedger {
 
 impl SwitchedLedger {
     fn read<T>(&self, read: impl FnOnce(&MemoryLedger) -> Result<T, LedgerError>) -> Result<T, LedgerError> {
-        match self.fault.lock().clone() {
-            Fault::None | Fault::NeverAnswers => read(&self.inner),
+        let fault = {
+            let mut fault = self.fault.lock();
+            self.changed.wait_while(&mut fault, |fault| matches!(fault, Fault::ReadsWait));
+            fault.clone()
+        };
+        match fault {
+            Fault::None | Fault::NeverAnswers | Fault::ReadsWait => read(&self.inner),
             Fault::Fails(error) => Err(error),
             Fault::Panics => panic!("the ledger is broken on purpose"),
         }
@@ -89,7 +98,7 @@ impl SwitchedLedger {
 
     fn write<'a, T: Send + 'a>(&'a self, answer: Answer<'a, T>) -> Answer<'a, T> {
         match self.fault.lock().clone() {
-            Fault::None => answer,
+            Fault::None | Fault::ReadsWait => answer,
             Fault::Fails(error) => std::future::ready(Err(error)).boxed(),
             Fault::Panics => panic!("the ledger is broken on purpose"),
             Fault::NeverAnswers => {
@@ -230,6 +239,7 @@ impl World {
         let ledger = Arc::new(SwitchedLedger {
             inner: MemoryLedger::new(Arc::new(rules)),
             fault: Mutex::new(Fault::None),
+            changed: Condvar::new(),
             backup: Mutex::new(Vec::new()),
             stuck: Notify::new(),
             poisoned: Mutex::new(None),
@@ -269,6 +279,7 @@ impl World {
 
     pub(crate) fn break_ledger(&self, fault: Fault) {
         *self.ledger.fault.lock() = fault;
+        self.ledger.changed.notify_all();
     }
 
     /// Screens a conversion and gives its decision.

@@ -30,10 +30,19 @@ pub enum ModelStoreError {
     #[error("model `{0}` is not loaded in this programme; load its file first")]
     NotLoaded(String),
     /// Nothing to go back to.
-    #[error("nothing was activated before; there is nothing to go back to")]
+    #[error(
+        "there is nothing to go back to: a rollback goes back one step, to what decided before the last activation; use \
+         `model activate VERSION`"
+    )]
     NothingBefore,
+    /// It would watch itself.
+    #[error("model `{0}` decides in this programme; a challenger is another one")]
+    Decides(String),
     /// Another model has this version.
-    #[error("another model is loaded as `{0}`; a version names one model for ever")]
+    #[error(
+        "another model is loaded as `{0}`; a version names one model for ever: give this one another, as with `selfsame train --version-name \
+         NAME`"
+    )]
     VersionTaken(String),
     /// Too many.
     #[error("{MODELS_MAX} models are loaded; remove files from the model folder and restart")]

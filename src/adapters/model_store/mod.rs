@@ -228,8 +228,9 @@ impl ModelStore {
         Ok(loaded)
     }
 
-    /// Makes a loaded model the one that decides, and arms its auto-reject again. Gives what decided before. `since`: the end of the programme's
-    /// journal, from which on audits count for this activation.
+    /// Makes a loaded model the one that decides, and arms its auto-reject again. Gives what decided until now. `since`: the end of the programme's
+    /// journal, from which on audits count for this activation. A model that is active already keeps what a rollback leads to; a challenger that is
+    /// activated is none any more.
     ///
     /// # Errors
     /// [`ModelStoreError::NotLoaded`]; [`ModelStoreError::File`] when the choice cannot be kept.
@@ -247,6 +248,7 @@ impl ModelStore {
         if before.as_deref() != Some(version) {
             choices.before = Some(Before { version: before.clone() });
         }
+        choices.challenger.take_if(|challenger| challenger == version);
         if next.watch.models.is_empty() && !before.as_deref().is_some_and(|before| inner.may_reject(program, before)) {
             // Nothing was watched until now: nothing before this is of interest.
             next.watch.read_up_to = since.0;
@@ -258,8 +260,8 @@ impl ModelStore {
         Ok(before)
     }
 
-    /// Goes back to what decided before the last activation. Gives what decided until now. A model whose breaker had tripped comes back
-    /// tripped.
+    /// Goes back one step, to what decided before the last activation. Gives what decided until now. A model whose breaker had tripped comes back
+    /// tripped; a challenger that comes back is none any more.
     ///
     /// # Errors
     /// [`ModelStoreError::NothingBefore`]; [`ModelStoreError::File`] when the choice cannot be kept.
@@ -269,6 +271,7 @@ impl ModelStore {
         let mut choices = inner.choices(program);
         let Before { version } = choices.before.take().ok_or(ModelStoreError::NothingBefore)?;
         let until_now = std::mem::replace(&mut choices.active, version.clone());
+        choices.challenger.take_if(|challenger| Some(&*challenger) == version.as_ref());
         next.choices = Some(choices);
         let line = Line { action: ModelAction::RolledBack, version, previous: until_now.clone() };
         self.put_in_force(&mut inner, program, next, line, by)?;

@@ -86,7 +86,38 @@ fn what_was_activated_decides_after_a_restart_and_can_be_rolled_back() {
     assert_eq!((active(&shelf, &shop()).as_deref(), active(&shelf, &other())), (Some("m-2"), Some(shipped)));
     assert_eq!(store.roll_back(&shop(), dana()).unwrap(), Some("m-2".to_owned()));
     assert_eq!(active(&shelf, &shop()).as_deref(), Some("m-1"));
-    assert!(matches!(store.roll_back(&shop(), dana()), Err(ModelStoreError::NothingBefore)));
+    let refused = store.roll_back(&shop(), dana()).unwrap_err();
+    assert!(matches!(refused, ModelStoreError::NothingBefore));
+    assert!(refused.to_string().contains("one step") && refused.to_string().contains("`model activate VERSION`"), "{refused}");
+}
+
+#[test]
+fn activating_the_active_model_again_keeps_what_a_rollback_leads_to() {
+    let (store, shelf) = opened(tempfile::tempdir().unwrap().path());
+    for version in ["m-1", "m-2"] {
+        store.load(&shop(), &bytes(version), dana()).unwrap();
+        store.activate(&shop(), version, Cursor(0), dana()).unwrap();
+    }
+    assert_eq!(store.activate(&shop(), "m-2", Cursor(0), dana()).unwrap(), Some("m-2".to_owned()));
+    store.roll_back(&shop(), dana()).unwrap();
+    assert_eq!(active(&shelf, &shop()).as_deref(), Some("m-1"));
+}
+
+#[test]
+fn a_challenger_that_comes_to_decide_is_no_challenger_any_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, shelf) = opened(folder.path());
+    for version in ["m-1", "m-2"] {
+        store.load(&shop(), &bytes(version), dana()).unwrap();
+    }
+    store.activate(&shop(), "m-1", Cursor(0), dana()).unwrap();
+    store.set_challenger(&shop(), Some("m-2"), dana()).unwrap();
+    store.activate(&shop(), "m-2", Cursor(0), dana()).unwrap();
+    assert_eq!((active(&shelf, &shop()).as_deref(), store.choices(&shop()).challenger), (Some("m-2"), None));
+    assert!(shelf.models_of(&shop()).challenger.is_none());
+    store.set_challenger(&shop(), Some("m-1"), dana()).unwrap();
+    store.roll_back(&shop(), dana()).unwrap();
+    assert_eq!((active(&shelf, &shop()).as_deref(), store.choices(&shop()).challenger), (Some("m-1"), None));
 }
 
 #[test]

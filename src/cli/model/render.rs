@@ -39,6 +39,9 @@ pub(super) fn decides(active: Option<&v1::ModelSummary>, previous: &str) -> Stri
     let now = active.map_or_else(|| "the rule weights".to_owned(), |model| model.model_version.clone());
     let before = if previous.is_empty() { "the rule weights" } else { previous };
     let promise = active.map(promise).unwrap_or_default();
+    if active.is_some() && now == before {
+        return format!("{now} decided already and goes on; its audits are counted anew.\n{promise}");
+    }
     format!("{now} decides now; until now it was {before}.\n{promise}")
 }
 
@@ -137,6 +140,10 @@ fn promise(model: &v1::ModelSummary) -> String {
 fn audits(audit: &v1::AuditStatus) -> String {
     let rate = percent(audit.sample_rate);
     let breaker = match audit.breaker() {
+        v1::BreakerState::AutoReject if audit.sample_rate >= 1.0 => {
+            "on probation: all that it would reject is reviewed first, until `audit.sample_share` in the policy is below 1"
+                .to_owned()
+        }
         v1::BreakerState::AutoReject => "auto-reject is in force".to_owned(),
         v1::BreakerState::ReviewInstead => {
             format!(
@@ -252,6 +259,25 @@ mod tests {
         assert!(shown.contains("TRIPPED at 2026-09-21T14:13:20Z"), "{shown}");
         assert!(shown.contains("2 % of would-be rejects are sampled: 40 so far, 30 resolved, 9 of them honest"), "{shown}");
         assert!(shown.contains("between 12.5 % and 50 %"), "{shown}");
+    }
+
+    #[test]
+    fn a_model_whose_rejects_are_all_audited_is_not_said_to_reject() {
+        let said = |sample_rate: f64| {
+            audits(&v1::AuditStatus { sample_rate, breaker: v1::BreakerState::AutoReject.into(), ..Default::default() })
+        };
+        assert!(said(0.02).contains("auto-reject is in force"), "{}", said(0.02));
+        assert!(
+            !said(1.0).contains("in force") && said(1.0).contains("all that it would reject is reviewed first"),
+            "{}",
+            said(1.0)
+        );
+    }
+
+    #[test]
+    fn activating_what_decides_already_is_not_told_as_a_change() {
+        assert!(decides(Some(&model()), "m-2").starts_with("m-2 decided already"));
+        assert!(decides(Some(&model()), "m-1").starts_with("m-2 decides now; until now it was m-1"));
     }
 
     #[test]

@@ -14,11 +14,12 @@ pub(super) fn list(answer: &v1::ListCasesResponse, now: Timestamp) -> String {
     if answer.cases.is_empty() {
         return "Nothing waits.".to_owned();
     }
-    let head = ["CASE", "STATE", "RISK", "DUE", "REFERRER", "REFEREE", "WHY"].map(str::to_owned).to_vec();
+    let head = ["CASE", "REV", "STATE", "RISK", "DUE", "REFERRER", "REFEREE", "WHY"].map(str::to_owned).to_vec();
     let mut rows = vec![head];
     for case in &answer.cases {
         rows.push(vec![
             case.case_id.clone(),
+            case.revision.to_string(),
             state(case),
             case.risk_score.to_string(),
             due(case, now),
@@ -33,6 +34,13 @@ pub(super) fn list(answer: &v1::ListCasesResponse, now: Timestamp) -> String {
         let _ = write!(text, "\n{} of {total} shown; --limit shows more.", answer.cases.len());
     }
     text
+}
+
+/// What is said of a programme in which nothing was ever screened.
+pub(super) fn holds_nothing(program_id: &str) -> String {
+    format!(
+        "Programme `{program_id}` is not known here: nothing was ever screened in it. Is the name spelt as the reward service sends it?"
+    )
 }
 
 /// The queue in numbers.
@@ -53,6 +61,17 @@ pub(super) fn changed(summary: Option<&v1::CaseSummary>) -> String {
     summary.map_or_else(String::new, |case| format!("{} is {} (revision {})", case.case_id, state(case), case.revision))
 }
 
+/// What a reviewer's decision led to, and what it came too late for.
+pub(super) fn resolved(answer: &v1::ResolveCaseResponse) -> String {
+    let v1::ResolveCaseResponse { summary, decision: _, paid_reward_ids } = answer;
+    let mut text = changed(summary.as_ref());
+    let rejected = summary.as_ref().is_some_and(|case| case.resolution() == v1::Resolution::Reject);
+    if rejected && !paid_reward_ids.is_empty() {
+        let _ = write!(text, "\nAlready paid, and not taken back: {}", paid_reward_ids.join(" "));
+    }
+    text
+}
+
 /// One case: its line, both sides, reasons, neighbours, history.
 pub(super) fn case(case: &v1::Case, now: Timestamp) -> String {
     let v1::Case {
@@ -66,11 +85,13 @@ pub(super) fn case(case: &v1::Case, now: Timestamp) -> String {
         neighbours,
         rewards,
         history,
+        paid_reward_ids,
     } = case;
     let summary = summary.clone().unwrap_or_default();
     let mut text = format!(
-        "{}  {}  risk {}  due {}\nconversion {}, policy {}\n\n",
+        "{}  revision {}  {}  risk {}  due {}\nconversion {}, policy {}\n\n",
         summary.case_id,
+        summary.revision,
         state(&summary),
         summary.risk_score,
         due(&summary, now),
@@ -80,9 +101,12 @@ pub(super) fn case(case: &v1::Case, now: Timestamp) -> String {
     text.push_str(&sides(&summary, side_by_side));
     if let Some(decision) = decision {
         section(&mut text, "WHY", decision.reasons.iter().map(reason_row).collect());
+        section(&mut text, "RULES THAT ASK FOR IT, WHATEVER THE SCORE SAYS", rule_rows(&decision.rule_hits));
     }
     section(&mut text, "ALSO ON THESE VALUES", neighbours.iter().map(neighbour_row).collect());
-    section(&mut text, "REWARDS AT STAKE", rewards.iter().map(reward_row).collect());
+    let (paid, at_stake): (Vec<_>, Vec<_>) = rewards.iter().partition(|reward| paid_reward_ids.contains(&reward.reward_id));
+    section(&mut text, "REWARDS AT STAKE", at_stake.into_iter().map(reward_row).collect());
+    section(&mut text, "REWARDS PAID ALREADY, NOT TAKEN BACK", paid.into_iter().map(reward_row).collect());
     section(&mut text, "HISTORY", history.iter().map(history_row).collect());
     text
 }
@@ -125,6 +149,14 @@ fn sides(summary: &v1::CaseSummary, rows: &[v1::SideBySideRow]) -> String {
 
 fn reason_row(reason: &v1::Reason) -> Vec<String> {
     vec![format!("{:+.2}", reason.contribution_log_odds), reason.code.clone(), reason.sentence.clone()]
+}
+
+/// The rules that reject or review by themselves, the strictest first. The others only weigh, which the reasons show, or stand in the shadow.
+fn rule_rows(hits: &[v1::RuleHit]) -> Vec<Vec<String>> {
+    let row = |mode: &str, hit: &v1::RuleHit| vec![mode.to_owned(), hit.rule.clone(), hit.evidence_code.clone()];
+    let of_mode =
+        |mode: v1::RuleMode, name: &'static str| hits.iter().filter(move |hit| hit.mode() == mode).map(move |hit| row(name, hit));
+    of_mode(v1::RuleMode::Reject, "reject").chain(of_mode(v1::RuleMode::Review, "review")).collect()
 }
 
 fn neighbour_row(neighbour: &v1::SharedIdentifier) -> Vec<String> {
@@ -205,6 +237,7 @@ mod tests {
         v1::CaseSummary {
             case_id: "case-cv-3".to_owned(),
             state: v1::CaseState::Open.into(),
+            revision: 2,
             risk_score: 78,
             referrer_account_id: "dan".to_owned(),
             referee_account_id: "joe".to_owned(),
@@ -218,10 +251,51 @@ mod tests {
     fn a_list_reads_like_a_table() {
         let answer = v1::ListCasesResponse { cases: vec![summary()], ..Default::default() };
         let expected = "\
-CASE       STATE  RISK  DUE     REFERRER  REFEREE  WHY
-case-cv-3  open   78    in 2 h  dan       joe      Both sides were seen on one device.
+CASE       REV  STATE  RISK  DUE     REFERRER  REFEREE  WHY
+case-cv-3  2    open   78    in 2 h  dan       joe      Both sides were seen on one device.
 ";
         assert_eq!(list(&answer, now()), expected);
+    }
+
+    #[test]
+    fn a_case_shows_its_revision_and_the_rules_that_ask_for_it() {
+        let hit = |rule: &str, mode: v1::RuleMode| v1::RuleHit {
+            rule: rule.to_owned(),
+            mode: mode.into(),
+            evidence_code: "attribution.manual".to_owned(),
+            ..Default::default()
+        };
+        let rule_hits = vec![
+            hit("only_weighs", v1::RuleMode::Weigh),
+            hit("by_hand", v1::RuleMode::Review),
+            hit("certain", v1::RuleMode::Reject),
+        ];
+        let decision = v1::Decision { rule_hits, ..Default::default() };
+        let shown = case(&v1::Case { summary: Some(summary()), decision: Some(decision), ..Default::default() }, now());
+        assert!(shown.starts_with("case-cv-3  revision 2  open"), "{shown}");
+        let rules = "WHATEVER THE SCORE SAYS\nreject  certain  attribution.manual\nreview  by_hand  attribution.manual\n";
+        assert!(shown.contains(rules) && !shown.contains("only_weighs"), "{shown}");
+    }
+
+    #[test]
+    fn a_reward_that_was_paid_is_not_at_stake_and_a_rejection_says_that_it_came_too_late() {
+        let reward = |id: &str| v1::Reward { reward_id: id.to_owned(), ..Default::default() };
+        let paid_reward_ids = vec!["rw-1".to_owned()];
+        let rewards = vec![reward("rw-1"), reward("rw-2")];
+        let shown =
+            v1::Case { summary: Some(summary()), rewards, paid_reward_ids: paid_reward_ids.clone(), ..Default::default() };
+        let shown = case(&shown, now());
+        assert!(shown.contains("AT STAKE\nrw-2\n") && shown.contains("NOT TAKEN BACK\nrw-1\n"), "{shown}");
+        let decided = |resolution: v1::Resolution| {
+            let summary = v1::CaseSummary { resolution: resolution.into(), ..summary() };
+            resolved(&v1::ResolveCaseResponse {
+                summary: Some(summary),
+                decision: None,
+                paid_reward_ids: paid_reward_ids.clone(),
+            })
+        };
+        assert!(decided(v1::Resolution::Reject).ends_with("not taken back: rw-1"));
+        assert!(!decided(v1::Resolution::Accept).contains("rw-1"));
     }
 
     #[test]
