@@ -33,7 +33,9 @@ pub enum ModelStoreError {
     #[error("nothing was activated before; there is nothing to go back to")]
     NothingBefore,
     /// Another model has this version.
-    #[error("another model is loaded as `{0}`; a version names one model for ever")]
+    #[error(
+        "another model is loaded as `{0}`; a version names one model for ever, so give yours another: `selfsame train --version-name`"
+    )]
     VersionTaken(String),
     /// Too many.
     #[error("{MODELS_MAX} models are loaded; remove files from the model folder and restart")]
