@@ -19,7 +19,7 @@ use selfsame::ports::ledger::{Assessor, Ledger, ScreenCommand};
 use selfsame::ports::records::{ContentFingerprint, Cursor};
 use selfsame::screening::audit::AuditKey;
 use selfsame::vocabulary::conversion::Conversion;
-use selfsame::vocabulary::ids::{ConversionId, ProgramId};
+use selfsame::vocabulary::ids::{ConversionId, ProgramId, RewardId};
 use selfsame::wire::conversion::parse;
 use selfsame::wire::fields::Arrival;
 
@@ -131,8 +131,9 @@ fn reads(c: &mut Criterion, ledger: &Arc<SledLedger>, program: &ProgramId, recor
     let feed = ledger.feed(program, Cursor(0), 100).unwrap().0;
     let ids: Vec<ConversionId> = feed.into_iter().filter_map(|event| event.conversion_id).collect();
     assert_eq!(ids.len(), 100);
+    let payouts: Vec<_> = ids.iter().map(|id| (RewardId::new(id.as_str()).unwrap(), id.clone())).collect();
     group.throughput(Throughput::Elements(1));
-    group.bench_function("standings of 100 conversions", |b| b.iter(|| ledger.standings(program, &ids).unwrap()));
+    group.bench_function("standings of 100 conversions", |b| b.iter(|| ledger.standings(program, &payouts).unwrap()));
     group.bench_function("a decision", |b| b.iter(|| ledger.decision(program, &ids[0]).unwrap()));
     group.bench_function("a retry", |b| {
         let again = ledger.decision(program, &ids[0]).unwrap().unwrap().conversion;

@@ -161,7 +161,7 @@ fn screen_line(
     screener: &mut LineByLine<'_>,
     line: ReadLine,
     summary: &mut Summary,
-) -> (u64, Result<Option<DecisionRecord>, String>) {
+) -> (u64, Result<Option<Box<DecisionRecord>>, String>) {
     let ReadLine { number, parsed } = line;
     let mut line = match parsed {
         Ok(line) => *line,

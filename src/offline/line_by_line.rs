@@ -49,7 +49,7 @@ impl<'a> LineByLine<'a> {
     ///
     /// # Errors
     /// [`LedgerError`]: most often that the id was used on an earlier line with other content. Later lines can go on.
-    pub fn screen(&mut self, line: HistoryLine) -> Result<Option<DecisionRecord>, LedgerError> {
+    pub fn screen(&mut self, line: HistoryLine) -> Result<Option<Box<DecisionRecord>>, LedgerError> {
         let HistoryLine { conversion, labels: _, decision: _, group_id: _, persona: _, outcomes, signals_before } = line;
         let now = conversion.occurred_at;
         self.catch_up(now)?;

@@ -160,7 +160,7 @@ pub struct ListCommand {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Screened {
     /// The decision as it was committed, with where it stands now.
-    pub record: DecisionRecord,
+    pub record: Box<DecisionRecord>,
     /// Whether it was made now.
     pub freshness: Freshness,
 }
@@ -383,8 +383,9 @@ pub trait Ledger: Send + Sync {
     /// The queue in numbers.
     fn queue_stats(&self, program: &ProgramId, now: Timestamp) -> Result<QueueStats, LedgerError>;
 
-    /// What the gate needs to know of each conversion, in order; `None` for an unknown one.
-    fn standings(&self, program: &ProgramId, conversions: &[ConversionId]) -> Result<Vec<Option<Standing>>, LedgerError>;
+    /// What the gate needs to know of each reward and the conversion that is said to have earned it, in order; `None` for an unknown
+    /// conversion, and for one that retention removed. A reward that was paid for another conversion counts as paid.
+    fn standings(&self, program: &ProgramId, payouts: &[(RewardId, ConversionId)]) -> Result<Vec<Option<Standing>>, LedgerError>;
 
     /// Feed events after a cursor, oldest first, all durable, at most `limit` journal records' worth, with the cursor up to which was
     /// read (which may be past the last event).

@@ -198,7 +198,7 @@ pub struct FeedEvent {
     pub audited_model: Option<Box<str>>,
     /// The codes of the reasons, the largest contribution first.
     pub reason_codes: Vec<EvidenceCode>,
-    /// When.
+    /// When it was recorded here; what it is about may have happened earlier.
     pub at: Timestamp,
 }
 

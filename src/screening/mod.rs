@@ -158,7 +158,7 @@ impl Scoring {
     fn of(rule_hits: &[RuleHit], evidence: &Evidence, features: &FeatureVector, policy: &Policy, models: Models<'_>) -> Self {
         match (policy.score().source, models.active) {
             (ScoreSource::Model, Some(model)) => {
-                let ModelScore { probability, contributions } = model.score(features);
+                let ModelScore { probability, contributions } = score_of(model, evidence, features);
                 let verdict = match (model_verdict(model, probability, evidence, policy), models.auto_reject) {
                     (Verdict::Rejected, AutoReject::Tripped) => Verdict::InReview,
                     (verdict, AutoReject::Armed | AutoReject::Tripped) => verdict,
@@ -236,6 +236,15 @@ fn challenge(
     let score = challenger.probability(features);
     let verdict = model_verdict(challenger, score, evidence, policy).max(without_score);
     ShadowScore { model_version: challenger.version().into(), score, verdict }
+}
+
+/// What the model says. Contributions order the hits, so where nothing hit nobody asks for them: they cost twice what the probability does.
+fn score_of(model: &Model, evidence: &Evidence, features: &FeatureVector) -> ModelScore {
+    if evidence.hits().next().is_some() {
+        model.score(features)
+    } else {
+        ModelScore { probability: model.probability(features), contributions: Vec::new() }
+    }
 }
 
 /// The hits in order of contribution: the model's where there is one, else the rules'. Rules that decided are listed whatever the model says.

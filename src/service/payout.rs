@@ -3,7 +3,6 @@
 //! The gate fails closed: an answer is made only from what the ledger read for this very call, and any error refuses the whole call, so
 //! that no reward of it may be paid. The server registers them.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::StreamExt;
@@ -15,8 +14,8 @@ use super::feed;
 use super::shared::Shared;
 use crate::ports::ledger::HoldCommand;
 use crate::ports::records::{Cursor, Freshness};
-use crate::screening::gate;
-use crate::vocabulary::ids::ConversionId;
+use crate::screening::gate::{self, Standing};
+use crate::vocabulary::ids::{ConversionId, RewardId};
 use crate::wire::fields::time_message;
 use crate::wire::payout::PayoutQuestions;
 use crate::wire::{payout as requests, v1};
@@ -31,26 +30,18 @@ impl PayoutHandlers {
     }
 }
 
-/// Asks the gate. Each conversion is read once, however many rewards are asked about.
+/// Asks the gate.
 fn answers(shared: &Shared, questions: &PayoutQuestions) -> Result<v1::CheckPayoutsResponse, Refusal> {
     let now = shared.now();
     let policy = shared.policies.policy_of(&questions.program_id);
-    let mut place_of: BTreeMap<&ConversionId, usize> = BTreeMap::new();
-    let mut conversions: Vec<ConversionId> = Vec::with_capacity(questions.payouts.len());
-    for (_, conversion) in &questions.payouts {
-        place_of.entry(conversion).or_insert_with(|| {
-            conversions.push(conversion.clone());
-            conversions.len() - 1
-        });
-    }
-    let standings = shared.look_up(|ledger| ledger.standings(&questions.program_id, &conversions))?;
-    let answer = |(reward, conversion): &(_, ConversionId)| {
-        let standing = place_of.get(conversion).and_then(|place| standings.get(*place)).and_then(Option::as_ref);
+    let standings = shared.look_up(|ledger| ledger.standings(&questions.program_id, &questions.payouts))?;
+    let answer = |((reward, conversion), standing): (&(RewardId, ConversionId), &Option<Standing>)| {
+        let standing = standing.as_ref();
         let campaign = standing.and_then(|standing| standing.campaign_id.as_ref());
         let answer = gate::check(standing, reward, policy.payout().delay_of(campaign), now);
         requests::answer_message(reward, conversion, &answer)
     };
-    let answers: Vec<v1::GateAnswer> = questions.payouts.iter().map(answer).collect();
+    let answers: Vec<v1::GateAnswer> = questions.payouts.iter().zip(&standings).map(answer).collect();
     Ok(v1::CheckPayoutsResponse { answers, checked_at: Some(time_message(now)) })
 }
 

@@ -6,6 +6,7 @@ use selfsame::screening::case::Resolution;
 use selfsame::screening::gate::{Gate, Held};
 use selfsame::vocabulary::ids::InvoiceId;
 use selfsame::vocabulary::label::{LabelSource, Truth};
+use selfsame::vocabulary::money::Money;
 use selfsame::vocabulary::outcome::{OutcomeKind, OutcomeSubject};
 
 use crate::subject::{Subject, account, conversion_id, draft, full_bundle, minute, reward, shop};
@@ -16,7 +17,8 @@ fn of_conversion(id: &str) -> OutcomeSubject {
 
 pub(crate) fn an_unknown_conversion_has_no_standing(subject: &Subject) {
     subject.screen(&draft("c1", "ann", "bob"));
-    let standings = subject.ledger.standings(&shop(), &[conversion_id("c2"), conversion_id("c1")]).unwrap();
+    let standings =
+        subject.ledger.standings(&shop(), &["c2", "c1"].map(|id| (reward(&format!("rw-{id}")), conversion_id(id)))).unwrap();
     assert!(standings[0].is_none() && standings[1].is_some());
     assert_eq!((subject.gate("c2"), subject.gate("c1")), (Gate::Hold, Gate::Release));
 }
@@ -98,6 +100,23 @@ pub(crate) fn paying_is_final_and_told_once(subject: &Subject) {
     assert_eq!(subject.gate("c1"), Gate::Deny, "paying again would pay twice");
     assert_eq!(subject.standing("c1").unwrap().paid, [reward("rw-c1")]);
     assert_eq!(subject.feed_kinds(), [FeedKind::Decided, FeedKind::Paid]);
+}
+
+pub(crate) fn a_reward_is_paid_for_one_conversion_only(subject: &Subject) {
+    let same_reward = |id: &str, referee: &str| draft(id, "ann", referee).change(|c| c.rewards[0].reward_id = reward("rw-same"));
+    subject.screen(&same_reward("c1", "bob"));
+    subject.screen(&same_reward("c2", "cleo"));
+    subject.screen(&draft("c3", "ann", "dora").change(|c| c.rewards.clear()));
+    let released = |id: &str| subject.gate_of("rw-same", id) == Gate::Release;
+    assert!(["c1", "c2", "c3"].into_iter().all(released));
+    let dollars = |minor| Some(Money::new(minor, "USD").unwrap());
+    subject.try_pay_amount("c1", "rw-same", dollars(1_000)).unwrap();
+    assert_eq!(["c1", "c2", "c3"].map(|id| subject.gate_of("rw-same", id)), [Gate::Deny; 3]);
+    let differs = Err(LedgerError::ContentDiffers { id: "rw-same".to_owned() });
+    assert_eq!(subject.try_pay("c2", "rw-same"), differs);
+    assert_eq!(subject.try_pay_amount("c1", "rw-same", dollars(999)), differs, "another amount is another payment");
+    assert_eq!(subject.try_pay("c1", "rw-same").unwrap().1, Freshness::Replayed);
+    assert_eq!(subject.gate_of("other", "c3"), Gate::Release);
 }
 
 pub(crate) fn paying_an_unknown_reward_is_refused(subject: &Subject) {

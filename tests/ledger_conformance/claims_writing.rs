@@ -12,7 +12,7 @@ use selfsame::screening::decision::Verdict;
 use selfsame::vocabulary::ids::ProgramId;
 use selfsame::vocabulary::outcome::{OutcomeKind, OutcomeSubject};
 
-use crate::subject::{Subject, account, conversion_id, draft, full_bundle, minute, page, pages, shop};
+use crate::subject::{Subject, account, conversion_id, draft, full_bundle, minute, page, pages, reward, shop};
 
 pub(crate) fn a_retry_gets_the_first_answer_again(subject: &Subject) {
     let first = draft("c1", "ann", "bob").decided("review").referee_on_device(1);
@@ -40,7 +40,7 @@ pub(crate) fn a_retry_after_a_review_shows_where_the_decision_stands_now(subject
     let again = subject.screen(&first);
     assert_eq!(again.record.decision, made.record.decision);
     assert_eq!((made.record.verdict, again.record.verdict), (Verdict::InReview, Verdict::Approved));
-    assert_eq!(subject.ledger.decision(&shop(), &conversion_id("c1")), Ok(Some(again.record)));
+    assert_eq!(subject.ledger.decision(&shop(), &conversion_id("c1")), Ok(Some(*again.record)));
 }
 
 pub(crate) fn signals_and_outcomes_are_taken_once(subject: &Subject) {
@@ -81,7 +81,7 @@ pub(crate) fn programmes_do_not_see_each_other(subject: &Subject) {
 pub(crate) fn nothing_of_an_unknown_programme_is_known(subject: &Subject) {
     let nowhere = ProgramId::new("nowhere").unwrap();
     assert_eq!(subject.ledger.decision(&nowhere, &conversion_id("c1")), Ok(None));
-    assert_eq!(subject.ledger.standings(&nowhere, &[conversion_id("c1")]), Ok(vec![None]));
+    assert_eq!(subject.ledger.standings(&nowhere, &[(reward("rw-c1"), conversion_id("c1"))]), Ok(vec![None]));
     assert_eq!(subject.ledger.feed(&nowhere, Cursor(0), 10), Ok((Vec::new(), Cursor(0))));
     assert!(subject.ledger.decisions(&nowhere, &DecisionFilter::default(), &page(10)).unwrap().entries.is_empty());
     assert!(subject.ledger.labelled(&nowhere, Cursor(0), 10).unwrap().0.is_empty());

@@ -95,6 +95,7 @@ conformance! {
         an_outcome_may_name_the_invoice
         an_outcome_of_something_unknown_is_refused
         paying_is_final_and_told_once
+        a_reward_is_paid_for_one_conversion_only
         paying_an_unknown_reward_is_refused
         paying_a_rejected_referral_is_recorded_and_told
         a_rejection_after_payment_is_told_once_for_each_reward

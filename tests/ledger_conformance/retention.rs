@@ -82,6 +82,8 @@ fn what_is_too_old_goes_and_what_still_speaks_stays() {
     claims(&subject);
     let refused = subject.step("old-2", "rita", HORIZON + 2, CaseStep::Step(Step::Reopen));
     assert!(matches!(refused, Err(LedgerError::NotPossible(_))), "{refused:?}");
+    let refused = subject.try_change_hold(HoldSubject::Conversion(conversion_id("old-2")), Change::Place);
+    assert!(matches!(refused, Err(LedgerError::NotFound { .. })), "{refused:?}");
     let subject = reopened_without_tables(subject, folder.path());
     claims(&subject);
     assert_eq!(history_of(&subject, "mallory").list_hits.len(), 1);
@@ -124,7 +126,9 @@ fn a_ledger_opens_although_later_records_speak_of_what_was_removed() {
     subject.outcome("o2", OutcomeKind::Chargeback, OutcomeSubject::Conversion(conversion_id("new")));
     subject.step("old-1", "rita", HORIZON + 2, CaseStep::Note).unwrap();
     subject.ban("ann");
+    assert_eq!(subject.gate("old-2"), Gate::Deny, "its referrer was banned");
     assert_eq!(forget(&subject, minute(HORIZON)), 8);
+    assert_eq!((subject.standing("old-0"), subject.gate("old-2")), (None, Gate::Hold), "what was removed is unknown at once");
     let subject = reopened_without_tables(subject, folder.path());
     assert!(subject.standing("new").unwrap().cancelled_at.is_some());
     assert_eq!(subject.standing("old-0"), None);

@@ -28,6 +28,7 @@ use selfsame::vocabulary::ids::{
     AccountId, Actor, CampaignId, CaseId, ConversionId, InvoiceId, ProgramId, RecordId, RewardId, Ucc,
 };
 use selfsame::vocabulary::journey::{Attribution, CapturedVia, CodeValidity, Journey};
+use selfsame::vocabulary::money::Money;
 use selfsame::vocabulary::outcome::{Outcome, OutcomeKind, OutcomeSubject};
 use selfsame::vocabulary::time::{Span, Timestamp};
 
@@ -360,12 +361,21 @@ impl Subject {
     }
 
     pub(crate) fn try_pay(&self, id: &str, reward_id: &str) -> Result<(Cursor, Freshness), LedgerError> {
+        self.try_pay_amount(id, reward_id, None)
+    }
+
+    pub(crate) fn try_pay_amount(
+        &self,
+        id: &str,
+        reward_id: &str,
+        amount: Option<Money>,
+    ) -> Result<(Cursor, Freshness), LedgerError> {
         block_on(self.ledger.mark_paid(PaidCommand {
             program_id: shop(),
             conversion_id: conversion_id(id),
             reward_id: reward(reward_id),
             paid_at: minute(80),
-            amount: None,
+            amount,
             received_at: minute(80),
         }))
     }
@@ -375,6 +385,10 @@ impl Subject {
     }
 
     pub(crate) fn change_hold(&self, subject: HoldSubject, change: Change) -> (Cursor, Freshness) {
+        self.try_change_hold(subject, change).unwrap()
+    }
+
+    pub(crate) fn try_change_hold(&self, subject: HoldSubject, change: Change) -> Result<(Cursor, Freshness), LedgerError> {
         block_on(self.ledger.change_hold(HoldCommand {
             program_id: shop(),
             subject,
@@ -383,7 +397,6 @@ impl Subject {
             note: "asked by finance".to_owned(),
             at: minute(70),
         }))
-        .unwrap()
     }
 
     pub(crate) fn change_list(&self, entry: ListEntry, change: Change) -> (Cursor, Freshness) {
@@ -391,13 +404,22 @@ impl Subject {
     }
 
     pub(crate) fn standing(&self, id: &str) -> Option<Standing> {
-        self.ledger.standings(&shop(), &[conversion_id(id)]).unwrap().remove(0)
+        self.standing_for(&format!("rw-{id}"), id)
+    }
+
+    fn standing_for(&self, reward_id: &str, id: &str) -> Option<Standing> {
+        self.ledger.standings(&shop(), &[(reward(reward_id), conversion_id(id))]).unwrap().remove(0)
     }
 
     /// What the gate says of a conversion's reward, long after every delay.
     pub(crate) fn gate(&self, id: &str) -> Gate {
+        self.gate_of(&format!("rw-{id}"), id)
+    }
+
+    /// As [`Subject::gate`], for a reward of any name.
+    pub(crate) fn gate_of(&self, reward_id: &str, id: &str) -> Gate {
         let far = minute(0).plus(Span::from_days(400));
-        gate::check(self.standing(id).as_ref(), &reward(&format!("rw-{id}")), Span::from_days(14), far).gate
+        gate::check(self.standing_for(reward_id, id).as_ref(), &reward(reward_id), Span::from_days(14), far).gate
     }
 
     pub(crate) fn feed(&self) -> Vec<FeedEvent> {

@@ -29,7 +29,7 @@ use selfsame::screening::gate::Standing;
 use selfsame::screening::history::ListKind;
 use selfsame::service::limits::Limits;
 use selfsame::service::server::{ServeError, ServerParts, serve};
-use selfsame::vocabulary::ids::{CaseId, ConversionId, ProgramId};
+use selfsame::vocabulary::ids::{CaseId, ConversionId, ProgramId, RewardId};
 use selfsame::vocabulary::time::{Span, Timestamp};
 use selfsame::wire::v1;
 use tokio::net::TcpListener;
@@ -149,8 +149,8 @@ impl Ledger for SwitchedLedger {
     fn queue_stats(&self, program: &ProgramId, now: Timestamp) -> Result<QueueStats, LedgerError> {
         self.read(|ledger| ledger.queue_stats(program, now))
     }
-    fn standings(&self, program: &ProgramId, conversions: &[ConversionId]) -> Result<Vec<Option<Standing>>, LedgerError> {
-        self.read(|ledger| ledger.standings(program, conversions))
+    fn standings(&self, program: &ProgramId, payouts: &[(RewardId, ConversionId)]) -> Result<Vec<Option<Standing>>, LedgerError> {
+        self.read(|ledger| ledger.standings(program, payouts))
     }
     fn feed(&self, program: &ProgramId, after: Cursor, limit: usize) -> Result<(Vec<FeedEvent>, Cursor), LedgerError> {
         self.read(|ledger| ledger.feed(program, after, limit))

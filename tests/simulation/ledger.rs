@@ -325,12 +325,16 @@ fn verify(folder: &Path, callers: &Callers) {
                 assert_eq!(told(FeedKind::Decided, number), 1, "the feed tells conversion {number} once");
                 let again = block_on(ledger.screen(draft_of(number).command())).unwrap();
                 assert_eq!(again.freshness, Freshness::Replayed, "conversion {number} was screened twice");
-                assert_eq!(again.record, decision);
+                assert_eq!(*again.record, decision);
                 let case = ledger.case(&shop(), &case_id(&format!("c{number}")), minute(900)).unwrap();
                 assert_eq!(case.is_some(), number % 3 == 1, "the case of conversion {number}");
             }
             Command::Reject(number) => {
-                let standing = ledger.standings(&shop(), &[conversion_id(&format!("c{number}"))]).unwrap().remove(0).unwrap();
+                let standing = ledger
+                    .standings(&shop(), &[(reward(&format!("rw-c{number}")), conversion_id(&format!("c{number}")))])
+                    .unwrap()
+                    .remove(0)
+                    .unwrap();
                 assert_eq!(standing.verdict, selfsame::screening::decision::Verdict::Rejected, "case {number} was decided");
             }
             Command::Pay(_) | Command::Refund(_) => {

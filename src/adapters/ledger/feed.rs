@@ -78,8 +78,8 @@ fn decided(cursor: Cursor, event: &ConversionScreened) -> FeedEvent {
 }
 
 fn cancelled(cursor: Cursor, event: &OutcomeRecorded) -> Vec<FeedEvent> {
-    let OutcomeRecorded { outcome, concerned, paid_elsewhere, .. } = event;
-    let at = outcome.occurred_at;
+    let OutcomeRecorded { outcome, concerned, paid_elsewhere, received_at, .. } = event;
+    let at = *received_at;
     let mut told = Vec::new();
     if let (OutcomeKind::AccountBanned, OutcomeSubject::Account(account)) = (outcome.kind, &outcome.subject) {
         told.push(of_referrer(cursor, FeedKind::Cancelled, account, at));
@@ -132,9 +132,9 @@ fn paid(cursor: Cursor, event: &RewardPaid) -> Vec<FeedEvent> {
         verdict: event.verdict,
     };
     let mut told =
-        vec![FeedEvent { reward_id: Some(event.reward_id.clone()), ..referral.event(cursor, FeedKind::Paid, event.paid_at) }];
+        vec![FeedEvent { reward_id: Some(event.reward_id.clone()), ..referral.event(cursor, FeedKind::Paid, event.received_at) }];
     if event.entitlement == Entitlement::Lost {
-        told.extend(referral.rejected_after_payment(cursor, [&event.reward_id], event.paid_at));
+        told.extend(referral.rejected_after_payment(cursor, [&event.reward_id], event.received_at));
     }
     told
 }

@@ -33,7 +33,7 @@ use crate::ports::records::{
 use crate::screening::gate::Standing;
 use crate::screening::history::{History, ListKind};
 use crate::vocabulary::conversion::Conversion;
-use crate::vocabulary::ids::{CaseId, ConversionId, ProgramId};
+use crate::vocabulary::ids::{CaseId, ConversionId, ProgramId, RewardId};
 use crate::vocabulary::time::Timestamp;
 
 /// What a ledger in memory keeps.
@@ -199,14 +199,18 @@ impl MemoryLedger {
         }
         let gone = || LedgerError::NotPossible("the decision was made before and is not kept".to_owned());
         let record = self.show(&program, |view| view.decision(&conversion_id))?.ok_or_else(gone)?;
-        Ok(Screened { record, freshness: Freshness::Replayed })
+        Ok(Screened { record: Box::new(record), freshness: Freshness::Replayed })
     }
 
     /// Screens a conversion with an assessor of the caller's, without a future. `None` for a retry, of which nothing is read again.
     ///
     /// # Errors
     /// As [`Ledger::screen`].
-    pub fn screen_once(&self, command: ScreenCommand, assessor: &dyn Assessor) -> Result<Option<DecisionRecord>, LedgerError> {
+    pub fn screen_once(
+        &self,
+        command: ScreenCommand,
+        assessor: &dyn Assessor,
+    ) -> Result<Option<Box<DecisionRecord>>, LedgerError> {
         let program = command.conversion.program_id.clone();
         let conversion_id = command.conversion.conversion_id.clone();
         let mut state = self.state.write();
@@ -308,7 +312,7 @@ impl MemoryLedger {
 }
 
 /// The answer to a conversion that was committed just now.
-fn answer(tables: &MemoryTables, keys: Keys, event: Arc<Event>, id: &ConversionId) -> Result<DecisionRecord, LedgerError> {
+fn answer(tables: &MemoryTables, keys: Keys, event: Arc<Event>, id: &ConversionId) -> Result<Box<DecisionRecord>, LedgerError> {
     let lost = || LedgerError::Damaged(format!("the row of conversion `{id}` is missing"));
     let row = ConversionRow::load(tables, &keys.conversion(id))?.ok_or_else(lost)?;
     match Arc::try_unwrap(event) {
@@ -316,11 +320,12 @@ fn answer(tables: &MemoryTables, keys: Keys, event: Arc<Event>, id: &ConversionI
             let ConversionScreened { conversion, decision, .. } = *screened;
             let standing = standing::of(tables, keys, &row)?;
             let case_id = row.has_case.then(|| CaseId::of(id));
-            Ok(DecisionRecord { conversion, decision, verdict: row.verdict, standing, case_id, cursor: Cursor(row.cursor) })
+            let (verdict, cursor) = (row.verdict, Cursor(row.cursor));
+            Ok(Box::new(DecisionRecord { conversion, decision, verdict, standing, case_id, cursor }))
         }
         Ok(_) => Err(lost()),
         Err(kept) => match &*kept {
-            Event::ConversionScreened(screened) => reads::record(tables, keys, screened, &row),
+            Event::ConversionScreened(screened) => reads::record(tables, keys, screened, &row).map(Box::new),
             _ => Err(lost()),
         },
     }
@@ -361,7 +366,7 @@ impl Ledger for MemoryLedger {
 
     fn change_hold(&self, command: HoldCommand) -> Answer<'_, (Cursor, Freshness)> {
         let program = command.program_id.clone();
-        Box::pin(async move { self.execute(&program, |state, keys| plan::hold(&state.tables, keys, command)) })
+        Box::pin(async move { self.execute(&program, |state, keys| plan::hold(&state.tables, keys, command, |_| Ok(true))) })
     }
 
     fn change_list(&self, command: ListCommand) -> Answer<'_, (Cursor, Freshness)> {
@@ -401,8 +406,8 @@ impl Ledger for MemoryLedger {
         self.show(program, |view| view.queue_stats(now))
     }
 
-    fn standings(&self, program: &ProgramId, conversions: &[ConversionId]) -> Result<Vec<Option<Standing>>, LedgerError> {
-        self.show(program, |view| view.standings(conversions))
+    fn standings(&self, program: &ProgramId, payouts: &[(RewardId, ConversionId)]) -> Result<Vec<Option<Standing>>, LedgerError> {
+        self.show(program, |view| view.standings(payouts))
     }
 
     fn feed(&self, program: &ProgramId, after: Cursor, limit: usize) -> Result<(Vec<FeedEvent>, Cursor), LedgerError> {

@@ -18,6 +18,7 @@ mod reads;
 mod retention;
 mod rows;
 mod sequencer;
+mod shown;
 mod stage;
 mod standing;
 mod tables;

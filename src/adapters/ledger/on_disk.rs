@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
+use futures::executor::block_on;
 use futures::future::BoxFuture;
 use tokio::sync::oneshot;
 
@@ -23,7 +24,8 @@ use super::rows::Row;
 use super::rows::account::Meta;
 use super::rows::lists::Listed;
 use super::sequencer::{Executing, Execution, Job, Reply, Sequencer, keys_of, screened};
-use super::stage::{self, SledRecords, SledShelves, Stage, unavailable};
+use super::shown::{SledRecords, SledShelves};
+use super::stage::{self, Stage, unavailable};
 use super::tables::Keys;
 use crate::adapters::storage::backup;
 use crate::adapters::storage::error::StorageError;
@@ -40,7 +42,7 @@ use crate::ports::records::{
 use crate::screening::decision::Verdict;
 use crate::screening::gate::Standing;
 use crate::screening::history::ListKind;
-use crate::vocabulary::ids::{CaseId, ConversionId, ProgramId};
+use crate::vocabulary::ids::{CaseId, ConversionId, ProgramId, RewardId};
 use crate::vocabulary::time::Timestamp;
 
 /// The ledger on disk.
@@ -100,13 +102,12 @@ impl SledLedger {
         program: &ProgramId,
         plan: impl FnOnce(&mut Sequencer, Execution<A>) + Send + 'static,
     ) -> Result<oneshot::Receiver<Result<Reply<A>, LedgerError>>, LedgerError> {
-        self.stage.refuse_after_failure()?;
+        self.stage.refuse_what_cannot_be_kept()?;
         let permit = self.committer.admit().map_err(unavailable)?;
         let (reply, answer) = oneshot::channel();
         let execution = Execution { program: program.clone(), permit, reply };
         let job: Job = Box::new(move |sequencer| plan(sequencer, execution));
-        let closed = || LedgerError::Unavailable("the ledger is closing".to_owned());
-        self.jobs.as_ref().ok_or_else(closed)?.send(job).map_err(|_| closed())?;
+        self.send(job)?;
         Ok(answer)
     }
 
@@ -128,6 +129,27 @@ impl SledLedger {
                 }
             }
         })
+    }
+
+    /// Waits until every command that was taken before is published.
+    fn settled(&self) -> Result<(), LedgerError> {
+        let (tell, told) = mpsc::channel();
+        let job: Job = Box::new(move |sequencer| {
+            sequencer.hand_over();
+            // Who asked may have given up.
+            drop(tell.send(sequencer.last.clone()));
+        });
+        self.send(job)?;
+        let last = told.recv().map_err(|_| closing())?;
+        for programme in self.stage.programmes() {
+            let cursor = Cursor(last.get(&programme.number).copied().unwrap_or(0));
+            block_on(self.stage.wait_for(&programme.id, cursor))?;
+        }
+        Ok(())
+    }
+
+    fn send(&self, job: Job) -> Result<(), LedgerError> {
+        self.jobs.as_ref().ok_or_else(closing)?.send(job).map_err(|_| closing())
     }
 
     fn show<A>(
@@ -156,6 +178,10 @@ impl Drop for SledLedger {
     }
 }
 
+fn closing() -> LedgerError {
+    LedgerError::Unavailable("the ledger is closing".to_owned())
+}
+
 fn received<A>(answer: Result<Result<Reply<A>, LedgerError>, oneshot::error::RecvError>) -> Result<Reply<A>, LedgerError> {
     answer
         .unwrap_or_else(|_| Err(LedgerError::Unavailable("the command was given up; send it again with the same id".to_owned())))
@@ -180,7 +206,7 @@ impl Ledger for SledLedger {
                     self.stage.wait_for(&program, cursor).await?;
                     let gone = || LedgerError::NotPossible("the decision was made before and is not kept any more".to_owned());
                     let record = self.decision(&program, &conversion_id)?.ok_or_else(gone)?;
-                    Ok(Screened { record, freshness: Freshness::Replayed })
+                    Ok(Screened { record: Box::new(record), freshness: Freshness::Replayed })
                 }
             }
         })
@@ -204,7 +230,12 @@ impl Ledger for SledLedger {
                 let records = SledRecords::of(&stage, programme.as_deref());
                 sequencer.run(
                     execution,
-                    |tables, keys| plan::step(tables, keys, command, due_after, |cursor| decided(&records, cursor)),
+                    |tables, keys| {
+                        plan::step(tables, keys, command, due_after, |cursor| match &programme {
+                            Some(programme) if stage.keeps(programme, cursor)? => decided(&records, cursor),
+                            _ => Ok(None),
+                        })
+                    },
                     |tables, keys, _, _| Ok(plan::case_of(tables, keys, &case)?.summary(at)),
                 );
             })?;
@@ -220,7 +251,9 @@ impl Ledger for SledLedger {
     }
 
     fn change_hold(&self, command: HoldCommand) -> Answer<'_, (Cursor, Freshness)> {
-        self.place(command.program_id.clone(), |tables, keys| plan::hold(tables, keys, command))
+        let (stage, program) = (Arc::clone(&self.stage), command.program_id.clone());
+        let keeps = move |cursor| stage.programme(&program).map_or(Ok(false), |programme| stage.keeps(&programme, cursor));
+        self.place(command.program_id.clone(), |tables, keys| plan::hold(tables, keys, command, keeps))
     }
 
     fn change_list(&self, command: ListCommand) -> Answer<'_, (Cursor, Freshness)> {
@@ -260,15 +293,15 @@ impl Ledger for SledLedger {
     }
 
     /// What is durable; where something that is not durable yet would change it, the conversion stands in review, so that the gate holds.
-    fn standings(&self, program: &ProgramId, conversions: &[ConversionId]) -> Result<Vec<Option<Standing>>, LedgerError> {
+    fn standings(&self, program: &ProgramId, payouts: &[(RewardId, ConversionId)]) -> Result<Vec<Option<Standing>>, LedgerError> {
         self.show(program, |view| {
-            let mut durable = view.standings(conversions)?;
+            let mut durable = view.standings(payouts)?;
             if self.stage.nothing_staged() {
                 return Ok(durable);
             }
             let tables = Executing::over(Arc::clone(&self.stage));
             let staged = View { tables: &tables, keys: view.keys, records: view.records, shelves: view.shelves };
-            for (shown, coming) in durable.iter_mut().zip(staged.standings(conversions)?) {
+            for (shown, coming) in durable.iter_mut().zip(staged.standings(payouts)?) {
                 if let Some(standing) = shown
                     && Some(&*standing) != coming.as_ref()
                 {
@@ -343,7 +376,7 @@ impl Ledger for SledLedger {
     }
 
     fn forget_before(&self, horizon: Timestamp) -> Result<u64, LedgerError> {
-        retention::forget(&self.stage, &self.journal, horizon)
+        retention::forget(&self.stage, &self.journal, horizon, || self.settled())
     }
 
     fn readings(&self) -> Vec<Reading> {

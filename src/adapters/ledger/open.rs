@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::fold;
 use super::retention::{self, Horizon};
+use super::shown;
 use super::stage::{self, Opened, Programme, Stage};
 use super::tables::{Keys, Tables, WriteTables};
 use crate::adapters::storage::error::{StorageError, TableError};
@@ -25,7 +26,7 @@ pub const JOURNAL_FOLDER: &str = "journal";
 pub const TABLES_FOLDER: &str = "tables";
 
 /// What the bytes of the tables mean. Raise it with every change of a row, a key, or the fold: older tables are then made anew.
-const TABLES_LAYOUT: u32 = 1;
+const TABLES_LAYOUT: u32 = 2;
 
 /// How the ledger on disk is run.
 #[derive(Clone, Default)]
@@ -165,7 +166,7 @@ fn replay(tables: &PointTable, reader: &JournalReader, programme: &Programme, co
     }
     for record in reader.scan(number, from..=programme.last()) {
         let record = record?;
-        let folded = stage::decode(&record.payload, record.seq).and_then(|event| {
+        let folded = shown::decode(&record.payload, record.seq).and_then(|event| {
             let event = if shortened { retention::of_what_is_left(&rows, keys, event)? } else { Some(event) };
             event.map_or(Ok(()), |event| fold::apply(&mut rows, keys, record.seq, &event).map(drop))
         });

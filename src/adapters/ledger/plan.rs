@@ -11,7 +11,7 @@ use super::fold::{ConversionList, LIST_PART_ENTRIES, ReadProfiles, listed_key};
 use super::history::{self, Known, account_of, known_account};
 use super::rows::Row;
 use super::rows::case_line::{CaseLine, REASON_CODES_MAX};
-use super::rows::conversion::{ConversionRow, InvoiceRow, Taken};
+use super::rows::conversion::{ConversionRow, InvoiceRow, PaidRow, Taken};
 use super::rows::lists::Listed;
 use super::standing;
 use super::tables::{Key, Keys, Tables};
@@ -29,8 +29,9 @@ use crate::vocabulary::ids::{AccountId, CaseId, ConversionId};
 use crate::vocabulary::outcome::{OutcomeKind, OutcomeSubject};
 use crate::vocabulary::time::Span;
 
-/// Paid rewards that one ban reports. A record is bounded; a referrer with more was audited long ago.
-const PAID_REPORTED_MAX: usize = 4_000;
+/// Paid rewards that one outcome reports, in bytes: half of a record. A ban must never be refused for what it reports; a referrer with more
+/// was audited long ago.
+const REPORTED_BYTES_MAX: usize = 512 << 10;
 /// Conversions that one outcome on an account concerns. A referee converts a few times, not thousands.
 const CONCERNED_MAX: usize = 1_000;
 
@@ -103,9 +104,13 @@ pub(super) fn outcome(tables: &impl Tables, keys: Keys, command: OutcomeCommand)
     }
     let reading = Referrals { tables, keys };
     let ids = reading.concerned_by(&outcome.subject)?;
-    let concerned = ids.into_iter().map(|id| reading.concerned(id)).collect::<Result<Vec<_>, _>>()?;
+    let mut concerned = ids.into_iter().map(|id| reading.concerned(id)).collect::<Result<Vec<_>, _>>()?;
+    let mut room = ReportRoom(REPORTED_BYTES_MAX);
+    for one in &mut concerned {
+        one.paid.retain(|reward| room.takes(&[reward.as_str()]));
+    }
     let paid_elsewhere = match (&outcome.subject, outcome.kind) {
-        (OutcomeSubject::Account(account), OutcomeKind::AccountBanned) => reading.paid_elsewhere(account, &concerned)?,
+        (OutcomeSubject::Account(account), OutcomeKind::AccountBanned) => reading.paid_elsewhere(account, &concerned, room)?,
         (OutcomeSubject::Account(_) | OutcomeSubject::Conversion(_) | OutcomeSubject::Invoice { .. }, _) => Vec::new(),
     };
     let recorded = OutcomeRecorded { outcome, content, received_at, concerned, paid_elsewhere };
@@ -228,8 +233,14 @@ pub(super) fn paid(tables: &impl Tables, keys: Keys, command: PaidCommand) -> Re
     let Some(row) = ConversionRow::load(tables, &keys.conversion(&conversion_id))? else {
         return Err(LedgerError::NotFound { what: "conversion", id: conversion_id.to_string() });
     };
-    if let Some(paid) = row.paid.iter().find(|paid| paid.reward_id == reward_id) {
-        return Ok(Plan::Known(Cursor(paid.cursor)));
+    if let Some(paid) = PaidRow::load(tables, &keys.paid_reward(&reward_id))? {
+        // An amount that is left out says nothing, and a second try may have another idea of the time.
+        let other_amount = paid.amount.zip(amount).is_some_and(|(before, now)| before != now);
+        return if paid.conversion_id == conversion_id && !other_amount {
+            Ok(Plan::Known(Cursor(paid.cursor)))
+        } else {
+            Err(LedgerError::ContentDiffers { id: reward_id.to_string() })
+        };
     }
     if !row.rewards.is_empty() && !row.rewards.contains(&reward_id) {
         return Err(LedgerError::NotFound { what: "reward", id: reward_id.to_string() });
@@ -250,15 +261,36 @@ pub(super) fn paid(tables: &impl Tables, keys: Keys, command: PaidCommand) -> Re
     Ok(Plan::Commit(Event::RewardPaid(Box::new(paid)), Box::default()))
 }
 
-/// Places or lifts a hold.
-pub(super) fn hold(tables: &impl Tables, keys: Keys, command: HoldCommand) -> Result<Plan, LedgerError> {
+/// What a record may still report, in bytes.
+struct ReportRoom(usize);
+
+impl ReportRoom {
+    /// Whether something with these ids fits; if so, its room is taken.
+    fn takes(&mut self, ids: &[&str]) -> bool {
+        const BESIDE_EACH_ID: usize = 5;
+        let needed: usize = ids.iter().map(|id| id.len() + BESIDE_EACH_ID).sum();
+        let left = self.0.checked_sub(needed);
+        self.0 = left.unwrap_or(self.0);
+        left.is_some()
+    }
+}
+
+/// Places or lifts a hold. `keeps` tells whether a record is there, and will be: what retention removes cannot be held any more.
+pub(super) fn hold(
+    tables: &impl Tables,
+    keys: Keys,
+    command: HoldCommand,
+    keeps: impl Fn(Cursor) -> Result<bool, LedgerError>,
+) -> Result<Plan, LedgerError> {
     let HoldCommand { program_id: _, subject, change, actor, note, at } = command;
     let wanted = change == Change::Place;
     let (in_force, cursor, referral) = match &subject {
         HoldSubject::Conversion(id) => {
-            let Some(row) = ConversionRow::load(tables, &keys.conversion(id))? else {
-                return Err(LedgerError::NotFound { what: "conversion", id: id.to_string() });
-            };
+            let missing = || LedgerError::NotFound { what: "conversion", id: id.to_string() };
+            let row = ConversionRow::load(tables, &keys.conversion(id))?.ok_or_else(missing)?;
+            if !keeps(Cursor(row.cursor))? {
+                return Err(missing());
+            }
             let referral = HeldReferral {
                 referrer: account_of(tables, keys, row.referrer)?.id,
                 referee: account_of(tables, keys, row.referee)?.id,
@@ -348,7 +380,12 @@ impl<T: Tables> Referrals<'_, T> {
     }
 
     /// Rewards paid for referrals of an account that is being banned, beside those of the conversions already listed.
-    fn paid_elsewhere(&self, account: &AccountId, listed: &[Concerned]) -> Result<Vec<PaidReward>, LedgerError> {
+    fn paid_elsewhere(
+        &self,
+        account: &AccountId,
+        listed: &[Concerned],
+        mut room: ReportRoom,
+    ) -> Result<Vec<PaidReward>, LedgerError> {
         let Some(Known { number, account }) = known_account(self.tables, self.keys, account)? else { return Ok(Vec::new()) };
         let mut paid = Vec::new();
         for (_, id) in self.listed(account.paid_conversions, |part| self.keys.account_paid(number, part))? {
@@ -356,15 +393,12 @@ impl<T: Tables> Referrals<'_, T> {
                 continue;
             }
             let Concerned { conversion_id, referrer, referee, verdict, paid: rewards } = self.concerned(id)?;
-            paid.extend(rewards.into_iter().map(|reward_id| PaidReward {
-                conversion_id: conversion_id.clone(),
-                referrer: referrer.clone(),
-                referee: referee.clone(),
-                verdict,
-                reward_id,
-            }));
-            if paid.len() >= PAID_REPORTED_MAX {
-                break;
+            for reward_id in rewards {
+                if !room.takes(&[conversion_id.as_str(), referrer.as_str(), referee.as_str(), reward_id.as_str()]) {
+                    return Ok(paid);
+                }
+                let (conversion_id, referrer, referee) = (conversion_id.clone(), referrer.clone(), referee.clone());
+                paid.push(PaidReward { conversion_id, referrer, referee, verdict, reward_id });
             }
         }
         Ok(paid)

@@ -19,7 +19,8 @@ use super::rows::conversion::ConversionRow;
 use super::rows::index::{self, Shelf};
 use super::rows::lists::Listed;
 use super::rows::postings::Postings;
-use super::stage::{self, Programme, Stage, damaged, unavailable};
+use super::shown::{self, damaged};
+use super::stage::{self, Programme, Stage, unavailable};
 use super::tables::{Keys, Tables, WriteTables};
 use crate::adapters::storage::error::StorageError;
 use crate::adapters::storage::journal::Journal;
@@ -58,8 +59,14 @@ impl Horizon {
     }
 }
 
-/// Removes what is older than the horizon, in all programmes. Returns how many records were removed.
-pub(super) fn forget(stage: &Stage, journal: &Journal, horizon: Timestamp) -> Result<u64, LedgerError> {
+/// Removes what is older than the horizon, in all programmes. Returns how many records were removed. `settled` waits until every command that
+/// was taken before is published.
+pub(super) fn forget(
+    stage: &Stage,
+    journal: &Journal,
+    horizon: Timestamp,
+    settled: impl Fn() -> Result<(), LedgerError>,
+) -> Result<u64, LedgerError> {
     stage.horizon().move_to(horizon);
     let mut removed = 0;
     let mut tables_written = false;
@@ -70,7 +77,9 @@ pub(super) fn forget(stage: &Stage, journal: &Journal, horizon: Timestamp) -> Re
                 stage.write_tables().map_err(stage::table_error)?;
                 tables_written = true;
             }
-            let part = forget_part(stage, journal, &programme, horizon)?;
+            let part = forget_part(stage, journal, &programme, horizon, &settled);
+            stage.forget_below(programme.number, 0);
+            let part = part?;
             removed += part;
             if part < PART_RECORDS as u64 {
                 break;
@@ -85,31 +94,43 @@ pub(super) fn forget(stage: &Stage, journal: &Journal, horizon: Timestamp) -> Re
 fn is_due(stage: &Stage, programme: &Programme, horizon: Timestamp) -> Result<bool, LedgerError> {
     let first = stage.reader().first_seq(programme.number).map_err(damaged)?;
     let oldest = stage.reader().scan(programme.number, first..=programme.last()).next().transpose().map_err(damaged)?;
-    let happened = oldest.map(|record| stage::decode(&record.payload, record.seq).map(|event| happened_at(&event)));
+    let happened = oldest.map(|record| shown::decode(&record.payload, record.seq).map(|event| happened_at(&event)));
     Ok(happened.transpose()?.is_some_and(|at| at < horizon))
 }
 
-fn forget_part(stage: &Stage, journal: &Journal, programme: &Programme, horizon: Timestamp) -> Result<u64, LedgerError> {
+fn forget_part(
+    stage: &Stage,
+    journal: &Journal,
+    programme: &Programme,
+    horizon: Timestamp,
+    settled: &impl Fn() -> Result<(), LedgerError>,
+) -> Result<u64, LedgerError> {
     let (reader, number) = (stage.reader(), programme.number);
     let keys = Keys(number.get());
     let first = reader.first_seq(number).map_err(damaged)?;
-    let needed_from = needed_from(stage, programme, keys)?.min(programme.last() + 1);
+    let until = needed_from(stage, programme, keys)?.min(programme.last() + 1);
     let (mut end, mut side) = (first, Vec::new());
-    for record in reader.scan(number, first..=needed_from.saturating_sub(1)).take(PART_RECORDS) {
+    for record in reader.scan(number, first..=until.saturating_sub(1)).take(PART_RECORDS) {
         let record = record.map_err(damaged)?;
-        let event = stage::decode(&record.payload, record.seq)?;
+        let event = shown::decode(&record.payload, record.seq)?;
         if happened_at(&event) >= horizon {
             break;
         }
         end = record.seq + 1;
         if let Event::ConversionScreened(screened) = &event {
-            side.extend(case_entry_gone(stage, keys, screened)?);
+            side.extend(case_entry_gone(stage, keys, screened)?.map(|gone| (record.seq, gone)));
         }
         if let Some(kept) = still_speaks(stage, keys, record.seq, event)? {
-            side.push(SideWrite { tag: KEPT, key: record.seq.to_be_bytes().to_vec(), value: Some(codec::encode(&kept)) });
+            let key = record.seq.to_be_bytes().to_vec();
+            side.push((record.seq, SideWrite { tag: KEPT, key, value: Some(codec::encode(&kept)) }));
         }
     }
+    // A case may have been opened again meanwhile, or a hold placed: from here on none is, and what was shows once it is published.
+    stage.forget_below(number, end);
+    settled()?;
+    let end = end.min(needed_from(stage, programme, keys)?).max(first);
     if end > first {
+        let side: Vec<SideWrite> = side.into_iter().filter(|(seq, _)| *seq < end).map(|(_, write)| write).collect();
         // Kept twice for a moment rather than not at all.
         journal.write_side(number, &side).map_err(unavailable)?;
         match journal.remove_before(number, end) {
@@ -204,7 +225,7 @@ fn kept(reader: &JournalReader, programme: ProgrammeNumber) -> Result<Vec<(u64, 
         let entry = entry.map_err(damaged)?;
         let misplaced = |_| LedgerError::Damaged("a kept record has no place".to_owned());
         let seq = entry.key.as_slice().try_into().map(u64::from_be_bytes).map_err(misplaced)?;
-        Ok((seq, stage::decode(&entry.value, seq)?))
+        Ok((seq, shown::decode(&entry.value, seq)?))
     };
     entries.map(read).collect()
 }

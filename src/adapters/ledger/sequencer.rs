@@ -122,7 +122,7 @@ impl Sequencer {
     }
 
     /// Lets the committer have what was executed.
-    fn hand_over(&mut self) {
+    pub(super) fn hand_over(&mut self) {
         self.committer.stage_all(self.outbox.drain(..));
     }
 
@@ -212,12 +212,13 @@ struct Prepared<A> {
 }
 
 /// The answer to a conversion that was screened just now.
-pub(super) fn screened(tables: &Executing, keys: Keys, event: Event) -> Result<DecisionRecord, LedgerError> {
+pub(super) fn screened(tables: &Executing, keys: Keys, event: Event) -> Result<Box<DecisionRecord>, LedgerError> {
     let lost = || LedgerError::Damaged("a conversion became something else".to_owned());
     let Event::ConversionScreened(screened) = event else { return Err(lost()) };
     let ConversionScreened { conversion, decision, .. } = *screened;
     let row = ConversionRow::load(tables, &keys.conversion(&conversion.conversion_id))?.ok_or_else(lost)?;
     let standing = standing::of(tables, keys, &row)?;
     let case_id = row.has_case.then(|| CaseId::of(&conversion.conversion_id));
-    Ok(DecisionRecord { conversion, decision, verdict: row.verdict, standing, case_id, cursor: Cursor(row.cursor) })
+    let (verdict, cursor) = (row.verdict, Cursor(row.cursor));
+    Ok(Box::new(DecisionRecord { conversion, decision, verdict, standing, case_id, cursor }))
 }

@@ -4,17 +4,14 @@
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{Hash, Hasher};
-use std::ops::{Bound, ControlFlow, RangeInclusive};
+use std::ops::Bound;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
-use super::codec;
-use super::event::Event;
-use super::memory::walk_shelf;
-use super::reads::{Direction, EntryVisitor, RecordVisitor, Records, Shelves};
 use super::retention::Horizon;
 use super::rows::Row;
 use super::rows::case_line::CaseLine;
@@ -27,7 +24,7 @@ use crate::adapters::storage::reader::JournalReader;
 use crate::adapters::storage::record::{ProgrammeNumber, SideTag, SideWrite};
 use crate::adapters::storage::table::{Covered, PointTable, TableStats};
 use crate::ports::ledger::LedgerError;
-use crate::ports::records::{Cursor, FeedEvent, Hold, HoldSubject, Reading};
+use crate::ports::records::{Cursor, Hold, HoldSubject, Reading};
 use crate::vocabulary::ids::{ConversionId, ProgramId};
 
 /// A ledger folder that was opened.
@@ -92,8 +89,11 @@ pub(super) struct Stage {
     programmes: RwLock<BTreeMap<ProgramId, Arc<Programme>>>,
     registered: watch::Sender<usize>,
     shelves: RwLock<BTreeMap<ProgrammeNumber, ShelvesInMemory>>,
+    /// Held while rows are put and while a checkpoint begins: what a checkpoint says it covers is exactly what it holds.
     covered: Mutex<Covered>,
     horizon: Horizon,
+    /// Where records that retention is about to remove end.
+    forgetting: Mutex<BTreeMap<ProgrammeNumber, u64>>,
     failure: OnceLock<String>,
 }
 
@@ -118,6 +118,9 @@ pub(super) fn side_write(write: &ShelfWrite, cursor: u64) -> SideWrite {
     SideWrite { tag: SideTag(write.shelf as u8), key: write.key.clone(), value: write.value.as_ref().map(stored) }
 }
 
+/// What a caller is told to wait when rows come faster than the disk takes them. Judgement: a checkpoint takes a second or two.
+const RETRY_WHEN_BEHIND: Duration = Duration::from_secs(1);
+
 impl Stage {
     pub(super) fn new(
         tables: PointTable,
@@ -137,6 +140,7 @@ impl Stage {
             shelves: RwLock::new(shelves),
             covered: Mutex::new(covered),
             horizon,
+            forgetting: Mutex::default(),
             failure: OnceLock::new(),
         }
     }
@@ -230,7 +234,11 @@ impl Stage {
 
     /// Moves the rows of a durable record to the tables, all at once, and shows it. Runs in journal order, on the committer's thread.
     pub(super) fn publish(&self, programme: &Programme, cursor: u64, rows: Vec<TableRow>, shelves: Vec<ShelfWrite>) {
-        self.tables.put_rows(rows.iter().cloned());
+        {
+            let mut covered = self.covered.lock();
+            self.tables.put_rows(rows.iter().cloned());
+            covered.insert(programme.number, cursor);
+        }
         let mut staged = self.staged.write();
         for row in &rows {
             // A later record may have put another row in its place, which waits for that record.
@@ -242,7 +250,6 @@ impl Stage {
         drop(staged);
         self.show_shelves(programme.number, shelves);
         programme.shown.send_modify(|shown| *shown = cursor);
-        self.covered.lock().insert(programme.number, cursor);
         self.checkpoint_when_due();
     }
 
@@ -258,6 +265,15 @@ impl Stage {
                 None => shelves.remove(&(write.shelf, write.key)),
             };
         }
+    }
+
+    /// Looks at the shelves in memory of a programme. Nothing is published meanwhile.
+    pub(super) fn look_at_shelves(
+        &self,
+        programme: ProgrammeNumber,
+        look: impl FnOnce(&ShelvesInMemory) -> Result<(), LedgerError>,
+    ) -> Result<(), LedgerError> {
+        self.shelves.read().get(&programme).map_or(Ok(()), look)
     }
 
     /// The conversions that wait for a decision, and those that are held.
@@ -283,8 +299,8 @@ impl Stage {
     /// journal stays the truth, but rows would pile up in memory.
     fn checkpoint_when_due(&self) {
         if self.tables.wants_checkpoint() && !self.tables.is_checkpointing() {
-            let covered = self.covered.lock().clone();
-            drop(self.tables.checkpoint(covered, Box::new(|| Ok(()))));
+            let covered = self.covered.lock();
+            drop(self.tables.checkpoint(covered.clone(), Box::new(|| Ok(()))));
         }
     }
 
@@ -321,8 +337,15 @@ impl Stage {
 
     /// Writes what the tables hold in memory to their files, and waits for it.
     pub(super) fn write_tables(&self) -> Result<(), TableError> {
-        let covered = self.covered.lock().clone();
-        self.tables.checkpoint(covered, Box::new(|| Ok(())))?;
+        loop {
+            self.tables.settle()?;
+            let covered = self.covered.lock();
+            // Nobody is to wait for the lock while another checkpoint is written.
+            if !self.tables.is_checkpointing() {
+                self.tables.checkpoint(covered.clone(), Box::new(|| Ok(())))?;
+                break;
+            }
+        }
         self.tables.settle()
     }
 
@@ -331,6 +354,19 @@ impl Stage {
         if let Err(error) = self.write_tables() {
             tracing::warn!(%error, "the tables could not be written; opening will take longer, nothing is lost");
         }
+    }
+
+    // Retention.
+
+    /// Says that records below a place are about to be removed; 0 that none are. Commands that are planned later do not build on them.
+    pub(super) fn forget_below(&self, programme: ProgrammeNumber, end: u64) {
+        self.forgetting.lock().insert(programme, end);
+    }
+
+    /// Whether a record is there, and will be.
+    pub(super) fn keeps(&self, programme: &Programme, cursor: Cursor) -> Result<bool, LedgerError> {
+        let going = self.forgetting.lock().get(&programme.number).is_some_and(|end| cursor.0 < *end);
+        Ok(!going && cursor.0 >= self.reader.first_seq(programme.number).map_err(unavailable)?)
     }
 
     // Failure.
@@ -350,8 +386,11 @@ impl Stage {
     }
 
     /// Lets a command in, as long as what it writes can be kept.
-    pub(super) fn refuse_after_failure(&self) -> Result<(), LedgerError> {
-        self.failure().map_or(Ok(()), |reason| Err(LedgerError::Unavailable(reason)))
+    pub(super) fn refuse_what_cannot_be_kept(&self) -> Result<(), LedgerError> {
+        if let Some(reason) = self.failure() {
+            return Err(LedgerError::Unavailable(reason));
+        }
+        if self.tables.is_behind() { Err(LedgerError::Busy { retry_after: RETRY_WHEN_BEHIND }) } else { Ok(()) }
     }
 }
 
@@ -361,7 +400,7 @@ impl Tables for Stage {
     }
 }
 
-const fn is_in_memory(shelf: Shelf) -> bool {
+pub(super) const fn is_in_memory(shelf: Shelf) -> bool {
     match shelf {
         Shelf::UndecidedCases | Shelf::Holds | Shelf::ListEntries => true,
         Shelf::ResolvedCases => false,
@@ -379,153 +418,4 @@ pub(super) fn load_shelves(reader: &JournalReader, programme: ProgrammeNumber) -
         }
     }
     Ok(shelves)
-}
-
-/// The event of a record.
-pub(super) fn decode(payload: &[u8], cursor: u64) -> Result<Event, LedgerError> {
-    codec::decode(payload).map_err(|damaged| LedgerError::Damaged(format!("record {cursor}: {damaged}")))
-}
-
-/// The records of a programme that may be shown.
-pub(super) struct SledRecords<'a> {
-    stage: &'a Stage,
-    programme: Option<&'a Programme>,
-}
-
-impl<'a> SledRecords<'a> {
-    pub(super) const fn of(stage: &'a Stage, programme: Option<&'a Programme>) -> Self {
-        Self { stage, programme }
-    }
-
-    fn shown(&self, range: RangeInclusive<u64>) -> Option<(ProgrammeNumber, RangeInclusive<u64>)> {
-        let programme = self.programme?;
-        let until = (*range.end()).min(programme.last());
-        (*range.start() <= until).then_some((programme.number, *range.start()..=until))
-    }
-}
-
-/// Maps a storage error of a read to what a caller can do.
-pub(super) fn damaged(error: StorageError) -> LedgerError {
-    match error {
-        StorageError::DamagedRecord { .. } | StorageError::DamagedSide { .. } | StorageError::DamagedStore { .. } => {
-            LedgerError::Damaged(error.to_string())
-        }
-        other => unavailable(other),
-    }
-}
-
-impl Records for SledRecords<'_> {
-    fn last(&self) -> Result<u64, LedgerError> {
-        Ok(self.programme.map_or(0, Programme::last))
-    }
-
-    fn first(&self) -> Result<u64, LedgerError> {
-        self.programme.map_or(Ok(1), |programme| self.stage.reader.first_seq(programme.number).map_err(damaged))
-    }
-
-    fn walk(&self, range: RangeInclusive<u64>, direction: Direction, visit: &mut RecordVisitor<'_>) -> Result<(), LedgerError> {
-        let Some((programme, range)) = self.shown(range) else { return Ok(()) };
-        let records = match direction {
-            Direction::Forward => self.stage.reader.scan(programme, range),
-            Direction::Backward => self.stage.reader.scan_back(programme, range),
-        };
-        for record in records {
-            let record = record.map_err(damaged)?;
-            let event = Arc::new(decode(&record.payload, record.seq)?);
-            if visit(Cursor(record.seq), &event)?.is_break() {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    fn told(&self, range: RangeInclusive<u64>) -> Result<Vec<FeedEvent>, LedgerError> {
-        let Some((programme, range)) = self.shown(range) else { return Ok(Vec::new()) };
-        let mut told = Vec::new();
-        for record in self.stage.reader.scan(programme, range) {
-            let record = record.map_err(damaged)?;
-            let events = codec::told(Cursor(record.seq), &record.payload);
-            told.extend(events.map_err(|damaged| LedgerError::Damaged(format!("record {}: {damaged}", record.seq)))?);
-        }
-        Ok(told)
-    }
-}
-
-/// The shelves of a programme.
-pub(super) struct SledShelves<'a> {
-    stage: &'a Stage,
-    programme: Option<&'a Programme>,
-}
-
-impl<'a> SledShelves<'a> {
-    pub(super) const fn of(stage: &'a Stage, programme: Option<&'a Programme>) -> Self {
-        Self { stage, programme }
-    }
-
-    /// Decided cases, straight from their side entries; what is not shown yet is passed over.
-    fn walk_stored(
-        &self,
-        programme: &Programme,
-        shelf: Shelf,
-        past: Option<&[u8]>,
-        direction: Direction,
-        visit: &mut EntryVisitor<'_>,
-    ) -> Result<(), LedgerError> {
-        let shown = programme.last();
-        let past = past.map_or(Bound::Unbounded, Bound::Excluded);
-        let (from, to) = match direction {
-            Direction::Forward => (past, Bound::Unbounded),
-            Direction::Backward => (Bound::Unbounded, past),
-        };
-        let mut entries = self.stage.reader.side_scan(programme.number, SideTag(shelf as u8), from, to);
-        loop {
-            let next = match direction {
-                Direction::Forward => entries.next(),
-                Direction::Backward => entries.next_back(),
-            };
-            let Some(entry) = next.transpose().map_err(damaged)? else { return Ok(()) };
-            let Some((cursor, value)) = entry.value.split_first_chunk::<8>() else {
-                return Err(LedgerError::Damaged("a shelf entry is cut short".to_owned()));
-            };
-            if u64::from_be_bytes(*cursor) <= shown && visit(&entry.key, value)? == ControlFlow::Break(()) {
-                return Ok(());
-            }
-        }
-    }
-}
-
-/// Entries of a shelf in memory that are visited before decisions may be published again: less than a millisecond.
-const WALKED_AT_ONCE: usize = 512;
-
-impl Shelves for SledShelves<'_> {
-    fn walk(
-        &self,
-        shelf: Shelf,
-        past: Option<&[u8]>,
-        direction: Direction,
-        visit: &mut EntryVisitor<'_>,
-    ) -> Result<(), LedgerError> {
-        let Some(programme) = self.programme else { return Ok(()) };
-        if !is_in_memory(shelf) {
-            return self.walk_stored(programme, shelf, past, direction, visit);
-        }
-        let mut past = past.map(<[u8]>::to_vec);
-        loop {
-            let (mut visited, mut resume_past) = (0, None);
-            let mut visit_some = |key: &[u8], value: &[u8]| {
-                visited += 1;
-                let flow = visit(key, value)?;
-                if visited < WALKED_AT_ONCE || flow.is_break() {
-                    return Ok(flow);
-                }
-                resume_past = Some(key.to_vec());
-                Ok(ControlFlow::Break(()))
-            };
-            if let Some(entries) = self.stage.shelves.read().get(&programme.number) {
-                walk_shelf(entries, shelf, past.as_deref(), direction, &mut visit_some)?;
-            }
-            let Some(key) = resume_past else { return Ok(()) };
-            past = Some(key);
-        }
-    }
 }

@@ -1,10 +1,26 @@
 //! Where a conversion stands for the gate, put together from its own row and those of its two accounts. Called by reads and plans.
 
 use super::history::account_of;
-use super::rows::conversion::ConversionRow;
+use super::rows::Row;
+use super::rows::conversion::{ConversionRow, PaidRow};
 use super::tables::{Keys, Tables};
 use crate::ports::ledger::LedgerError;
 use crate::screening::gate::{Held, Standing};
+use crate::vocabulary::ids::RewardId;
+
+/// The standing as it is for one reward, which may have been paid for another conversion.
+pub(super) fn of_payout(
+    tables: &impl Tables,
+    keys: Keys,
+    row: &ConversionRow,
+    reward_id: &RewardId,
+) -> Result<Standing, LedgerError> {
+    let mut standing = of(tables, keys, row)?;
+    if !standing.paid.contains(reward_id) && PaidRow::load(tables, &keys.paid_reward(reward_id))?.is_some() {
+        standing.paid.push(reward_id.clone());
+    }
+    Ok(standing)
+}
 
 /// The standing. A ban of either account cancels what is unpaid, whenever it came.
 pub(super) fn of(tables: &impl Tables, keys: Keys, row: &ConversionRow) -> Result<Standing, LedgerError> {

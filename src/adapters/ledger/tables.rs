@@ -10,7 +10,7 @@ use crate::ports::ledger::LedgerError;
 use crate::screening::history::IdentifierKind;
 use crate::vocabulary::conversion::ConversionKind;
 use crate::vocabulary::digest::Digest;
-use crate::vocabulary::ids::{AccountId, ConversionId, InvoiceId, RecordId};
+use crate::vocabulary::ids::{AccountId, ConversionId, InvoiceId, RecordId, RewardId};
 
 /// The number of a programme inside one ledger. Starts at 1.
 pub(super) type ProgramNumber = u32;
@@ -78,6 +78,7 @@ enum Table {
     WithoutInvoice = b'm',
     Record = b's',
     Outcome = b'o',
+    PaidReward = b'y',
     Listed = b'l',
 }
 
@@ -208,6 +209,11 @@ impl Keys {
     /// An outcome by its id.
     pub(super) fn outcome(self, id: &RecordId) -> Key {
         self.text(Table::Outcome, id.as_str())
+    }
+
+    /// The payment of a reward.
+    pub(super) fn paid_reward(self, id: &RewardId) -> Key {
+        self.text(Table::PaidReward, id.as_str())
     }
 
     /// List entries of an account.

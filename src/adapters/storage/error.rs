@@ -164,10 +164,15 @@ impl StorageError {
     pub(super) fn from_sled(doing: &'static str, folder: &Path, error: &sled::Error) -> StorageError {
         match error {
             sled::Error::Io(io) => StorageError::from_io(doing, folder, io),
-            sled::Error::CollectionNotFound(_)
-            | sled::Error::Unsupported(_)
-            | sled::Error::ReportableBug(_)
-            | sled::Error::Corruption { .. } => StorageError::Io { doing, reason: error.to_string() },
+            sled::Error::CollectionNotFound(_) | sled::Error::Unsupported(_) | sled::Error::ReportableBug(_) => {
+                StorageError::Io { doing, reason: error.to_string() }
+            }
+            sled::Error::Corruption { .. } => {
+                let reason = format!(
+                    "the disk changed what was written ({error}); keep the folder, and restore the last backup to another"
+                );
+                StorageError::Io { doing, reason }
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::adapters::storage::block_cache::BlockCache;
 use crate::adapters::storage::error::TableError;
 use crate::adapters::storage::manifest::{ListedRun, Manifest};
 use crate::adapters::storage::memtable::{Generation, Memtable, TableRow};
-use crate::adapters::storage::run::{BadRun, Run, RunWriter, file_name, merge};
+use crate::adapters::storage::run::{BadRun, Run, RunFault, RunWriter, file_name, merge};
 use crate::adapters::storage::seen::SeenKeys;
 use crate::adapters::storage::table::{Covered, DurableGate, Retention, TableOptions};
 
@@ -115,8 +115,22 @@ pub(super) enum MergeScope {
     All,
 }
 
+/// A file of this name in the folder of the tables says that one of their runs is damaged.
+pub(super) const DISTRUSTED: &str = "distrusted";
+
 /// Rows that are taken from memory while look-ups wait: about 50 microseconds. Judgement.
 const FORGOTTEN_AT_ONCE: usize = 256;
+
+/// Lets every thread that somebody waits for go before this one. Without it a checkpoint, which takes seconds, holds up requests on a machine
+/// with few cores. Only Linux has priorities of threads; elsewhere nothing happens, nor where the system forbids it.
+fn step_back() {
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::setpriority_process(None, BACKGROUND_NICENESS);
+}
+
+/// A third of the weight of the others when all cores are busy: enough to keep up with what they write. Judgement.
+#[cfg(target_os = "linux")]
+const BACKGROUND_NICENESS: i32 = 5;
 
 impl Shared {
     /// Moves the memory layer aside for writing. The caller has made sure that nothing is frozen.
@@ -132,8 +146,22 @@ impl Shared {
         self.failure.get_or_init(|| error);
     }
 
+    /// Notes that a run is damaged, so that nothing more is built on it and the next opening makes the tables anew. Gives the error for whoever
+    /// met it.
+    pub(super) fn distrust(&self, bad: &BadRun) -> TableError {
+        let error = TableError::rebuild(&self.folder, &bad.reason);
+        self.failure.get_or_init(|| {
+            tracing::error!(%error, "a file of the tables is damaged; they are made anew at the next start");
+            // Without the mark the damage is found again when the block is asked for again.
+            drop(File::create(self.folder.join(DISTRUSTED)).and_then(|mark| mark.sync_all()));
+            error.clone()
+        });
+        error
+    }
+
     /// Body of the writing thread.
     pub(super) fn write_checkpoints(&self) {
+        step_back();
         self.build_seen(0);
         while let Some((covered, gate)) = self.next_checkpoint() {
             let written = self.write_frozen(covered, gate);
@@ -153,6 +181,18 @@ impl Shared {
         let runs = Arc::clone(&self.layers.read().runs);
         let is_ending = || self.work.lock().ending == Activity::Running;
         drop(self.seen.build(&runs, more, self.options.false_positive_rate, is_ending));
+    }
+
+    /// Keys that an older generation in memory had went into the filter with that one.
+    fn add_to_seen(&self, frozen: &Generation) {
+        if !self.seen.has_room_for(frozen.rows().len()) {
+            self.build_seen(frozen.rows().len());
+        }
+        if self.seen.wants_whole_generation() {
+            self.seen.add(frozen.rows().iter().map(TableRow::key));
+        } else {
+            self.seen.add(frozen.new_keys());
+        }
     }
 
     fn next_checkpoint(&self) -> Option<(Covered, DurableGate)> {
@@ -185,10 +225,7 @@ impl Shared {
         };
         gate().map_err(TableError::write)?;
         if let Some(frozen) = &frozen {
-            if !self.seen.has_room_for(frozen.rows().len()) {
-                self.build_seen(frozen.rows().len());
-            }
-            self.seen.add(frozen.rows().iter().map(TableRow::key));
+            self.add_to_seen(frozen);
         }
         let mut manifest = self.manifest.lock();
         let mut next = manifest.clone();
@@ -244,12 +281,16 @@ impl Shared {
         write().map_err(|bad| {
             // Left over at worst: the next open removes files that the manifest does not name.
             drop(std::fs::remove_file(&path));
-            TableError::write(bad.reason)
+            match bad.fault {
+                RunFault::Damaged => self.distrust(&bad),
+                RunFault::Refused => TableError::write(bad.reason),
+            }
         })
     }
 
     /// Body of the merging thread.
     pub(super) fn merge_runs(&self) {
+        step_back();
         while let Some(scope) = self.next_merge() {
             let merged = match scope {
                 MergeScope::FullTiers => self.merge_full_tiers(),
@@ -333,14 +374,15 @@ impl Shared {
         next.runs.insert(place, ListedRun { id: merged.id, tier });
         next.store(&self.folder).map_err(TableError::write)?;
         *manifest = next;
+        // What the retention rule dropped from the runs must not be answered from memory, nor count as known there when it is set again.
+        if self.options.retention.is_some() {
+            let cut = self.layers.write().cut_recent(0);
+            self.forget(cut);
+        }
         let mut layers = self.layers.write();
         let mut runs: Vec<Arc<Run>> = layers.runs.iter().filter(|run| !inputs.contains(&run.id)).cloned().collect();
         runs.insert(place, Arc::new(merged));
         layers.runs = Arc::new(runs);
-        // What the retention rule dropped from the runs must not be answered from memory.
-        let cut = if self.options.retention.is_some() { layers.cut_recent(0) } else { Vec::new() };
-        drop(layers);
-        self.forget(cut);
         Ok(())
     }
 }

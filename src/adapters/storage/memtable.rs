@@ -10,7 +10,7 @@ use hashbrown::hash_table::{Entry, HashTable};
 use smallvec::SmallVec;
 
 use crate::adapters::storage::error::TableError;
-use crate::adapters::storage::run::{KEY_LIMIT_BYTES, VALUE_LIMIT_BYTES};
+use crate::adapters::storage::run::{KEY_LIMIT_BYTES, VALUE_LIMIT_BYTES, beginning};
 
 /// A key with its value, or with the mark that it was deleted. Equal to another when the *keys* are, so that a set of rows is a map.
 ///
@@ -95,9 +95,9 @@ impl Borrow<[u8]> for TableRow {
     }
 }
 
-/// What a row costs beside its bytes: its place in the index, which is two thirds full on average, its place in its generation, the counts
+/// What a row costs beside its bytes: its place in the index, which is two thirds full on average, its places in its generation, the counts
 /// of its allocation, and what the allocator rounds up.
-const ROW_BYTES: usize = size_of::<Indexed>() * 3 / 2 + size_of::<TableRow>() + 16 + 8;
+const ROW_BYTES: usize = size_of::<Indexed>() * 3 / 2 + size_of::<TableRow>() + size_of::<u32>() + 16 + 8;
 
 fn cost_bytes(row: &TableRow) -> usize {
     ROW_BYTES + row.0.len()
@@ -120,6 +120,8 @@ pub(super) struct GenerationNumber(u32);
 pub(super) struct Generation {
     number: GenerationNumber,
     rows: Vec<TableRow>,
+    /// The places of rows whose keys no earlier generation in memory had.
+    new: Vec<u32>,
     size_bytes: usize,
 }
 
@@ -138,6 +140,11 @@ impl Generation {
         &self.rows
     }
 
+    /// The keys that were in no generation in memory when they were first set: all that a filter over the written generations can lack.
+    pub(super) fn new_keys(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        self.new.iter().map(|place| self.rows[*place as usize].key())
+    }
+
     /// Lists a row and gives its place.
     fn list(&mut self, row: TableRow) -> u32 {
         self.rows.push(row);
@@ -148,7 +155,8 @@ impl Generation {
     /// The rows in order of their keys.
     pub(super) fn sorted(&self) -> impl Iterator<Item = &TableRow> {
         // The beginning of each key lies beside it: most comparisons then follow no pointer.
-        let mut rows: Vec<((u128, u128), &TableRow)> = self.rows.iter().map(|row| (beginning(row.key()), row)).collect();
+        let first_32_bytes = |key: &[u8]| (beginning(key), beginning(key.get(16..).unwrap_or_default()));
+        let mut rows: Vec<((u128, u128), &TableRow)> = self.rows.iter().map(|row| (first_32_bytes(row.key()), row)).collect();
         rows.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.key().cmp(b.1.key())));
         rows.into_iter().map(|(_, row)| row)
     }
@@ -207,6 +215,7 @@ impl Memtable {
             }
             Entry::Vacant(free) => {
                 let place = active.list(row.clone());
+                active.new.push(place);
                 free.insert(Indexed { row, generation: active.number, place });
             }
         }
@@ -220,7 +229,9 @@ impl Memtable {
     /// Ends the active generation and begins the next, with room for as many rows. All rows stay in the index.
     pub(super) fn next_generation(&mut self) -> Generation {
         let number = GenerationNumber(self.active.number.0.wrapping_add(1));
-        let next = Generation { number, rows: Vec::with_capacity(self.active.rows.len()), size_bytes: 0 };
+        let Generation { rows, new, .. } = &self.active;
+        let (rows, new) = (Vec::with_capacity(rows.len()), Vec::with_capacity(new.len()));
+        let next = Generation { number, rows, new, size_bytes: 0 };
         std::mem::replace(&mut self.active, next)
     }
 
@@ -234,15 +245,6 @@ impl Memtable {
             }
         }
     }
-}
-
-/// The first 32 bytes of a key as numbers that have its order; a shorter key is filled up with zeros.
-fn beginning(key: &[u8]) -> (u128, u128) {
-    let mut bytes = [0; 32];
-    let taken = key.len().min(bytes.len());
-    bytes[..taken].copy_from_slice(&key[..taken]);
-    let [first, second] = bytes.as_chunks::<16>().0 else { return (0, 0) };
-    (u128::from_be_bytes(*first), u128::from_be_bytes(*second))
 }
 
 #[cfg(test)]
@@ -293,6 +295,7 @@ mod tests {
         let value = |table: &Memtable, key: &[u8]| table.get(key).and_then(TableRow::value).map(<[u8]>::to_vec);
         assert_eq!((value(&table, b"old"), value(&table, b"new")), (Some(b"1".to_vec()), Some(b"2".to_vec())));
         assert_eq!((first.rows().len(), table.active().rows().len()), (2, 1), "each generation lists what was set in it");
+        assert_eq!((first.new_keys().len(), table.active().new_keys().len()), (2, 0), "a key is new once");
         table.forget(first.number(), first.rows());
         assert_eq!((value(&table, b"old"), value(&table, b"new")), (None, Some(b"2".to_vec())));
     }

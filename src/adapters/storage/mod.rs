@@ -7,6 +7,7 @@ mod block_cache;
 pub mod check;
 pub mod error;
 pub mod faults;
+mod filter;
 mod folder;
 pub mod group;
 pub mod journal;

@@ -162,7 +162,8 @@ impl JournalReader {
         };
         let reader = self.clone();
         let items = (!is_empty(&from, &to)).then(|| self.store.tree().range::<Vec<u8>, _>((from, to)));
-        items.into_iter().flatten().map(move |item| reader.tagged(programme, item).map(|tagged| tagged.entry))
+        let items = UntilError(items);
+        items.map(move |item| reader.tagged(programme, item).map(|tagged| tagged.entry))
     }
 
     /// Every side entry of a programme, by tag and key; for backup and check.
@@ -172,7 +173,7 @@ impl JournalReader {
     ) -> impl Iterator<Item = Result<TaggedSideEntry, StorageError>> + Send + use<> {
         let reader = self.clone();
         let prefix = key(programme, space::SIDE, &[]);
-        self.store.tree().scan_prefix(prefix).map(move |item| reader.tagged(programme, item))
+        UntilError(Some(self.store.tree().scan_prefix(prefix))).map(move |item| reader.tagged(programme, item))
     }
 
     fn tagged(&self, programme: ProgrammeNumber, item: SledItem) -> Result<TaggedSideEntry, StorageError> {
@@ -185,6 +186,34 @@ impl JournalReader {
 }
 
 type SledItem = Result<(sled::IVec, sled::IVec), sled::Error>;
+
+/// A walk of sled's that ends with its first error: sled's own goes on from where it failed, for ever.
+struct UntilError(Option<sled::Iter>);
+
+impl UntilError {
+    fn passed(&mut self, item: Option<SledItem>) -> Option<SledItem> {
+        if !matches!(item, Some(Ok(_))) {
+            self.0 = None;
+        }
+        item
+    }
+}
+
+impl Iterator for UntilError {
+    type Item = SledItem;
+
+    fn next(&mut self) -> Option<SledItem> {
+        let item = self.0.as_mut()?.next();
+        self.passed(item)
+    }
+}
+
+impl DoubleEndedIterator for UntilError {
+    fn next_back(&mut self) -> Option<SledItem> {
+        let item = self.0.as_mut()?.next_back();
+        self.passed(item)
+    }
+}
 
 /// Whether no key can lie between the bounds (sled panics on an inverted range).
 fn is_empty(from: &Bound<Vec<u8>>, to: &Bound<Vec<u8>>) -> bool {

@@ -10,9 +10,9 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use bloomfilter::Bloom;
+use crate::adapters::storage::filter::{KeyFilter, KeyHash};
 
-const MAGIC: &[u8; 8] = b"SELFRUN\x01";
+const MAGIC: &[u8; 8] = b"SELFRUN\x02";
 const FOOTER_BYTES: usize = 64;
 /// A block is closed when it reaches this size: one page of the disk.
 const BLOCK_BYTES: usize = 4_096;
@@ -30,26 +30,37 @@ pub(super) fn file_name(id: u64) -> String {
     format!("{id:016x}.run")
 }
 
-/// What went wrong with a run: damaged, or not readable.
+/// What went wrong with a run.
 #[derive(Debug)]
 pub(super) struct BadRun {
+    pub(super) fault: RunFault,
     pub(super) reason: String,
+}
+
+/// Whose fault it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RunFault {
+    /// The bytes are not those that were written: the tables must be made anew.
+    Damaged,
+    /// The system did not let us read or write.
+    Refused,
 }
 
 impl From<io::Error> for BadRun {
     fn from(error: io::Error) -> Self {
-        BadRun { reason: error.to_string() }
+        let cut_short = error.kind() == io::ErrorKind::UnexpectedEof;
+        BadRun { fault: if cut_short { RunFault::Damaged } else { RunFault::Refused }, reason: error.to_string() }
     }
 }
 
 fn bad(reason: &str) -> BadRun {
-    BadRun { reason: reason.to_owned() }
+    BadRun { fault: RunFault::Damaged, reason: reason.to_owned() }
 }
 
 /// Writes a run; keys must come in strictly increasing order.
 pub(super) struct RunWriter {
     out: BufWriter<File>,
-    bloom: Bloom<[u8]>,
+    filter: KeyFilter,
     block: Vec<u8>,
     block_first_key: Vec<u8>,
     index: Vec<u8>,
@@ -64,13 +75,12 @@ const SYNC_EVERY_BYTES: usize = 1 << 20;
 impl RunWriter {
     /// Starts a run for about `expected_entries` entries.
     pub(super) fn create(path: &Path, expected_entries: usize, false_positive_rate: f64) -> io::Result<RunWriter> {
-        // A random seed with different halves: with equal ones the filter misses its rate (3.7 % instead of 1 %).
-        let bloom = Bloom::new_for_fp_rate(expected_entries.max(64), false_positive_rate).map_err(io::Error::other)?;
+        let filter = KeyFilter::for_keys(expected_entries, false_positive_rate).map_err(io::Error::other)?;
         let mut out = BufWriter::with_capacity(1 << 18, File::create(path)?);
         out.write_all(MAGIC)?;
         Ok(RunWriter {
             out,
-            bloom,
+            filter,
             block: Vec::with_capacity(2 * BLOCK_BYTES),
             block_first_key: Vec::new(),
             index: Vec::new(),
@@ -93,7 +103,7 @@ impl RunWriter {
         self.block.extend_from_slice(&value_len.to_le_bytes());
         self.block.extend_from_slice(key);
         self.block.extend_from_slice(value.unwrap_or_default());
-        self.bloom.set(key);
+        self.filter.add(KeyHash::of(key));
         self.entries += 1;
         if self.block.len() >= BLOCK_BYTES { self.close_block() } else { Ok(()) }
     }
@@ -131,18 +141,18 @@ impl RunWriter {
     /// Writes index, filter and footer, and makes the file durable. Gives the number of entries.
     pub(super) fn finish(mut self) -> io::Result<u64> {
         self.close_block()?;
-        let bloom = self.bloom.to_bytes();
+        let filter = self.filter.to_bytes();
         let mut footer = Vec::with_capacity(FOOTER_BYTES);
         let index_len = self.index.len() as u64;
-        for number in [self.offset, index_len, self.offset + index_len, bloom.len() as u64, self.entries, 0] {
+        for number in [self.offset, index_len, self.offset + index_len, filter.len() as u64, self.entries, 0] {
             footer.extend_from_slice(&number.to_le_bytes());
         }
         footer.extend_from_slice(&crc32fast::hash(&self.index).to_le_bytes());
-        footer.extend_from_slice(&crc32fast::hash(&bloom).to_le_bytes());
+        footer.extend_from_slice(&crc32fast::hash(&filter).to_le_bytes());
         footer.extend_from_slice(&[0; 4]);
         footer.extend_from_slice(&crc32fast::hash(&footer).to_le_bytes());
         self.out.write_all(&self.index)?;
-        self.out.write_all(&bloom)?;
+        self.out.write_all(&filter)?;
         self.out.write_all(&footer)?;
         self.out.flush()?;
         self.out.get_ref().sync_all()?;
@@ -151,6 +161,7 @@ impl RunWriter {
 }
 
 /// Where a block lies, and where its first key lies in the flat list of first keys.
+#[derive(Debug, Clone, Copy)]
 struct BlockAt {
     offset: u64,
     length: u32,
@@ -172,8 +183,17 @@ pub(super) struct Run {
     pub(super) disk_bytes: u64,
     file: File,
     path: PathBuf,
-    bloom: Bloom<[u8]>,
+    filter: KeyFilter,
+    index: Index,
+}
+
+/// Where the blocks of a run begin.
+#[derive(Default)]
+struct Index {
     blocks: Vec<BlockAt>,
+    /// The beginnings of the blocks' first keys, apart from the rest: a search touches little else.
+    beginnings: Vec<u128>,
+    /// The first keys, each behind its length (u16, little-endian).
     first_keys: Vec<u8>,
 }
 
@@ -187,13 +207,13 @@ impl Run {
         let mut footer = [0; FOOTER_BYTES];
         file.read_exact_at(&mut footer, footer_at)?;
         let mut numbers = Numbers(&footer);
-        let [index_at, index_len, bloom_at, bloom_len] = [numbers.u64()?, numbers.u64()?, numbers.u64()?, numbers.u64()?];
+        let [index_at, index_len, filter_at, filter_len] = [numbers.u64()?, numbers.u64()?, numbers.u64()?, numbers.u64()?];
         let [entries, _reserved] = [numbers.u64()?, numbers.u64()?];
-        let [index_crc, bloom_crc, _, footer_crc] = [numbers.u32()?, numbers.u32()?, numbers.u32()?, numbers.u32()?];
+        let [index_crc, filter_crc, _, footer_crc] = [numbers.u32()?, numbers.u32()?, numbers.u32()?, numbers.u32()?];
         if crc32fast::hash(&footer[..FOOTER_BYTES - CHECKSUM_BYTES]) != footer_crc {
             return Err(bad("the footer of a run is damaged"));
         }
-        let whole = index_at.checked_add(index_len) == Some(bloom_at) && bloom_at.checked_add(bloom_len) == Some(footer_at);
+        let whole = index_at.checked_add(index_len) == Some(filter_at) && filter_at.checked_add(filter_len) == Some(footer_at);
         if !whole {
             return Err(bad("the footer of a run does not fit its size"));
         }
@@ -202,14 +222,14 @@ impl Run {
             file.read_exact_at(&mut bytes, at)?;
             if crc32fast::hash(&bytes) == checksum { Ok(bytes) } else { Err(bad("the index of a run is damaged")) }
         };
-        let (blocks, first_keys) = parse_index(&read(index_at, index_len, index_crc)?)?;
-        let bloom = Bloom::from_bytes(read(bloom_at, bloom_len, bloom_crc)?).map_err(bad)?;
-        Ok(Run { id, entries, disk_bytes, file, path, bloom, blocks, first_keys })
+        let index = Index::parse(&read(index_at, index_len, index_crc)?)?;
+        let filter = KeyFilter::from_bytes(read(filter_at, filter_len, filter_crc)?).map_err(bad)?;
+        Ok(Run { id, entries, disk_bytes, file, path, filter, index })
     }
 
     /// Bytes kept in memory: index and filter.
     pub(super) fn memory_bytes(&self) -> usize {
-        self.blocks.len() * size_of::<BlockAt>() + self.first_keys.len() + self.bloom.as_slice().len()
+        self.index.memory_bytes() + self.filter.memory_bytes()
     }
 
     /// The path, for removal.
@@ -217,28 +237,20 @@ impl Run {
         &self.path
     }
 
-    /// Where to look for a key.
-    pub(super) fn probe(&self, key: &[u8]) -> Probe {
-        if !self.bloom.check(key) {
+    /// Where to look for a key; its hash is given, since many runs are asked for one key.
+    pub(super) fn probe(&self, key: &[u8], hash: KeyHash) -> Probe {
+        if !self.filter.may_hold(hash) {
             return Probe::Absent;
         }
-        let after = self.blocks.partition_point(|block| self.first_key(block) <= key);
-        match after.checked_sub(1).and_then(|n| u32::try_from(n).ok()) {
+        match self.index.block_of(key) {
             Some(block) => Probe::Block(block),
             None => Probe::Absent,
         }
     }
 
-    fn first_key(&self, block: &BlockAt) -> &[u8] {
-        // INVARIANT: each key is stored behind its length, see `parse_index`.
-        let at = block.key_at as usize;
-        let (len, keys) = self.first_keys.get(at..).and_then(<[u8]>::split_first_chunk::<2>).unwrap_or((&[0; 2], &[]));
-        keys.get(..usize::from(u16::from_le_bytes(*len))).unwrap_or_default()
-    }
-
     /// Reads a block and checks it.
     pub(super) fn read_block(&self, number: u32) -> Result<Vec<u8>, BadRun> {
-        let at = self.blocks.get(number as usize).ok_or_else(|| bad("a run has no such block"))?;
+        let at = self.index.blocks.get(number as usize).ok_or_else(|| bad("a run has no such block"))?;
         let mut block = vec![0; at.length as usize];
         self.file.read_exact_at(&mut block, at.offset)?;
         check_block(&block)?;
@@ -252,19 +264,55 @@ fn check_block(block: &[u8]) -> Result<&[u8], BadRun> {
     if crc32fast::hash(entries) == u32::from_le_bytes(*checksum) { Ok(entries) } else { Err(bad("a block of a run is damaged")) }
 }
 
-fn parse_index(index: &[u8]) -> Result<(Vec<BlockAt>, Vec<u8>), BadRun> {
-    let mut numbers = Numbers(index);
-    let mut blocks = Vec::with_capacity(index.len() / 40);
-    let mut first_keys = Vec::with_capacity(index.len());
-    while !numbers.0.is_empty() {
-        let (offset, length) = (numbers.u64()?, numbers.u32()?);
-        let key_len = numbers.u16()?;
-        let key_at = u32::try_from(first_keys.len()).map_err(|_| bad("the index of a run is too large"))?;
-        first_keys.extend_from_slice(&key_len.to_le_bytes());
-        first_keys.extend_from_slice(numbers.take(usize::from(key_len))?);
-        blocks.push(BlockAt { offset, length, key_at });
+impl Index {
+    fn parse(stored: &[u8]) -> Result<Index, BadRun> {
+        let mut numbers = Numbers(stored);
+        let mut index = Index::default();
+        while !numbers.0.is_empty() {
+            let (offset, length) = (numbers.u64()?, numbers.u32()?);
+            let key_len = numbers.u16()?;
+            let key_at = u32::try_from(index.first_keys.len()).map_err(|_| bad("the index of a run is too large"))?;
+            let key = numbers.take(usize::from(key_len))?;
+            index.first_keys.extend_from_slice(&key_len.to_le_bytes());
+            index.first_keys.extend_from_slice(key);
+            index.beginnings.push(beginning(key));
+            index.blocks.push(BlockAt { offset, length, key_at });
+        }
+        index.first_keys.shrink_to_fit();
+        index.beginnings.shrink_to_fit();
+        index.blocks.shrink_to_fit();
+        Ok(index)
     }
-    Ok((blocks, first_keys))
+
+    /// The block in which a key must be, if it is in the run; absent when it comes before all of them.
+    fn block_of(&self, key: &[u8]) -> Option<u32> {
+        let sought = beginning(key);
+        let from = self.beginnings.partition_point(|known| *known < sought);
+        let alike = self.beginnings[from..].iter().take_while(|known| **known == sought).count();
+        let after = from + self.blocks[from..from + alike].partition_point(|block| self.first_key(block) <= key);
+        after.checked_sub(1).and_then(|number| u32::try_from(number).ok())
+    }
+
+    fn first_key(&self, block: &BlockAt) -> &[u8] {
+        // INVARIANT: each key is stored behind its length, see `parse`.
+        let at = block.key_at as usize;
+        let (len, keys) = self.first_keys.get(at..).and_then(<[u8]>::split_first_chunk::<2>).unwrap_or((&[0; 2], &[]));
+        keys.get(..usize::from(u16::from_le_bytes(*len))).unwrap_or_default()
+    }
+
+    fn memory_bytes(&self) -> usize {
+        self.blocks.len() * (size_of::<BlockAt>() + size_of::<u128>()) + self.first_keys.len()
+    }
+}
+
+/// The first 16 bytes of a key as a number that has its order; a shorter key is filled up with zeros.
+pub(super) fn beginning(key: &[u8]) -> u128 {
+    if let Some(first) = key.first_chunk() {
+        return u128::from_be_bytes(*first);
+    }
+    let mut bytes = [0; 16];
+    bytes[..key.len()].copy_from_slice(key);
+    u128::from_be_bytes(bytes)
 }
 
 /// One entry of a block.
@@ -368,10 +416,10 @@ impl<'r> RunCursor<'r> {
     }
 
     fn read_ahead(&mut self) -> Result<bool, BadRun> {
-        let Some(first) = self.run.blocks.get(self.next_block) else { return Ok(false) };
+        let Some(first) = self.run.index.blocks.get(self.next_block) else { return Ok(false) };
         let mut total = 0;
         self.ahead_lengths.clear();
-        for block in self.run.blocks.iter().skip(self.next_block) {
+        for block in self.run.index.blocks.iter().skip(self.next_block) {
             total += block.length as usize;
             self.ahead_lengths.push(block.length as usize);
             if total >= READ_AHEAD_BYTES {

@@ -16,7 +16,8 @@ use smallvec::SmallVec;
 
 use crate::adapters::storage::block_cache::BlockCache;
 use crate::adapters::storage::error::{StorageError, TableError};
-use crate::adapters::storage::layers::{Activity, Counters, Layers, MergeScope, RunsBeyondMemory, Shared, Work};
+use crate::adapters::storage::filter::KeyHash;
+use crate::adapters::storage::layers::{Activity, Counters, DISTRUSTED, Layers, MergeScope, RunsBeyondMemory, Shared, Work};
 use crate::adapters::storage::manifest::{ListedRun, Manifest};
 use crate::adapters::storage::memtable::TableRow;
 use crate::adapters::storage::record::ProgrammeNumber;
@@ -101,6 +102,11 @@ pub struct TableStats {
     pub cache_hits: u64,
 }
 
+/// A table is behind when so many checkpoints' worth of rows waits beside the one that is being written. Judgement.
+const BEHIND_CHECKPOINTS: usize = 4;
+/// What a table with a small memory part may hold all the same, 64 MiB.
+const BEHIND_BYTES_LEAST: usize = 64 << 20;
+
 /// Bytes to bytes, safe to share across threads.
 pub struct PointTable {
     shared: Arc<Shared>,
@@ -115,6 +121,9 @@ impl PointTable {
     /// [`TableError::Write`] when the folder or a thread cannot be made.
     pub fn open(folder: &Path, options: TableOptions) -> Result<PointTable, TableError> {
         std::fs::create_dir_all(folder).map_err(TableError::write)?;
+        if folder.join(DISTRUSTED).exists() {
+            return Err(TableError::rebuild(folder, "a file of theirs was found damaged"));
+        }
         let manifest = Manifest::load(folder).map_err(|reason| TableError::rebuild(folder, reason))?;
         let manifest = manifest.unwrap_or_else(|| Manifest::empty(options.layout));
         if manifest.layout != options.layout {
@@ -191,13 +200,14 @@ impl PointTable {
         }
         let runs = Arc::clone(&layers.runs);
         drop(layers);
-        if !self.shared.seen.may_hold(key) {
+        let hash = KeyHash::of(key);
+        if !self.shared.seen.may_hold(hash) {
             self.shared.counters.bloom_negatives.fetch_add(1, Ordering::Relaxed);
             return Ok(look(None));
         }
         for run in runs.iter() {
             let counters = &self.shared.counters;
-            let Probe::Block(number) = run.probe(key) else {
+            let Probe::Block(number) = run.probe(key, hash) else {
                 counters.bloom_negatives.fetch_add(1, Ordering::Relaxed);
                 continue;
             };
@@ -219,7 +229,7 @@ impl PointTable {
             self.shared.counters.cache_hits.fetch_add(1, Ordering::Relaxed);
             return Ok(block);
         }
-        let block = run.read_block(number).map_err(|bad| TableError::rebuild(&self.shared.folder, bad.reason))?;
+        let block = run.read_block(number).map_err(|bad| self.shared.distrust(&bad))?;
         self.shared.counters.block_reads.fetch_add(1, Ordering::Relaxed);
         let block: Arc<[u8]> = block.into();
         self.shared.cache.insert(id, Arc::clone(&block));
@@ -257,6 +267,13 @@ impl PointTable {
     #[must_use]
     pub fn wants_checkpoint(&self) -> bool {
         self.shared.memory_bytes.load(Ordering::Relaxed) >= self.shared.options.memtable_bytes
+    }
+
+    /// Whether rows come faster than checkpoints are written, so that memory grows: whoever feeds the table lets it catch up.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        let limit_bytes = self.shared.options.memtable_bytes.saturating_mul(BEHIND_CHECKPOINTS).max(BEHIND_BYTES_LEAST);
+        self.shared.memory_bytes.load(Ordering::Relaxed) >= limit_bytes
     }
 
     /// Freezes the memory part and writes it in the background; reads go on. Blocks only while an earlier checkpoint

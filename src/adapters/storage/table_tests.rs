@@ -218,6 +218,32 @@ fn a_damaged_run_manifest_or_layout_asks_for_a_rebuild_and_discarding_starts_ane
     }
 }
 
+#[test]
+fn a_block_that_is_found_damaged_stops_the_table_and_the_next_opening_asks_for_a_rebuild() {
+    let meet = |way: &str, table: &PointTable| match way {
+        "look-up" => (0..2_000_u32).try_for_each(|number| table.get(&number.to_be_bytes()).map(drop)),
+        _ => table.compact(),
+    };
+    for way in ["look-up", "merge"] {
+        let folder = tempfile::tempdir().unwrap();
+        let table = PointTable::open(folder.path(), small()).unwrap();
+        for number in 0..2_000_u32 {
+            table.put(&number.to_be_bytes(), b"a value of some length").unwrap();
+        }
+        checkpoint(&table, 1);
+        drop(table);
+        flip_a_byte(&folder.path().join("0000000000000001.run"), 100);
+        let table = PointTable::open(folder.path(), small()).unwrap();
+        assert!(table.failure().is_none(), "nobody has read the block yet");
+        assert!(matches!(meet(way, &table), Err(TableError::Rebuild { .. })));
+        assert!(matches!(table.failure(), Some(TableError::Rebuild { .. })));
+        drop(table);
+        assert!(matches!(PointTable::open(folder.path(), small()), Err(TableError::Rebuild { .. })));
+        PointTable::discard(folder.path()).unwrap();
+        assert!(PointTable::open(folder.path(), small()).is_ok());
+    }
+}
+
 fn flip_a_byte(path: &std::path::Path, at: usize) {
     let mut bytes = std::fs::read(path).unwrap();
     bytes[at] ^= 1;

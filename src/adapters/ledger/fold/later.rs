@@ -4,7 +4,7 @@ use super::super::event::{CaseStepped, Entitlement, FirstCase, HoldChanged, List
 use super::super::rows::Row;
 use super::super::rows::account::{AccountHold, Referral};
 use super::super::rows::case_line::CaseLine;
-use super::super::rows::conversion::{ConversionHold, ConversionRow, Paid};
+use super::super::rows::conversion::{ConversionHold, ConversionRow, Paid, PaidRow};
 use super::super::rows::index::{self, Shelf, ShelfWrite};
 use super::super::rows::lists::Listed;
 use super::super::rows::postings;
@@ -106,6 +106,11 @@ impl<T: WriteTables> Fold<'_, T> {
             if row.referee != row.referrer {
                 self.list_paid(row.referee, Side::Referee, &event.conversion_id)?;
             }
+        }
+        let key = self.keys.paid_reward(&event.reward_id);
+        if PaidRow::load(self.tables, &key)?.is_none() {
+            let paid = PaidRow { conversion_id: event.conversion_id.clone(), amount: event.amount, cursor: self.cursor };
+            self.put(&key, &paid)?;
         }
         let reported = event.entitlement == Entitlement::Lost;
         row.paid.push(Paid { reward_id: event.reward_id.clone(), cursor: self.cursor, reported });

@@ -76,13 +76,12 @@ fn entries_of(event: &Event) -> Vec<HistoryEntry> {
         Event::CaseStepped(stepped) => vec![stepped_entry(stepped)],
         Event::OutcomeRecorded(recorded) => {
             let amount = recorded.outcome.amount.map(|amount| amount.to_string()).unwrap_or_default();
-            let told =
-                by_service(HistoryKind::OutcomeRecorded, recorded.outcome.occurred_at, outcome_words(recorded.outcome.kind));
+            let told = by_service(HistoryKind::OutcomeRecorded, recorded.received_at, outcome_words(recorded.outcome.kind));
             vec![HistoryEntry { note: amount, ..told }]
         }
         Event::RewardPaid(paid) => {
             let amount = paid.amount.map(|amount| amount.to_string()).unwrap_or_default();
-            let told = by_service(HistoryKind::Paid, paid.paid_at, &format!("reward {} paid", paid.reward_id));
+            let told = by_service(HistoryKind::Paid, paid.received_at, &format!("reward {} paid", paid.reward_id));
             vec![HistoryEntry { note: amount, ..told }]
         }
         Event::HoldChanged(changed) => {

@@ -120,7 +120,11 @@ impl<T: Tables, R: Records, S: Shelves> View<'_, T, R, S> {
         after: Cursor,
         limit: usize,
     ) -> Result<(Vec<LabelledConversion>, Cursor), LedgerError> {
-        let (after, last) = (self.begin_after(after)?, self.records.last()?);
+        self.unshortened(after, |begin| self.labelled_after(begin, limit))
+    }
+
+    fn labelled_after(&self, after: Cursor, limit: usize) -> Result<(Vec<LabelledConversion>, Cursor), LedgerError> {
+        let last = self.records.last()?;
         let (mut found, mut up_to) = (Vec::new(), after);
         let (mut signals_before, mut signals_read) = (Vec::new(), 0);
         if last > after.0 {

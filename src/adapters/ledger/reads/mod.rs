@@ -21,7 +21,7 @@ use super::tables::{Keys, Tables};
 use crate::ports::ledger::LedgerError;
 use crate::ports::records::{Cursor, DecisionRecord, FeedEvent};
 use crate::screening::gate::Standing;
-use crate::vocabulary::ids::{CaseId, ConversionId};
+use crate::vocabulary::ids::{CaseId, ConversionId, RewardId};
 
 /// In which direction something is walked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,16 +107,33 @@ impl<T: Tables, R: Records, S: Shelves> View<'_, T, R, S> {
         }
     }
 
-    pub(super) fn standings(&self, ids: &[ConversionId]) -> Result<Vec<Option<Standing>>, LedgerError> {
-        let of = |id| self.row(id)?.map(|row| standing::of(self.tables, self.keys, &row)).transpose();
-        ids.iter().map(of).collect()
+    /// Retention leaves rows behind that go when the tables are made anew: what it removed is unknown at once.
+    pub(super) fn standings(&self, payouts: &[(RewardId, ConversionId)]) -> Result<Vec<Option<Standing>>, LedgerError> {
+        let oldest = self.records.first()?;
+        let of = |(reward_id, conversion_id): &(RewardId, ConversionId)| {
+            let row = self.row(conversion_id)?.filter(|row| row.cursor >= oldest);
+            row.map(|row| standing::of_payout(self.tables, self.keys, &row, reward_id)).transpose()
+        };
+        payouts.iter().map(of).collect()
     }
 
     pub(super) fn feed(&self, after: Cursor, limit: usize) -> Result<(Vec<FeedEvent>, Cursor), LedgerError> {
-        let after = self.begin_after(after)?;
-        let until = self.until(after, limit)?;
-        let told = if until > after.0 { self.records.told(after.0 + 1..=until)? } else { Vec::new() };
-        Ok((told, Cursor(until)))
+        self.unshortened(after, |begin| {
+            let until = self.until(begin, limit)?;
+            let told = if until > begin.0 { self.records.told(begin.0 + 1..=until)? } else { Vec::new() };
+            Ok((told, Cursor(until)))
+        })
+    }
+
+    /// Reads records after a cursor, of which retention removed none meanwhile: what it removes is told of, and never passed over in silence.
+    fn unshortened<A>(&self, after: Cursor, read: impl Fn(Cursor) -> Result<A, LedgerError>) -> Result<A, LedgerError> {
+        loop {
+            let begin = self.begin_after(after)?;
+            let found = read(begin)?;
+            if self.begin_after(after)? == begin {
+                return Ok(found);
+            }
+        }
     }
 
     /// Where reading after a cursor begins. From 0 it begins with what is left; a reader that was further must be told what it missed.

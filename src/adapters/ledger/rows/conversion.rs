@@ -1,12 +1,13 @@
 //! Where a conversion stands: what the gate, a retry and a reviewer's step need of it without reading its record.
 
-use super::super::codec::numbers;
+use super::super::codec::{numbers, parts};
 use super::super::packed::{Damaged, Reader, Writer};
 use super::super::tables::AccountNumber;
 use super::Row;
 use crate::ports::records::ContentFingerprint;
 use crate::screening::decision::Verdict;
 use crate::vocabulary::ids::{CampaignId, ConversionId, RewardId};
+use crate::vocabulary::money::Money;
 use crate::vocabulary::time::Timestamp;
 
 /// A conversion.
@@ -185,6 +186,31 @@ impl Row for LastPurchase {
 
     fn unpack(r: &mut Reader<'_>) -> Result<Self, Damaged> {
         Ok(Self { conversion_id: r.id(ConversionId::new)?, occurred_at: r.time()? })
+    }
+}
+
+/// The first payment of a reward.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in super::super) struct PaidRow {
+    pub(in super::super) conversion_id: ConversionId,
+    pub(in super::super) amount: Option<Money>,
+    pub(in super::super) cursor: u64,
+}
+
+impl Row for PaidRow {
+    const NAME: &'static str = "the payment of a reward";
+
+    fn pack(&self) -> Vec<u8> {
+        let Self { conversion_id, amount, cursor } = self;
+        let mut w = Writer::with_capacity(64);
+        w.text(conversion_id.as_str());
+        w.option(*amount, parts::write_money);
+        w.u64(*cursor);
+        w.finish()
+    }
+
+    fn unpack(r: &mut Reader<'_>) -> Result<Self, Damaged> {
+        Ok(Self { conversion_id: r.id(ConversionId::new)?, amount: r.option(parts::read_money)?, cursor: r.u64()? })
     }
 }
 

@@ -7,6 +7,9 @@ use crate::vocabulary::time::{Span, Timestamp};
 
 /// Accounts kept on one value: so many that a crowd still saturates when the two sides are left out.
 const POSTINGS_MAX: usize = CROWD_MAX as usize + 2;
+/// A full row whose accounts were all seen within this time is left as it is: whoever comes, its counts saturate, now and until the next
+/// sighting after it. Seconds; half of the shortest time that is counted. A free-mail domain would otherwise be rewritten by each conversion.
+const SATURATED_FOR_SECONDS: u32 = 12 * 3_600;
 /// Referees kept for one pattern of one referrer.
 const PATTERN_REFEREES_MAX: usize = 64;
 
@@ -57,6 +60,12 @@ impl<'a> Postings<'a> {
         }
     }
 
+    /// Whether it is full, and no account in it was last seen more than [`SATURATED_FOR_SECONDS`] before a time in seconds since 1970.
+    fn saturated_at(self, at: u32) -> bool {
+        let from = at.saturating_sub(SATURATED_FOR_SECONDS);
+        self.0.len() >= POSTINGS_MAX && self.iter().map(|posting| posting.last_seen).min() >= Some(from)
+    }
+
     /// The accounts that a strong value ties together; none when it is on too many to be an identity.
     pub(in super::super) fn tied(self) -> impl Iterator<Item = AccountNumber> + 'a {
         let ties = self.0.len() <= RING_VALUE_ACCOUNTS_MAX as usize;
@@ -64,10 +73,14 @@ impl<'a> Postings<'a> {
     }
 }
 
-/// The row after an account was seen on the value; `None` when it stays as it is. A full row forgets the account seen longest ago.
+/// The row after an account was seen on the value; `None` when it stays as it is. A full row forgets the account seen longest ago, and is
+/// left alone while all of it is recent.
 pub(in super::super) fn with_sighting(row: Option<&[u8]>, seen: Posting) -> Option<Vec<u8>> {
     let row = row.unwrap_or_default();
     let postings = Postings::of(Some(row));
+    if postings.saturated_at(seen.last_seen) {
+        return None;
+    }
     let mut known = None;
     let mut oldest = (u32::MAX, 0);
     for (place, posting) in postings.iter().enumerate() {
@@ -170,6 +183,22 @@ mod tests {
         assert_eq!(row.len(), POSTINGS_MAX * POSTING_BYTES);
         let crowd = Postings::of(Some(&row)).crowd_beside([Some(2_999), Some(3_000)], as_of);
         assert_eq!((crowd.accounts_ever, crowd.accounts_30d), (CROWD_MAX, 0));
+    }
+
+    #[test]
+    fn a_saturated_row_stays_as_it_is_until_some_of_it_is_half_a_day_old() {
+        let full = u32::try_from(POSTINGS_MAX).unwrap();
+        let row = row_of(1..=full, 1_790_000_000).unwrap();
+        for account in [7, full + 1] {
+            let seen_after = |seconds| with_sighting(Some(&row), Posting { account, last_seen: 1_790_000_000 + seconds });
+            assert_eq!(seen_after(SATURATED_FOR_SECONDS), None);
+            assert!(seen_after(SATURATED_FOR_SECONDS + 1).is_some());
+        }
+        let not_full = row_of(1..=full - 1, 1_790_000_000).unwrap();
+        assert!(with_sighting(Some(&not_full), Posting { account: 7, last_seen: 1_790_000_001 }).is_some());
+        let as_of = Timestamp::saturating_from_millis((1_790_000_000 + i64::from(SATURATED_FOR_SECONDS)) * 1_000);
+        let crowd = Postings::of(Some(&row)).crowd_beside([None, Some(7)], as_of);
+        assert_eq!(crowd.accounts_24h, CROWD_MAX, "what was not written would not have counted more");
     }
 
     #[test]
