@@ -4,7 +4,9 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use selfsame::cli::{demo, digest, evaluate, export, ledger, load, model, policy, queue, screen, serve, simulate, train};
+use selfsame::cli::{
+    demo, digest, evaluate, export, in_words, ledger, load, model, policy, queue, screen, serve, simulate, train,
+};
 
 /// A decision is allocated by one thread and freed by another; the C library's allocator took a fifth of all time for that.
 #[global_allocator]
@@ -69,7 +71,7 @@ fn main() -> ExitCode {
         // Whoever reads standard output has seen enough (`| head`).
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            let _ = writeln!(std::io::stderr(), "error: {}", in_words(&error));
             ExitCode::FAILURE
         }
     }

@@ -22,8 +22,8 @@ pub const VARIABLE_PREFIX: &str = "SELFSAME_";
 pub const USUAL_FILE: &str = "selfsame.toml";
 
 /// The keys at the top of the configuration. Variables that begin with none of them (an orchestrator sets `SELFSAME_SERVICE_HOST` for a
-/// service of this name) are not ours.
-const TOP_KEYS: [&str; 10] =
+/// service of this name) are not ours; `stray_variables` finds those among them that were meant for us.
+pub(super) const TOP_KEYS: [&str; 10] =
     ["listen", "data_folder", "policy", "models", "metrics", "limits", "ledger", "retention", "audit", "log"];
 
 /// Everything that an operator can set.
@@ -312,6 +312,11 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] with every value that is wrong as far as can be told at once.
     pub fn load(file: Option<&Path>, command_line: CommandLine) -> Result<Self, ConfigError> {
+        if let Some((named, cause)) = file.and_then(|named| Some((named, std::fs::metadata(named).err()?))) {
+            let problem =
+                format!("the file `{}` (--config, or `{VARIABLE_PREFIX}CONFIG`) cannot be read: {cause}", named.display());
+            return Err(ConfigError(vec![ConfigViolation { key: String::new(), origin: String::new(), problem }]));
+        }
         let file = match file {
             Some(named) => Toml::file_exact(named),
             None => Toml::file(USUAL_FILE),
@@ -405,6 +410,10 @@ fn violation(error: figment::Error) -> ConfigViolation {
         other => format!("is not usable: {other}"),
     };
     let origin = origin_of(error.metadata.as_ref(), &key);
+    if key.is_empty() {
+        let source = if origin.is_empty() { "a source".to_owned() } else { format!("`{origin}`") };
+        return ConfigViolation { key, origin: String::new(), problem: format!("{source} {problem}") };
+    }
     ConfigViolation { key, origin, problem }
 }
 

@@ -64,8 +64,15 @@ fn metrics_can_be_switched_off() {
 }
 
 #[test]
-fn a_named_file_that_is_not_there_is_an_error() {
-    assert!(Config::load(Some(Path::new("/nowhere/selfsame.toml")), CommandLine::default()).is_err());
+fn a_named_file_that_is_not_there_is_an_error_that_names_it() {
+    let said = Config::load(Some(Path::new("/nowhere/selfsame.toml")), CommandLine::default()).unwrap_err().to_string();
+    assert!(said.contains("`/nowhere/selfsame.toml`") && said.contains("--config"), "{said}");
+}
+
+#[test]
+fn a_file_that_is_no_toml_is_named() {
+    let said = violations("listen = = 1\n")[0].to_string();
+    assert!(said.starts_with('`') && said.contains("s.toml` is not usable"), "{said}");
 }
 
 #[test]

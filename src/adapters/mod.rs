@@ -13,5 +13,6 @@ pub mod policy_file;
 pub mod policy_store;
 pub mod standing_rules;
 pub mod storage;
+pub mod stray_variables;
 pub mod system_clock;
 pub mod telemetry;

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use tonic::Status;
@@ -105,11 +105,26 @@ fn whoami() -> Option<String> {
 /// A connection to a server, by its URL or its address and port.
 ///
 /// # Errors
-/// When the address is malformed or nobody answers there.
+/// When the address is malformed, asks for TLS, which is not spoken here, or nobody answers there.
 pub(super) async fn connect(server: &str) -> anyhow::Result<Channel> {
-    let url = if server.contains("://") { server.to_owned() } else { format!("http://{server}") };
+    let url = plaintext_url(server)?;
     let endpoint = Endpoint::from_shared(url).with_context(|| format!("`{server}` is not an address"))?;
     endpoint.connect().await.with_context(|| format!("nobody answers at {server}; is `selfsame serve` running there?"))
+}
+
+/// The URL of a server. What asks for more than plaintext is refused: it would be spoken to in plaintext all the same.
+///
+/// # Errors
+/// When the scheme is not `http`.
+pub(super) fn plaintext_url(server: &str) -> anyhow::Result<String> {
+    match server.split_once("://") {
+        None => Ok(format!("http://{server}")),
+        Some((scheme, _)) if scheme.eq_ignore_ascii_case("http") => Ok(server.to_owned()),
+        Some((scheme, rest)) => bail!(
+            "`{server}`: this command speaks plaintext only, not `{scheme}`. Inside your network give http://{rest}; from outside go through \
+             a tunnel or a proxy on this machine that speaks TLS for you, and give its address"
+        ),
+    }
 }
 
 /// Runs a future on a small runtime of its own.
@@ -154,5 +169,16 @@ mod tests {
         assert_eq!(user_name(logname, || Some("root".to_owned())).as_deref(), Some("rita"));
         assert_eq!(user_name(|_| None, || Some("root\n".to_owned())).as_deref(), Some("root"));
         assert_eq!((user_name(|_| None, || None), user_name(|_| None, || Some("\n".to_owned()))), (None, None));
+    }
+
+    #[test]
+    fn what_asks_for_tls_is_not_spoken_to_in_plaintext() {
+        for server in ["127.0.0.1:50051", "http://127.0.0.1:50051"] {
+            assert_eq!(plaintext_url(server).unwrap(), "http://127.0.0.1:50051");
+        }
+        for server in ["https://screening.example:443", "grpcs://screening.example"] {
+            let refused = plaintext_url(server).unwrap_err().to_string();
+            assert!(refused.contains("plaintext only") && refused.contains("http://screening.example"), "{refused}");
+        }
     }
 }

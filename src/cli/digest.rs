@@ -5,7 +5,7 @@
 mod reading;
 
 use std::fs::File;
-use std::io::{self, BufWriter, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -15,6 +15,7 @@ use rand::RngCore as _;
 use secrecy::zeroize::Zeroizing;
 
 use self::reading::{Sink, read_csv, read_jsonl, read_lines};
+use super::output::Output;
 use crate::digesting::{Digester, ProgrammeKey};
 use crate::vocabulary::digest::KeyId;
 
@@ -71,7 +72,7 @@ pub struct DigestArgs {
     #[arg(long, value_enum)]
     pub format: Option<InputFormat>,
 
-    /// File to write instead of standard output
+    /// File to write instead of standard output; it gets its name when all of it is there
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
@@ -148,22 +149,15 @@ pub fn run(args: &DigestArgs) -> anyhow::Result<()> {
     }
     let source = Source::of(args)?;
     let digester = digester(args)?;
-    let output: Box<dyn Write> = match &args.output {
-        Some(path) => Box::new(File::create(path).with_context(|| format!("cannot write `{}`", path.display()))?),
-        None => Box::new(io::stdout().lock()),
-    };
+    let inputs = [&args.input, &args.key_file, &args.previous_key_file];
+    let inputs: Vec<&Path> = inputs.into_iter().flatten().map(PathBuf::as_path).collect();
+    let output = Output::begin(args.output.as_deref(), &inputs)?;
     let bar = source.progress_bar();
     let mut report = |line: &str| bar.suspend(|| say(line));
-    let mut sink = Sink {
-        digester: &digester,
-        on_error: args.on_error,
-        output: BufWriter::new(output),
-        written: 0,
-        refused: 0,
-        report: &mut report,
-    };
-    let outcome = source.read_into(&bar, &mut sink).and_then(|()| sink.output.flush().map_err(Into::into));
-    let (written, refused) = (sink.written, sink.refused);
+    let mut sink = Sink { digester: &digester, on_error: args.on_error, output, written: 0, refused: 0, report: &mut report };
+    let outcome = source.read_into(&bar, &mut sink);
+    let Sink { output, written, refused, .. } = sink;
+    let outcome = outcome.and_then(|()| output.keep());
     bar.finish_and_clear();
     if refused > 0 {
         say(&format!("digested {written}, refused {refused}"));
@@ -343,6 +337,24 @@ mod tests {
         }
         assert!(Source::of(&args(&["--input", "a.bin"])).is_err());
         assert!(Source::of(&args(&["--input", "a.csv", "--format", "csv", "--kind", "ip"])).is_err());
+    }
+
+    #[test]
+    fn neither_the_table_nor_the_key_is_ever_the_output() {
+        let folder = tempfile::tempdir().unwrap();
+        let (table, key) = (folder.path().join("p.csv"), folder.path().join("k.key"));
+        let content = "email\njane@example.com\n";
+        std::fs::write(&table, content).unwrap();
+        generate_key(Some(&key)).unwrap();
+        let [table_name, key_name] = [&table, &key].map(|path| path.to_str().unwrap().to_owned());
+        for output in [&table_name, &key_name] {
+            let refused = run(&args(&["--key-file", &key_name, "-i", &table_name, "-o", output])).unwrap_err().to_string();
+            assert!(refused.contains("is also read"), "{refused}");
+        }
+        assert_eq!(std::fs::read_to_string(&table).unwrap(), content);
+        let output = folder.path().join("p.jsonl");
+        run(&args(&["--key-file", &key_name, "-i", &table_name, "-o", output.to_str().unwrap()])).unwrap();
+        assert_eq!(std::fs::read_to_string(&output).unwrap().lines().count(), 1);
     }
 
     #[test]

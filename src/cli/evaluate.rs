@@ -2,14 +2,14 @@
 //!
 //! Only arguments, files and progress; measuring is in `offline::learning`.
 
-use std::fs;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
 
 use super::history_input::{HistoryInput, progress_bar, share};
+use super::output::Output;
 use crate::adapters::model_file;
 use crate::offline::learning::certification::Promise;
 use crate::offline::learning::evaluation::evaluate;
@@ -46,7 +46,7 @@ pub struct EvaluateArgs {
     certify_resamples: Option<u32>,
 
     /// Promise to certify in the resamples, instead of the model's
-    #[arg(long, value_parser = share)]
+    #[arg(long, requires = "certify_resamples", value_parser = share)]
     alpha: Option<f64>,
 
     /// Seed of bootstrap and resamples
@@ -60,6 +60,8 @@ pub struct EvaluateArgs {
 /// When a file cannot be read or written, or nothing is labelled.
 pub fn run(args: EvaluateArgs) -> anyhow::Result<()> {
     let model = model_file::read(&args.model)?;
+    let inputs: Vec<&Path> = args.history.files().chain([args.model.as_path()]).collect();
+    let report_file = args.report.as_deref().map(|path| Output::file(path, &inputs)).transpose()?;
     let matrix = args.history.matrix()?;
     let rows: Vec<usize> = (0..matrix.len()).collect();
     let mut out = std::io::stdout().lock();
@@ -88,20 +90,21 @@ pub fn run(args: EvaluateArgs) -> anyhow::Result<()> {
     );
     let at = &evaluation.at_review;
     text.push_str(&format!(
-        "reviews from {:.4}: {} referrals or rejected, {:.1} % of the abusive\n\n",
+        "reviews from {:.4}: {} referrals, those that it rejects among them, {:.1} % of the abusive\n\n",
         at.threshold,
         at.flagged,
         at.recall * 100.0
     ));
     card::personas(&mut text, &evaluation.personas);
     writeln!(out, "{text}")?;
-    if let Some(path) = &args.report {
+    if let Some(mut file) = report_file {
         let facts = [
             format!("{}; {} referrals, {} abusive", args.history.name(), evaluation.rows, evaluation.abusive),
             card::promise_line(&model),
         ];
         let page = report::html(&format!("Model {}", model.version()), &facts, model.thresholds(), &evaluation);
-        fs::write(path, page).with_context(|| format!("cannot write `{}`", path.display()))?;
+        file.write_all(page.as_bytes()).context("writing the report")?;
+        file.keep()?;
     }
     if let Some(times) = args.certify_resamples {
         let certificate = model.certificate();
@@ -133,4 +136,37 @@ fn resampled_text(promise: Promise, resampled: Resampled) -> String {
         row("certified", certified),
         row("naive: the share as seen", naive),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        evaluate: EvaluateArgs,
+    }
+
+    #[test]
+    fn a_promise_without_resamples_is_refused() {
+        let parsed = |more: &str| Line::try_parse_from(format!("evaluate --model m --input i{more}").split(' '));
+        assert!(parsed(" --certify-resamples 9 --alpha 0.01").is_ok());
+        let refused = parsed(" --alpha 0.01").unwrap_err().to_string();
+        assert!(refused.contains("--certify-resamples"), "{refused}");
+    }
+
+    #[test]
+    fn the_report_is_never_the_model() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = folder.path().join("model.json");
+        std::fs::write(&model, crate::adapters::model_store::SHIPPED_MODEL).unwrap();
+        let name = model.to_str().unwrap();
+        let line = format!("evaluate --model {name} --input {name} --report {name}");
+        let refused = run(Line::try_parse_from(line.split(' ')).unwrap().evaluate).unwrap_err().to_string();
+        assert!(refused.contains("is also read"), "{refused}");
+        assert_eq!(std::fs::read(&model).unwrap(), crate::adapters::model_store::SHIPPED_MODEL);
+    }
 }

@@ -1,17 +1,17 @@
 //! `selfsame export`: labelled history or decisions of a running server, as JSON lines or in the binary form.
 //! It must never hold more than one message in memory. `main` calls it.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::PathBuf;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::Args;
 use indicatif::ProgressBar;
 use tonic::transport::Channel;
 
 use super::client::{ANSWER_BYTES_MAX, ServerArgs, block_on, counting_spinner, readable};
 use super::history_output::{HistoryOutput, OutputForm};
+use super::output::Output;
 use crate::wire::v1;
 use crate::wire::v1::screening_service_client::ScreeningServiceClient;
 use crate::wire::v1::training_service_client::TrainingServiceClient;
@@ -24,11 +24,14 @@ Examples:
   Everything that training reads, one conversion a line, with its labels:
     selfsame export --program shop --labels -o shop.jsonl
 
-  Only what came after the last export (its last cursor is printed at the end):
-    selfsame export --program shop --labels --after-cursor 48210 -o more.jsonl
+  Only conversions that were screened since the last export (its last cursor is printed at the end), for a warehouse:
+    selfsame export --program shop --labels --after-cursor 48210 -o newer.jsonl
 
   Decisions, the newest first, for a spreadsheet or a warehouse:
     selfsame export --program shop --decisions | jq -r '[.conversionId,.verdict,.riskScore]|@csv'
+
+To train, take the whole export each time, without --after-cursor: the cursor counts screenings, so labels that came later for
+conversions of an earlier export are only in a whole one.
 
 Each line is one message of the API in its JSON form: `selfsame.v1.LabeledConversion` or
 `selfsame.v1.Decision`. With --format protobuf they stand in their binary form, each after its length;
@@ -49,15 +52,16 @@ pub struct ExportArgs {
     #[command(flatten)]
     pub what: What,
 
-    /// Only conversions that were screened after this cursor
-    #[arg(long, default_value_t = 0, requires = "labels", value_name = "CURSOR")]
+    /// Only conversions that were screened after this cursor, with the labels that they have by now; labels that came later for earlier
+    /// conversions are left out, so do not train on this alone
+    #[arg(long, default_value_t = 0, conflicts_with = "decisions", value_name = "CURSOR")]
     pub after_cursor: u64,
 
     /// In which form to write
     #[arg(long, value_enum, default_value_t = OutputForm::Jsonl)]
     pub format: OutputForm,
 
-    /// File to write instead of standard output
+    /// File to write instead of standard output; it gets its name when all of it is there
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
 }
@@ -80,14 +84,13 @@ pub struct What {
 /// # Errors
 /// When the server refuses or the output cannot be written.
 pub fn run(args: &ExportArgs) -> anyhow::Result<()> {
+    if args.what.decisions && args.format == OutputForm::Packed {
+        bail!("`--format packed` goes with --labels; write decisions as jsonl or protobuf");
+    }
     block_on(async {
         let program = args.server.program()?.to_owned();
         let channel = args.server.connect().await?;
-        let mut output: Box<dyn Write> = match &args.output {
-            Some(path) => Box::new(File::create(path).with_context(|| format!("writing {}", path.display()))?),
-            None => Box::new(std::io::stdout().lock()),
-        };
-        let output = HistoryOutput::new(BufWriter::new(&mut *output), args.format);
+        let output = HistoryOutput::new(Output::begin(args.output.as_deref(), &[])?, args.format);
         let mut lines = Lines { output, progress: counting_spinner("{spinner} {pos} lines, {per_sec}") };
         let last_cursor = if args.what.labels {
             export_labels(channel, program, args.after_cursor, &mut lines).await?
@@ -95,22 +98,32 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<()> {
             export_decisions(channel, program, &mut lines).await?;
             None
         };
-        lines.output.flush().context("writing the last lines")?;
-        let written = lines.progress.position();
-        lines.progress.finish_and_clear();
-        let next = last_cursor.map(|cursor| format!("; go on with --after-cursor {cursor}")).unwrap_or_default();
-        writeln!(std::io::stderr(), "{written} lines written{next}")?;
+        let Lines { output, progress } = lines;
+        output.into_inner().keep()?;
+        let written = progress.position();
+        progress.finish_and_clear();
+        writeln!(std::io::stderr(), "{}", what_was_written(written, last_cursor))?;
         Ok(())
     })
 }
 
+/// What is said at the end.
+fn what_was_written(lines: u64, last_cursor: Option<u64>) -> String {
+    let next = last_cursor.map(|cursor| {
+        format!(
+            "; --after-cursor {cursor} gives the conversions screened since (to train, export all again: these may get labels later)"
+        )
+    });
+    format!("{lines} lines written{}", next.unwrap_or_default())
+}
+
 /// Where lines go.
-struct Lines<W: Write> {
-    output: HistoryOutput<BufWriter<W>>,
+struct Lines {
+    output: HistoryOutput<Output>,
     progress: ProgressBar,
 }
 
-impl<W: Write> Lines<W> {
+impl Lines {
     fn write_line(&mut self, line: v1::LabeledConversion) -> anyhow::Result<()> {
         self.output.write_line(line).context("writing a line")?;
         self.progress.inc(1);
@@ -128,7 +141,7 @@ async fn export_labels(
     channel: Channel,
     program_id: String,
     after_cursor: u64,
-    lines: &mut Lines<impl Write>,
+    lines: &mut Lines,
 ) -> anyhow::Result<Option<u64>> {
     let mut client = TrainingServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
     let request = v1::ExportConversionsRequest { program_id, after_cursor };
@@ -143,7 +156,7 @@ async fn export_labels(
     Ok(last_cursor)
 }
 
-async fn export_decisions(channel: Channel, program_id: String, lines: &mut Lines<impl Write>) -> anyhow::Result<()> {
+async fn export_decisions(channel: Channel, program_id: String, lines: &mut Lines) -> anyhow::Result<()> {
     let mut client = ScreeningServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
     let mut request = v1::ListDecisionsRequest { program_id, page_size: DECISIONS_PER_PAGE, ..Default::default() };
     loop {
@@ -156,5 +169,39 @@ async fn export_decisions(channel: Channel, program_id: String, lines: &mut Line
             return Ok(());
         }
         request.page_token = next_page_token;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        export: ExportArgs,
+    }
+
+    fn parsed(words: &str) -> Result<ExportArgs, clap::Error> {
+        Line::try_parse_from(["export", "--program", "shop"].into_iter().chain(words.split(' '))).map(|line| line.export)
+    }
+
+    #[test]
+    fn what_has_no_effect_is_refused() {
+        assert_eq!(parsed("--labels --after-cursor 5").unwrap().after_cursor, 5);
+        let refused = parsed("--decisions --after-cursor 5").unwrap_err();
+        assert_eq!(refused.kind(), clap::error::ErrorKind::ArgumentConflict);
+        assert!(parsed("--after-cursor 5").is_err());
+        let packed = run(&parsed("--decisions --format packed").unwrap()).unwrap_err().to_string();
+        assert!(packed.contains("goes with --labels"), "{packed}");
+    }
+
+    #[test]
+    fn the_end_of_an_export_says_what_the_cursor_is_not_for() {
+        let said = what_was_written(7, Some(12));
+        assert!(said.starts_with("7 lines written; --after-cursor 12 ") && said.contains("to train, export all again"), "{said}");
+        assert_eq!(what_was_written(7, None), "7 lines written");
     }
 }

@@ -90,6 +90,12 @@ impl HistoryInput {
         self.input.file_name().map_or_else(|| "data".to_owned(), |name| name.to_string_lossy().into_owned())
     }
 
+    /// The files that are read.
+    pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
+        let more = [&self.mapping, &self.policy].into_iter().flatten();
+        std::iter::once(&self.input).chain(more).map(PathBuf::as_path)
+    }
+
     /// The flags beside `--input` that were given, with what was given; files without their folders.
     #[must_use]
     pub(super) fn changed_flags(&self) -> Vec<(&'static str, String)> {
@@ -121,7 +127,8 @@ impl HistoryInput {
         let rule = LabelRule { known_by: known_by.context("`--known-by`")?, sources };
         let mut replay = Replay::new(&ledger, &recorder, &rule)?;
         let read = match (self.format, &self.mapping) {
-            (InputForm::Jsonl, _) => self.replay_history(&mut replay)?,
+            (InputForm::Jsonl, None) => self.replay_history(&mut replay)?,
+            (InputForm::Jsonl, Some(_)) => bail!("`--mapping` goes with `--format csv`; say so, or leave the mapping out"),
             (InputForm::Csv, Some(mapping)) => self.replay_csv(mapping, &mut replay)?,
             (InputForm::Csv, None) => bail!("`--format csv` needs `--mapping`"),
         };

@@ -68,8 +68,8 @@ impl<W: Write> HistoryOutput<W> {
         self.output.write_all(&self.bytes)
     }
 
-    /// Hands on what was written.
-    pub(super) fn flush(&mut self) -> io::Result<()> {
-        self.output.flush()
+    /// What was written to.
+    pub(super) fn into_inner(self) -> W {
+        self.output
     }
 }

@@ -19,8 +19,30 @@ use crate::wire::v1;
 use crate::wire::v1::operations_service_client::OperationsServiceClient;
 use crate::wire::v1::stream_backup_response::Part;
 
+const EXAMPLES: &str = "\
+Examples:
+  Every record and checksum, and how much there is:
+    selfsame ledger check --data-dir /var/lib/selfsame
+    selfsame ledger stats --data-dir /var/lib/selfsame
+
+  A backup while serving, read again before it is needed, and the server that comes of it:
+    selfsame ledger backup --server http://127.0.0.1:50051 selfsame.backup
+    selfsame ledger verify selfsame.backup
+    selfsame ledger restore selfsame.backup --data-dir restored
+
+  Give the space of removed records back to the disk, while no server runs:
+    selfsame ledger compact --data-dir /var/lib/selfsame
+
+A backup holds the journal. Models and the choice among them, the key of the audit sample, policies and the
+configuration are files beside it: docs/operations.md names them.";
+
+/// What a backup does not hold, said where somebody relies on one.
+const NOT_IN_BACKUPS: &str = "A backup holds neither models and the choice among them (`models`), nor the key of the audit sample (`audit.key`): copy both from the
+old data folder into this one before a server starts on it, and keep its policies and configuration.";
+
 /// Look after the data folder of a server.
 #[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES, after_help = "Try --help for examples.")]
 pub struct LedgerCommand {
     #[command(subcommand)]
     action: Action,
@@ -123,16 +145,29 @@ impl LedgerCommand {
             }
             Action::Verify { file } => write_summary(&mut out, "sound", &verify_backup(&file)?)?,
             Action::Restore { file, data } => {
-                std::fs::create_dir_all(&data.data_dir).with_context(|| format!("creating `{}`", data.data_dir.display()))?;
-                if data.data_dir.join(TABLES_FOLDER).exists() {
-                    bail!("`{}` holds a server's tables; restore to a new folder", data.data_dir.display());
-                }
-                let summary = restore(&file, &data.journal()).map_err(|error| in_words(error, &data.data_dir))?;
+                let summary = restore_to(&file, &data)?;
                 write_summary(&mut out, "restored", &summary)?;
+                writeln!(out, "{NOT_IN_BACKUPS}")?;
             }
         }
         Ok(())
     }
+}
+
+/// Restores to a folder that is then there as a whole, or as it was before.
+fn restore_to(file: &Path, data: &DataFolder) -> Result<BackupSummary> {
+    let folder = &data.data_dir;
+    if folder.join(TABLES_FOLDER).exists() {
+        bail!("`{}` holds a server's tables; restore to a new folder", folder.display());
+    }
+    let was_there = folder.exists();
+    std::fs::create_dir_all(folder).with_context(|| format!("creating `{}`", folder.display()))?;
+    let restored = restore(file, &data.journal()).map_err(|error| in_words(error, folder));
+    if restored.is_err() && !was_there {
+        // Why it was not restored matters more than a folder that stays.
+        let _ = std::fs::remove_dir_all(folder);
+    }
+    restored
 }
 
 /// Streams a backup of a running server to a file.
@@ -201,4 +236,28 @@ fn write_summary(out: &mut impl Write, what: &str, summary: &BackupSummary) -> R
         summary.digest_hex
     )?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_backup_leaves_no_folder_and_a_folder_that_was_there_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::open(&folder.path().join("journal"), &JournalOptions::default()).unwrap();
+        let file = folder.path().join("whole.backup");
+        backup_to_file(&journal, &file).unwrap();
+        let bytes = std::fs::read(&file).unwrap();
+        let damaged = folder.path().join("damaged.backup");
+        std::fs::write(&damaged, &bytes[..bytes.len() - 1]).unwrap();
+        let data = |name: &str| DataFolder { data_dir: folder.path().join(name) };
+        std::fs::create_dir(folder.path().join("there")).unwrap();
+        for name in ["new", "there"] {
+            assert!(restore_to(&damaged, &data(name)).is_err());
+        }
+        assert!(!folder.path().join("new").exists() && folder.path().join("there").exists());
+        restore_to(&file, &data("new")).unwrap();
+        assert!(folder.path().join("new/journal").is_dir());
+    }
 }

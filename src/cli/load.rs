@@ -2,7 +2,6 @@
 //! It never changes anything but by calling the API; do not point it at production. `main` calls it.
 
 use std::ffi::OsStr;
-use std::fs;
 use std::io::{BufRead, BufReader, Write, stdout};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -15,6 +14,8 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
+use super::client::plaintext_url;
+use super::output::Output;
 use crate::adapters::storage::plain_path;
 use crate::offline::load::compare::{Contestant, Standing, side_by_side};
 use crate::offline::load::driver::{Pace, Plan, Progress, Target, Until, run};
@@ -27,11 +28,24 @@ use crate::offline::load::schedule::Arrivals;
 /// What the no-op server prints before its address once it listens.
 const LISTENING: &str = "listening on ";
 
+const EXAMPLES: &str = "\
+Examples:
+  As fast as answers come, against a server of its own:
+    selfsame serve --memory --listen 127.0.0.1:50060 &
+    selfsame load --target http://127.0.0.1:50060 --seconds 20
+
+  2,000 a second at planned times, on values that the server knows, with a report as JSON:
+    selfsame load --target http://127.0.0.1:50060 --fill --rate 2000 --json report.json
+
+  Beside a server that does nothing, in turns:
+    selfsame load --target http://127.0.0.1:50060 --compare";
+
 /// Send realistic conversions to a server and measure the answers.
 ///
 /// Without `--rate`, a closed loop keeps `--in-flight` requests under way. With it, an open loop sends at planned times and counts
 /// latency from the planned time, so that a stalled server shows (no coordinated omission).
 #[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES, after_help = "Try --help for examples.")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct LoadCommand {
     /// The server.
@@ -138,9 +152,10 @@ impl LoadCommand {
             bail!("`--rate` must be above 0");
         }
         // A drawn seed is short enough to be typed again.
+        let report_file = self.report_file()?;
         let seed = self.seed.unwrap_or_else(|| uuid::Uuid::now_v7().as_u64_pair().1 & 0xffff_ffff);
         let shape = TrafficShape::with_known_values(&self.program, self.known_values, seed);
-        let target = Target::connect(&self.target, self.connections).await?;
+        let target = Target::connect(&plaintext_url(&self.target)?, self.connections).await?;
         let filled = if self.fill { Some(self.fill(&target, &shape).await?) } else { None };
 
         let plan = self.plan(Traffic::new(shape, Walk::Measuring));
@@ -164,23 +179,28 @@ impl LoadCommand {
             servers,
         };
         write_table(&report)?;
-        if let Some(path) = &self.json {
-            let text = serde_json::to_string_pretty(&report)?;
-            fs::write(path, text).with_context(|| format!("writing `{}`", path.display()))?;
+        if let Some(file) = report_file {
+            write_json(file, &report)?;
         }
         Ok(())
     }
 
     async fn measure_replay(&self) -> Result<()> {
-        let target = Target::connect(&self.target, 1).await?;
+        let report_file = self.report_file()?;
+        let target = Target::connect(&plaintext_url(&self.target)?, 1).await?;
         let replayed = replay(&target, &self.program).await.context("reading the feed")?;
         let Replayed { events, messages, seconds } = replayed;
         let rate = replayed.events_per_second();
         writeln!(stdout(), "{events} events in {messages} messages, {seconds:.3} s: {rate:.0} events/s")?;
-        if let Some(path) = &self.json {
-            fs::write(path, serde_json::to_string_pretty(&replayed)?).with_context(|| format!("writing `{}`", path.display()))?;
+        if let Some(file) = report_file {
+            write_json(file, &replayed)?;
         }
         Ok(())
+    }
+
+    /// The file of `--json`, begun before the work.
+    fn report_file(&self) -> Result<Option<Output>> {
+        self.json.as_deref().map(|path| Output::file(path, &[])).transpose()
     }
 
     fn plan(&self, traffic: Traffic) -> Plan {
@@ -322,6 +342,11 @@ fn shown(progress: &Arc<Progress>, until: Until) -> Shown {
 fn request_bytes_mean(traffic: &Traffic) -> usize {
     let sizes = (0..100).map(|index| prost::Message::encoded_len(&traffic.conversion(index)));
     sizes.sum::<usize>() / 100
+}
+
+fn write_json(mut file: Output, report: &impl Serialize) -> Result<()> {
+    serde_json::to_writer_pretty(&mut file, report).context("writing the report")?;
+    file.keep()
 }
 
 fn write_table(report: &Report) -> Result<()> {

@@ -11,6 +11,7 @@ mod history_output;
 pub mod ledger;
 pub mod load;
 pub mod model;
+mod output;
 pub mod policy;
 pub mod queue;
 pub mod screen;
@@ -18,3 +19,36 @@ pub mod serve;
 pub mod simulate;
 mod table;
 pub mod train;
+
+/// What went wrong, with its causes. A cause that the sentence before states already is not said again.
+#[must_use]
+pub fn in_words(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !text.ends_with(&cause) {
+            text.push_str(if text.is_empty() { "" } else { ": " });
+            text.push_str(&cause);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use anyhow::Context as _;
+
+    use super::*;
+    use crate::adapters::model_file;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let missing = model_file::read(std::path::Path::new("/nowhere/model.json")).context("opening the model").unwrap_err();
+        let text = in_words(&missing);
+        assert!(text.starts_with("opening the model: `/nowhere/model.json` cannot be read"), "{text}");
+        assert_eq!(text.matches("os error").count(), 1, "{text}");
+        let plain = anyhow::Error::new(io::Error::other("inside")).context("outside");
+        assert_eq!(in_words(&plain), "outside: inside");
+    }
+}

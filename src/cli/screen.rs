@@ -4,7 +4,7 @@
 mod summary;
 
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use self::summary::Summary;
+use super::output::Output;
 use crate::adapters::ledger::{Keeping, MemoryLedger};
 use crate::adapters::model_shelf::ModelShelf;
 use crate::adapters::model_store::SHIPPED_MODEL;
@@ -61,7 +62,7 @@ pub struct ScreenArgs {
     #[arg(value_name = "FILE")]
     pub input: PathBuf,
 
-    /// File to write instead of standard output
+    /// File to write instead of standard output; it gets its name when all of it is there
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
@@ -115,7 +116,8 @@ pub fn run(args: &ScreenArgs) -> anyhow::Result<()> {
     let policy = args.policy.as_deref().map_or_else(policy_file::shipped, policy_file::read)?;
     let (input, bytes) = open(&args.input)?;
     let progress = progress_bar(bytes);
-    let mut out = output(args.output.as_deref())?;
+    let inputs = [Some(&args.input), args.policy.as_ref(), args.model.as_ref()];
+    let mut out = Output::begin(args.output.as_deref(), &inputs.into_iter().flatten().map(PathBuf::as_path).collect::<Vec<_>>())?;
     let mut errors = io::stderr().lock();
     let model = args.model.as_deref().map_or_else(|| model_file::from_bytes(SHIPPED_MODEL), model_file::read)?;
     let shelf = ModelShelf::default();
@@ -134,7 +136,8 @@ pub fn run(args: &ScreenArgs) -> anyhow::Result<()> {
             Err(problem) => match args.on_error {
                 OnError::Stop => {
                     out.flush()?;
-                    bail!("line {number}: {problem}\nNothing after it was screened; `--on-error skip` leaves such lines out.");
+                    let left = if out.is_file() { "No file was written" } else { "Nothing after it was screened" };
+                    bail!("line {number}: {problem}\n{left}; `--on-error skip` leaves such lines out.");
                 }
                 OnError::Skip => {
                     summary.skipped();
@@ -143,7 +146,7 @@ pub fn run(args: &ScreenArgs) -> anyhow::Result<()> {
             },
         }
     }
-    out.flush().context("writing the decisions")?;
+    out.keep()?;
     progress.finish_and_clear();
     // The process ends with the command; giving back millions of rows one by one would take longer than a part of the screening did.
     mem::forget(ledger);
@@ -199,16 +202,6 @@ fn open(path: &Path) -> anyhow::Result<(Box<dyn Read + Send>, Option<u64>)> {
     let file = File::open(path).with_context(|| format!("opening `{}`", path.display()))?;
     let bytes = file.metadata().ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len());
     Ok((Box::new(file), bytes))
-}
-
-fn output(path: Option<&Path>) -> anyhow::Result<Box<dyn Write>> {
-    match path {
-        Some(path) => {
-            let file = File::create(path).with_context(|| format!("creating `{}`", path.display()))?;
-            Ok(Box::new(BufWriter::new(file)))
-        }
-        None => Ok(Box::new(BufWriter::new(io::stdout().lock()))),
-    }
 }
 
 /// Drawn on standard error, and only when that is a terminal.

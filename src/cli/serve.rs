@@ -3,10 +3,10 @@
 
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::Args;
 use rand::RngCore as _;
 use tokio::net::TcpListener;
@@ -21,6 +21,7 @@ use crate::adapters::standing_rules::StandingRules;
 use crate::adapters::storage::group::GroupOptions;
 use crate::adapters::storage::journal::JournalOptions;
 use crate::adapters::storage::table::TableOptions;
+use crate::adapters::stray_variables::{StrayVariable, stray_variables};
 use crate::adapters::system_clock::SystemClock;
 use crate::adapters::telemetry;
 use crate::ports::clock::Clock as _;
@@ -45,7 +46,8 @@ Examples:
     SELFSAME_LISTEN=0.0.0.0:50051 SELFSAME_DATA_FOLDER=/data SELFSAME_LOG__FORMAT=json selfsame serve
 
 Configuration: defaults, then `selfsame.toml` or --config, then SELFSAME_* variables, then flags;
-each overrules the one before. docs/selfsame.example.toml shows every key.
+each overrules the one before. docs/selfsame.example.toml shows every key. A variable that is nearly a
+key, or named like a flag, is not read, and the log says which one is.
 
 Signals: INT and TERM drain, so that every call that was taken is answered; HUP reads the policies
 again, and keeps those in force when a new one has mistakes.
@@ -66,7 +68,7 @@ pub struct ServeArgs {
     pub listen: Option<SocketAddr>,
 
     /// The folder of the ledger; made when it is not there [default: selfsame-data]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with = "memory")]
     pub data_dir: Option<PathBuf>,
 
     /// Keep the ledger in memory only; everything is lost at the end
@@ -125,6 +127,9 @@ fn limits(config: &LimitsConfig) -> Limits {
 pub fn run(args: &ServeArgs) -> anyhow::Result<()> {
     let config = Config::load(args.config.as_deref(), args.command_line())?;
     telemetry::start_logging(config.log.format, &config.log.level)?;
+    for StrayVariable { name, meant } in stray_variables(std::env::vars_os()) {
+        tracing::warn!("the variable `{name}` is not read; use `{meant}`");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
     let keeping = if args.memory { Keeping::InMemory } else { Keeping::InFolder };
     runtime.block_on(run_until_told(&config, keeping))
@@ -142,6 +147,9 @@ enum Keeping {
 async fn run_until_told(config: &Config, keeping: Keeping) -> anyhow::Result<()> {
     let sources = PolicySources { file: config.policy.file.clone(), folder: config.policy.folder.clone() };
     let policies = Arc::new(PolicyStore::open(sources).context("reading the policies")?);
+    if keeping == Keeping::InFolder {
+        make_data_folder(&config.data_folder.0)?;
+    }
     let clock = Arc::new(SystemClock);
     let shelf = Arc::new(ModelShelf::default());
     let models = Arc::new(open_models(config, keeping, Arc::clone(&shelf), clock.now())?);
@@ -163,6 +171,17 @@ async fn run_until_told(config: &Config, keeping: Keeping) -> anyhow::Result<()>
     serve(listener, parts, stop).await?;
     writeln!(std::io::stdout().lock(), "stopped")?;
     Ok(())
+}
+
+/// Makes the data folder where there is none, before anything is looked for inside.
+fn make_data_folder(folder: &Path) -> anyhow::Result<()> {
+    if folder.exists() && !folder.is_dir() {
+        bail!(
+            "`{}` is not a folder; --data-dir (the key `data_folder`) names one, which is made when it is not there",
+            folder.display()
+        );
+    }
+    std::fs::create_dir_all(folder).with_context(|| format!("making the data folder `{}`", folder.display()))
 }
 
 fn open_models(config: &Config, keeping: Keeping, shelf: Arc<ModelShelf>, now: Timestamp) -> anyhow::Result<ModelStore> {
@@ -193,7 +212,6 @@ fn open_ledger(
             Ok(Arc::new(MemoryLedger::new(assessor(AuditKey::new(random)))))
         }
         Keeping::InFolder => {
-            std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
             let assessor = assessor(audit_key(&config.audit, folder)?);
             let ledger = SledLedger::open(folder, ledger_options(config), assessor)
                 .with_context(|| format!("opening the ledger in {}", folder.display()))?;
@@ -318,4 +336,35 @@ fn reload_on_hangup(policies: Arc<PolicyStore>) -> anyhow::Result<()> {
 #[cfg(not(unix))]
 fn reload_on_hangup(_policies: Arc<PolicyStore>) -> anyhow::Result<()> {
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        serve: ServeArgs,
+    }
+
+    #[test]
+    fn a_data_folder_without_effect_is_refused() {
+        assert!(Line::try_parse_from(["serve", "--memory"]).unwrap().serve.memory);
+        let refused = Line::try_parse_from(["serve", "--memory", "--data-dir", "d"]).unwrap_err();
+        assert_eq!(refused.kind(), clap::error::ErrorKind::ArgumentConflict);
+    }
+
+    #[test]
+    fn a_data_folder_that_is_a_file_is_named_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("afile");
+        std::fs::write(&file, "").unwrap();
+        let refused = make_data_folder(&file).unwrap_err().to_string();
+        assert!(refused.contains("afile` is not a folder") && refused.contains("--data-dir"), "{refused}");
+        make_data_folder(&folder.path().join("new")).unwrap();
+        assert!(folder.path().join("new").is_dir());
+    }
 }

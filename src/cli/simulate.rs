@@ -2,16 +2,16 @@
 //!
 //! Only arguments, files and progress; the programme is made in `offline::simulate`. Reads no clock and no key of a real programme.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::iter::Peekable;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::history_output::{HistoryOutput, OutputForm};
+use super::output::Output;
 use crate::offline::chance::Chance;
 use crate::offline::labeled_line::{labeled_line, simulation_digester};
 use crate::offline::people::People;
@@ -91,7 +91,7 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// File to write instead of standard output
+    /// File to write instead of standard output; it gets its name when all of it is there
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
@@ -118,7 +118,8 @@ pub fn run(args: SimulateArgs) -> anyhow::Result<()> {
     let digester = simulation_digester()?;
     let bar = progress_bar(parameters.conversions);
     let mut programmes = programmes_of(&args, parameters, &people)?;
-    let mut output = HistoryOutput::new(open_output(args.output.as_deref())?, args.format);
+    let inputs: Vec<_> = args.config.as_deref().into_iter().collect();
+    let mut output = HistoryOutput::new(Output::begin(args.output.as_deref(), &inputs)?, args.format);
     let mut position = 0;
     while let Some((program_id, simulated)) = next_of(&mut programmes) {
         let line = labeled_line(&simulated, program_id, &digester)?;
@@ -132,7 +133,7 @@ pub fn run(args: SimulateArgs) -> anyhow::Result<()> {
         }
     }
     bar.finish_and_clear();
-    output.flush().or_else(ended_by_reader)
+    output.into_inner().keep()
 }
 
 /// A programme and what of it comes next.
@@ -205,13 +206,6 @@ fn parameters_of(args: &SimulateArgs) -> anyhow::Result<SimulationParameters> {
     }
     parameters.validate()?;
     Ok(parameters)
-}
-
-fn open_output(path: Option<&Path>) -> anyhow::Result<Box<dyn Write>> {
-    Ok(match path {
-        Some(path) => Box::new(BufWriter::new(File::create(path).with_context(|| format!("cannot write `{}`", path.display()))?)),
-        None => Box::new(BufWriter::new(io::stdout().lock())),
-    })
 }
 
 /// On standard error; shows nothing when that is not a terminal.

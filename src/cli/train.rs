@@ -2,15 +2,15 @@
 //!
 //! Only arguments, files and progress; learning is in `offline::learning`. The same data and seed write the same bytes.
 
-use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::Args;
 
 use super::history_input::{HistoryInput, above_zero, share, spinner};
-use crate::adapters::model_file;
+use super::output::Output;
+use crate::adapters::{model_file, model_store};
 use crate::offline::learning::card::{self, Provenance};
 use crate::offline::learning::certification::Promise;
 use crate::offline::learning::champion::{TrainingPlan, train};
@@ -85,8 +85,8 @@ pub struct TrainArgs {
     #[arg(long, default_value_t = 3_000.0, value_parser = above_zero)]
     review_hour_minor: f64,
 
-    /// The model's version; made of family, date and fingerprint without it
-    #[arg(long)]
+    /// The model's version: letters, digits, `.`, `_` and `-`; made of family, date and the model's fingerprint without it
+    #[arg(long, value_parser = version, value_name = "NAME")]
     version_name: Option<String>,
 
     /// Also write features, labels, groups and folds here, for other tools
@@ -99,6 +99,7 @@ pub struct TrainArgs {
 /// # Errors
 /// When the data cannot be read or are too few, or a file cannot be written.
 pub fn run(args: TrainArgs) -> anyhow::Result<()> {
+    let [mut model_out, mut card_out, mut report_out] = args.outputs()?;
     let matrix = args.history.matrix()?;
     let plan = args.plan();
     if let Some(folder) = &args.export_matrix {
@@ -109,26 +110,51 @@ pub fn run(args: TrainArgs) -> anyhow::Result<()> {
     bar.set_message("measuring");
     let evaluation = evaluate(&trained.model, &matrix, &trained.split.test, plan.seed);
     bar.finish_and_clear();
-    model_file::write(&args.output, &trained.model)?;
+    model_out.write_all(&model_file::to_bytes(&trained.model)?).context("writing the model")?;
     let card = card::markdown(&trained, &evaluation, &matrix, &args.provenance());
-    write(&args.output.with_extension("md"), card.as_bytes())?;
+    card_out.write_all(card.as_bytes()).context("writing the card")?;
     let facts = [
         format!("{}; {} held-out referrals, {} abusive", args.history.name(), evaluation.rows, evaluation.abusive),
         card::promise_line(&trained.model),
     ];
     let page = report::html(&format!("Model {}", trained.model.version()), &facts, trained.model.thresholds(), &evaluation);
-    write(&args.output.with_extension("html"), page.as_bytes())?;
+    report_out.write_all(page.as_bytes()).context("writing the report")?;
+    for whole in [card_out, report_out, model_out] {
+        whole.keep()?;
+    }
     let until_figures = card.split("\n## Who gets").next().unwrap_or(&card);
     let mut out = std::io::stdout().lock();
     writeln!(out, "{until_figures}\nWrote {}, with its card (.md) and report (.html).", args.output.display())?;
     Ok(())
 }
 
-fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    fs::write(path, bytes).with_context(|| format!("cannot write `{}`", path.display()))
+/// A version under which a server keeps the model's file.
+fn version(text: &str) -> Result<String, String> {
+    if model_store::can_be_version(text) {
+        return Ok(text.to_owned());
+    }
+    Err("a server keeps the model in a file of this name: it must have 1 to 128 letters, digits, `.`, `_` and `-`, not begin with a dot, \
+         and not be `state`"
+        .to_owned())
 }
 
 impl TrainArgs {
+    /// Model, card and report: begun before the work, which takes long and must not be for nothing.
+    fn outputs(&self) -> anyhow::Result<[Output; 3]> {
+        let (card, report) = (self.output.with_extension("md"), self.output.with_extension("html"));
+        if self.output == card || self.output == report {
+            bail!("`{}` is the name of the card or the report; name the model `….json`", self.output.display());
+        }
+        let inputs: Vec<&Path> = self.history.files().collect();
+        if let Some(folder) = &self.export_matrix {
+            std::fs::create_dir_all(folder).with_context(|| format!("cannot write to `{}`", folder.display()))?;
+            for name in matrix_export::FILES {
+                Output::file(&folder.join(name), &inputs)?;
+            }
+        }
+        Ok([Output::file(&self.output, &inputs)?, Output::file(&card, &inputs)?, Output::file(&report, &inputs)?])
+    }
+
     fn plan(&self) -> TrainingPlan {
         TrainingPlan {
             families: if self.families.is_empty() { Family::ALL.to_vec() } else { self.families.clone() },
@@ -222,6 +248,35 @@ mod tests {
     fn what_was_not_given_does_not_stand_on_the_card() {
         let command = parsed("selfsame train --input in.jsonl --output out.json").provenance().command;
         assert_eq!(command, "selfsame train --input in.jsonl --output out.json --alpha 0.005 --delta 0.05 --seed 1");
+    }
+
+    #[test]
+    fn a_version_that_is_no_file_name_is_refused_before_training() {
+        for (wrong, right) in [("my model/1 é", "my-model.1"), (".hidden", "v7"), ("state", "State_2")] {
+            let parsed = |name| Line::try_parse_from(["train", "-i", "a", "-o", "b.json", "--version-name", name]);
+            let refused = parsed(wrong).unwrap_err().to_string();
+            assert!(refused.contains("--version-name") && refused.contains("letters, digits"), "{refused}");
+            assert_eq!(parsed(right).unwrap().train.version_name.as_deref(), Some(right));
+        }
+    }
+
+    #[test]
+    fn neither_the_data_nor_a_folder_that_is_not_there_is_trained_on_for_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("h.html");
+        std::fs::write(&data, "labels").unwrap();
+        let refused = |output: &str| {
+            let line = format!("train -i {} -o {}", data.display(), folder.path().join(output).display());
+            format!("{:#}", run(Line::try_parse_from(line.split(' ')).unwrap().train).unwrap_err())
+        };
+        assert!(refused("h.json").contains("is also read"), "the report would be the data");
+        assert!(refused("h.html").contains("name the model"));
+        assert!(refused("nowhere/m.json").starts_with("cannot write"));
+        std::fs::copy(&data, folder.path().join("rows.csv")).unwrap();
+        let line = format!("train -i {0}/rows.csv -o {0}/m.json --export-matrix {0}", folder.path().display());
+        let matrix = run(Line::try_parse_from(line.split(' ')).unwrap().train).unwrap_err().to_string();
+        assert!(matrix.contains("rows.csv` is also read"), "{matrix}");
+        assert_eq!(std::fs::read_to_string(&data).unwrap(), "labels");
     }
 
     #[test]

@@ -42,6 +42,16 @@ pub enum ForeignError {
     /// The file is no CSV.
     #[error("the file is not CSV: {0}")]
     Csv(#[from] csv::Error),
+    /// A line has other cells than the header.
+    #[error("line {line}: has {cells} cells, the header {columns}")]
+    Ragged {
+        /// Where.
+        line: u64,
+        /// How many it has.
+        cells: u64,
+        /// How many the header has.
+        columns: u64,
+    },
     /// The mapping names a column that the file does not have.
     #[error("the mapping names the column `{column}` for `{role}`, and the file does not have it; it has {present}")]
     NoColumn {
@@ -51,6 +61,17 @@ pub enum ForeignError {
         column: String,
         /// In the file.
         present: String,
+    },
+    /// The first line names none of the mapping's columns, so it is not shown: it may hold data.
+    #[error(
+        "the first line of the file has none of the mapping's columns, like `{column}` for `{role}`: the mapping is another file's, or the \
+         file is not CSV with a header"
+    )]
+    NoHeader {
+        /// In the mapping.
+        role: &'static str,
+        /// In the mapping.
+        column: String,
     },
     /// A cell cannot be read.
     #[error("line {line}: `{role}` {reason}")]
@@ -145,20 +166,35 @@ pub fn read_mapping(path: &Path) -> Result<Mapping, ForeignError> {
 ///
 /// # Errors
 /// [`ForeignError`] names the line and what the column was for, never the cell.
-pub fn read_csv(reader: impl std::io::Read, mapping: &Mapping, key: &[u8; 32]) -> Result<Vec<HistoryLine>, ForeignError> {
+pub fn read_csv(mut reader: impl std::io::Read, mapping: &Mapping, key: &[u8; 32]) -> Result<Vec<HistoryLine>, ForeignError> {
+    let mut content = Vec::new();
+    reader.read_to_end(&mut content).map_err(csv::Error::from)?;
     let key_id = KeyId::new("ephemeral").map_err(|error| ForeignError::Mapping(error.to_string()))?;
     let digester = Digester::new(&ProgrammeKey::from_bytes(key_id, key)?);
-    let mut csv = csv::Reader::from_reader(reader);
+    let mut csv = csv::Reader::from_reader(content.as_slice());
     let header = csv.headers()?.clone();
     let places = Places::of(&mapping.columns, &header)?;
     let reader = RowReader { mapping, places, digester };
     let mut lines = Vec::new();
     for record in csv.records() {
-        let record = record?;
-        let line = record.position().map_or(0, csv::Position::line);
+        let record = record.map_err(|error| match error.kind() {
+            csv::ErrorKind::UnequalLengths { pos: Some(position), expected_len, len } => {
+                ForeignError::Ragged { line: line_of(position, &content), cells: *len, columns: *expected_len }
+            }
+            _ => ForeignError::Csv(error),
+        })?;
+        let line = record.position().map_or(0, |position| line_of(position, &content));
         lines.push(Row { reader: &reader, record: &record, line }.history_line()?);
     }
     Ok(lines)
+}
+
+/// The line on which a record begins. The reader's position stands before empty lines, and before the `\n` of the line before where that
+/// ends with `\r\n`.
+fn line_of(position: &csv::Position, content: &[u8]) -> u64 {
+    let from = usize::try_from(position.byte()).ok().and_then(|byte| content.get(byte..)).unwrap_or_default();
+    let skipped = from.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).filter(|byte| **byte == b'\n').count();
+    position.line() + skipped as u64
 }
 
 type Place = Option<usize>;
@@ -201,16 +237,23 @@ impl Places {
             ("persona", persona),
         ];
         let given = optional.into_iter().filter_map(|(role, column)| Some((role, column.as_ref()?)));
-        let mut places = BTreeMap::new();
+        let (mut places, mut missing) = (BTreeMap::new(), None);
         for (role, column) in needed.into_iter().chain(given) {
-            let place = header.iter().position(|name| name == column).ok_or_else(|| ForeignError::NoColumn {
-                role,
-                column: column.clone(),
-                present: header.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
-            })?;
-            places.insert(role, place);
+            match header.iter().position(|name| name == column) {
+                Some(place) => {
+                    places.insert(role, place);
+                }
+                None => missing = missing.or(Some((role, column.clone()))),
+            }
         }
-        Ok(Self(places))
+        match missing {
+            None => Ok(Self(places)),
+            Some((role, column)) if places.is_empty() => Err(ForeignError::NoHeader { role, column }),
+            Some((role, column)) => {
+                let present = header.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+                Err(ForeignError::NoColumn { role, column, present })
+            }
+        }
     }
 
     fn place(&self, role: &str) -> Place {
@@ -408,57 +451,5 @@ fn digest_address(digester: &Digester, cell: &str) -> Result<Option<NetworkSigna
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const FILE: &str = "user,signup,bought,price,device,ip,fraud\n\
-        u1,2024-01-01 00:00:00,2024-01-01 00:00:30,63,DEV-A,686082863.1,1\n\
-        u2,2024-01-01 00:00:00,2024-01-03 10:00:00,12.50,DEV-B,,0\n\
-        u3,2024-01-02 00:00:00,2024-01-04 10:00:00,12.50,DEV-A,10.0.0.1,\n";
-    const MAPPING: &str = r#"
-        currency = "USD"
-        time_format = "%Y-%m-%d %H:%M:%S"
-        abusive = ["1"]
-        [columns]
-        referee = "user"
-        occurred_at = "bought"
-        label = "fraud"
-        signed_up_at = "signup"
-        amount = "price"
-        device = "device"
-        address = "ip"
-        group = "device"
-    "#;
-
-    fn read(mapping: &str) -> Result<Vec<HistoryLine>, ForeignError> {
-        let key: [u8; 32] = std::array::from_fn(|place| u8::try_from(place).unwrap() * 7);
-        read_csv(FILE.as_bytes(), &toml::from_str(mapping).unwrap(), &key)
-    }
-
-    #[test]
-    fn a_file_becomes_a_labelled_history() {
-        let lines = read(MAPPING).unwrap();
-        let truths: Vec<_> = lines.iter().map(|line| line.labels.first().map(|label| label.truth)).collect();
-        assert_eq!(truths, [Some(Truth::Abusive), Some(Truth::Honest), None]);
-        let [first, second, third] = lines.as_slice() else { panic!("three lines") };
-        assert_eq!(first.conversion.value.map(Money::amount_minor), Some(6_300));
-        assert_eq!(first.conversion.referee.devices[0].fingerprint, third.conversion.referee.devices[0].fingerprint);
-        assert_eq!(first.group_id, third.group_id);
-        assert!(first.conversion.referee.networks.len() == 1 && second.conversion.referee.networks.is_empty());
-        assert_eq!(first.conversion.occurred_at.since(first.signals_before[0].observed_at), Span::from_seconds(30));
-    }
-
-    #[test]
-    fn nothing_of_the_file_can_be_read_in_the_history() {
-        let shown = format!("{:?}", read(MAPPING).unwrap());
-        for cell in ["u1", "DEV-A", "686082863", "40.228"] {
-            assert!(!shown.contains(&format!("\"{cell}")), "{cell}");
-        }
-    }
-
-    #[test]
-    fn a_column_that_is_not_there_is_named() {
-        let refused = read(&MAPPING.replace("\"price\"", "\"cost\"")).unwrap_err().to_string();
-        assert!(refused.contains("`cost`") && refused.contains("`amount`") && refused.contains("`price`"), "{refused}");
-    }
-}
+#[path = "foreign/tests.rs"]
+mod tests;

@@ -1,25 +1,24 @@
 //! Groups: which lines of a history may be the work of one hand, and so must never be split between fitting and testing.
 //!
 //! A line keeps the group that it names, within its programme. Lines that name none, as an export has them, belong together when they share an account or a strong
-//! identifier (mailbox, device, browser, payment instrument) that is not a crowd's. Called by replay, line by line: lines are not kept.
+//! identifier (mailbox, device, browser, payment instrument), however many share it: a farm on one device is one hand. Called by replay, line by
+//! line: lines are not kept.
 
 use std::collections::HashMap;
 
-use crate::screening::history::{Identifier, RING_VALUE_ACCOUNTS_MAX, identifiers};
+use crate::screening::history::{Identifier, identifiers};
 use crate::vocabulary::ids::{AccountId, ProgramId};
 use crate::wire::training::HistoryLine;
-
-/// A value on more lines than this is a crowd's.
-const CROWD_LINES: usize = 2 * RING_VALUE_ACCOUNTS_MAX as usize;
 
 /// Gathers what ties lines together.
 #[derive(Debug, Default)]
 pub struct Grouping {
     sets: Sets,
     names: Vec<Option<Box<str>>>,
+    /// The last line of an account.
     by_account: HashMap<(ProgramId, AccountId), usize>,
-    /// The lines of a value, and one more when it is a crowd's.
-    by_value: HashMap<(ProgramId, Identifier), Vec<usize>>,
+    /// The last line of a strong value.
+    by_value: HashMap<(ProgramId, Identifier), usize>,
 }
 
 impl Grouping {
@@ -36,10 +35,8 @@ impl Grouping {
             let before = self.by_account.insert((program.clone(), side.account_id.clone()), place);
             self.sets.join(before.unwrap_or(place), place);
             for identifier in identifiers(side).into_iter().filter(|identifier| identifier.kind.is_strong()) {
-                let places = self.by_value.entry((program.clone(), identifier)).or_default();
-                if places.len() <= CROWD_LINES {
-                    places.push(place);
-                }
+                let before = self.by_value.insert((program.clone(), identifier), place);
+                self.sets.join(before.unwrap_or(place), place);
             }
         }
     }
@@ -47,10 +44,7 @@ impl Grouping {
     /// The group of each line, in the order in which they were added.
     #[must_use]
     pub fn finish(self) -> Vec<Box<str>> {
-        let Self { mut sets, names, by_account: _, by_value } = self;
-        for places in by_value.into_values().filter(|places| places.len() <= CROWD_LINES) {
-            places.windows(2).for_each(|pair| sets.join(pair[0], pair[1]));
-        }
+        let Self { mut sets, names, by_account: _, by_value: _ } = self;
         let named =
             |(place, name): (usize, Option<Box<str>>)| name.unwrap_or_else(|| format!("line {}", sets.root(place)).into());
         names.into_iter().enumerate().map(named).collect()
@@ -67,8 +61,10 @@ impl Sets {
         self.0.len() - 1
     }
 
-    fn root(&self, mut member: usize) -> usize {
+    /// Halves the way on the way, so that it stays short.
+    fn root(&mut self, mut member: usize) -> usize {
         while self.0[member] != member {
+            self.0[member] = self.0[self.0[member]];
             member = self.0[member];
         }
         member
@@ -117,10 +113,11 @@ mod tests {
     }
 
     #[test]
-    fn a_device_of_a_crowd_ties_nobody() {
-        let crowd: Vec<_> = (0..=CROWD_LINES).map(|n| line("", (&format!("a{n}"), 0), (&format!("b{n}"), 9))).collect();
-        let distinct = |lines: &[HistoryLine]| groups(lines).into_iter().collect::<std::collections::BTreeSet<_>>().len();
-        assert_eq!(distinct(&crowd), CROWD_LINES + 1);
-        assert_eq!(distinct(&crowd[..CROWD_LINES]), 1);
+    fn a_farm_on_one_device_is_one_group_however_large() {
+        let farm = (0..100).map(|n| line("", (&format!("a{n}"), n), (&format!("b{n}"), 200)));
+        let lines: Vec<_> = std::iter::once(line("", ("ann", 201), ("bob", 202))).chain(farm).collect();
+        let found = groups(&lines);
+        assert_eq!(&*found[0], "line 0");
+        assert!(found[1..].iter().all(|name| &**name == "line 1"), "{found:?}");
     }
 }

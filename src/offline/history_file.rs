@@ -67,8 +67,12 @@ impl<R: BufRead> Messages<R> {
             if beginning.starts_with(PACKED_BEGINNING) {
                 self.input.consume(PACKED_BEGINNING.len());
                 self.form = Some(Form::Packed);
-            } else if is_delimited(beginning) {
-                self.form = Some(Form::Delimited);
+            } else {
+                match begins_as(beginning) {
+                    Beginning::Text => {}
+                    Beginning::Delimited => self.form = Some(Form::Delimited),
+                    Beginning::Neither => return Err(io::Error::new(io::ErrorKind::InvalidData, NO_HISTORY)),
+                }
             }
         }
         match self.form {
@@ -236,14 +240,41 @@ impl Iterator for ReadAhead {
     }
 }
 
-/// Whether a file that begins so is in the binary form. JSON lines begin with white space or with an object on one line. A message of 123 bytes
-/// would begin with `{` too, and go on with the tag of its conversion, which is a line feed: no line of JSON does.
-fn is_delimited(beginning: &[u8]) -> bool {
+/// What is said of a file that is no history.
+const NO_HISTORY: &str = "it is no history: neither JSON lines, each an object that begins with `{`, nor conversions in a binary form of \
+    `simulate` and `export`. `train` and `evaluate` read other people's CSV with --format csv and --mapping";
+
+/// What a file begins like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Beginning {
+    /// JSON lines, or nothing.
+    Text,
+    /// Messages after their lengths.
+    Delimited,
+    /// Something else.
+    Neither,
+}
+
+/// The longest varint. Unit: bytes.
+const VARINT_BYTES_MAX: usize = 10;
+
+/// What a file begins like. JSON lines begin with white space or with an object on one line. A message of 123 bytes would begin with `{` too,
+/// and go on with the tag of its conversion, which is a line feed: no line of JSON does. What is neither is told by that tag.
+fn begins_as(beginning: &[u8]) -> Beginning {
     match beginning {
-        [] => false,
-        [b'{', next, ..] => *next == b'\n',
-        [first, ..] => !first.is_ascii_whitespace() && *first != b'{',
+        [] => return Beginning::Text,
+        [b'{', next, ..] if *next == b'\n' => return Beginning::Delimited,
+        [first, ..] if first.is_ascii_whitespace() || *first == b'{' => return Beginning::Text,
+        [..] => {}
     }
+    let mut after = beginning;
+    let is_delimited = match read_length(&mut after) {
+        Ok(Some(0)) => true,
+        Ok(Some(_)) => after.first().is_none_or(|tag| *tag == b'\n'),
+        // A pipe may give the first bytes of a length alone.
+        Ok(None) | Err(_) => beginning.len() < VARINT_BYTES_MAX,
+    };
+    if is_delimited { Beginning::Delimited } else { Beginning::Neither }
 }
 
 /// A length as a varint; `None` for what is no length.

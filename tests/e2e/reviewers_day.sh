@@ -151,6 +151,9 @@ claim "the feed reports it after the payment" 'FEED_EVENT_KIND_REJECTED_AFTER_PA
 echo "# models"
 "$binary" simulate --conversions 1200 --seed 3 --output "$folder/history.jsonl" &&
   "$binary" train --input "$folder/history.jsonl" --output "$folder/ledger/models/own.json" --families logistic >/dev/null 2>&1
+says "an output that is the input is refused" 'is also read' "$binary" screen "$folder/history.jsonl" --output "$folder/history.jsonl"
+says "and the input is whole" '^ *1200 ' wc -l "$folder/history.jsonl"
+says "an address that asks for TLS is not spoken to in plaintext" 'plaintext only' "$binary" queue --server "https://$address" --program shop list
 own=$(grep -o '"version":"[^"]*"' "$folder/ledger/models/own.json" | cut -d'"' -f4)
 shipped=$(call ModelService/ListModels '{"programId":"shop"}' | grep -o '"modelVersion": "[^"]*"' | cut -d'"' -f4)
 claim "the shipped model decides" 'MODEL_ROLE_ACTIVE' ModelService/ListModels '{"programId":"shop"}'
@@ -191,6 +194,8 @@ says "a backup is taken" 'backed up' "$binary" ledger backup --server "$address"
 says "an existing file is not overwritten" 'exists' "$binary" ledger backup --server "$address" "$folder/backup"
 says "the folder of a running server is not opened" 'stop it first' "$binary" ledger check --data-dir "$folder/ledger"
 says "the backup is whole" 'sound' "$binary" ledger verify "$folder/backup"
+says "a damaged one is refused" 'error' "$binary" ledger restore "$folder/history.jsonl" --data-dir "$folder/damaged"
+says "and leaves no folder" 'No such file' ls "$folder/damaged"
 says "it is restored to a new folder" 'restored' "$binary" ledger restore "$folder/backup" --data-dir "$folder/restored"
 stop_server TERM
 start_server "$folder/restored"

@@ -40,8 +40,7 @@ pub enum ModelStoreError {
     Decides(String),
     /// Another model has this version.
     #[error(
-        "another model is loaded as `{0}`; a version names one model for ever: give this one another, as with `selfsame train --version-name \
-         NAME`"
+        "another model is loaded as `{0}`; a version names one model for ever, so give yours another: `selfsame train --version-name`"
     )]
     VersionTaken(String),
     /// Too many.

@@ -88,6 +88,12 @@ pub(super) fn name_of(version: &str) -> String {
     format!("{version}.json")
 }
 
+/// Whether a model of this version can be loaded: the file that keeps it is named after it.
+#[must_use]
+pub fn can_be_version(version: &str) -> bool {
+    check_name(&name_of(version)).is_ok()
+}
+
 /// Whether a name is a plain file name.
 pub(super) fn check_name(name: &str) -> Result<(), ModelStoreError> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');

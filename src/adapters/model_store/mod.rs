@@ -23,6 +23,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 pub use self::error::ModelStoreError;
+pub use self::files::can_be_version;
 use self::inner::Inner;
 pub use self::state::{Before, Choices, ModelAudits, Watch};
 use self::state::{ProgramState, State};

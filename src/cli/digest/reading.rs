@@ -27,6 +27,9 @@ pub(super) fn read_lines<W: Write>(input: impl Read, kind: ValueKind, sink: &mut
 }
 
 pub(super) fn read_csv<W: Write>(input: impl Read, sink: &mut Sink<'_, W>) -> anyhow::Result<()> {
+    let mut input = BufReader::new(input);
+    // A reader that stands behind `\r` has not counted the `\n` that ends the line.
+    let uncounted = u64::from(begins_with_crlf_line(input.fill_buf().context("cannot read the input")?));
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::Headers).from_reader(input);
     let headers = reader.headers().context("cannot read the headers")?.clone();
     let columns: Vec<Option<Column>> =
@@ -42,7 +45,7 @@ pub(super) fn read_csv<W: Write>(input: impl Read, sink: &mut Sink<'_, W>) -> an
     }
     let mut record = csv::StringRecord::new();
     loop {
-        let line = reader.position().line();
+        let line = reader.position().line() + uncounted;
         match reader.read_record(&mut record) {
             Ok(false) => return Ok(()),
             Ok(true) => {
@@ -52,7 +55,6 @@ pub(super) fn read_csv<W: Write>(input: impl Read, sink: &mut Sink<'_, W>) -> an
                         row.add(*column, cell);
                     }
                 }
-                let line = record.position().map_or(line, csv::Position::line);
                 sink.take_row(&format!("line {line}"), &row)?;
             }
             Err(error) if error.is_io_error() => return Err(error).context("cannot read the input"),
@@ -64,13 +66,17 @@ pub(super) fn read_csv<W: Write>(input: impl Read, sink: &mut Sink<'_, W>) -> an
 /// What is wrong with a CSV line, without a word of it.
 fn csv_fault(line: u64, error: &csv::Error) -> String {
     match error.kind() {
-        csv::ErrorKind::UnequalLengths { pos, expected_len, len } => {
-            let line = pos.as_ref().map_or(line, csv::Position::line);
+        csv::ErrorKind::UnequalLengths { pos: _, expected_len, len } => {
             format!("line {line}: has {len} cells, the headers {expected_len}")
         }
-        csv::ErrorKind::Utf8 { pos, .. } => format!("line {}: is not UTF-8", pos.as_ref().map_or(line, csv::Position::line)),
+        csv::ErrorKind::Utf8 { .. } => format!("line {line}: is not UTF-8"),
         _ => format!("line {line}: is not CSV"),
     }
+}
+
+fn begins_with_crlf_line(beginning: &[u8]) -> bool {
+    let end = beginning.iter().position(|byte| *byte == b'\n');
+    end.is_some_and(|end| beginning[..end].ends_with(b"\r"))
 }
 
 pub(super) fn read_jsonl<W: Write>(input: impl Read, sink: &mut Sink<'_, W>) -> anyhow::Result<()> {
@@ -223,13 +229,15 @@ mod tests {
     #[test]
     fn a_fault_names_line_and_column_and_never_the_value() {
         let csv = "email,ip\nsecret.example.com,nowhere\njane@example.com,203.0.113.9\nonly-one-cell\n";
-        let (bundles, said, outcome) = digested(OnError::Skip, |sink| read_csv(csv.as_bytes(), sink));
-        outcome.unwrap();
-        assert_eq!(bundles.len(), 1);
-        assert_eq!(said.len(), 2);
-        assert!(said[0].starts_with("line 2: email: the e-mail address has no `@`; ip: "), "{said:?}");
-        assert_eq!(said[1], "line 4: has 1 cells, the headers 2");
-        assert!(!said.concat().contains("secret"));
+        for csv in [csv.to_owned(), csv.replace('\n', "\r\n")] {
+            let (bundles, said, outcome) = digested(OnError::Skip, |sink| read_csv(csv.as_bytes(), sink));
+            outcome.unwrap();
+            assert_eq!(bundles.len(), 1);
+            assert_eq!(said.len(), 2);
+            assert!(said[0].starts_with("line 2: email: the e-mail address has no `@`; ip: "), "{said:?}");
+            assert_eq!(said[1], "line 4: has 1 cells, the headers 2");
+            assert!(!said.concat().contains("secret"));
+        }
     }
 
     #[test]

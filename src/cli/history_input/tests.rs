@@ -69,6 +69,18 @@ fn the_order_of_the_lines_and_the_form_of_the_file_make_no_difference() {
 }
 
 #[test]
+fn a_mapping_without_a_csv_is_refused_and_a_csv_without_the_flag_is_told_from_a_history() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("f.csv");
+    fs::write(&path, "user,bought,fraud\nu1,2024-01-01T00:00:00Z,1\n").unwrap();
+    let refused = |input: HistoryInput| format!("{:#}", input.matrix().unwrap_err());
+    let mapped = refused(HistoryInput { mapping: Some(path.clone()), ..input(&path) });
+    assert!(mapped.contains("goes with `--format csv`"), "{mapped}");
+    let plain = refused(input(&path));
+    assert!(plain.contains("JSON lines") && plain.contains("--format csv") && !plain.contains("u1"), "{plain}");
+}
+
+#[test]
 fn labels_of_other_sources_do_not_count() {
     let folder = tempfile::tempdir().unwrap();
     let path = programme(folder.path());

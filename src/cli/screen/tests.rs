@@ -59,6 +59,21 @@ fn a_bad_line_stops_with_its_number_or_is_left_out() {
 }
 
 #[test]
+fn a_run_that_stops_leaves_what_was_written_before_and_an_input_is_never_the_output() {
+    let folder = tempfile::tempdir().unwrap();
+    let (input, output) = (folder.path().join("in.jsonl"), folder.path().join("out.jsonl"));
+    fs::write(&input, [line("c1", "bob", 2), "{".to_owned()].join("\n")).unwrap();
+    fs::write(&output, "yesterday's").unwrap();
+    let stopped = run(&args(&input, &output, OnError::Stop)).unwrap_err().to_string();
+    assert!(stopped.contains("No file was written"), "{stopped}");
+    assert_eq!(fs::read_to_string(&output).unwrap(), "yesterday's");
+    let before = fs::read(&input).unwrap();
+    let refused = run(&args(&input, &input, OnError::Skip)).unwrap_err().to_string();
+    assert!(refused.contains("is also read"), "{refused}");
+    assert_eq!(fs::read(&input).unwrap(), before);
+}
+
+#[test]
 fn an_id_with_other_content_is_refused_and_the_same_line_gets_no_second_decision() {
     let same = screened(&[line("c1", "bob", 2), line("c1", "bob", 2)], OnError::Stop).unwrap();
     assert_eq!(same.len(), 1);

@@ -76,7 +76,18 @@ fn a_file_that_is_cut_short_or_has_no_lengths_is_refused() {
     let whole = delimited(&messages(2));
     let last = |file: &[u8]| HistoryFile::of(file).last().unwrap().unwrap_err().to_string();
     assert_eq!(last(&whole[..whole.len() - 1]), "message 2 is cut short");
-    assert_eq!(last(&[0xff; 20]), "message 1 has no proper length");
+    assert_eq!(last(&[&*whole, &[0xff; 20]].concat()), "message 3 has no proper length");
+}
+
+#[test]
+fn a_file_that_is_no_history_is_told_from_one() {
+    let csv = "user,bought,fraud\nu1,2024-01-01,1\n".repeat(9);
+    for file in [csv.as_bytes(), "[limits]\nin_flight_max = 7\n".as_bytes(), "ärger,zwei\n".as_bytes(), b"[{}]", &[0xff; 20]] {
+        for refused in [HistoryFile::of(file).next().unwrap().unwrap_err(), Horizon::of(file).unwrap_err()] {
+            assert!(refused.to_string().contains("no history") && refused.to_string().contains("--format csv"), "{refused}");
+        }
+    }
+    assert!(HistoryFile::of(&b""[..]).next().is_none());
 }
 
 #[test]

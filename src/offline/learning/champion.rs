@@ -44,7 +44,7 @@ pub struct TrainingPlan {
     pub costs: ReviewCosts,
     /// Seed of folds and estimators.
     pub seed: u64,
-    /// The version; absent for one made of family, date and fingerprint.
+    /// The version; absent for one made of family, date and fingerprint of the model.
     pub version: Option<String>,
 }
 
@@ -256,14 +256,14 @@ fn assemble(
 ) -> Result<Model, LearningError> {
     let trained_until = matrix.occurred_at().iter().max().copied().unwrap_or(Timestamp::MIN);
     let day: String = trained_until.to_string().chars().take(10).collect();
-    let fingerprint: String = matrix.fingerprint().chars().take(8).collect();
     let reject = certified.as_ref().map(|certified| certified.threshold);
     let Certified { tally, upper_bound, .. } =
         certified.unwrap_or_else(|| Certified { threshold: 1.0, tally: Tally::default(), upper_bound: 1.0 });
     let scores = probabilities(&margins_of(&scorer, matrix, &split.fit), &calibrated.calibrator);
     let column = |feature: usize| split.fit.iter().map(|row| matrix.value(*row, feature)).collect::<Vec<f64>>();
+    let prefix = format!("{}-{day}", family.name());
     let parts = ModelParts {
-        version: plan.version.clone().unwrap_or_else(|| format!("{}-{day}-{fingerprint}", family.name())).into(),
+        version: plan.version.clone().unwrap_or_else(|| prefix.clone()).into(),
         family: family.name().into(),
         trained_until,
         features: FeatureSpec::catalogue(),
@@ -281,7 +281,12 @@ fn assemble(
         score_spread: spread(&scores),
         feature_spreads: (0..FEATURE_COUNT).map(|feature| spread(&column(feature))).collect(),
     };
-    Ok(Model::from_parts(parts)?)
+    if plan.version.is_some() {
+        return Ok(Model::from_parts(parts)?);
+    }
+    // All of the model is in its version, so that two that differ in anything never share one: a server keeps each version for ever.
+    let fingerprint: String = blake3::hash(format!("{parts:?}").as_bytes()).to_hex().chars().take(8).collect();
+    Ok(Model::from_parts(ModelParts { version: format!("{prefix}-{fingerprint}").into(), ..parts })?)
 }
 
 /// Ten intervals of about equal size: what the population stability index is usually computed on.
@@ -324,6 +329,20 @@ mod tests {
         let first = train(&matrix, &quick_plan(), &mut |_| {}).unwrap().model;
         let second = train(&matrix, &quick_plan(), &mut |_| {}).unwrap().model;
         assert_eq!(first, second);
+    }
+
+    #[test]
+    fn models_that_differ_in_anything_have_versions_that_differ() {
+        let matrix = synthetic::matrix(2_000, 9);
+        let version = |plan: &TrainingPlan| train(&matrix, plan, &mut |_| {}).unwrap().model.version().to_owned();
+        let first = version(&quick_plan());
+        assert!(first.len() > 8 + 1 && first == version(&quick_plan()), "{first}");
+        let promise = Promise { alpha: 0.3, ..quick_plan().promise };
+        let others = [TrainingPlan { promise, ..quick_plan() }, TrainingPlan { hold_out_share: 0.4, ..quick_plan() }];
+        for other in others {
+            assert_ne!(version(&other), first, "{other:?}");
+        }
+        assert_eq!(version(&TrainingPlan { version: Some("v7".to_owned()), ..quick_plan() }), "v7");
     }
 
     #[test]

@@ -9,6 +9,9 @@ use super::folds;
 use super::matrix::Matrix;
 use crate::screening::features::{CATALOGUE, FEATURE_COUNT};
 
+/// What is written to the folder.
+pub const FILES: [&str; 3] = ["features.npy", "features.txt", "rows.csv"];
+
 /// Writes `features.npy` (rows by features, little-endian f64, absent as -1), `features.txt` (names) and `rows.csv`.
 ///
 /// # Errors
