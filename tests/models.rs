@@ -55,20 +55,7 @@ async fn screen(channel: &Channel, number: u8) -> v1::Decision {
         }],
         ..Default::default()
     };
-    let conversion = v1::Conversion {
-        program_id: PROGRAM.to_owned(),
-        conversion_id: format!("cv-{number}"),
-        kind: v1::ConversionKind::NewSignup.into(),
-        occurred_at: Some(pbjson_types::Timestamp { seconds: 1_767_225_600, nanos: 0 }),
-        attribution: Some(v1::Attribution {
-            captured_via: v1::CapturedVia::Link.into(),
-            ucc: "CODE".to_owned(),
-            ..Default::default()
-        }),
-        referrer: Some(side(format!("referrer-{number}"))),
-        referee: Some(side(format!("referee-{number}"))),
-        ..Default::default()
-    };
+    let conversion = support::conversion(PROGRAM, number.into(), side);
     let request = v1::ScreenConversionRequest { conversion: Some(conversion) };
     ScreeningServiceClient::new(channel.clone()).screen_conversion(request).await.unwrap().into_inner().decision.unwrap()
 }

@@ -20,20 +20,7 @@ fn on_one_device(number: u16) -> v1::ScreenConversionsRequest {
         ..Default::default()
     }];
     let side = |account_id: String| v1::SignalBundle { account_id, devices: devices.clone(), ..Default::default() };
-    let conversion = v1::Conversion {
-        program_id: PROGRAM.to_owned(),
-        conversion_id: format!("cv-{number}"),
-        kind: v1::ConversionKind::NewSignup.into(),
-        occurred_at: Some(pbjson_types::Timestamp { seconds: 1_767_225_600, nanos: 0 }),
-        attribution: Some(v1::Attribution {
-            captured_via: v1::CapturedVia::Link.into(),
-            ucc: "CODE".to_owned(),
-            ..Default::default()
-        }),
-        referrer: Some(side(format!("referrer-{number}"))),
-        referee: Some(side(format!("referee-{number}"))),
-        ..Default::default()
-    };
+    let conversion = support::conversion(PROGRAM, number.into(), side);
     v1::ScreenConversionsRequest { conversion: Some(conversion) }
 }
 

@@ -1,14 +1,16 @@
 //! Fixtures for tests: conversions and histories that say only what the test is about.
 
 use crate::screening::audit::AuditKey;
+use crate::screening::decision::{Decision, Verdict};
 use crate::screening::evidence::EvidenceCode;
+use crate::screening::gate::{Held, Standing};
 use crate::screening::history::{Crowd, History, Identifier, IdentifierKind};
 use crate::screening::policy::{
     AuditPolicy, PayoutPolicy, Policy, PolicyParts, ReviewPolicy, RuleMode, ScorePolicy, ScoreSource,
 };
 use crate::screening::rarity::Rarity;
 use crate::screening::rules::{Condition, Rule};
-use crate::screening::{Models, Rulebook, assess, decision::Decision};
+use crate::screening::{Models, Rulebook, assess};
 use crate::vocabulary::bundle::{
     DeviceSignals, EmailSignals, NetworkFlag, NetworkSignals, PaymentKind, PaymentPurpose, PaymentSignals, SignalBundle,
 };
@@ -174,4 +176,19 @@ pub(crate) fn assess_by_rules(conversion: &Conversion, history: &History) -> Dec
     let policy = policy();
     let audit_key = AuditKey::new([1; 32]);
     assess(conversion, history, Rulebook { policy: &policy, models: Models::default(), audit_key: &audit_key }, noon())
+}
+
+/// Where an approved conversion stands that nothing was said of since.
+pub(crate) fn approved() -> Standing {
+    Standing {
+        verdict: Verdict::Approved,
+        occurred_at: noon(),
+        campaign_id: None,
+        cancelled_at: None,
+        duplicate_of: None,
+        referral_held: Held::No,
+        referrer_held: Held::No,
+        rewards: Vec::new(),
+        paid: Vec::new(),
+    }
 }

@@ -7,7 +7,9 @@ use super::decide;
 use super::decision::{AuditSample, Decision, ReferrerSafeReason, Scored, Verdict};
 use super::evidence::{Evidence, EvidenceCode, Finding};
 use super::features::{FEATURE_COUNT, Facts, FeatureVector};
-use super::fixtures::{assess_by_rules, conversion, crowd_on, device, honest, network, noon, policy, policy_parts, rule};
+use super::fixtures::{
+    approved, assess_by_rules, conversion, crowd_on, device, honest, network, noon, policy, policy_parts, rule,
+};
 use super::gate::{self, Gate, GateReason, Held, Standing};
 use super::history::{History, IdentifierKind};
 use super::model::{Calibrator, Certificate, FeatureSpec, Linear, Model, ModelParts, Scorer, Thresholds, TrainingSpread};
@@ -297,20 +299,6 @@ proptest! {
         let (before, after) = (decide_on(evidence, &policy, Models::default()), decide_on(more, &policy, Models::default()));
         prop_assert!(after.verdict >= before.verdict);
         prop_assert!(after.score >= before.score);
-    }
-}
-
-fn approved() -> Standing {
-    Standing {
-        verdict: Verdict::Approved,
-        occurred_at: noon(),
-        campaign_id: None,
-        cancelled_at: None,
-        duplicate_of: None,
-        referral_held: Held::No,
-        referrer_held: Held::No,
-        rewards: Vec::new(),
-        paid: Vec::new(),
     }
 }
 

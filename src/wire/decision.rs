@@ -154,8 +154,7 @@ fn measure_message(kind: MeasureKind, measure: f64) -> Option<v1::evidence::Meas
 mod tests {
     use super::*;
     use crate::screening::decision::{AuditSample, Scored};
-    use crate::screening::fixtures::{assess_by_rules, honest, noon};
-    use crate::screening::gate::Held;
+    use crate::screening::fixtures::{approved, assess_by_rules, honest};
     use crate::screening::history::History;
 
     fn sampled_and(verdict: Verdict) -> v1::Decision {
@@ -166,17 +165,7 @@ mod tests {
             audit: AuditSample::Sampled,
             ..assess_by_rules(&honest(), &History::default())
         };
-        let standing = Standing {
-            verdict,
-            occurred_at: noon(),
-            campaign_id: None,
-            cancelled_at: None,
-            duplicate_of: None,
-            referral_held: Held::No,
-            referrer_held: Held::No,
-            rewards: Vec::new(),
-            paid: Vec::new(),
-        };
+        let standing = Standing { verdict, ..approved() };
         message_of(&DecisionRecord { conversion: honest(), decision, verdict, standing, case_id: None, cursor: Cursor(1) })
     }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use selfsame::wire::v1;
 use tonic::transport::{Channel, Endpoint};
 
 /// How long a server may take to open its folder and listen.
@@ -105,4 +106,22 @@ pub(crate) fn log_text(folder: &Path) -> String {
 
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// The conversion `cv-NUMBER` of two accounts, of which `side` says what is known.
+pub(crate) fn conversion(program_id: &str, number: u32, side: impl Fn(String) -> v1::SignalBundle) -> v1::Conversion {
+    v1::Conversion {
+        program_id: program_id.to_owned(),
+        conversion_id: format!("cv-{number}"),
+        kind: v1::ConversionKind::NewSignup.into(),
+        occurred_at: Some(pbjson_types::Timestamp { seconds: 1_767_225_600, nanos: 0 }),
+        attribution: Some(v1::Attribution {
+            captured_via: v1::CapturedVia::Link.into(),
+            ucc: "CODE".to_owned(),
+            ..Default::default()
+        }),
+        referrer: Some(side(format!("referrer-{number}"))),
+        referee: Some(side(format!("referee-{number}"))),
+        ..Default::default()
+    }
 }

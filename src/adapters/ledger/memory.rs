@@ -20,7 +20,6 @@ use super::rows::account::Meta;
 use super::rows::conversion::ConversionRow;
 use super::rows::index::Shelf;
 use super::rows::lists::Listed;
-use super::standing;
 use super::tables::{Keys, MemoryTables, ProgramNumber};
 use crate::ports::ledger::{
     Answer, Assessor, CaseCommand, CaseFilter, CaseOrder, DecisionFilter, HoldCommand, Ledger, LedgerError, LedgerHealth,
@@ -318,10 +317,7 @@ fn answer(tables: &MemoryTables, keys: Keys, event: Arc<Event>, id: &ConversionI
     match Arc::try_unwrap(event) {
         Ok(Event::ConversionScreened(screened)) => {
             let ConversionScreened { conversion, decision, .. } = *screened;
-            let standing = standing::of(tables, keys, &row)?;
-            let case_id = row.has_case.then(|| CaseId::of(id));
-            let (verdict, cursor) = (row.verdict, Cursor(row.cursor));
-            Ok(Box::new(DecisionRecord { conversion, decision, verdict, standing, case_id, cursor }))
+            reads::record_of(tables, keys, conversion, decision, &row).map(Box::new)
         }
         Ok(_) => Err(lost()),
         Err(kept) => match &*kept {

@@ -17,7 +17,7 @@ use super::rows::conversion::ConversionRow;
 use super::rows::index::ShelfWrite;
 use super::stage::{self, Programme, Stage, unavailable};
 use super::tables::{Keys, Tables, WriteTables};
-use super::{codec, standing};
+use super::{codec, reads};
 use crate::adapters::storage::error::StorageError;
 use crate::adapters::storage::group::{Committer, Permit, Staged};
 use crate::adapters::storage::journal::Journal;
@@ -25,7 +25,7 @@ use crate::adapters::storage::memtable::TableRow;
 use crate::adapters::storage::record::{Entry, ProgrammeNumber};
 use crate::ports::ledger::{Assessor, LedgerError};
 use crate::ports::records::{Cursor, DecisionRecord};
-use crate::vocabulary::ids::{CaseId, ProgramId};
+use crate::vocabulary::ids::ProgramId;
 
 /// What the sequencer does for one command.
 pub(super) type Job = Box<dyn FnOnce(&mut Sequencer) + Send>;
@@ -217,8 +217,5 @@ pub(super) fn screened(tables: &Executing, keys: Keys, event: Event) -> Result<B
     let Event::ConversionScreened(screened) = event else { return Err(lost()) };
     let ConversionScreened { conversion, decision, .. } = *screened;
     let row = ConversionRow::load(tables, &keys.conversion(&conversion.conversion_id))?.ok_or_else(lost)?;
-    let standing = standing::of(tables, keys, &row)?;
-    let case_id = row.has_case.then(|| CaseId::of(&conversion.conversion_id));
-    let (verdict, cursor) = (row.verdict, Cursor(row.cursor));
-    Ok(Box::new(DecisionRecord { conversion, decision, verdict, standing, case_id, cursor }))
+    reads::record_of(tables, keys, conversion, decision, &row).map(Box::new)
 }

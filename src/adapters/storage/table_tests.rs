@@ -192,14 +192,7 @@ fn the_retention_rule_drops_entries_when_all_runs_are_merged() {
 #[test]
 fn a_damaged_run_manifest_or_layout_asks_for_a_rebuild_and_discarding_starts_anew() {
     for damage in ["run", "manifest", "layout", "missing run"] {
-        let folder = tempfile::tempdir().unwrap();
-        let table = PointTable::open(folder.path(), small()).unwrap();
-        for number in 0..2_000_u32 {
-            table.put(&number.to_be_bytes(), b"a value of some length").unwrap();
-        }
-        checkpoint(&table, 1);
-        drop(table);
-        let run = folder.path().join("0000000000000001.run");
+        let (folder, run) = with_one_run();
         let mut options = small();
         match damage {
             "run" => flip_a_byte(&run, 100),
@@ -208,8 +201,7 @@ fn a_damaged_run_manifest_or_layout_asks_for_a_rebuild_and_discarding_starts_ane
             _ => std::fs::remove_file(&run).unwrap(),
         }
 
-        let read = PointTable::open(folder.path(), options.clone())
-            .and_then(|table| (0..2_000_u32).try_for_each(|number| table.get(&number.to_be_bytes()).map(drop)));
+        let read = PointTable::open(folder.path(), options.clone()).and_then(|table| look_up_all(&table));
 
         assert!(matches!(read, Err(TableError::Rebuild { .. })), "{damage}: {read:?}");
         PointTable::discard(folder.path()).unwrap();
@@ -221,18 +213,12 @@ fn a_damaged_run_manifest_or_layout_asks_for_a_rebuild_and_discarding_starts_ane
 #[test]
 fn a_block_that_is_found_damaged_stops_the_table_and_the_next_opening_asks_for_a_rebuild() {
     let meet = |way: &str, table: &PointTable| match way {
-        "look-up" => (0..2_000_u32).try_for_each(|number| table.get(&number.to_be_bytes()).map(drop)),
+        "look-up" => look_up_all(table),
         _ => table.compact(),
     };
     for way in ["look-up", "merge"] {
-        let folder = tempfile::tempdir().unwrap();
-        let table = PointTable::open(folder.path(), small()).unwrap();
-        for number in 0..2_000_u32 {
-            table.put(&number.to_be_bytes(), b"a value of some length").unwrap();
-        }
-        checkpoint(&table, 1);
-        drop(table);
-        flip_a_byte(&folder.path().join("0000000000000001.run"), 100);
+        let (folder, run) = with_one_run();
+        flip_a_byte(&run, 100);
         let table = PointTable::open(folder.path(), small()).unwrap();
         assert!(table.failure().is_none(), "nobody has read the block yet");
         assert!(matches!(meet(way, &table), Err(TableError::Rebuild { .. })));
@@ -242,6 +228,23 @@ fn a_block_that_is_found_damaged_stops_the_table_and_the_next_opening_asks_for_a
         PointTable::discard(folder.path()).unwrap();
         assert!(PointTable::open(folder.path(), small()).is_ok());
     }
+}
+
+/// The folder of a table whose rows lie in one run, and that run.
+fn with_one_run() -> (tempfile::TempDir, std::path::PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let table = PointTable::open(folder.path(), small()).unwrap();
+    for number in 0..2_000_u32 {
+        table.put(&number.to_be_bytes(), b"a value of some length").unwrap();
+    }
+    checkpoint(&table, 1);
+    let run = folder.path().join("0000000000000001.run");
+    (folder, run)
+}
+
+/// Looks up every row of [`with_one_run`].
+fn look_up_all(table: &PointTable) -> Result<(), TableError> {
+    (0..2_000_u32).try_for_each(|number| table.get(&number.to_be_bytes()).map(drop))
 }
 
 fn flip_a_byte(path: &std::path::Path, at: usize) {

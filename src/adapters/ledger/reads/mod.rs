@@ -20,7 +20,9 @@ use super::standing;
 use super::tables::{Keys, Tables};
 use crate::ports::ledger::LedgerError;
 use crate::ports::records::{Cursor, DecisionRecord, FeedEvent};
+use crate::screening::decision::Decision;
 use crate::screening::gate::Standing;
+use crate::vocabulary::conversion::Conversion;
 use crate::vocabulary::ids::{CaseId, ConversionId, RewardId};
 
 /// In which direction something is walked.
@@ -160,14 +162,20 @@ pub(super) fn record(
     screened: &ConversionScreened,
     row: &ConversionRow,
 ) -> Result<DecisionRecord, LedgerError> {
-    Ok(DecisionRecord {
-        conversion: screened.conversion.clone(),
-        decision: screened.decision.clone(),
-        verdict: row.verdict,
-        standing: standing::of(tables, keys, row)?,
-        case_id: row.has_case.then(|| CaseId::of(&screened.conversion.conversion_id)),
-        cursor: Cursor(row.cursor),
-    })
+    record_of(tables, keys, screened.conversion.clone(), screened.decision.clone(), row)
+}
+
+/// As [`record`], of a conversion and a decision that nobody else needs.
+pub(super) fn record_of(
+    tables: &impl Tables,
+    keys: Keys,
+    conversion: Conversion,
+    decision: Decision,
+    row: &ConversionRow,
+) -> Result<DecisionRecord, LedgerError> {
+    let standing = standing::of(tables, keys, row)?;
+    let case_id = row.has_case.then(|| CaseId::of(&conversion.conversion_id));
+    Ok(DecisionRecord { conversion, decision, verdict: row.verdict, standing, case_id, cursor: Cursor(row.cursor) })
 }
 
 /// What an event is, for the message about a damaged one.
