@@ -12,6 +12,7 @@
 //! 7. [`cli`]: the commands of the `selfsame` binary.
 
 pub mod adapters;
+pub mod book;
 pub mod cli;
 pub mod digesting;
 pub mod offline;

@@ -19,7 +19,7 @@ use selfsame::offline::people::People;
 use selfsame::offline::replay::{LabelRule, Recorder, replay};
 use selfsame::offline::simulate::{Simulation, SimulationParameters};
 use selfsame::ports::clock::Clock;
-use selfsame::ports::ledger::Assessor;
+use selfsame::book::command::Assessor;
 use selfsame::screening::audit::AuditKey;
 use selfsame::screening::decision::Decision;
 use selfsame::screening::features::FEATURE_COUNT;

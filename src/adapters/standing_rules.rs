@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::model_shelf::ModelShelf;
-use crate::ports::ledger::Assessor;
+use crate::book::command::Assessor;
 use crate::ports::policies::Policies;
 use crate::screening::audit::AuditKey;
 use crate::screening::decision::{Decision, Scored};

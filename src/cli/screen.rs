@@ -23,7 +23,7 @@ use crate::adapters::standing_rules::StandingRules;
 use crate::adapters::{model_file, policy_file};
 use crate::offline::history_file::{ReadAhead, ReadLine};
 use crate::offline::line_by_line::LineByLine;
-use crate::ports::records::DecisionRecord;
+use crate::book::records::DecisionRecord;
 use crate::screening::audit::AuditKey;
 use crate::wire::{decision, v1};
 

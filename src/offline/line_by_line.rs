@@ -10,8 +10,9 @@ use std::hash::BuildHasher as _;
 use foldhash::quality::RandomState;
 
 use crate::adapters::ledger::MemoryLedger;
-use crate::ports::ledger::{Assessor, LedgerError, OutcomeCommand, ScreenCommand, SignalsCommand};
-use crate::ports::records::{ContentFingerprint, DecisionRecord, RecordedSignals};
+use crate::book::command::{Assessor, OutcomeCommand, ScreenCommand, SignalsCommand};
+use crate::ports::ledger::LedgerError;
+use crate::book::records::{ContentFingerprint, DecisionRecord, RecordedSignals};
 use crate::vocabulary::ids::{AccountId, ConversionId, ProgramId, RecordId};
 use crate::vocabulary::outcome::{Outcome, OutcomeKind, OutcomeSubject};
 use crate::vocabulary::time::Timestamp;

@@ -15,8 +15,9 @@ use parking_lot::Mutex;
 
 use super::grouping::Grouping;
 use super::learning::matrix::{Matrix, Row};
-use crate::ports::ledger::{Assessor, CaseCommand, CaseStep, Ledger, LedgerError, OutcomeCommand, ScreenCommand, SignalsCommand};
-use crate::ports::records::{ContentFingerprint, RecordedSignals};
+use crate::book::command::{Assessor, CaseCommand, CaseStep, OutcomeCommand, ScreenCommand, SignalsCommand};
+use crate::ports::ledger::{Ledger, LedgerError};
+use crate::book::records::{ContentFingerprint, RecordedSignals};
 use crate::screening::audit::AuditKey;
 use crate::screening::case::{Resolution, Step};
 use crate::screening::decision::{Decision, Verdict};

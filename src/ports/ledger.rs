@@ -1,265 +1,26 @@
-//! The ledger: what must never be lost, behind domain operations.
+//! The ledger as the service sees it: what must never be lost, behind domain operations.
 //!
 //! Every command is one atomic, durable write that is answered only when it would survive a power cut. Commands of one programme happen
-//! one after the other, so that two conversions that race on a device cannot both be the first. Reads never wait for a write, and show
-//! only what is durable.
+//! one after the other, so that two conversions that race on a device cannot both be the first. What is shown is durable.
 
 use std::io::Write;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 
-use super::records::{
-    BackupSummary, CaseFile, CaseSummary, ContentFingerprint, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, HoldSubject,
-    LabelledConversion, ListEntry, ListSubject, ProgramSummary, QueueStats, Reading,
+use crate::book::command::{
+    CaseCommand, HoldCommand, ListCommand, OutcomeCommand, PaidCommand, ScreenCommand, SignalsCommand,
 };
-use crate::screening::case::{IllegalStep, Step};
-use crate::screening::decision::{Decision, Verdict};
-use crate::screening::evidence::EvidenceCode;
+use crate::book::query::{CaseFilter, CaseOrder, DecisionFilter, Page, PageRequest};
+use crate::book::records::{
+    CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, LabelledConversion, ListEntry, ListSubject,
+    QueueStats, Screened,
+};
+use crate::screening::case::IllegalStep;
 use crate::screening::gate::Standing;
-use crate::screening::history::{History, ListKind};
-use crate::vocabulary::bundle::SignalBundle;
-use crate::vocabulary::conversion::Conversion;
-use crate::vocabulary::ids::{AccountId, Actor, CaseId, ConversionId, ProgramId, RecordId, RewardId};
-use crate::vocabulary::money::Money;
-use crate::vocabulary::outcome::Outcome;
-use crate::vocabulary::time::{Span, Timestamp};
-
-/// Decides a conversion once its history is known. Called by the ledger inside its serial order, perhaps more than once for a conversion
-/// (a ledger that retries a conflicting transaction); must be pure in its arguments.
-pub trait Assessor: Send + Sync {
-    /// The decision.
-    fn assess(&self, conversion: &Conversion, history: &History, now: Timestamp) -> Decision;
-
-    /// How long after opening a case of this programme is overdue.
-    fn due_after(&self, program: &ProgramId) -> Span;
-}
-
-/// A conversion to screen.
-#[derive(Debug, Clone)]
-pub struct ScreenCommand {
-    /// The conversion.
-    pub conversion: Conversion,
-    /// The fingerprint of the message, for retries.
-    pub content: ContentFingerprint,
-    /// When it arrived.
-    pub received_at: Timestamp,
-}
-
-/// Signals to add to profiles.
-#[derive(Debug, Clone)]
-pub struct SignalsCommand {
-    /// The programme.
-    pub program_id: ProgramId,
-    /// The caller's id of this message.
-    pub record_id: RecordId,
-    /// The fingerprint of the message, for retries.
-    pub content: ContentFingerprint,
-    /// The bundles, one for each account.
-    pub bundles: Vec<SignalBundle>,
-    /// When it arrived.
-    pub received_at: Timestamp,
-}
-
-/// An outcome to record.
-#[derive(Debug, Clone)]
-pub struct OutcomeCommand {
-    /// The outcome.
-    pub outcome: Outcome,
-    /// The fingerprint of the message, for retries.
-    pub content: ContentFingerprint,
-    /// When it arrived.
-    pub received_at: Timestamp,
-}
-
-/// A step on a case.
-#[derive(Debug, Clone)]
-pub struct CaseCommand {
-    /// The programme.
-    pub program_id: ProgramId,
-    /// The case.
-    pub case_id: CaseId,
-    /// What to do.
-    pub step: CaseStep,
-    /// Who does it.
-    pub actor: Actor,
-    /// Why, as a code; empty when none was given.
-    pub reason_code: String,
-    /// Why, in words; empty when none were given.
-    pub note: String,
-    /// The revision that the actor saw; absent when the actor does not insist.
-    pub expected_revision: Option<u32>,
-    /// When.
-    pub at: Timestamp,
-}
-
-/// What to do with a case.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CaseStep {
-    /// A step of the state machine. Reopening a conversion that never had a case opens its first.
-    Step(Step),
-    /// Writes the command's note into the history.
-    Note,
-}
-
-/// A reward was paid.
-#[derive(Debug, Clone)]
-pub struct PaidCommand {
-    /// The programme.
-    pub program_id: ProgramId,
-    /// The conversion that earned it.
-    pub conversion_id: ConversionId,
-    /// The reward.
-    pub reward_id: RewardId,
-    /// When it was paid.
-    pub paid_at: Timestamp,
-    /// How much; absent when not told.
-    pub amount: Option<Money>,
-    /// When the message arrived.
-    pub received_at: Timestamp,
-}
-
-/// A hold to place or lift.
-#[derive(Debug, Clone)]
-pub struct HoldCommand {
-    /// The programme.
-    pub program_id: ProgramId,
-    /// On what.
-    pub subject: HoldSubject,
-    /// Place or lift.
-    pub change: Change,
-    /// Who.
-    pub actor: Actor,
-    /// Why.
-    pub note: String,
-    /// When.
-    pub at: Timestamp,
-}
-
-/// Whether something is put in force or taken back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Change {
-    /// Put in force.
-    Place,
-    /// Take back.
-    Lift,
-}
-
-/// An entry of a list to write or remove.
-#[derive(Debug, Clone)]
-pub struct ListCommand {
-    /// The programme.
-    pub program_id: ProgramId,
-    /// The entry; when lifting, list and subject tell which.
-    pub entry: ListEntry,
-    /// Write or remove.
-    pub change: Change,
-}
-
-/// The answer to a conversion.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Screened {
-    /// The decision as it was committed, with where it stands now.
-    pub record: Box<DecisionRecord>,
-    /// Whether it was made now.
-    pub freshness: Freshness,
-}
-
-/// Which decisions to list, newest first.
-#[derive(Debug, Clone, Default)]
-pub struct DecisionFilter {
-    /// Verdicts in force; empty for all.
-    pub verdicts: Vec<Verdict>,
-    /// Only of this referrer.
-    pub referrer: Option<AccountId>,
-    /// Only of this referee.
-    pub referee: Option<AccountId>,
-    /// Decided at or after.
-    pub from: Option<Timestamp>,
-    /// Decided before.
-    pub until: Option<Timestamp>,
-    /// Whatever a challenger said, or only where it said something else.
-    pub challenger: ChallengerFilter,
-}
-
-/// Which decisions to list by what a challenger said of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum ChallengerFilter {
-    /// All.
-    #[default]
-    Any,
-    /// Those to which it would have given another verdict.
-    Disagrees,
-}
-
-/// Which cases to list.
-#[derive(Debug, Clone, Default)]
-pub struct CaseFilter {
-    /// States; empty for all.
-    pub states: Vec<CaseStateKind>,
-    /// Only cases opened at or before this: at least so old.
-    pub opened_until: Option<Timestamp>,
-    /// Only cases opened at or after this: at most so old.
-    pub opened_from: Option<Timestamp>,
-    /// Least score. Range: [0, 1].
-    pub score_min: Option<f64>,
-    /// Largest score. Range: [0, 1].
-    pub score_max: Option<f64>,
-    /// Only cases with this reason.
-    pub reason: Option<EvidenceCode>,
-    /// Only of this referrer.
-    pub referrer: Option<AccountId>,
-    /// Only with a running lease of this actor.
-    pub claimed_by: Option<Actor>,
-}
-
-/// A state of a case, without who and when.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum CaseStateKind {
-    /// Waits.
-    Open,
-    /// Claimed, and the lease runs.
-    Claimed,
-    /// Decided.
-    Resolved,
-}
-
-/// In which order cases are listed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum CaseOrder {
-    /// The longest open first.
-    OldestFirst,
-    /// The latest opened first.
-    NewestFirst,
-    /// The highest score first.
-    ScoreHighestFirst,
-    /// The nearest due time first.
-    DueFirst,
-}
-
-/// A part of a listing.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Page<T> {
-    /// The entries.
-    pub entries: Vec<T>,
-    /// Where to go on; absent at the end. Opaque.
-    pub next: Option<PageToken>,
-    /// How many entries match in all; absent when counting would cost too much.
-    pub total: Option<u64>,
-}
-
-/// Where a listing goes on. Opaque outside the ledger that made it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PageToken(pub String);
-
-/// Which part of a listing.
-#[derive(Debug, Clone)]
-pub struct PageRequest {
-    /// At most this many entries. Range: 1 to 500.
-    pub size: usize,
-    /// Where to go on; absent for the first part.
-    pub after: Option<PageToken>,
-}
+use crate::screening::history::ListKind;
+use crate::vocabulary::ids::{CaseId, ConversionId, ProgramId, RewardId};
+use crate::vocabulary::time::Timestamp;
 
 /// Whether the ledger keeps its promises.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -328,6 +89,39 @@ pub enum LedgerError {
 
 /// A future that a ledger returns.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, LedgerError>>;
+
+/// A number that tells an operator how a ledger is doing.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Reading {
+    /// Its name as a metric, without a prefix; the last word is the unit.
+    pub name: &'static str,
+    /// The number.
+    pub value: f64,
+}
+
+/// What a backup holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackupSummary {
+    /// Journal records.
+    pub records: u64,
+    /// Entries beside the records.
+    pub side_entries: u64,
+    /// Size before the trailer. Unit: bytes.
+    pub size_bytes: u64,
+    /// BLAKE3 of everything before the trailer, hexadecimal.
+    pub digest: String,
+}
+
+/// A programme's name with the number of what it holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProgramSummary {
+    /// The programme.
+    pub program_id: ProgramId,
+    /// Its last journal position.
+    pub last_cursor: Cursor,
+    /// Accounts known.
+    pub accounts: u32,
+}
 
 /// The ledger. Shared by all handlers; every implementation passes `tests/ledger_conformance`.
 pub trait Ledger: Send + Sync {

@@ -1,9 +1,10 @@
-//! Ports: what the core needs of the world, as traits. Layer 3.
+//! Ports: what the core needs of the world, as traits. Layer 4.
 //!
-//! A ledger speaks in domain operations (screen this conversion, step this case), never in keys and values, so that an embedded store and a
-//! distributed SQL engine both fit behind it.
+//! The clock, the policies in force, where events are kept ([`journal`]), where snapshots are kept ([`snapshots`]), and the ledger as the
+//! service sees it.
 
 pub mod clock;
+pub mod journal;
 pub mod ledger;
 pub mod policies;
-pub mod records;
+pub mod snapshots;

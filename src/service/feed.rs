@@ -15,7 +15,7 @@ use tonic::Status;
 use super::errors::Refusal;
 use super::limits::contained;
 use super::shared::Shared;
-use crate::ports::records::{Cursor, FeedEvent};
+use crate::book::records::{Cursor, FeedEvent};
 use crate::wire::fields::time_message;
 use crate::wire::payout::{Watch, WatchMode, event_message};
 use crate::wire::v1;

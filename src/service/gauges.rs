@@ -10,7 +10,7 @@ use crate::adapters::model_store::ModelStore;
 use crate::adapters::model_watch::live_error;
 use crate::ports::clock::Clock;
 use crate::ports::ledger::{Ledger, LedgerError};
-use crate::ports::records::QueueStats;
+use crate::book::records::QueueStats;
 use crate::screening::model::Certificate;
 use crate::vocabulary::ids::ProgramId;
 
@@ -90,7 +90,7 @@ mod tests {
     use crate::adapters::model_file::tests::model;
     use crate::adapters::model_shelf::ModelShelf;
     use crate::adapters::model_store::{ChangeBy, ModelAudits};
-    use crate::ports::records::Cursor;
+    use crate::book::records::Cursor;
     use crate::screening::features::{FEATURE_COUNT, FeatureVector};
     use crate::vocabulary::ids::Actor;
     use crate::vocabulary::time::Timestamp;

@@ -8,8 +8,8 @@ use tonic::{Request, Response, Status};
 
 use super::errors::Refusal;
 use super::shared::Shared;
-use crate::ports::ledger::ListCommand;
-use crate::ports::records::{Cursor, Freshness};
+use crate::book::command::ListCommand;
+use crate::book::records::{Cursor, Freshness};
 use crate::wire::{list as requests, v1};
 
 /// The handlers of `ListService`.

@@ -12,7 +12,7 @@ use tonic::{Request, Response, Status};
 
 use super::errors::Refusal;
 use super::shared::{Phase, Shared};
-use crate::ports::records::BackupSummary;
+use crate::ports::ledger::BackupSummary;
 use crate::wire::v1;
 use crate::wire::v1::stream_backup_response::Part;
 

@@ -13,7 +13,7 @@ use crate::adapters::model_watch::{ModelWatch, WatchError};
 use crate::ports::clock::Clock;
 use crate::ports::ledger::{Ledger, LedgerError};
 use crate::ports::policies::Policies;
-use crate::ports::records::Cursor;
+use crate::book::records::Cursor;
 use crate::vocabulary::ids::ProgramId;
 use crate::vocabulary::time::Timestamp;
 

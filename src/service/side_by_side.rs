@@ -3,7 +3,7 @@
 //! It must never show more of a digest than eight digits, and never judge: strengths and sentences are those of the decision's evidence.
 //! The review handlers call it.
 
-use crate::ports::records::{CaseFile, Neighbour, identifier_words};
+use crate::book::records::{CaseFile, Neighbour, identifier_words};
 use crate::screening::evidence::{Evidence, EvidenceCode};
 use crate::screening::explanation;
 use crate::screening::history::IdentifierKind;

@@ -10,7 +10,7 @@ use tonic::{Request, Response, Status};
 use super::errors::Refusal;
 use super::limits::contained;
 use super::shared::{Phase, Shared};
-use crate::ports::records::Cursor;
+use crate::book::records::Cursor;
 use crate::vocabulary::ids::ProgramId;
 use crate::wire::{training as lines, v1};
 
@@ -87,6 +87,6 @@ impl Export {
     }
 }
 
-fn cursor_of(labelled: &crate::ports::records::LabelledConversion) -> u64 {
+fn cursor_of(labelled: &crate::book::records::LabelledConversion) -> u64 {
     labelled.record.cursor.0
 }

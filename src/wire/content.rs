@@ -3,7 +3,7 @@
 
 use prost::Message;
 
-use crate::ports::records::ContentFingerprint;
+use crate::book::records::ContentFingerprint;
 
 /// The fingerprint of a message: 16 bytes of BLAKE3 over its encoding by this library, which is the same for equal messages whatever order
 /// of fields the sender used.

@@ -4,7 +4,7 @@
 use super::enums::WireEnum;
 use super::fields::{id_text, time_message};
 use super::v1;
-use crate::ports::records::{Cursor, DecisionRecord};
+use crate::book::records::{Cursor, DecisionRecord};
 use crate::screening::decision::{Decision, Reason, ReferrerSafeReason, ShadowScore, Verdict};
 use crate::screening::evidence::{Evidence, EvidenceCode, Finding, MeasureKind};
 use crate::screening::explanation;

@@ -2,8 +2,8 @@
 //! It must never map a zero or an unknown number to a meaning. The readers and writers of this layer call it, and the service for its filters.
 
 use super::v1;
-use crate::ports::ledger::{CaseOrder, CaseStateKind};
-use crate::ports::records::{FeedKind, HistoryKind};
+use crate::book::query::{CaseOrder, CaseStateKind};
+use crate::book::records::{FeedKind, HistoryKind};
 use crate::screening::case::Resolution;
 use crate::screening::decision::{ReferrerSafeReason, Scored, Verdict};
 use crate::screening::evidence::Sides;

@@ -8,8 +8,9 @@ use super::fields::{Arrival, optional_enum, optional_time, required_enum, requir
 use super::request::{ListingFingerprint, note, page};
 use super::v1;
 use super::violation::{At, Violation, Violations};
-use crate::ports::ledger::{Change, ListCommand, PageRequest};
-use crate::ports::records::{ListEntry, ListSubject};
+use crate::book::command::{Change, ListCommand};
+use crate::book::query::PageRequest;
+use crate::book::records::{ListEntry, ListSubject};
 use crate::screening::history::ListKind;
 use crate::vocabulary::ids::ProgramId;
 use crate::vocabulary::time::Timestamp;

@@ -9,8 +9,9 @@ use super::fields::{Arrival, enum_set, id_text, money, optional_id, required_id,
 use super::request::{ListingFingerprint, note, optional_span, page};
 use super::v1;
 use super::violation::{At, Violation, Violations};
-use crate::ports::ledger::{Change, HoldCommand, PageRequest, PaidCommand};
-use crate::ports::records::{Cursor, FeedEvent, FeedKind, Hold, HoldSubject};
+use crate::book::command::{Change, HoldCommand, PaidCommand};
+use crate::book::query::PageRequest;
+use crate::book::records::{Cursor, FeedEvent, FeedKind, Hold, HoldSubject};
 use crate::screening::decision::Verdict;
 use crate::screening::gate::{GateAnswer, GateReason};
 use crate::vocabulary::ids::{AccountId, ConversionId, ProgramId, RewardId};

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use prost::Message;
 
 use super::violation::{At, Violations};
-use crate::ports::ledger::{PageRequest, PageToken};
+use crate::book::query::{PageRequest, PageToken};
 use crate::vocabulary::ids::{CaseId, ConversionId};
 use crate::vocabulary::time::Span;
 

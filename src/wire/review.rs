@@ -7,8 +7,9 @@ use super::fields::{enum_set, money_message, optional_enum, optional_id, require
 use super::request::{ListingFingerprint, case_id, note, optional_span, page, reason_code};
 use super::violation::{At, Violation, Violations};
 use super::{conversion, decision, journey, v1};
-use crate::ports::ledger::{CaseCommand, CaseFilter, CaseOrder, CaseStateKind, CaseStep, PageRequest};
-use crate::ports::records::{CaseFile, CaseSummary, HistoryEntry, Neighbour, QueueStats, identifier_words};
+use crate::book::command::{CaseCommand, CaseStep};
+use crate::book::query::{CaseFilter, CaseOrder, CaseStateKind, PageRequest};
+use crate::book::records::{CaseFile, CaseSummary, HistoryEntry, Neighbour, QueueStats, identifier_words};
 use crate::screening::case::{CaseState, LEASE_MAX, Resolution, Step};
 use crate::screening::decision::risk_score;
 use crate::screening::evidence::EvidenceCode;

@@ -5,7 +5,7 @@ use super::fields::{Arrival, enum_set, optional_id, optional_time, required_id};
 use super::request::{ListingFingerprint, page};
 use super::v1;
 use super::violation::{At, Violation, Violations};
-use crate::ports::ledger::{ChallengerFilter, DecisionFilter, PageRequest};
+use crate::book::query::{ChallengerFilter, DecisionFilter, PageRequest};
 use crate::vocabulary::ids::{ConversionId, ProgramId};
 
 /// How much of a decision is wanted.

@@ -5,7 +5,7 @@ use super::enums::WireEnum;
 use super::fields::{Arrival, list, required_enum, required_id, required_time, text, time_message};
 use super::violation::{At, Violation, Violations};
 use super::{bundle, conversion, decision, signals, v1};
-use crate::ports::records::{LabelledConversion, RecordedSignals};
+use crate::book::records::{LabelledConversion, RecordedSignals};
 use crate::vocabulary::conversion::Conversion;
 use crate::vocabulary::label::Label;
 use crate::vocabulary::outcome::OutcomeKind;

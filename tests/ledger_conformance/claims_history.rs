@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::thread;
 
-use selfsame::ports::ledger::Change;
-use selfsame::ports::records::ListSubject;
+use selfsame::book::command::Change;
+use selfsame::book::records::ListSubject;
 use selfsame::screening::case::Resolution;
 use selfsame::screening::history::{
     Banned, Crowd, History, Identifier, IdentifierKind, ListHit, ListKind, RING_VALUE_ACCOUNTS_MAX, TiedElsewhere,
@@ -222,7 +222,7 @@ pub(crate) fn list_entries_are_hit_until_they_expire_or_are_lifted(subject: &Sub
     let wanted = [hit(Side::Referrer, Some(IdentifierKind::Device)), hit(Side::Referee, None)];
     assert_eq!(hits, wanted.into_iter().collect());
     assert_eq!(subject.ledger.list_entry(&shop(), ListKind::Blocked, &device), Ok(Some(entry.clone())));
-    let expiring = selfsame::ports::records::ListEntry { expires_at: Some(minute(10)), ..entry.clone() };
+    let expiring = selfsame::book::records::ListEntry { expires_at: Some(minute(10)), ..entry.clone() };
     subject.change_list(expiring, Change::Place);
     assert_eq!(subject.history(&draft("c2", "x", "y").at(9).referee_on_device(1)).list_hits.len(), 1);
     assert_eq!(subject.history(&draft("c3", "x", "z").at(10).referee_on_device(1)).list_hits.len(), 0);

@@ -1,7 +1,9 @@
 //! Claims about the review queue: steps, case files, lists.
 
-use selfsame::ports::ledger::{CaseFilter, CaseOrder, CaseStateKind, CaseStep, Change, LedgerError, PageRequest};
-use selfsame::ports::records::{FeedKind, HistoryKind, HoldSubject, ListSubject};
+use selfsame::book::command::{CaseStep, Change};
+use selfsame::book::query::{CaseFilter, CaseOrder, CaseStateKind, PageRequest};
+use selfsame::ports::ledger::LedgerError;
+use selfsame::book::records::{FeedKind, HistoryKind, HoldSubject, ListSubject};
 use selfsame::screening::case::{CaseState, IllegalStep, Resolution, Step};
 use selfsame::screening::decision::Verdict;
 use selfsame::screening::evidence::EvidenceCode;

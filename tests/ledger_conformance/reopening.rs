@@ -8,11 +8,11 @@ use selfsame::adapters::ledger::open::{JOURNAL_FOLDER, TABLES_FOLDER};
 use selfsame::adapters::ledger::{LedgerOptions, SledLedger};
 use selfsame::adapters::storage::backup::{restore, verify_backup};
 use selfsame::adapters::storage::table::TableOptions;
-use selfsame::ports::ledger::{CaseFilter, CaseOrder, CaseStep, Change, DecisionFilter, Ledger, LedgerError, LedgerHealth};
-use selfsame::ports::records::{
-    CaseFile, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, HoldSubject, LabelledConversion, ListEntry, ListSubject,
-    ProgramSummary, QueueStats,
-};
+use selfsame::book::command::{CaseStep, Change};
+use selfsame::book::query::{CaseFilter, CaseOrder, DecisionFilter};
+use selfsame::ports::ledger::{Ledger, LedgerError, LedgerHealth};
+use selfsame::book::records::{CaseFile, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, HoldSubject, LabelledConversion, ListEntry, ListSubject, QueueStats};
+use selfsame::ports::ledger::ProgramSummary;
 use selfsame::screening::case::{Resolution, Step};
 use selfsame::screening::gate::Standing;
 use selfsame::screening::history::History;

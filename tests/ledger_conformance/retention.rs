@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use selfsame::adapters::ledger::open::TABLES_FOLDER;
 use selfsame::adapters::ledger::{LedgerOptions, SledLedger};
-use selfsame::ports::ledger::{CaseFilter, CaseOrder, CaseStep, Change, LedgerError};
-use selfsame::ports::records::{Cursor, Freshness, HoldSubject, ListSubject};
+use selfsame::book::command::{CaseStep, Change};
+use selfsame::book::query::{CaseFilter, CaseOrder};
+use selfsame::ports::ledger::LedgerError;
+use selfsame::book::records::{Cursor, Freshness, HoldSubject, ListSubject};
 use selfsame::screening::case::{Resolution, Step};
 use selfsame::screening::gate::{Gate, Held};
 use selfsame::screening::history::{Banned, History};

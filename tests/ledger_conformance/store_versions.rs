@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use selfsame::adapters::ledger::open::JOURNAL_FOLDER;
-use selfsame::ports::ledger::{CaseStep, Change};
-use selfsame::ports::records::{HoldSubject, ListSubject};
+use selfsame::book::command::{CaseStep, Change};
+use selfsame::book::records::{HoldSubject, ListSubject};
 use selfsame::screening::case::Resolution;
 use selfsame::vocabulary::outcome::{OutcomeKind, OutcomeSubject};
 

@@ -5,13 +5,11 @@ use std::sync::Arc;
 
 use futures::executor::block_on;
 use parking_lot::Mutex;
-use selfsame::ports::ledger::{
-    Assessor, CaseCommand, CaseStep, Change, HoldCommand, Ledger, LedgerError, ListCommand, OutcomeCommand, PageRequest,
-    PaidCommand, ScreenCommand, Screened, SignalsCommand,
-};
-use selfsame::ports::records::{
-    CaseSummary, ContentFingerprint, Cursor, FeedEvent, FeedKind, Freshness, HoldSubject, ListEntry, ListSubject,
-};
+use selfsame::book::command::{Assessor, CaseCommand, CaseStep, Change, HoldCommand, ListCommand, OutcomeCommand, PaidCommand, ScreenCommand, SignalsCommand};
+use selfsame::book::query::PageRequest;
+use selfsame::book::records::Screened;
+use selfsame::ports::ledger::{Ledger, LedgerError};
+use selfsame::book::records::{CaseSummary, ContentFingerprint, Cursor, FeedEvent, FeedKind, Freshness, HoldSubject, ListEntry, ListSubject};
 use selfsame::screening::case::{Resolution, Step};
 use selfsame::screening::decision::{AuditSample, Decision, Reason, ReferrerSafeReason, Scored, Verdict};
 use selfsame::screening::evidence::{Evidence, EvidenceCode, Finding};
@@ -262,7 +260,7 @@ pub(crate) fn full_bundle(id: &str, number: u32) -> SignalBundle {
 }
 
 /// All of a listing, page by page.
-pub(crate) fn pages<E>(size: usize, mut read: impl FnMut(&PageRequest) -> selfsame::ports::ledger::Page<E>) -> Vec<E> {
+pub(crate) fn pages<E>(size: usize, mut read: impl FnMut(&PageRequest) -> selfsame::book::query::Page<E>) -> Vec<E> {
     let mut all = Vec::new();
     let mut request = PageRequest { size, after: None };
     loop {

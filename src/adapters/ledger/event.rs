@@ -3,8 +3,8 @@
 //! An event holds what was decided when it was written (verdicts before and after, rewards that were paid), so that folding it and telling
 //! it in the feed need no look at anything that came later. Made by `plan`, applied by `fold`, told by `feed`, stored by `codec`.
 
-use crate::ports::ledger::{CaseStep, Change};
-use crate::ports::records::{ContentFingerprint, HoldSubject, ListEntry};
+use crate::book::command::{CaseStep, Change};
+use crate::book::records::{ContentFingerprint, HoldSubject, ListEntry};
 use crate::screening::case::CaseState;
 use crate::screening::decision::{Decision, Verdict};
 use crate::screening::evidence::EvidenceCode;

@@ -2,8 +2,8 @@
 //! neither skip nor invent. Called by the reads.
 
 use super::event::{CaseStepped, ConversionScreened, Entitlement, Event, HoldChanged, OutcomeRecorded, RewardPaid};
-use crate::ports::ledger::{CaseStep, Change};
-use crate::ports::records::{Cursor, FeedEvent, FeedKind, HoldSubject};
+use crate::book::command::{CaseStep, Change};
+use crate::book::records::{Cursor, FeedEvent, FeedKind, HoldSubject};
 use crate::screening::case::Step;
 use crate::screening::decision::Verdict;
 use crate::vocabulary::ids::{AccountId, ConversionId, RewardId};

@@ -31,14 +31,12 @@ use crate::adapters::storage::backup;
 use crate::adapters::storage::error::StorageError;
 use crate::adapters::storage::group::{Committer, Durability};
 use crate::adapters::storage::journal::Journal;
-use crate::ports::ledger::{
-    Answer, Assessor, CaseCommand, CaseFilter, CaseOrder, DecisionFilter, HoldCommand, Ledger, LedgerError, LedgerHealth,
-    ListCommand, OutcomeCommand, Page, PageRequest, PaidCommand, ScreenCommand, Screened, SignalsCommand,
-};
-use crate::ports::records::{
-    BackupSummary, CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, LabelledConversion, ListEntry,
-    ListSubject, ProgramSummary, QueueStats, Reading,
-};
+use crate::book::command::{Assessor, CaseCommand, HoldCommand, ListCommand, OutcomeCommand, PaidCommand, ScreenCommand, SignalsCommand};
+use crate::book::query::{CaseFilter, CaseOrder, DecisionFilter, Page, PageRequest};
+use crate::book::records::Screened;
+use crate::ports::ledger::{Answer, Ledger, LedgerError, LedgerHealth};
+use crate::book::records::{CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, LabelledConversion, ListEntry, ListSubject, QueueStats};
+use crate::ports::ledger::{BackupSummary, ProgramSummary, Reading};
 use crate::screening::decision::Verdict;
 use crate::screening::gate::Standing;
 use crate::screening::history::ListKind;

@@ -23,8 +23,9 @@ use crate::adapters::storage::group::{Committer, Permit, Staged};
 use crate::adapters::storage::journal::Journal;
 use crate::adapters::storage::memtable::TableRow;
 use crate::adapters::storage::record::{Entry, ProgrammeNumber};
-use crate::ports::ledger::{Assessor, LedgerError};
-use crate::ports::records::{Cursor, DecisionRecord};
+use crate::book::command::Assessor;
+use crate::ports::ledger::LedgerError;
+use crate::book::records::{Cursor, DecisionRecord};
 use crate::vocabulary::ids::ProgramId;
 
 /// What the sequencer does for one command.

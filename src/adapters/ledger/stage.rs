@@ -24,7 +24,8 @@ use crate::adapters::storage::reader::JournalReader;
 use crate::adapters::storage::record::{ProgrammeNumber, SideTag, SideWrite};
 use crate::adapters::storage::table::{Covered, PointTable, TableStats};
 use crate::ports::ledger::LedgerError;
-use crate::ports::records::{Cursor, Hold, HoldSubject, Reading};
+use crate::book::records::{Cursor, Hold, HoldSubject};
+use crate::ports::ledger::Reading;
 use crate::vocabulary::ids::{ConversionId, ProgramId};
 
 /// A ledger folder that was opened.

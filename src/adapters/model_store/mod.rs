@@ -30,7 +30,7 @@ use self::state::{ProgramState, State};
 use super::model_file::{self, ModelFileError};
 use super::model_history::{ModelAction, ModelChange, ModelHistory};
 use super::model_shelf::{ModelShelf, ModelsInForce};
-use crate::ports::records::Cursor;
+use crate::book::records::Cursor;
 use crate::screening::AutoReject;
 use crate::screening::model::Model;
 use crate::vocabulary::ids::{Actor, ProgramId};

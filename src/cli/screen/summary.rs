@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use crate::ports::records::DecisionRecord;
+use crate::book::records::DecisionRecord;
 use crate::screening::decision::Verdict;
 use crate::screening::evidence::EvidenceCode;
 use crate::vocabulary::label::{Label, Truth};

@@ -21,8 +21,8 @@ use super::event::{
 };
 use super::feed;
 use super::packed::{Damaged, Reader, Writer};
-use crate::ports::ledger::CaseStep;
-use crate::ports::records::{Cursor, FeedEvent, FeedKind};
+use crate::book::command::CaseStep;
+use crate::book::records::{Cursor, FeedEvent, FeedKind};
 use crate::screening::case::Step;
 use crate::vocabulary::ids::{AccountId, Actor, ConversionId, InvoiceId, ProgramId, RecordId, RewardId};
 use crate::vocabulary::outcome::{Outcome, OutcomeSubject};

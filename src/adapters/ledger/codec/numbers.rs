@@ -2,7 +2,7 @@
 //! Called by the codecs and the rows.
 
 use super::super::packed::Damaged;
-use crate::ports::ledger::Change;
+use crate::book::command::Change;
 use crate::screening::case::Resolution;
 use crate::screening::decision::{AuditSample, ReferrerSafeReason, Scored, Verdict};
 use crate::screening::evidence::EvidenceCode;

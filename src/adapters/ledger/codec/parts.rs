@@ -2,7 +2,7 @@
 
 use super::super::packed::{Damaged, Reader, Writer};
 use super::numbers;
-use crate::ports::records::{ContentFingerprint, HoldSubject, ListEntry, ListSubject};
+use crate::book::records::{ContentFingerprint, HoldSubject, ListEntry, ListSubject};
 use crate::screening::case::CaseState;
 use crate::screening::history::Identifier;
 use crate::vocabulary::ids::{AccountId, Actor, ConversionId};

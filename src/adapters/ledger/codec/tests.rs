@@ -1,8 +1,8 @@
 //! Tests of the record codec: everything comes back bit by bit, and nothing that is damaged makes it panic.
 
 use super::*;
-use crate::ports::ledger::Change;
-use crate::ports::records::{ContentFingerprint, HoldSubject, ListEntry, ListSubject};
+use crate::book::command::Change;
+use crate::book::records::{ContentFingerprint, HoldSubject, ListEntry, ListSubject};
 use crate::screening::case::{CaseState, Resolution};
 use crate::screening::decision::{Decision, Verdict};
 use crate::screening::evidence::EvidenceCode;

@@ -11,7 +11,7 @@ use super::super::rows::postings;
 use super::super::tables::{AccountNumber, Key, WriteTables};
 use super::{ConversionList, Fold, ReadProfiles, list_part, step_of};
 use crate::ports::ledger::LedgerError;
-use crate::ports::records::ContentFingerprint;
+use crate::book::records::ContentFingerprint;
 use crate::screening::case::CaseState;
 use crate::screening::decision::Verdict;
 use crate::vocabulary::bundle::SignalBundle;

@@ -18,7 +18,7 @@ use super::rows::index::ShelfWrite;
 use super::rows::postings::{self, Posting, Postings};
 use super::tables::{AccountNumber, Key, Keys, WriteTables};
 use crate::ports::ledger::LedgerError;
-use crate::ports::records::ListSubject;
+use crate::book::records::ListSubject;
 use crate::screening::history::{Identifier, IdentifierKind, visit_values};
 use crate::vocabulary::bundle::SignalBundle;
 use crate::vocabulary::conversion::Side;

@@ -19,7 +19,7 @@ use super::rows::index::Shelf;
 use super::standing;
 use super::tables::{Keys, Tables};
 use crate::ports::ledger::LedgerError;
-use crate::ports::records::{Cursor, DecisionRecord, FeedEvent};
+use crate::book::records::{Cursor, DecisionRecord, FeedEvent};
 use crate::screening::decision::Decision;
 use crate::screening::gate::Standing;
 use crate::vocabulary::conversion::Conversion;

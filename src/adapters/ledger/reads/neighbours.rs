@@ -8,7 +8,7 @@ use super::super::rows::postings::Postings;
 use super::super::tables::{AccountNumber, Tables};
 use super::{Records, Shelves, View};
 use crate::ports::ledger::LedgerError;
-use crate::ports::records::Neighbour;
+use crate::book::records::Neighbour;
 use crate::screening::history::{CROWD_MAX, Identifier, identifiers};
 use crate::vocabulary::bundle::SignalBundle;
 use crate::vocabulary::conversion::Side;

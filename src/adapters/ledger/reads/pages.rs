@@ -8,8 +8,9 @@ use super::super::rows::Row;
 use super::super::rows::index::Shelf;
 use super::super::tables::Tables;
 use super::{Direction, Records, Shelves, View};
-use crate::ports::ledger::{LedgerError, Page, PageRequest, PageToken};
-use crate::ports::records::{Hold, ListEntry};
+use crate::book::query::{Page, PageRequest, PageToken};
+use crate::ports::ledger::LedgerError;
+use crate::book::records::{Hold, ListEntry};
 use crate::screening::history::ListKind;
 
 /// Entries of a page, held to what is allowed.

@@ -4,7 +4,7 @@ use super::super::codec::numbers;
 use super::super::codec::parts;
 use super::super::packed::{Damaged, Reader, Writer};
 use super::Row;
-use crate::ports::records::CaseSummary;
+use crate::book::records::CaseSummary;
 use crate::screening::case::CaseState;
 use crate::screening::evidence::EvidenceCode;
 use crate::vocabulary::ids::{AccountId, CaseId, ConversionId};

@@ -4,7 +4,7 @@ use super::super::codec::{numbers, parts};
 use super::super::packed::{Damaged, Reader, Writer};
 use super::super::tables::AccountNumber;
 use super::Row;
-use crate::ports::records::ContentFingerprint;
+use crate::book::records::ContentFingerprint;
 use crate::screening::decision::Verdict;
 use crate::vocabulary::ids::{CampaignId, ConversionId, RewardId};
 use crate::vocabulary::money::Money;

@@ -5,7 +5,7 @@ use super::super::codec::{numbers, parts};
 use super::super::packed::{Damaged, Reader, Writer};
 use super::Row;
 use super::case_line::CaseLine;
-use crate::ports::records::{Hold, HoldSubject, ListEntry, ListSubject};
+use crate::book::records::{Hold, HoldSubject, ListEntry, ListSubject};
 use crate::screening::history::{Identifier, ListKind};
 use crate::vocabulary::ids::{Actor, ConversionId};
 use crate::vocabulary::time::Timestamp;

@@ -3,7 +3,7 @@
 use super::super::codec::parts;
 use super::super::packed::{Damaged, Reader, Writer};
 use super::Row;
-use crate::ports::records::ListEntry;
+use crate::book::records::ListEntry;
 use crate::screening::history::ListKind;
 use crate::vocabulary::time::Timestamp;
 

@@ -1,4 +1,4 @@
-//! What a ledger keeps and shows: recorded decisions, cases, feed events, holds, list entries. Pure data.
+//! What a book keeps and shows: recorded decisions, cases, feed events, holds, list entries. Pure data.
 
 use crate::screening::case::{CaseState, Resolution};
 use crate::screening::decision::{Decision, Verdict};
@@ -7,7 +7,7 @@ use crate::screening::gate::Standing;
 use crate::screening::history::{Identifier, IdentifierKind, ListKind};
 use crate::vocabulary::bundle::SignalBundle;
 use crate::vocabulary::conversion::{Conversion, Side};
-use crate::vocabulary::ids::{AccountId, Actor, CaseId, ConversionId, ProgramId, RecordId, RewardId};
+use crate::vocabulary::ids::{AccountId, Actor, CaseId, ConversionId, RecordId, RewardId};
 use crate::vocabulary::label::Label;
 use crate::vocabulary::money::Money;
 use crate::vocabulary::outcome::OutcomeKind;
@@ -293,39 +293,6 @@ pub struct RecordedSignals {
     pub observed_at: Timestamp,
 }
 
-/// A number that tells an operator how a ledger is doing.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Reading {
-    /// Its name as a metric, without a prefix; the last word is the unit.
-    pub name: &'static str,
-    /// The number.
-    pub value: f64,
-}
-
-/// What a backup holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BackupSummary {
-    /// Journal records.
-    pub records: u64,
-    /// Entries beside the records.
-    pub side_entries: u64,
-    /// Size before the trailer. Unit: bytes.
-    pub size_bytes: u64,
-    /// BLAKE3 of everything before the trailer, hexadecimal.
-    pub digest: String,
-}
-
-/// A programme's name with the number of what it holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProgramSummary {
-    /// The programme.
-    pub program_id: ProgramId,
-    /// Its last journal position.
-    pub last_cursor: Cursor,
-    /// Accounts known.
-    pub accounts: u32,
-}
-
 /// A kind of value in a reviewer's words, for headings.
 #[must_use]
 pub const fn identifier_words(kind: IdentifierKind) -> &'static str {
@@ -341,4 +308,13 @@ pub const fn identifier_words(kind: IdentifierKind) -> &'static str {
         IdentifierKind::Prefix => "network",
         IdentifierKind::Payment => "payment instrument",
     }
+}
+
+/// The answer to a conversion.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Screened {
+    /// The decision as it was committed, with where it stands now.
+    pub record: Box<DecisionRecord>,
+    /// Whether it was made now.
+    pub freshness: Freshness,
 }
