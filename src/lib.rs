@@ -15,6 +15,7 @@ pub mod adapters;
 pub mod book;
 pub mod cli;
 pub mod digesting;
+pub mod ledger;
 pub mod offline;
 pub mod ports;
 pub mod screening;

@@ -167,14 +167,10 @@ impl LimitsConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LedgerConfig {
-    /// Share of never-seen values that still cost a read. Range: 0.0001 to 0.5.
-    pub bloom_false_positive_rate: f64,
-    /// Memory of each index before it is written to disk. Unit: bytes. Range: 1 MiB to 16 GiB.
-    pub memtable_bytes: usize,
-    /// Memory for what was written to disk lately, so that it need not be read again. Unit: bytes. Range: 0 to 64 GiB.
-    pub recent_bytes: usize,
-    /// Memory for what was read from disk. Unit: bytes. Range: 1 MiB to 64 GiB.
-    pub block_cache_bytes: usize,
+    /// Memory that what is known may take; beyond it writes are refused with `RESOURCE_EXHAUSTED`. Unit: MiB. Range: 16 to 1,048,576.
+    pub memory_mib: usize,
+    /// Records of a programme after which a snapshot is taken, so that the next start need not replay them. Range: 1,000 to 100,000,000.
+    pub snapshot_every_records: u64,
     /// Memory that the journal's store is asked to keep to; it takes it as a wish. Unit: bytes. Range: 1 MiB to 64 GiB.
     pub journal_cache_bytes: u64,
     /// Commands that become durable with one write. Range: 1 to 65,536.
@@ -186,10 +182,8 @@ pub struct LedgerConfig {
 impl Default for LedgerConfig {
     fn default() -> Self {
         Self {
-            bloom_false_positive_rate: 0.01,
-            memtable_bytes: 64 << 20,
-            recent_bytes: 256 << 20,
-            block_cache_bytes: 64 << 20,
+            memory_mib: 4_096,
+            snapshot_every_records: 50_000,
             journal_cache_bytes: 64 << 20,
             group_commands_max: 512,
             queue_commands_max: 4_096,
@@ -356,18 +350,13 @@ impl Config {
         within("limits.deadline_millis", limits.deadline_millis, 10, 600_000);
         within("limits.drain_seconds", limits.drain_seconds, 0, 600);
         within("limits.connection_age_seconds", limits.connection_age_seconds, 0, 30 * 86_400);
-        within("ledger.memtable_bytes", ledger.memtable_bytes as u64, 1 << 20, 16 << 30);
-        within("ledger.recent_bytes", ledger.recent_bytes as u64, 0, 64 << 30);
-        within("ledger.block_cache_bytes", ledger.block_cache_bytes as u64, 1 << 20, 64 << 30);
+        within("ledger.memory_mib", ledger.memory_mib as u64, 16, 1 << 20);
+        within("ledger.snapshot_every_records", ledger.snapshot_every_records, 1_000, 100_000_000);
         within("ledger.journal_cache_bytes", ledger.journal_cache_bytes, 1 << 20, 64 << 30);
         within("ledger.group_commands_max", ledger.group_commands_max as u64, 1, 65_536);
         within("ledger.queue_commands_max", ledger.queue_commands_max as u64, 1, 1_000_000);
         if retention.days != 0 {
             within("retention.days", u64::from(retention.days), 90, 36_500);
-        }
-        if !(0.0001..=0.5).contains(&ledger.bloom_false_positive_rate) {
-            let problem = format!("is {}; it must be between 0.0001 and 0.5", ledger.bloom_false_positive_rate);
-            found.push(("ledger.bloom_false_positive_rate", problem));
         }
         if self.audit.key.is_some() && self.audit.key_file.is_some() {
             found.push(("audit.key_file", "stands beside `audit.key`; give one of the two".to_owned()));

@@ -45,9 +45,9 @@ fn a_misspelt_key_is_named_with_the_one_that_was_meant() {
 
 #[test]
 fn values_out_of_range_are_all_named_with_their_source() {
-    let found = violations("[limits]\nin_flight_max = 0\n[ledger]\nbloom_false_positive_rate = 2.0\n[retention]\ndays = 3\n");
+    let found = violations("[limits]\nin_flight_max = 0\n[ledger]\nmemory_mib = 2\n[retention]\ndays = 3\n");
     let keys: Vec<&str> = found.iter().map(|violation| violation.key.as_str()).collect();
-    assert_eq!(keys, ["limits.in_flight_max", "retention.days", "ledger.bloom_false_positive_rate"]);
+    assert_eq!(keys, ["limits.in_flight_max", "ledger.memory_mib", "retention.days"]);
     assert!(found.iter().all(|violation| violation.origin.ends_with("s.toml")), "{found:?}");
 }
 

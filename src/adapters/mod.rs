@@ -2,7 +2,7 @@
 
 pub mod audit_secret;
 pub mod config;
-pub mod ledger;
+pub mod journal;
 pub mod model_drift;
 pub mod model_file;
 pub mod model_history;
@@ -12,7 +12,7 @@ pub mod model_watch;
 pub mod policy_file;
 pub mod policy_store;
 pub mod standing_rules;
-pub mod storage;
+//pub mod storage;
 pub mod stray_variables;
 pub mod system_clock;
 pub mod telemetry;

@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use futures::executor::block_on;
 use parking_lot::Mutex;
 
 use super::model_store::{ModelAudits, ModelStore, ModelStoreError, Noted, Watched};
@@ -59,9 +60,9 @@ impl ModelWatch {
         let _turn = turn.lock();
         while let Some(mut watched) = self.store.watched(program) {
             let after = watched.watch.read_up_to;
-            let read = match self.ledger.feed(program, Cursor(after), RECORDS_READ) {
+            let read = match block_on(self.ledger.feed(program, Cursor(after), RECORDS_READ)) {
                 // What nobody counted before it was removed by age is not counted any more.
-                Err(LedgerError::CursorForgotten { .. }) => self.ledger.feed(program, Cursor(0), RECORDS_READ),
+                Err(LedgerError::CursorForgotten { .. }) => block_on(self.ledger.feed(program, Cursor(0), RECORDS_READ)),
                 read => read,
             };
             let (events, read_up_to) = read?;
@@ -97,7 +98,7 @@ impl ModelWatch {
     /// The first programme that could not be counted; the others were.
     pub fn catch_up_all(&self) -> Result<(), WatchError> {
         let mut outcome = Ok(());
-        for summary in self.ledger.programs()? {
+        for summary in self.ledger.programs() {
             if let Err(error) = self.catch_up(&summary.program_id) {
                 outcome = outcome.and(Err(error));
             }
@@ -122,7 +123,7 @@ impl ModelWatch {
 
     /// The model whose reject went to review instead, and where it was decided; `None` for all other decisions.
     fn audited(&self, program: &ProgramId, conversion: &ConversionId) -> Result<Option<(String, Cursor)>, LedgerError> {
-        let Some(record) = self.ledger.decision(program, conversion)? else { return Ok(None) };
+        let Some(record) = block_on(self.ledger.decision(program, conversion))? else { return Ok(None) };
         Ok(record.decision.audited_model().map(|version| (version.to_owned(), record.cursor)))
     }
 

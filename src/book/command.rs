@@ -1,8 +1,9 @@
 //! Commands: what callers ask a book to do, and who decides a conversion inside its serial order.
 
-use super::records::{ContentFingerprint, HoldSubject, ListEntry};
+use super::records::{CaseSummary, ContentFingerprint, DecisionRecord, HoldSubject, ListEntry};
 use crate::screening::case::Step;
 use crate::screening::decision::Decision;
+use crate::screening::evidence::EvidenceCode;
 use crate::screening::history::History;
 use crate::vocabulary::bundle::SignalBundle;
 use crate::vocabulary::conversion::Conversion;
@@ -140,4 +141,76 @@ pub struct ListCommand {
     pub entry: ListEntry,
     /// Write or remove.
     pub change: Change,
+}
+
+/// What the queue shows of a conversion that never had a case, from the record of its decision.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DecidedBefore {
+    /// Screening's score. Range: [0, 1].
+    pub score: f64,
+    /// What the conversion paid; absent when nothing.
+    pub value: Option<Money>,
+    /// The codes of screening's reasons, in their order.
+    pub reason_codes: Vec<EvidenceCode>,
+    /// The first reason's sentence; empty when there is none.
+    pub headline: String,
+}
+
+impl DecidedBefore {
+    /// What a decision tells the queue.
+    #[must_use]
+    pub fn of(conversion: &Conversion, decision: &Decision) -> Self {
+        Self {
+            score: decision.score,
+            value: conversion.value,
+            reason_codes: decision.reasons.iter().map(|reason| reason.code).collect(),
+            headline: decision.reasons.first().map(|reason| reason.sentence.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+/// Anything that a book can be asked to do.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// Screens a conversion.
+    Screen(Box<ScreenCommand>),
+    /// Adds signals to profiles.
+    RecordSignals(SignalsCommand),
+    /// Records an outcome.
+    RecordOutcome(OutcomeCommand),
+    /// Steps a case. What was decided is needed to open one for a conversion that never had one; absent when its record is gone.
+    StepCase(Box<CaseCommand>, Option<Box<DecidedBefore>>),
+    /// Records that a reward was paid.
+    MarkPaid(PaidCommand),
+    /// Places or lifts a hold.
+    ChangeHold(HoldCommand),
+    /// Writes or removes a list entry.
+    ChangeList(ListCommand),
+}
+
+impl Command {
+    /// Whose book is asked.
+    #[must_use]
+    pub const fn program(&self) -> &ProgramId {
+        match self {
+            Self::Screen(command) => &command.conversion.program_id,
+            Self::RecordSignals(command) => &command.program_id,
+            Self::RecordOutcome(command) => &command.outcome.program_id,
+            Self::StepCase(command, _) => &command.program_id,
+            Self::MarkPaid(command) => &command.program_id,
+            Self::ChangeHold(command) => &command.program_id,
+            Self::ChangeList(command) => &command.program_id,
+        }
+    }
+}
+
+/// What a command came to, beside its place.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Done {
+    /// A conversion was screened.
+    Screened(Box<DecisionRecord>),
+    /// A case was stepped.
+    Stepped(Box<CaseSummary>),
+    /// Something was recorded that needs no more words.
+    Recorded,
 }

@@ -1,5 +1,193 @@
-//! The book: the state machine of the product, pure and in memory. Layer 3.
+//! The book: everything that one programme knows, typed and in memory. The state machine of the product. Layer 3, pure.
+//!
+//! A command becomes an event by [`plan`], which reads the book and changes nothing; [`Book::apply`] is the only mutation, deterministic in the
+//! events that came before. Whoever owns a book decides where its events are kept; nothing here knows bytes, disks or clocks. Each thing carries
+//! the cursor that last changed it, so that whoever shows it can wait until that is durable.
 
+mod accounts;
+mod apply;
+mod books;
+mod cases;
 pub mod command;
+mod conversions;
+pub(crate) mod event;
+pub(crate) mod feed;
+mod frozen;
+mod history;
+mod index;
+mod listings;
+mod neighbours;
+pub mod plan;
+mod profiles;
 pub mod query;
+mod readings;
 pub mod records;
+mod refusal;
+mod slab;
+mod standing;
+mod texts;
+mod values;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use self::accounts::Accounts;
+pub use self::apply::Known;
+pub use self::books::Books;
+use self::cases::Cases;
+pub use self::cases::Opened;
+use self::conversions::Conversions;
+pub use self::listings::{CaseListing, Progress, QueueCount, key_of, page_size, token};
+pub(crate) use self::frozen::{Frozen, Totals};
+use self::index::{Hasher, Index};
+pub(crate) use self::readings::{CaseReading, ConversionReading};
+use self::records::{ContentFingerprint, Cursor, Hold, HoldSubject, ListEntry, ListSubject};
+pub use self::refusal::Refusal;
+use self::slab::MessageNumber;
+pub(crate) use self::slab::Slab;
+use self::texts::Texts;
+use self::values::Values;
+use crate::screening::history::ListKind;
+use crate::vocabulary::ids::RecordId;
+
+/// What is kept in order under a key, with the record that wrote each.
+type Ordered<K, V> = BTreeMap<K, (V, Cursor)>;
+
+/// Everything that one programme knows.
+#[derive(Debug)]
+pub struct Book {
+    hasher: Hasher,
+    /// The last record that was applied.
+    cursor: Cursor,
+    /// Records before this place are removed, or about to be: what stands on them alone is not shown any more.
+    floor: Cursor,
+    texts: Texts,
+    values: Values,
+    accounts: Accounts,
+    conversions: Conversions,
+    cases: Cases,
+    messages: Messages,
+    holds: Arc<Ordered<HoldSubject, Hold>>,
+    /// The record that last changed any hold.
+    holds_changed: Cursor,
+    lists: Arc<Ordered<(ListKind, ListSubject), ListEntry>>,
+    /// The record that last changed any list entry.
+    lists_changed: Cursor,
+    /// Memory of all profiles. Unit: bytes.
+    profile_bytes: usize,
+}
+
+/// What a message that is taken once is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+enum MessageKind {
+    Signals,
+    Outcome,
+}
+
+/// A message that was taken: its content and its place.
+#[derive(Debug, Clone, Hash, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Message {
+    kind: MessageKind,
+    id: RecordId,
+    content: ContentFingerprint,
+    cursor: Cursor,
+}
+
+/// The messages that were taken.
+#[derive(Debug, Default)]
+struct Messages {
+    rows: Slab<MessageNumber, Message>,
+    index: Index<MessageNumber>,
+}
+
+impl Messages {
+    fn of_rows(rows: Slab<MessageNumber, Message>, hasher: &Hasher) -> Self {
+        let mut index = Index::default();
+        for (number, message) in rows.iter() {
+            index.insert(hasher.hash((message.kind, message.id.as_str())), number);
+        }
+        Self { rows, index }
+    }
+
+    fn find(&self, kind: MessageKind, id: &RecordId, hasher: &Hasher) -> Option<&Message> {
+        let is_it = |number| {
+            let message = self.rows.get(number);
+            message.kind == kind && message.id == *id
+        };
+        self.index.find(hasher.hash((kind, id.as_str())), is_it).map(|number| self.rows.get(number))
+    }
+
+    fn add(&mut self, message: Message, hasher: &Hasher) {
+        if self.find(message.kind, &message.id, hasher).is_some() {
+            return;
+        }
+        let hash = hasher.hash((message.kind, message.id.as_str()));
+        if let Some(number) = self.rows.push(message) {
+            self.index.insert(hash, number);
+        }
+    }
+}
+
+impl Book {
+    /// An empty book. The seed keeps callers from choosing values that collide; nothing that is shown depends on it.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self {
+            hasher: Hasher::new(seed),
+            cursor: Cursor(0),
+            floor: Cursor(1),
+            texts: Texts::default(),
+            values: Values::default(),
+            accounts: Accounts::default(),
+            conversions: Conversions::default(),
+            cases: Cases::default(),
+            messages: Messages::default(),
+            holds: Arc::default(),
+            holds_changed: Cursor(0),
+            lists: Arc::default(),
+            lists_changed: Cursor(0),
+            profile_bytes: 0,
+        }
+    }
+
+    /// The last record that was applied; 0 before the first.
+    #[must_use]
+    pub const fn cursor(&self) -> Cursor {
+        self.cursor
+    }
+
+    /// The oldest record that is still there. Range: 1...
+    #[must_use]
+    pub const fn floor(&self) -> Cursor {
+        self.floor
+    }
+
+    /// The next record is the one after this place: what was applied so far outlived the records before it.
+    pub(crate) fn continue_at(&mut self, last: Cursor) {
+        self.cursor = last;
+    }
+
+    /// From now on, what stands on records before this place is treated as removed.
+    pub fn raise_floor(&mut self, floor: Cursor) {
+        self.floor = self.floor.max(floor);
+    }
+
+    /// Accounts known.
+    #[must_use]
+    pub fn accounts_known(&self) -> u32 {
+        u32::try_from(self.accounts.rows.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Memory that the parts of the book take, by name. Unit: bytes. Estimates, cheap to ask for.
+    #[must_use]
+    pub fn memory(&self) -> [(&'static str, usize); 6] {
+        [
+            ("values", self.values.bytes()),
+            ("accounts", self.accounts.bytes()),
+            ("profiles", self.profile_bytes),
+            ("conversions", self.conversions.bytes()),
+            ("cases", self.cases.bytes()),
+            ("texts", self.texts.bytes() + self.messages.rows.len() * (size_of::<Message>() + accounts::ID_BYTES)),
+        ]
+    }
+}

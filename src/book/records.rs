@@ -14,11 +14,11 @@ use crate::vocabulary::outcome::OutcomeKind;
 use crate::vocabulary::time::Timestamp;
 
 /// A position in a programme's journal and feed. Starts at 1; 0 stands before everything.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize)]
 pub struct Cursor(pub u64);
 
 /// A fingerprint of a message's content: equal content, equal fingerprint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct ContentFingerprint(pub [u8; 16]);
 
 /// Whether the answer was made now or long ago.
@@ -203,7 +203,7 @@ pub struct FeedEvent {
 }
 
 /// What a hold or a list entry is about.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum HoldSubject {
     /// One referral: all rewards of the conversion.
     Conversion(ConversionId),
@@ -212,7 +212,7 @@ pub enum HoldSubject {
 }
 
 /// A hold in force.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Hold {
     /// On what.
     pub subject: HoldSubject,
@@ -225,7 +225,7 @@ pub struct Hold {
 }
 
 /// What stands on a list.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum ListSubject {
     /// An account.
     Account(AccountId),
@@ -234,7 +234,7 @@ pub enum ListSubject {
 }
 
 /// An entry of the block or trust list.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ListEntry {
     /// Which list.
     pub list: ListKind,

@@ -17,7 +17,9 @@ use tokio::sync::oneshot;
 use tonic::transport::Channel;
 
 use self::summary::Summary;
-use crate::adapters::ledger::{LedgerOptions, SledLedger};
+use crate::adapters::embedded;
+use crate::adapters::journal::JournalOptions;
+use crate::ledger::LedgerOptions;
 use crate::adapters::model_shelf::ModelShelf;
 use crate::adapters::model_store::ModelStore;
 use crate::adapters::policy_file;
@@ -98,7 +100,8 @@ async fn play(args: &DemoArgs) -> Result<()> {
     let models = ModelStore::open(Some(&folder.path().join("models")), Arc::clone(&shelf), clock.now())?;
     let model_version = models.default_version();
     let rules = StandingRules::new(Arc::clone(&policies) as _, shelf, AuditKey::new(AUDIT_KEY));
-    let ledger = SledLedger::open(&folder.path().join("ledger"), LedgerOptions::default(), Arc::new(rules))?;
+    let (journal, options) = (JournalOptions::default(), LedgerOptions::default());
+    let ledger = embedded::open(&folder.path().join("ledger"), journal, options, Arc::new(rules))?;
     let (ledger, models, limits) = (Arc::new(ledger), Arc::new(models), Limits::default());
     let parts = ServerParts { ledger, policies, clock: Arc::new(clock), models, limits };
     let (stop, stopped) = oneshot::channel::<()>();

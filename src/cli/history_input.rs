@@ -11,7 +11,6 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use rand::RngCore;
 
-use crate::adapters::ledger::{Keeping, MemoryLedger};
 use crate::adapters::policy_file;
 use crate::offline::foreign;
 use crate::offline::history_file::{Horizon, ReadAhead, ReadLine};
@@ -121,11 +120,10 @@ impl HistoryInput {
             None => policy_file::shipped()?,
         };
         let recorder = Recorder::new(policy);
-        let ledger = MemoryLedger::keeping(recorder.clone(), Keeping::StateOnly);
         let known_by = self.known_by.map(|time| Timestamp::from_millis(time.as_millisecond())).transpose();
         let sources = self.label_sources.iter().copied().map(LabelSource::from).collect();
         let rule = LabelRule { known_by: known_by.context("`--known-by`")?, sources };
-        let mut replay = Replay::new(&ledger, &recorder, &rule)?;
+        let mut replay = Replay::new(&recorder, &rule)?;
         let read = match (self.format, &self.mapping) {
             (InputForm::Jsonl, None) => self.replay_history(&mut replay)?,
             (InputForm::Jsonl, Some(_)) => bail!("`--mapping` goes with `--format csv`; say so, or leave the mapping out"),

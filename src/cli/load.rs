@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use super::client::plaintext_url;
 use super::output::Output;
-use crate::adapters::storage::plain_path;
+use crate::offline::load::plain_path;
 use crate::offline::load::compare::{Contestant, Standing, side_by_side};
 use crate::offline::load::driver::{Pace, Plan, Progress, Target, Until, run};
 use crate::offline::load::generator::{Traffic, TrafficShape, Walk};

@@ -15,7 +15,6 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use self::summary::Summary;
 use super::output::Output;
-use crate::adapters::ledger::{Keeping, MemoryLedger};
 use crate::adapters::model_shelf::ModelShelf;
 use crate::adapters::model_store::SHIPPED_MODEL;
 use crate::adapters::policy_store::FixedPolicy;
@@ -124,8 +123,7 @@ pub fn run(args: &ScreenArgs) -> anyhow::Result<()> {
     shelf.change_default(|models| models.active = Some(Arc::new(model)));
     // A fixed key, so that the same decisions come out. A server's picks others for its audits.
     let rules = Arc::new(StandingRules::new(Arc::new(FixedPolicy::new(policy)), Arc::new(shelf), AuditKey::new([0; 32])));
-    let ledger = MemoryLedger::keeping(rules.clone(), Keeping::StateOnly);
-    let mut screener = LineByLine::new(&ledger, &*rules);
+    let mut screener = LineByLine::new(&*rules);
     let mut summary = Summary::default();
     let mut text = Vec::new();
     for line in ReadAhead::of(BufReader::with_capacity(INPUT_BUFFER_BYTES, progress.wrap_read(input))) {
@@ -149,7 +147,7 @@ pub fn run(args: &ScreenArgs) -> anyhow::Result<()> {
     out.keep()?;
     progress.finish_and_clear();
     // The process ends with the command; giving back millions of rows one by one would take longer than a part of the screening did.
-    mem::forget(ledger);
+    mem::forget(screener);
     if args.summary {
         summary.write(&mut errors)?;
     }

@@ -13,19 +13,18 @@ use tokio::net::TcpListener;
 
 use crate::adapters::audit_secret::audit_key;
 use crate::adapters::config::{CommandLine, Config, LedgerConfig, LimitsConfig};
-use crate::adapters::ledger::{LedgerOptions, MemoryLedger, SledLedger};
+use crate::adapters::embedded;
+use crate::adapters::journal::{JournalOptions, MemoryJournal};
 use crate::adapters::model_shelf::ModelShelf;
 use crate::adapters::model_store::ModelStore;
 use crate::adapters::policy_store::{PolicySources, PolicyStore};
 use crate::adapters::standing_rules::StandingRules;
-use crate::adapters::storage::group::GroupOptions;
-use crate::adapters::storage::journal::JournalOptions;
-use crate::adapters::storage::table::TableOptions;
 use crate::adapters::stray_variables::{StrayVariable, stray_variables};
 use crate::adapters::system_clock::SystemClock;
 use crate::adapters::telemetry;
 use crate::ports::clock::Clock as _;
 use crate::book::command::Assessor;
+use crate::ledger::{GroupOptions, JournaledLedger, LedgerOptions};
 use crate::ports::ledger::Ledger;
 use crate::ports::policies::Policies;
 use crate::screening::audit::AuditKey;
@@ -210,39 +209,29 @@ fn open_ledger(
         Keeping::InMemory => {
             let mut random = [0; 32];
             rand::thread_rng().fill_bytes(&mut random);
-            Ok(Arc::new(MemoryLedger::new(assessor(AuditKey::new(random)))))
+            let assessor = assessor(AuditKey::new(random));
+            let ledger = JournaledLedger::open(Arc::new(MemoryJournal::default()), None, ledger_options(config), assessor);
+            Ok(Arc::new(ledger.context("opening the ledger in memory")?))
         }
         Keeping::InFolder => {
             let assessor = assessor(audit_key(&config.audit, folder)?);
-            let ledger = SledLedger::open(folder, ledger_options(config), assessor)
+            let journal = JournalOptions { cache_bytes: config.ledger.journal_cache_bytes, ..JournalOptions::default() };
+            let ledger = embedded::open(folder, journal, ledger_options(config), assessor)
                 .with_context(|| format!("opening the ledger in {}", folder.display()))?;
             Ok(Arc::new(ledger))
         }
     }
 }
 
-/// What the configuration gives the ledger. The filters are sized by the number of values that each file holds, at the configured rate.
+/// What the configuration gives the ledger.
 fn ledger_options(config: &Config) -> LedgerOptions {
-    let LedgerConfig {
-        bloom_false_positive_rate,
-        memtable_bytes,
-        recent_bytes,
-        block_cache_bytes,
-        journal_cache_bytes,
-        group_commands_max,
-        queue_commands_max,
-    } = config.ledger;
+    let LedgerConfig { memory_mib, snapshot_every_records, journal_cache_bytes: _, group_commands_max, queue_commands_max } =
+        config.ledger;
     LedgerOptions {
-        forgets: config.retention.days > 0,
-        journal: JournalOptions { cache_bytes: journal_cache_bytes, ..JournalOptions::default() },
-        group: GroupOptions { group_entries: group_commands_max, queue_entries: queue_commands_max, ..GroupOptions::default() },
-        tables: TableOptions {
-            memtable_bytes,
-            recent_bytes,
-            cache_bytes: block_cache_bytes,
-            false_positive_rate: bloom_false_positive_rate,
-            ..TableOptions::default()
-        },
+        group: GroupOptions { group_records: group_commands_max, queue_records: queue_commands_max, ..GroupOptions::default() },
+        snapshot_every_records,
+        memory_bytes_max: memory_mib << 20,
+        seed: rand::thread_rng().next_u64(),
     }
 }
 

@@ -9,9 +9,8 @@ use std::hash::BuildHasher as _;
 
 use foldhash::quality::RandomState;
 
-use crate::adapters::ledger::MemoryLedger;
-use crate::book::command::{Assessor, OutcomeCommand, ScreenCommand, SignalsCommand};
-use crate::ports::ledger::LedgerError;
+use crate::book::{Books, Refusal};
+use crate::book::command::{Assessor, Command, Done, OutcomeCommand, ScreenCommand, SignalsCommand};
 use crate::book::records::{ContentFingerprint, DecisionRecord, RecordedSignals};
 use crate::vocabulary::ids::{AccountId, ConversionId, ProgramId, RecordId};
 use crate::vocabulary::outcome::{Outcome, OutcomeKind, OutcomeSubject};
@@ -30,9 +29,9 @@ struct Ahead {
     referee: AccountId,
 }
 
-/// Sends lines to a ledger, which needs to keep the state only.
+/// Sends lines to books that nobody keeps.
 pub struct LineByLine<'a> {
-    ledger: &'a MemoryLedger,
+    books: Books,
     assessor: &'a dyn Assessor,
     ahead: BinaryHeap<Reverse<Ahead>>,
     outcomes_read: u64,
@@ -40,17 +39,17 @@ pub struct LineByLine<'a> {
 }
 
 impl<'a> LineByLine<'a> {
-    /// Begins with what the ledger knows.
+    /// Begins with nothing known.
     #[must_use]
-    pub fn new(ledger: &'a MemoryLedger, assessor: &'a dyn Assessor) -> Self {
-        Self { ledger, assessor, ahead: BinaryHeap::new(), outcomes_read: 0, contents: RandomState::default() }
+    pub fn new(assessor: &'a dyn Assessor) -> Self {
+        Self { books: Books::default(), assessor, ahead: BinaryHeap::new(), outcomes_read: 0, contents: RandomState::default() }
     }
 
     /// Screens one line; `None` when it repeats the conversion of an earlier one.
     ///
     /// # Errors
-    /// [`LedgerError`]: most often that the id was used on an earlier line with other content. Later lines can go on.
-    pub fn screen(&mut self, line: HistoryLine) -> Result<Option<Box<DecisionRecord>>, LedgerError> {
+    /// [`Refusal`]: most often that the id was used on an earlier line with other content. Later lines can go on.
+    pub fn screen(&mut self, line: HistoryLine) -> Result<Option<Box<DecisionRecord>>, Refusal> {
         let HistoryLine { conversion, labels: _, decision: _, group_id: _, persona: _, outcomes, signals_before } = line;
         let now = conversion.occurred_at;
         self.catch_up(now)?;
@@ -69,7 +68,11 @@ impl<'a> LineByLine<'a> {
             }));
         }
         let content = self.fingerprint(&conversion);
-        self.ledger.screen_once(ScreenCommand { conversion, content, received_at: now }, self.assessor)
+        let command = ScreenCommand { conversion, content, received_at: now };
+        match self.books.execute(Command::Screen(Box::new(command)), self.assessor)?.done {
+            Done::Screened(record) => Ok(Some(record)),
+            Done::Stepped(_) | Done::Recorded => Ok(None),
+        }
     }
 
     /// Tells contents apart that came under one id, within this process: a hash of 64 bits, which a service could not live with.
@@ -80,22 +83,22 @@ impl<'a> LineByLine<'a> {
     }
 
     /// Records the outcomes that were known before this instant.
-    fn catch_up(&mut self, now: Timestamp) -> Result<(), LedgerError> {
+    fn catch_up(&mut self, now: Timestamp) -> Result<(), Refusal> {
         while self.ahead.peek().is_some_and(|Reverse(next)| next.at < now) {
             let Some(Reverse(outcome)) = self.ahead.pop() else { break };
             match self.record(outcome) {
                 // The conversion of the outcome was refused on its own line, which was said there.
-                Ok(()) | Err(LedgerError::NotFound { .. }) => {}
+                Ok(()) | Err(Refusal::NotFound { .. }) => {}
                 Err(error) => return Err(error),
             }
         }
         Ok(())
     }
 
-    fn record(&self, outcome: Ahead) -> Result<(), LedgerError> {
+    fn record(&mut self, outcome: Ahead) -> Result<(), Refusal> {
         let Ahead { at, place, kind, program_id, conversion_id, referee } = outcome;
         let text = format!("line-outcome-{place}");
-        let outcome_id = RecordId::new(&text).map_err(|problem| LedgerError::NotPossible(problem.to_string()))?;
+        let outcome_id = RecordId::new(&text).map_err(|problem| Refusal::NotPossible(problem.to_string()))?;
         let subject = match kind {
             OutcomeKind::AccountBanned => OutcomeSubject::Account(referee),
             OutcomeKind::ChargeRefunded | OutcomeKind::Chargeback | OutcomeKind::SubscriptionCanceled => {
@@ -104,13 +107,14 @@ impl<'a> LineByLine<'a> {
         };
         let content = self.fingerprint(&place);
         let outcome = Outcome { program_id, outcome_id, kind, subject, occurred_at: at, amount: None };
-        self.ledger.record_outcome_now(OutcomeCommand { outcome, content, received_at: at }).map(|_| ())
+        let command = OutcomeCommand { outcome, content, received_at: at };
+        self.books.execute(Command::RecordOutcome(command), self.assessor).map(|_| ())
     }
 
-    fn learn(&self, program_id: &ProgramId, signals: RecordedSignals) -> Result<(), LedgerError> {
+    fn learn(&mut self, program_id: &ProgramId, signals: RecordedSignals) -> Result<(), Refusal> {
         let content = self.fingerprint(&signals.bundles);
         let RecordedSignals { record_id, bundles, observed_at } = signals;
         let command = SignalsCommand { program_id: program_id.clone(), record_id, content, bundles, received_at: observed_at };
-        self.ledger.record_signals_now(command).map(|_| ())
+        self.books.execute(Command::RecordSignals(command), self.assessor).map(|_| ())
     }
 }

@@ -10,13 +10,12 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::mem;
 use std::sync::Arc;
 
-use futures::executor::block_on;
 use parking_lot::Mutex;
 
 use super::grouping::Grouping;
 use super::learning::matrix::{Matrix, Row};
-use crate::book::command::{Assessor, CaseCommand, CaseStep, OutcomeCommand, ScreenCommand, SignalsCommand};
-use crate::ports::ledger::{Ledger, LedgerError};
+use crate::book::command::{Assessor, CaseCommand, CaseStep, Command, Done, OutcomeCommand, ScreenCommand, SignalsCommand};
+use crate::book::{Books, Refusal};
 use crate::book::records::{ContentFingerprint, RecordedSignals};
 use crate::screening::audit::AuditKey;
 use crate::screening::case::{Resolution, Step};
@@ -36,13 +35,13 @@ use crate::wire::training::HistoryLine;
 /// Why a history cannot be replayed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
-    /// The ledger refused an event.
+    /// A book refused an event.
     #[error("the event of `{id}` cannot be replayed: {source}")]
     Refused {
         /// The conversion or record.
         id: String,
-        /// What the ledger said.
-        source: LedgerError,
+        /// What the book said.
+        source: Refusal,
     },
     /// A line came too late: something of it happened before what was played already.
     #[error("line {line} tells of something earlier than what was replayed before it was read")]
@@ -201,17 +200,14 @@ impl Eq for Ahead {}
 
 /// Replays a history, its lines in any order, and gives a row for each conversion with a label that counts.
 ///
-/// `ledger` must be empty and call `recorder` as its assessor.
-///
 /// # Errors
 /// [`ReplayError`] names the event that could not be replayed.
 pub fn replay(
     lines: impl IntoIterator<Item = HistoryLine>,
-    ledger: &dyn Ledger,
     recorder: &Recorder,
     rule: &LabelRule,
 ) -> Result<Matrix, ReplayError> {
-    let mut replay = Replay::new(ledger, recorder, rule)?;
+    let mut replay = Replay::new(recorder, rule)?;
     lines.into_iter().try_for_each(|line| replay.add(line))?;
     replay.finish()
 }
@@ -220,7 +216,7 @@ pub fn replay(
 ///
 /// Holds what lies ahead, the rows so far, and what ties lines into groups. A line that was played is gone.
 pub struct Replay<'a> {
-    ledger: &'a dyn Ledger,
+    books: Books,
     recorder: &'a Recorder,
     rule: &'a LabelRule,
     reviewer: Actor,
@@ -234,13 +230,13 @@ pub struct Replay<'a> {
 }
 
 impl<'a> Replay<'a> {
-    /// Begins. `ledger` must be empty and call `recorder` as its assessor.
+    /// Begins with nothing known.
     ///
     /// # Errors
     /// [`ReplayError::Id`] if the name of replay's reviewer were none.
-    pub fn new(ledger: &'a dyn Ledger, recorder: &'a Recorder, rule: &'a LabelRule) -> Result<Self, ReplayError> {
+    pub fn new(recorder: &'a Recorder, rule: &'a LabelRule) -> Result<Self, ReplayError> {
         Ok(Self {
-            ledger,
+            books: Books::default(),
             recorder,
             rule,
             reviewer: Actor::new("replay")?,
@@ -321,7 +317,9 @@ impl<'a> Replay<'a> {
             self.recorder.decide_as_then(&conversion, verdict);
         }
         let command = ScreenCommand { conversion, content: content_of(moment), received_at: occurred_at };
-        let screened = block_on(self.ledger.screen(command)).map_err(refused(id.as_str()))?.record;
+        let executed = self.books.execute(Command::Screen(Box::new(command)), self.recorder).map_err(refused(id.as_str()))?;
+        // Lines of one id and content are told apart by their numbers, so nothing is ever done before.
+        let Done::Screened(screened) = executed.done else { return Ok(()) };
         if let (Some(recorded), Some(label)) = (self.recorder.take(&screened.conversion), self.rule.choose(&labels)) {
             let Recorded { features, rule_score, rule_verdict } = recorded;
             self.matrix.push(Row {
@@ -359,20 +357,20 @@ impl<'a> Replay<'a> {
         Ok(())
     }
 
-    fn learn(&self, program_id: ProgramId, signals: RecordedSignals, moment: Moment) -> Result<(), ReplayError> {
+    fn learn(&mut self, program_id: ProgramId, signals: RecordedSignals, moment: Moment) -> Result<(), ReplayError> {
         let RecordedSignals { record_id, bundles, observed_at: received_at } = signals;
         let id = record_id.clone();
         let command = SignalsCommand { program_id, record_id, content: content_of(moment), bundles, received_at };
-        block_on(self.ledger.record_signals(command)).map(|_| ()).map_err(refused(id.as_str()))
+        self.books.execute(Command::RecordSignals(command), self.recorder).map(|_| ()).map_err(refused(id.as_str()))
     }
 
-    fn befall(&self, outcome: Outcome, moment: Moment) -> Result<(), ReplayError> {
+    fn befall(&mut self, outcome: Outcome, moment: Moment) -> Result<(), ReplayError> {
         let (id, received_at) = (outcome.outcome_id.clone(), outcome.occurred_at);
         let command = OutcomeCommand { outcome, content: content_of(moment), received_at };
-        block_on(self.ledger.record_outcome(command)).map(|_| ()).map_err(refused(id.as_str()))
+        self.books.execute(Command::RecordOutcome(command), self.recorder).map(|_| ()).map_err(refused(id.as_str()))
     }
 
-    fn resolve(&self, program_id: ProgramId, case_id: CaseId, resolution: Resolution, at: Timestamp) -> Result<(), ReplayError> {
+    fn resolve(&mut self, program_id: ProgramId, case_id: CaseId, resolution: Resolution, at: Timestamp) -> Result<(), ReplayError> {
         let id = case_id.clone();
         let command = CaseCommand {
             program_id,
@@ -384,9 +382,9 @@ impl<'a> Replay<'a> {
             expected_revision: None,
             at,
         };
-        match block_on(self.ledger.step_case(command)) {
+        match self.books.execute(Command::StepCase(Box::new(command), None), self.recorder) {
             // An outcome may have closed the case meanwhile.
-            Ok(_) | Err(LedgerError::IllegalStep(_) | LedgerError::NotPossible(_)) => Ok(()),
+            Ok(_) | Err(Refusal::IllegalStep(_) | Refusal::NotPossible(_)) => Ok(()),
             Err(error) => Err(refused(id.as_str())(error)),
         }
     }
@@ -398,7 +396,7 @@ fn reviewed(labels: &[Label]) -> Option<&Label> {
     of(LabelSource::Reviewer).or_else(|| of(LabelSource::Simulated))
 }
 
-fn refused(id: &str) -> impl Fn(LedgerError) -> ReplayError + '_ {
+fn refused(id: &str) -> impl Fn(Refusal) -> ReplayError + '_ {
     move |source| ReplayError::Refused { id: id.to_owned(), source }
 }
 
@@ -412,7 +410,6 @@ fn content_of(moment: Moment) -> ContentFingerprint {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::adapters::ledger::MemoryLedger;
     use crate::adapters::policy_file;
     use crate::wire::conversion;
     use crate::wire::fields::Arrival;
@@ -428,9 +425,8 @@ mod tests {
     #[test]
     fn what_belongs_before_what_was_played_is_refused_with_its_line() {
         let recorder = Recorder::new(policy_file::shipped().unwrap());
-        let ledger = MemoryLedger::new(recorder.clone());
         let rule = LabelRule::default();
-        let mut replay = Replay::new(&ledger, &recorder, &rule).unwrap();
+        let mut replay = Replay::new(&recorder, &rule).unwrap();
         let (first, second) = (line("c1", 5), line("c2", 3));
         let played = first.conversion.occurred_at;
         replay.add(first).unwrap();

@@ -16,11 +16,12 @@ use crate::book::records::{
     CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, LabelledConversion, ListEntry, ListSubject,
     QueueStats, Screened,
 };
-use crate::screening::case::IllegalStep;
+use super::journal::BackupSummary;
+use crate::book::Refusal;
 use crate::screening::gate::Standing;
 use crate::screening::history::ListKind;
 use crate::vocabulary::ids::{CaseId, ConversionId, ProgramId, RewardId};
-use crate::vocabulary::time::Timestamp;
+use crate::vocabulary::time::{Span, Timestamp};
 
 /// Whether the ledger keeps its promises.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,34 +35,9 @@ pub enum LedgerHealth {
 /// Why a ledger did not do it. Nothing was written unless the variant says so.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum LedgerError {
-    /// The id was used with other content.
-    #[error("`{id}` was sent before with other content; an id names one message for ever")]
-    ContentDiffers {
-        /// The id.
-        id: String,
-    },
-    /// There is no such thing in the programme.
-    #[error("{what} `{id}` is not known in this programme")]
-    NotFound {
-        /// What was looked for.
-        what: &'static str,
-        /// Its id.
-        id: String,
-    },
-    /// The step is not possible now.
+    /// The book does not do what was asked.
     #[error(transparent)]
-    IllegalStep(#[from] IllegalStep),
-    /// Somebody else changed it meanwhile.
-    #[error("the case is at revision {actual}, not {expected}; read it again")]
-    RevisionDiffers {
-        /// What the actor saw.
-        expected: u32,
-        /// What it is.
-        actual: u32,
-    },
-    /// The change is not possible from where the thing stands.
-    #[error("{0}")]
-    NotPossible(String),
+    Refused(#[from] Refusal),
     /// What came right after the cursor was removed by retention.
     #[error(
         "the records after this cursor were removed by retention; the oldest that is left is {oldest}: begin again without a cursor"
@@ -70,14 +46,21 @@ pub enum LedgerError {
         /// The oldest place that is left.
         oldest: u64,
     },
-    /// The page token is not one of this listing.
-    #[error("the page token is not valid for this listing; start again without it")]
-    PageToken,
     /// Too much is waiting to be written.
     #[error("too many writes are waiting; try again in {} ms", retry_after.as_millis())]
     Busy {
         /// When trying again is worth it.
         retry_after: Duration,
+    },
+    /// What is known takes more memory than it may.
+    #[error(
+        "the ledger takes {used_bytes} bytes of memory, more than the {budget_bytes} it may; raise `ledger.memory_mib` or keep less with `retention.days`"
+    )]
+    OverBudget {
+        /// What it takes.
+        used_bytes: usize,
+        /// What it may.
+        budget_bytes: usize,
     },
     /// Writing failed; whether this command was kept is not known, so retry it with the same id.
     #[error("the ledger cannot be written: {0}")]
@@ -99,19 +82,6 @@ pub struct Reading {
     pub value: f64,
 }
 
-/// What a backup holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BackupSummary {
-    /// Journal records.
-    pub records: u64,
-    /// Entries beside the records.
-    pub side_entries: u64,
-    /// Size before the trailer. Unit: bytes.
-    pub size_bytes: u64,
-    /// BLAKE3 of everything before the trailer, hexadecimal.
-    pub digest: String,
-}
-
 /// A programme's name with the number of what it holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProgramSummary {
@@ -129,7 +99,7 @@ pub trait Ledger: Send + Sync {
     /// the first answer again.
     ///
     /// # Errors
-    /// [`LedgerError::ContentDiffers`], [`LedgerError::Busy`], [`LedgerError::Unavailable`], [`LedgerError::Damaged`].
+    /// [`LedgerError::Refused`], [`LedgerError::Busy`], [`LedgerError::OverBudget`], [`LedgerError::Unavailable`], [`LedgerError::Damaged`].
     fn screen(&self, command: ScreenCommand) -> Answer<'_, Screened>;
 
     /// Adds signals to the profiles of accounts. Idempotent on the record id.
@@ -151,92 +121,94 @@ pub trait Ledger: Send + Sync {
     fn change_list(&self, command: ListCommand) -> Answer<'_, (Cursor, Freshness)>;
 
     /// The decision of a conversion; `None` when it was never screened.
-    fn decision(&self, program: &ProgramId, conversion: &ConversionId) -> Result<Option<DecisionRecord>, LedgerError>;
+    fn decision<'a>(&'a self, program: &'a ProgramId, conversion: &'a ConversionId) -> Answer<'a, Option<DecisionRecord>>;
 
     /// Decisions, newest first.
-    fn decisions(
-        &self,
-        program: &ProgramId,
-        filter: &DecisionFilter,
-        page: &PageRequest,
-    ) -> Result<Page<DecisionRecord>, LedgerError>;
+    fn decisions<'a>(
+        &'a self,
+        program: &'a ProgramId,
+        filter: &'a DecisionFilter,
+        page: &'a PageRequest,
+    ) -> Answer<'a, Page<DecisionRecord>>;
 
     /// Cases in the order asked for. `now` tells which leases run.
-    fn cases(
-        &self,
-        program: &ProgramId,
-        filter: &CaseFilter,
+    fn cases<'a>(
+        &'a self,
+        program: &'a ProgramId,
+        filter: &'a CaseFilter,
         order: CaseOrder,
-        page: &PageRequest,
+        page: &'a PageRequest,
         now: Timestamp,
-    ) -> Result<Page<CaseSummary>, LedgerError>;
+    ) -> Answer<'a, Page<CaseSummary>>;
 
     /// Everything about a case; `None` when there is none.
-    fn case(&self, program: &ProgramId, case: &CaseId, now: Timestamp) -> Result<Option<CaseFile>, LedgerError>;
+    fn case<'a>(&'a self, program: &'a ProgramId, case: &'a CaseId, now: Timestamp) -> Answer<'a, Option<CaseFile>>;
 
     /// The queue in numbers.
-    fn queue_stats(&self, program: &ProgramId, now: Timestamp) -> Result<QueueStats, LedgerError>;
+    fn queue_stats<'a>(&'a self, program: &'a ProgramId, now: Timestamp) -> Answer<'a, QueueStats>;
 
     /// What the gate needs to know of each reward and the conversion that is said to have earned it, in order; `None` for an unknown
-    /// conversion, and for one that retention removed. A reward that was paid for another conversion counts as paid.
-    fn standings(&self, program: &ProgramId, payouts: &[(RewardId, ConversionId)]) -> Result<Vec<Option<Standing>>, LedgerError>;
+    /// conversion, and for one that retention removed. A reward that was paid for another conversion counts as paid. All of it
+    /// is of one moment; where something that is not durable yet would change an answer, the conversion stands in review, so that the gate holds.
+    fn standings(&self, program: &ProgramId, payouts: &[(RewardId, ConversionId)]) -> Vec<Option<Standing>>;
 
     /// Feed events after a cursor, oldest first, all durable, at most `limit` journal records' worth, with the cursor up to which was
     /// read (which may be past the last event).
-    fn feed(&self, program: &ProgramId, after: Cursor, limit: usize) -> Result<(Vec<FeedEvent>, Cursor), LedgerError>;
+    fn feed<'a>(&'a self, program: &'a ProgramId, after: Cursor, limit: usize) -> Answer<'a, (Vec<FeedEvent>, Cursor)>;
 
     /// Completes once something durable lies past the cursor. May complete early; the caller reads again.
     fn grown_past<'a>(&'a self, program: &'a ProgramId, cursor: Cursor) -> BoxFuture<'a, ()>;
 
     /// Holds in force, ordered by subject.
-    fn holds(&self, program: &ProgramId, page: &PageRequest) -> Result<Page<Hold>, LedgerError>;
+    fn holds<'a>(&'a self, program: &'a ProgramId, page: &'a PageRequest) -> Answer<'a, Page<Hold>>;
 
     /// List entries, ordered by list and subject.
-    fn list_entries(
-        &self,
-        program: &ProgramId,
+    fn list_entries<'a>(
+        &'a self,
+        program: &'a ProgramId,
         list: Option<ListKind>,
-        page: &PageRequest,
-    ) -> Result<Page<ListEntry>, LedgerError>;
+        page: &'a PageRequest,
+    ) -> Answer<'a, Page<ListEntry>>;
 
     /// One list entry; `None` when there is none.
-    fn list_entry(&self, program: &ProgramId, list: ListKind, subject: &ListSubject) -> Result<Option<ListEntry>, LedgerError>;
+    fn list_entry<'a>(
+        &'a self,
+        program: &'a ProgramId,
+        list: ListKind,
+        subject: &'a ListSubject,
+    ) -> Answer<'a, Option<ListEntry>>;
 
     /// Screened conversions after a cursor with what became known of them and what was recorded before them, oldest first, with the cursor
     /// of the last of them: from there it goes on. Without one, the cursor is the one that was given.
-    fn labelled(
-        &self,
-        program: &ProgramId,
+    fn labelled<'a>(
+        &'a self,
+        program: &'a ProgramId,
         after: Cursor,
         limit: usize,
-    ) -> Result<(Vec<LabelledConversion>, Cursor), LedgerError>;
+    ) -> Answer<'a, (Vec<LabelledConversion>, Cursor)>;
 
     /// The programmes that hold anything, by name.
-    fn programs(&self) -> Result<Vec<ProgramSummary>, LedgerError>;
+    fn programs(&self) -> Vec<ProgramSummary>;
 
     /// Whether the ledger keeps its promises.
     fn health(&self) -> LedgerHealth;
 
-    /// Writes a backup of everything that is durable at one moment, while it goes on working.
+    /// Writes a backup of everything that is durable at one moment, while it goes on working. May wait for the disk.
     ///
     /// # Errors
-    /// [`LedgerError::NotPossible`] when it keeps nothing that could be restored; [`LedgerError::Unavailable`] when it has failed or the
+    /// [`Refusal::NotPossible`] when it keeps nothing that could be restored; [`LedgerError::Unavailable`] when it has failed or the
     /// output refuses; [`LedgerError::Damaged`].
-    fn back_up(&self, _out: &mut dyn Write) -> Result<BackupSummary, LedgerError> {
-        Err(LedgerError::NotPossible("this server keeps its ledger in memory only; there is nothing to back up".to_owned()))
-    }
+    fn back_up(&self, out: &mut dyn Write) -> Result<BackupSummary, LedgerError>;
 
-    /// Removes what is older than a time and waits for nothing: from then on it is as if it had never been sent, but for list entries, holds
-    /// and bans. Undecided cases, held referrals, and what came after the oldest of them, stay. Returns how many records were removed.
+    /// Removes what is older than an age and waits for nothing: from then on it is as if it had never been sent, but for list entries, holds,
+    /// bans, payments, what bars them, and the ids of conversions. Undecided cases, held referrals, and what came after the oldest of them, stay.
+    /// Ages are counted from `now`, or from the newest record where a clock is ahead of it. Returns how many records were removed. May wait for
+    /// the disk.
     ///
     /// # Errors
     /// [`LedgerError::Unavailable`] and [`LedgerError::Damaged`]; what was removed until then is removed.
-    fn forget_before(&self, _horizon: Timestamp) -> Result<u64, LedgerError> {
-        Ok(0)
-    }
+    fn forget_older_than(&self, age: Span, now: Timestamp) -> Result<u64, LedgerError>;
 
     /// How it is doing inside, for an operator's metrics. Empty when there is nothing to tell.
-    fn readings(&self) -> Vec<Reading> {
-        Vec::new()
-    }
+    fn readings(&self) -> Vec<Reading>;
 }

@@ -13,7 +13,7 @@ use crate::vocabulary::time::{Span, Timestamp};
 pub const LEASE_MAX: Span = Span::from_hours(24);
 
 /// Where a case stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum CaseState {
     /// Waits for a reviewer.
     Open,
@@ -34,7 +34,7 @@ pub enum CaseState {
 }
 
 /// How a reviewer decided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Resolution {
     /// Two people, in good faith: approve.
     Accept,

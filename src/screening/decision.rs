@@ -7,7 +7,7 @@ use crate::vocabulary::ids::ConversionId;
 use crate::vocabulary::time::Timestamp;
 
 /// What Selfsame says of a conversion. Ordered by severity: verdicts combine by maximum.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Verdict {
     /// Clean: rewards may be paid once the payout delay has passed.
     Approved,

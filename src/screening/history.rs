@@ -23,7 +23,7 @@ pub const RING_VALUE_ACCOUNTS_MAX: u32 = 16;
 pub const DUPLICATE_WINDOW: Span = Span::from_minutes(1);
 
 /// What an indexed value is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[repr(u8)]
 pub enum IdentifierKind {
     /// An exact e-mail address.
@@ -74,7 +74,7 @@ impl IdentifierKind {
 }
 
 /// A value that accounts can share, as it is indexed: its kind and its digest.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Identifier {
     /// What it is.
     pub kind: IdentifierKind,
@@ -136,7 +136,7 @@ pub struct RingHistory {
 }
 
 /// On which list something stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub enum ListKind {
     /// Blocked by the owner.
     Blocked,

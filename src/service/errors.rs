@@ -10,6 +10,7 @@ use tonic_types::{ErrorDetails, FieldViolation, PreconditionViolation, StatusExt
 
 use crate::adapters::model_file::ModelFileError;
 use crate::adapters::model_store::ModelStoreError;
+use crate::book;
 use crate::ports::ledger::LedgerError;
 use crate::screening::case::IllegalStep;
 use crate::screening::model::ModelError;
@@ -63,6 +64,8 @@ pub enum Reason {
     RevisionDiffers,
     /// Too many writes wait for the disk.
     LedgerBusy,
+    /// What is known takes more memory than it may.
+    LedgerFull,
     /// Too many calls are in flight.
     ServerBusy,
     /// Too many streams are open.
@@ -104,6 +107,7 @@ impl Reason {
             Self::ModelDoesNotFit => "MODEL_DOES_NOT_FIT",
             Self::RevisionDiffers => "REVISION_DIFFERS",
             Self::LedgerBusy => "LEDGER_BUSY",
+            Self::LedgerFull => "LEDGER_FULL",
             Self::ServerBusy => "SERVER_BUSY",
             Self::TooManyStreams => "TOO_MANY_STREAMS",
             Self::LedgerUnavailable => "LEDGER_UNAVAILABLE",
@@ -134,7 +138,7 @@ impl Reason {
             | Self::NotPossible
             | Self::ModelDoesNotFit => Code::FailedPrecondition,
             Self::RevisionDiffers => Code::Aborted,
-            Self::MessageTooLarge | Self::LedgerBusy | Self::ServerBusy | Self::TooManyStreams => Code::ResourceExhausted,
+            Self::MessageTooLarge | Self::LedgerBusy | Self::LedgerFull | Self::ServerBusy | Self::TooManyStreams => Code::ResourceExhausted,
             Self::LedgerUnavailable | Self::ModelFolderUnavailable | Self::ShuttingDown => Code::Unavailable,
             Self::RecordDamaged => Code::DataLoss,
             Self::DeadlineExceeded => Code::DeadlineExceeded,
@@ -330,19 +334,27 @@ impl From<LedgerError> for Refusal {
     fn from(error: LedgerError) -> Self {
         let message = error.to_string();
         match error {
-            LedgerError::ContentDiffers { .. } => Self::new(Reason::ContentDiffers, message, Detail::None),
-            LedgerError::NotFound { what, id } => Self::new(Reason::NotKnown, message, Detail::Resource { what, id }),
-            LedgerError::IllegalStep(step) => of_illegal_step(&step),
-            LedgerError::RevisionDiffers { .. } => Self::new(Reason::RevisionDiffers, message, Detail::Precondition),
-            LedgerError::NotPossible(_) => Self::new(Reason::NotPossible, message, Detail::Precondition),
-            LedgerError::PageToken => {
-                let violation = Violation { field: "page_token".to_owned(), problem: "is not valid for this listing".to_owned() };
-                Self::new(Reason::InvalidPageToken, message, Detail::Fields(vec![violation]))
-            }
+            LedgerError::Refused(refused) => of_book(refused, message),
+            LedgerError::OverBudget { .. } => Self::new(Reason::LedgerFull, message, Detail::RetryAfter(UNAVAILABLE_RETRY)),
             LedgerError::CursorForgotten { .. } => Self::new(Reason::CursorForgotten, message, Detail::None),
             LedgerError::Busy { retry_after } => Self::new(Reason::LedgerBusy, message, Detail::RetryAfter(retry_after)),
             LedgerError::Unavailable(_) => Self::new(Reason::LedgerUnavailable, message, Detail::RetryAfter(UNAVAILABLE_RETRY)),
             LedgerError::Damaged(_) => Self::new(Reason::RecordDamaged, message, Detail::None),
+        }
+    }
+}
+
+/// What a book refuses.
+fn of_book(refused: book::Refusal, message: String) -> Refusal {
+    match refused {
+        book::Refusal::ContentDiffers { .. } => Refusal::new(Reason::ContentDiffers, message, Detail::None),
+        book::Refusal::NotFound { what, id } => Refusal::new(Reason::NotKnown, message, Detail::Resource { what, id }),
+        book::Refusal::IllegalStep(step) => of_illegal_step(&step),
+        book::Refusal::RevisionDiffers { .. } => Refusal::new(Reason::RevisionDiffers, message, Detail::Precondition),
+        book::Refusal::NotPossible(_) => Refusal::new(Reason::NotPossible, message, Detail::Precondition),
+        book::Refusal::PageToken => {
+            let violation = Violation { field: "page_token".to_owned(), problem: "is not valid for this listing".to_owned() };
+            Refusal::new(Reason::InvalidPageToken, message, Detail::Fields(vec![violation]))
         }
     }
 }

@@ -60,7 +60,7 @@ pub(super) async fn watch(
     shared: Arc<Shared>,
     watch: Watch,
 ) -> Result<BoxStream<'static, Result<v1::WatchDecisionsResponse, Status>>, Refusal> {
-    let end = shared.feed_end(&watch.program_id).await?;
+    let end = shared.feed_end(&watch.program_id);
     if watch.after > end {
         return Err(Refusal::cursor_ahead(watch.after.0, end.0));
     }
@@ -118,7 +118,7 @@ impl Running {
     /// Begins to read what follows a place.
     fn read_after(&self, after: Cursor) -> JoinHandle<Result<Page, Refusal>> {
         let (shared, program_id) = (Arc::clone(&self.shared), self.watch.program_id.clone());
-        tokio::spawn(async move { shared.read_in_turn(move |ledger| ledger.feed(&program_id, after, RECORDS_READ)).await })
+        tokio::spawn(async move { shared.read_in_turn(move |ledger| async move { ledger.feed(&program_id, after, RECORDS_READ).await }).await })
     }
 
     /// Waits for growth, for the time of a sign of life, or for the server to drain.

@@ -15,8 +15,8 @@ const EVERY: Duration = Duration::from_secs(3_600);
 /// Removes what is older than `age`, again and again, until it is dropped.
 pub async fn forget(ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>, age: Span) {
     loop {
-        let (ledger, horizon) = (Arc::clone(&ledger), clock.now().minus(age));
-        match tokio::task::spawn_blocking(move || ledger.forget_before(horizon)).await {
+        let (ledger, now) = (Arc::clone(&ledger), clock.now());
+        match tokio::task::spawn_blocking(move || ledger.forget_older_than(age, now)).await {
             Ok(Ok(0)) => {}
             Ok(Ok(records)) => {
                 metrics::counter!("selfsame_records_forgotten_total").increment(records);

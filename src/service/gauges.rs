@@ -6,6 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::executor::block_on;
+
 use crate::adapters::model_store::ModelStore;
 use crate::adapters::model_watch::live_error;
 use crate::ports::clock::Clock;
@@ -36,9 +38,9 @@ fn set_all(ledger: &dyn Ledger, models: &ModelStore, clock: &dyn Clock) -> Resul
     for reading in ledger.readings() {
         metrics::gauge!(format!("selfsame_ledger_{}", reading.name)).set(reading.value);
     }
-    for program in ledger.programs()?.into_iter().take(PROGRAMMES_SHOWN) {
+    for program in ledger.programs().into_iter().take(PROGRAMMES_SHOWN) {
         let now = clock.now();
-        let stats = ledger.queue_stats(&program.program_id, now)?;
+        let stats = block_on(ledger.queue_stats(&program.program_id, now))?;
         let QueueStats { open, claimed, resolved, overdue, oldest_opened_at, by_first_reason: _ } = stats;
         let name = program.program_id.to_string();
         for (state, cases) in [("OPEN", open), ("CLAIMED", claimed), ("RESOLVED", resolved)] {

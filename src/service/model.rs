@@ -169,7 +169,7 @@ impl v1::model_service_server::ModelService for ModelHandlers {
         let ModelRequest { program_id, wanted, actor, note } = requests::activate(request.into_inner()).map_err(Refusal::from)?;
         // What was resolved until now belongs to what decided until now.
         self.0.count_audits(&program_id).await;
-        let since = self.0.feed_end(&program_id).await?;
+        let since = self.0.feed_end(&program_id);
         let (by, program, version) = (self.by(actor, note), program_id.clone(), wanted.clone());
         let previous = self.0.ask_models(move |models| models.activate(&program, &version, since, by)).await?;
         let active = self.chosen(&program_id, Some(&wanted), &self.0.models.choices(&program_id));
@@ -215,7 +215,9 @@ impl v1::model_service_server::ModelService for ModelHandlers {
     ) -> Result<Response<v1::ListDisagreementsResponse>, Status> {
         let listing = requests::disagreements(request.into_inner()).map_err(Refusal::from)?;
         let fingerprint = listing.fingerprint;
-        let read = move |ledger: &dyn Ledger| ledger.decisions(&listing.program_id, &listing.filter, &listing.page);
+        let read = move |ledger: Arc<dyn Ledger>| async move {
+            ledger.decisions(&listing.program_id, &listing.filter, &listing.page).await
+        };
         let page = self.0.read(read).await?;
         Ok(Response::new(v1::ListDisagreementsResponse {
             disagreements: page.entries.iter().filter_map(requests::disagreement_message).collect(),

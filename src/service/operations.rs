@@ -12,7 +12,7 @@ use tonic::{Request, Response, Status};
 
 use super::errors::Refusal;
 use super::shared::{Phase, Shared};
-use crate::ports::ledger::BackupSummary;
+use crate::ports::journal::BackupSummary;
 use crate::wire::v1;
 use crate::wire::v1::stream_backup_response::Part;
 
@@ -41,7 +41,7 @@ impl v1::operations_service_server::OperationsService for OperationsHandlers {
             let mut parts = Parts { sender: sender.clone(), shared: Arc::clone(&shared), part: Vec::new(), ended: None };
             let written = shared
                 // The place of the stream is given back when the backup ends, and not when its reader leaves. It takes none of the reads: it lasts.
-                .read_at(place, move |ledger| match (ledger.back_up(&mut parts), parts.ended) {
+                .work_at(place, move |ledger| match (ledger.back_up(&mut parts), parts.ended) {
                     // That nobody reads on is no fault of the ledger.
                     (_, Some(ended)) => Ok(Err(ended)),
                     (written, None) => written.map(Ok),
@@ -62,8 +62,8 @@ impl v1::operations_service_server::OperationsService for OperationsHandlers {
 }
 
 fn summary_message(summary: BackupSummary) -> v1::StreamBackupResponse {
-    let BackupSummary { records, side_entries, size_bytes, digest } = summary;
-    v1::StreamBackupResponse { part: Some(Part::Summary(v1::BackupSummary { records, side_entries, size_bytes, digest })) }
+    let BackupSummary { records, kept_entries, size_bytes, digest } = summary;
+    v1::StreamBackupResponse { part: Some(Part::Summary(v1::BackupSummary { records, kept_entries, size_bytes, digest })) }
 }
 
 /// Why a backup ends before its end.

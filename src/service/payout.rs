@@ -30,20 +30,12 @@ impl PayoutHandlers {
     }
 }
 
-/// Questions that are looked up on the thread that serves; more are read on a thread that may wait for the disk. Judgement.
-const LOOKED_UP_MAX: usize = 100;
-
 /// Asks the gate.
-async fn answers(shared: &Shared, questions: &PayoutQuestions) -> Result<v1::CheckPayoutsResponse, Refusal> {
+fn answers(shared: &Shared, questions: &PayoutQuestions) -> v1::CheckPayoutsResponse {
     let now = shared.now();
     let policy = shared.policies.policy_of(&questions.program_id);
     let PayoutQuestions { program_id, payouts } = questions;
-    let standings = if payouts.len() <= LOOKED_UP_MAX {
-        shared.look_up(|ledger| ledger.standings(program_id, payouts))?
-    } else {
-        let (program_id, payouts) = (program_id.clone(), payouts.clone());
-        shared.read(move |ledger| ledger.standings(&program_id, &payouts)).await?
-    };
+    let standings = shared.ledger.standings(program_id, payouts);
     let answer = |((reward, conversion), standing): (&(RewardId, ConversionId), &Option<Standing>)| {
         let standing = standing.as_ref();
         let campaign = standing.and_then(|standing| standing.campaign_id.as_ref());
@@ -51,7 +43,7 @@ async fn answers(shared: &Shared, questions: &PayoutQuestions) -> Result<v1::Che
         requests::answer_message(reward, conversion, &answer)
     };
     let answers: Vec<v1::GateAnswer> = payouts.iter().zip(&standings).map(answer).collect();
-    Ok(v1::CheckPayoutsResponse { answers, checked_at: Some(time_message(now)) })
+    v1::CheckPayoutsResponse { answers, checked_at: Some(time_message(now)) }
 }
 
 #[tonic::async_trait]
@@ -61,7 +53,7 @@ impl v1::payout_service_server::PayoutService for PayoutHandlers {
         request: Request<v1::CheckPayoutsRequest>,
     ) -> Result<Response<v1::CheckPayoutsResponse>, Status> {
         let questions = requests::questions(request.into_inner()).map_err(Refusal::from)?;
-        Ok(Response::new(answers(&self.0, &questions).await?))
+        Ok(Response::new(answers(&self.0, &questions)))
     }
 
     type WatchDecisionsStream = BoxStream<'static, Result<v1::WatchDecisionsResponse, Status>>;
@@ -102,7 +94,7 @@ impl v1::payout_service_server::PayoutService for PayoutHandlers {
     async fn list_holds(&self, request: Request<v1::ListHoldsRequest>) -> Result<Response<v1::ListHoldsResponse>, Status> {
         let listing = requests::hold_listing(request.into_inner()).map_err(Refusal::from)?;
         let fingerprint = listing.fingerprint;
-        let page = self.0.read(move |ledger| ledger.holds(&listing.program_id, &listing.page)).await?;
+        let page = self.0.read(move |ledger| async move { ledger.holds(&listing.program_id, &listing.page).await }).await?;
         Ok(Response::new(v1::ListHoldsResponse {
             holds: page.entries.iter().map(requests::hold_message).collect(),
             next_page_token: fingerprint.seal(page.next.as_ref()),

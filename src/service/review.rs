@@ -12,6 +12,7 @@ use super::shared::Shared;
 use super::side_by_side;
 use crate::book::command::CaseCommand;
 use crate::ports::ledger::{Ledger, LedgerError};
+use crate::book;
 use crate::book::records::{CaseSummary, DecisionRecord};
 use crate::vocabulary::ids::ProgramId;
 use crate::wire::v1::reopen_case_request::Target;
@@ -26,8 +27,8 @@ impl ReviewHandlers {
     }
 
     /// The decision behind a case that was just changed.
-    fn decision_of(&self, program: &ProgramId, case: &CaseSummary) -> Result<DecisionRecord, Refusal> {
-        let found = self.0.look_up(|ledger| ledger.decision(program, &case.conversion_id))?;
+    async fn decision_of(&self, program: &ProgramId, case: &CaseSummary) -> Result<DecisionRecord, Refusal> {
+        let found = self.0.look_up(self.0.ledger.decision(program, &case.conversion_id)).await?;
         found.ok_or_else(|| Refusal::not_known("conversion", case.conversion_id.as_str()))
     }
 
@@ -42,8 +43,9 @@ impl v1::review_service_server::ReviewService for ReviewHandlers {
         let now = self.0.now();
         let listing = requests::case_listing(request.into_inner(), now).map_err(Refusal::from)?;
         let fingerprint = listing.fingerprint;
-        let read =
-            move |ledger: &dyn Ledger| ledger.cases(&listing.program_id, &listing.filter, listing.order, &listing.page, now);
+        let read = move |ledger: Arc<dyn Ledger>| async move {
+            ledger.cases(&listing.program_id, &listing.filter, listing.order, &listing.page, now).await
+        };
         let page = self.0.read(read).await?;
         Ok(Response::new(v1::ListCasesResponse {
             cases: page.entries.iter().map(|case| requests::summary_message(case, now)).collect(),
@@ -56,7 +58,7 @@ impl v1::review_service_server::ReviewService for ReviewHandlers {
         let (program_id, case_id) = requests::case_wanted(request.into_inner()).map_err(Refusal::from)?;
         let now = self.0.now();
         let wanted = case_id.clone();
-        let found = self.0.read(move |ledger| ledger.case(&program_id, &wanted, now)).await?;
+        let found = self.0.read(move |ledger| async move { ledger.case(&program_id, &wanted, now).await }).await?;
         let file = found.ok_or_else(|| Refusal::not_known("case", case_id.as_str()))?;
         let review_case = requests::case_message(&file, side_by_side::rows(&file), now);
         Ok(Response::new(v1::GetCaseResponse { review_case: Some(review_case) }))
@@ -80,7 +82,7 @@ impl v1::review_service_server::ReviewService for ReviewHandlers {
         let program_id = command.program_id.clone();
         let case = self.step(command).await?;
         self.0.count_audits(&program_id).await;
-        let record = self.decision_of(&program_id, &case)?;
+        let record = self.decision_of(&program_id, &case).await?;
         let (summary, decision) = (Some(self.summary(&case)), Some(decision::message_of(&record)));
         let paid_reward_ids = requests::paid_reward_ids(&record.standing);
         Ok(Response::new(v1::ResolveCaseResponse { summary, decision, paid_reward_ids }))
@@ -97,11 +99,11 @@ impl v1::review_service_server::ReviewService for ReviewHandlers {
         let answer = self.0.ledger.step_case(command).await;
         let case = answer.map_err(|error| match (error, named) {
             // Who named a conversion never heard of the case that it would have.
-            (LedgerError::NotFound { .. }, Some(conversion)) => Refusal::not_known("conversion", &conversion),
+            (LedgerError::Refused(book::Refusal::NotFound { .. }), Some(conversion)) => Refusal::not_known("conversion", &conversion),
             (error, _) => self.0.refusal(error),
         })?;
         self.0.count_audits(&program_id).await;
-        let record = self.decision_of(&program_id, &case)?;
+        let record = self.decision_of(&program_id, &case).await?;
         let (summary, decision) = (Some(self.summary(&case)), Some(decision::message_of(&record)));
         Ok(Response::new(v1::ReopenCaseResponse { summary, decision }))
     }
@@ -118,7 +120,7 @@ impl v1::review_service_server::ReviewService for ReviewHandlers {
     ) -> Result<Response<v1::GetQueueStatsResponse>, Status> {
         let program_id = requests::queue_wanted(request.into_inner()).map_err(Refusal::from)?;
         let now = self.0.now();
-        let stats = self.0.read(move |ledger| ledger.queue_stats(&program_id, now)).await?;
+        let stats = self.0.read(move |ledger| async move { ledger.queue_stats(&program_id, now).await }).await?;
         Ok(Response::new(requests::queue_message(&stats, now)))
     }
 }

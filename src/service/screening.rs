@@ -73,7 +73,7 @@ impl v1::screening_service_server::ScreeningService for ScreeningHandlers {
 
     async fn get_decision(&self, request: Request<v1::GetDecisionRequest>) -> Result<Response<v1::GetDecisionResponse>, Status> {
         let wanted = requests::decision_wanted(request.into_inner()).map_err(Refusal::from)?;
-        let found = self.0.look_up(|ledger| ledger.decision(&wanted.program_id, &wanted.conversion_id))?;
+        let found = self.0.look_up(self.0.ledger.decision(&wanted.program_id, &wanted.conversion_id)).await?;
         let record = found.ok_or_else(|| Refusal::not_known("conversion", wanted.conversion_id.as_str()))?;
         let (evidence, features) = match wanted.view {
             requests::DecisionView::Basic => (Vec::new(), Vec::new()),
@@ -90,7 +90,9 @@ impl v1::screening_service_server::ScreeningService for ScreeningHandlers {
     ) -> Result<Response<v1::ListDecisionsResponse>, Status> {
         let listing = requests::decision_listing(request.into_inner()).map_err(Refusal::from)?;
         let fingerprint = listing.fingerprint;
-        let read = move |ledger: &dyn Ledger| ledger.decisions(&listing.program_id, &listing.filter, &listing.page);
+        let read = move |ledger: Arc<dyn Ledger>| async move {
+            ledger.decisions(&listing.program_id, &listing.filter, &listing.page).await
+        };
         let page = self.0.read(read).await?;
         Ok(Response::new(v1::ListDecisionsResponse {
             decisions: page.entries.iter().map(decision::message_of).collect(),

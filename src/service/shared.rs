@@ -5,13 +5,14 @@
 use std::sync::Arc;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
+use tokio::task::JoinError;
 
 use super::errors::Refusal;
 use super::limits::{Limits, PANICS, StreamPlaces, WaitingPlaces};
 use crate::adapters::model_store::{ModelStore, ModelStoreError};
 use crate::adapters::model_watch::{ModelWatch, WatchError};
 use crate::ports::clock::Clock;
-use crate::ports::ledger::{Ledger, LedgerError};
+use crate::ports::ledger::{Answer, Ledger, LedgerError};
 use crate::ports::policies::Policies;
 use crate::book::records::Cursor;
 use crate::vocabulary::ids::ProgramId;
@@ -62,37 +63,56 @@ impl Shared {
         self.clock.now()
     }
 
-    /// Looks up a few rows on the thread that serves. Most lie in memory; a row that does not costs a read of the disk, for which every call of that
-    /// thread waits. What may be many rows goes through [`Shared::read`].
-    pub(super) fn look_up<T>(&self, read: impl FnOnce(&dyn Ledger) -> Result<T, LedgerError>) -> Result<T, Refusal> {
-        read(&*self.ledger).map_err(|error| self.refusal(error))
+    /// Waits for one small thing that the ledger was asked for.
+    pub(super) async fn look_up<T>(&self, asked: Answer<'_, T>) -> Result<T, Refusal> {
+        asked.await.map_err(|error| self.refusal(error))
     }
 
-    /// Reads much, on a thread that may wait for the disk. Refused as busy when all places of reads are taken.
-    pub(super) async fn read<T: Send + 'static>(
-        &self,
-        read: impl FnOnce(&dyn Ledger) -> Result<T, LedgerError> + Send + 'static,
-    ) -> Result<T, Refusal> {
+    /// Reads much. Refused as busy when all places of reads are taken.
+    pub(super) async fn read<T, F>(&self, read: impl FnOnce(Arc<dyn Ledger>) -> F + Send + 'static) -> Result<T, Refusal>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, LedgerError>> + Send + 'static,
+    {
         self.read_at(self.reads.take()?, read).await
     }
 
     /// As [`Shared::read`], for streams: they wait for a place, because their own number is bounded and a refusal would end them.
-    pub(super) async fn read_in_turn<T: Send + 'static>(
-        &self,
-        read: impl FnOnce(&dyn Ledger) -> Result<T, LedgerError> + Send + 'static,
-    ) -> Result<T, Refusal> {
+    pub(super) async fn read_in_turn<T, F>(&self, read: impl FnOnce(Arc<dyn Ledger>) -> F + Send + 'static) -> Result<T, Refusal>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, LedgerError>> + Send + 'static,
+    {
         let place = self.reads.take_in_turn().await?;
         self.read_at(place, read).await
     }
 
-    /// As [`Shared::read`], at a place that the caller has; it is given back when the read ends.
-    pub(super) async fn read_at<T: Send + 'static>(
+    /// As [`Shared::read`], at a place that the caller has; it is given back when the read ends, which may be after the caller has left.
+    async fn read_at<T, F>(
         &self,
         place: OwnedSemaphorePermit,
-        read: impl FnOnce(&dyn Ledger) -> Result<T, LedgerError> + Send + 'static,
+        read: impl FnOnce(Arc<dyn Ledger>) -> F + Send + 'static,
+    ) -> Result<T, Refusal>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, LedgerError>> + Send + 'static,
+    {
+        let ledger = Arc::clone(&self.ledger);
+        let in_its_place = async move {
+            let _place = place;
+            read(ledger).await
+        };
+        tokio::spawn(in_its_place).await.map_err(|broken| of_broken(&broken))?.map_err(|error| self.refusal(error))
+    }
+
+    /// Works with the ledger on a thread that may wait, at a place that the caller has; it is given back when the work ends.
+    pub(super) async fn work_at<T: Send + 'static>(
+        &self,
+        place: OwnedSemaphorePermit,
+        work: impl FnOnce(&dyn Ledger) -> Result<T, LedgerError> + Send + 'static,
     ) -> Result<T, Refusal> {
         let ledger = Arc::clone(&self.ledger);
-        waiting(place, move || read(&*ledger)).await?.map_err(|error| self.refusal(error))
+        waiting(place, move || work(&*ledger)).await?.map_err(|error| self.refusal(error))
     }
 
     /// Asks the store of models, which may wait for the disk. Refused as busy, with nothing changed, when all places of reads are taken.
@@ -132,14 +152,11 @@ impl Shared {
                 tracing::error!(%error, "the ledger is damaged");
                 self.count_fault();
             }
-            LedgerError::ContentDiffers { .. }
-            | LedgerError::NotFound { .. }
-            | LedgerError::IllegalStep(_)
-            | LedgerError::RevisionDiffers { .. }
-            | LedgerError::NotPossible(_)
-            | LedgerError::PageToken
-            | LedgerError::CursorForgotten { .. }
-            | LedgerError::Busy { .. } => {}
+            LedgerError::OverBudget { .. } => {
+                tracing::warn!(%error, "the ledger refuses writes");
+                self.count_fault();
+            }
+            LedgerError::Refused(_) | LedgerError::CursorForgotten { .. } | LedgerError::Busy { .. } => {}
         }
         Refusal::from(error)
     }
@@ -151,10 +168,9 @@ impl Shared {
     }
 
     /// The end of a programme's feed; the beginning when the programme holds nothing yet.
-    pub(super) async fn feed_end(&self, program: &ProgramId) -> Result<Cursor, Refusal> {
-        let programs = self.read(|ledger| ledger.programs()).await?;
-        let found = programs.into_iter().find(|summary| summary.program_id == *program);
-        Ok(found.map_or(Cursor(0), |summary| summary.last_cursor))
+    pub(super) fn feed_end(&self, program: &ProgramId) -> Cursor {
+        let found = self.ledger.programs().into_iter().find(|summary| summary.program_id == *program);
+        found.map_or(Cursor(0), |summary| summary.last_cursor)
     }
 
     /// Completes when the server begins to drain.
@@ -175,13 +191,16 @@ async fn waiting<T: Send + 'static>(
         let _place = place;
         work()
     };
-    tokio::task::spawn_blocking(in_its_place).await.map_err(|broken| {
-        if broken.is_panic() {
-            metrics::counter!(PANICS).increment(1);
-        }
-        tracing::error!(%broken, "work on ledger or models panicked; a caller that waited was answered INTERNAL");
-        Refusal::internal()
-    })
+    tokio::task::spawn_blocking(in_its_place).await.map_err(|broken| of_broken(&broken))
+}
+
+/// What a caller is told of work that panicked. Counted and logged here, and nowhere else.
+fn of_broken(broken: &JoinError) -> Refusal {
+    if broken.is_panic() {
+        metrics::counter!(PANICS).increment(1);
+    }
+    tracing::error!(%broken, "work on ledger or models panicked; a caller that waited was answered INTERNAL");
+    Refusal::internal()
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ impl v1::training_service_server::TrainingService for TrainingHandlers {
         let program_id =
             ProgramId::new(&program_id).map_err(|problem| Refusal::invalid_field("program_id", problem.to_string()))?;
         let place = self.0.places.take()?;
-        let end = self.0.feed_end(&program_id).await?;
+        let end = self.0.feed_end(&program_id);
         if after_cursor > end.0 {
             return Err(Refusal::cursor_ahead(after_cursor, end.0).into());
         }
@@ -74,7 +74,7 @@ impl Export {
         }
         let (program_id, after) = (self.program_id.clone(), self.cursor);
         let (labelled, read_up_to) =
-            self.shared.read_in_turn(move |ledger| ledger.labelled(&program_id, after, CONVERSIONS_READ)).await?;
+            self.shared.read_in_turn(move |ledger| async move { ledger.labelled(&program_id, after, CONVERSIONS_READ).await }).await?;
         if read_up_to <= self.cursor {
             return Ok(None);
         }

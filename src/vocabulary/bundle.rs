@@ -76,7 +76,7 @@ pub struct DeviceSignals {
 }
 
 /// What the caller knows of a network address beyond the address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub enum NetworkFlag {
     /// A commercial VPN.
     Vpn,
@@ -106,7 +106,7 @@ pub struct NetworkSignals {
 }
 
 /// What kind of instrument it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub enum PaymentKind {
     /// A payment card.
     Card,
@@ -123,7 +123,7 @@ pub enum PaymentKind {
 }
 
 /// What the account uses the instrument for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub enum PaymentPurpose {
     /// Pays the product with it.
     Billing,

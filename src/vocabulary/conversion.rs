@@ -10,7 +10,7 @@ use super::time::Timestamp;
 pub const REWARDS_MAX: usize = 16;
 
 /// What happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub enum ConversionKind {
     /// A new account was opened.
     NewSignup,

@@ -11,7 +11,7 @@ const KEY_ID_BYTES_MAX: usize = 32;
 ///
 /// Shape: 1 to 32 characters of `a-z 0-9 . _ -`. Kept in place, filled up with zeros: every digest carries one, and a conversion has dozens
 /// of digests, so a name that is shared by counting costs an atomic operation, or an allocation, for each.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub struct KeyId {
     name: [u8; KEY_ID_BYTES_MAX],
     bytes: u8,
@@ -61,7 +61,7 @@ impl fmt::Debug for KeyId {
 /// `HMAC-SHA-256(programme key, kind ‖ 0x00 ‖ canonical value)`: 32 bytes, with the name of the key.
 ///
 /// Equality is of key and bytes. The kind is inside the digest, so digests of different kinds never collide.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Digest {
     /// The 32 bytes.
     pub value: [u8; 32],

@@ -1,7 +1,7 @@
 //! What a caller says of an e-mail address without showing it.
 
 /// What kind of provider serves an address; computed by the caller from the shipped lists.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub enum EmailDomainClass {
     /// A mailbox that anybody can open, like gmail.com.
     FreeMail,

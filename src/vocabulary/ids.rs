@@ -43,11 +43,18 @@ fn validated(text: &str) -> Result<Arc<str>, InvalidId> {
     }
 }
 
+/// Reads the text of an identifier, held to the same shape as everywhere.
+fn read_validated<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Arc<str>, D::Error> {
+    let text = <&'de str as serde::Deserialize>::deserialize(deserializer)?;
+    validated(text).map_err(serde::de::Error::custom)
+}
+
 macro_rules! opaque_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(Arc<str>);
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(#[serde(deserialize_with = "read_validated")] Arc<str>);
 
         impl $name {
             /// Takes the text as an identifier.

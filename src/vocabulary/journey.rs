@@ -14,7 +14,7 @@ pub const TOUCHPOINTS_KEPT_FIRST: usize = 32;
 pub const PATH_TOKEN_BYTES_MAX: usize = 128;
 
 /// What a user did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub enum TouchpointKind {
     /// Followed a referral link.
     LinkClick,

@@ -3,11 +3,11 @@
 use std::fmt;
 
 /// An ISO 4217 currency: three upper-case letters. Membership of the list is the caller's business.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Currency([u8; 3]);
 
 /// An amount. Unit: the currency's minor unit (cents). Range: 0 to 10^12.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Money {
     amount_minor: i64,
     currency: Currency,

@@ -5,7 +5,7 @@ use std::fmt;
 /// A point in time: milliseconds since 1970-01-01T00:00:00Z.
 ///
 /// Range: the years 2000 to 2199, which every [`Timestamp::from_millis`] checks.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Timestamp(i64);
 
 /// A span: whole milliseconds, may be negative when clocks disagree.

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use prost::Message;
 
 use super::all;
-use crate::adapters::ledger::{pack_conversion, unpack_conversion};
+use crate::ledger::{pack_conversion, unpack_conversion};
 use crate::wire::fields::Arrival;
 use crate::wire::training::{self, HistoryLine};
 use crate::wire::{Violation, conversion, v1};

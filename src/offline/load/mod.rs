@@ -8,6 +8,7 @@ pub mod compare;
 pub mod driver;
 pub mod generator;
 pub mod noop;
+pub mod plain_path;
 pub mod recorder;
 pub mod replay;
 pub mod schedule;

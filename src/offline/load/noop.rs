@@ -13,7 +13,7 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::adapters::storage::plain_path::PlainPath;
+use super::plain_path::PlainPath;
 use crate::wire::v1;
 use crate::wire::v1::screening_service_server::{ScreeningService, ScreeningServiceServer};
 

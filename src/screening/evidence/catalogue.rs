@@ -36,7 +36,7 @@ pub enum MeasureKind {
 macro_rules! evidence_catalogue {
     ($($variant:ident $dotted:literal $sides:ident $measure:ident $meaning:literal;)+) => {
         /// The code of a piece of evidence.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
         #[repr(u8)]
         pub enum EvidenceCode {
             $(#[doc = $meaning] $variant,)+

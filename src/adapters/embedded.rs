@@ -1,0 +1,60 @@
+//! The embedded ledger: journal and snapshots in one data folder of one process.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::journal::{JournalOptions, SledJournal, StorageError};
+use super::snapshots::SnapshotFolder;
+use crate::book::command::Assessor;
+use crate::ledger::{JournaledLedger, LedgerOptions, OpenError};
+use crate::ports::journal::{Journal, JournalError};
+
+/// The folder of the journal, inside the data folder.
+pub const JOURNAL_FOLDER: &str = "journal";
+/// The folder of the snapshots, inside the data folder. May be lost: the next start then takes longer.
+pub const SNAPSHOTS_FOLDER: &str = "snapshots";
+
+/// Why the embedded ledger does not open. What was acknowledged is untouched.
+#[derive(Debug, thiserror::Error)]
+pub enum EmbeddedError {
+    /// The journal's folder cannot be opened.
+    #[error(transparent)]
+    Folder(#[from] StorageError),
+    /// The folder of the snapshots cannot be used.
+    #[error(transparent)]
+    Snapshots(#[from] JournalError),
+    /// The books cannot be made.
+    #[error(transparent)]
+    Ledger(#[from] OpenError),
+}
+
+/// Opens the ledger in a data folder, which is made when it is not there.
+///
+/// # Errors
+/// [`EmbeddedError`]; the message says what to do.
+pub fn open(
+    folder: &Path,
+    journal: JournalOptions,
+    ledger: LedgerOptions,
+    assessor: Arc<dyn Assessor>,
+) -> Result<JournaledLedger, EmbeddedError> {
+    open_through(folder, journal, ledger, assessor, |journal| journal)
+}
+
+/// As [`open`], with something between the ledger and its journal: a disk that is slow, fails or tears, in simulations.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_through(
+    folder: &Path,
+    journal: JournalOptions,
+    ledger: LedgerOptions,
+    assessor: Arc<dyn Assessor>,
+    through: impl FnOnce(Arc<dyn Journal>) -> Arc<dyn Journal>,
+) -> Result<JournaledLedger, EmbeddedError> {
+    let kept_in = folder.join(SNAPSHOTS_FOLDER);
+    let options = JournalOptions { snapshots: Some(kept_in.clone()), ..journal };
+    let journal: Arc<dyn Journal> = Arc::new(SledJournal::open(&folder.join(JOURNAL_FOLDER), &options)?);
+    let snapshots = SnapshotFolder::open(&kept_in, journal.incarnation())?;
+    Ok(JournaledLedger::open(through(journal), Some(Arc::new(snapshots)), ledger, assessor)?)
+}

@@ -1,0 +1,225 @@
+//! Accounts: what is remembered of each, and where it stands in its ring (union by size).
+
+use std::sync::Arc;
+
+use super::index::{Hasher, Index};
+use super::profiles::Profile;
+use super::records::Cursor;
+use super::slab::{AccountNumber, ConversionNumber, Number as _, Slab};
+use crate::screening::history::RECENT_REFERRALS_MAX;
+use crate::vocabulary::ids::AccountId;
+use crate::vocabulary::time::Timestamp;
+
+/// What the text of an id takes on the heap: two counters and 36 characters, rounded up by the allocator.
+pub(super) const ID_BYTES: usize = 56;
+
+/// The bare number of an account, 0 for nobody: for sums over crowds.
+pub(super) trait NobodyOr {
+    fn number(self) -> u32;
+}
+
+impl NobodyOr for Option<AccountNumber> {
+    fn number(self) -> u32 {
+        self.map_or(0, |account| account.get().get())
+    }
+}
+
+/// An account.
+#[derive(Debug, Clone, Hash, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Account {
+    pub(super) id: AccountId,
+    /// When its first signals came; absent when only a hold or a ban named it.
+    pub(super) first_seen_at: Option<Timestamp>,
+    /// Its first referrer.
+    pub(super) referred_by: Option<AccountNumber>,
+    /// The newest conversion in which it is the referrer, duplicates included; each conversion names the one before.
+    pub(super) newest_as_referrer: Option<ConversionNumber>,
+    /// The same for the referee.
+    pub(super) newest_as_referee: Option<ConversionNumber>,
+    /// Conversions that stand rejected and in which it is the referee.
+    pub(super) rejected_as_referee: u32,
+    pub(super) ring: RingNode,
+    pub(super) profile: Option<Arc<Profile>>,
+    /// What most accounts never need: of referrers, and of those that were held or banned.
+    pub(super) referring: Option<Arc<Referring>>,
+    /// The record that last changed what the gate reads of it.
+    pub(super) changed: Cursor,
+}
+
+/// What is remembered of an account that referred somebody, was held or was banned.
+#[derive(Debug, Clone, Default, Hash, serde::Serialize, serde::Deserialize)]
+pub(super) struct Referring {
+    /// Users it referred.
+    pub(super) referrals: u32,
+    /// Of these, referrals that stand rejected.
+    pub(super) referrals_rejected: u32,
+    /// Of these, referrals that a reviewer accepted.
+    pub(super) referrals_accepted: u32,
+    /// Of these, referrals that were refunded or disputed.
+    pub(super) referrals_refunded: u32,
+    /// When it brought new users: the latest by the time of the event, in order. At most [`RECENT_REFERRALS_MAX`].
+    pub(super) recent: Vec<Timestamp>,
+    pub(super) banned_at: Option<Timestamp>,
+    pub(super) hold: Option<LastHold>,
+    /// The records that changed it as a whole: holds and bans.
+    pub(super) trail: Vec<Cursor>,
+}
+
+/// The last change of a hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub(super) struct LastHold {
+    pub(super) in_force: bool,
+    pub(super) cursor: Cursor,
+}
+
+/// A node of the forest of rings. Counts are right at roots only.
+#[derive(Debug, Clone, Copy, Hash, serde::Serialize, serde::Deserialize)]
+pub(super) struct RingNode {
+    /// The node above; absent at a root.
+    pub(super) parent: Option<AccountNumber>,
+    /// Accounts in the ring.
+    pub(super) accounts: u32,
+    /// Of these, accounts that stand rejected or banned.
+    pub(super) rejected: u32,
+}
+
+static NOTHING: Referring = Referring {
+    referrals: 0,
+    referrals_rejected: 0,
+    referrals_accepted: 0,
+    referrals_refunded: 0,
+    recent: Vec::new(),
+    banned_at: None,
+    hold: None,
+    trail: Vec::new(),
+};
+
+impl Account {
+    pub(super) fn referring(&self) -> &Referring {
+        self.referring.as_deref().unwrap_or(&NOTHING)
+    }
+
+    pub(super) fn referring_mut(&mut self) -> &mut Referring {
+        Arc::make_mut(self.referring.get_or_insert_default())
+    }
+
+    /// Whether it counts as rejected in its ring.
+    pub(super) fn stands_rejected(&self) -> bool {
+        self.rejected_as_referee > 0 || self.referring().banned_at.is_some()
+    }
+
+    /// Whether a hold on it is in force.
+    pub(super) fn is_held(&self) -> bool {
+        self.referring().hold.is_some_and(|hold| hold.in_force)
+    }
+}
+
+impl Referring {
+    /// Notes when a new user was brought; of many, the latest are kept, whenever they were told.
+    pub(super) fn remember(&mut self, at: Timestamp) {
+        let place = self.recent.partition_point(|known| *known <= at);
+        self.recent.insert(place, at);
+        if self.recent.len() > RECENT_REFERRALS_MAX {
+            self.recent.remove(0);
+        }
+    }
+}
+
+/// The accounts of a programme.
+#[derive(Debug, Default)]
+pub(super) struct Accounts {
+    pub(super) rows: Slab<AccountNumber, Account>,
+    index: Index<AccountNumber>,
+}
+
+impl Accounts {
+    pub(super) fn of_rows(rows: Slab<AccountNumber, Account>, hasher: &Hasher) -> Self {
+        let mut index = Index::default();
+        for (number, account) in rows.iter() {
+            index.insert(hasher.hash(account.id.as_str()), number);
+        }
+        Self { rows, index }
+    }
+
+    pub(super) fn find(&self, id: &AccountId, hasher: &Hasher) -> Option<AccountNumber> {
+        self.index.find(hasher.hash(id.as_str()), |number| self.rows.get(number).id == *id)
+    }
+
+    pub(super) fn known(&self, id: &AccountId, hasher: &Hasher) -> Option<(AccountNumber, &Account)> {
+        self.find(id, hasher).map(|number| (number, self.rows.get(number)))
+    }
+
+    /// The number of an account, given now when it has none. `None` when no number is left.
+    pub(super) fn enrol(&mut self, id: &AccountId, hasher: &Hasher) -> Option<AccountNumber> {
+        if let Some(known) = self.find(id, hasher) {
+            return Some(known);
+        }
+        let account = Account {
+            id: id.clone(),
+            first_seen_at: None,
+            referred_by: None,
+            newest_as_referrer: None,
+            newest_as_referee: None,
+            rejected_as_referee: 0,
+            ring: RingNode { parent: None, accounts: 1, rejected: 0 },
+            profile: None,
+            referring: None,
+            changed: Cursor(0),
+        };
+        let number = self.rows.push(account)?;
+        self.index.insert(hasher.hash(id.as_str()), number);
+        Some(number)
+    }
+
+    pub(super) fn get(&self, number: AccountNumber) -> &Account {
+        self.rows.get(number)
+    }
+
+    pub(super) fn get_mut(&mut self, number: AccountNumber) -> &mut Account {
+        self.rows.get_mut(number)
+    }
+
+    /// The root of an account's ring.
+    pub(super) fn ring_root(&self, from: AccountNumber) -> AccountNumber {
+        let mut number = from;
+        // INVARIANT: a node is put below a root of another tree, so no walk ends where it began.
+        while let Some(parent) = self.rows.get(number).ring.parent {
+            number = parent;
+        }
+        number
+    }
+
+    /// Makes one ring of the rings of two accounts.
+    pub(super) fn tie(&mut self, a: AccountNumber, b: AccountNumber) {
+        let (a, b) = (self.ring_root(a), self.ring_root(b));
+        if a == b {
+            return;
+        }
+        let (size_a, size_b) = (self.get(a).ring.accounts, self.get(b).ring.accounts);
+        let (large, small) = if (size_a, b) > (size_b, a) { (a, b) } else { (b, a) };
+        let node = &mut self.get_mut(small).ring;
+        node.parent = Some(large);
+        let (accounts, rejected) = (node.accounts, node.rejected);
+        let root = &mut self.get_mut(large).ring;
+        root.accounts += accounts;
+        root.rejected += rejected;
+    }
+
+    /// Changes an account and keeps its ring's count of rejected accounts right.
+    pub(super) fn change_standing(&mut self, number: AccountNumber, change: impl FnOnce(&mut Account)) {
+        let account = self.get_mut(number);
+        let before = account.stands_rejected();
+        change(account);
+        let after = account.stands_rejected();
+        if before != after {
+            let root = self.ring_root(number);
+            let ring = &mut self.get_mut(root).ring;
+            ring.rejected = if after { ring.rejected + 1 } else { ring.rejected.saturating_sub(1) };
+        }
+    }
+
+    /// Memory that rows, ids and index take, profiles not counted. Unit: bytes. An estimate: ids are taken to be as long as a UUID.
+    pub(super) fn bytes(&self) -> usize {
+        self.rows.len() * (size_of::<Account>() + ID_BYTES) + self.index.bytes()
+    }
+}

@@ -1,0 +1,57 @@
+//! Books of several programmes that nobody keeps: for screening, replay and training offline. The same plans, the same changes, no journal.
+
+use std::collections::BTreeMap;
+
+use super::command::{Assessor, Command, Done};
+use super::plan::{Plan, plan};
+use super::records::{Cursor, Freshness};
+use super::{Book, Refusal};
+use crate::screening::history::History;
+use crate::vocabulary::conversion::Conversion;
+use crate::vocabulary::ids::ProgramId;
+
+/// A book for each programme. Nothing outlives it, and what was decided is not kept.
+#[derive(Debug, Default)]
+pub struct Books(BTreeMap<ProgramId, Book>);
+
+/// What a command came to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Executed {
+    /// Where it stands.
+    pub cursor: Cursor,
+    /// Whether it was done now.
+    pub freshness: Freshness,
+    /// What it came to; only [`Done::Recorded`] for what was done before.
+    pub done: Done,
+}
+
+impl Books {
+    /// Executes a command.
+    ///
+    /// # Errors
+    /// [`Refusal`]: nothing was changed.
+    pub fn execute(&mut self, command: Command, assessor: &dyn Assessor) -> Result<Executed, Refusal> {
+        let program = command.program().clone();
+        let book = self.0.entry(program).or_insert_with(|| Book::new(0));
+        match plan(book, command, assessor)? {
+            Plan::AlreadyDone(cursor) => Ok(Executed { cursor, freshness: Freshness::Replayed, done: Done::Recorded }),
+            Plan::Commit(event, known) => {
+                let cursor = Cursor(book.cursor().0 + 1);
+                book.apply_known(cursor, &event, known);
+                Ok(Executed { cursor, freshness: Freshness::New, done: book.answer(event) })
+            }
+        }
+    }
+
+    /// The book of a programme; absent when it holds nothing.
+    #[must_use]
+    pub fn book(&self, program: &ProgramId) -> Option<&Book> {
+        self.0.get(program)
+    }
+
+    /// The history that a conversion would be screened with now.
+    #[must_use]
+    pub fn history(&self, conversion: &Conversion) -> History {
+        self.book(&conversion.program_id).map(|book| book.history(conversion)).unwrap_or_default()
+    }
+}

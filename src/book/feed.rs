@@ -1,0 +1,177 @@
+//! The feed: what an event tells the reward pipeline. A pure function of the event, so that the feed is the journal read in order: it can
+//! neither skip nor invent.
+
+use super::event::{CaseStepped, ConversionScreened, Entitlement, Event, HoldChanged, OutcomeRecorded, RewardPaid};
+use super::command::{CaseStep, Change};
+use super::records::{Cursor, FeedEvent, FeedKind, HoldSubject};
+use crate::screening::case::Step;
+use crate::screening::decision::Verdict;
+use crate::vocabulary::ids::{AccountId, ConversionId, RewardId};
+use crate::vocabulary::outcome::{OutcomeKind, OutcomeSubject};
+use crate::vocabulary::time::Timestamp;
+
+/// What an event tells, in order. Empty for what concerns no payout.
+pub(crate) fn events(cursor: Cursor, event: &Event) -> Vec<FeedEvent> {
+    match event {
+        Event::ConversionScreened(screened) => vec![decided(cursor, screened)],
+        Event::OutcomeRecorded(recorded) => cancelled(cursor, recorded),
+        Event::CaseStepped(stepped) => case(cursor, stepped),
+        Event::RewardPaid(reward) => paid(cursor, reward),
+        Event::HoldChanged(changed) => vec![hold(cursor, changed)],
+        Event::SignalsRecorded(_) | Event::ListChanged(_) | Event::ConversionKept(_) => Vec::new(),
+    }
+}
+
+/// The referral that an event is about.
+struct Referral<'a> {
+    conversion_id: &'a ConversionId,
+    referrer: &'a AccountId,
+    referee: &'a AccountId,
+    verdict: Verdict,
+}
+
+impl Referral<'_> {
+    fn event(&self, cursor: Cursor, kind: FeedKind, at: Timestamp) -> FeedEvent {
+        FeedEvent {
+            cursor,
+            kind,
+            conversion_id: Some(self.conversion_id.clone()),
+            referrer: Some(self.referrer.clone()),
+            referee: Some(self.referee.clone()),
+            reward_id: None,
+            verdict: Some(self.verdict),
+            previous_verdict: Some(self.verdict),
+            audited_model: None,
+            reason_codes: Vec::new(),
+            at,
+        }
+    }
+
+    fn rejected_after_payment<'r>(
+        &self,
+        cursor: Cursor,
+        rewards: impl IntoIterator<Item = &'r RewardId>,
+        at: Timestamp,
+    ) -> Vec<FeedEvent> {
+        let told = |reward: &RewardId| FeedEvent {
+            reward_id: Some(reward.clone()),
+            ..self.event(cursor, FeedKind::RejectedAfterPayment, at)
+        };
+        rewards.into_iter().map(told).collect()
+    }
+}
+
+fn decided(cursor: Cursor, event: &ConversionScreened) -> FeedEvent {
+    let ConversionScreened { conversion, decision, .. } = event;
+    let referral = Referral {
+        conversion_id: &conversion.conversion_id,
+        referrer: &conversion.referrer.account_id,
+        referee: &conversion.referee.account_id,
+        verdict: decision.verdict,
+    };
+    FeedEvent {
+        previous_verdict: None,
+        audited_model: decision.audited_model().map(Into::into),
+        reason_codes: decision.reasons.iter().map(|reason| reason.code).collect(),
+        ..referral.event(cursor, FeedKind::Decided, decision.decided_at)
+    }
+}
+
+fn cancelled(cursor: Cursor, event: &OutcomeRecorded) -> Vec<FeedEvent> {
+    let OutcomeRecorded { outcome, concerned, paid_elsewhere, received_at, .. } = event;
+    let at = *received_at;
+    let mut told = Vec::new();
+    if let (OutcomeKind::AccountBanned, OutcomeSubject::Account(account)) = (outcome.kind, &outcome.subject) {
+        told.push(of_referrer(cursor, FeedKind::Cancelled, account, at));
+    }
+    for one in concerned {
+        let referral =
+            Referral { conversion_id: &one.conversion_id, referrer: &one.referrer, referee: &one.referee, verdict: one.verdict };
+        told.push(referral.event(cursor, FeedKind::Cancelled, at));
+        told.extend(referral.rejected_after_payment(cursor, &one.paid, at));
+    }
+    for paid in paid_elsewhere {
+        let referral = Referral {
+            conversion_id: &paid.conversion_id,
+            referrer: &paid.referrer,
+            referee: &paid.referee,
+            verdict: paid.verdict,
+        };
+        told.extend(referral.rejected_after_payment(cursor, [&paid.reward_id], at));
+    }
+    told
+}
+
+/// Claims, releases and notes are the reviewers' own business.
+fn case(cursor: Cursor, event: &CaseStepped) -> Vec<FeedEvent> {
+    let kind = match &event.step {
+        CaseStep::Step(Step::Resolve(_)) => FeedKind::CaseResolved,
+        CaseStep::Step(Step::Reopen) => FeedKind::CaseReopened,
+        CaseStep::Step(Step::Claim { .. } | Step::Release) | CaseStep::Note => return Vec::new(),
+    };
+    let referral = Referral {
+        conversion_id: &event.conversion_id,
+        referrer: &event.referrer,
+        referee: &event.referee,
+        verdict: event.verdict,
+    };
+    let mut told = vec![FeedEvent {
+        previous_verdict: Some(event.previous_verdict),
+        reason_codes: event.reason_codes.clone(),
+        ..referral.event(cursor, kind, event.at)
+    }];
+    told.extend(referral.rejected_after_payment(cursor, &event.paid, event.at));
+    told
+}
+
+fn paid(cursor: Cursor, event: &RewardPaid) -> Vec<FeedEvent> {
+    let referral = Referral {
+        conversion_id: &event.conversion_id,
+        referrer: &event.referrer,
+        referee: &event.referee,
+        verdict: event.verdict,
+    };
+    let mut told =
+        vec![FeedEvent { reward_id: Some(event.reward_id.clone()), ..referral.event(cursor, FeedKind::Paid, event.received_at) }];
+    if event.entitlement == Entitlement::Lost {
+        told.extend(referral.rejected_after_payment(cursor, [&event.reward_id], event.received_at));
+    }
+    told
+}
+
+fn hold(cursor: Cursor, event: &HoldChanged) -> FeedEvent {
+    let kind = match event.change {
+        Change::Place => FeedKind::HoldPlaced,
+        Change::Lift => FeedKind::HoldLifted,
+    };
+    match (&event.subject, &event.referral) {
+        (HoldSubject::Conversion(conversion_id), Some(held)) => {
+            let referral = Referral { conversion_id, referrer: &held.referrer, referee: &held.referee, verdict: held.verdict };
+            referral.event(cursor, kind, event.at)
+        }
+        (HoldSubject::Conversion(conversion_id), None) => {
+            FeedEvent { conversion_id: Some(conversion_id.clone()), referrer: None, ..of_nobody(cursor, kind, event.at) }
+        }
+        (HoldSubject::Referrer(account), _) => of_referrer(cursor, kind, account, event.at),
+    }
+}
+
+fn of_referrer(cursor: Cursor, kind: FeedKind, account: &AccountId, at: Timestamp) -> FeedEvent {
+    FeedEvent { referrer: Some(account.clone()), ..of_nobody(cursor, kind, at) }
+}
+
+const fn of_nobody(cursor: Cursor, kind: FeedKind, at: Timestamp) -> FeedEvent {
+    FeedEvent {
+        cursor,
+        kind,
+        conversion_id: None,
+        referrer: None,
+        referee: None,
+        reward_id: None,
+        verdict: None,
+        previous_verdict: None,
+        audited_model: None,
+        reason_codes: Vec::new(),
+        at,
+    }
+}

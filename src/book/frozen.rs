@@ -1,0 +1,142 @@
+//! A book as it stood at one record, cheap to take: what is written to snapshots, and what a book is made of again. Indexes are not part of it;
+//! they are made again too.
+
+use std::hash::{Hash, Hasher as _};
+use std::sync::Arc;
+
+use siphasher::sip128::{Hasher128 as _, SipHasher13};
+
+use super::accounts::{Account, Accounts};
+use super::cases::{Case, Cases};
+use super::conversions::{ConversionRow, Conversions, Pattern, Payment, Referral};
+use super::index::Hasher;
+use super::records::{Cursor, Hold, ListEntry};
+use super::slab::{
+    AccountNumber, CaseNumber, ConversionNumber, CrowdNumber, MessageNumber, PairNumber, PatternNumber, PaymentNumber,
+    ReferralNumber, Slab, TextNumber, ValueNumber,
+};
+use super::texts::Texts;
+use super::values::{Sighting, Value, Values};
+use super::{Book, Message, Messages};
+
+/// What is not in rows.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Totals {
+    pub(crate) cursor: Cursor,
+    holds: Vec<(Hold, Cursor)>,
+    holds_changed: Cursor,
+    lists: Vec<(ListEntry, Cursor)>,
+    lists_changed: Cursor,
+    cases_changed: Cursor,
+}
+
+/// A frozen book. The rows are shared with the book until it changes them.
+#[derive(Debug)]
+pub(crate) struct Frozen {
+    pub(crate) totals: Totals,
+    pub(crate) texts: Slab<TextNumber, Arc<str>>,
+    pub(crate) values: Slab<ValueNumber, Value>,
+    pub(crate) crowds: Slab<CrowdNumber, Arc<Vec<Sighting>>>,
+    pub(crate) pairs: Slab<PairNumber, (ValueNumber, ValueNumber)>,
+    pub(crate) accounts: Slab<AccountNumber, Account>,
+    pub(crate) conversions: Slab<ConversionNumber, ConversionRow>,
+    pub(crate) referrals: Slab<ReferralNumber, Referral>,
+    pub(crate) patterns: Slab<PatternNumber, Pattern>,
+    pub(crate) payments: Slab<PaymentNumber, Payment>,
+    pub(crate) cases: Slab<CaseNumber, Case>,
+    pub(crate) messages: Slab<MessageNumber, Message>,
+}
+
+impl Book {
+    /// Freezes the book: pointers are copied, rows are not.
+    pub(crate) fn freeze(&self) -> Frozen {
+        Frozen {
+            totals: Totals {
+                cursor: self.cursor,
+                holds: self.holds.values().cloned().collect(),
+                holds_changed: self.holds_changed,
+                lists: self.lists.values().cloned().collect(),
+                lists_changed: self.lists_changed,
+                cases_changed: self.cases.changed,
+            },
+            texts: self.texts.rows.clone(),
+            values: self.values.rows.clone(),
+            crowds: self.values.crowds.clone(),
+            pairs: self.values.pairs.clone(),
+            accounts: self.accounts.rows.clone(),
+            conversions: self.conversions.rows.clone(),
+            referrals: self.conversions.referrals.clone(),
+            patterns: self.conversions.patterns.clone(),
+            payments: self.conversions.payments.clone(),
+            cases: self.cases.rows.clone(),
+            messages: self.messages.rows.clone(),
+        }
+    }
+
+    /// The book of what was frozen.
+    pub(crate) fn thaw(frozen: Frozen, seed: u64) -> Self {
+        let Frozen {
+            totals: Totals { cursor, holds, holds_changed, lists, lists_changed, cases_changed },
+            texts,
+            values,
+            crowds,
+            pairs,
+            accounts,
+            conversions,
+            referrals,
+            patterns,
+            payments,
+            cases,
+            messages,
+        } = frozen;
+        let hasher = Hasher::new(seed);
+        let profile_bytes = accounts.iter().filter_map(|(_, account)| Some(account.profile.as_ref()?.bytes())).sum();
+        let mut cases = Cases::of_rows(cases);
+        cases.changed = cases_changed;
+        Self {
+            cursor,
+            floor: Cursor(1),
+            texts: Texts::of_rows(texts, &hasher),
+            values: Values::of_rows(values, crowds, pairs, &hasher),
+            accounts: Accounts::of_rows(accounts, &hasher),
+            conversions: Conversions::of_rows(conversions, referrals, patterns, payments, &hasher),
+            cases,
+            messages: Messages::of_rows(messages, &hasher),
+            holds: Arc::new(holds.into_iter().map(|(hold, at)| (hold.subject.clone(), (hold, at))).collect()),
+            holds_changed,
+            lists: Arc::new(lists.into_iter().map(|(entry, at)| ((entry.list, entry.subject.clone()), (entry, at))).collect()),
+            lists_changed,
+            profile_bytes,
+            hasher,
+        }
+    }
+
+    /// A hash of everything that the book knows, the same for every book that the same events made. Not kept anywhere: it may differ between
+    /// builds.
+    #[must_use]
+    pub fn digest(&self) -> u128 {
+        let mut hasher = SipHasher13::new_with_keys(0, 0);
+        self.cursor.hash(&mut hasher);
+        of_rows(&self.texts.rows, &mut hasher);
+        of_rows(&self.values.rows, &mut hasher);
+        of_rows(&self.values.crowds, &mut hasher);
+        of_rows(&self.values.pairs, &mut hasher);
+        of_rows(&self.accounts.rows, &mut hasher);
+        of_rows(&self.conversions.rows, &mut hasher);
+        of_rows(&self.conversions.referrals, &mut hasher);
+        of_rows(&self.conversions.patterns, &mut hasher);
+        of_rows(&self.conversions.payments, &mut hasher);
+        of_rows(&self.messages.rows, &mut hasher);
+        for (_, case) in self.cases.rows.iter() {
+            // Scores have no hash of their own; what is printed of one says it whole.
+            hasher.write(format!("{case:?}").as_bytes());
+        }
+        hasher.write(format!("{:?}{:?}", self.holds, self.lists).as_bytes());
+        hasher.finish128().as_u128()
+    }
+}
+
+fn of_rows<N: super::slab::Number, T: Hash + Clone>(slab: &Slab<N, T>, hasher: &mut SipHasher13) {
+    slab.len().hash(hasher);
+    slab.iter().for_each(|(_, row)| row.hash(hasher));
+}

@@ -1,0 +1,252 @@
+//! The history of a conversion: what earlier records brought, and nothing that the conversion itself brings.
+
+use std::collections::BTreeMap;
+
+use smallvec::SmallVec;
+
+use super::Book;
+use super::accounts::Account;
+use super::apply::patterns;
+use super::records::ListSubject;
+use super::slab::AccountNumber;
+use super::values::ValueKind;
+use crate::screening::history::{
+    AccountHistory, Banned, Crowd, DUPLICATE_WINDOW, History, Identifier, IdentifierKind, LOOP_STEPS_MAX, ListHit, ListKind,
+    RingHistory, TiedElsewhere, visit_values,
+};
+use crate::vocabulary::bundle::SignalBundle;
+use crate::vocabulary::conversion::{Conversion, Side};
+use crate::vocabulary::digest::Digest;
+use crate::vocabulary::ids::ConversionId;
+
+impl Book {
+    /// The history of a conversion, as of the last record that was applied.
+    #[must_use]
+    pub fn history(&self, conversion: &Conversion) -> History {
+        let referrer = self.accounts.known(&conversion.referrer.account_id, &self.hasher);
+        let referee = self.accounts.known(&conversion.referee.account_id, &self.hasher);
+        let referrer_history = referrer.map(|known| self.account_history(known)).unwrap_or_default();
+        let referee_history = referee.map(|known| self.account_history(known)).unwrap_or_default();
+        let reading = Reading { book: self, conversion, referrer, referee };
+        let (crowds, ring, list_hits) = {
+            let values = Values::of(conversion, &referrer_history, &referee_history);
+            let (crowds, ring) = reading.crowds_and_ring(&values);
+            (crowds, ring, reading.list_hits(&values))
+        };
+        History {
+            accounts_known: self.accounts_known(),
+            crowds,
+            ring: RingHistory { loop_steps: reading.loop_steps(), ..ring },
+            pattern_siblings: reading.pattern_siblings(referee_history.profile.as_ref()),
+            tied_to_other_referrer: reading.tied_elsewhere(),
+            list_hits,
+            duplicate_of: reading.duplicate_of(),
+            referrer: referrer_history,
+            referee: referee_history,
+        }
+    }
+
+    fn account_history(&self, (number, account): (AccountNumber, &Account)) -> AccountHistory {
+        let referring = account.referring();
+        AccountHistory {
+            profile: self.profile(number),
+            first_seen_at: account.first_seen_at,
+            recent_referrals: referring.recent.clone(),
+            referrals_total: referring.referrals,
+            referrals_rejected: referring.referrals_rejected,
+            referrals_accepted_by_review: referring.referrals_accepted,
+            referrals_refunded: referring.referrals_refunded,
+            banned: if referring.banned_at.is_some() { Banned::Yes } else { Banned::No },
+        }
+    }
+}
+
+/// A value of one or both sides.
+struct SidedValue<'a> {
+    kind: IdentifierKind,
+    digest: &'a Digest,
+    referrer: bool,
+    referee: bool,
+}
+
+/// The values of both sides as they are known now, without repeats.
+struct Values<'a>(SmallVec<[SidedValue<'a>; 48]>);
+
+impl<'a> Values<'a> {
+    fn of(conversion: &'a Conversion, referrer: &'a AccountHistory, referee: &'a AccountHistory) -> Self {
+        let mut all: SmallVec<[SidedValue<'a>; 48]> = SmallVec::new();
+        let mut add = |bundle: &'a SignalBundle, side: Side| {
+            visit_values(bundle, |kind, set, _| {
+                all.extend(set.iter().map(|digest| SidedValue {
+                    kind,
+                    digest,
+                    referrer: side == Side::Referrer,
+                    referee: side == Side::Referee,
+                }));
+            });
+        };
+        add(&conversion.referrer, Side::Referrer);
+        add(&conversion.referee, Side::Referee);
+        for (profile, side) in [(&referrer.profile, Side::Referrer), (&referee.profile, Side::Referee)] {
+            if let Some(profile) = profile {
+                add(profile, side);
+            }
+        }
+        all.sort_unstable_by(|a, b| (a.kind, a.digest).cmp(&(b.kind, b.digest)));
+        all.dedup_by(|later, kept| {
+            let same = later.kind == kept.kind && later.digest == kept.digest;
+            kept.referrer |= same && later.referrer;
+            kept.referee |= same && later.referee;
+            same
+        });
+        Self(all)
+    }
+}
+
+/// Accounts around the sides, without repeats.
+type Group = SmallVec<[AccountNumber; 16]>;
+
+struct Reading<'a> {
+    book: &'a Book,
+    conversion: &'a Conversion,
+    referrer: Option<(AccountNumber, &'a Account)>,
+    referee: Option<(AccountNumber, &'a Account)>,
+}
+
+impl Reading<'_> {
+    fn side_numbers(&self) -> [Option<AccountNumber>; 2] {
+        [self.referrer, self.referee].map(|known| known.map(|(number, _)| number))
+    }
+
+    fn crowds_and_ring(&self, values: &Values<'_>) -> (BTreeMap<Identifier, Crowd>, RingHistory) {
+        let Book { values: known, texts, hasher, .. } = self.book;
+        let sides = self.side_numbers();
+        let as_of = self.conversion.occurred_at;
+        let mut crowds = BTreeMap::new();
+        let mut seeds: Group = sides.into_iter().flatten().collect();
+        let mut has_strong = false;
+        for value in &values.0 {
+            let strong = value.kind.is_strong();
+            has_strong |= strong;
+            let Some(number) = known.find(ValueKind::Identifier(value.kind), value.digest, texts, hasher) else { continue };
+            let sightings = known.sightings(number);
+            if strong {
+                seeds.extend(sightings.tied());
+            }
+            let crowd = sightings.crowd_beside(sides, as_of);
+            if crowd.accounts_ever > 0 {
+                crowds.insert(Identifier { kind: value.kind, digest: value.digest.clone() }, crowd);
+            }
+        }
+        let ring = if has_strong { self.ring(seeds) } else { RingHistory::default() };
+        (crowds, ring)
+    }
+
+    /// The rings of the sides and of everybody on a strong value of theirs, taken together.
+    fn ring(&self, mut seeds: Group) -> RingHistory {
+        let accounts = &self.book.accounts;
+        seeds.sort_unstable();
+        seeds.dedup();
+        let mut roots: Group = seeds.into_iter().map(|seed| accounts.ring_root(seed)).collect();
+        roots.sort_unstable();
+        roots.dedup();
+        let nodes = || roots.iter().map(|root| accounts.get(*root).ring);
+        let known_accounts: u32 = nodes().map(|node| node.accounts).sum();
+        let rejected: u32 = nodes().map(|node| node.rejected).sum();
+        let same_account = self.conversion.referrer.account_id == self.conversion.referee.account_id;
+        let unknown_sides = u32::from(self.referrer.is_none()) + u32::from(self.referee.is_none() && !same_account);
+        let referrer_rejected = u32::from(self.referrer.is_some_and(|(_, account)| account.stands_rejected()));
+        RingHistory {
+            loop_steps: None,
+            accounts: known_accounts + unknown_sides,
+            accounts_rejected: rejected.saturating_sub(referrer_rejected),
+        }
+    }
+
+    /// Walks from the referrer to whoever referred him, and so on, until the referee is met.
+    fn loop_steps(&self) -> Option<u8> {
+        let ((_, referrer), (referee, _)) = (self.referrer?, self.referee?);
+        let mut above = referrer.referred_by;
+        for steps in 2..=LOOP_STEPS_MAX {
+            let number = above?;
+            if number == referee {
+                return Some(steps);
+            }
+            above = self.book.accounts.get(number).referred_by;
+        }
+        None
+    }
+
+    fn tied_elsewhere(&self) -> TiedElsewhere {
+        let first = self.referee.and_then(|(_, account)| account.referred_by);
+        match (first, self.referrer) {
+            (None, _) => TiedElsewhere::No,
+            (Some(first), Some((referrer, _))) if first == referrer => TiedElsewhere::No,
+            (Some(_), _) => TiedElsewhere::Yes,
+        }
+    }
+
+    fn pattern_siblings(&self, profile: Option<&SignalBundle>) -> u32 {
+        let Book { values, texts, hasher, conversions, .. } = self.book;
+        let Some((referrer, _)) = self.referrer else { return 0 };
+        let own = self.referee.map(|(number, _)| number);
+        let mut siblings: Group = SmallVec::new();
+        for bundle in [Some(&self.conversion.referee), profile].into_iter().flatten() {
+            for digest in patterns(bundle) {
+                let Some(pattern) = values.find(ValueKind::Pattern, digest, texts, hasher) else { continue };
+                let known = conversions.of_pattern(referrer, pattern, hasher);
+                siblings.extend(known.iter().copied().filter(|number| Some(*number) != own));
+            }
+        }
+        siblings.sort_unstable();
+        siblings.dedup();
+        u32::try_from(siblings.len()).unwrap_or(u32::MAX)
+    }
+
+    fn list_hits(&self, values: &Values<'_>) -> Vec<ListHit> {
+        let lists = &*self.book.lists;
+        let mut hits = Vec::new();
+        if lists.is_empty() {
+            return hits;
+        }
+        let as_of = self.conversion.occurred_at;
+        let mut look = |subject: ListSubject, sides: &[Side], identifier: Option<IdentifierKind>| {
+            let mut key = (ListKind::Blocked, subject);
+            for list in [ListKind::Blocked, ListKind::Trusted] {
+                key.0 = list;
+                let entry = lists.get(&key).filter(|(entry, _)| entry.expires_at.is_none_or(|end| as_of < end));
+                if entry.is_some() {
+                    hits.extend(sides.iter().map(|side| ListHit { list, side: *side, identifier }));
+                }
+            }
+        };
+        let sides = [(Side::Referrer, &self.conversion.referrer), (Side::Referee, &self.conversion.referee)];
+        for (side, bundle) in sides {
+            look(ListSubject::Account(bundle.account_id.clone()), &[side], None);
+        }
+        for value in &values.0 {
+            let sides: SmallVec<[Side; 2]> = [(Side::Referrer, value.referrer), (Side::Referee, value.referee)]
+                .into_iter()
+                .filter_map(|(side, carries)| carries.then_some(side))
+                .collect();
+            let identifier = Identifier { kind: value.kind, digest: value.digest.clone() };
+            look(ListSubject::Identifier(identifier), &sides, Some(value.kind));
+        }
+        hits.sort_unstable();
+        hits.dedup();
+        hits
+    }
+
+    fn duplicate_of(&self) -> Option<ConversionId> {
+        let Book { conversions, hasher, .. } = self.book;
+        let (referee, _) = self.referee?;
+        let conversion = self.conversion;
+        if let Some(invoice_id) = &conversion.invoice_id {
+            let first = conversions.with_invoice(referee, invoice_id, hasher)?;
+            return Some(conversions.get(first).id.clone());
+        }
+        let last = conversions.get(conversions.last_without_invoice(referee, conversion.kind, hasher)?);
+        let repeats = conversion.occurred_at.since(last.occurred_at).abs() <= DUPLICATE_WINDOW;
+        repeats.then(|| last.id.clone())
+    }
+}

@@ -1,0 +1,39 @@
+//! Refusals: why a book does not do what a command asks. Nothing was changed.
+
+use crate::screening::case::IllegalStep;
+
+/// Why a command is refused, or a question cannot be answered.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Refusal {
+    /// The id was used with other content.
+    #[error("`{id}` was sent before with other content; an id names one message for ever")]
+    ContentDiffers {
+        /// The id.
+        id: String,
+    },
+    /// There is no such thing in the programme.
+    #[error("{what} `{id}` is not known in this programme")]
+    NotFound {
+        /// What was looked for.
+        what: &'static str,
+        /// Its id.
+        id: String,
+    },
+    /// The step is not possible now.
+    #[error(transparent)]
+    IllegalStep(#[from] IllegalStep),
+    /// Somebody else changed it meanwhile.
+    #[error("the case is at revision {actual}, not {expected}; read it again")]
+    RevisionDiffers {
+        /// What the actor saw.
+        expected: u32,
+        /// What it is.
+        actual: u32,
+    },
+    /// The change is not possible from where the thing stands.
+    #[error("{0}")]
+    NotPossible(String),
+    /// The page token is not one of this listing.
+    #[error("the page token is not valid for this listing; start again without it")]
+    PageToken,
+}

@@ -1,0 +1,338 @@
+//! Values: every digest that was ever seen, and which accounts were seen on it when.
+
+use std::sync::Arc;
+
+use super::accounts::NobodyOr;
+use super::index::{Hasher, Index};
+use super::slab::{AccountNumber, CrowdNumber, PairNumber, Slab, TextNumber, ValueNumber};
+use super::texts::Texts;
+use crate::screening::history::{CROWD_MAX, Crowd, IdentifierKind, RING_VALUE_ACCOUNTS_MAX};
+use crate::vocabulary::digest::{Digest, DigestSet, KeyId};
+use crate::vocabulary::time::{Span, Timestamp};
+
+/// Accounts kept on one value: so many that a crowd still saturates when the two sides are left out.
+const SIGHTINGS_MAX: usize = CROWD_MAX as usize + 2;
+/// A full list whose accounts were all seen within this time is left as it is: whoever comes, its counts saturate, now and until the next
+/// sighting after it. Seconds; half of the shortest time that is counted. A free-mail domain would otherwise be rewritten by each conversion.
+const SATURATED_FOR_SECONDS: u32 = 12 * 3_600;
+
+/// What a value is: a kind of identifier, or something that is kept with a profile and on which nobody is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub(super) enum ValueKind {
+    Identifier(IdentifierKind),
+    /// A mailbox without its digits.
+    Pattern,
+}
+
+/// One account on a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub(super) struct Sighting {
+    pub(super) account: AccountNumber,
+    /// Seconds since 1970.
+    pub(super) last_seen: u32,
+}
+
+/// A value. The first account on it stands in the row; most values never have another.
+#[derive(Debug, Clone, Hash, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Value {
+    digest: [u8; 32],
+    key: TextNumber,
+    kind: ValueKind,
+    first: Option<Sighting>,
+    /// The others, in the order in which they came.
+    others: Option<CrowdNumber>,
+}
+
+/// One value under each key in force: nearly always one, two while keys rotate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub(super) enum ValueSet {
+    One(ValueNumber),
+    Two(PairNumber),
+}
+
+/// The values of a programme.
+#[derive(Debug, Default)]
+pub(super) struct Values {
+    pub(super) rows: Slab<ValueNumber, Value>,
+    pub(super) crowds: Slab<CrowdNumber, Arc<Vec<Sighting>>>,
+    pub(super) pairs: Slab<PairNumber, (ValueNumber, ValueNumber)>,
+    index: Index<ValueNumber>,
+    pair_index: Index<PairNumber>,
+    /// Sightings beside the first of each value.
+    crowded: usize,
+}
+
+/// What a list takes beside its entries: two counters, the list's own three words, and half of its room unused.
+const CROWD_BYTES: usize = 64;
+
+/// The accounts on a value, in the order in which they came.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Sightings<'a> {
+    first: Option<&'a Sighting>,
+    others: &'a [Sighting],
+}
+
+impl<'a> Sightings<'a> {
+    pub(super) fn iter(self) -> impl Iterator<Item = &'a Sighting> {
+        self.first.into_iter().chain(self.others)
+    }
+
+    pub(super) const fn len(self) -> usize {
+        self.others.len() + if self.first.is_some() { 1 } else { 0 }
+    }
+
+    /// How many accounts are on it beside the two sides, as of a time. A sighting that is later than that time counts as recent: which
+    /// earlier ones the account had is not kept.
+    pub(super) fn crowd_beside(self, sides: [Option<AccountNumber>; 2], as_of: Timestamp) -> Crowd {
+        let month = as_of.minus(Span::from_days(30)).as_index_seconds();
+        let day = as_of.minus(Span::from_hours(24)).as_index_seconds();
+        // Sums and no branches: a crowded value has a thousand accounts.
+        let [one, other] = sides.map(NobodyOr::number);
+        let mut crowd = Crowd::default();
+        for Sighting { account, last_seen } in self.iter() {
+            let account = Some(*account).number();
+            let counts = u32::from(account != one && account != other);
+            crowd.accounts_ever += counts;
+            crowd.accounts_30d += counts & u32::from(*last_seen >= month);
+            crowd.accounts_24h += counts & u32::from(*last_seen >= day);
+        }
+        Crowd {
+            accounts_ever: crowd.accounts_ever.min(CROWD_MAX),
+            accounts_30d: crowd.accounts_30d.min(CROWD_MAX),
+            accounts_24h: crowd.accounts_24h.min(CROWD_MAX),
+        }
+    }
+
+    /// The accounts that a strong value ties together; none when it is on too many to be an identity.
+    pub(super) fn tied(self) -> impl Iterator<Item = AccountNumber> + 'a {
+        let ties = self.len() <= RING_VALUE_ACCOUNTS_MAX as usize;
+        self.iter().take(if ties { self.len() } else { 0 }).map(|sighting| sighting.account)
+    }
+
+    /// What a new sighting changes; `None` when the list stays as it is. A full list forgets the account seen longest ago.
+    fn change_by(self, seen: Sighting) -> Option<Change> {
+        let full = self.len() >= SIGHTINGS_MAX;
+        let mut oldest: Option<(u32, usize)> = None;
+        for (place, known) in self.iter().enumerate() {
+            if known.account == seen.account {
+                let newer = known.last_seen < seen.last_seen;
+                return (newer && !(full && self.saturated_at(seen.last_seen))).then_some(Change::At(place));
+            }
+            if oldest.is_none_or(|(last_seen, _)| known.last_seen < last_seen) {
+                oldest = Some((known.last_seen, place));
+            }
+        }
+        match oldest {
+            _ if !full => Some(Change::Append),
+            Some((last_seen, place)) if last_seen <= seen.last_seen && !self.saturated_at(seen.last_seen) => {
+                Some(Change::At(place))
+            }
+            Some(_) | None => None,
+        }
+    }
+
+    /// Whether no account in it was last seen more than [`SATURATED_FOR_SECONDS`] before a time in seconds since 1970.
+    fn saturated_at(self, at: u32) -> bool {
+        self.iter().map(|sighting| sighting.last_seen).min() >= Some(at.saturating_sub(SATURATED_FOR_SECONDS))
+    }
+}
+
+/// Where a sighting goes in the list of a value.
+enum Change {
+    At(usize),
+    Append,
+}
+
+impl Values {
+    pub(super) fn of_rows(
+        rows: Slab<ValueNumber, Value>,
+        crowds: Slab<CrowdNumber, Arc<Vec<Sighting>>>,
+        pairs: Slab<PairNumber, (ValueNumber, ValueNumber)>,
+        hasher: &Hasher,
+    ) -> Self {
+        let (mut index, mut pair_index) = (Index::default(), Index::default());
+        for (number, value) in rows.iter() {
+            index.insert(hash_of(value.kind, &value.digest, hasher), number);
+        }
+        for (number, pair) in pairs.iter() {
+            pair_index.insert(hasher.hash(pair), number);
+        }
+        let crowded = crowds.iter().map(|(_, crowd)| crowd.len()).sum();
+        Self { rows, crowds, pairs, index, pair_index, crowded }
+    }
+
+    pub(super) fn find(&self, kind: ValueKind, digest: &Digest, texts: &Texts, hasher: &Hasher) -> Option<ValueNumber> {
+        self.index.find(hash_of(kind, &digest.value, hasher), |number| {
+            let value = self.rows.get(number);
+            value.digest == digest.value && value.kind == kind && texts.get(value.key) == digest.key_id.as_str()
+        })
+    }
+
+    /// The number of a value, given now when it has none. `None` when no number is left.
+    pub(super) fn intern(&mut self, kind: ValueKind, digest: &Digest, texts: &mut Texts, hasher: &Hasher) -> Option<ValueNumber> {
+        if let Some(known) = self.find(kind, digest, texts, hasher) {
+            return Some(known);
+        }
+        let key = texts.intern(digest.key_id.as_str(), hasher)?;
+        let number = self.rows.push(Value { digest: digest.value, key, kind, first: None, others: None })?;
+        self.index.insert(hash_of(kind, &digest.value, hasher), number);
+        Some(number)
+    }
+
+    pub(super) fn intern_set(
+        &mut self,
+        kind: ValueKind,
+        set: &DigestSet,
+        texts: &mut Texts,
+        hasher: &Hasher,
+    ) -> Option<ValueSet> {
+        let mut digests = set.iter();
+        let one = self.intern(kind, digests.next()?, texts, hasher)?;
+        let Some(second) = digests.next() else { return Some(ValueSet::One(one)) };
+        let pair = (one, self.intern(kind, second, texts, hasher)?);
+        let hash = hasher.hash(pair);
+        if let Some(known) = self.pair_index.find(hash, |number| *self.pairs.get(number) == pair) {
+            return Some(ValueSet::Two(known));
+        }
+        let number = self.pairs.push(pair)?;
+        self.pair_index.insert(hash, number);
+        Some(ValueSet::Two(number))
+    }
+
+    pub(super) fn digest(&self, number: ValueNumber, texts: &Texts) -> Option<Digest> {
+        let value = self.rows.get(number);
+        let key_id = KeyId::new(texts.get(value.key)).ok()?;
+        Some(Digest { value: value.digest, key_id })
+    }
+
+    pub(super) fn set(&self, set: Option<ValueSet>, texts: &Texts) -> Option<DigestSet> {
+        match set? {
+            ValueSet::One(number) => self.digest(number, texts).map(DigestSet::single),
+            ValueSet::Two(pair) => {
+                let (one, other) = *self.pairs.get(pair);
+                DigestSet::new([self.digest(one, texts)?, self.digest(other, texts)?]).ok()?
+            }
+        }
+    }
+
+    pub(super) fn sightings(&self, number: ValueNumber) -> Sightings<'_> {
+        let value = self.rows.get(number);
+        let others = value.others.map(|crowd| &***self.crowds.get(crowd)).unwrap_or_default();
+        Sightings { first: value.first.as_ref(), others }
+    }
+
+    /// Notes that an account was seen on a value. Returns whether anything changed.
+    pub(super) fn sight(&mut self, number: ValueNumber, seen: Sighting) -> bool {
+        let Some(change) = self.sightings(number).change_by(seen) else { return false };
+        let others = self.rows.get(number).others;
+        match (change, others) {
+            (Change::At(0), _) => self.rows.get_mut(number).first = Some(seen),
+            (Change::Append, None) if self.rows.get(number).first.is_none() => self.rows.get_mut(number).first = Some(seen),
+            (Change::Append, None) => {
+                self.rows.get_mut(number).others = self.crowds.push(Arc::new(vec![seen]));
+                self.crowded += 1;
+            }
+            (Change::Append, Some(crowd)) => {
+                Arc::make_mut(self.crowds.get_mut(crowd)).push(seen);
+                self.crowded += 1;
+            }
+            (Change::At(place), others) => {
+                if let Some(slot) = others.and_then(|crowd| Arc::make_mut(self.crowds.get_mut(crowd)).get_mut(place - 1)) {
+                    *slot = seen;
+                }
+            }
+        }
+        true
+    }
+
+    /// Memory that it takes, the crowds included. Unit: bytes.
+    pub(super) fn bytes(&self) -> usize {
+        let crowds = self.crowds.len() * CROWD_BYTES + self.crowded * size_of::<Sighting>();
+        self.rows.len() * size_of::<Value>() + crowds + self.index.bytes() + self.pair_index.bytes()
+    }
+}
+
+/// The key is left out: equal bytes under two keys are as rare as a broken HMAC.
+fn hash_of(kind: ValueKind, digest: &[u8; 32], hasher: &Hasher) -> u64 {
+    hasher.hash((kind, digest))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use super::super::slab::Number as _;
+    use super::*;
+
+    fn account(number: u32) -> AccountNumber {
+        AccountNumber::of(NonZeroU32::new(number).unwrap())
+    }
+
+    fn with(accounts: std::ops::RangeInclusive<u32>, last_seen: u32) -> (Values, ValueNumber) {
+        let (mut values, mut texts, hasher) = (Values::default(), Texts::default(), Hasher::new(1));
+        let digest = Digest { value: [7; 32], key_id: KeyId::new("k1").unwrap() };
+        let kind = ValueKind::Identifier(IdentifierKind::Device);
+        let number = values.intern(kind, &digest, &mut texts, &hasher).unwrap();
+        for number_of_account in accounts {
+            values.sight(number, Sighting { account: account(number_of_account), last_seen });
+        }
+        (values, number)
+    }
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::saturating_from_millis(seconds * 1_000)
+    }
+
+    #[test]
+    fn an_account_counts_once_however_often_it_is_seen() {
+        let (mut values, value) = with(1..=3, 1_790_000_000);
+        assert!(!values.sight(value, Sighting { account: account(2), last_seen: 1_790_000_000 }));
+        assert!(values.sight(value, Sighting { account: account(2), last_seen: 1_790_000_100 }));
+        assert_eq!(values.sightings(value).len(), 3);
+        let seen: Vec<u32> = values.sightings(value).iter().map(|sighting| sighting.last_seen).collect();
+        assert_eq!(seen, [1_790_000_000, 1_790_000_100, 1_790_000_000]);
+    }
+
+    #[test]
+    fn the_two_sides_are_no_crowd() {
+        let (values, value) = with(1..=3, 1_789_999_000);
+        let crowd = values.sightings(value).crowd_beside([Some(account(1)), Some(account(2))], at(1_790_000_000));
+        assert_eq!((crowd.accounts_ever, crowd.accounts_30d, crowd.accounts_24h), (1, 1, 1));
+    }
+
+    #[test]
+    fn a_crowd_saturates_and_its_list_stays_bounded() {
+        let (values, value) = with(1..=3_000, 1_780_000_000);
+        assert_eq!(values.sightings(value).len(), SIGHTINGS_MAX);
+        let crowd = values.sightings(value).crowd_beside([Some(account(2_999)), Some(account(3_000))], at(1_790_000_000));
+        assert_eq!((crowd.accounts_ever, crowd.accounts_30d), (CROWD_MAX, 0));
+    }
+
+    #[test]
+    fn a_saturated_list_stays_as_it_is_until_some_of_it_is_half_a_day_old() {
+        let full = u32::try_from(SIGHTINGS_MAX).unwrap();
+        for number in [7, full + 1] {
+            let (mut values, value) = with(1..=full, 1_790_000_000);
+            let mut seen_after =
+                |seconds| values.sight(value, Sighting { account: account(number), last_seen: 1_790_000_000 + seconds });
+            assert!(!seen_after(SATURATED_FOR_SECONDS));
+            assert!(seen_after(SATURATED_FOR_SECONDS + 1));
+        }
+        let (mut values, value) = with(1..=full - 1, 1_790_000_000);
+        assert!(values.sight(value, Sighting { account: account(7), last_seen: 1_790_000_001 }), "it is not full");
+        let (values, value) = with(1..=full, 1_790_000_000);
+        let as_of = at(1_790_000_000 + i64::from(SATURATED_FOR_SECONDS));
+        let crowd = values.sightings(value).crowd_beside([None, Some(account(7))], as_of);
+        assert_eq!(crowd.accounts_24h, CROWD_MAX, "what was not written would not have counted more");
+    }
+
+    #[test]
+    fn a_kiosk_ties_nobody() {
+        let tied = |accounts| {
+            let (values, value) = with(1..=accounts, 1);
+            values.sightings(value).tied().count()
+        };
+        assert_eq!(tied(RING_VALUE_ACCOUNTS_MAX), RING_VALUE_ACCOUNTS_MAX as usize);
+        assert_eq!(tied(RING_VALUE_ACCOUNTS_MAX + 1), 0);
+    }
+}

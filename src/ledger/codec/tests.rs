@@ -1,0 +1,254 @@
+//! Tests of the record codec: everything comes back bit by bit, and nothing that is damaged makes it panic.
+
+use super::*;
+use crate::book::command::Change;
+use crate::book::records::{ContentFingerprint, HoldSubject, ListEntry, ListSubject};
+use crate::screening::case::{CaseState, Resolution};
+use crate::screening::decision::{Decision, Verdict};
+use crate::screening::evidence::EvidenceCode;
+use crate::screening::fixtures::{
+    assess_by_rules, bundle as side, card, conversion, crowd_on, device, email, network, noon, value,
+};
+use crate::screening::history::{Identifier, IdentifierKind, ListKind};
+use crate::vocabulary::bundle::{NameSignals, NetworkFlag, PaymentPurpose, SignalBundle};
+use crate::vocabulary::conversion::{Conversion, Reward, Side};
+use crate::vocabulary::digest::KeyId;
+use crate::vocabulary::email::EmailDomainClass;
+use crate::vocabulary::ids::CampaignId;
+use crate::vocabulary::money::Money;
+use crate::vocabulary::outcome::OutcomeKind;
+use crate::vocabulary::sketch::{SKETCH_BYTES, Sketch};
+
+fn sketch(byte: u8) -> Sketch {
+    Sketch { key_id: KeyId::new("k1").unwrap(), bits: [byte; SKETCH_BYTES] }
+}
+
+fn full_side(account: &str, number: u8) -> SignalBundle {
+    let mut full = side(account);
+    full.account_created_at = Some(noon());
+    let mut address = email(number, number + 1, EmailDomainClass::FreeMail);
+    address.local_part_sketches.push(sketch(number));
+    full.emails.push(address);
+    full.names.push(NameSignals { exact: Some(value(number + 2)), sketches: vec![sketch(number + 1)] });
+    let mut laptop = device(number + 3);
+    laptop.browser = Some(value(number + 4));
+    laptop.user_agent = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 Chrome/129.0 Safari/537.36".into();
+    laptop.platform = "MacIntel".into();
+    laptop.time_zone = "Europe/Berlin".into();
+    laptop.languages = vec!["de-DE".into(), "en".into()];
+    laptop.screen_px = Some((1440, 900));
+    laptop.seen_at = Some(noon());
+    full.devices.push(laptop);
+    let mut line = network(number + 5);
+    line.prefix = Some(value(number + 6));
+    line.asn = Some(3320);
+    line.country = Some(*b"DE");
+    line.flags = vec![NetworkFlag::Vpn];
+    full.networks.push(line);
+    full.payments.push(card(number + 7, PaymentPurpose::Billing));
+    full.journey = crate::screening::fixtures::usual_journey();
+    full
+}
+
+fn full_conversion() -> Conversion {
+    conversion(|c| {
+        c.campaign_id = CampaignId::new("spring").ok();
+        c.value = Money::new(4_900, "EUR").ok();
+        c.minimum_purchase = Money::new(1_000, "EUR").ok();
+        c.referrer = full_side("ann", 10);
+        c.referee = full_side("bob", 13);
+        c.rewards.push(Reward {
+            reward_id: RewardId::new("rw-1").unwrap(),
+            beneficiary: Side::Referrer,
+            amount: Money::new(1_000, "EUR").ok(),
+        });
+    })
+}
+
+fn screened() -> ConversionScreened {
+    let conversion = full_conversion();
+    let decision: Decision = assess_by_rules(&conversion, &crowd_on(IdentifierKind::Device, 16, 3));
+    assert!(!decision.reasons.is_empty());
+    ConversionScreened {
+        content: ContentFingerprint([7; 16]),
+        decision,
+        received_at: noon(),
+        case: Some(OpenedCase { due_at: noon().plus(Span::from_hours(48)), referrer: Some(full_side("ann", 40)), referee: None }),
+        conversion,
+    }
+}
+
+fn account(id: &str) -> AccountId {
+    AccountId::new(id).unwrap()
+}
+
+/// One event of each kind.
+pub(crate) fn one_of_each() -> Vec<Event> {
+    let conversion_id = ConversionId::new("cv-1").unwrap();
+    let (referrer, referee) = (account("ann"), account("bob"));
+    let actor = Actor::new("rita").unwrap();
+    let reward_id = RewardId::new("rw-1").unwrap();
+    let identifier = Identifier { kind: IdentifierKind::Payment, digest: value(9).iter().next().unwrap().clone() };
+    vec![
+        Event::ConversionScreened(Box::new(screened())),
+        Event::SignalsRecorded(SignalsRecorded {
+            record_id: RecordId::new("rec-1").unwrap(),
+            content: ContentFingerprint([1; 16]),
+            bundles: vec![full_side("ann", 10), side("bob")],
+            received_at: noon(),
+        }),
+        Event::OutcomeRecorded(Box::new(OutcomeRecorded {
+            outcome: Outcome {
+                program_id: ProgramId::new("shop").unwrap(),
+                outcome_id: RecordId::new("out-1").unwrap(),
+                kind: OutcomeKind::AccountBanned,
+                subject: OutcomeSubject::Account(referrer.clone()),
+                occurred_at: noon(),
+                amount: Money::new(4_900, "EUR").ok(),
+            },
+            content: ContentFingerprint([2; 16]),
+            received_at: noon(),
+            concerned: vec![Concerned {
+                conversion_id: conversion_id.clone(),
+                referrer: referrer.clone(),
+                referee: referee.clone(),
+                verdict: Verdict::Approved,
+                paid: vec![reward_id.clone()],
+            }],
+            paid_elsewhere: vec![PaidReward {
+                conversion_id: ConversionId::new("cv-2").unwrap(),
+                referrer: referrer.clone(),
+                referee: referee.clone(),
+                verdict: Verdict::InReview,
+                reward_id: reward_id.clone(),
+            }],
+        })),
+        Event::CaseStepped(Box::new(CaseStepped {
+            conversion_id: conversion_id.clone(),
+            referrer: referrer.clone(),
+            referee: referee.clone(),
+            step: CaseStep::Step(Step::Resolve(Resolution::Reject)),
+            actor: actor.clone(),
+            reason_code: "same_person".to_owned(),
+            note: "both on one card".to_owned(),
+            at: noon(),
+            previous_state: Some(CaseState::Claimed { by: actor.clone(), lease_until: noon().plus(Span::from_minutes(30)) }),
+            state: CaseState::Resolved { by: actor.clone(), resolution: Resolution::Reject },
+            previous_verdict: Verdict::InReview,
+            verdict: Verdict::Rejected,
+            revision: 3,
+            opened_at: noon(),
+            due_at: noon().plus(Span::from_hours(48)),
+            reason_codes: vec![EvidenceCode::SameDevice, EvidenceCode::Blocked],
+            paid: vec![reward_id.clone()],
+            first_case: Some(FirstCase { score: 0.1 + 0.2, value: None, headline: "Both sides …".to_owned() }),
+        })),
+        Event::RewardPaid(Box::new(RewardPaid {
+            conversion_id: conversion_id.clone(),
+            referrer: referrer.clone(),
+            referee: referee.clone(),
+            reward_id,
+            paid_at: noon(),
+            amount: None,
+            received_at: noon(),
+            verdict: Verdict::Approved,
+            entitlement: Entitlement::Lost,
+        })),
+        Event::HoldChanged(HoldChanged {
+            subject: HoldSubject::Conversion(conversion_id),
+            change: Change::Place,
+            actor: actor.clone(),
+            note: String::new(),
+            at: noon(),
+            referral: Some(HeldReferral { referrer, referee, verdict: Verdict::Approved }),
+        }),
+        Event::ListChanged(ListChanged {
+            entry: ListEntry {
+                list: ListKind::Trusted,
+                subject: ListSubject::Identifier(identifier),
+                actor,
+                note: "the office".to_owned(),
+                placed_at: noon(),
+                expires_at: Some(noon().plus(Span::from_days(30))),
+            },
+            change: Change::Place,
+        }),
+    ]
+}
+
+#[test]
+fn every_event_comes_back() {
+    for event in one_of_each() {
+        assert_eq!(decode(&encode(&event)), Ok(event));
+    }
+}
+
+#[test]
+fn what_the_feed_tells_is_the_same_with_and_without_the_rest() {
+    for event in one_of_each() {
+        assert_eq!(told(Cursor(7), &encode(&event)), Ok(feed::events(Cursor(7), &event)));
+    }
+}
+
+#[test]
+fn cut_and_changed_records_are_errors_or_other_events_but_never_panics() {
+    for event in one_of_each() {
+        let bytes = encode(&event);
+        for end in 0..bytes.len() {
+            assert!(decode(&bytes[..end]).is_err(), "a cut record is never whole");
+        }
+        for place in 0..bytes.len() {
+            for change in [0x01, 0x80, 0xff] {
+                let mut changed = bytes.clone();
+                changed[place] ^= change;
+                drop(decode(&changed));
+                drop(told(Cursor(1), &changed));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_record_of_a_newer_version_is_refused() {
+    let mut bytes = encode(&one_of_each()[4]);
+    bytes[0] = VERSION + 1;
+    assert_eq!(decode(&bytes), Err(Damaged("its version is newer than this build")));
+}
+
+#[test]
+fn a_decision_takes_few_bytes_beyond_its_message() {
+    let screened = screened();
+    let mut w = Writer::default();
+    decision::write(&mut w, &screened.decision);
+    let decision_bytes = w.finish().len();
+    // Measured: reviewed when it grows. The message itself is what the caller sent.
+    assert!(decision_bytes < 900, "{decision_bytes}");
+}
+
+/// Version 1 as it was shipped: one record of each kind, each after its length. Never written again.
+const VERSION_1: &[u8] = include_bytes!("../../../../tests/fixtures/ledger_records_v1.bin");
+
+fn records_of(mut bytes: &[u8]) -> Vec<&[u8]> {
+    let mut records = Vec::new();
+    while let Some((length, rest)) = bytes.split_first_chunk::<4>() {
+        let (record, rest) = rest.split_at(usize::try_from(u32::from_be_bytes(*length)).unwrap());
+        records.push(record);
+        bytes = rest;
+    }
+    records
+}
+
+#[test]
+fn records_of_version_1_stay_readable() {
+    let records = records_of(VERSION_1);
+    assert_eq!(records.len(), 7);
+    let decoded: Vec<Event> = records.iter().map(|record| decode(record).unwrap()).collect();
+    let Event::ConversionScreened(screened) = &decoded[0] else { panic!("the first is a conversion") };
+    assert_eq!(screened.conversion, full_conversion());
+    assert_eq!(screened.decision.verdict, Verdict::InReview);
+    assert_eq!(screened.case.as_ref().unwrap().referrer, Some(full_side("ann", 40)));
+    assert_eq!(decoded[1..], one_of_each()[1..]);
+    for (record, event) in records.iter().zip(&decoded) {
+        assert_eq!(encode(event), *record, "what is written now is what was written then");
+    }
+}

@@ -1,0 +1,478 @@
+//! The ledger over a journal: hands commands to the sequencer, joins reads, and starts and ends the threads.
+
+use std::io::Write;
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use super::commit::{Committer, GroupOptions, closing};
+use super::open::{self, OpenError};
+use super::programme::{Programme, Programmes};
+use super::reads::{Records, unavailable, waiting};
+use super::retention;
+use super::sequencer::{Execution, Job, Reply, Sequencer, memory_of};
+use super::snapshotting::Snapshotter;
+use crate::book::command::{
+    Assessor, CaseCommand, CaseStep, Command, Done, HoldCommand, ListCommand, OutcomeCommand, PaidCommand, ScreenCommand,
+    SignalsCommand,
+};
+use crate::book::query::{CaseFilter, CaseOrder, DecisionFilter, Page, PageRequest};
+use crate::book::records::{
+    CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, LabelledConversion, ListEntry, ListSubject,
+    QueueStats, Screened,
+};
+use crate::book::{Book, CaseListing, Progress, QueueCount, Refusal};
+use crate::ports::journal::{BackupSummary, Journal, JournalError};
+use crate::ports::ledger::{Answer, Ledger, LedgerError, LedgerHealth, ProgramSummary, Reading};
+use crate::ports::snapshots::Snapshots;
+use crate::screening::case::Step;
+use crate::screening::decision::Verdict;
+use crate::screening::gate::Standing;
+use crate::screening::history::ListKind;
+use crate::vocabulary::ids::{CaseId, ConversionId, ProgramId, RewardId};
+use crate::vocabulary::time::{Span, Timestamp};
+
+/// How a ledger is run.
+#[derive(Debug, Clone)]
+pub struct LedgerOptions {
+    /// How much one append covers, and how much may wait.
+    pub group: GroupOptions,
+    /// Records of a programme after which a snapshot is taken.
+    pub snapshot_every_records: u64,
+    /// Memory that all books may take; beyond it writes are refused. Unit: bytes. An estimate is held to it, measured every thousand commands.
+    pub memory_bytes_max: usize,
+    /// Makes the indexes of the books hard to crowd: any number that callers cannot know.
+    pub seed: u64,
+}
+
+impl Default for LedgerOptions {
+    fn default() -> Self {
+        // Judgement: 50,000 records are replayed in two seconds; four gigabytes hold some three million conversions.
+        Self { group: GroupOptions::default(), snapshot_every_records: 50_000, memory_bytes_max: 4 << 30, seed: 0 }
+    }
+}
+
+/// What the parts of a ledger share.
+pub(super) struct Shared {
+    pub(super) journal: Arc<dyn Journal>,
+    pub(super) snapshots: Option<Arc<dyn Snapshots>>,
+    pub(super) programmes: Arc<Programmes>,
+    pub(super) committer: Arc<Committer>,
+    pub(super) seed: u64,
+    /// Held while snapshots are taken, and while retention removes.
+    pub(super) snapshotting: Arc<Mutex<()>>,
+    /// Absent once the ledger is being closed.
+    jobs: Mutex<Option<mpsc::Sender<Job>>>,
+}
+
+impl Shared {
+    pub(super) fn send(&self, job: Job) -> Result<(), LedgerError> {
+        self.jobs.lock().as_ref().ok_or_else(closing)?.send(job).map_err(|_| closing())
+    }
+
+    fn records(&self, program: &ProgramId) -> Option<Records> {
+        Some(Records { journal: Arc::clone(&self.journal), programme: self.programmes.get(program)? })
+    }
+}
+
+/// The ledger over a journal.
+pub struct JournaledLedger {
+    shared: Arc<Shared>,
+    assessor: Arc<dyn Assessor>,
+    jobs: Option<mpsc::Sender<Job>>,
+    sequencer: Option<JoinHandle<()>>,
+    snapshotter: Option<(mpsc::Sender<()>, JoinHandle<()>)>,
+}
+
+impl JournaledLedger {
+    /// Opens the ledger of a journal: reads the newest sound snapshots and replays the rest.
+    ///
+    /// # Errors
+    /// [`OpenError`]: nothing that was acknowledged is changed; the message says what to do.
+    pub fn open(
+        journal: Arc<dyn Journal>,
+        snapshots: Option<Arc<dyn Snapshots>>,
+        options: LedgerOptions,
+        assessor: Arc<dyn Assessor>,
+    ) -> Result<Self, OpenError> {
+        let LedgerOptions { group, snapshot_every_records, memory_bytes_max, seed } = options;
+        let opened = open::sources(&journal, snapshots.as_ref(), seed).programmes()?;
+        let taken = opened.iter().map(|programme| (programme.id.clone(), programme.durable())).collect();
+        let programmes = Arc::new(Programmes::new(opened));
+        let thread = |error: std::io::Error| OpenError::Thread(error.to_string());
+        let committer = Arc::new(Committer::start(Arc::clone(&journal), group).map_err(thread)?);
+        let (jobs, queue) = mpsc::channel::<Job>();
+        let mut sequencer = Sequencer {
+            programmes: Arc::clone(&programmes),
+            committer: Arc::clone(&committer),
+            assessor: Arc::clone(&assessor),
+            seed,
+            memory_bytes_max,
+            outbox: Vec::new(),
+            unmeasured: 0,
+        };
+        let run = move || sequencer.run_all(&queue);
+        let running = std::thread::Builder::new().name("ledger-sequencer".into()).spawn(run).map_err(thread)?;
+        let snapshotting = Arc::new(Mutex::new(()));
+        let snapshotter = match &snapshots {
+            None => None,
+            Some(snapshots) => {
+                let taking = Snapshotter {
+                    journal: Arc::clone(&journal),
+                    snapshots: Arc::clone(snapshots),
+                    jobs: jobs.clone(),
+                    every_records: snapshot_every_records.max(1),
+                    alone: Arc::clone(&snapshotting),
+                    taken,
+                };
+                let (end, ends) = mpsc::channel();
+                let spawned = std::thread::Builder::new().name("ledger-snapshot".into()).spawn(move || taking.run(&ends));
+                Some((end, spawned.map_err(thread)?))
+            }
+        };
+        let shared = Arc::new(Shared {
+            journal,
+            snapshots,
+            programmes,
+            committer,
+            seed,
+            snapshotting,
+            jobs: Mutex::new(Some(jobs.clone())),
+        });
+        Ok(Self { shared, assessor, jobs: Some(jobs), sequencer: Some(running), snapshotter })
+    }
+
+    /// A ledger whose journal nobody keeps.
+    ///
+    /// # Errors
+    /// [`OpenError::Thread`].
+    pub fn over(journal: Arc<dyn Journal>, assessor: Arc<dyn Assessor>) -> Result<Self, OpenError> {
+        Self::open(journal, None, LedgerOptions::default(), assessor)
+    }
+
+    /// Hands a command to the sequencer, once there is a place for it, and waits for what it came to.
+    async fn execute(&self, command: Command) -> Result<(Cursor, Freshness, Done), LedgerError> {
+        let program = command.program().clone();
+        let permit = self.shared.committer.admit()?;
+        let (reply, answer) = oneshot::channel();
+        let execution = Execution { command, permit, reply };
+        self.jobs.as_ref().ok_or_else(closing)?.send(Job::Execute(Box::new(execution))).map_err(|_| closing())?;
+        let given_up = || LedgerError::Unavailable("the command was given up; send it again with the same id".to_owned());
+        match answer.await.map_err(|_| given_up())?? {
+            Reply::Done(cursor, done) => Ok((cursor, Freshness::New, done)),
+            Reply::AlreadyDone(cursor) => {
+                self.wait_for(&program, cursor).await?;
+                Ok((cursor, Freshness::Replayed, Done::Recorded))
+            }
+            Reply::Refused(refusal, seen) => {
+                self.wait_for(&program, seen).await?;
+                Err(LedgerError::Refused(refusal))
+            }
+        }
+    }
+
+    async fn wait_for(&self, program: &ProgramId, cursor: Cursor) -> Result<(), LedgerError> {
+        match self.shared.programmes.get(program) {
+            Some(programme) => programme.wait_for(cursor).await,
+            None => Ok(()),
+        }
+    }
+
+    fn recorded(&self, command: Command) -> Answer<'_, (Cursor, Freshness)> {
+        Box::pin(async move { self.execute(command).await.map(|(cursor, freshness, _)| (cursor, freshness)) })
+    }
+
+    /// Reads from one book, and waits until what was read is durable.
+    async fn look<T>(
+        &self,
+        program: &ProgramId,
+        nothing: T,
+        look: impl FnOnce(&Programme) -> Result<(T, Cursor), LedgerError>,
+    ) -> Result<T, LedgerError> {
+        let Some(programme) = self.shared.programmes.get(program) else { return Ok(nothing) };
+        let (found, as_of) = look(&programme)?;
+        programme.wait_for(as_of).await?;
+        Ok(found)
+    }
+
+    async fn screened_before(&self, program: &ProgramId, id: &ConversionId) -> Result<Box<DecisionRecord>, LedgerError> {
+        let gone = || Refusal::NotPossible("the decision was made before and is not kept any more".to_owned());
+        let record = self.decision(program, id).await?;
+        record.map(Box::new).ok_or_else(|| gone().into())
+    }
+}
+
+impl Drop for JournaledLedger {
+    /// Lets what was taken finish, and takes snapshots, so that the next opening is quick.
+    fn drop(&mut self) {
+        if let Some((end, thread)) = self.snapshotter.take() {
+            drop(end);
+            // A panic has been printed; there is nobody left to tell.
+            drop(thread.join());
+        }
+        self.shared.jobs.lock().take();
+        self.jobs = None;
+        if let Some(thread) = self.sequencer.take() {
+            drop(thread.join());
+        }
+        self.shared.committer.close();
+    }
+}
+
+/// Takes a listing in pieces, so that commands are executed between them.
+fn in_pieces(programme: &Programme, mut advance: impl FnMut(&Book) -> Progress) {
+    while advance(&programme.book.read()) == Progress::More {}
+}
+
+impl Ledger for JournaledLedger {
+    fn screen(&self, command: ScreenCommand) -> Answer<'_, Screened> {
+        Box::pin(async move {
+            let (program, id) = (command.conversion.program_id.clone(), command.conversion.conversion_id.clone());
+            let (_, freshness, done) = self.execute(Command::Screen(Box::new(command))).await?;
+            let record = match done {
+                Done::Screened(record) => record,
+                Done::Stepped(_) | Done::Recorded => self.screened_before(&program, &id).await?,
+            };
+            Ok(Screened { record, freshness })
+        })
+    }
+
+    fn record_signals(&self, command: SignalsCommand) -> Answer<'_, (Cursor, Freshness)> {
+        self.recorded(Command::RecordSignals(command))
+    }
+
+    fn record_outcome(&self, command: OutcomeCommand) -> Answer<'_, (Cursor, Freshness)> {
+        self.recorded(Command::RecordOutcome(command))
+    }
+
+    fn step_case(&self, command: CaseCommand) -> Answer<'_, CaseSummary> {
+        Box::pin(async move {
+            // A record never changes, so it may be read before the command's turn.
+            let decided = match (&command.step, command.case_id.conversion_id()) {
+                (CaseStep::Step(Step::Reopen), Some(id)) => match self.shared.records(&command.program_id) {
+                    Some(records) => records.decided_before(&id).await?.map(Box::new),
+                    None => None,
+                },
+                (CaseStep::Step(Step::Claim { .. } | Step::Release | Step::Resolve(_) | Step::Reopen) | CaseStep::Note, _) => None,
+            };
+            match self.execute(Command::StepCase(Box::new(command), decided)).await? {
+                (_, _, Done::Stepped(summary)) => Ok(*summary),
+                (_, _, Done::Screened(_) | Done::Recorded) => {
+                    Err(LedgerError::Damaged("a step became something else".to_owned()))
+                }
+            }
+        })
+    }
+
+    fn mark_paid(&self, command: PaidCommand) -> Answer<'_, (Cursor, Freshness)> {
+        self.recorded(Command::MarkPaid(command))
+    }
+
+    fn change_hold(&self, command: HoldCommand) -> Answer<'_, (Cursor, Freshness)> {
+        self.recorded(Command::ChangeHold(command))
+    }
+
+    fn change_list(&self, command: ListCommand) -> Answer<'_, (Cursor, Freshness)> {
+        self.recorded(Command::ChangeList(command))
+    }
+
+    fn decision<'a>(&'a self, program: &'a ProgramId, conversion: &'a ConversionId) -> Answer<'a, Option<DecisionRecord>> {
+        Box::pin(async move {
+            match self.shared.records(program) {
+                Some(records) => records.decision(conversion).await,
+                None => Ok(None),
+            }
+        })
+    }
+
+    fn decisions<'a>(
+        &'a self,
+        program: &'a ProgramId,
+        filter: &'a DecisionFilter,
+        page: &'a PageRequest,
+    ) -> Answer<'a, Page<DecisionRecord>> {
+        Box::pin(async move {
+            match self.shared.records(program) {
+                Some(records) => records.decisions(filter.clone(), page.clone()).await,
+                None => Ok(Page { entries: Vec::new(), next: None, total: None }),
+            }
+        })
+    }
+
+    fn cases<'a>(
+        &'a self,
+        program: &'a ProgramId,
+        filter: &'a CaseFilter,
+        order: CaseOrder,
+        page: &'a PageRequest,
+        now: Timestamp,
+    ) -> Answer<'a, Page<CaseSummary>> {
+        Box::pin(async move {
+            let mut listing = CaseListing::begin(filter, order, page, now)?;
+            let Some(programme) = self.shared.programmes.get(program) else { return Ok(listing.finish().0) };
+            let of = Arc::clone(&programme);
+            let (page, as_of) = waiting(move || {
+                in_pieces(&of, |book| listing.advance(book));
+                Ok(listing.finish())
+            })
+            .await?;
+            programme.wait_for(as_of).await?;
+            Ok(page)
+        })
+    }
+
+    fn case<'a>(&'a self, program: &'a ProgramId, case: &'a CaseId, now: Timestamp) -> Answer<'a, Option<CaseFile>> {
+        Box::pin(async move {
+            match self.shared.records(program) {
+                Some(records) => records.case(case, now).await,
+                None => Ok(None),
+            }
+        })
+    }
+
+    fn queue_stats<'a>(&'a self, program: &'a ProgramId, now: Timestamp) -> Answer<'a, QueueStats> {
+        Box::pin(async move {
+            let Some(programme) = self.shared.programmes.get(program) else { return Ok(QueueStats::default()) };
+            let of = Arc::clone(&programme);
+            let (stats, as_of) = waiting(move || {
+                let mut count = QueueCount::begin(now);
+                in_pieces(&of, |book| count.advance(book));
+                Ok(count.finish())
+            })
+            .await?;
+            programme.wait_for(as_of).await?;
+            Ok(stats)
+        })
+    }
+
+    fn standings(&self, program: &ProgramId, payouts: &[(RewardId, ConversionId)]) -> Vec<Option<Standing>> {
+        let Some(programme) = self.shared.programmes.get(program) else { return vec![None; payouts.len()] };
+        let book = programme.book.read();
+        let durable = programme.durable();
+        let standing = |(reward, conversion): &(RewardId, ConversionId)| {
+            let (mut standing, changed) = book.standing(reward, conversion)?;
+            if changed > durable {
+                standing.verdict = Verdict::InReview;
+                standing.cancelled_at = None;
+            }
+            Some(standing)
+        };
+        payouts.iter().map(standing).collect()
+    }
+
+    fn feed<'a>(&'a self, program: &'a ProgramId, after: Cursor, limit: usize) -> Answer<'a, (Vec<FeedEvent>, Cursor)> {
+        Box::pin(async move {
+            match self.shared.records(program) {
+                Some(records) => waiting(move || records.feed(after, limit)).await,
+                None => Ok((Vec::new(), after)),
+            }
+        })
+    }
+
+    fn grown_past<'a>(&'a self, program: &'a ProgramId, cursor: Cursor) -> BoxFuture<'a, ()> {
+        Box::pin(async move { self.shared.programmes.registered(program).await.grown_past(cursor).await })
+    }
+
+    fn holds<'a>(&'a self, program: &'a ProgramId, page: &'a PageRequest) -> Answer<'a, Page<Hold>> {
+        let nothing = Page { entries: Vec::new(), next: None, total: None };
+        Box::pin(self.look(program, nothing, |programme| Ok(programme.book.read().holds(page)?)))
+    }
+
+    fn list_entries<'a>(
+        &'a self,
+        program: &'a ProgramId,
+        list: Option<ListKind>,
+        page: &'a PageRequest,
+    ) -> Answer<'a, Page<ListEntry>> {
+        let nothing = Page { entries: Vec::new(), next: None, total: None };
+        Box::pin(self.look(program, nothing, move |programme| Ok(programme.book.read().list_entries(list, page)?)))
+    }
+
+    fn list_entry<'a>(
+        &'a self,
+        program: &'a ProgramId,
+        list: ListKind,
+        subject: &'a ListSubject,
+    ) -> Answer<'a, Option<ListEntry>> {
+        Box::pin(self.look(program, None, move |programme| {
+            let book = programme.book.read();
+            Ok(match book.list_entry(list, subject) {
+                Some((entry, cursor)) => (Some(entry.clone()), *cursor),
+                None => (None, Cursor(0)),
+            })
+        }))
+    }
+
+    fn labelled<'a>(
+        &'a self,
+        program: &'a ProgramId,
+        after: Cursor,
+        limit: usize,
+    ) -> Answer<'a, (Vec<LabelledConversion>, Cursor)> {
+        Box::pin(async move {
+            match self.shared.records(program) {
+                Some(records) => records.labelled(after, limit).await,
+                None => Ok((Vec::new(), after)),
+            }
+        })
+    }
+
+    fn programs(&self) -> Vec<ProgramSummary> {
+        let summary = |programme: Arc<Programme>| {
+            let last_cursor = programme.durable();
+            let accounts = programme.book.read().accounts_known();
+            (last_cursor > Cursor(0)).then(|| ProgramSummary { program_id: programme.id.clone(), last_cursor, accounts })
+        };
+        self.shared.programmes.all().into_iter().filter_map(summary).collect()
+    }
+
+    fn health(&self) -> LedgerHealth {
+        let failed = self.shared.committer.failure().map(|error| error.to_string());
+        failed.or_else(|| self.shared.journal.failure()).map_or(LedgerHealth::Serving, |reason| {
+            LedgerHealth::Poisoned(format!("{reason}; stop the server, see that the disk is well, and start it again"))
+        })
+    }
+
+    fn back_up(&self, out: &mut dyn Write) -> Result<BackupSummary, LedgerError> {
+        self.shared.journal.back_up(out).map_err(|error| match error {
+            JournalError::NotPossible(why) => LedgerError::Refused(Refusal::NotPossible(why)),
+            other => unavailable(other),
+        })
+    }
+
+    fn forget_older_than(&self, age: Span, now: Timestamp) -> Result<u64, LedgerError> {
+        retention::forget(&self.shared, age, now)
+    }
+
+    fn readings(&self) -> Vec<Reading> {
+        let mut parts: Vec<(&'static str, usize)> = Vec::new();
+        let mut total = 0;
+        for programme in self.shared.programmes.all() {
+            let book = programme.book.read();
+            total += memory_of(&book);
+            for (place, (name, bytes)) in book.memory().into_iter().enumerate() {
+                match parts.get_mut(place) {
+                    Some(part) => part.1 += bytes,
+                    None => parts.push((name, bytes)),
+                }
+            }
+        }
+        let name = |part: &str| match part {
+            "values" => "values_bytes",
+            "accounts" => "accounts_bytes",
+            "profiles" => "profiles_bytes",
+            "conversions" => "conversions_bytes",
+            "cases" => "cases_bytes",
+            _ => "texts_bytes",
+        };
+        #[expect(clippy::cast_precision_loss, reason = "metrics are floats")]
+        let reading = |name: &'static str, bytes: usize| Reading { name, value: bytes as f64 };
+        let mut readings: Vec<Reading> = parts.into_iter().map(|(part, bytes)| reading(name(part), bytes)).collect();
+        readings.push(reading("memory_bytes", total));
+        readings
+    }
+}
+

@@ -1,0 +1,22 @@
+//! The ledger: one sequencer over the books and a journal. Layer 5; the only implementation of [`crate::ports::ledger::Ledger`], over any home of the
+//! journal.
+//!
+//! The life of a command: the sequencer plans it against the book, the event becomes a record and is applied, the committer makes it durable with
+//! its neighbours, then the caller is answered. Reads join the book with the journal and wait until what they saw is durable.
+
+mod codec;
+mod commit;
+mod journaled;
+mod open;
+mod packed;
+mod programme;
+mod reads;
+mod retention;
+mod sequencer;
+mod snapshot;
+mod snapshotting;
+
+pub use codec::alone::{NotPacked, pack_conversion, unpack_conversion};
+pub use commit::GroupOptions;
+pub use journaled::{JournaledLedger, LedgerOptions};
+pub use open::OpenError;

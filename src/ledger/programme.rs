@@ -1,0 +1,127 @@
+//! A programme of an open ledger: its book, how far it is durable, and who waits for that.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::watch;
+
+use crate::book::Book;
+use crate::book::records::Cursor;
+use crate::ports::journal::{Chain, Epoch};
+use crate::ports::ledger::LedgerError;
+use crate::vocabulary::ids::ProgramId;
+
+/// How far a programme is durable.
+#[derive(Debug, Clone, PartialEq)]
+struct Progress {
+    durable: Cursor,
+    /// Why it will not get further; absent while it may.
+    failure: Option<LedgerError>,
+}
+
+/// A programme.
+pub(super) struct Programme {
+    pub(super) id: ProgramId,
+    /// Ahead of what is durable by what is on its way to the journal.
+    pub(super) book: RwLock<Book>,
+    /// The chain up to the last record that was applied. The sequencer's own.
+    pub(super) chain: Mutex<Chain>,
+    pub(super) epoch: Epoch,
+    progress: watch::Sender<Progress>,
+}
+
+impl Programme {
+    pub(super) fn new(id: ProgramId, book: Book, chain: Chain) -> Self {
+        let progress = Progress { durable: book.cursor(), failure: None };
+        let (book, chain) = (RwLock::new(book), Mutex::new(chain));
+        Self { id, book, chain, epoch: Epoch::SOLE, progress: watch::Sender::new(progress) }
+    }
+
+    /// The newest record that is durable.
+    pub(super) fn durable(&self) -> Cursor {
+        self.progress.borrow().durable
+    }
+
+    pub(super) fn advance(&self, durable: Cursor) {
+        self.progress.send_modify(|progress| progress.durable = progress.durable.max(durable));
+    }
+
+    /// Nothing more will become durable; whoever waits is told.
+    pub(super) fn fail(&self, error: &LedgerError) {
+        self.progress.send_if_modified(|progress| {
+            let first = progress.failure.is_none();
+            progress.failure.get_or_insert_with(|| error.clone());
+            first
+        });
+    }
+
+    /// Completes once a record is durable.
+    ///
+    /// # Errors
+    /// Why it never will be.
+    pub(super) async fn wait_for(&self, cursor: Cursor) -> Result<(), LedgerError> {
+        if self.durable() >= cursor {
+            return Ok(());
+        }
+        let mut progress = self.progress.subscribe();
+        let reached = progress.wait_for(|progress| progress.durable >= cursor || progress.failure.is_some()).await;
+        match reached.as_deref() {
+            Ok(Progress { durable, failure: Some(failure) }) if *durable < cursor => Err(failure.clone()),
+            Ok(_) => Ok(()),
+            // The sender is part of the programme that is held here.
+            Err(_) => Err(super::commit::closing()),
+        }
+    }
+
+    /// Completes once a record past the cursor is durable. Stays pending when none ever will be.
+    pub(super) async fn grown_past(&self, cursor: Cursor) {
+        let mut progress = self.progress.subscribe();
+        if progress.wait_for(|progress| progress.durable > cursor).await.is_err() {
+            std::future::pending().await
+        }
+    }
+}
+
+/// The programmes of a ledger, by name.
+pub(super) struct Programmes {
+    known: RwLock<BTreeMap<ProgramId, Arc<Programme>>>,
+    registered: watch::Sender<usize>,
+}
+
+impl Programmes {
+    pub(super) fn new(programmes: impl IntoIterator<Item = Programme>) -> Self {
+        let known: BTreeMap<_, _> =
+            programmes.into_iter().map(|programme| (programme.id.clone(), Arc::new(programme))).collect();
+        Self { registered: watch::Sender::new(known.len()), known: RwLock::new(known) }
+    }
+
+    pub(super) fn get(&self, id: &ProgramId) -> Option<Arc<Programme>> {
+        self.known.read().get(id).cloned()
+    }
+
+    pub(super) fn all(&self) -> Vec<Arc<Programme>> {
+        self.known.read().values().cloned().collect()
+    }
+
+    pub(super) fn add(&self, programme: Programme) -> Arc<Programme> {
+        let programme = Arc::new(programme);
+        self.known.write().insert(programme.id.clone(), Arc::clone(&programme));
+        self.registered.send_modify(|count| *count += 1);
+        programme
+    }
+
+    /// The programme, once it holds something.
+    pub(super) async fn registered(&self, id: &ProgramId) -> Arc<Programme> {
+        let mut registered = self.registered.subscribe();
+        loop {
+            registered.mark_unchanged();
+            if let Some(programme) = self.get(id) {
+                return programme;
+            }
+            if registered.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}

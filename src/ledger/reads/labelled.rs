@@ -1,0 +1,145 @@
+//! Decisions with what became known of them: the rows that training reads.
+
+use super::{Records, damaged_at, decode, waiting};
+use crate::book::ConversionReading;
+use crate::book::command::CaseStep;
+use crate::book::event::{ConversionScreened, Event, SignalsRecorded};
+use crate::book::records::{Cursor, LabelledConversion, RecordedSignals};
+use crate::ports::journal::Direction;
+use crate::ports::ledger::LedgerError;
+use crate::screening::case::{Resolution, Step};
+use crate::vocabulary::label::{Label, LabelSource, Truth};
+use crate::vocabulary::outcome::OutcomeKind;
+use crate::vocabulary::time::Timestamp;
+
+/// A part of the labelled history ends with the first conversion after so many records of signals.
+const SIGNALS_READ_MAX: usize = 1_000;
+/// Records that are read at once.
+const READ_AT_ONCE: usize = 256;
+
+/// A decision with where it stands, before its labels were read.
+struct Unlabelled {
+    screened: ConversionScreened,
+    reading: ConversionReading,
+    signals_before: Vec<RecordedSignals>,
+}
+
+impl Records {
+    /// Signals go with the conversion that came next, so a part ends with a conversion: signals after it belong to the next part.
+    pub(in super::super) async fn labelled(
+        &self,
+        after: Cursor,
+        limit: usize,
+    ) -> Result<(Vec<LabelledConversion>, Cursor), LedgerError> {
+        let records = self.clone();
+        let read = move || records.unshortened(after, |begin| records.unlabelled_after(begin, limit));
+        let (unlabelled, up_to) = waiting(read).await?;
+        let as_of = unlabelled.iter().map(|one| one.reading.changed).fold(Cursor(0), Cursor::max);
+        self.programme.wait_for(as_of).await?;
+        let records = self.clone();
+        let label = move || unlabelled.into_iter().map(|one| records.with_labels(one)).collect::<Result<Vec<_>, _>>();
+        Ok((waiting(label).await?, up_to))
+    }
+
+    fn unlabelled_after(&self, after: Cursor, limit: usize) -> Result<(Vec<Unlabelled>, Cursor), LedgerError> {
+        let last = self.programme.durable();
+        let (mut found, mut up_to, mut read) = (Vec::new(), after, after);
+        let (mut signals_before, mut signals_read) = (Vec::new(), 0);
+        while read < last {
+            let part = self.part(Cursor(read.0 + 1), last, Direction::Forward, READ_AT_ONCE)?;
+            if part.is_empty() {
+                return Err(damaged_at(Cursor(read.0 + 1), "it is missing"));
+            }
+            for record in part {
+                read = record.cursor;
+                match decode(&record)? {
+                    Event::SignalsRecorded(SignalsRecorded { record_id, content: _, bundles, received_at }) => {
+                        signals_read += 1;
+                        signals_before.push(RecordedSignals { record_id, bundles, observed_at: received_at });
+                    }
+                    Event::ConversionScreened(screened) => {
+                        let reading = self.programme.book.read().conversion(&screened.conversion.conversion_id);
+                        if let Some(reading) = reading {
+                            let signals_before = std::mem::take(&mut signals_before);
+                            found.push(Unlabelled { screened: *screened, reading, signals_before });
+                        }
+                        up_to = record.cursor;
+                        if found.len() >= limit || signals_read >= SIGNALS_READ_MAX {
+                            return Ok((found, up_to));
+                        }
+                    }
+                    Event::OutcomeRecorded(_)
+                    | Event::CaseStepped(_)
+                    | Event::RewardPaid(_)
+                    | Event::HoldChanged(_)
+                    | Event::ListChanged(_)
+                    | Event::ConversionKept(_) => {}
+                }
+            }
+        }
+        Ok((found, up_to))
+    }
+
+    /// Labels are read from the records that brought them. A reviewer's word counts until the case is reopened.
+    fn with_labels(&self, unlabelled: Unlabelled) -> Result<LabelledConversion, LedgerError> {
+        let Unlabelled { screened, reading, signals_before } = unlabelled;
+        let mut by_reviewer: Option<Label> = None;
+        let mut resolution = None;
+        let mut labels = Vec::new();
+        let mut outcomes: Vec<(OutcomeKind, Timestamp)> = Vec::new();
+        for cursor in &reading.trail {
+            match self.read(*cursor)? {
+                Some(Event::CaseStepped(stepped)) => match &stepped.step {
+                    CaseStep::Step(Step::Resolve(resolved)) => {
+                        let (truth, labeled_at) = (truth_of(*resolved), stepped.at);
+                        by_reviewer = Some(Label { truth, source: LabelSource::Reviewer, labeled_at });
+                        resolution = Some(*resolved);
+                    }
+                    CaseStep::Step(Step::Reopen) => by_reviewer = None,
+                    CaseStep::Step(Step::Claim { .. } | Step::Release) | CaseStep::Note => {}
+                },
+                Some(Event::OutcomeRecorded(recorded)) if recorded.outcome.kind != OutcomeKind::AccountBanned => {
+                    outcomes.push((recorded.outcome.kind, recorded.outcome.occurred_at));
+                    labels.extend(label_of(recorded.outcome.kind, recorded.outcome.occurred_at));
+                }
+                Some(
+                    Event::OutcomeRecorded(_)
+                    | Event::ConversionScreened(_)
+                    | Event::SignalsRecorded(_)
+                    | Event::RewardPaid(_)
+                    | Event::HoldChanged(_)
+                    | Event::ListChanged(_)
+                    | Event::ConversionKept(_),
+                )
+                | None => {}
+            }
+        }
+        for at in &reading.banned_at {
+            outcomes.push((OutcomeKind::AccountBanned, *at));
+            labels.extend(label_of(OutcomeKind::AccountBanned, *at));
+        }
+        labels.extend(by_reviewer);
+        labels.sort_by_key(|label| label.labeled_at);
+        outcomes.sort_by_key(|(_, at)| *at);
+        let ConversionScreened { conversion, decision, .. } = screened;
+        let record = reading.record(conversion, decision);
+        Ok(LabelledConversion { record, labels, resolution, outcomes, signals_before })
+    }
+}
+
+const fn truth_of(resolution: Resolution) -> Truth {
+    match resolution {
+        Resolution::Accept => Truth::Honest,
+        Resolution::Reject => Truth::Abusive,
+    }
+}
+
+/// What an outcome says of the truth. Ending a subscription says nothing.
+fn label_of(kind: OutcomeKind, at: Timestamp) -> Option<Label> {
+    let source = match kind {
+        OutcomeKind::ChargeRefunded | OutcomeKind::Chargeback => LabelSource::Chargeback,
+        OutcomeKind::AccountBanned => LabelSource::OwnerReport,
+        OutcomeKind::SubscriptionCanceled => return None,
+    };
+    Some(Label { truth: Truth::Abusive, source, labeled_at: at })
+}

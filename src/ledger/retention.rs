@@ -1,0 +1,216 @@
+//! Retention: what of the journal is removed by age, what outlives it, and the book made again of what is left.
+//!
+//! Removed are records from the beginning of the journal, up to the first that is young enough or belongs to an undecided case or a held referral.
+//! What still speaks (list entries, holds on referrers, bans), and of each conversion its id, what bars it and what was paid, is kept under its own
+//! place. Then the book is made again, exactly as it would be made at the next start, so that a running server and a restarted one know the same.
+
+use std::sync::{Arc, mpsc};
+
+use futures::executor::block_on;
+
+use super::codec;
+use super::journaled::Shared;
+use super::open::{self, OpenError};
+use super::programme::Programme;
+use super::reads::unavailable;
+use super::sequencer::Job;
+use super::snapshotting;
+use crate::book::event::{Event, OutcomeRecorded};
+use crate::book::records::Cursor;
+use crate::ports::journal::{Direction, Kept, KeptChange, Reach, Record};
+use crate::ports::ledger::LedgerError;
+use crate::vocabulary::ids::ConversionId;
+use crate::vocabulary::time::{Span, Timestamp};
+
+/// Records that are looked at, and then removed, at a time.
+const PART_RECORDS: usize = 1_024;
+
+/// Removes what is older than an age, in all programmes. Returns how many records were removed.
+pub(super) fn forget(shared: &Shared, age: Span, now: Timestamp) -> Result<u64, LedgerError> {
+    // A clock that is ahead must not make everything old.
+    let mut newest = None;
+    for programme in shared.programmes.all() {
+        newest = newest.max(newest_record(shared, &programme)?);
+    }
+    let Some(newest) = newest else { return Ok(0) };
+    // No snapshot is taken of a book that knows what is being removed.
+    let _alone = shared.snapshotting.lock();
+    let horizon = now.min(newest).minus(age);
+    let mut removed = 0;
+    for programme in shared.programmes.all() {
+        let of_programme = forget_in(shared, &programme, horizon)?;
+        if of_programme > 0 {
+            remake(shared, &programme)?;
+        }
+        removed += of_programme;
+    }
+    Ok(removed)
+}
+
+fn decode(record: &Record) -> Result<Event, LedgerError> {
+    let damaged = |damaged| LedgerError::Damaged(format!("record {}: {damaged}", record.cursor.0));
+    codec::decode(&record.payload).map_err(damaged)
+}
+
+fn newest_record(shared: &Shared, programme: &Programme) -> Result<Option<Timestamp>, LedgerError> {
+    let last = programme.durable();
+    let reach = Reach { from: last, to: last, direction: Direction::Backward, limit: 1 };
+    let records = shared.journal.read(&programme.id, reach).map_err(unavailable)?;
+    records.first().map(|record| decode(record).map(|event| learned_at(&event))).transpose()
+}
+
+/// When the service learned of it: later records were learned of later.
+fn learned_at(event: &Event) -> Timestamp {
+    match event {
+        Event::ConversionScreened(screened) => screened.received_at,
+        Event::SignalsRecorded(recorded) => recorded.received_at,
+        Event::OutcomeRecorded(recorded) => recorded.received_at,
+        Event::CaseStepped(stepped) => stepped.at,
+        Event::RewardPaid(paid) => paid.received_at,
+        Event::HoldChanged(changed) => changed.at,
+        Event::ListChanged(changed) => changed.entry.placed_at,
+        Event::ConversionKept(kept) => kept.occurred_at,
+    }
+}
+
+fn forget_in(shared: &Shared, programme: &Arc<Programme>, horizon: Timestamp) -> Result<u64, LedgerError> {
+    let mut removed = 0;
+    loop {
+        let first = shared.journal.head(&programme.id).map_err(unavailable)?.first;
+        let reach = Reach { from: first, to: programme.durable(), direction: Direction::Forward, limit: PART_RECORDS };
+        if reach.from > reach.to {
+            return Ok(removed);
+        }
+        let records = shared.journal.read(&programme.id, reach).map_err(unavailable)?;
+        let mut old = Vec::new();
+        for record in &records {
+            let event = decode(record)?;
+            if learned_at(&event) >= horizon {
+                break;
+            }
+            old.push((record.cursor, event));
+        }
+        let wanted = Cursor(first.0 + old.len() as u64);
+        let end = if old.is_empty() { first } else { raised_floor(shared, programme, wanted)? };
+        old.retain(|(cursor, _)| *cursor < end);
+        if old.is_empty() {
+            return Ok(removed);
+        }
+        let change = what_outlives(shared, programme, old)?;
+        if let Some(snapshots) = &shared.snapshots {
+            // From a snapshot of before nothing may come back.
+            snapshots.remove_before(shared.journal.incarnation(), &programme.id, Cursor(u64::MAX)).map_err(unavailable)?;
+        }
+        removed += shared.journal.cut(&programme.id, programme.epoch, end, &change).map_err(unavailable)?;
+        if end < wanted {
+            return Ok(removed);
+        }
+    }
+}
+
+/// Raises the floor between two commands, as far as nothing undecided or held stands below it: from then on no case there is opened again and no
+/// hold placed. Completes once everything before is durable.
+fn raised_floor(shared: &Shared, programme: &Arc<Programme>, wanted: Cursor) -> Result<Cursor, LedgerError> {
+    let (tell, told) = mpsc::channel();
+    let of = Arc::clone(programme);
+    shared.send(Job::Between(Box::new(move |sequencer| {
+        sequencer.hand_over();
+        let mut book = of.book.write();
+        let end = book.needed_from().map_or(wanted, |needed| needed.min(wanted));
+        book.raise_floor(end);
+        // Who asked may have given up.
+        drop(tell.send((end, book.cursor())));
+    })))?;
+    let (end, last) = told.recv().map_err(|_| super::commit::closing())?;
+    block_on(programme.wait_for(last))?;
+    Ok(end)
+}
+
+/// What of old records must be known for longer than they are kept.
+fn what_outlives(shared: &Shared, programme: &Programme, old: Vec<(Cursor, Event)>) -> Result<KeptChange, LedgerError> {
+    let mut change = KeptChange::default();
+    let book = programme.book.read();
+    let mut conversions: Vec<ConversionId> = Vec::new();
+    for (cursor, event) in old {
+        conversions.extend(concerns(&event));
+        if book.still_speaks(cursor, &event) {
+            let event = match event {
+                Event::OutcomeRecorded(recorded) => {
+                    let (concerned, paid_elsewhere) = (Vec::new(), Vec::new());
+                    Event::OutcomeRecorded(Box::new(OutcomeRecorded { concerned, paid_elsewhere, ..*recorded }))
+                }
+                event => event,
+            };
+            change.put.push(Kept { cursor, payload: codec::encode(&event).into() });
+        }
+    }
+    conversions.sort_unstable();
+    conversions.dedup();
+    let floor = book.floor();
+    for (cursor, kept) in conversions.iter().filter_map(|id| book.kept_of(id)).filter(|(cursor, _)| *cursor < floor) {
+        let payload = codec::encode(&Event::ConversionKept(Box::new(kept))).into();
+        change.put.push(Kept { cursor, payload });
+    }
+    for kept in shared.journal.kept(&programme.id).map_err(unavailable)? {
+        let damaged = |damaged| LedgerError::Damaged(format!("what is kept of record {}: {damaged}", kept.cursor.0));
+        let event = codec::decode(&kept.payload).map_err(damaged)?;
+        if !book.still_speaks(kept.cursor, &event) {
+            change.gone.push(kept.cursor);
+        }
+    }
+    let last = book.cursor();
+    drop(book);
+    // What is kept tells how things stand by now, which must be durable first.
+    block_on(programme.wait_for(last))?;
+    Ok(change)
+}
+
+/// The conversions of which a record tells something that is kept with them.
+fn concerns(event: &Event) -> Vec<ConversionId> {
+    match event {
+        Event::ConversionScreened(screened) => vec![screened.conversion.conversion_id.clone()],
+        Event::OutcomeRecorded(recorded) => recorded.concerned.iter().map(|one| one.conversion_id.clone()).collect(),
+        Event::CaseStepped(stepped) => vec![stepped.conversion_id.clone()],
+        Event::RewardPaid(paid) => vec![paid.conversion_id.clone()],
+        Event::SignalsRecorded(_) | Event::HoldChanged(_) | Event::ListChanged(_) | Event::ConversionKept(_) => Vec::new(),
+    }
+}
+
+/// Makes the book again of what is left, and puts it in the place of the one that knows more.
+fn remake(shared: &Shared, programme: &Arc<Programme>) -> Result<(), LedgerError> {
+    let (journal, snapshots, seed) = (Arc::clone(&shared.journal), shared.snapshots.clone(), shared.seed);
+    let head = journal.head(&programme.id).map_err(unavailable)?;
+    let sources = open::sources(&journal, None, seed);
+    let (mut book, chain) = sources.beginning(&programme.id, head).map_err(unopened)?;
+    let chain = sources.replay(&programme.id, &mut book, chain, programme.durable()).map_err(unopened)?;
+    let (tell, told) = mpsc::channel();
+    let of = Arc::clone(programme);
+    let replayed_from = Arc::clone(&journal);
+    shared.send(Job::Between(Box::new(move |sequencer| {
+        sequencer.hand_over();
+        let last = of.book.read().cursor();
+        let caught_up = block_on(of.wait_for(last)).and_then(|()| {
+            let sources = open::sources(&replayed_from, None, seed);
+            let chain = sources.replay(&of.id, &mut book, chain, last).map_err(unopened)?;
+            book.raise_floor(head.first);
+            let frozen = book.freeze();
+            std::mem::swap(&mut *of.book.write(), &mut book);
+            Ok((frozen, chain, book))
+        });
+        // Who asked drops the old book, which takes a while.
+        drop(tell.send(caught_up));
+    })))?;
+    let (frozen, chain, old) = told.recv().map_err(|_| super::commit::closing())??;
+    drop(old);
+    if let Some(snapshots) = snapshots {
+        snapshotting::write(&*journal, &*snapshots, &programme.id, frozen, chain).map_err(unavailable)?;
+    }
+    Ok(())
+}
+
+fn unopened(error: OpenError) -> LedgerError {
+    match error {
+        OpenError::Journal(error) => unavailable(error),
+        other => LedgerError::Damaged(other.to_string()),
+    }
+}

@@ -1,0 +1,170 @@
+//! The sequencer: executes the commands of all programmes one after the other, on a thread of its own. It plans against the book, applies the
+//! event, and hands the record to the committer. It never waits for the journal and never answers what is not durable.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, LazyLock, mpsc};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::codec;
+use super::commit::{self, Committer, Permit};
+use super::programme::{Programme, Programmes};
+use crate::book::command::{Assessor, Command, Done};
+use crate::book::plan::{Plan, plan};
+use crate::book::records::Cursor;
+use crate::book::{Book, Refusal};
+use crate::ports::journal::{Append, Chain, RECORD_BYTES_MAX, Record};
+use crate::ports::ledger::LedgerError;
+
+/// What a command came to.
+#[derive(Debug)]
+pub(super) enum Reply {
+    /// It was written at this place, and is durable.
+    Done(Cursor, Done),
+    /// It was done before, at this place, which may not be durable yet.
+    AlreadyDone(Cursor),
+    /// It is refused by what was read up to this place, which may not be durable yet.
+    Refused(Refusal, Cursor),
+}
+
+/// A command on its way through the sequencer.
+pub(super) struct Execution {
+    pub(super) command: Command,
+    pub(super) permit: Permit,
+    pub(super) reply: oneshot::Sender<Result<Reply, LedgerError>>,
+}
+
+/// What the sequencer is asked to do.
+pub(super) enum Job {
+    Execute(Box<Execution>),
+    /// Something that must happen between two commands.
+    Between(Box<dyn FnOnce(&mut Sequencer) + Send>),
+}
+
+/// Executes commands. Lives on its own thread.
+pub(super) struct Sequencer {
+    pub(super) programmes: Arc<Programmes>,
+    pub(super) committer: Arc<Committer>,
+    pub(super) assessor: Arc<dyn Assessor>,
+    /// Makes the index of new books hard to crowd.
+    pub(super) seed: u64,
+    /// Memory that all books may take. Unit: bytes.
+    pub(super) memory_bytes_max: usize,
+    /// Executed, and not yet handed over.
+    pub(super) outbox: Vec<commit::Executed>,
+    /// Commands until memory is measured again.
+    pub(super) unmeasured: u32,
+}
+
+/// Commands that are handed over at once, at most. Judgement: half of what a busy server has under way, so that one half is executed while
+/// the other becomes durable.
+const HAND_OVER_MAX: usize = 64;
+/// What was executed waits for no more commands than are executed within this time.
+const HAND_OVER_WITHIN: Duration = Duration::from_millis(5);
+/// Commands between two measurements of memory: together they take a few megabytes.
+const MEASURED_EVERY: u32 = 1_024;
+
+/// What a programme is that holds nothing.
+static NOTHING: LazyLock<Book> = LazyLock::new(|| Book::new(0));
+
+impl Sequencer {
+    /// Executes commands until no more can come.
+    ///
+    /// What waits already is executed before the committer hears of any of it: the busier the server, the more decisions share one append,
+    /// one wake-up and one batch of answers. Nobody waits for a command that is not there yet.
+    pub(super) fn run_all(&mut self, jobs: &mpsc::Receiver<Job>) {
+        while let Ok(first) = jobs.recv() {
+            let began = Instant::now();
+            self.run(first);
+            while self.outbox.len() < HAND_OVER_MAX
+                && began.elapsed() < HAND_OVER_WITHIN
+                && let Ok(next) = jobs.try_recv()
+            {
+                self.run(next);
+            }
+            self.hand_over();
+        }
+    }
+
+    /// Lets the committer have what was executed.
+    pub(super) fn hand_over(&mut self) {
+        self.committer.hand_over(self.outbox.drain(..));
+    }
+
+    fn run(&mut self, job: Job) {
+        match job {
+            Job::Execute(execution) => self.execute(*execution),
+            Job::Between(act) => act(self),
+        }
+    }
+
+    fn execute(&mut self, execution: Execution) {
+        let Execution { command, permit, reply } = execution;
+        let program = command.program().clone();
+        let known = self.programmes.get(&program);
+        // A panic of an assessor ends its command and not the ledger: nothing was changed yet.
+        let planned = catch_unwind(AssertUnwindSafe(|| match &known {
+            Some(programme) => plan(&programme.book.read(), command, &*self.assessor),
+            None => plan(&NOTHING, command, &*self.assessor),
+        }));
+        let Ok(planned) = planned else { return };
+        let seen = known.as_ref().map_or(Cursor(0), |programme| programme.book.read().cursor());
+        let answer = match planned {
+            Ok(Plan::Commit(event, read)) => {
+                let payload = codec::encode(&event);
+                match self.refuse_what_cannot_be_kept(payload.len()) {
+                    Err(error) => Err(error),
+                    Ok(()) => {
+                        let programme = known.unwrap_or_else(|| {
+                            let chain = Chain::before_all(&program);
+                            self.programmes.add(Programme::new(program.clone(), Book::new(self.seed), chain))
+                        });
+                        let cursor = Cursor(seen.0 + 1);
+                        let chain = programme.chain.lock().then(cursor, &payload);
+                        *programme.chain.lock() = chain;
+                        programme.book.write().apply_known(cursor, &event, read);
+                        let done = programme.book.read().answer(event);
+                        let record = Record { cursor, chain, payload: payload.into() };
+                        let append = Append { program, epoch: programme.epoch, record };
+                        let tell = move |durable: Result<(), LedgerError>| {
+                            // The caller may have given up; the record is kept all the same.
+                            drop(reply.send(durable.map(|()| Reply::Done(cursor, done))));
+                        };
+                        self.outbox.push(commit::Executed { permit, programme, append, done: Box::new(tell) });
+                        return;
+                    }
+                }
+            }
+            Ok(Plan::AlreadyDone(cursor)) => Ok(Reply::AlreadyDone(cursor)),
+            Err(refusal) => Ok(Reply::Refused(refusal, seen)),
+        };
+        // Whoever is answered may rely on all earlier commands being with the committer; simulations do.
+        self.hand_over();
+        // Nobody may be waiting any more; the command had no effect.
+        drop(reply.send(answer));
+    }
+
+    /// Everything that can go wrong once a plan is made, before anything is changed.
+    fn refuse_what_cannot_be_kept(&mut self, payload_bytes: usize) -> Result<(), LedgerError> {
+        if payload_bytes > RECORD_BYTES_MAX {
+            let message = format!("its record would take {payload_bytes} bytes; at most {RECORD_BYTES_MAX} are kept: send fewer signals at once");
+            return Err(LedgerError::Refused(Refusal::NotPossible(message)));
+        }
+        self.unmeasured = self.unmeasured.saturating_sub(1);
+        if self.unmeasured > 0 {
+            return Ok(());
+        }
+        let used = self.programmes.all().iter().map(|programme| memory_of(&programme.book.read())).sum::<usize>();
+        if used > self.memory_bytes_max {
+            return Err(LedgerError::OverBudget { used_bytes: used, budget_bytes: self.memory_bytes_max });
+        }
+        self.unmeasured = MEASURED_EVERY;
+        Ok(())
+    }
+}
+
+/// Memory that a book takes. Unit: bytes. An estimate.
+pub(super) fn memory_of(book: &Book) -> usize {
+    book.memory().iter().map(|(_, bytes)| bytes).sum()
+}
