@@ -5,16 +5,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The layers, top first, by the folders below `src/`.
-const LAYERS: [(&str, u8); 9] = [
+const LAYERS: [(&str, u8); 11] = [
     ("vocabulary", 1),
     ("digesting", 1),
     ("screening", 2),
-    ("ports", 3),
-    ("wire", 4),
-    ("adapters", 4),
-    ("service", 5),
-    ("offline", 6),
-    ("cli", 7),
+    ("book", 3),
+    ("ports", 4),
+    ("wire", 5),
+    ("ledger", 5),
+    ("adapters", 6),
+    ("service", 7),
+    ("offline", 8),
+    ("cli", 9),
 ];
 
 /// What the pure core may not touch.
@@ -35,10 +37,9 @@ const IMPURE: [&str; 13] = [
 ];
 
 /// Crates with the folders or files that may name them.
-const OWNERS: [(&str, &[&str]); 7] = [
+const OWNERS: [(&str, &[&str]); 6] = [
     ("strsim::", &["src/screening/similarity.rs"]),
-    ("bloomfilter::", &["src/adapters/storage/"]),
-    ("sled::", &["src/adapters/storage/"]),
+    ("sled::", &["src/adapters/journal/sled/", "src/offline/load/plain_path.rs"]),
     ("linfa", &["src/offline/learning/"]),
     ("ndarray::", &["src/offline/learning/"]),
     ("hmac::", &["src/digesting/"]),
@@ -112,7 +113,7 @@ fn a_module_uses_only_the_layers_above_its_own() {
 fn the_core_is_pure() {
     let mut wrong = Vec::new();
     for source in sources().iter().filter(|source| !is_test_file(&source.path)) {
-        let Some((_, 1 | 2)) = layer_of(&source.path) else { continue };
+        let Some((_, 1..=3)) = layer_of(&source.path) else { continue };
         for line in &source.code {
             wrong.extend(IMPURE.iter().filter(|word| line.contains(**word)).map(|word| format!("{}: {word}", source.path)));
         }

@@ -3,16 +3,16 @@
 
 use std::sync::Arc;
 
-use selfsame::adapters::ledger::{Keeping, MemoryLedger};
 use selfsame::adapters::model_file;
 use selfsame::adapters::model_shelf::ModelShelf;
 use selfsame::adapters::model_store::SHIPPED_MODEL;
 use selfsame::adapters::policy_file;
 use selfsame::adapters::policy_store::FixedPolicy;
 use selfsame::adapters::standing_rules::StandingRules;
-use selfsame::offline::load::generator::{Traffic, TrafficShape, Walk};
-use selfsame::book::command::{Assessor, ScreenCommand};
+use selfsame::book::Books;
+use selfsame::book::command::{Assessor, Command, Done, ScreenCommand};
 use selfsame::book::records::ContentFingerprint;
+use selfsame::offline::load::generator::{Traffic, TrafficShape, Walk};
 use selfsame::screening::audit::AuditKey;
 use selfsame::screening::decision::Verdict;
 use selfsame::wire::conversion::parse;
@@ -26,13 +26,16 @@ fn by_the_shipped_rules_and_model_load_traffic_is_mostly_approved() {
     shelf.change_default(|models| models.active = Some(Arc::new(model_file::from_bytes(SHIPPED_MODEL).unwrap())));
     let policy = FixedPolicy::new(policy_file::shipped().unwrap());
     let assessor: Arc<dyn Assessor> = Arc::new(StandingRules::new(Arc::new(policy), Arc::new(shelf), AuditKey::new([1; 32])));
-    let ledger = MemoryLedger::keeping(Arc::clone(&assessor), Keeping::StateOnly);
+    let mut books = Books::default();
     let shape = TrafficShape::with_known_values("load-test", 16_000, 3);
-    let screen = |traffic: &Traffic, index| {
+    let mut screen = |traffic: &Traffic, index| {
         let conversion = parse(traffic.conversion(index), "conversion", Arrival::Recorded).unwrap();
         let received_at = conversion.occurred_at;
         let command = ScreenCommand { conversion, content: ContentFingerprint([1; 16]), received_at };
-        ledger.screen_now(command, &*assessor).unwrap().record.decision
+        match books.execute(Command::Screen(Box::new(command)), &*assessor).unwrap().done {
+            Done::Screened(record) => record.decision,
+            other => panic!("{other:?}"),
+        }
     };
     let filling = Traffic::new(shape.clone(), Walk::Filling);
     for index in 0..shape.known_accounts {

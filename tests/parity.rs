@@ -8,18 +8,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use parking_lot::Mutex;
-use selfsame::adapters::ledger::{LedgerOptions, MemoryLedger, SledLedger};
+use selfsame::adapters::embedded;
+use selfsame::adapters::journal::JournalOptions;
 use selfsame::adapters::model_shelf::ModelShelf;
 use selfsame::adapters::model_store::ModelStore;
 use selfsame::adapters::policy_file;
 use selfsame::adapters::policy_store::FixedPolicy;
 use selfsame::adapters::standing_rules::StandingRules;
+use selfsame::book::command::Assessor;
+use selfsame::ledger::LedgerOptions;
 use selfsame::offline::labeled_line::{labeled_line, simulation_digester};
 use selfsame::offline::people::People;
 use selfsame::offline::replay::{LabelRule, Recorder, replay};
 use selfsame::offline::simulate::{Simulation, SimulationParameters};
 use selfsame::ports::clock::Clock;
-use selfsame::book::command::Assessor;
 use selfsame::screening::audit::AuditKey;
 use selfsame::screening::decision::Decision;
 use selfsame::screening::features::FEATURE_COUNT;
@@ -141,7 +143,8 @@ impl Server {
         let shelf = Arc::new(ModelShelf::default());
         let models = Arc::new(ModelStore::open(None, Arc::clone(&shelf), clock.now()).unwrap());
         let rules = StandingRules::new(Arc::clone(&policies) as _, shelf, AuditKey::new([7; 32]));
-        let ledger = SledLedger::open(folder.path(), LedgerOptions::default(), Arc::new(rules)).unwrap();
+        let (journal, options) = (JournalOptions::default(), LedgerOptions::default());
+        let ledger = embedded::open(folder.path(), journal, options, Arc::new(rules)).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (ledger, limits) = (Arc::new(ledger), Limits::default());
@@ -256,8 +259,7 @@ fn replayed(lines: &[v1::LabeledConversion]) -> BTreeMap<Key, Bits> {
     let lines = lines.iter().map(|line| parse(line.clone()).unwrap());
     let recorder = Recorder::new(policy_file::shipped().unwrap());
     let remembering = Arc::new(Remembering { recorder: Arc::clone(&recorder), seen: Mutex::default() });
-    let ledger = MemoryLedger::new(Arc::clone(&remembering) as _);
-    replay(lines, &ledger, &recorder, &LabelRule::default()).unwrap();
+    replay(lines, &*remembering, &recorder, &LabelRule::default()).unwrap();
     std::mem::take(&mut *remembering.seen.lock())
 }
 

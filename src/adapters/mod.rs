@@ -2,6 +2,7 @@
 
 pub mod audit_secret;
 pub mod config;
+pub mod embedded;
 pub mod journal;
 pub mod model_drift;
 pub mod model_file;
@@ -11,8 +12,8 @@ pub mod model_store;
 pub mod model_watch;
 pub mod policy_file;
 pub mod policy_store;
+pub mod snapshots;
 pub mod standing_rules;
-//pub mod storage;
 pub mod stray_variables;
 pub mod system_clock;
 pub mod telemetry;

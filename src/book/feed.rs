@@ -1,8 +1,8 @@
 //! The feed: what an event tells the reward pipeline. A pure function of the event, so that the feed is the journal read in order: it can
 //! neither skip nor invent.
 
-use super::event::{CaseStepped, ConversionScreened, Entitlement, Event, HoldChanged, OutcomeRecorded, RewardPaid};
 use super::command::{CaseStep, Change};
+use super::event::{CaseStepped, ConversionScreened, Entitlement, Event, HoldChanged, OutcomeRecorded, RewardPaid};
 use super::records::{Cursor, FeedEvent, FeedKind, HoldSubject};
 use crate::screening::case::Step;
 use crate::screening::decision::Verdict;

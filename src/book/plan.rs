@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::Book;
+use super::MessageKind;
 use super::apply::Known;
 use super::cases::{Case, REASON_CODES_MAX};
 use super::command::{
@@ -17,7 +18,6 @@ use super::event::{
 use super::records::{ContentFingerprint, Cursor, HoldSubject};
 use super::refusal::Refusal;
 use super::slab::ConversionNumber;
-use super::MessageKind;
 use crate::screening::case::{CaseState, Step};
 use crate::screening::decision::{Decision, Verdict};
 use crate::screening::history::History;
@@ -61,9 +61,7 @@ pub(crate) fn plan(book: &Book, command: Command, assessor: &dyn Assessor) -> Re
         Command::Screen(command) => screen(book, *command, assessor),
         Command::RecordSignals(command) => signals(book, command),
         Command::RecordOutcome(command) => outcome(book, command),
-        Command::StepCase(command, decided) => {
-            step(book, &command, decided.as_deref(), assessor.due_after(&command.program_id))
-        }
+        Command::StepCase(command, decided) => step(book, &command, decided.as_deref(), assessor.due_after(&command.program_id)),
         Command::MarkPaid(command) => paid(book, command),
         Command::ChangeHold(command) => hold(book, command),
         Command::ChangeList(command) => list(book, command),
@@ -290,13 +288,7 @@ const fn verdict_after(step: &Step, before: Verdict) -> Verdict {
     }
 }
 
-fn first_case(
-    book: &Book,
-    row: &ConversionRow,
-    decided: &DecidedBefore,
-    command: &CaseCommand,
-    due_after: Span,
-) -> CaseStepped {
+fn first_case(book: &Book, row: &ConversionRow, decided: &DecidedBefore, command: &CaseCommand, due_after: Span) -> CaseStepped {
     let DecidedBefore { score, value, reason_codes, headline } = decided;
     let (referrer, referee) = book.sides_of(row);
     CaseStepped {

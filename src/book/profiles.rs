@@ -114,8 +114,7 @@ impl ProfileMaker<'_> {
     }
 
     fn sketches(&mut self, sketches: &[Sketch]) -> Box<[KeptSketch]> {
-        let keep =
-            |sketch: &Sketch| KeptSketch { key: self.text(sketch.key_id.as_str()), bits: Box::from(&sketch.bits[..]) };
+        let keep = |sketch: &Sketch| KeptSketch { key: self.text(sketch.key_id.as_str()), bits: Box::from(&sketch.bits[..]) };
         sketches.iter().map(keep).collect()
     }
 
@@ -304,7 +303,8 @@ impl ProfileReader<'_> {
 impl Profile {
     /// Memory that it takes. Unit: bytes.
     pub(super) fn bytes(&self) -> usize {
-        let sketches = |kept: &[KeptSketch]| kept.iter().map(|sketch| size_of_val(sketch) + sketch.bits.len() + 16).sum::<usize>();
+        let sketches =
+            |kept: &[KeptSketch]| kept.iter().map(|sketch| size_of_val(sketch) + sketch.bits.len() + 16).sum::<usize>();
         let emails: usize = self.emails.iter().map(|email| size_of_val(email) + sketches(&email.local_part_sketches)).sum();
         let names: usize = self.names.iter().map(|name| size_of_val(name) + sketches(&name.sketches)).sum();
         size_of::<Self>()

@@ -99,7 +99,9 @@ impl Book {
         side: Side,
     ) -> impl Iterator<Item = (ConversionNumber, &ConversionRow)> {
         let row = |number| (number, self.conversions.get(number));
-        std::iter::successors(newest.map(row), move |(_, row)| before(row, side).map(|number| (number, self.conversions.get(number))))
+        std::iter::successors(newest.map(row), move |(_, row)| {
+            before(row, side).map(|number| (number, self.conversions.get(number)))
+        })
     }
 
     /// Where the conversions of an account on one side stand, newest first, after one of them that was shown last; at most so many. `None` when

@@ -9,7 +9,7 @@ use std::sync::Arc;
 const CHUNK_ROWS: usize = 256;
 
 /// The number of a row in one slab. Starts at 1, so that an absent one costs nothing.
-pub(super) trait Number: Copy + Eq {
+pub(crate) trait Number: Copy + Eq {
     fn of(number: NonZeroU32) -> Self;
     fn get(self) -> NonZeroU32;
 }

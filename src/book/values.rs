@@ -26,7 +26,7 @@ pub(super) enum ValueKind {
 
 /// One account on a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-pub(super) struct Sighting {
+pub(crate) struct Sighting {
     pub(super) account: AccountNumber,
     /// Seconds since 1970.
     pub(super) last_seen: u32,
@@ -67,7 +67,7 @@ const CROWD_BYTES: usize = 64;
 
 /// The accounts on a value, in the order in which they came.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Sightings<'a> {
+pub(crate) struct Sightings<'a> {
     first: Option<&'a Sighting>,
     others: &'a [Sighting],
 }

@@ -123,7 +123,7 @@ impl HistoryInput {
         let known_by = self.known_by.map(|time| Timestamp::from_millis(time.as_millisecond())).transpose();
         let sources = self.label_sources.iter().copied().map(LabelSource::from).collect();
         let rule = LabelRule { known_by: known_by.context("`--known-by`")?, sources };
-        let mut replay = Replay::new(&recorder, &rule)?;
+        let mut replay = Replay::new(&*recorder, &recorder, &rule)?;
         let read = match (self.format, &self.mapping) {
             (InputForm::Jsonl, None) => self.replay_history(&mut replay)?,
             (InputForm::Jsonl, Some(_)) => bail!("`--mapping` goes with `--format csv`; say so, or leave the mapping out"),

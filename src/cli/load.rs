@@ -16,11 +16,11 @@ use serde::Serialize;
 
 use super::client::plaintext_url;
 use super::output::Output;
-use crate::offline::load::plain_path;
 use crate::offline::load::compare::{Contestant, Standing, side_by_side};
 use crate::offline::load::driver::{Pace, Plan, Progress, Target, Until, run};
 use crate::offline::load::generator::{Traffic, TrafficShape, Walk};
 use crate::offline::load::noop;
+use crate::offline::load::plain_path;
 use crate::offline::load::recorder::Measured;
 use crate::offline::load::replay::{Replayed, replay};
 use crate::offline::load::schedule::Arrivals;

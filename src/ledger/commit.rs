@@ -179,9 +179,7 @@ impl Shared {
             let appends: Vec<Append> = group.iter_mut().map(|executed| executed.append.clone()).collect();
             let result = journal.append(&appends).and_then(|appended| match appended.fenced.first() {
                 None => Ok(()),
-                Some(program) => {
-                    Err(JournalError::Unavailable(format!("another process writes for programme `{program}` now")))
-                }
+                Some(program) => Err(JournalError::Unavailable(format!("another process writes for programme `{program}` now"))),
             });
             let result = result.map_err(|error| LedgerError::Unavailable(error.to_string()));
             match &result {
@@ -256,4 +254,3 @@ impl Drop for StopOnExit {
         self.0.stop(&if std::thread::panicking() { panicked } else { closing() });
     }
 }
-

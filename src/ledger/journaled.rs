@@ -81,7 +81,6 @@ impl Shared {
 /// The ledger over a journal.
 pub struct JournaledLedger {
     shared: Arc<Shared>,
-    assessor: Arc<dyn Assessor>,
     jobs: Option<mpsc::Sender<Job>>,
     sequencer: Option<JoinHandle<()>>,
     snapshotter: Option<(mpsc::Sender<()>, JoinHandle<()>)>,
@@ -108,7 +107,7 @@ impl JournaledLedger {
         let mut sequencer = Sequencer {
             programmes: Arc::clone(&programmes),
             committer: Arc::clone(&committer),
-            assessor: Arc::clone(&assessor),
+            assessor,
             seed,
             memory_bytes_max,
             outbox: Vec::new(),
@@ -142,7 +141,7 @@ impl JournaledLedger {
             snapshotting,
             jobs: Mutex::new(Some(jobs.clone())),
         });
-        Ok(Self { shared, assessor, jobs: Some(jobs), sequencer: Some(running), snapshotter })
+        Ok(Self { shared, jobs: Some(jobs), sequencer: Some(running), snapshotter })
     }
 
     /// A ledger whose journal nobody keeps.
@@ -227,6 +226,21 @@ fn in_pieces(programme: &Programme, mut advance: impl FnMut(&Book) -> Progress) 
     while advance(&programme.book.read()) == Progress::More {}
 }
 
+/// What the gate reads, of one moment. What is not durable yet holds.
+fn standings(programme: &Programme, payouts: &[(RewardId, ConversionId)]) -> Vec<Option<Standing>> {
+    let book = programme.book.read();
+    let durable = programme.durable();
+    let standing = |(reward, conversion): &(RewardId, ConversionId)| {
+        let (mut standing, changed) = book.standing(reward, conversion)?;
+        if changed > durable {
+            standing.verdict = Verdict::InReview;
+            standing.cancelled_at = None;
+        }
+        Some(standing)
+    };
+    payouts.iter().map(standing).collect()
+}
+
 impl Ledger for JournaledLedger {
     fn screen(&self, command: ScreenCommand) -> Answer<'_, Screened> {
         Box::pin(async move {
@@ -256,7 +270,9 @@ impl Ledger for JournaledLedger {
                     Some(records) => records.decided_before(&id).await?.map(Box::new),
                     None => None,
                 },
-                (CaseStep::Step(Step::Claim { .. } | Step::Release | Step::Resolve(_) | Step::Reopen) | CaseStep::Note, _) => None,
+                (CaseStep::Step(Step::Claim { .. } | Step::Release | Step::Resolve(_) | Step::Reopen) | CaseStep::Note, _) => {
+                    None
+                }
             };
             match self.execute(Command::StepCase(Box::new(command), decided)).await? {
                 (_, _, Done::Stepped(summary)) => Ok(*summary),
@@ -348,19 +364,14 @@ impl Ledger for JournaledLedger {
         })
     }
 
-    fn standings(&self, program: &ProgramId, payouts: &[(RewardId, ConversionId)]) -> Vec<Option<Standing>> {
-        let Some(programme) = self.shared.programmes.get(program) else { return vec![None; payouts.len()] };
-        let book = programme.book.read();
-        let durable = programme.durable();
-        let standing = |(reward, conversion): &(RewardId, ConversionId)| {
-            let (mut standing, changed) = book.standing(reward, conversion)?;
-            if changed > durable {
-                standing.verdict = Verdict::InReview;
-                standing.cancelled_at = None;
-            }
-            Some(standing)
-        };
-        payouts.iter().map(standing).collect()
+    fn standings<'a>(
+        &'a self,
+        program: &'a ProgramId,
+        payouts: &'a [(RewardId, ConversionId)],
+    ) -> Answer<'a, Vec<Option<Standing>>> {
+        let known = self.shared.programmes.get(program);
+        let standings = known.map_or_else(|| vec![None; payouts.len()], |programme| standings(&programme, payouts));
+        Box::pin(std::future::ready(Ok(standings)))
     }
 
     fn feed<'a>(&'a self, program: &'a ProgramId, after: Cursor, limit: usize) -> Answer<'a, (Vec<FeedEvent>, Cursor)> {
@@ -475,4 +486,3 @@ impl Ledger for JournaledLedger {
         readings
     }
 }
-

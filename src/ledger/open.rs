@@ -139,13 +139,7 @@ impl Sources<'_> {
     }
 
     /// Applies the records after a book's last, up to a place. Returns the chain there.
-    pub(super) fn replay(
-        &self,
-        program: &ProgramId,
-        book: &mut Book,
-        mut chain: Chain,
-        to: Cursor,
-    ) -> Result<Chain, OpenError> {
+    pub(super) fn replay(&self, program: &ProgramId, book: &mut Book, mut chain: Chain, to: Cursor) -> Result<Chain, OpenError> {
         while book.cursor() < to {
             let from = Cursor(book.cursor().0 + 1);
             let reach = Reach { from, to, direction: Direction::Forward, limit: REPLAYED_AT_ONCE };
@@ -178,10 +172,6 @@ fn broken(program: &ProgramId, at: Cursor, reason: impl ToString) -> OpenError {
 }
 
 /// A source of books for a ledger that is open.
-pub(super) fn sources<'s>(
-    journal: &'s Arc<dyn Journal>,
-    snapshots: Option<&'s Arc<dyn Snapshots>>,
-    seed: u64,
-) -> Sources<'s> {
+pub(super) fn sources<'s>(journal: &'s Arc<dyn Journal>, snapshots: Option<&'s Arc<dyn Snapshots>>, seed: u64) -> Sources<'s> {
     Sources { journal: &**journal, snapshots: snapshots.map(|snapshots| &**snapshots), seed }
 }

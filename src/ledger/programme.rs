@@ -91,8 +91,7 @@ pub(super) struct Programmes {
 
 impl Programmes {
     pub(super) fn new(programmes: impl IntoIterator<Item = Programme>) -> Self {
-        let known: BTreeMap<_, _> =
-            programmes.into_iter().map(|programme| (programme.id.clone(), Arc::new(programme))).collect();
+        let known: BTreeMap<_, _> = programmes.into_iter().map(|programme| (programme.id.clone(), Arc::new(programme))).collect();
         Self { registered: watch::Sender::new(known.len()), known: RwLock::new(known) }
     }
 

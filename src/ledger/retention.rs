@@ -119,7 +119,7 @@ fn raised_floor(shared: &Shared, programme: &Arc<Programme>, wanted: Cursor) -> 
         let end = book.needed_from().map_or(wanted, |needed| needed.min(wanted));
         book.raise_floor(end);
         // Who asked may have given up.
-        drop(tell.send((end, book.cursor())));
+        let _ = tell.send((end, book.cursor()));
     })))?;
     let (end, last) = told.recv().map_err(|_| super::commit::closing())?;
     block_on(programme.wait_for(last))?;

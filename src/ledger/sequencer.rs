@@ -148,7 +148,9 @@ impl Sequencer {
     /// Everything that can go wrong once a plan is made, before anything is changed.
     fn refuse_what_cannot_be_kept(&mut self, payload_bytes: usize) -> Result<(), LedgerError> {
         if payload_bytes > RECORD_BYTES_MAX {
-            let message = format!("its record would take {payload_bytes} bytes; at most {RECORD_BYTES_MAX} are kept: send fewer signals at once");
+            let message = format!(
+                "its record would take {payload_bytes} bytes; at most {RECORD_BYTES_MAX} are kept: send fewer signals at once"
+            );
             return Err(LedgerError::Refused(Refusal::NotPossible(message)));
         }
         self.unmeasured = self.unmeasured.saturating_sub(1);

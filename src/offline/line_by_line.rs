@@ -9,9 +9,9 @@ use std::hash::BuildHasher as _;
 
 use foldhash::quality::RandomState;
 
-use crate::book::{Books, Refusal};
 use crate::book::command::{Assessor, Command, Done, OutcomeCommand, ScreenCommand, SignalsCommand};
 use crate::book::records::{ContentFingerprint, DecisionRecord, RecordedSignals};
+use crate::book::{Books, Refusal};
 use crate::vocabulary::ids::{AccountId, ConversionId, ProgramId, RecordId};
 use crate::vocabulary::outcome::{Outcome, OutcomeKind, OutcomeSubject};
 use crate::vocabulary::time::Timestamp;

@@ -15,8 +15,8 @@ use parking_lot::Mutex;
 use super::grouping::Grouping;
 use super::learning::matrix::{Matrix, Row};
 use crate::book::command::{Assessor, CaseCommand, CaseStep, Command, Done, OutcomeCommand, ScreenCommand, SignalsCommand};
-use crate::book::{Books, Refusal};
 use crate::book::records::{ContentFingerprint, RecordedSignals};
+use crate::book::{Books, Refusal};
 use crate::screening::audit::AuditKey;
 use crate::screening::case::{Resolution, Step};
 use crate::screening::decision::{Decision, Verdict};
@@ -204,10 +204,11 @@ impl Eq for Ahead {}
 /// [`ReplayError`] names the event that could not be replayed.
 pub fn replay(
     lines: impl IntoIterator<Item = HistoryLine>,
+    assessor: &dyn Assessor,
     recorder: &Recorder,
     rule: &LabelRule,
 ) -> Result<Matrix, ReplayError> {
-    let mut replay = Replay::new(recorder, rule)?;
+    let mut replay = Replay::new(assessor, recorder, rule)?;
     lines.into_iter().try_for_each(|line| replay.add(line))?;
     replay.finish()
 }
@@ -217,6 +218,7 @@ pub fn replay(
 /// Holds what lies ahead, the rows so far, and what ties lines into groups. A line that was played is gone.
 pub struct Replay<'a> {
     books: Books,
+    assessor: &'a dyn Assessor,
     recorder: &'a Recorder,
     rule: &'a LabelRule,
     reviewer: Actor,
@@ -230,13 +232,14 @@ pub struct Replay<'a> {
 }
 
 impl<'a> Replay<'a> {
-    /// Begins with nothing known.
+    /// Begins with nothing known. The assessor is the recorder, or calls it.
     ///
     /// # Errors
     /// [`ReplayError::Id`] if the name of replay's reviewer were none.
-    pub fn new(recorder: &'a Recorder, rule: &'a LabelRule) -> Result<Self, ReplayError> {
+    pub fn new(assessor: &'a dyn Assessor, recorder: &'a Recorder, rule: &'a LabelRule) -> Result<Self, ReplayError> {
         Ok(Self {
             books: Books::default(),
+            assessor,
             recorder,
             rule,
             reviewer: Actor::new("replay")?,
@@ -317,7 +320,7 @@ impl<'a> Replay<'a> {
             self.recorder.decide_as_then(&conversion, verdict);
         }
         let command = ScreenCommand { conversion, content: content_of(moment), received_at: occurred_at };
-        let executed = self.books.execute(Command::Screen(Box::new(command)), self.recorder).map_err(refused(id.as_str()))?;
+        let executed = self.books.execute(Command::Screen(Box::new(command)), self.assessor).map_err(refused(id.as_str()))?;
         // Lines of one id and content are told apart by their numbers, so nothing is ever done before.
         let Done::Screened(screened) = executed.done else { return Ok(()) };
         if let (Some(recorded), Some(label)) = (self.recorder.take(&screened.conversion), self.rule.choose(&labels)) {
@@ -361,16 +364,22 @@ impl<'a> Replay<'a> {
         let RecordedSignals { record_id, bundles, observed_at: received_at } = signals;
         let id = record_id.clone();
         let command = SignalsCommand { program_id, record_id, content: content_of(moment), bundles, received_at };
-        self.books.execute(Command::RecordSignals(command), self.recorder).map(|_| ()).map_err(refused(id.as_str()))
+        self.books.execute(Command::RecordSignals(command), self.assessor).map(|_| ()).map_err(refused(id.as_str()))
     }
 
     fn befall(&mut self, outcome: Outcome, moment: Moment) -> Result<(), ReplayError> {
         let (id, received_at) = (outcome.outcome_id.clone(), outcome.occurred_at);
         let command = OutcomeCommand { outcome, content: content_of(moment), received_at };
-        self.books.execute(Command::RecordOutcome(command), self.recorder).map(|_| ()).map_err(refused(id.as_str()))
+        self.books.execute(Command::RecordOutcome(command), self.assessor).map(|_| ()).map_err(refused(id.as_str()))
     }
 
-    fn resolve(&mut self, program_id: ProgramId, case_id: CaseId, resolution: Resolution, at: Timestamp) -> Result<(), ReplayError> {
+    fn resolve(
+        &mut self,
+        program_id: ProgramId,
+        case_id: CaseId,
+        resolution: Resolution,
+        at: Timestamp,
+    ) -> Result<(), ReplayError> {
         let id = case_id.clone();
         let command = CaseCommand {
             program_id,
@@ -382,7 +391,7 @@ impl<'a> Replay<'a> {
             expected_revision: None,
             at,
         };
-        match self.books.execute(Command::StepCase(Box::new(command), None), self.recorder) {
+        match self.books.execute(Command::StepCase(Box::new(command), None), self.assessor) {
             // An outcome may have closed the case meanwhile.
             Ok(_) | Err(Refusal::IllegalStep(_) | Refusal::NotPossible(_)) => Ok(()),
             Err(error) => Err(refused(id.as_str())(error)),
@@ -426,7 +435,7 @@ mod tests {
     fn what_belongs_before_what_was_played_is_refused_with_its_line() {
         let recorder = Recorder::new(policy_file::shipped().unwrap());
         let rule = LabelRule::default();
-        let mut replay = Replay::new(&recorder, &rule).unwrap();
+        let mut replay = Replay::new(&*recorder, &recorder, &rule).unwrap();
         let (first, second) = (line("c1", 5), line("c2", 3));
         let played = first.conversion.occurred_at;
         replay.add(first).unwrap();

@@ -8,16 +8,14 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 
-use crate::book::command::{
-    CaseCommand, HoldCommand, ListCommand, OutcomeCommand, PaidCommand, ScreenCommand, SignalsCommand,
-};
+use super::journal::BackupSummary;
+use crate::book::Refusal;
+use crate::book::command::{CaseCommand, HoldCommand, ListCommand, OutcomeCommand, PaidCommand, ScreenCommand, SignalsCommand};
 use crate::book::query::{CaseFilter, CaseOrder, DecisionFilter, Page, PageRequest};
 use crate::book::records::{
     CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, LabelledConversion, ListEntry, ListSubject,
     QueueStats, Screened,
 };
-use super::journal::BackupSummary;
-use crate::book::Refusal;
 use crate::screening::gate::Standing;
 use crate::screening::history::ListKind;
 use crate::vocabulary::ids::{CaseId, ConversionId, ProgramId, RewardId};
@@ -150,7 +148,11 @@ pub trait Ledger: Send + Sync {
     /// What the gate needs to know of each reward and the conversion that is said to have earned it, in order; `None` for an unknown
     /// conversion, and for one that retention removed. A reward that was paid for another conversion counts as paid. All of it
     /// is of one moment; where something that is not durable yet would change an answer, the conversion stands in review, so that the gate holds.
-    fn standings(&self, program: &ProgramId, payouts: &[(RewardId, ConversionId)]) -> Vec<Option<Standing>>;
+    fn standings<'a>(
+        &'a self,
+        program: &'a ProgramId,
+        payouts: &'a [(RewardId, ConversionId)],
+    ) -> Answer<'a, Vec<Option<Standing>>>;
 
     /// Feed events after a cursor, oldest first, all durable, at most `limit` journal records' worth, with the cursor up to which was
     /// read (which may be past the last event).

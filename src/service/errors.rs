@@ -138,7 +138,9 @@ impl Reason {
             | Self::NotPossible
             | Self::ModelDoesNotFit => Code::FailedPrecondition,
             Self::RevisionDiffers => Code::Aborted,
-            Self::MessageTooLarge | Self::LedgerBusy | Self::LedgerFull | Self::ServerBusy | Self::TooManyStreams => Code::ResourceExhausted,
+            Self::MessageTooLarge | Self::LedgerBusy | Self::LedgerFull | Self::ServerBusy | Self::TooManyStreams => {
+                Code::ResourceExhausted
+            }
             Self::LedgerUnavailable | Self::ModelFolderUnavailable | Self::ShuttingDown => Code::Unavailable,
             Self::RecordDamaged => Code::DataLoss,
             Self::DeadlineExceeded => Code::DeadlineExceeded,

@@ -118,7 +118,9 @@ impl Running {
     /// Begins to read what follows a place.
     fn read_after(&self, after: Cursor) -> JoinHandle<Result<Page, Refusal>> {
         let (shared, program_id) = (Arc::clone(&self.shared), self.watch.program_id.clone());
-        tokio::spawn(async move { shared.read_in_turn(move |ledger| async move { ledger.feed(&program_id, after, RECORDS_READ).await }).await })
+        tokio::spawn(async move {
+            shared.read_in_turn(move |ledger| async move { ledger.feed(&program_id, after, RECORDS_READ).await }).await
+        })
     }
 
     /// Waits for growth, for the time of a sign of life, or for the server to drain.

@@ -48,7 +48,10 @@ impl v1::list_service_server::ListService for ListHandlers {
     ) -> Result<Response<v1::ListListEntriesResponse>, Status> {
         let listing = requests::listing(request.into_inner()).map_err(Refusal::from)?;
         let fingerprint = listing.fingerprint;
-        let page = self.0.read(move |ledger| async move { ledger.list_entries(&listing.program_id, listing.list, &listing.page).await }).await?;
+        let page = self
+            .0
+            .read(move |ledger| async move { ledger.list_entries(&listing.program_id, listing.list, &listing.page).await })
+            .await?;
         Ok(Response::new(v1::ListListEntriesResponse {
             entries: page.entries.iter().map(requests::entry_message).collect(),
             next_page_token: fingerprint.seal(page.next.as_ref()),

@@ -31,11 +31,11 @@ impl PayoutHandlers {
 }
 
 /// Asks the gate.
-fn answers(shared: &Shared, questions: &PayoutQuestions) -> v1::CheckPayoutsResponse {
+async fn answers(shared: &Shared, questions: &PayoutQuestions) -> Result<v1::CheckPayoutsResponse, Refusal> {
     let now = shared.now();
     let policy = shared.policies.policy_of(&questions.program_id);
     let PayoutQuestions { program_id, payouts } = questions;
-    let standings = shared.ledger.standings(program_id, payouts);
+    let standings = shared.look_up(shared.ledger.standings(program_id, payouts)).await?;
     let answer = |((reward, conversion), standing): (&(RewardId, ConversionId), &Option<Standing>)| {
         let standing = standing.as_ref();
         let campaign = standing.and_then(|standing| standing.campaign_id.as_ref());
@@ -43,7 +43,7 @@ fn answers(shared: &Shared, questions: &PayoutQuestions) -> v1::CheckPayoutsResp
         requests::answer_message(reward, conversion, &answer)
     };
     let answers: Vec<v1::GateAnswer> = payouts.iter().zip(&standings).map(answer).collect();
-    v1::CheckPayoutsResponse { answers, checked_at: Some(time_message(now)) }
+    Ok(v1::CheckPayoutsResponse { answers, checked_at: Some(time_message(now)) })
 }
 
 #[tonic::async_trait]
@@ -53,7 +53,7 @@ impl v1::payout_service_server::PayoutService for PayoutHandlers {
         request: Request<v1::CheckPayoutsRequest>,
     ) -> Result<Response<v1::CheckPayoutsResponse>, Status> {
         let questions = requests::questions(request.into_inner()).map_err(Refusal::from)?;
-        Ok(Response::new(answers(&self.0, &questions)))
+        Ok(Response::new(answers(&self.0, &questions).await?))
     }
 
     type WatchDecisionsStream = BoxStream<'static, Result<v1::WatchDecisionsResponse, Status>>;

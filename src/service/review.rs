@@ -10,10 +10,10 @@ use tonic::{Request, Response, Status};
 use super::errors::Refusal;
 use super::shared::Shared;
 use super::side_by_side;
-use crate::book::command::CaseCommand;
-use crate::ports::ledger::{Ledger, LedgerError};
 use crate::book;
+use crate::book::command::CaseCommand;
 use crate::book::records::{CaseSummary, DecisionRecord};
+use crate::ports::ledger::{Ledger, LedgerError};
 use crate::vocabulary::ids::ProgramId;
 use crate::wire::v1::reopen_case_request::Target;
 use crate::wire::{decision, review as requests, v1};
@@ -99,7 +99,9 @@ impl v1::review_service_server::ReviewService for ReviewHandlers {
         let answer = self.0.ledger.step_case(command).await;
         let case = answer.map_err(|error| match (error, named) {
             // Who named a conversion never heard of the case that it would have.
-            (LedgerError::Refused(book::Refusal::NotFound { .. }), Some(conversion)) => Refusal::not_known("conversion", &conversion),
+            (LedgerError::Refused(book::Refusal::NotFound { .. }), Some(conversion)) => {
+                Refusal::not_known("conversion", &conversion)
+            }
             (error, _) => self.0.refusal(error),
         })?;
         self.0.count_audits(&program_id).await;

@@ -73,8 +73,10 @@ impl Export {
             return Err(Refusal::shutting_down());
         }
         let (program_id, after) = (self.program_id.clone(), self.cursor);
-        let (labelled, read_up_to) =
-            self.shared.read_in_turn(move |ledger| async move { ledger.labelled(&program_id, after, CONVERSIONS_READ).await }).await?;
+        let (labelled, read_up_to) = self
+            .shared
+            .read_in_turn(move |ledger| async move { ledger.labelled(&program_id, after, CONVERSIONS_READ).await })
+            .await?;
         if read_up_to <= self.cursor {
             return Ok(None);
         }

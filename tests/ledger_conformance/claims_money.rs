@@ -1,8 +1,9 @@
 //! Claims about money: standing, holds, outcomes, payments, bans, labels.
 
+use selfsame::book::Refusal;
 use selfsame::book::command::Change;
-use selfsame::ports::ledger::LedgerError;
 use selfsame::book::records::{Cursor, FeedKind, Freshness, HoldSubject, LabelledConversion};
+use selfsame::ports::ledger::LedgerError;
 use selfsame::screening::case::Resolution;
 use selfsame::screening::gate::{Gate, Held};
 use selfsame::vocabulary::conversion::Reward;
@@ -83,12 +84,12 @@ pub(crate) fn an_outcome_may_name_the_invoice(subject: &Subject) {
     subject.outcome("o1", OutcomeKind::Chargeback, invoice("inv-c1"));
     assert_eq!(subject.gate("c1"), Gate::Deny);
     let unknown = subject.try_outcome("o2", OutcomeKind::Chargeback, invoice("inv-c2"));
-    assert_eq!(unknown, Err(LedgerError::NotFound { what: "invoice", id: "inv-c2".to_owned() }));
+    assert_eq!(unknown, Err(LedgerError::Refused(Refusal::NotFound { what: "invoice", id: "inv-c2".to_owned() })));
 }
 
 pub(crate) fn an_outcome_of_something_unknown_is_refused(subject: &Subject) {
     let unknown = subject.try_outcome("o1", OutcomeKind::Chargeback, of_conversion("c1"));
-    assert_eq!(unknown, Err(LedgerError::NotFound { what: "conversion", id: "c1".to_owned() }));
+    assert_eq!(unknown, Err(LedgerError::Refused(Refusal::NotFound { what: "conversion", id: "c1".to_owned() })));
     assert!(subject.feed().is_empty());
     subject.screen(&draft("c1", "ann", "bob"));
     assert!(subject.try_outcome("o1", OutcomeKind::Chargeback, of_conversion("c1")).is_ok(), "nothing was kept of the refusal");
@@ -114,7 +115,7 @@ pub(crate) fn a_reward_is_paid_for_one_conversion_only(subject: &Subject) {
     let dollars = |minor| Some(Money::new(minor, "USD").unwrap());
     subject.try_pay_amount("c1", "rw-same", dollars(1_000)).unwrap();
     assert_eq!(["c1", "c2", "c3"].map(|id| subject.gate_of("rw-same", id)), [Gate::Deny; 3]);
-    let differs = Err(LedgerError::ContentDiffers { id: "rw-same".to_owned() });
+    let differs = Err(LedgerError::Refused(Refusal::ContentDiffers { id: "rw-same".to_owned() }));
     assert_eq!(subject.try_pay("c2", "rw-same"), differs);
     assert_eq!(subject.try_pay_amount("c1", "rw-same", dollars(999)), differs, "another amount is another payment");
     assert_eq!(subject.try_pay("c1", "rw-same").unwrap().1, Freshness::Replayed);
@@ -123,7 +124,7 @@ pub(crate) fn a_reward_is_paid_for_one_conversion_only(subject: &Subject) {
 
 pub(crate) fn paying_an_unknown_reward_is_refused(subject: &Subject) {
     subject.screen(&draft("c1", "ann", "bob"));
-    let unknown = |what, id: &str| Err(LedgerError::NotFound { what, id: id.to_owned() });
+    let unknown = |what, id: &str| Err(LedgerError::Refused(Refusal::NotFound { what, id: id.to_owned() }));
     assert_eq!(subject.try_pay("c2", "rw-c2"), unknown("conversion", "c2"));
     assert_eq!(subject.try_pay("c1", "rw-c2"), unknown("reward", "rw-c2"));
     subject.screen(&draft("c3", "ann", "cleo").change(|c| c.rewards.clear()));

@@ -1,9 +1,10 @@
 //! Claims about the review queue: steps, case files, lists.
 
+use selfsame::book::Refusal;
 use selfsame::book::command::{CaseStep, Change};
 use selfsame::book::query::{CaseFilter, CaseOrder, CaseStateKind, PageRequest};
-use selfsame::ports::ledger::LedgerError;
 use selfsame::book::records::{FeedKind, HistoryKind, HoldSubject, ListSubject};
+use selfsame::ports::ledger::LedgerError;
 use selfsame::screening::case::{CaseState, IllegalStep, Resolution, Step};
 use selfsame::screening::decision::Verdict;
 use selfsame::screening::evidence::EvidenceCode;
@@ -32,7 +33,7 @@ pub(crate) fn a_case_is_opened_claimed_and_resolved(subject: &Subject) {
     let claimed = subject.step("c1", "rita", 10, claim()).unwrap();
     assert_eq!(claimed.state, CaseState::Claimed { by: actor("rita"), lease_until: minute(40) });
     let refused = subject.step("c1", "sam", 20, CaseStep::Step(Step::Resolve(Resolution::Accept)));
-    assert!(matches!(refused, Err(LedgerError::IllegalStep(IllegalStep::ClaimedByOther { .. }))));
+    assert!(matches!(refused, Err(LedgerError::Refused(Refusal::IllegalStep(IllegalStep::ClaimedByOther { .. })))));
     let resolved = subject.step("c1", "rita", 30, CaseStep::Step(Step::Resolve(Resolution::Accept))).unwrap();
     assert_eq!(resolved.state, CaseState::Resolved { by: actor("rita"), resolution: Resolution::Accept });
     assert_eq!((resolved.revision, resolved.opened_at, resolved.due_at), (3, minute(0), minute(48 * 60)));
@@ -46,14 +47,14 @@ pub(crate) fn a_case_is_opened_claimed_and_resolved(subject: &Subject) {
     let last = &file.history[3];
     assert_eq!((last.actor.clone(), &*last.previous, &*last.new), (Some(actor("rita")), "in review", "approved"));
     let unknown = subject.step("c2", "rita", 30, claim());
-    assert_eq!(unknown, Err(LedgerError::NotFound { what: "case", id: "case-c2".to_owned() }));
+    assert_eq!(unknown, Err(LedgerError::Refused(Refusal::NotFound { what: "case", id: "case-c2".to_owned() })));
 }
 
 pub(crate) fn a_revision_that_is_gone_is_told(subject: &Subject) {
     subject.screen(&draft("c1", "ann", "bob").decided("review"));
     subject.step_at_revision("c1", "rita", 10, claim(), Some(1)).unwrap();
     let late = subject.step_at_revision("c1", "rita", 11, CaseStep::Step(Step::Release), Some(1));
-    assert_eq!(late, Err(LedgerError::RevisionDiffers { expected: 1, actual: 2 }));
+    assert_eq!(late, Err(LedgerError::Refused(Refusal::RevisionDiffers { expected: 1, actual: 2 })));
     assert_eq!(
         subject.step_at_revision("c1", "rita", 11, CaseStep::Step(Step::Release), Some(2)).unwrap().state,
         CaseState::Open
@@ -72,7 +73,7 @@ pub(crate) fn a_reopened_case_holds_again(subject: &Subject) {
     assert_eq!(event.kind, FeedKind::CaseReopened);
     assert_eq!((event.previous_verdict, event.verdict), (Some(Verdict::Approved), Some(Verdict::InReview)));
     let twice = subject.step("c1", "rita", 91, CaseStep::Step(Step::Reopen));
-    assert_eq!(twice, Err(LedgerError::IllegalStep(IllegalStep::NotResolved)));
+    assert_eq!(twice, Err(LedgerError::Refused(Refusal::IllegalStep(IllegalStep::NotResolved))));
     subject.step("c1", "rita", 95, CaseStep::Step(Step::Resolve(Resolution::Reject))).unwrap();
     assert_eq!(subject.gate("c1"), Gate::Deny);
 }
@@ -174,7 +175,7 @@ pub(crate) fn the_queue_is_paged_in_every_order_while_it_changes(subject: &Subje
     let wanted: Vec<String> = ascending[10..].iter().filter(|id| *id != "c12").cloned().collect();
     assert_eq!(rest, wanted, "nothing is skipped or shown twice");
     let other_order = subject.ledger.cases(&shop(), &undecided(), CaseOrder::DueFirst, &request, minute(50));
-    assert_eq!(other_order, Err(LedgerError::PageToken));
+    assert_eq!(other_order, Err(LedgerError::Refused(Refusal::PageToken)));
     for order in [CaseOrder::OldestFirst, CaseOrder::NewestFirst] {
         let resolved = CaseFilter { states: vec![CaseStateKind::Resolved], ..CaseFilter::default() };
         let found = pages(1, |page| subject.ledger.cases(&shop(), &resolved, order, page, minute(50)).unwrap());

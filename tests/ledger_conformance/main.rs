@@ -8,30 +8,36 @@
     reason = "a test fails by panicking, and says what it did"
 )]
 
+#[path = "../support/asked.rs"]
+mod asked;
 mod claims_history;
 mod claims_money;
 mod claims_review;
 mod claims_writing;
 mod reopening;
 mod retention;
-mod store_versions;
 mod subject;
 
 use std::sync::Arc;
 
-use selfsame::adapters::ledger::{LedgerOptions, MemoryLedger, SledLedger};
+use asked::Asked;
+use selfsame::adapters::embedded;
+use selfsame::adapters::journal::{JournalOptions, MemoryJournal};
+use selfsame::ledger::{JournaledLedger, LedgerOptions};
 
 use subject::{Probe, Subject};
 
 fn in_memory() -> Subject {
     let probe = Arc::new(Probe::default());
-    Subject { ledger: Box::new(MemoryLedger::new(Arc::clone(&probe) as _)), probe }
+    let ledger = JournaledLedger::over(Arc::new(MemoryJournal::default()), Arc::clone(&probe) as _).unwrap();
+    Subject { ledger: Asked(Box::new(ledger)), probe }
 }
 
 fn on_disk(folder: &std::path::Path) -> Subject {
     let probe = Arc::new(Probe::default());
-    let ledger = SledLedger::open(folder, LedgerOptions::default(), Arc::clone(&probe) as _).unwrap();
-    Subject { ledger: Box::new(ledger), probe }
+    let (journal, options) = (JournalOptions::default(), LedgerOptions::default());
+    let ledger = embedded::open(folder, journal, options, Arc::clone(&probe) as _).unwrap();
+    Subject { ledger: Asked(Box::new(ledger)), probe }
 }
 
 /// One test for each claim and ledger.

@@ -1,18 +1,20 @@
 //! Claims about what a ledger on disk is after it ended: cleanly, by a crash, or with its tables gone. Everything that can be read is
 //! compared, so that a fold which depends on anything but the journal is found.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use futures::executor::block_on;
-use selfsame::adapters::ledger::open::{JOURNAL_FOLDER, TABLES_FOLDER};
-use selfsame::adapters::ledger::{LedgerOptions, SledLedger};
-use selfsame::adapters::storage::backup::{restore, verify_backup};
-use selfsame::adapters::storage::table::TableOptions;
+use selfsame::adapters::embedded::{self, JOURNAL_FOLDER, SNAPSHOTS_FOLDER};
+use selfsame::adapters::journal::{JournalOptions, restore, verify_backup};
+use selfsame::book::Refusal;
 use selfsame::book::command::{CaseStep, Change};
 use selfsame::book::query::{CaseFilter, CaseOrder, DecisionFilter};
-use selfsame::ports::ledger::{Ledger, LedgerError, LedgerHealth};
-use selfsame::book::records::{CaseFile, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, HoldSubject, LabelledConversion, ListEntry, ListSubject, QueueStats};
+use selfsame::book::records::{
+    CaseFile, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, HoldSubject, LabelledConversion, ListEntry, ListSubject,
+    QueueStats,
+};
+use selfsame::ledger::{JournaledLedger, LedgerOptions};
 use selfsame::ports::ledger::ProgramSummary;
+use selfsame::ports::ledger::LedgerError;
 use selfsame::screening::case::{Resolution, Step};
 use selfsame::screening::gate::Standing;
 use selfsame::screening::history::History;
@@ -51,7 +53,7 @@ pub(crate) fn everything(subject: &Subject) -> Everything {
             cases.into_iter().map(|case| case.conversion_id.to_string()).collect::<Vec<_>>()
         });
     Everything {
-        programs: ledger.programs().unwrap(),
+        programs: ledger.programs(),
         decisions: pages(11, |page| ledger.decisions(&shop(), &DecisionFilter::default(), page).unwrap()),
         cases: ids.iter().map(|id| ledger.case(&shop(), &case_id(id), now).unwrap()).collect(),
         queue: queue.concat(),
@@ -170,22 +172,44 @@ fn a_ledger_that_crashed_holds_everything_that_was_answered() {
 }
 
 #[test]
-fn tables_that_are_gone_are_made_anew_from_the_journal() {
+fn snapshots_that_are_gone_or_damaged_are_passed_over_and_the_journal_is_replayed() {
     let folder = tempfile::tempdir().unwrap();
     let disk = on_disk(folder.path());
     play(&disk);
     let before = everything(&disk);
     drop(disk);
-    std::fs::remove_dir_all(folder.path().join(TABLES_FOLDER)).unwrap();
+    let snapshots = files_in(&folder.path().join(SNAPSHOTS_FOLDER));
+    assert!(!snapshots.is_empty(), "a ledger that is closed leaves a snapshot");
+    for path in &snapshots {
+        let damaged: Vec<u8> = std::fs::read(path).unwrap().iter().map(|byte| byte ^ 0x55).collect();
+        std::fs::write(path, damaged).unwrap();
+    }
     let disk = on_disk(folder.path());
     assert_eq!(everything(&disk), before);
     drop(disk);
-    for entry in std::fs::read_dir(folder.path().join(TABLES_FOLDER)).unwrap() {
+    std::fs::remove_dir_all(folder.path().join(SNAPSHOTS_FOLDER)).unwrap();
+    let disk = on_disk(folder.path());
+    assert_eq!(everything(&disk), before);
+    drop(disk);
+    // From a snapshot it is the same again.
+    let disk = on_disk(folder.path());
+    assert_eq!((everything(&disk), later_history(&disk)), (before, later_history(&played_in_memory())));
+}
+
+/// All files below a folder.
+fn files_in(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        let damaged: Vec<u8> = std::fs::read(&path).unwrap().iter().map(|byte| byte ^ 0x55).collect();
-        std::fs::write(path, damaged).unwrap();
+        if path.is_dir() { found.extend(files_in(&path)) } else { found.push(path) }
     }
-    assert_eq!(everything(&on_disk(folder.path())), before);
+    found
+}
+
+fn played_in_memory() -> Subject {
+    let memory = in_memory();
+    play(&memory);
+    memory
 }
 
 #[test]
@@ -202,7 +226,7 @@ fn a_backup_taken_while_serving_holds_what_was_acknowledged_before_it_and_no_hal
         writer.join().unwrap();
         told
     });
-    assert_eq!(verify_backup(&file).unwrap().digest_hex, told.digest);
+    assert_eq!(verify_backup(&file).unwrap().digest, told.digest);
     restore(&file, &restored.path().join(JOURNAL_FOLDER)).unwrap();
     let again = on_disk(restored.path());
     let (restored, original) = (everything(&again), everything(&disk));
@@ -218,62 +242,32 @@ fn a_backup_taken_while_serving_holds_what_was_acknowledged_before_it_and_no_hal
 #[test]
 fn a_ledger_in_memory_says_that_it_has_nothing_to_back_up() {
     let refused = in_memory().ledger.back_up(&mut Vec::new());
-    assert!(matches!(refused, Err(LedgerError::NotPossible(_))), "{refused:?}");
+    assert!(matches!(refused, Err(LedgerError::Refused(Refusal::NotPossible(_)))), "{refused:?}");
 }
 
 #[test]
-fn tables_of_another_journal_are_not_believed() {
+fn a_journal_that_is_not_the_one_of_the_snapshots_beside_it_is_refused() {
     let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let disk = on_disk(folder.path());
-    play(&disk);
-    drop(disk);
-    let short = on_disk(other.path());
-    short.screen(&draft("c0", "ann", "bob"));
-    let before = everything(&short);
-    drop(short);
-    std::fs::remove_dir_all(other.path().join(TABLES_FOLDER)).unwrap();
-    copy(&folder.path().join(TABLES_FOLDER), &other.path().join(TABLES_FOLDER));
-    assert_eq!(everything(&on_disk(other.path())), before);
+    for place in [&folder, &other] {
+        play(&on_disk(place.path()));
+    }
+    std::fs::remove_dir_all(other.path().join(JOURNAL_FOLDER)).unwrap();
+    assert!(opened(other.path()).is_err(), "an empty journal beside snapshots is one that was lost");
+    copy(&folder.path().join(JOURNAL_FOLDER), &other.path().join(JOURNAL_FOLDER));
+    assert!(opened(other.path()).is_err(), "so is another one");
+    assert!(opened(folder.path()).is_ok());
+}
+
+fn opened(folder: &Path) -> Result<JournaledLedger, embedded::EmbeddedError> {
+    let probe = std::sync::Arc::new(crate::subject::Probe::default());
+    embedded::open(folder, JournalOptions::default(), LedgerOptions::default(), probe)
 }
 
 #[test]
 fn a_second_ledger_on_a_folder_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let _first = on_disk(folder.path());
-    let probe = std::sync::Arc::new(crate::subject::Probe::default());
-    let second = SledLedger::open(folder.path(), LedgerOptions::default(), probe);
+    let second = opened(folder.path());
     assert!(second.err().unwrap().to_string().contains("in use"));
     assert!(folder.path().join(JOURNAL_FOLDER).is_dir());
-}
-
-#[test]
-fn a_ledger_whose_tables_cannot_be_written_refuses_writes_says_why_and_loses_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let options = || LedgerOptions {
-        tables: TableOptions { memtable_bytes: 20_000, ..TableOptions::default() },
-        ..LedgerOptions::default()
-    };
-    let open = || {
-        let probe = std::sync::Arc::new(crate::subject::Probe::default());
-        SledLedger::open(folder.path(), options(), probe).unwrap()
-    };
-    let ledger = open();
-    let screen = |ledger: &SledLedger, number: u32| {
-        let draft = draft(&format!("c{number}"), "ann", &format!("b{number}")).referee_on_device(number);
-        block_on(ledger.screen(draft.command()))
-    };
-    std::fs::remove_dir_all(folder.path().join(TABLES_FOLDER)).unwrap();
-
-    let acknowledged = (0..20_000).take_while(|number| screen(&ledger, *number).is_ok()).count();
-
-    assert!((10..20_000).contains(&acknowledged), "{acknowledged}");
-    let LedgerHealth::Poisoned(reason) = ledger.health() else { panic!("it says that it serves") };
-    assert!(reason.contains("safe in the journal") && reason.contains("start it again"), "{reason}");
-    assert!(ledger.decision(&shop(), &conversion_id("c0")).unwrap().is_some(), "what was decided can still be read");
-    drop(ledger);
-    let ledger = open();
-    assert_eq!(ledger.health(), LedgerHealth::Serving);
-    for number in 0..acknowledged {
-        assert!(ledger.decision(&shop(), &conversion_id(&format!("c{number}"))).unwrap().is_some(), "c{number}");
-    }
 }

@@ -1,40 +1,42 @@
 //! Claims about what a ledger on disk forgets by age, what it never forgets, and that it opens again whatever is left.
 
 use std::path::Path;
-use std::sync::Arc;
 
-use selfsame::adapters::ledger::open::TABLES_FOLDER;
-use selfsame::adapters::ledger::{LedgerOptions, SledLedger};
+use selfsame::adapters::embedded::SNAPSHOTS_FOLDER;
+use selfsame::book::Refusal;
 use selfsame::book::command::{CaseStep, Change};
 use selfsame::book::query::{CaseFilter, CaseOrder};
+use selfsame::book::records::{Cursor, HoldSubject, ListSubject};
 use selfsame::ports::ledger::LedgerError;
-use selfsame::book::records::{Cursor, Freshness, HoldSubject, ListSubject};
 use selfsame::screening::case::{Resolution, Step};
 use selfsame::screening::gate::{Gate, Held};
 use selfsame::screening::history::{Banned, History};
+use selfsame::vocabulary::ids::ProgramId;
 use selfsame::vocabulary::outcome::{OutcomeKind, OutcomeSubject};
-use selfsame::vocabulary::time::Timestamp;
+use selfsame::vocabulary::time::{Span, Timestamp};
 
-use crate::subject::{Probe, Subject, account, blocked, conversion_id, draft, minute, page, pages, shop};
+use crate::subject::{Subject, account, blocked, conversion_id, draft, minute, page, pages, shop};
 
 /// Everything at or after this is young.
 const HORIZON: i64 = 1_000;
 
 fn forgetting(folder: &Path) -> Subject {
-    let probe = Arc::new(Probe::default());
-    let options = LedgerOptions { forgets: true, ..LedgerOptions::default() };
-    let ledger = SledLedger::open(folder, options, Arc::clone(&probe) as _).unwrap();
-    Subject { ledger: Box::new(ledger), probe }
+    crate::on_disk(folder)
 }
 
+/// Removes what is older than a time. Ages are counted from the newest record, so there is one, in another programme.
 fn forget(subject: &Subject, horizon: Timestamp) -> u64 {
-    subject.ledger.forget_before(horizon).unwrap()
+    let (age, now) = (Span::from_minutes(30), horizon.plus(Span::from_minutes(30)));
+    let minutes = now.since(minute(0)).as_millis() / 60_000;
+    let young = draft(&format!("young-{minutes}"), "somebody", "else").at(minutes);
+    subject.screen(&young.change(|conversion| conversion.program_id = ProgramId::new("other").unwrap()));
+    subject.ledger.forget_older_than(age, now).unwrap()
 }
 
-/// The tables are derived: without them the ledger must open from what is left of the journal.
-fn reopened_without_tables(subject: Subject, folder: &Path) -> Subject {
+/// Snapshots may be lost: without them the ledger must open from what is left of the journal.
+fn reopened_without_snapshots(subject: Subject, folder: &Path) -> Subject {
     drop(subject);
-    std::fs::remove_dir_all(folder.join(TABLES_FOLDER)).unwrap();
+    std::fs::remove_dir_all(folder.join(SNAPSHOTS_FOLDER)).unwrap();
     forgetting(folder)
 }
 
@@ -83,15 +85,17 @@ fn what_is_too_old_goes_and_what_still_speaks_stays() {
     };
     claims(&subject);
     let refused = subject.step("old-2", "rita", HORIZON + 2, CaseStep::Step(Step::Reopen));
-    assert!(matches!(refused, Err(LedgerError::NotPossible(_))), "{refused:?}");
+    assert!(matches!(refused, Err(LedgerError::Refused(Refusal::NotPossible(_)))), "{refused:?}");
     let refused = subject.try_change_hold(HoldSubject::Conversion(conversion_id("old-2")), Change::Place);
-    assert!(matches!(refused, Err(LedgerError::NotFound { .. })), "{refused:?}");
-    let subject = reopened_without_tables(subject, folder.path());
+    assert!(matches!(refused, Err(LedgerError::Refused(Refusal::NotFound { .. }))), "{refused:?}");
+    let subject = reopened_without_snapshots(subject, folder.path());
     claims(&subject);
     assert_eq!(history_of(&subject, "mallory").list_hits.len(), 1);
     assert_eq!(history_of(&subject, "pardoned").list_hits.len(), 0);
     assert_eq!(history_of(&subject, "ben").referee.banned, Banned::Yes);
-    assert_eq!(subject.screen(&draft("old-1", "ann", "bob").at(HORIZON + 3)).freshness, Freshness::New, "its id is free again");
+    let again = subject.try_screen(&draft("old-1", "ann", "bob").at(1));
+    assert!(matches!(again, Err(LedgerError::Refused(Refusal::NotPossible(_)))), "its id is known for ever: {again:?}");
+    assert_eq!(subject.gate_of("rw-old-1", "new-1"), Gate::Hold, "what was paid stays paid");
 }
 
 #[test]
@@ -106,7 +110,7 @@ fn what_waits_for_a_decision_or_is_held_stays_with_everything_after_it() {
     assert_eq!(forget(&subject, minute(HORIZON)), 1, "up to the undecided one");
     subject.resolve("c2", Resolution::Accept);
     assert_eq!(forget(&subject, minute(HORIZON)), 1, "up to the held one");
-    let subject = reopened_without_tables(subject, folder.path());
+    let subject = reopened_without_snapshots(subject, folder.path());
     assert!(is_known(&subject, "c3") && is_known(&subject, "c4") && !is_known(&subject, "c2"));
     assert!(subject.standing("c3").unwrap().referral_held == Held::Yes);
     subject.change_hold(HoldSubject::Conversion(conversion_id("c3")), Change::Lift);
@@ -131,7 +135,7 @@ fn a_ledger_opens_although_later_records_speak_of_what_was_removed() {
     assert_eq!(subject.gate("old-2"), Gate::Deny, "its referrer was banned");
     assert_eq!(forget(&subject, minute(HORIZON)), 8);
     assert_eq!((subject.standing("old-0"), subject.gate("old-2")), (None, Gate::Hold), "what was removed is unknown at once");
-    let subject = reopened_without_tables(subject, folder.path());
+    let subject = reopened_without_snapshots(subject, folder.path());
     assert!(subject.standing("new").unwrap().cancelled_at.is_some());
     assert_eq!(subject.standing("old-0"), None);
     assert_eq!(subject.gate("old-0"), Gate::Hold, "what is not known any more is held");

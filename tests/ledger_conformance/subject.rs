@@ -3,13 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::asked::Asked;
 use futures::executor::block_on;
 use parking_lot::Mutex;
-use selfsame::book::command::{Assessor, CaseCommand, CaseStep, Change, HoldCommand, ListCommand, OutcomeCommand, PaidCommand, ScreenCommand, SignalsCommand};
+use selfsame::book::command::{
+    Assessor, CaseCommand, CaseStep, Change, HoldCommand, ListCommand, OutcomeCommand, PaidCommand, ScreenCommand, SignalsCommand,
+};
 use selfsame::book::query::PageRequest;
 use selfsame::book::records::Screened;
+use selfsame::book::records::{
+    CaseSummary, ContentFingerprint, Cursor, FeedEvent, FeedKind, Freshness, HoldSubject, ListEntry, ListSubject,
+};
 use selfsame::ports::ledger::{Ledger, LedgerError};
-use selfsame::book::records::{CaseSummary, ContentFingerprint, Cursor, FeedEvent, FeedKind, Freshness, HoldSubject, ListEntry, ListSubject};
 use selfsame::screening::case::{Resolution, Step};
 use selfsame::screening::decision::{AuditSample, Decision, Reason, ReferrerSafeReason, Scored, Verdict};
 use selfsame::screening::evidence::{Evidence, EvidenceCode, Finding};
@@ -95,7 +100,7 @@ impl Assessor for Probe {
 
 /// A ledger under test.
 pub(crate) struct Subject {
-    pub(crate) ledger: Box<dyn Ledger>,
+    pub(crate) ledger: Asked<Box<dyn Ledger>>,
     pub(crate) probe: Arc<Probe>,
 }
 
@@ -281,6 +286,10 @@ pub(crate) fn page(size: usize) -> PageRequest {
 impl Subject {
     pub(crate) fn screen(&self, draft: &Draft) -> Screened {
         block_on(self.ledger.screen(draft.command())).unwrap()
+    }
+
+    pub(crate) fn try_screen(&self, draft: &Draft) -> Result<Screened, LedgerError> {
+        block_on(self.ledger.screen(draft.command()))
     }
 
     /// Screens and answers what the history was.

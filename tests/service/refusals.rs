@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use selfsame::book::Refusal;
 use selfsame::ports::ledger::LedgerError;
 use selfsame::screening::case::IllegalStep;
 use selfsame::service::errors::{ERROR_DOMAIN, Refusal};
@@ -21,20 +22,21 @@ fn status(error: LedgerError) -> Status {
 fn every_ledger_error_has_its_code_and_its_reason() {
     let rita = || Actor::new("rita").unwrap();
     let table = [
-        (LedgerError::ContentDiffers { id: "cv-1".to_owned() }, Code::AlreadyExists, "CONTENT_DIFFERS"),
-        (LedgerError::NotFound { what: "case", id: "case-1".to_owned() }, Code::NotFound, "NOT_KNOWN"),
+        (Refusal::ContentDiffers { id: "cv-1".to_owned() }.into(), Code::AlreadyExists, "CONTENT_DIFFERS"),
+        (Refusal::NotFound { what: "case", id: "case-1".to_owned() }.into(), Code::NotFound, "NOT_KNOWN"),
         (
-            IllegalStep::ClaimedByOther { by: rita(), lease_until: Timestamp::MIN }.into(),
+            Refusal::from(IllegalStep::ClaimedByOther { by: rita(), lease_until: Timestamp::MIN }).into(),
             Code::FailedPrecondition,
             "CASE_CLAIMED_BY_OTHER",
         ),
-        (IllegalStep::NotClaimed { actor: rita() }.into(), Code::FailedPrecondition, "CASE_NOT_CLAIMED"),
-        (IllegalStep::AlreadyResolved { by: rita() }.into(), Code::FailedPrecondition, "CASE_ALREADY_RESOLVED"),
-        (IllegalStep::NotResolved.into(), Code::FailedPrecondition, "CASE_NOT_RESOLVED"),
-        (IllegalStep::Lease.into(), Code::InvalidArgument, "INVALID_FIELDS"),
-        (LedgerError::RevisionDiffers { expected: 1, actual: 2 }, Code::Aborted, "REVISION_DIFFERS"),
-        (LedgerError::NotPossible("it was paid".to_owned()), Code::FailedPrecondition, "NOT_POSSIBLE"),
-        (LedgerError::PageToken, Code::InvalidArgument, "INVALID_PAGE_TOKEN"),
+        (Refusal::from(IllegalStep::NotClaimed { actor: rita() }).into(), Code::FailedPrecondition, "CASE_NOT_CLAIMED"),
+        (Refusal::from(IllegalStep::AlreadyResolved { by: rita() }).into(), Code::FailedPrecondition, "CASE_ALREADY_RESOLVED"),
+        (Refusal::from(IllegalStep::NotResolved).into(), Code::FailedPrecondition, "CASE_NOT_RESOLVED"),
+        (Refusal::from(IllegalStep::Lease).into(), Code::InvalidArgument, "INVALID_FIELDS"),
+        (Refusal::RevisionDiffers { expected: 1, actual: 2 }.into(), Code::Aborted, "REVISION_DIFFERS"),
+        (Refusal::NotPossible("it was paid".to_owned()).into(), Code::FailedPrecondition, "NOT_POSSIBLE"),
+        (Refusal::PageToken.into(), Code::InvalidArgument, "INVALID_PAGE_TOKEN"),
+        (LedgerError::OverBudget { used_bytes: 2, budget_bytes: 1 }, Code::ResourceExhausted, "LEDGER_FULL"),
         (LedgerError::Busy { retry_after: Duration::from_millis(40) }, Code::ResourceExhausted, "LEDGER_BUSY"),
         (LedgerError::Unavailable("disk full".to_owned()), Code::Unavailable, "LEDGER_UNAVAILABLE"),
         (LedgerError::Damaged("record 7".to_owned()), Code::DataLoss, "RECORD_DAMAGED"),
@@ -52,11 +54,11 @@ fn details_say_what_to_do() {
     let busy = status(LedgerError::Busy { retry_after: Duration::from_millis(40) });
     assert_eq!(retry_after(&busy), Some(Duration::from_millis(40)));
     assert!(retry_after(&status(LedgerError::Unavailable("disk full".to_owned()))).is_some());
-    assert_eq!(violated(&status(LedgerError::PageToken)), ["page_token"]);
-    assert_eq!(violated(&status(IllegalStep::Lease.into())), ["lease"]);
-    let unknown = status(LedgerError::NotFound { what: "case", id: "case-1".to_owned() }).get_details_resource_info().unwrap();
+    assert_eq!(violated(&status(Refusal::PageToken.into())), ["page_token"]);
+    assert_eq!(violated(&status(Refusal::from(IllegalStep::Lease).into())), ["lease"]);
+    let unknown = status(Refusal::NotFound { what: "case", id: "case-1".to_owned() }.into()).get_details_resource_info().unwrap();
     assert_eq!((unknown.resource_type.as_str(), unknown.resource_name.as_str()), ("case", "case-1"));
-    let illegal = status(IllegalStep::NotResolved.into()).get_details_precondition_failure().unwrap();
+    let illegal = status(Refusal::from(IllegalStep::NotResolved).into()).get_details_precondition_failure().unwrap();
     assert_eq!(illegal.violations[0].r#type, "CASE_NOT_RESOLVED");
 }
 

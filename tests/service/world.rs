@@ -8,20 +8,27 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use parking_lot::{Condvar, Mutex};
-use selfsame::adapters::ledger::MemoryLedger;
+use parking_lot::Mutex;
+use selfsame::adapters::journal::MemoryJournal;
 use selfsame::adapters::model_shelf::ModelShelf;
 use selfsame::adapters::model_store::ModelStore;
 use selfsame::adapters::policy_file::{self, SHIPPED_POLICY};
 use selfsame::adapters::policy_store::FixedPolicy;
 use selfsame::adapters::standing_rules::StandingRules;
-use selfsame::ports::clock::Clock;
-use selfsame::book::command::{CaseCommand, HoldCommand, ListCommand, OutcomeCommand, PaidCommand, ScreenCommand, SignalsCommand};
+use selfsame::book::command::{
+    CaseCommand, HoldCommand, ListCommand, OutcomeCommand, PaidCommand, ScreenCommand, SignalsCommand,
+};
 use selfsame::book::query::{CaseFilter, CaseOrder, DecisionFilter, Page, PageRequest};
 use selfsame::book::records::Screened;
+use selfsame::book::records::{
+    CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, LabelledConversion, ListEntry, ListSubject,
+    QueueStats,
+};
+use selfsame::ledger::JournaledLedger;
+use selfsame::ports::clock::Clock;
+use selfsame::ports::journal::BackupSummary;
 use selfsame::ports::ledger::{Answer, Ledger, LedgerError, LedgerHealth};
-use selfsame::book::records::{CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, LabelledConversion, ListEntry, ListSubject, QueueStats};
-use selfsame::ports::ledger::{BackupSummary, ProgramSummary};
+use selfsame::ports::ledger::{ProgramSummary, Reading};
 use selfsame::screening::audit::AuditKey;
 use selfsame::screening::gate::Standing;
 use selfsame::screening::history::ListKind;
@@ -31,7 +38,7 @@ use selfsame::vocabulary::ids::{CaseId, ConversionId, ProgramId, RewardId};
 use selfsame::vocabulary::time::{Span, Timestamp};
 use selfsame::wire::v1;
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinHandle;
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
@@ -69,10 +76,8 @@ pub(crate) enum Fault {
 
 /// A ledger with a switch.
 pub(crate) struct SwitchedLedger {
-    inner: MemoryLedger,
-    pub(crate) fault: Mutex<Fault>,
-    /// Told when the fault changes.
-    changed: Condvar,
+    inner: JournaledLedger,
+    fault: watch::Sender<Fault>,
     /// What a backup holds; empty for what a ledger in memory says.
     pub(crate) backup: Mutex<Vec<u8>>,
     /// Told when a write arrives that will never be answered.
@@ -81,21 +86,21 @@ pub(crate) struct SwitchedLedger {
 }
 
 impl SwitchedLedger {
-    fn read<T>(&self, read: impl FnOnce(&MemoryLedger) -> Result<T, LedgerError>) -> Result<T, LedgerError> {
-        let fault = {
-            let mut fault = self.fault.lock();
-            self.changed.wait_while(&mut fault, |fault| matches!(fault, Fault::ReadsWait));
-            fault.clone()
-        };
-        match fault {
-            Fault::None | Fault::NeverAnswers | Fault::ReadsWait => read(&self.inner),
-            Fault::Fails(error) => Err(error),
-            Fault::Panics => panic!("the ledger is broken on purpose"),
+    fn read<'a, T: Send + 'a>(&'a self, answer: Answer<'a, T>) -> Answer<'a, T> {
+        async move {
+            let mut changes = self.fault.subscribe();
+            let fault = changes.wait_for(|fault| !matches!(fault, Fault::ReadsWait)).await.unwrap().clone();
+            match fault {
+                Fault::None | Fault::NeverAnswers | Fault::ReadsWait => answer.await,
+                Fault::Fails(error) => Err(error),
+                Fault::Panics => panic!("the ledger is broken on purpose"),
+            }
         }
+        .boxed()
     }
 
     fn write<'a, T: Send + 'a>(&'a self, answer: Answer<'a, T>) -> Answer<'a, T> {
-        match self.fault.lock().clone() {
+        match self.fault.borrow().clone() {
             Fault::None | Fault::ReadsWait => answer,
             Fault::Fails(error) => std::future::ready(Err(error)).boxed(),
             Fault::Panics => panic!("the ledger is broken on purpose"),
@@ -129,66 +134,81 @@ impl Ledger for SwitchedLedger {
     fn change_list(&self, command: ListCommand) -> Answer<'_, (Cursor, Freshness)> {
         self.write(self.inner.change_list(command))
     }
-    fn decision(&self, program: &ProgramId, conversion: &ConversionId) -> Result<Option<DecisionRecord>, LedgerError> {
-        self.read(|ledger| ledger.decision(program, conversion))
+    fn decision<'a>(&'a self, program: &'a ProgramId, conversion: &'a ConversionId) -> Answer<'a, Option<DecisionRecord>> {
+        self.read(self.inner.decision(program, conversion))
     }
-    fn decisions(
-        &self,
-        program: &ProgramId,
-        filter: &DecisionFilter,
-        page: &PageRequest,
-    ) -> Result<Page<DecisionRecord>, LedgerError> {
-        self.read(|ledger| ledger.decisions(program, filter, page))
+    fn decisions<'a>(
+        &'a self,
+        program: &'a ProgramId,
+        filter: &'a DecisionFilter,
+        page: &'a PageRequest,
+    ) -> Answer<'a, Page<DecisionRecord>> {
+        self.read(self.inner.decisions(program, filter, page))
     }
-    fn cases(
-        &self,
-        program: &ProgramId,
-        filter: &CaseFilter,
+    fn cases<'a>(
+        &'a self,
+        program: &'a ProgramId,
+        filter: &'a CaseFilter,
         order: CaseOrder,
-        page: &PageRequest,
+        page: &'a PageRequest,
         now: Timestamp,
-    ) -> Result<Page<CaseSummary>, LedgerError> {
-        self.read(|ledger| ledger.cases(program, filter, order, page, now))
+    ) -> Answer<'a, Page<CaseSummary>> {
+        self.read(self.inner.cases(program, filter, order, page, now))
     }
-    fn case(&self, program: &ProgramId, case: &CaseId, now: Timestamp) -> Result<Option<CaseFile>, LedgerError> {
-        self.read(|ledger| ledger.case(program, case, now))
+    fn case<'a>(&'a self, program: &'a ProgramId, case: &'a CaseId, now: Timestamp) -> Answer<'a, Option<CaseFile>> {
+        self.read(self.inner.case(program, case, now))
     }
-    fn queue_stats(&self, program: &ProgramId, now: Timestamp) -> Result<QueueStats, LedgerError> {
-        self.read(|ledger| ledger.queue_stats(program, now))
+    fn queue_stats<'a>(&'a self, program: &'a ProgramId, now: Timestamp) -> Answer<'a, QueueStats> {
+        self.read(self.inner.queue_stats(program, now))
     }
-    fn standings(&self, program: &ProgramId, payouts: &[(RewardId, ConversionId)]) -> Result<Vec<Option<Standing>>, LedgerError> {
-        self.read(|ledger| ledger.standings(program, payouts))
+    fn standings<'a>(
+        &'a self,
+        program: &'a ProgramId,
+        payouts: &'a [(RewardId, ConversionId)],
+    ) -> Answer<'a, Vec<Option<Standing>>> {
+        self.read(self.inner.standings(program, payouts))
     }
-    fn feed(&self, program: &ProgramId, after: Cursor, limit: usize) -> Result<(Vec<FeedEvent>, Cursor), LedgerError> {
-        self.read(|ledger| ledger.feed(program, after, limit))
+    fn feed<'a>(&'a self, program: &'a ProgramId, after: Cursor, limit: usize) -> Answer<'a, (Vec<FeedEvent>, Cursor)> {
+        self.read(self.inner.feed(program, after, limit))
     }
     fn grown_past<'a>(&'a self, program: &'a ProgramId, cursor: Cursor) -> BoxFuture<'a, ()> {
         self.inner.grown_past(program, cursor)
     }
-    fn holds(&self, program: &ProgramId, page: &PageRequest) -> Result<Page<Hold>, LedgerError> {
-        self.read(|ledger| ledger.holds(program, page))
+    fn holds<'a>(&'a self, program: &'a ProgramId, page: &'a PageRequest) -> Answer<'a, Page<Hold>> {
+        self.read(self.inner.holds(program, page))
     }
-    fn list_entries(
-        &self,
-        program: &ProgramId,
+    fn list_entries<'a>(
+        &'a self,
+        program: &'a ProgramId,
         list: Option<ListKind>,
-        page: &PageRequest,
-    ) -> Result<Page<ListEntry>, LedgerError> {
-        self.read(|ledger| ledger.list_entries(program, list, page))
+        page: &'a PageRequest,
+    ) -> Answer<'a, Page<ListEntry>> {
+        self.read(self.inner.list_entries(program, list, page))
     }
-    fn list_entry(&self, program: &ProgramId, list: ListKind, subject: &ListSubject) -> Result<Option<ListEntry>, LedgerError> {
-        self.read(|ledger| ledger.list_entry(program, list, subject))
+    fn list_entry<'a>(
+        &'a self,
+        program: &'a ProgramId,
+        list: ListKind,
+        subject: &'a ListSubject,
+    ) -> Answer<'a, Option<ListEntry>> {
+        self.read(self.inner.list_entry(program, list, subject))
     }
-    fn labelled(
-        &self,
-        program: &ProgramId,
+    fn labelled<'a>(
+        &'a self,
+        program: &'a ProgramId,
         after: Cursor,
         limit: usize,
-    ) -> Result<(Vec<LabelledConversion>, Cursor), LedgerError> {
-        self.read(|ledger| ledger.labelled(program, after, limit))
+    ) -> Answer<'a, (Vec<LabelledConversion>, Cursor)> {
+        self.read(self.inner.labelled(program, after, limit))
     }
-    fn programs(&self) -> Result<Vec<ProgramSummary>, LedgerError> {
-        self.read(Ledger::programs)
+    fn programs(&self) -> Vec<ProgramSummary> {
+        self.inner.programs()
+    }
+    fn forget_older_than(&self, age: Span, now: Timestamp) -> Result<u64, LedgerError> {
+        self.inner.forget_older_than(age, now)
+    }
+    fn readings(&self) -> Vec<Reading> {
+        self.inner.readings()
     }
     fn back_up(&self, out: &mut dyn Write) -> Result<BackupSummary, LedgerError> {
         let bytes = self.backup.lock().clone();
@@ -197,7 +217,7 @@ impl Ledger for SwitchedLedger {
         }
         let refused = |error: std::io::Error| LedgerError::Unavailable(error.to_string());
         out.write_all(&bytes).and_then(|()| out.flush()).map_err(refused)?;
-        Ok(BackupSummary { records: 0, side_entries: 0, size_bytes: bytes.len() as u64, digest: String::new() })
+        Ok(BackupSummary { records: 0, kept_entries: 0, size_bytes: bytes.len() as u64, digest: String::new() })
     }
     fn health(&self) -> LedgerHealth {
         self.poisoned.lock().clone().map_or(LedgerHealth::Serving, LedgerHealth::Poisoned)
@@ -235,9 +255,8 @@ impl World {
         let models = Arc::new(ModelStore::open(models, Arc::clone(&shelf), clock.now()).unwrap());
         let rules = StandingRules::new(Arc::clone(&policies) as _, shelf, AuditKey::new([7; 32]));
         let ledger = Arc::new(SwitchedLedger {
-            inner: MemoryLedger::new(Arc::new(rules)),
-            fault: Mutex::new(Fault::None),
-            changed: Condvar::new(),
+            inner: JournaledLedger::over(Arc::new(MemoryJournal::default()), Arc::new(rules)).unwrap(),
+            fault: watch::Sender::new(Fault::None),
             backup: Mutex::new(Vec::new()),
             stuck: Notify::new(),
             poisoned: Mutex::new(None),
@@ -276,8 +295,7 @@ impl World {
     }
 
     pub(crate) fn break_ledger(&self, fault: Fault) {
-        *self.ledger.fault.lock() = fault;
-        self.ledger.changed.notify_all();
+        self.ledger.fault.send_replace(fault);
     }
 
     /// Screens a conversion and gives its decision.

@@ -7,8 +7,8 @@ use parking_lot::Mutex;
 
 use crate::book::records::Cursor;
 use crate::ports::journal::{
-    Append, Appended, Chain, Direction, Epoch, Head, Incarnation, Journal, JournalError, Kept, KeptChange, RECORD_BYTES_MAX, Reach,
-    Record,
+    Append, Appended, Chain, Direction, Epoch, Head, Incarnation, Journal, JournalError, Kept, KeptChange, RECORD_BYTES_MAX,
+    Reach, Record,
 };
 use crate::vocabulary::ids::ProgramId;
 

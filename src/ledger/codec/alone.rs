@@ -1,8 +1,8 @@
 //! A conversion by itself as packed bytes, in the alphabet of journal records: for files of history that this program writes for itself.
 //! It must never read what another version wrote as if it were its own. `offline::history_file` calls it.
 
-use crate::ledger::packed::{Damaged, Reader, Writer};
 use super::conversion;
+use crate::ledger::packed::{Damaged, Reader, Writer};
 use crate::vocabulary::conversion::Conversion;
 
 /// The version that is written. A change of the alphabet is a new version beside the old one, as in the journal.

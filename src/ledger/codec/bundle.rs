@@ -1,7 +1,7 @@
 //! Signal bundles as packed bytes: inside journal records, and alone as the profile of an account. Called by the record codec and the fold.
 
-use crate::ledger::packed::{Damaged, Reader, Writer};
 use super::numbers;
+use crate::ledger::packed::{Damaged, Reader, Writer};
 use crate::vocabulary::bundle::{DeviceSignals, EmailSignals, NameSignals, NetworkSignals, PaymentSignals, SignalBundle};
 use crate::vocabulary::ids::AccountId;
 use crate::vocabulary::journey::{Journey, Touchpoint};

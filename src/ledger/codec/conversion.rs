@@ -1,7 +1,7 @@
 //! Conversions as packed bytes inside journal records. Called by the record codec.
 
-use crate::ledger::packed::{Damaged, Reader, Writer};
 use super::{bundle, numbers, parts};
+use crate::ledger::packed::{Damaged, Reader, Writer};
 use crate::vocabulary::conversion::{Conversion, Reward};
 use crate::vocabulary::ids::{AccountId, Actor, CampaignId, ConversionId, InvoiceId, ProgramId, RewardId, Ucc};
 use crate::vocabulary::journey::Attribution;

@@ -4,8 +4,8 @@
 //! bytes. A reason repeats its evidence, so only its code and contribution are kept, unless a sentence was worded otherwise. What the feed
 //! tells of a decision stands first.
 
-use crate::ledger::packed::{Damaged, Reader, Writer};
 use super::numbers;
+use crate::ledger::packed::{Damaged, Reader, Writer};
 use crate::screening::decision::{self, AuditSample, Decision, Reason, ReferrerSafeReason, Scored, ShadowScore, Verdict};
 use crate::screening::evidence::{Evidence, EvidenceCode, Finding, Strength};
 use crate::screening::explanation;

@@ -15,14 +15,14 @@ mod tests;
 
 use self::conversion::Heads;
 use self::decision::Head;
+use crate::book::command::CaseStep;
 use crate::book::event::{
     CaseStepped, Concerned, ConversionKept, ConversionScreened, Entitlement, Event, FirstCase, HeldReferral, HoldChanged,
     KeptPayment, ListChanged, OpenedCase, OutcomeRecorded, PaidReward, RewardPaid, SignalsRecorded,
 };
 use crate::book::feed;
-use crate::ledger::packed::{Damaged, Reader, Writer};
-use crate::book::command::CaseStep;
 use crate::book::records::{Cursor, FeedEvent, FeedKind};
+use crate::ledger::packed::{Damaged, Reader, Writer};
 use crate::screening::case::Step;
 use crate::vocabulary::ids::{AccountId, Actor, ConversionId, InvoiceId, ProgramId, RecordId, RewardId};
 use crate::vocabulary::outcome::{Outcome, OutcomeSubject};

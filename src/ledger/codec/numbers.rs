@@ -1,8 +1,8 @@
 //! The numbers that stand for our enums in stored bytes. Frozen: a number is never given another meaning, a new variant gets a new number.
 //! Called by the codecs and the rows.
 
-use crate::ledger::packed::Damaged;
 use crate::book::command::Change;
+use crate::ledger::packed::Damaged;
 use crate::screening::case::Resolution;
 use crate::screening::decision::{AuditSample, ReferrerSafeReason, Scored, Verdict};
 use crate::screening::evidence::EvidenceCode;

@@ -1,8 +1,8 @@
 //! Small values that several records and rows hold: money, case states, subjects. Called by the codecs and the rows.
 
-use crate::ledger::packed::{Damaged, Reader, Writer};
 use super::numbers;
 use crate::book::records::{ContentFingerprint, HoldSubject, ListEntry, ListSubject};
+use crate::ledger::packed::{Damaged, Reader, Writer};
 use crate::screening::case::CaseState;
 use crate::screening::history::Identifier;
 use crate::vocabulary::ids::{AccountId, Actor, ConversionId};

@@ -226,7 +226,7 @@ fn a_decision_takes_few_bytes_beyond_its_message() {
 }
 
 /// Version 1 as it was shipped: one record of each kind, each after its length. Never written again.
-const VERSION_1: &[u8] = include_bytes!("../../../../tests/fixtures/ledger_records_v1.bin");
+const VERSION_1: &[u8] = include_bytes!("../../../tests/fixtures/ledger_records_v1.bin");
 
 fn records_of(mut bytes: &[u8]) -> Vec<&[u8]> {
     let mut records = Vec::new();

@@ -1,0 +1,81 @@
+//! A ledger whose reads are answered where they are asked, so that a test reads in the order in which it says things.
+
+use std::ops::Deref;
+
+use futures::executor::block_on;
+use selfsame::book::query::{CaseFilter, CaseOrder, DecisionFilter, Page, PageRequest};
+use selfsame::book::records::{
+    CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Hold, LabelledConversion, ListEntry, ListSubject, QueueStats,
+};
+use selfsame::ports::ledger::{Ledger, LedgerError};
+use selfsame::screening::gate::Standing;
+use selfsame::screening::history::ListKind;
+use selfsame::vocabulary::ids::{CaseId, ConversionId, ProgramId, RewardId};
+use selfsame::vocabulary::time::Timestamp;
+
+/// The ledger. Its reads stand in the way of the port's own; everything else is the port's.
+pub struct Asked<L>(pub L);
+
+impl<L> Deref for Asked<L> {
+    type Target = L;
+
+    fn deref(&self) -> &L {
+        &self.0
+    }
+}
+
+type Read<T> = Result<T, LedgerError>;
+
+#[allow(dead_code, reason = "each test asks what it needs")]
+impl<L: Deref<Target: Ledger>> Asked<L> {
+    pub fn decision(&self, program: &ProgramId, conversion: &ConversionId) -> Read<Option<DecisionRecord>> {
+        block_on(self.0.decision(program, conversion))
+    }
+
+    pub fn decisions(&self, program: &ProgramId, filter: &DecisionFilter, page: &PageRequest) -> Read<Page<DecisionRecord>> {
+        block_on(self.0.decisions(program, filter, page))
+    }
+
+    pub fn cases(
+        &self,
+        program: &ProgramId,
+        filter: &CaseFilter,
+        order: CaseOrder,
+        page: &PageRequest,
+        now: Timestamp,
+    ) -> Read<Page<CaseSummary>> {
+        block_on(self.0.cases(program, filter, order, page, now))
+    }
+
+    pub fn case(&self, program: &ProgramId, case: &CaseId, now: Timestamp) -> Read<Option<CaseFile>> {
+        block_on(self.0.case(program, case, now))
+    }
+
+    pub fn queue_stats(&self, program: &ProgramId, now: Timestamp) -> Read<QueueStats> {
+        block_on(self.0.queue_stats(program, now))
+    }
+
+    pub fn standings(&self, program: &ProgramId, payouts: &[(RewardId, ConversionId)]) -> Read<Vec<Option<Standing>>> {
+        block_on(self.0.standings(program, payouts))
+    }
+
+    pub fn feed(&self, program: &ProgramId, after: Cursor, limit: usize) -> Read<(Vec<FeedEvent>, Cursor)> {
+        block_on(self.0.feed(program, after, limit))
+    }
+
+    pub fn holds(&self, program: &ProgramId, page: &PageRequest) -> Read<Page<Hold>> {
+        block_on(self.0.holds(program, page))
+    }
+
+    pub fn list_entries(&self, program: &ProgramId, list: Option<ListKind>, page: &PageRequest) -> Read<Page<ListEntry>> {
+        block_on(self.0.list_entries(program, list, page))
+    }
+
+    pub fn list_entry(&self, program: &ProgramId, list: ListKind, subject: &ListSubject) -> Read<Option<ListEntry>> {
+        block_on(self.0.list_entry(program, list, subject))
+    }
+
+    pub fn labelled(&self, program: &ProgramId, after: Cursor, limit: usize) -> Read<(Vec<LabelledConversion>, Cursor)> {
+        block_on(self.0.labelled(program, after, limit))
+    }
+}
