@@ -2,6 +2,7 @@
 
 pub mod audit_secret;
 pub mod config;
+pub mod journal;
 pub mod ledger;
 pub mod model_drift;
 pub mod model_file;
@@ -11,6 +12,7 @@ pub mod model_store;
 pub mod model_watch;
 pub mod policy_file;
 pub mod policy_store;
+pub mod snapshots;
 pub mod standing_rules;
 pub mod storage;
 pub mod stray_variables;

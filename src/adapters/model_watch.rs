@@ -11,9 +11,9 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::model_store::{ModelAudits, ModelStore, ModelStoreError, Noted, Watched};
+use crate::book::records::{Cursor, FeedEvent, FeedKind};
 use crate::ports::clock::Clock;
 use crate::ports::ledger::{Ledger, LedgerError};
-use crate::book::records::{Cursor, FeedEvent, FeedKind};
 use crate::screening::AutoReject;
 use crate::screening::decision::Verdict;
 use crate::screening::model::Certificate;

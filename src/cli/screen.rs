@@ -21,9 +21,9 @@ use crate::adapters::model_store::SHIPPED_MODEL;
 use crate::adapters::policy_store::FixedPolicy;
 use crate::adapters::standing_rules::StandingRules;
 use crate::adapters::{model_file, policy_file};
+use crate::book::records::DecisionRecord;
 use crate::offline::history_file::{ReadAhead, ReadLine};
 use crate::offline::line_by_line::LineByLine;
-use crate::book::records::DecisionRecord;
 use crate::screening::audit::AuditKey;
 use crate::wire::{decision, v1};
 

@@ -10,11 +10,11 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::learning::LearningError;
+use crate::book::records::RecordedSignals;
 use crate::digesting::{
     DigestKind, Digester, InvalidNetworkAddress, InvalidProgrammeKey, ProgrammeKey, digest_device, digest_email, digest_name,
     digest_network, digest_payment,
 };
-use crate::book::records::RecordedSignals;
 use crate::vocabulary::bundle::{NetworkSignals, PaymentKind, PaymentPurpose, PaymentSignals, SignalBundle};
 use crate::vocabulary::conversion::{Conversion, ConversionKind, RefereeStanding};
 use crate::vocabulary::digest::KeyId;

@@ -11,8 +11,8 @@ use foldhash::quality::RandomState;
 
 use crate::adapters::ledger::MemoryLedger;
 use crate::book::command::{Assessor, OutcomeCommand, ScreenCommand, SignalsCommand};
-use crate::ports::ledger::LedgerError;
 use crate::book::records::{ContentFingerprint, DecisionRecord, RecordedSignals};
+use crate::ports::ledger::LedgerError;
 use crate::vocabulary::ids::{AccountId, ConversionId, ProgramId, RecordId};
 use crate::vocabulary::outcome::{Outcome, OutcomeKind, OutcomeSubject};
 use crate::vocabulary::time::Timestamp;

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use crate::adapters::model_store::ModelStore;
 use crate::adapters::model_watch::live_error;
+use crate::book::records::QueueStats;
 use crate::ports::clock::Clock;
 use crate::ports::ledger::{Ledger, LedgerError};
-use crate::book::records::QueueStats;
 use crate::screening::model::Certificate;
 use crate::vocabulary::ids::ProgramId;
 

@@ -10,10 +10,10 @@ use super::errors::Refusal;
 use super::limits::{Limits, PANICS, StreamPlaces, WaitingPlaces};
 use crate::adapters::model_store::{ModelStore, ModelStoreError};
 use crate::adapters::model_watch::{ModelWatch, WatchError};
+use crate::book::records::Cursor;
 use crate::ports::clock::Clock;
 use crate::ports::ledger::{Ledger, LedgerError};
 use crate::ports::policies::Policies;
-use crate::book::records::Cursor;
 use crate::vocabulary::ids::ProgramId;
 use crate::vocabulary::time::Timestamp;
 

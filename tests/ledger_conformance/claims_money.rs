@@ -1,8 +1,8 @@
 //! Claims about money: standing, holds, outcomes, payments, bans, labels.
 
 use selfsame::book::command::Change;
-use selfsame::ports::ledger::LedgerError;
 use selfsame::book::records::{Cursor, FeedKind, Freshness, HoldSubject, LabelledConversion};
+use selfsame::ports::ledger::LedgerError;
 use selfsame::screening::case::Resolution;
 use selfsame::screening::gate::{Gate, Held};
 use selfsame::vocabulary::conversion::Reward;

@@ -2,8 +2,8 @@
 
 use selfsame::book::command::{CaseStep, Change};
 use selfsame::book::query::{CaseFilter, CaseOrder, CaseStateKind, PageRequest};
-use selfsame::ports::ledger::LedgerError;
 use selfsame::book::records::{FeedKind, HistoryKind, HoldSubject, ListSubject};
+use selfsame::ports::ledger::LedgerError;
 use selfsame::screening::case::{CaseState, IllegalStep, Resolution, Step};
 use selfsame::screening::decision::Verdict;
 use selfsame::screening::evidence::EvidenceCode;

@@ -6,8 +6,8 @@ use std::task::Poll;
 use futures::FutureExt;
 use futures::executor::block_on;
 use selfsame::book::query::DecisionFilter;
-use selfsame::ports::ledger::LedgerError;
 use selfsame::book::records::{Cursor, FeedKind, Freshness};
+use selfsame::ports::ledger::LedgerError;
 use selfsame::screening::case::Resolution;
 use selfsame::screening::decision::Verdict;
 use selfsame::vocabulary::ids::ProgramId;
@@ -146,10 +146,8 @@ pub(crate) fn decisions_are_listed_newest_first_page_by_page(subject: &Subject) 
     let between = DecisionFilter { from: Some(minute(5)), until: Some(minute(8)), ..DecisionFilter::default() };
     let some = pages(2, |page| subject.ledger.decisions(&shop(), &between, page).unwrap());
     assert_eq!(some.len(), 3);
-    let bad = selfsame::book::query::PageRequest {
-        size: 3,
-        after: Some(selfsame::book::query::PageToken("not a token".to_owned())),
-    };
+    let bad =
+        selfsame::book::query::PageRequest { size: 3, after: Some(selfsame::book::query::PageToken("not a token".to_owned())) };
     assert_eq!(subject.ledger.decisions(&shop(), &DecisionFilter::default(), &bad), Err(LedgerError::PageToken));
 }
 

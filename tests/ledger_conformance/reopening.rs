@@ -10,9 +10,12 @@ use selfsame::adapters::storage::backup::{restore, verify_backup};
 use selfsame::adapters::storage::table::TableOptions;
 use selfsame::book::command::{CaseStep, Change};
 use selfsame::book::query::{CaseFilter, CaseOrder, DecisionFilter};
-use selfsame::ports::ledger::{Ledger, LedgerError, LedgerHealth};
-use selfsame::book::records::{CaseFile, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, HoldSubject, LabelledConversion, ListEntry, ListSubject, QueueStats};
+use selfsame::book::records::{
+    CaseFile, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, HoldSubject, LabelledConversion, ListEntry, ListSubject,
+    QueueStats,
+};
 use selfsame::ports::ledger::ProgramSummary;
+use selfsame::ports::ledger::{Ledger, LedgerError, LedgerHealth};
 use selfsame::screening::case::{Resolution, Step};
 use selfsame::screening::gate::Standing;
 use selfsame::screening::history::History;

@@ -5,11 +5,15 @@ use std::sync::Arc;
 
 use futures::executor::block_on;
 use parking_lot::Mutex;
-use selfsame::book::command::{Assessor, CaseCommand, CaseStep, Change, HoldCommand, ListCommand, OutcomeCommand, PaidCommand, ScreenCommand, SignalsCommand};
+use selfsame::book::command::{
+    Assessor, CaseCommand, CaseStep, Change, HoldCommand, ListCommand, OutcomeCommand, PaidCommand, ScreenCommand, SignalsCommand,
+};
 use selfsame::book::query::PageRequest;
 use selfsame::book::records::Screened;
+use selfsame::book::records::{
+    CaseSummary, ContentFingerprint, Cursor, FeedEvent, FeedKind, Freshness, HoldSubject, ListEntry, ListSubject,
+};
 use selfsame::ports::ledger::{Ledger, LedgerError};
-use selfsame::book::records::{CaseSummary, ContentFingerprint, Cursor, FeedEvent, FeedKind, Freshness, HoldSubject, ListEntry, ListSubject};
 use selfsame::screening::case::{Resolution, Step};
 use selfsame::screening::decision::{AuditSample, Decision, Reason, ReferrerSafeReason, Scored, Verdict};
 use selfsame::screening::evidence::{Evidence, EvidenceCode, Finding};

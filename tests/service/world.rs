@@ -15,12 +15,17 @@ use selfsame::adapters::model_store::ModelStore;
 use selfsame::adapters::policy_file::{self, SHIPPED_POLICY};
 use selfsame::adapters::policy_store::FixedPolicy;
 use selfsame::adapters::standing_rules::StandingRules;
-use selfsame::ports::clock::Clock;
-use selfsame::book::command::{CaseCommand, HoldCommand, ListCommand, OutcomeCommand, PaidCommand, ScreenCommand, SignalsCommand};
+use selfsame::book::command::{
+    CaseCommand, HoldCommand, ListCommand, OutcomeCommand, PaidCommand, ScreenCommand, SignalsCommand,
+};
 use selfsame::book::query::{CaseFilter, CaseOrder, DecisionFilter, Page, PageRequest};
 use selfsame::book::records::Screened;
+use selfsame::book::records::{
+    CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, LabelledConversion, ListEntry, ListSubject,
+    QueueStats,
+};
+use selfsame::ports::clock::Clock;
 use selfsame::ports::ledger::{Answer, Ledger, LedgerError, LedgerHealth};
-use selfsame::book::records::{CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, LabelledConversion, ListEntry, ListSubject, QueueStats};
 use selfsame::ports::ledger::{BackupSummary, ProgramSummary};
 use selfsame::screening::audit::AuditKey;
 use selfsame::screening::gate::Standing;

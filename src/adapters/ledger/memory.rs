@@ -21,12 +21,17 @@ use super::rows::conversion::ConversionRow;
 use super::rows::index::Shelf;
 use super::rows::lists::Listed;
 use super::tables::{Keys, MemoryTables, ProgramNumber};
-use crate::book::command::{Assessor, CaseCommand, HoldCommand, ListCommand, OutcomeCommand, PaidCommand, ScreenCommand, SignalsCommand};
+use crate::book::command::{
+    Assessor, CaseCommand, HoldCommand, ListCommand, OutcomeCommand, PaidCommand, ScreenCommand, SignalsCommand,
+};
 use crate::book::query::{CaseFilter, CaseOrder, DecisionFilter, Page, PageRequest};
 use crate::book::records::Screened;
-use crate::ports::ledger::{Answer, Ledger, LedgerError, LedgerHealth};
-use crate::book::records::{CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, LabelledConversion, ListEntry, ListSubject, QueueStats};
+use crate::book::records::{
+    CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, LabelledConversion, ListEntry, ListSubject,
+    QueueStats,
+};
 use crate::ports::ledger::ProgramSummary;
+use crate::ports::ledger::{Answer, Ledger, LedgerError, LedgerHealth};
 use crate::screening::gate::Standing;
 use crate::screening::history::{History, ListKind};
 use crate::vocabulary::conversion::Conversion;

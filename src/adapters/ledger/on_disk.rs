@@ -31,11 +31,16 @@ use crate::adapters::storage::backup;
 use crate::adapters::storage::error::StorageError;
 use crate::adapters::storage::group::{Committer, Durability};
 use crate::adapters::storage::journal::Journal;
-use crate::book::command::{Assessor, CaseCommand, HoldCommand, ListCommand, OutcomeCommand, PaidCommand, ScreenCommand, SignalsCommand};
+use crate::book::command::{
+    Assessor, CaseCommand, HoldCommand, ListCommand, OutcomeCommand, PaidCommand, ScreenCommand, SignalsCommand,
+};
 use crate::book::query::{CaseFilter, CaseOrder, DecisionFilter, Page, PageRequest};
 use crate::book::records::Screened;
+use crate::book::records::{
+    CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, LabelledConversion, ListEntry, ListSubject,
+    QueueStats,
+};
 use crate::ports::ledger::{Answer, Ledger, LedgerError, LedgerHealth};
-use crate::book::records::{CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, LabelledConversion, ListEntry, ListSubject, QueueStats};
 use crate::ports::ledger::{BackupSummary, ProgramSummary, Reading};
 use crate::screening::decision::Verdict;
 use crate::screening::gate::Standing;

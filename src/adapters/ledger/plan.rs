@@ -15,9 +15,11 @@ use super::rows::conversion::{ConversionRow, InvoiceRow, PaidRow, Taken};
 use super::rows::lists::Listed;
 use super::standing;
 use super::tables::{Key, Keys, Tables};
-use crate::book::command::{Assessor, CaseCommand, CaseStep, Change, HoldCommand, ListCommand, OutcomeCommand, PaidCommand, ScreenCommand, SignalsCommand};
-use crate::ports::ledger::LedgerError;
+use crate::book::command::{
+    Assessor, CaseCommand, CaseStep, Change, HoldCommand, ListCommand, OutcomeCommand, PaidCommand, ScreenCommand, SignalsCommand,
+};
 use crate::book::records::{ContentFingerprint, Cursor, HoldSubject, ListEntry};
+use crate::ports::ledger::LedgerError;
 use crate::screening::case::{CaseState, Step};
 use crate::screening::decision::{Decision, Verdict};
 use crate::screening::history::History;

@@ -24,8 +24,8 @@ use crate::adapters::storage::journal::Journal;
 use crate::adapters::storage::memtable::TableRow;
 use crate::adapters::storage::record::{Entry, ProgrammeNumber};
 use crate::book::command::Assessor;
-use crate::ports::ledger::LedgerError;
 use crate::book::records::{Cursor, DecisionRecord};
+use crate::ports::ledger::LedgerError;
 use crate::vocabulary::ids::ProgramId;
 
 /// What the sequencer does for one command.

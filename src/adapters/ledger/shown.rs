@@ -12,8 +12,8 @@ use super::rows::index::Shelf;
 use super::stage::{Programme, Stage, is_in_memory, unavailable};
 use crate::adapters::storage::error::StorageError;
 use crate::adapters::storage::record::{ProgrammeNumber, SideTag};
-use crate::ports::ledger::LedgerError;
 use crate::book::records::{Cursor, FeedEvent};
+use crate::ports::ledger::LedgerError;
 
 /// The event of a record.
 pub(super) fn decode(payload: &[u8], cursor: u64) -> Result<Event, LedgerError> {

@@ -23,8 +23,8 @@ use crate::adapters::storage::memtable::TableRow;
 use crate::adapters::storage::reader::JournalReader;
 use crate::adapters::storage::record::{ProgrammeNumber, SideTag, SideWrite};
 use crate::adapters::storage::table::{Covered, PointTable, TableStats};
-use crate::ports::ledger::LedgerError;
 use crate::book::records::{Cursor, Hold, HoldSubject};
+use crate::ports::ledger::LedgerError;
 use crate::ports::ledger::Reading;
 use crate::vocabulary::ids::{ConversionId, ProgramId};
 

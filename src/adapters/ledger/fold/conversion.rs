@@ -10,8 +10,8 @@ use super::super::rows::conversion::{ConversionRow, InvoiceRow, LastPurchase, Ta
 use super::super::rows::postings;
 use super::super::tables::{AccountNumber, Key, WriteTables};
 use super::{ConversionList, Fold, ReadProfiles, list_part, step_of};
-use crate::ports::ledger::LedgerError;
 use crate::book::records::ContentFingerprint;
+use crate::ports::ledger::LedgerError;
 use crate::screening::case::CaseState;
 use crate::screening::decision::Verdict;
 use crate::vocabulary::bundle::SignalBundle;

@@ -9,8 +9,8 @@ use super::super::rows::index::Shelf;
 use super::super::tables::Tables;
 use super::{Direction, Records, Shelves, View};
 use crate::book::query::{Page, PageRequest, PageToken};
-use crate::ports::ledger::LedgerError;
 use crate::book::records::{Hold, ListEntry};
+use crate::ports::ledger::LedgerError;
 use crate::screening::history::ListKind;
 
 /// Entries of a page, held to what is allowed.

@@ -1,0 +1,10 @@
+//! The homes of the journal: in memory, and on disk in sled. They keep bytes; what the bytes mean is the book's.
+
+pub mod memory;
+mod sled;
+
+pub use memory::MemoryJournal;
+pub use sled::{
+    BackupFile, CheckReport, Compacted, JournalOptions, JournalStats, ProgramReport, SledJournal, StorageError, SyncMode, check,
+    compact, restore, stats, verify_backup,
+};

@@ -1,0 +1,30 @@
+//! The journal on disk: sled keeps the records, and a watermark beside it says how far they are durable. Everything that touches the folder of a
+//! journal is here: opening, appending, cutting, backup, restore, compaction, check.
+
+mod backup;
+mod check;
+mod content;
+mod cut;
+mod error;
+mod folder;
+mod interrupted;
+mod journal;
+mod keeper;
+mod layout;
+mod open;
+mod options;
+mod places;
+mod restore;
+mod scan;
+mod store;
+mod watermark;
+
+#[cfg(test)]
+mod tests;
+
+pub use backup::{BackupFile, verify_backup};
+pub use check::{CheckReport, JournalStats, ProgramReport, check, stats};
+pub use error::StorageError;
+pub use journal::SledJournal;
+pub use options::{JournalOptions, SyncMode};
+pub use restore::{Compacted, compact, restore};

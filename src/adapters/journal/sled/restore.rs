@@ -1,0 +1,150 @@
+//! Making a journal from another one: a restore from a backup, and a compaction. The folder appears as a whole, by one rename, or not at all.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::backup::{read_backup, verify_backup};
+use super::content::{Item, Take};
+use super::error::StorageError;
+use super::folder::lock_folder;
+use super::interrupted::settle_interrupted;
+use super::journal::SledJournal;
+use super::open::make_store;
+use super::options::JournalOptions;
+use super::places::{BEFORE_COMPACTION, COMPACTED, RESTORING, beside, is_vacant, sync_parent};
+use crate::ports::journal::{Append, BackupSummary, Epoch, Incarnation, Journal, Kept};
+use crate::vocabulary::ids::ProgramId;
+
+/// Things written per group. Judgement.
+const GROUP_ITEMS: usize = 512;
+/// Bytes written per group, but for the thing that goes over it. Judgement.
+const GROUP_BYTES: usize = 4 << 20;
+
+/// Restores a backup to a folder that does not exist or is empty, as a new life of the ledger. The backup is verified before anything is
+/// written. Until the whole is there, what is there stands beside the folder, and opening the folder is refused.
+///
+/// # Errors
+/// [`StorageError::FolderNotEmpty`], [`StorageError::FolderInUse`], [`StorageError::BackupUnusable`], or what the disk said.
+pub fn restore(path: &Path, folder: &Path) -> Result<BackupSummary, StorageError> {
+    let io = StorageError::io("restoring", folder);
+    if !is_vacant(folder).map_err(io)? {
+        return Err(StorageError::FolderNotEmpty { folder: folder.to_path_buf() });
+    }
+    verify_backup(path)?;
+    let partial = beside(folder, RESTORING);
+    let incarnation = Incarnation(rand::random::<u64>().max(1));
+    let mut summary = None;
+    let lock = fill_store(&partial, incarnation, |take| {
+        summary = Some(read_backup(path, take)?);
+        Ok(())
+    })?;
+    std::fs::rename(&partial, folder).map_err(io)?;
+    sync_parent(folder).map_err(io)?;
+    drop(lock);
+    summary.ok_or(StorageError::BackupUnusable { reason: "it was not read".to_owned() })
+}
+
+/// What a compaction kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Compacted {
+    /// Journal records.
+    pub records: u64,
+    /// Kept entries beside the records.
+    pub kept_entries: u64,
+}
+
+/// Rewrites a closed journal without the space that sled keeps for what was removed. It stays the same life of the ledger.
+///
+/// # Errors
+/// As opening, and what the disk said; the old journal is then untouched.
+pub fn compact(folder: &Path, options: &JournalOptions) -> Result<Compacted, StorageError> {
+    let io = StorageError::io("compacting", folder);
+    settle_interrupted(folder)?;
+    let lock = Arc::new(lock_folder(folder)?);
+    let journal = SledJournal::open_locked(folder, Arc::clone(&lock), options)?;
+    let (fresh, old) = (beside(folder, COMPACTED), beside(folder, BEFORE_COMPACTION));
+    let mut compacted = Compacted::default();
+    let fresh_lock = fill_store(&fresh, journal.incarnation(), |take| {
+        journal.hand_over(&mut |item| {
+            match &item {
+                Item::Program { .. } => {}
+                Item::Kept(_) => compacted.kept_entries += 1,
+                Item::Record(_) => compacted.records += 1,
+            }
+            take(item)
+        })
+    })?;
+    drop(journal);
+    // Both are locked until the new one has the name, so that nobody opens either meanwhile.
+    std::fs::rename(folder, &old).map_err(io)?;
+    std::fs::rename(&fresh, folder).map_err(io)?;
+    sync_parent(folder).map_err(io)?;
+    std::fs::remove_dir_all(&old).map_err(io)?;
+    drop((lock, fresh_lock));
+    Ok(compacted)
+}
+
+/// Makes a store, fills it, closes it and makes it durable. When that fails nothing is left of it. Its lock is held until the answer is
+/// dropped.
+fn fill_store(
+    folder: &Path,
+    incarnation: Incarnation,
+    hand_over: impl FnOnce(Take<'_>) -> Result<(), StorageError>,
+) -> Result<Arc<std::fs::File>, StorageError> {
+    let options = JournalOptions::default();
+    let lock = Arc::new(make_store(folder, incarnation, &options)?);
+    let filled = SledJournal::open_locked(folder, Arc::clone(&lock), &options).and_then(|journal| {
+        let mut fill = Fill { journal: &journal, program: None, kept: Vec::new(), group: Vec::new(), bytes: 0 };
+        hand_over(&mut |item| fill.take(item))?;
+        fill.write()
+    });
+    match filled {
+        Ok(()) => Ok(lock),
+        Err(error) => {
+            // Why it failed matters more than what stays.
+            let _ = std::fs::remove_dir_all(folder);
+            Err(error)
+        }
+    }
+}
+
+/// Writes what a journal holds to a fresh one, in groups.
+struct Fill<'j> {
+    journal: &'j SledJournal,
+    program: Option<ProgramId>,
+    kept: Vec<Kept>,
+    group: Vec<Append>,
+    bytes: usize,
+}
+
+impl Fill<'_> {
+    fn take(&mut self, item: Item) -> Result<(), StorageError> {
+        match (item, &self.program) {
+            (Item::Program { program, floor, .. }, _) => {
+                self.write()?;
+                self.journal.begin_program(&program, floor)?;
+                self.program = Some(program);
+            }
+            (Item::Kept(kept), Some(_)) => {
+                self.bytes += kept.payload.len();
+                self.kept.push(kept);
+            }
+            (Item::Record(record), Some(program)) => {
+                self.bytes += record.payload.len();
+                self.group.push(Append { program: program.clone(), epoch: Epoch::SOLE, record });
+            }
+            (Item::Kept(_) | Item::Record(_), None) => {
+                return Err(StorageError::DamagedStore { entry: "content of no programme" });
+            }
+        }
+        if self.kept.len() + self.group.len() >= GROUP_ITEMS || self.bytes >= GROUP_BYTES { self.write() } else { Ok(()) }
+    }
+
+    fn write(&mut self) -> Result<(), StorageError> {
+        self.bytes = 0;
+        if let (Some(program), false) = (&self.program, self.kept.is_empty()) {
+            self.journal.fill_kept(program, &std::mem::take(&mut self.kept))?;
+        }
+        self.journal.append_group(&std::mem::take(&mut self.group))
+    }
+}

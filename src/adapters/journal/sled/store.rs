@@ -1,0 +1,151 @@
+//! The open sled store: what is written to it is durable when the call returns, and after a failure nothing is written any more.
+//!
+//! Why the extra sync: `flush` of sled 0.34 calls `sync_file_range` on Linux, which does not survive a power cut. The store therefore keeps its
+//! own handle to sled's log file and calls `fdatasync` on it.
+
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use super::error::StorageError;
+use super::folder::{is_file_at, open_guarded, panic_message};
+use super::options::{JournalOptions, SyncMode};
+use super::places::{LOG_FILE, settle_files};
+
+/// The open sled store. The folder stays locked until the last handle is dropped.
+pub(super) struct Store {
+    tree: sled::Db,
+    log: File,
+    folder: PathBuf,
+    sync: SyncMode,
+    failure: OnceLock<String>,
+    #[cfg(test)]
+    pub(super) fail_next_sync: std::sync::atomic::AtomicBool,
+    // Last, so that the lock outlives sled.
+    _lock: Arc<File>,
+}
+
+impl Store {
+    /// Opens sled in a folder that is locked, and makes what it finds there durable.
+    pub(super) fn open(folder: &Path, lock: Arc<File>, options: &JournalOptions) -> Result<Self, StorageError> {
+        let tree = open_guarded(folder, options)?;
+        let log = File::options().read(true).write(true).open(folder.join(LOG_FILE));
+        let log = log.map_err(StorageError::io("opening the log", folder))?;
+        if options.sync == SyncMode::Data {
+            settle_files(folder).map_err(StorageError::io("syncing the folder", folder))?;
+        }
+        Ok(Self {
+            tree,
+            log,
+            folder: folder.to_path_buf(),
+            sync: options.sync,
+            failure: OnceLock::new(),
+            #[cfg(test)]
+            fail_next_sync: std::sync::atomic::AtomicBool::new(false),
+            _lock: lock,
+        })
+    }
+
+    pub(super) fn tree(&self) -> &sled::Tree {
+        &self.tree
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub(super) fn sled_error(&self, doing: &'static str, error: &sled::Error) -> StorageError {
+        StorageError::from_sled(doing, &self.folder, error)
+    }
+
+    /// Why nothing is written any more.
+    pub(super) fn failure(&self) -> Option<&str> {
+        self.failure.get().map(String::as_str)
+    }
+
+    /// Closes the store to writes.
+    pub(super) fn fail(&self, error: &StorageError) {
+        if self.failure.set(error.to_string()).is_ok() {
+            tracing::error!(folder = %self.folder.display(), reason = %error, "the journal takes no writes any more");
+        }
+    }
+
+    /// # Errors
+    /// [`StorageError::Poisoned`].
+    pub(super) fn refuse_if_failed(&self) -> Result<(), StorageError> {
+        match self.failure() {
+            None => Ok(()),
+            Some(reason) => Err(StorageError::Poisoned { reason: reason.to_owned() }),
+        }
+    }
+
+    /// Whether the log that is written is still the one in the folder; otherwise what was acknowledged would be gone at the next start.
+    ///
+    /// # Errors
+    /// [`StorageError::Replaced`].
+    pub(super) fn refuse_if_replaced(&self) -> Result<(), StorageError> {
+        let replaced = |what| Err(StorageError::Replaced { folder: self.folder.clone(), what });
+        #[cfg(unix)]
+        if self.log.metadata().is_ok_and(|log| std::os::unix::fs::MetadataExt::nlink(&log) == 0) {
+            return replaced("deleted");
+        }
+        if is_file_at(&self.log, &self.folder.join(LOG_FILE)) { Ok(()) } else { replaced("moved or exchanged") }
+    }
+
+    /// Applies and syncs; any failure, also a panic inside sled, closes the store to writes.
+    pub(super) fn commit(&self, writes: Writes) -> Result<(), StorageError> {
+        self.refuse_if_failed()?;
+        let written = catch_unwind(AssertUnwindSafe(|| self.apply_and_sync(writes)));
+        let result = written.unwrap_or_else(|panic| {
+            Err(StorageError::Io { doing: "writing the journal", reason: panic_message(panic.as_ref()) })
+        });
+        result.and_then(|()| self.refuse_if_replaced()).inspect_err(|error| self.fail(error))
+    }
+
+    fn apply_and_sync(&self, writes: Writes) -> Result<(), StorageError> {
+        writes.apply(&self.tree).map_err(|e| self.sled_error("writing the journal", &e))?;
+        self.tree.flush().map_err(|e| self.sled_error("flushing the journal", &e))?;
+        #[cfg(test)]
+        if self.fail_next_sync.swap(false, std::sync::atomic::Ordering::Relaxed) {
+            return Err(StorageError::Io { doing: "syncing the journal", reason: "injected fault".into() });
+        }
+        match self.sync {
+            SyncMode::Data => self.log.sync_data().map_err(StorageError::io("syncing the journal", &self.folder)),
+            SyncMode::Skip => Ok(()),
+        }
+    }
+}
+
+/// What is written all at once, or not at all.
+#[derive(Default)]
+pub(super) struct Writes(Vec<(Vec<u8>, Option<Vec<u8>>)>);
+
+impl Writes {
+    pub(super) fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
+        self.0.push((key, Some(value)));
+    }
+
+    pub(super) fn remove(&mut self, key: Vec<u8>) {
+        self.0.push((key, None));
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// A single key goes without a batch: it is atomic by itself, and each batch costs sled a write and a sync of its own.
+    fn apply(mut self, tree: &sled::Tree) -> sled::Result<()> {
+        if let [(key, Some(value))] = self.0.as_mut_slice() {
+            return tree.insert(key, std::mem::take(value)).map(drop);
+        }
+        let mut batch = sled::Batch::default();
+        for (key, value) in self.0 {
+            match value {
+                Some(value) => batch.insert(key, value),
+                None => batch.remove(key),
+            }
+        }
+        tree.apply_batch(batch)
+    }
+}
