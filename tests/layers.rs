@@ -39,7 +39,7 @@ const IMPURE: [&str; 13] = [
 /// Crates with the folders or files that may name them.
 const OWNERS: [(&str, &[&str]); 6] = [
     ("strsim::", &["src/screening/similarity.rs"]),
-    ("sled::", &["src/adapters/journal/sled/", "src/offline/load/plain_path.rs"]),
+    ("sled::", &["src/adapters/journal/", "src/offline/load/plain_path.rs"]),
     ("linfa", &["src/offline/learning/"]),
     ("ndarray::", &["src/offline/learning/"]),
     ("hmac::", &["src/digesting/"]),

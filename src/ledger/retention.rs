@@ -17,7 +17,7 @@ use super::sequencer::Job;
 use super::snapshotting;
 use crate::book::event::{Event, OutcomeRecorded};
 use crate::book::records::Cursor;
-use crate::ports::journal::{Direction, Kept, KeptChange, Reach, Record};
+use crate::ports::journal::{Direction, JournalError, Kept, KeptChange, Reach, Record};
 use crate::ports::ledger::LedgerError;
 use crate::vocabulary::ids::ConversionId;
 use crate::vocabulary::time::{Span, Timestamp};
@@ -101,7 +101,12 @@ fn forget_in(shared: &Shared, programme: &Arc<Programme>, horizon: Timestamp) ->
             // From a snapshot of before nothing may come back.
             snapshots.remove_before(shared.journal.incarnation(), &programme.id, Cursor(u64::MAX)).map_err(unavailable)?;
         }
-        removed += shared.journal.cut(&programme.id, programme.epoch, end, &change).map_err(unavailable)?;
+        match shared.journal.cut(&programme.id, programme.epoch, end, &change) {
+            Ok(records) => removed += records,
+            // A backup relies on them. The next pass removes them.
+            Err(JournalError::NotPossible(_)) => return Ok(removed),
+            Err(error) => return Err(unavailable(error)),
+        }
         if end < wanted {
             return Ok(removed);
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use selfsame::book::Refusal;
+use selfsame::book;
 use selfsame::ports::ledger::LedgerError;
 use selfsame::screening::case::IllegalStep;
 use selfsame::service::errors::{ERROR_DOMAIN, Refusal};
@@ -22,20 +22,20 @@ fn status(error: LedgerError) -> Status {
 fn every_ledger_error_has_its_code_and_its_reason() {
     let rita = || Actor::new("rita").unwrap();
     let table = [
-        (Refusal::ContentDiffers { id: "cv-1".to_owned() }.into(), Code::AlreadyExists, "CONTENT_DIFFERS"),
-        (Refusal::NotFound { what: "case", id: "case-1".to_owned() }.into(), Code::NotFound, "NOT_KNOWN"),
+        (book::Refusal::ContentDiffers { id: "cv-1".to_owned() }.into(), Code::AlreadyExists, "CONTENT_DIFFERS"),
+        (book::Refusal::NotFound { what: "case", id: "case-1".to_owned() }.into(), Code::NotFound, "NOT_KNOWN"),
         (
-            Refusal::from(IllegalStep::ClaimedByOther { by: rita(), lease_until: Timestamp::MIN }).into(),
+            book::Refusal::from(IllegalStep::ClaimedByOther { by: rita(), lease_until: Timestamp::MIN }).into(),
             Code::FailedPrecondition,
             "CASE_CLAIMED_BY_OTHER",
         ),
-        (Refusal::from(IllegalStep::NotClaimed { actor: rita() }).into(), Code::FailedPrecondition, "CASE_NOT_CLAIMED"),
-        (Refusal::from(IllegalStep::AlreadyResolved { by: rita() }).into(), Code::FailedPrecondition, "CASE_ALREADY_RESOLVED"),
-        (Refusal::from(IllegalStep::NotResolved).into(), Code::FailedPrecondition, "CASE_NOT_RESOLVED"),
-        (Refusal::from(IllegalStep::Lease).into(), Code::InvalidArgument, "INVALID_FIELDS"),
-        (Refusal::RevisionDiffers { expected: 1, actual: 2 }.into(), Code::Aborted, "REVISION_DIFFERS"),
-        (Refusal::NotPossible("it was paid".to_owned()).into(), Code::FailedPrecondition, "NOT_POSSIBLE"),
-        (Refusal::PageToken.into(), Code::InvalidArgument, "INVALID_PAGE_TOKEN"),
+        (book::Refusal::from(IllegalStep::NotClaimed { actor: rita() }).into(), Code::FailedPrecondition, "CASE_NOT_CLAIMED"),
+        (book::Refusal::from(IllegalStep::AlreadyResolved { by: rita() }).into(), Code::FailedPrecondition, "CASE_ALREADY_RESOLVED"),
+        (book::Refusal::from(IllegalStep::NotResolved).into(), Code::FailedPrecondition, "CASE_NOT_RESOLVED"),
+        (book::Refusal::from(IllegalStep::Lease).into(), Code::InvalidArgument, "INVALID_FIELDS"),
+        (book::Refusal::RevisionDiffers { expected: 1, actual: 2 }.into(), Code::Aborted, "REVISION_DIFFERS"),
+        (book::Refusal::NotPossible("it was paid".to_owned()).into(), Code::FailedPrecondition, "NOT_POSSIBLE"),
+        (book::Refusal::PageToken.into(), Code::InvalidArgument, "INVALID_PAGE_TOKEN"),
         (LedgerError::OverBudget { used_bytes: 2, budget_bytes: 1 }, Code::ResourceExhausted, "LEDGER_FULL"),
         (LedgerError::Busy { retry_after: Duration::from_millis(40) }, Code::ResourceExhausted, "LEDGER_BUSY"),
         (LedgerError::Unavailable("disk full".to_owned()), Code::Unavailable, "LEDGER_UNAVAILABLE"),
@@ -54,11 +54,11 @@ fn details_say_what_to_do() {
     let busy = status(LedgerError::Busy { retry_after: Duration::from_millis(40) });
     assert_eq!(retry_after(&busy), Some(Duration::from_millis(40)));
     assert!(retry_after(&status(LedgerError::Unavailable("disk full".to_owned()))).is_some());
-    assert_eq!(violated(&status(Refusal::PageToken.into())), ["page_token"]);
-    assert_eq!(violated(&status(Refusal::from(IllegalStep::Lease).into())), ["lease"]);
-    let unknown = status(Refusal::NotFound { what: "case", id: "case-1".to_owned() }.into()).get_details_resource_info().unwrap();
+    assert_eq!(violated(&status(book::Refusal::PageToken.into())), ["page_token"]);
+    assert_eq!(violated(&status(book::Refusal::from(IllegalStep::Lease).into())), ["lease"]);
+    let unknown = status(book::Refusal::NotFound { what: "case", id: "case-1".to_owned() }.into()).get_details_resource_info().unwrap();
     assert_eq!((unknown.resource_type.as_str(), unknown.resource_name.as_str()), ("case", "case-1"));
-    let illegal = status(Refusal::from(IllegalStep::NotResolved).into()).get_details_precondition_failure().unwrap();
+    let illegal = status(book::Refusal::from(IllegalStep::NotResolved).into()).get_details_precondition_failure().unwrap();
     assert_eq!(illegal.violations[0].r#type, "CASE_NOT_RESOLVED");
 }
 

@@ -14,7 +14,7 @@ use selfsame::vocabulary::ids::{CaseId, ConversionId, ProgramId, RewardId};
 use selfsame::vocabulary::time::Timestamp;
 
 /// The ledger. Its reads stand in the way of the port's own; everything else is the port's.
-pub struct Asked<L>(pub L);
+pub(crate) struct Asked<L>(pub(crate) L);
 
 impl<L> Deref for Asked<L> {
     type Target = L;
@@ -28,15 +28,15 @@ type Read<T> = Result<T, LedgerError>;
 
 #[allow(dead_code, reason = "each test asks what it needs")]
 impl<L: Deref<Target: Ledger>> Asked<L> {
-    pub fn decision(&self, program: &ProgramId, conversion: &ConversionId) -> Read<Option<DecisionRecord>> {
+    pub(crate) fn decision(&self, program: &ProgramId, conversion: &ConversionId) -> Read<Option<DecisionRecord>> {
         block_on(self.0.decision(program, conversion))
     }
 
-    pub fn decisions(&self, program: &ProgramId, filter: &DecisionFilter, page: &PageRequest) -> Read<Page<DecisionRecord>> {
+    pub(crate) fn decisions(&self, program: &ProgramId, filter: &DecisionFilter, page: &PageRequest) -> Read<Page<DecisionRecord>> {
         block_on(self.0.decisions(program, filter, page))
     }
 
-    pub fn cases(
+    pub(crate) fn cases(
         &self,
         program: &ProgramId,
         filter: &CaseFilter,
@@ -47,35 +47,35 @@ impl<L: Deref<Target: Ledger>> Asked<L> {
         block_on(self.0.cases(program, filter, order, page, now))
     }
 
-    pub fn case(&self, program: &ProgramId, case: &CaseId, now: Timestamp) -> Read<Option<CaseFile>> {
+    pub(crate) fn case(&self, program: &ProgramId, case: &CaseId, now: Timestamp) -> Read<Option<CaseFile>> {
         block_on(self.0.case(program, case, now))
     }
 
-    pub fn queue_stats(&self, program: &ProgramId, now: Timestamp) -> Read<QueueStats> {
+    pub(crate) fn queue_stats(&self, program: &ProgramId, now: Timestamp) -> Read<QueueStats> {
         block_on(self.0.queue_stats(program, now))
     }
 
-    pub fn standings(&self, program: &ProgramId, payouts: &[(RewardId, ConversionId)]) -> Read<Vec<Option<Standing>>> {
+    pub(crate) fn standings(&self, program: &ProgramId, payouts: &[(RewardId, ConversionId)]) -> Read<Vec<Option<Standing>>> {
         block_on(self.0.standings(program, payouts))
     }
 
-    pub fn feed(&self, program: &ProgramId, after: Cursor, limit: usize) -> Read<(Vec<FeedEvent>, Cursor)> {
+    pub(crate) fn feed(&self, program: &ProgramId, after: Cursor, limit: usize) -> Read<(Vec<FeedEvent>, Cursor)> {
         block_on(self.0.feed(program, after, limit))
     }
 
-    pub fn holds(&self, program: &ProgramId, page: &PageRequest) -> Read<Page<Hold>> {
+    pub(crate) fn holds(&self, program: &ProgramId, page: &PageRequest) -> Read<Page<Hold>> {
         block_on(self.0.holds(program, page))
     }
 
-    pub fn list_entries(&self, program: &ProgramId, list: Option<ListKind>, page: &PageRequest) -> Read<Page<ListEntry>> {
+    pub(crate) fn list_entries(&self, program: &ProgramId, list: Option<ListKind>, page: &PageRequest) -> Read<Page<ListEntry>> {
         block_on(self.0.list_entries(program, list, page))
     }
 
-    pub fn list_entry(&self, program: &ProgramId, list: ListKind, subject: &ListSubject) -> Read<Option<ListEntry>> {
+    pub(crate) fn list_entry(&self, program: &ProgramId, list: ListKind, subject: &ListSubject) -> Read<Option<ListEntry>> {
         block_on(self.0.list_entry(program, list, subject))
     }
 
-    pub fn labelled(&self, program: &ProgramId, after: Cursor, limit: usize) -> Read<(Vec<LabelledConversion>, Cursor)> {
+    pub(crate) fn labelled(&self, program: &ProgramId, after: Cursor, limit: usize) -> Read<(Vec<LabelledConversion>, Cursor)> {
         block_on(self.0.labelled(program, after, limit))
     }
 }

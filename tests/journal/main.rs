@@ -1,0 +1,6 @@
+//! Claims about the homes of the journal: what was acknowledged is read back, what is less than that is refused, and what was interrupted is
+//! finished or undone.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod fixture;
+mod homes;
