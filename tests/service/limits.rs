@@ -47,9 +47,6 @@ async fn reads_whose_callers_have_left_keep_their_places_so_that_retries_pile_no
     for _ in 0..6 {
         refusals.push(world.screening().list_decisions(listing()).await.unwrap_err());
     }
-    let query = |number: u32| v1::PayoutQuery { reward_id: "r".to_owned(), conversion_id: format!("cv-{number}") };
-    let many = v1::CheckPayoutsRequest { program_id: PROGRAM.to_owned(), payouts: (0..200).map(query).collect() };
-    refusals.push(world.payout().check_payouts(many).await.unwrap_err());
     world.break_ledger(Fault::None);
     let reasons: Vec<String> = refusals.iter().map(reason).collect();
     let busy = |reason: &String| reason.as_str() == "SERVER_BUSY";
