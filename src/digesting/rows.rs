@@ -278,7 +278,8 @@ impl Reading<'_> {
         if printable != typed {
             self.warnings.push(format!("{column}: control characters are replaced by spaces"));
         }
-        let cut = printable.get(..printable.floor_char_boundary(bytes_max)).unwrap_or_default().trim_end();
+        let end = (0..=bytes_max.min(printable.len())).rev().find(|at| printable.is_char_boundary(*at)).unwrap_or_default();
+        let cut = printable.get(..end).unwrap_or_default().trim_end();
         if printable.len() > bytes_max {
             self.warnings.push(format!("{column}: is {} bytes long, cut to {bytes_max}", printable.len()));
         }
