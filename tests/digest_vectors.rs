@@ -2,8 +2,9 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use selfsame::digesting::{
-    DigestKind, Digester, EmailAddress, NetworkAddress, PROVIDERS, PersonName, ProgrammeKey, SketchKind, Subdomains,
-    classify_domain,
+    DigestKind, Digester, DomainRules, EmailAddress, IBAN_LENGTHS, InvalidEmail, InvalidIdentifier, InvalidName, NetworkAddress,
+    OpaqueIdentifier, PLACEHOLDERS, PROVIDERS, PaymentInstrument, PersonName, PlaceholderKind, ProgrammeKey, SketchKind,
+    Subdomains, payment_kind_of,
 };
 use selfsame::vocabulary::digest::KeyId;
 use selfsame::vocabulary::email::EmailDomainClass;
@@ -36,8 +37,9 @@ fn bare(cell: &'static str) -> &'static str {
 fn every_email_vector_of_the_document_holds() {
     for row in table("### E-mail vectors") {
         let address = EmailAddress::parse(row[0]).unwrap_or_else(|error| panic!("{}: {error}", row[0]));
-        let mailbox = address.mailbox();
-        let class = match classify_domain(address.domain()) {
+        let rules = DomainRules::SHIPPED;
+        let mailbox = address.mailbox(&rules);
+        let class = match rules.classify(address.domain()) {
             EmailDomainClass::FreeMail => "FREE_MAIL",
             EmailDomainClass::Disposable => "DISPOSABLE",
             EmailDomainClass::Relay => "RELAY",
@@ -47,6 +49,7 @@ fn every_email_vector_of_the_document_holds() {
         let found = [
             address.exact(),
             mailbox.address(),
+            address.plus_folded(&rules).map_or_else(|| "absent".to_owned(), |folded| folded.address()),
             pattern,
             mailbox.bare_local_part(),
             mailbox.domain().to_owned(),
@@ -67,8 +70,56 @@ fn every_name_vector_of_the_document_holds() {
 fn every_network_vector_of_the_document_holds() {
     for row in table("### Network vectors") {
         let address = NetworkAddress::parse(row[0]).unwrap();
-        assert_eq!([address.canonical().as_str(), address.prefix().as_str()].as_slice(), &row[1..]);
+        let prefixes: Vec<String> = address.prefixes().iter().map(|prefix| format!("`{prefix}`")).collect();
+        assert_eq!((address.canonical().as_str(), prefixes.join(", ").trim_matches('`')), (row[1], row[2].trim_matches('`')));
     }
+}
+
+#[test]
+fn every_payment_vector_of_the_document_holds() {
+    for row in table("### Payment vectors") {
+        let instrument = PaymentInstrument::parse(payment_kind_of(row[0]), row[1]);
+        assert_eq!(instrument.as_ref().map(PaymentInstrument::canonical), Ok(row[2]), "{row:?}");
+    }
+}
+
+#[test]
+fn every_placeholder_vector_of_the_document_holds() {
+    for row in table("### Placeholder vectors") {
+        let refused = match row[0] {
+            "identifier" => OpaqueIdentifier::parse(row[1]) == Err(InvalidIdentifier::Placeholder),
+            "name" => PersonName::parse(row[1]) == Err(InvalidName::Placeholder),
+            "e-mail" => EmailAddress::parse(row[1]) == Err(InvalidEmail::Placeholder),
+            other => panic!("no kind `{other}`"),
+        };
+        assert_eq!(if refused { "yes" } else { "no" }, row[2], "{row:?}");
+    }
+}
+
+#[test]
+fn the_document_prints_the_placeholders_and_lengths_as_the_code_has_them() {
+    for (kind, texts) in PLACEHOLDERS {
+        let kind = match kind {
+            PlaceholderKind::Any => "any",
+            PlaceholderKind::Identifier => "identifier",
+            PlaceholderKind::NameWord => "name, each word",
+            PlaceholderKind::LocalPart => "local part",
+            PlaceholderKind::MadeUpLocalPart => "made-up local part",
+            PlaceholderKind::MadeUpDomain => "made-up domain",
+            PlaceholderKind::TopLevelDomain => "last label",
+        };
+        let texts = texts.iter().map(|text| format!("`{text}`")).collect::<Vec<_>>().join(", ");
+        let row = format!("| {kind} | {texts} |");
+        assert!(DOCUMENT.contains(&row), "docs/digests.md lacks this row:\n{row}");
+    }
+    let lengths = IBAN_LENGTHS.iter().map(|(country, length)| format!("{country} {length}")).collect::<Vec<_>>().join(", ");
+    assert!(DOCUMENT.contains(&lengths), "docs/digests.md lacks these lengths:\n{lengths}");
+}
+
+#[test]
+fn names_of_at_least_twelve_scripts_have_vectors() {
+    let scripts: std::collections::BTreeSet<&str> = table("### Name vectors").into_iter().map(|row| row[2]).collect();
+    assert!(scripts.len() >= 12, "{scripts:?}");
 }
 
 #[test]

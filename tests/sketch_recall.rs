@@ -13,7 +13,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
-use selfsame::digesting::{Digester, EmailAddress, PersonName, ProgrammeKey, digest_email, digest_name, padded_bigrams};
+use selfsame::digesting::{
+    Digester, DomainRules, EmailAddress, PersonName, ProgrammeKey, digest_email, digest_name, padded_bigrams,
+};
 use selfsame::vocabulary::bundle::{EmailSignals, NameSignals};
 use selfsame::vocabulary::digest::{DigestSet, KeyId};
 use selfsame::vocabulary::sketch::Sketch;
@@ -50,7 +52,7 @@ fn splink_records() -> Vec<Record> {
         Some(Record {
             person: row[cluster].parse().unwrap(),
             exact: address.exact(),
-            bare_local_part: address.mailbox().bare_local_part(),
+            bare_local_part: address.mailbox(&DomainRules::SHIPPED).bare_local_part(),
             folded_name: PersonName::parse(&typed).map(|name| name.folded().to_owned()).unwrap_or_default(),
             email: digest_email(&digester, &row[email]).unwrap(),
             name: digest_name(&digester, &typed).ok(),

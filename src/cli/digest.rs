@@ -16,7 +16,8 @@ use secrecy::zeroize::Zeroizing;
 
 use self::reading::{Sink, read_csv, read_jsonl, read_lines};
 use super::output::Output;
-use crate::digesting::{Digester, ProgrammeKey};
+use crate::digesting::{AccountIds, Digester, DomainRules, PlusFolded, ProgrammeKey, RowSettings, payment_kind_of, purpose_of};
+use crate::vocabulary::bundle::{PaymentKind, PaymentPurpose};
 use crate::vocabulary::digest::KeyId;
 
 /// The environment variable that holds the programme key.
@@ -35,11 +36,21 @@ Examples:
   Names, addresses, devices:
     selfsame digest --key-file programme.key --kind name 'Jane Doe'
     selfsame digest --key-file programme.key --kind ip 203.0.113.9 2001:db8::1
+  (an IPv6 address gives three lines, for its /64, /56 and /48; all go into `networks`)
 
   A table, one `SignalBundle` for each row; the columns are found by their headers
   (account_id, email, name or first_name and last_name, device, browser, user_agent,
-  platform, time_zone, ip, payment, payment_kind, payment_purpose):
+  platform, time_zone, ip, payment or card or iban or paypal, payment_kind,
+  payment_purpose, payment_country):
     selfsame digest --key-file programme.key --input people.csv > people.jsonl
+
+  A table of IBANs to which rewards are paid, without columns that say so:
+    selfsame digest --key-file programme.key --payment-kind sepa \\
+        --payment-purpose payout --input payouts.csv
+
+  Domains of your own, one a line (`throwaway.example disposable`, `company.example
+  folds_plus`); they go before the shipped lists:
+    selfsame digest --key-file programme.key --domains domains.txt --input people.csv
 
   While keys rotate, digest under both:
     selfsame digest --key-file new.key --key-id k2 \\
@@ -96,6 +107,27 @@ pub struct DigestArgs {
     #[arg(long, value_enum, default_value_t = OnError::Stop)]
     pub on_error: OnError,
 
+    /// File of e-mail domains that goes before the shipped lists: a domain a line, then `disposable`, `relay`, `free_mail` or
+    /// `corporate`, and `folds_plus` or `keeps_plus`; may be given several times. Use the same files wherever you digest
+    #[arg(long, value_name = "FILE")]
+    pub domains: Vec<PathBuf>,
+
+    /// Kind of the payment instruments that no column tells: card, sepa, paypal, bank_account, wallet or other
+    #[arg(long, value_name = "KIND", value_parser = read_kind)]
+    pub payment_kind: Option<PaymentKind>,
+
+    /// What the payment instruments are used for, where no column tells: billing or payout
+    #[arg(long, value_name = "PURPOSE", value_parser = read_purpose)]
+    pub payment_purpose: Option<PaymentPurpose>,
+
+    /// Take rows without account_id; the server takes no such bundle, so you add the ids yourself
+    #[arg(long, requires = "input")]
+    pub without_accounts: bool,
+
+    /// Write `plusFolded` too: the address cut at its `+`, where that may or may not be a tag. The API of this release does not take it
+    #[arg(long)]
+    pub plus_folded: bool,
+
     /// Make a random key, print it (or write it to --key-file, which must not exist), and end
     #[arg(long, conflicts_with_all = ["values", "input", "previous_key_file"])]
     pub generate_key: bool,
@@ -149,12 +181,14 @@ pub fn run(args: &DigestArgs) -> anyhow::Result<()> {
     }
     let source = Source::of(args)?;
     let digester = digester(args)?;
+    let settings = settings(args)?;
     let inputs = [&args.input, &args.key_file, &args.previous_key_file];
-    let inputs: Vec<&Path> = inputs.into_iter().flatten().map(PathBuf::as_path).collect();
+    let inputs: Vec<&Path> = inputs.into_iter().flatten().chain(&args.domains).map(PathBuf::as_path).collect();
     let output = Output::begin(args.output.as_deref(), &inputs)?;
     let bar = source.progress_bar();
     let mut report = |line: &str| bar.suspend(|| say(line));
-    let mut sink = Sink { digester: &digester, on_error: args.on_error, output, written: 0, refused: 0, report: &mut report };
+    let (on_error, digester, settings) = (args.on_error, &digester, &settings);
+    let mut sink = Sink { digester, settings, on_error, output, written: 0, refused: 0, report: &mut report };
     let outcome = source.read_into(&bar, &mut sink);
     let Sink { output, written, refused, .. } = sink;
     let outcome = outcome.and_then(|()| output.keep());
@@ -211,6 +245,29 @@ fn digester(args: &DigestArgs) -> anyhow::Result<Digester> {
         (Some(path), Some(id)) => Ok(Digester::rotating(&current, &key_of_file(path, id)?)?),
         (None, _) | (_, None) => Ok(Digester::new(&current)),
     }
+}
+
+fn settings(args: &DigestArgs) -> anyhow::Result<RowSettings> {
+    let mut domains = DomainRules::SHIPPED;
+    for path in &args.domains {
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the domains `{}`", path.display()))?;
+        domains.add_file(&text).with_context(|| format!("in the domains `{}`", path.display()))?;
+    }
+    Ok(RowSettings {
+        domains,
+        payment_kind: args.payment_kind,
+        payment_purpose: args.payment_purpose,
+        account_ids: if args.without_accounts { AccountIds::AddedLater } else { AccountIds::Required },
+        plus_folded: if args.plus_folded { PlusFolded::Written } else { PlusFolded::LeftOut },
+    })
+}
+
+fn read_kind(word: &str) -> Result<PaymentKind, &'static str> {
+    payment_kind_of(word).ok_or("use card, sepa, paypal, bank_account, wallet or other")
+}
+
+fn read_purpose(word: &str) -> Result<PaymentPurpose, &'static str> {
+    purpose_of(word).ok_or("use billing or payout")
 }
 
 fn key_of_file(path: &Path, id: &KeyId) -> anyhow::Result<ProgrammeKey> {
@@ -343,7 +400,7 @@ mod tests {
     fn neither_the_table_nor_the_key_is_ever_the_output() {
         let folder = tempfile::tempdir().unwrap();
         let (table, key) = (folder.path().join("p.csv"), folder.path().join("k.key"));
-        let content = "email\njane@example.com\n";
+        let content = "account_id,email\na1,jane@example.com\n";
         std::fs::write(&table, content).unwrap();
         generate_key(Some(&key)).unwrap();
         let [table_name, key_name] = [&table, &key].map(|path| path.to_str().unwrap().to_owned());

@@ -19,6 +19,8 @@ pub enum DigestKind {
     EmailExact,
     /// An e-mail address with its provider's aliases folded.
     EmailMailbox,
+    /// An e-mail address cut at its `+`, where nobody knows whether that is a tag. Weaker than the mailbox.
+    EmailPlusFolded,
     /// The mailbox without digits.
     EmailPattern,
     /// The mailbox's local part without separators.
@@ -33,7 +35,7 @@ pub enum DigestKind {
     DeviceBrowser,
     /// A network address.
     NetworkAddress,
-    /// Its /24 or /48.
+    /// Its /24; or its /64, /56 or /48, each a value of its own.
     NetworkPrefix,
     /// A payment instrument's fingerprint.
     PaymentInstrument,
@@ -41,9 +43,10 @@ pub enum DigestKind {
 
 impl DigestKind {
     /// Every kind, in the order of the document.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::EmailExact,
         Self::EmailMailbox,
+        Self::EmailPlusFolded,
         Self::EmailPattern,
         Self::EmailLocalPart,
         Self::EmailDomain,
@@ -61,6 +64,7 @@ impl DigestKind {
         match self {
             Self::EmailExact => "email.exact",
             Self::EmailMailbox => "email.mailbox",
+            Self::EmailPlusFolded => "email.plus_folded",
             Self::EmailPattern => "email.pattern",
             Self::EmailLocalPart => "email.local_part",
             Self::EmailDomain => "email.domain",

@@ -2,6 +2,8 @@
 //!
 //! Errors name what is wrong and never show the address.
 
+use super::domains::{DomainRules, Plus};
+use super::placeholders::{is_placeholder, is_placeholder_email};
 use super::providers::{Provider, Subdomains};
 use super::text::{fold_case, is_invisible, trim_pasted};
 
@@ -61,6 +63,9 @@ pub enum InvalidEmail {
     /// Not a host name: a wrong character, an empty or too long label, or broken Unicode.
     #[error("the domain is not a valid host name")]
     InvalidDomain,
+    /// `test@test.com`, `null@…`, `no-reply@…`.
+    #[error("is a placeholder (such as `n/a` or an address made up for a form), not an e-mail address; leave it empty")]
+    Placeholder,
 }
 
 impl EmailAddress {
@@ -77,12 +82,18 @@ impl EmailAddress {
         if typed.len() > 4 * ADDRESS_BYTES_MAX {
             return Err(InvalidEmail::TooLong);
         }
+        if is_placeholder(typed) {
+            return Err(InvalidEmail::Placeholder);
+        }
         let folded = fold_case(typed);
         let (local_part, domain) = folded.rsplit_once('@').ok_or(InvalidEmail::NoAt)?;
         check_local_part(local_part)?;
         let domain = ascii_domain(domain)?;
         if local_part.len() + 1 + domain.len() > ADDRESS_BYTES_MAX {
             return Err(InvalidEmail::TooLong);
+        }
+        if is_placeholder_email(local_part, &domain) {
+            return Err(InvalidEmail::Placeholder);
         }
         Ok(Self { local_part: local_part.to_owned(), domain })
     }
@@ -99,19 +110,39 @@ impl EmailAddress {
         &self.domain
     }
 
-    /// The mailbox that the address is delivered to, as far as its provider's published rules tell.
+    /// The mailbox that the address is delivered to, as far as its provider's published rules and the caller's own tell.
     #[must_use]
-    pub fn mailbox(&self) -> Mailbox {
+    pub fn mailbox(&self, rules: &DomainRules) -> Mailbox {
+        let plus = rules.plus(&self.domain);
         let Some((provider, account)) = Provider::of_domain(&self.domain) else {
-            // Companies, schools, people's own domains: most hosts (Google Workspace, Microsoft 365, Fastmail) deliver
-            // `name+tag` to `name`, and a `+` inside a real name is next to unknown. Dots are kept: there they matter.
-            return Mailbox { local_part: without_tag(&self.local_part, &['+']).to_owned(), domain: self.domain.clone() };
+            // Companies, schools, people's own domains: nobody knows what a `+` means there, unless the caller does.
+            return match plus {
+                Plus::Folded => self.without_plus(),
+                Plus::Kept | Plus::AsProvider => Mailbox { local_part: self.local_part.clone(), domain: self.domain.clone() },
+            };
         };
         let (name, domain) = match (provider.subdomains, account) {
             (Subdomains::Account, Some((account, parent))) => (account, parent),
             (Subdomains::Account, None) | (Subdomains::Unknown, _) => (self.local_part.as_str(), self.domain.as_str()),
         };
-        Mailbox { local_part: provider.folded(name), domain: provider.canonical_domain.unwrap_or(domain).to_owned() }
+        Mailbox { local_part: provider.folded(name, plus), domain: provider.canonical_domain.unwrap_or(domain).to_owned() }
+    }
+
+    /// The address cut at its `+`, where nobody knows whether the `+` begins a tag. Absent where the mailbox has the answer.
+    ///
+    /// There too when the address has no `+`, so that `anna` and `anna+1` agree. Weaker than the mailbox: it finds the aliases that one
+    /// person makes at a company's domain, and `team+anna` and `team+bob`, who are two. It is for review and must never reject.
+    #[must_use]
+    pub fn plus_folded(&self, rules: &DomainRules) -> Option<Mailbox> {
+        match rules.plus(&self.domain) {
+            Plus::Folded => None,
+            Plus::AsProvider if Provider::of_domain(&self.domain).is_some() => None,
+            Plus::Kept | Plus::AsProvider => Some(self.without_plus()),
+        }
+    }
+
+    fn without_plus(&self) -> Mailbox {
+        Mailbox { local_part: without_tag(&self.local_part, |c| c == '+').to_owned(), domain: self.domain.clone() }
     }
 }
 
@@ -124,11 +155,11 @@ impl Mailbox {
 
     /// The mailbox without digits, so that `jane.doe1` to `jane.doe9` agree.
     ///
-    /// Separators left at the ends go too. Absent when fewer than three characters would remain.
+    /// Separators left at the ends go too, a `+` among them: `anna+1` and `anna+2` agree where the `+` is not known to begin a tag. Absent when fewer than three characters would remain.
     #[must_use]
     pub fn pattern(&self) -> Option<String> {
         let letters: String = self.local_part.chars().filter(|c| !c.is_ascii_digit()).collect();
-        let letters = letters.trim_matches(is_separator);
+        let letters = letters.trim_matches(|c| is_separator(c) || c == '+');
         (letters.chars().count() >= PATTERN_CHARS_MIN).then(|| format!("{letters}@{}", self.domain))
     }
 
@@ -146,8 +177,8 @@ impl Mailbox {
 }
 
 /// Cuts at the first tag separator that is not the first character.
-pub(super) fn without_tag<'a>(local_part: &'a str, separators: &[char]) -> &'a str {
-    let cut = local_part.char_indices().skip(1).find(|(_, c)| separators.contains(c));
+pub(super) fn without_tag(local_part: &str, begins_tag: impl Fn(char) -> bool) -> &str {
+    let cut = local_part.char_indices().skip(1).find(|(_, c)| begins_tag(*c));
     cut.and_then(|(at, _)| local_part.get(..at)).unwrap_or(local_part)
 }
 
@@ -181,7 +212,7 @@ fn check_local_part(local_part: &str) -> Result<(), InvalidEmail> {
 }
 
 /// Lower-case ASCII form (UTS #46, non-transitional) without the root dot.
-fn ascii_domain(domain: &str) -> Result<String, InvalidEmail> {
+pub(super) fn ascii_domain(domain: &str) -> Result<String, InvalidEmail> {
     use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 
     let domain = domain.strip_suffix('.').unwrap_or(domain);
@@ -221,7 +252,11 @@ mod tests {
     use super::*;
 
     fn mailbox(typed: &str) -> String {
-        EmailAddress::parse(typed).unwrap().mailbox().address()
+        EmailAddress::parse(typed).unwrap().mailbox(&DomainRules::SHIPPED).address()
+    }
+
+    fn plus_folded(typed: &str) -> Option<String> {
+        EmailAddress::parse(typed).unwrap().plus_folded(&DomainRules::SHIPPED).map(|mailbox| mailbox.address())
     }
 
     #[test]
@@ -277,6 +312,11 @@ mod tests {
             ("jane-shop@yahoo.co.uk", "jane@yahoo.co.uk"),
             ("shop@jane.fastmail.com", "jane@fastmail.com"),
             ("jane+x@fastmail.fm", "jane@fastmail.fm"),
+            ("shop@jane.eml.cc", "jane@eml.cc"),
+            ("a@b.jane.fastmail.com", "jane@fastmail.com"),
+            ("shop@jane.slmail.me", "jane@slmail.me"),
+            ("jane+x@runbox.no", "jane@runbox.no"),
+            ("jane+x@hotmail.co.uk", "jane@hotmail.co.uk"),
             ("j.a_n-e+x@pm.me", "jane@proton.me"),
             ("jane-doe+x@ya.ru", "jane.doe@yandex.ru"),
             ("jane+x@zohomail.eu", "jane@zohomail.eu"),
@@ -298,6 +338,7 @@ mod tests {
             ("jane@outlook.com", "jane@hotmail.com"),
             ("jane.doe@company.example", "janedoe@company.example"),
             ("jane-doe@company.example", "jane@company.example"),
+            ("team+anna@company.example", "team+bob@company.example"),
             ("jane@yahoo.com", "jane@ymail.com"),
             ("jane@fastmail.com", "jane@fastmail.fm"),
             ("jane-doe@yahoo.co.jp", "jane@yahoo.co.jp"),
@@ -307,9 +348,37 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_domain_folds_the_plus_tag_and_nothing_else() {
-        assert_eq!(mailbox("Jane.Doe+a+b@company.example"), "jane.doe@company.example");
-        assert_eq!(mailbox("+tag@company.example"), "+tag@company.example");
+    fn an_unknown_domain_folds_nothing_into_the_mailbox_and_its_plus_into_a_digest_of_its_own() {
+        assert_ne!(mailbox("team+anna@company.example"), mailbox("team+bob@company.example"));
+        assert_eq!(mailbox("Jane.Doe+a+b@company.example"), "jane.doe+a+b@company.example");
+        assert_eq!(plus_folded("Anna+1@company.example"), plus_folded("anna@company.example"));
+        assert_eq!(plus_folded("Jane.Doe+a+b@company.example").as_deref(), Some("jane.doe@company.example"));
+        assert_eq!(plus_folded("+tag@company.example").as_deref(), Some("+tag@company.example"));
+        assert_eq!(plus_folded("jane+x@gmail.com"), None);
+        assert_eq!(plus_folded("shop@jane.fastmail.com"), None);
+    }
+
+    #[test]
+    fn a_caller_who_knows_a_host_says_so() {
+        let mut rules = DomainRules::SHIPPED;
+        rules.add_file("company.example folds_plus\ngmail.com keeps_plus\n").unwrap();
+        let both = |typed: &str| {
+            let address = EmailAddress::parse(typed).unwrap();
+            (address.mailbox(&rules).address(), address.plus_folded(&rules).map(|mailbox| mailbox.address()))
+        };
+        assert_eq!(both("anna+1@mail.company.example"), ("anna@mail.company.example".to_owned(), None));
+        assert_eq!(both("an.na+1@gmail.com"), ("anna+1@gmail.com".to_owned(), Some("an.na@gmail.com".to_owned())));
+    }
+
+    #[test]
+    fn addresses_of_nobody_are_refused() {
+        for typed in
+            ["N/A", "null", "-", "test@test.com", "Test@Test", "null@gmail.com", "no-reply@company.example", "jane@gone.invalid"]
+        {
+            let found = EmailAddress::parse(typed);
+            assert!(found == Err(InvalidEmail::Placeholder) || found == Err(InvalidEmail::DomainWithoutDot), "{typed}");
+        }
+        assert!(EmailAddress::parse("jane@example.com").is_ok());
     }
 
     #[test]
@@ -321,7 +390,8 @@ mod tests {
 
     #[test]
     fn numbered_siblings_share_a_pattern_and_bare_numbers_have_none() {
-        let pattern = |typed: &str| EmailAddress::parse(typed).unwrap().mailbox().pattern();
+        let pattern = |typed: &str| EmailAddress::parse(typed).unwrap().mailbox(&DomainRules::SHIPPED).pattern();
+        assert_eq!(pattern("anna+1@company.example"), pattern("anna@company.example"));
         assert_eq!(pattern("jane.doe1@company.example"), Some("jane.doe@company.example".to_owned()));
         assert_eq!(pattern("jane.doe.27@company.example"), pattern("jane.doe@company.example"));
         assert_eq!(pattern("12345678@qq.com"), None);
@@ -330,14 +400,14 @@ mod tests {
 
     #[test]
     fn one_name_at_two_providers_has_one_bare_local_part() {
-        let bare = |typed: &str| EmailAddress::parse(typed).unwrap().mailbox().bare_local_part();
+        let bare = |typed: &str| EmailAddress::parse(typed).unwrap().mailbox(&DomainRules::SHIPPED).bare_local_part();
         assert_eq!(bare("Jane.Doe+x@gmail.com"), bare("jane_doe@company.example"));
     }
 
     #[test]
     fn debug_output_never_shows_the_address() {
         let address = EmailAddress::parse("secret@example.com").unwrap();
-        assert!(!format!("{address:?} {:?}", address.mailbox()).contains("secret"));
+        assert!(!format!("{address:?} {:?}", address.mailbox(&DomainRules::SHIPPED)).contains("secret"));
     }
 
     /// Texts that are often addresses, at providers with rules and elsewhere.
@@ -367,8 +437,10 @@ mod tests {
             if let Ok(address) = EmailAddress::parse(&typed) {
                 let exact = EmailAddress::parse(&address.exact()).unwrap();
                 prop_assert_eq!(exact.exact(), address.exact());
-                let mailbox = address.mailbox();
-                let again = EmailAddress::parse(&mailbox.address()).unwrap().mailbox();
+                let mailbox = address.mailbox(&DomainRules::SHIPPED);
+                // Folding can leave what would be refused as a placeholder when typed.
+                let Ok(again) = EmailAddress::parse(&mailbox.address()) else { return Ok(()) };
+                let again = again.mailbox(&DomainRules::SHIPPED);
                 prop_assert_eq!(again.address(), mailbox.address());
                 prop_assert_eq!(again.pattern(), mailbox.pattern());
                 prop_assert_eq!(again.bare_local_part(), mailbox.bare_local_part());
@@ -376,10 +448,13 @@ mod tests {
         }
 
         #[test]
-        fn a_plus_tag_never_leaves_the_mailbox(local in "[a-z0-9]{1,12}", tag in "[a-z0-9.]{0,8}") {
-            for domain in ["gmail.com", "outlook.com", "icloud.com", "yahoo.com", "fastmail.com", "proton.me", "yandex.com", "zoho.com", "company.example"] {
+        fn a_plus_tag_leaves_the_mailbox_where_it_is_known_to_be_one(local in "j[a-z0-9]{1,12}", tag in "[a-z0-9.]{0,8}") {
+            for domain in ["gmail.com", "outlook.com", "icloud.com", "yahoo.com", "fastmail.com", "proton.me", "yandex.com", "zoho.com"] {
                 prop_assert_eq!(mailbox(&format!("{local}+{tag}@{domain}")), mailbox(&format!("{local}@{domain}")));
             }
+            let (tagged, plain) = (format!("{local}+{tag}@company.example"), format!("{local}@company.example"));
+            prop_assert_ne!(mailbox(&tagged), mailbox(&plain));
+            prop_assert_eq!(plus_folded(&tagged), plus_folded(&plain));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Opaque identifiers: device fingerprints, browser ids, payment fingerprints. Somebody else made them; only their ends are cleaned.
 
+use super::placeholders::is_placeholder_identifier;
 use super::text::trim_pasted;
 
 /// The longest identifier, in bytes. Judgement: a cookie value has at most 4 KiB, a fingerprint far less.
@@ -21,6 +22,9 @@ pub enum InvalidIdentifier {
     /// A line break or another control character.
     #[error("the identifier holds a control character")]
     ControlCharacter,
+    /// `N/A`, `null`, zeros, the hash of nothing.
+    #[error("is a placeholder (such as `n/a`, `null` or zeros), not a value; leave it empty")]
+    Placeholder,
 }
 
 impl OpaqueIdentifier {
@@ -36,6 +40,8 @@ impl OpaqueIdentifier {
             Err(InvalidIdentifier::TooLong)
         } else if typed.contains(char::is_control) {
             Err(InvalidIdentifier::ControlCharacter)
+        } else if is_placeholder_identifier(typed) {
+            Err(InvalidIdentifier::Placeholder)
         } else {
             Ok(Self(typed.to_owned()))
         }
@@ -67,7 +73,8 @@ mod tests {
     #[test]
     fn empty_long_and_broken_identifiers_are_refused() {
         assert_eq!(OpaqueIdentifier::parse(" "), Err(InvalidIdentifier::Empty));
-        assert_eq!(OpaqueIdentifier::parse(&"x".repeat(1025)), Err(InvalidIdentifier::TooLong));
+        assert_eq!(OpaqueIdentifier::parse(&"ab".repeat(513)), Err(InvalidIdentifier::TooLong));
         assert_eq!(OpaqueIdentifier::parse("a\nb"), Err(InvalidIdentifier::ControlCharacter));
+        assert_eq!(OpaqueIdentifier::parse("00000000-0000-0000-0000-000000000000"), Err(InvalidIdentifier::Placeholder));
     }
 }

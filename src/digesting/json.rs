@@ -6,18 +6,19 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-use crate::vocabulary::bundle::{DeviceSignals, EmailSignals, NameSignals, NetworkSignals};
+use crate::vocabulary::bundle::{DeviceSignals, EmailSignals, NameSignals, NetworkSignals, PaymentKind, PaymentPurpose};
 use crate::vocabulary::digest::DigestSet;
 use crate::vocabulary::email::EmailDomainClass;
 use crate::vocabulary::sketch::Sketch;
 
-/// An `EmailSignals` message.
+/// An `EmailSignals` message; with `plusFolded`, which the API of this release does not take, when it is given.
 #[must_use]
-pub fn email_json(email: &EmailSignals) -> Value {
+pub fn email_json(email: &EmailSignals, plus_folded: Option<&DigestSet>) -> Value {
     let EmailSignals { exact, mailbox, pattern, local_part, domain, domain_class, local_part_sketches } = email;
     let mut message = Message::default();
     message.digests("exact", exact.as_ref());
     message.digests("mailbox", mailbox.as_ref());
+    message.digests("plusFolded", plus_folded);
     message.digests("pattern", pattern.as_ref());
     message.digests("localPart", local_part.as_ref());
     message.digests("domain", domain.as_ref());
@@ -61,12 +62,60 @@ pub fn network_json(network: &NetworkSignals) -> Value {
     message.finished()
 }
 
-/// A `PaymentSignals` message without kind and purpose, which only the caller knows.
+/// What the caller knows of a payment instrument beyond its text. Absent is left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PaymentLabels {
+    /// Its kind. The server takes no instrument without it.
+    pub kind: Option<PaymentKind>,
+    /// What it is used for. The server takes no instrument without it.
+    pub purpose: Option<PaymentPurpose>,
+    /// ISO 3166-1 alpha-2 of its issuer.
+    pub country: Option<[u8; 2]>,
+}
+
+/// A `PaymentSignals` message.
 #[must_use]
-pub fn payment_json(instrument: &DigestSet) -> Value {
+pub fn payment_json(instrument: &DigestSet, labels: &PaymentLabels) -> Value {
     let mut message = Message::default();
     message.digests("instrument", Some(instrument));
+    if let Some((_, word)) = KINDS.iter().find(|(kind, _)| Some(*kind) == labels.kind) {
+        message.text("kind", &format!("PAYMENT_KIND_{word}"));
+    }
+    if let Some((_, word)) = PURPOSES.iter().find(|(purpose, _)| Some(*purpose) == labels.purpose) {
+        message.text("purpose", &format!("PAYMENT_PURPOSE_{word}"));
+    }
+    message
+        .text("country", &labels.country.map(|letters| letters.map(char::from).iter().collect::<String>()).unwrap_or_default());
     message.finished()
+}
+
+const KINDS: [(PaymentKind, &str); 6] = [
+    (PaymentKind::Card, "CARD"),
+    (PaymentKind::Sepa, "SEPA"),
+    (PaymentKind::Paypal, "PAYPAL"),
+    (PaymentKind::BankAccount, "BANK_ACCOUNT"),
+    (PaymentKind::Wallet, "WALLET"),
+    (PaymentKind::Other, "OTHER"),
+];
+
+const PURPOSES: [(PaymentPurpose, &str); 2] = [(PaymentPurpose::Billing, "BILLING"), (PaymentPurpose::Payout, "PAYOUT")];
+
+/// The kind of a word like `card`, `BANK_ACCOUNT` or `PAYMENT_KIND_SEPA`.
+#[must_use]
+pub fn payment_kind_of(word: &str) -> Option<PaymentKind> {
+    of_word(&KINDS, "PAYMENT_KIND_", word)
+}
+
+/// The purpose of a word like `billing` or `PAYMENT_PURPOSE_PAYOUT`.
+#[must_use]
+pub fn purpose_of(word: &str) -> Option<PaymentPurpose> {
+    of_word(&PURPOSES, "PAYMENT_PURPOSE_", word)
+}
+
+fn of_word<T: Copy>(words: &[(T, &str)], prefix: &str, typed: &str) -> Option<T> {
+    let typed = typed.to_ascii_uppercase().replace(['-', ' '], "_");
+    let typed = typed.strip_prefix(prefix).unwrap_or(&typed);
+    words.iter().find(|(_, word)| *word == typed).map(|(value, _)| *value)
 }
 
 const fn domain_class_name(class: EmailDomainClass) -> &'static str {

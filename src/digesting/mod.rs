@@ -17,29 +17,40 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod columns;
 mod digester;
 mod domains;
 mod email;
+mod iban;
 mod identifier;
 mod json;
 mod key;
 mod name;
 mod network;
+mod payment;
+mod placeholders;
 mod providers;
 mod pseudonyms;
 mod rows;
 mod sketching;
 mod text;
 
+pub use columns::{Column, RawRow};
 pub use digester::{DigestKind, Digester, SameKeyId};
-pub use domains::classify_domain;
+pub use domains::{DomainRuleFault, DomainRules, InvalidDomainRule};
 pub use email::{EmailAddress, InvalidEmail, Mailbox};
+pub use iban::{IBAN_LENGTHS, InvalidIban};
 pub use identifier::{InvalidIdentifier, OpaqueIdentifier};
-pub use json::{device_json, email_json, name_json, network_json, payment_json};
+pub use json::{PaymentLabels, device_json, email_json, name_json, network_json, payment_json, payment_kind_of, purpose_of};
 pub use key::{InvalidProgrammeKey, PROGRAMME_KEY_BYTES_MIN, ProgrammeKey};
 pub use name::{InvalidName, PersonName};
 pub use network::{InvalidNetworkAddress, NetworkAddress};
+pub use payment::{InvalidPayment, PaymentInstrument};
+pub use placeholders::{PLACEHOLDERS, PlaceholderKind, is_placeholder};
 pub use providers::{PROVIDERS, Provider, Subdomains};
-pub use pseudonyms::{digest_device, digest_email, digest_name, digest_network, digest_payment};
-pub use rows::{Column, InvalidCell, RawRow, UnreadableCell, digest_row};
+pub use pseudonyms::{
+    digest_device, digest_email, digest_email_by, digest_name, digest_network, digest_networks, digest_payment,
+    digest_payment_of_kind, digest_plus_folded,
+};
+pub use rows::{AccountIds, DigestedRow, InvalidCell, PlusFolded, RowSettings, UnreadableCell, digest_row};
 pub use sketching::{SKETCH_BITS_PER_BIGRAM, SketchKind, padded_bigrams};

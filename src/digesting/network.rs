@@ -1,8 +1,11 @@
-//! Network addresses: one text for each address, and the prefix that a household or a site shares.
+//! Network addresses: one text for each address, and the prefixes that a household or a site shares.
 
-use core::net::{IpAddr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::text::trim_pasted;
+
+/// Lengths of the prefixes of an IPv6 address, in bits, narrowest first.
+const IPV6_PREFIXES_BITS: [u32; 3] = [64, 56, 48];
 
 /// An address of a user, with IPv4 inside IPv6 unwrapped.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -14,9 +17,9 @@ pub enum InvalidNetworkAddress {
     /// Neither IPv4 nor IPv6.
     #[error("is neither an IPv4 nor an IPv6 address; give it without port, prefix length or zone")]
     NotAnAddress,
-    /// Loopback, unspecified or multicast.
+    /// Loopback, link-local, unspecified, broadcast, multicast, or of a block that nobody has.
     #[error(
-        "the address is a loopback, unspecified or multicast address, which tells nothing of a user; a proxy may hide the real one"
+        "the address is a loopback, link-local, unspecified, broadcast or multicast address, which tells nothing of a user; a proxy may hide the real one"
     )]
     NotOfAUser,
 }
@@ -33,10 +36,11 @@ impl NetworkAddress {
         let bare = typed.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(typed);
         let address: IpAddr = bare.parse().map_err(|_| InvalidNetworkAddress::NotAnAddress)?;
         let address = address.to_canonical();
-        if address.is_loopback() || address.is_unspecified() || address.is_multicast() {
-            return Err(InvalidNetworkAddress::NotOfAUser);
-        }
-        Ok(Self(address))
+        let is_of_a_user = match address {
+            IpAddr::V4(v4) => is_of_a_user_v4(v4),
+            IpAddr::V6(v6) => is_of_a_user_v6(v6),
+        };
+        if is_of_a_user { Ok(Self(address)) } else { Err(InvalidNetworkAddress::NotOfAUser) }
     }
 
     /// The address: IPv4 in dotted decimal, IPv6 as eight groups of four lower-case hexadecimal digits.
@@ -50,20 +54,37 @@ impl NetworkAddress {
         }
     }
 
-    /// The /24 of an IPv4 address, the /48 of an IPv6 address, as its first address and the length.
+    /// The prefixes, narrowest first, each as its first address and the length: the /24 of an IPv4 address; the /64, /56 and /48 of
+    /// an IPv6 address.
+    ///
+    /// A household has a /64 or, from most providers, a /56 of which its devices use several /64 (RIPE-690, section 4.2); a site has
+    /// a /48 (RFC 6177). Which of them a provider gives is not known from the address, so each is compared.
     #[must_use]
-    pub fn prefix(&self) -> String {
+    pub fn prefixes(&self) -> Vec<String> {
         match self.0 {
             IpAddr::V4(v4) => {
                 let [a, b, c, _] = v4.octets();
-                format!("{a}.{b}.{c}.0/24")
+                vec![format!("{a}.{b}.{c}.0/24")]
             }
-            IpAddr::V6(v6) => {
-                let [a, b, c, ..] = v6.segments();
-                format!("{}/48", long_form(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0)))
-            }
+            IpAddr::V6(v6) => IPV6_PREFIXES_BITS
+                .map(|bits| {
+                    let first = v6.to_bits() & u128::MAX << (u128::BITS - bits);
+                    format!("{}/{bits}", long_form(Ipv6Addr::from_bits(first)))
+                })
+                .to_vec(),
         }
     }
+}
+
+/// Not of "this network" (0.0.0.0/8), and below the addresses that nobody has (240.0.0.0/4 with the broadcast address).
+fn is_of_a_user_v4(address: Ipv4Addr) -> bool {
+    let first = address.octets()[0];
+    first != 0 && first < 240 && !(address.is_loopback() || address.is_link_local() || address.is_multicast())
+}
+
+/// Not one of ::/96, where IPv4 addresses, the unspecified address and the loopback address stand, nor bound to one link.
+fn is_of_a_user_v6(address: Ipv6Addr) -> bool {
+    address.to_bits() >> 32 != 0 && !address.is_unicast_link_local() && !address.is_multicast()
 }
 
 fn long_form(address: Ipv6Addr) -> String {
@@ -79,20 +100,27 @@ impl std::fmt::Debug for NetworkAddress {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
-    fn forms(typed: &str) -> (String, String) {
+    fn forms(typed: &str) -> (String, Vec<String>) {
         let address = NetworkAddress::parse(typed).unwrap();
-        (address.canonical(), address.prefix())
+        (address.canonical(), address.prefixes())
     }
 
     #[test]
     fn one_address_has_one_text_however_it_was_written() {
-        let v6 = ("2001:0db8:0001:0002:0000:0000:0000:0003".to_owned(), "2001:0db8:0001:0000:0000:0000:0000:0000/48".to_owned());
-        for typed in ["2001:db8:1:2::3", "2001:DB8:1:2:0:0:0:3", " [2001:db8:1:2::3] "] {
+        let prefixes = [
+            "2001:0db8:0001:0a02:0000:0000:0000:0000/64",
+            "2001:0db8:0001:0a00:0000:0000:0000:0000/56",
+            "2001:0db8:0001:0000:0000:0000:0000:0000/48",
+        ];
+        let v6 = ("2001:0db8:0001:0a02:0000:0000:0000:0003".to_owned(), prefixes.map(str::to_owned).to_vec());
+        for typed in ["2001:db8:1:a02::3", "2001:DB8:1:A02:0:0:0:3", " [2001:db8:1:a02::3] "] {
             assert_eq!(forms(typed), v6);
         }
-        let v4 = ("203.0.113.9".to_owned(), "203.0.113.0/24".to_owned());
+        let v4 = ("203.0.113.9".to_owned(), vec!["203.0.113.0/24".to_owned()]);
         for typed in ["203.0.113.9", "::ffff:203.0.113.9", "::ffff:cb00:7109"] {
             assert_eq!(forms(typed), v4);
         }
@@ -103,8 +131,40 @@ mod tests {
         for typed in ["", "203.0.113.9:443", "203.0.113.0/24", "fe80::1%eth0", "256.1.1.1", "example.com"] {
             assert_eq!(NetworkAddress::parse(typed), Err(InvalidNetworkAddress::NotAnAddress), "{typed}");
         }
-        for typed in ["127.0.0.1", "::1", "0.0.0.0", "::", "224.0.0.1", "::ffff:127.0.0.1"] {
+        for typed in ["unknown", "n/a", "-", "null"] {
+            assert_eq!(NetworkAddress::parse(typed), Err(InvalidNetworkAddress::NotAnAddress), "{typed}");
+        }
+        for typed in [
+            "127.0.0.1",
+            "::1",
+            "0.0.0.0",
+            "0.1.2.3",
+            "::",
+            "224.0.0.1",
+            "255.255.255.255",
+            "240.0.0.1",
+            "169.254.3.4",
+            "fe80::1",
+            "ff02::1",
+            "::ffff:127.0.0.1",
+            "::ffff:255.255.255.255",
+            "::ffff:0.0.0.0",
+            "::203.0.113.9",
+        ] {
             assert_eq!(NetworkAddress::parse(typed), Err(InvalidNetworkAddress::NotOfAUser), "{typed}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn neighbours_share_the_prefixes_up_to_where_they_differ(bits in any::<u128>(), at in 0_u32..128) {
+            let (one, other) = (Ipv6Addr::from_bits(bits), Ipv6Addr::from_bits(bits ^ (1 << (127 - at))));
+            if let (Ok(one), Ok(other)) = (NetworkAddress::parse(&one.to_string()), NetworkAddress::parse(&other.to_string())) {
+                let (one, other) = (one.prefixes(), other.prefixes());
+                for (index, bits) in IPV6_PREFIXES_BITS.into_iter().enumerate().filter(|_| one.len() == other.len() && one.len() > 1) {
+                    prop_assert_eq!(one[index] == other[index], at >= bits);
+                }
+            }
         }
     }
 }

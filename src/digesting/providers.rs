@@ -2,9 +2,10 @@
 //! test holds the two equal. Used by `email` only.
 //!
 //! A rule is listed when the provider documents it, or (said in `source`) when its users do. A rule may fold too little, which
-//! misses an alias; it must never fold two people into one. A provider whose only rule is the `+` tag has no row of its own
-//! unless its domains are worth naming: every domain without a row folds the `+` tag.
+//! misses an alias; it must never fold two people into one. A domain without a row folds nothing: at a company's own mail server
+//! `team+anna` and `team+bob` can be two people.
 
+use super::domains::Plus;
 use super::email::{without, without_tag};
 
 /// The folding rules of one provider.
@@ -31,7 +32,7 @@ pub struct Provider {
 /// What a label before a provider's domain means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Subdomains {
-    /// `anything@jane.provider` is delivered to the account `jane`.
+    /// `anything@jane.provider` is delivered to the account `jane`; so is what stands before `jane`.
     Account,
     /// Nothing is known: such a domain has no row.
     Unknown,
@@ -64,9 +65,23 @@ const YAHOO_DOMAINS: &[&str] = &[
 #[rustfmt::skip] // a list of names reads better in lines than in a column
 const FASTMAIL_DOMAINS: &[&str] = &[
     "fastmail.com", "fastmail.fm", "fastmail.cn", "fastmail.co.uk", "fastmail.com.au", "fastmail.de", "fastmail.es",
-    "fastmail.im", "fastmail.in", "fastmail.jp", "fastmail.mx", "fastmail.net", "fastmail.nl", "fastmail.org",
-    "fastmail.se", "fastmail.to", "fastmail.tw", "fastmail.uk", "fastmail.us", "messagingengine.com", "mailforce.net",
-    "mailhaven.com", "myfastmail.com", "pobox.com", "sent.as", "sent.at", "sent.com",
+    "fastmail.fr", "fastmail.im", "fastmail.in", "fastmail.jp", "fastmail.mx", "fastmail.net", "fastmail.nl",
+    "fastmail.org", "fastmail.se", "fastmail.to", "fastmail.tw", "fastmail.uk", "fastmail.us", "123mail.org",
+    "150mail.com", "150ml.com", "16mail.com", "2-mail.com", "4email.net", "50mail.com", "airpost.net", "allmail.net",
+    "bestmail.us", "cluemail.com", "elitemail.org", "emailcorner.net", "emailengine.net", "emailengine.org",
+    "emailgroups.net", "emailplus.org", "emailuser.net", "eml.cc", "f-m.fm", "fast-email.com", "fast-mail.org",
+    "fastem.com", "fastemail.us", "fastemailer.com", "fastest.cc", "fastimap.com", "fastmailbox.net",
+    "fastmessaging.com", "fea.st", "fmail.co.uk", "fmailbox.com", "fmgirl.com", "fmguy.com", "ftml.net", "h-mail.us",
+    "hailmail.net", "imap-mail.com", "imap.cc", "imapmail.org", "inoutbox.com", "internet-e-mail.com",
+    "internet-mail.org", "internetemails.net", "internetmailing.net", "jetemail.net", "justemail.net",
+    "letterboxes.org", "mail-central.com", "mail-page.com", "mailandftp.com", "mailas.com", "mailbolt.com",
+    "mailc.net", "mailcan.com", "mailforce.net", "mailftp.com", "mailhaven.com", "mailingaddress.org", "mailite.com",
+    "mailmight.com", "mailnew.com", "mailsent.net", "mailservice.ms", "mailup.net", "mailworks.org",
+    "messagingengine.com", "ml1.net", "mm.st", "myfastmail.com", "mymacmail.com", "nospammail.net", "ownmail.net",
+    "petml.com", "pobox.com", "postinbox.com", "postpro.net", "proinbox.com", "promessage.com", "realemail.net",
+    "reallyfast.biz", "reallyfast.info", "rushpost.com", "sent.as", "sent.at", "sent.com", "speedpost.net",
+    "speedymail.org", "ssl-mail.com", "swift-mail.com", "the-fastest.net", "the-quickest.com", "theinternetemail.com",
+    "veryfast.biz", "veryspeedy.net", "warpmail.net", "xsmail.com", "yepmail.net", "your-mail.com",
 ];
 
 #[rustfmt::skip] // a list of names reads better in lines than in a column
@@ -88,8 +103,44 @@ const POSTEO_DOMAINS: &[&str] = &[
 ];
 
 #[rustfmt::skip] // a list of names reads better in lines than in a column
+const MICROSOFT_DOMAINS: &[&str] = &[
+    "outlook.com", "outlook.at", "outlook.be", "outlook.cl", "outlook.cz", "outlook.co.id", "outlook.co.il",
+    "outlook.co.th", "outlook.com.ar", "outlook.com.au", "outlook.com.br", "outlook.com.gr", "outlook.com.pe",
+    "outlook.com.tr", "outlook.com.vn", "outlook.de", "outlook.dk", "outlook.es", "outlook.fr", "outlook.hu",
+    "outlook.ie", "outlook.in", "outlook.it", "outlook.jp", "outlook.kr", "outlook.lv", "outlook.my", "outlook.ph",
+    "outlook.pt", "outlook.sa", "outlook.sg", "outlook.sk", "hotmail.com", "hotmail.at", "hotmail.be", "hotmail.ca",
+    "hotmail.ch", "hotmail.cl", "hotmail.co.id", "hotmail.co.il", "hotmail.co.jp", "hotmail.co.kr", "hotmail.co.nz",
+    "hotmail.co.th", "hotmail.co.uk", "hotmail.co.za", "hotmail.com.ar", "hotmail.com.au", "hotmail.com.br",
+    "hotmail.com.hk", "hotmail.com.tr", "hotmail.com.tw", "hotmail.com.vn", "hotmail.cz", "hotmail.de", "hotmail.dk",
+    "hotmail.es", "hotmail.fi", "hotmail.fr", "hotmail.gr", "hotmail.hu", "hotmail.it", "hotmail.lt", "hotmail.lv",
+    "hotmail.my", "hotmail.nl", "hotmail.no", "hotmail.ph", "hotmail.rs", "hotmail.se", "hotmail.sg", "hotmail.sk",
+    "live.com", "live.at", "live.be", "live.ca", "live.cl", "live.cn", "live.co.kr", "live.co.uk", "live.co.za",
+    "live.com.ar", "live.com.au", "live.com.mx", "live.com.my", "live.com.ph", "live.com.pt", "live.com.sg",
+    "live.de", "live.dk", "live.fi", "live.fr", "live.hk", "live.ie", "live.in", "live.it", "live.jp", "live.nl",
+    "live.no", "live.ru", "live.se", "msn.com", "passport.com", "windowslive.com",
+];
+
+#[rustfmt::skip] // a list of names reads better in lines than in a column
+const RUNBOX_DOMAINS: &[&str] = &[
+    "runbox.com", "runbox.at", "runbox.biz", "runbox.bz", "runbox.ch", "runbox.co", "runbox.co.in", "runbox.dk",
+    "runbox.email", "runbox.eu", "runbox.is", "runbox.it", "runbox.ky", "runbox.li", "runbox.me", "runbox.nl",
+    "runbox.no", "runbox.uk", "runbox.us", "rbx.email", "rbx.life", "rbx.run", "mailhost.work", "offshore.rocks",
+    "xobnur.cloud", "xobnur.com", "xobnur.me",
+];
+
+#[rustfmt::skip] // a list of names reads better in lines than in a column
+const RELAY_DOMAINS: &[&str] = &[
+    "mozmail.com", "anonaddy.com", "anonaddy.me", "33mail.com", "simplelogin.co", "simplelogin.com", "simplelogin.fr", "aleeas.com",
+    "slmails.com", "silomails.com", "slmail.me", "8shield.net", "dralias.com",
+];
+
+#[rustfmt::skip] // a list of names reads better in lines than in a column
 const WITHOUT_TAGS_DOMAINS: &[&str] = &[
-    "gmx.com", "gmx.de", "gmx.net", "mail.com", "web.de", "t-online.de", "tuta.com", "qq.com", "163.com", "mail.ru",
+    "gmx.com", "gmx.at", "gmx.ch", "gmx.co.uk", "gmx.de", "gmx.es", "gmx.fr", "gmx.li", "gmx.net", "gmx.org",
+    "gmx.us", "mail.com", "web.de", "t-online.de", "freenet.de", "tuta.com", "tutanota.com", "tutanota.de",
+    "tutamail.com", "tuta.io", "keemail.me", "qq.com", "foxmail.com", "163.com", "126.com", "yeah.net", "mail.ru",
+    "bk.ru", "inbox.ru", "list.ru", "internet.ru", "rambler.ru", "seznam.cz", "naver.com", "libero.it", "orange.fr",
+    "wanadoo.fr", "laposte.net", "free.fr", "aol.com",
 ];
 
 /// Every provider with a row.
@@ -104,7 +155,7 @@ pub const PROVIDERS: &[Provider] = &[
     },
     Provider {
         name: "Microsoft",
-        domains: &["outlook.com", "hotmail.com", "live.com", "msn.com"],
+        domains: MICROSOFT_DOMAINS,
         source: "learn.microsoft.com, Plus Addressing in Exchange Online; the same on outlook.com. Dots and domains differ",
         ..PLUS_ONLY
     },
@@ -161,6 +212,18 @@ pub const PROVIDERS: &[Provider] = &[
     Provider { name: "mailbox.org", domains: &["mailbox.org"], source: "kb.mailbox.org, Using mail extensions", ..PLUS_ONLY },
     Provider { name: "HEY", domains: &["hey.com"], source: "tags as users report them", ..PLUS_ONLY },
     Provider {
+        name: "Runbox",
+        domains: RUNBOX_DOMAINS,
+        source: "blog.runbox.com, Sub-addressing: `name+tag` at all Runbox domains",
+        ..PLUS_ONLY
+    },
+    Provider {
+        name: "Other hosts with tags",
+        domains: &["mailfence.com", "disroot.org", "riseup.net", "hushmail.com", "kolabnow.com", "startmail.com"],
+        source: "`name+tag` as their help pages say or their users report",
+        ..PLUS_ONLY
+    },
+    Provider {
         name: "Without tags",
         domains: WITHOUT_TAGS_DOMAINS,
         source: "their help pages know no tags and their names no `+`, so that folding a `+` harms nobody",
@@ -168,9 +231,9 @@ pub const PROVIDERS: &[Provider] = &[
     },
     Provider {
         name: "Relays with a subdomain for each user",
-        domains: &["mozmail.com", "anonaddy.com", "anonaddy.me", "33mail.com"],
+        domains: RELAY_DOMAINS,
         subdomains: Subdomains::Account,
-        source: "support.mozilla.org, Relay e-mail domains; addy.io/help, kinds of aliases; 33mail.com",
+        source: "support.mozilla.org, Relay e-mail domains; addy.io/help, kinds of aliases; 33mail.com; simplelogin.io/docs, subdomains",
         ..PLUS_ONLY
     },
 ];
@@ -184,8 +247,8 @@ impl Provider {
                     return Some((provider, None));
                 }
                 if provider.subdomains == Subdomains::Account
-                    && let Some(account) = domain.strip_suffix(known).and_then(|rest| rest.strip_suffix('.'))
-                    && !account.contains('.')
+                    && let Some(below) = domain.strip_suffix(known).and_then(|rest| rest.strip_suffix('.'))
+                    && let Some(account) = below.rsplit('.').next()
                 {
                     return Some((provider, Some((account, known))));
                 }
@@ -195,8 +258,9 @@ impl Provider {
     }
 
     /// The name without its tag and ignored characters. Never empty.
-    pub(super) fn folded(&self, name: &str) -> String {
-        let kept = without(without_tag(name, self.tag_separators), |c| self.ignored.contains(&c));
+    pub(super) fn folded(&self, name: &str, plus: Plus) -> String {
+        let begins_tag = |c| self.tag_separators.contains(&c) && !(c == '+' && plus == Plus::Kept);
+        let kept = without(without_tag(name, begins_tag), |c| self.ignored.contains(&c));
         match self.equal {
             Some((from, to)) => kept.chars().map(|c| if c == from { to } else { c }).collect(),
             None => kept,

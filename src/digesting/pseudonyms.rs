@@ -1,24 +1,33 @@
 //! From one raw value to the signals that a bundle carries. The functions that callers use; each is total and pure.
 
 use super::digester::{DigestKind, Digester};
-use super::domains::classify_domain;
+use super::domains::DomainRules;
 use super::email::{EmailAddress, InvalidEmail};
 use super::identifier::{InvalidIdentifier, OpaqueIdentifier};
 use super::name::{InvalidName, PersonName};
 use super::network::{InvalidNetworkAddress, NetworkAddress};
+use super::payment::{InvalidPayment, PaymentInstrument};
 use super::sketching::SketchKind;
-use crate::vocabulary::bundle::{DeviceSignals, EmailSignals, NameSignals, NetworkSignals};
+use crate::vocabulary::bundle::{DeviceSignals, EmailSignals, NameSignals, NetworkSignals, PaymentKind};
 use crate::vocabulary::digest::DigestSet;
 
 /// The pseudonyms of an e-mail address: five digests, the domain's class, and the sketch of the local part.
 ///
-/// The pattern is absent when too few letters remain without the digits.
+/// The pattern is absent when too few letters remain without the digits. By the shipped lists and rules alone.
 ///
 /// # Errors
 /// [`InvalidEmail`], which never shows the address.
 pub fn digest_email(digester: &Digester, typed: &str) -> Result<EmailSignals, InvalidEmail> {
+    digest_email_by(digester, &DomainRules::SHIPPED, typed)
+}
+
+/// As [`digest_email`], by the caller's own rules too.
+///
+/// # Errors
+/// [`InvalidEmail`], which never shows the address.
+pub fn digest_email_by(digester: &Digester, rules: &DomainRules, typed: &str) -> Result<EmailSignals, InvalidEmail> {
     let address = EmailAddress::parse(typed)?;
-    let mailbox = address.mailbox();
+    let mailbox = address.mailbox(rules);
     let bare = mailbox.bare_local_part();
     Ok(EmailSignals {
         exact: Some(digester.digest(DigestKind::EmailExact, &address.exact())),
@@ -26,9 +35,18 @@ pub fn digest_email(digester: &Digester, typed: &str) -> Result<EmailSignals, In
         pattern: mailbox.pattern().map(|pattern| digester.digest(DigestKind::EmailPattern, &pattern)),
         local_part: Some(digester.digest(DigestKind::EmailLocalPart, &bare)),
         domain: Some(digester.digest(DigestKind::EmailDomain, mailbox.domain())),
-        domain_class: Some(classify_domain(address.domain())),
+        domain_class: Some(rules.classify(address.domain())),
         local_part_sketches: digester.sketch(SketchKind::LocalPart, &bare),
     })
+}
+
+/// The digest of the address cut at its `+`; absent where the mailbox has the answer (see [`EmailAddress::plus_folded`]).
+///
+/// # Errors
+/// [`InvalidEmail`], which never shows the address.
+pub fn digest_plus_folded(digester: &Digester, rules: &DomainRules, typed: &str) -> Result<Option<DigestSet>, InvalidEmail> {
+    let folded = EmailAddress::parse(typed)?.plus_folded(rules);
+    Ok(folded.map(|folded| digester.digest(DigestKind::EmailPlusFolded, &folded.address())))
 }
 
 /// The pseudonyms of a person's name: the digest of the folded name, and its sketch.
@@ -69,9 +87,9 @@ pub fn digest_device(
     })
 }
 
-/// The pseudonyms of a network address: of the address, and of its /24 or /48.
+/// The pseudonyms of a network address: of the address, and of its narrowest prefix, a /24 or /64.
 ///
-/// What else is known of the network is left absent for the caller to fill in.
+/// What else is known of the network is left absent for the caller to fill in. [`digest_networks`] has the wider prefixes too.
 ///
 /// # Errors
 /// [`InvalidNetworkAddress`], which never shows the address.
@@ -79,7 +97,7 @@ pub fn digest_network(digester: &Digester, typed: &str) -> Result<NetworkSignals
     let address = NetworkAddress::parse(typed)?;
     Ok(NetworkSignals {
         address: Some(digester.digest(DigestKind::NetworkAddress, &address.canonical())),
-        prefix: Some(digester.digest(DigestKind::NetworkPrefix, &address.prefix())),
+        prefix: address.prefixes().first().map(|prefix| digester.digest(DigestKind::NetworkPrefix, prefix)),
         asn: None,
         country: None,
         flags: Vec::new(),
@@ -87,15 +105,41 @@ pub fn digest_network(digester: &Digester, typed: &str) -> Result<NetworkSignals
     })
 }
 
-/// The digest of a payment instrument's fingerprint, as the payment processor gives it.
+/// All entries of `networks` that a network address gives: that of [`digest_network`], then one for each wider prefix.
+///
+/// One for IPv4; three for IPv6, whose /56 and /48 stand alone in entries of their own, since an entry has one prefix.
+///
+/// # Errors
+/// [`InvalidNetworkAddress`], which never shows the address.
+pub fn digest_networks(digester: &Digester, typed: &str) -> Result<Vec<NetworkSignals>, InvalidNetworkAddress> {
+    let wider = NetworkAddress::parse(typed)?.prefixes().into_iter().skip(1).map(|prefix| NetworkSignals {
+        address: None,
+        prefix: Some(digester.digest(DigestKind::NetworkPrefix, &prefix)),
+        asn: None,
+        country: None,
+        flags: Vec::new(),
+        seen_at: None,
+    });
+    Ok(std::iter::once(digest_network(digester, typed)?).chain(wider).collect())
+}
+
+/// The digest of a payment instrument, by what its text looks like (see [`PaymentInstrument::parse`]).
 ///
 /// Billing and payout must use one kind of fingerprint, or they will never be found to be the same.
 ///
 /// # Errors
-/// [`InvalidIdentifier`], which never shows the fingerprint.
-pub fn digest_payment(digester: &Digester, fingerprint: &str) -> Result<DigestSet, InvalidIdentifier> {
-    let fingerprint = OpaqueIdentifier::parse(fingerprint)?;
-    Ok(digester.digest(DigestKind::PaymentInstrument, fingerprint.canonical()))
+/// [`InvalidPayment`], which never shows the instrument.
+pub fn digest_payment(digester: &Digester, typed: &str) -> Result<DigestSet, InvalidPayment> {
+    digest_payment_of_kind(digester, None, typed)
+}
+
+/// The digest of a payment instrument of a kind; `None` when the kind is not known.
+///
+/// # Errors
+/// [`InvalidPayment`], which never shows the instrument.
+pub fn digest_payment_of_kind(digester: &Digester, kind: Option<PaymentKind>, typed: &str) -> Result<DigestSet, InvalidPayment> {
+    let instrument = PaymentInstrument::parse(kind, typed)?;
+    Ok(digester.digest(DigestKind::PaymentInstrument, instrument.canonical()))
 }
 
 #[cfg(test)]
@@ -152,6 +196,33 @@ mod tests {
         let (one, other) = (digest_network(&k, "203.0.113.9").unwrap(), digest_network(&k, "203.0.113.200").unwrap());
         assert_eq!(one.prefix, other.prefix);
         assert_ne!(one.address, other.address);
+    }
+
+    #[test]
+    fn a_household_that_moves_within_its_ipv6_block_shares_a_wider_prefix() {
+        let k = digester("k1", 0);
+        let prefixes = |typed: &str| -> Vec<_> { digest_networks(&k, typed).unwrap().into_iter().map(|n| n.prefix).collect() };
+        let (one, other) = (prefixes("2001:db8:1:a02::3"), prefixes("2001:db8:1:a77::4"));
+        assert_ne!(one[0], other[0]);
+        assert_eq!(one[1..], other[1..]);
+        assert_eq!(prefixes("203.0.113.9").len(), 1);
+    }
+
+    #[test]
+    fn two_people_of_a_team_share_the_plus_folded_digest_and_no_mailbox() {
+        let k = digester("k1", 0);
+        let [anna, bob] = ["team+anna@company.example", "team+bob@company.example"];
+        let folded = |typed| digest_plus_folded(&k, &DomainRules::SHIPPED, typed).unwrap();
+        assert_eq!(folded(anna), folded(bob));
+        assert!(folded(anna).is_some() && folded("jane+x@gmail.com").is_none());
+        assert_ne!(digest_email(&k, anna).unwrap().mailbox, digest_email(&k, bob).unwrap().mailbox);
+    }
+
+    #[test]
+    fn an_iban_has_one_digest_however_it_was_written() {
+        let k = digester("k1", 0);
+        let spaced = digest_payment(&k, "AT61 1904 3002 3457 3201").unwrap();
+        assert_eq!(digest_payment_of_kind(&k, Some(PaymentKind::Sepa), "at611904300234573201"), Ok(spaced));
     }
 
     #[test]

@@ -1,127 +1,71 @@
-//! One record of a table, by column names, to one `SignalBundle` in the API's JSON form. Used by `selfsame digest`.
-//!
-//! Columns that it does not know never reach the output: they may hold raw personal data.
-
-use std::collections::BTreeMap;
-use std::fmt;
+//! One record of a table to one `SignalBundle` in the API's JSON form, such as the server takes it, or every reason why not. Used by
+//! `selfsame digest`.
 
 use serde_json::{Map, Value};
 
+use super::columns::{Column, RawRow};
 use super::digester::Digester;
+use super::domains::DomainRules;
 use super::email::InvalidEmail;
 use super::identifier::InvalidIdentifier;
-use super::json::{device_json, email_json, name_json, network_json, payment_json};
+use super::json::{PaymentLabels, device_json, email_json, name_json, network_json, payment_json, payment_kind_of, purpose_of};
 use super::name::InvalidName;
 use super::network::InvalidNetworkAddress;
-use super::pseudonyms::{digest_device, digest_email, digest_name, digest_network, digest_payment};
+use super::payment::InvalidPayment;
+use super::placeholders::is_placeholder;
+use super::pseudonyms::{
+    digest_device, digest_email_by, digest_name, digest_networks, digest_payment_of_kind, digest_plus_folded,
+};
+use crate::vocabulary::bundle::{
+    ATTRIBUTE_BYTES_MAX, ENVIRONMENTS_MAX, IDENTITIES_MAX, PAYMENTS_MAX, PaymentKind, PaymentPurpose, USER_AGENT_BYTES_MAX,
+};
+use crate::vocabulary::ids::{AccountId, InvalidId};
 
-/// What a column holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Column {
-    /// The product's own id of the account; goes through as it stands.
-    AccountId,
-    /// An e-mail address.
-    Email,
-    /// A whole name.
-    Name,
-    /// The given name, joined with [`Column::FamilyName`].
-    GivenName,
-    /// The family name.
-    FamilyName,
-    /// A device fingerprint.
-    Device,
-    /// A browser's cookie or installation id.
-    Browser,
-    /// The user agent; goes through as it stands.
-    UserAgent,
-    /// The platform; goes through as it stands.
-    Platform,
-    /// The time zone; goes through as it stands.
-    TimeZone,
-    /// A network address.
-    Ip,
-    /// A payment instrument's fingerprint.
-    Payment,
-    /// Its kind, like `CARD`.
-    PaymentKind,
-    /// Its purpose, `BILLING` or `PAYOUT`.
-    PaymentPurpose,
+/// What holds for every row of a table.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RowSettings {
+    /// What is known of e-mail domains.
+    pub domains: DomainRules,
+    /// The kind of instruments where neither a cell nor the column's name says one.
+    pub payment_kind: Option<PaymentKind>,
+    /// The purpose of instruments where no cell says one.
+    pub payment_purpose: Option<PaymentPurpose>,
+    /// Whether a row needs an account id.
+    pub account_ids: AccountIds,
+    /// Whether the digest of the plus-folded address is written.
+    pub plus_folded: PlusFolded,
 }
 
-impl Column {
-    /// Every column with the headers that name it, the first being its own. Case, `_`, `-` and spaces in a header do not matter.
-    pub const HEADERS: [(Self, &'static [&'static str]); 14] = [
-        (Self::AccountId, &["account_id", "user_id", "customer_id"]),
-        (Self::Email, &["email", "email_address", "mail"]),
-        (Self::Name, &["name", "full_name"]),
-        (Self::GivenName, &["first_name", "given_name"]),
-        (Self::FamilyName, &["last_name", "surname", "family_name"]),
-        (Self::Device, &["device", "device_id", "device_fingerprint", "fingerprint"]),
-        (Self::Browser, &["browser", "browser_id", "cookie"]),
-        (Self::UserAgent, &["user_agent"]),
-        (Self::Platform, &["platform"]),
-        (Self::TimeZone, &["time_zone"]),
-        (Self::Ip, &["ip", "ip_address", "network"]),
-        (Self::Payment, &["payment", "card", "card_fingerprint", "instrument", "payment_instrument"]),
-        (Self::PaymentKind, &["payment_kind"]),
-        (Self::PaymentPurpose, &["payment_purpose"]),
-    ];
-
-    /// The column that a header names; absent for a header that is not known.
-    #[must_use]
-    pub fn of_header(header: &str) -> Option<Self> {
-        let folded = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>();
-        let wanted = folded(header);
-        let found = Self::HEADERS.iter().find(|(_, headers)| headers.iter().any(|known| folded(known) == wanted));
-        found.map(|(column, _)| *column)
-    }
-
-    fn name(self) -> &'static str {
-        Self::HEADERS.iter().find(|(column, _)| *column == self).and_then(|(_, headers)| headers.first()).unwrap_or(&"column")
-    }
+/// Whether a row needs an account id. The server takes no bundle without one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum AccountIds {
+    /// A row without one is refused.
+    #[default]
+    Required,
+    /// The caller adds them later.
+    AddedLater,
 }
 
-impl fmt::Display for Column {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
+/// Whether `plusFolded` is written beside an e-mail's other digests. The API of this release does not take it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum PlusFolded {
+    /// It is not.
+    #[default]
+    LeftOut,
+    /// It is, where there is one.
+    Written,
 }
 
-/// The known cells of one record. Empty cells are absent.
-#[derive(Clone, PartialEq, Eq, Default)]
-pub struct RawRow(BTreeMap<Column, Vec<String>>);
-
-impl RawRow {
-    /// Adds a cell; a second value in one column is kept beside the first. An empty text adds nothing.
-    pub fn add(&mut self, column: Column, text: &str) {
-        if !text.trim().is_empty() {
-            self.0.entry(column).or_default().push(text.to_owned());
-        }
-    }
-
-    /// Whether no known column holds anything.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    fn all(&self, column: Column) -> impl Iterator<Item = &str> {
-        self.0.get(&column).into_iter().flatten().map(String::as_str)
-    }
-
-    fn first(&self, column: Column) -> Option<&str> {
-        self.all(column).next()
-    }
+/// A row that was digested.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DigestedRow {
+    /// The `SignalBundle`.
+    pub bundle: Value,
+    /// What was changed or left out of plain attributes, with the column. Never shows a cell.
+    pub warnings: Vec<String>,
 }
 
-/// Shows which columns are filled, and nothing of what is in them.
-impl fmt::Debug for RawRow {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
-    }
-}
-
-/// A cell that does not hold what its column says.
+/// A cell that does not hold what its column says, or that is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{column}: {reason}")]
 pub struct InvalidCell {
@@ -146,182 +90,283 @@ pub enum UnreadableCell {
     /// Not a network address.
     #[error(transparent)]
     Network(#[from] InvalidNetworkAddress),
+    /// Not a payment instrument.
+    #[error(transparent)]
+    Payment(#[from] InvalidPayment),
+    /// Not an account id.
+    #[error(transparent)]
+    AccountId(InvalidId),
+    /// An account id that stands for nobody.
+    #[error("is a placeholder, not an account id; leave such rows out")]
+    PlaceholderAccount,
+    /// No account id.
+    #[error(
+        "is missing, and the server takes no bundle without it; fill the column, or say --without-accounts and add the ids yourself"
+    )]
+    NoAccountId,
+    /// No kind.
+    #[error(
+        "is missing, and the server takes no payment without it; fill the column, say --payment-kind, or name the column `card`, `iban` or `paypal`"
+    )]
+    NoPaymentKind,
+    /// No purpose.
+    #[error("is missing, and the server takes no payment without it; fill the column, or say --payment-purpose")]
+    NoPaymentPurpose,
     /// Not one of the words that the column takes.
     #[error("is none of {0}")]
     UnknownWord(&'static str),
+    /// Neither one for all nor one for each instrument.
+    #[error("holds {found} values for {payments} payments; give one for all, or one for each")]
+    Unpaired {
+        /// How many stand in the column.
+        found: usize,
+        /// How many instruments the row has.
+        payments: usize,
+    },
+    /// Not a country.
+    #[error("is not two letters of ISO 3166-1, like `DE`")]
+    Country,
+    /// More than a bundle may hold.
+    #[error("gives {found} entries of the bundle; the server takes at most {max}")]
+    TooMany {
+        /// How many the row gives.
+        found: usize,
+        /// How many are taken.
+        max: usize,
+    },
 }
 
-/// The row as a `SignalBundle`: every e-mail, name and address of it, one device, and its payment instruments.
+/// The words of the column `payment_kind`, as messages list them.
+pub(super) const KIND_WORDS: &str = "`CARD`, `SEPA`, `PAYPAL`, `BANK_ACCOUNT`, `WALLET`, `OTHER`";
+/// The words of the column `payment_purpose`.
+pub(super) const PURPOSE_WORDS: &str = "`BILLING`, `PAYOUT`";
+
+/// The row as a `SignalBundle`: every e-mail, name, address and instrument of it, and one device.
 ///
 /// # Errors
 /// Every [`InvalidCell`] of the row, in the order of the columns; nothing of such a row is digested.
-pub fn digest_row(digester: &Digester, row: &RawRow) -> Result<Value, Vec<InvalidCell>> {
-    let mut faults = Vec::new();
+pub fn digest_row(digester: &Digester, settings: &RowSettings, row: &RawRow) -> Result<DigestedRow, Vec<InvalidCell>> {
+    let mut reading = Reading { digester, settings, row, faults: Vec::new(), warnings: Vec::new() };
     let mut bundle = Map::new();
-    if let Some(account) = row.first(Column::AccountId) {
-        bundle.insert("accountId".to_owned(), account.trim().into());
+    if let Some(account) = reading.account_id() {
+        bundle.insert("accountId".to_owned(), account.as_str().into());
     }
-    let emails = each(row, Column::Email, &mut faults, |typed| Ok(email_json(&digest_email(digester, typed)?)));
-    let mut names = each(row, Column::Name, &mut faults, |typed| Ok(name_json(&digest_name(digester, typed)?)));
-    let parts: Vec<&str> = row.all(Column::GivenName).chain(row.all(Column::FamilyName)).collect();
-    if !parts.is_empty() {
-        keep(Column::FamilyName, &mut faults, &mut names, digest_name(digester, &parts.join(" ")).map(|name| name_json(&name)));
-    }
-    let networks = each(row, Column::Ip, &mut faults, |typed| Ok(network_json(&digest_network(digester, typed)?)));
-    for (field, messages) in [
-        ("emails", emails),
-        ("names", names),
-        ("devices", device_of(digester, row, &mut faults)),
-        ("networks", networks),
-        ("payments", payments_of(digester, row, &mut faults)),
+    for (field, column, max, messages) in [
+        ("emails", Column::Email, IDENTITIES_MAX, reading.emails()),
+        ("names", Column::Name, IDENTITIES_MAX, reading.names()),
+        ("devices", Column::Device, ENVIRONMENTS_MAX, reading.device()),
+        ("networks", Column::Ip, ENVIRONMENTS_MAX, reading.networks()),
+        ("payments", Column::Payment, PAYMENTS_MAX, reading.payments()),
     ] {
+        if messages.len() > max {
+            reading.fault(column, UnreadableCell::TooMany { found: messages.len(), max });
+        }
         if !messages.is_empty() {
             bundle.insert(field.to_owned(), Value::Array(messages));
         }
     }
+    let Reading { mut faults, warnings, .. } = reading;
     faults.sort_by_key(|fault| fault.column);
-    if faults.is_empty() { Ok(Value::Object(bundle)) } else { Err(faults) }
+    if faults.is_empty() { Ok(DigestedRow { bundle: Value::Object(bundle), warnings }) } else { Err(faults) }
 }
 
-fn each(
-    row: &RawRow,
-    column: Column,
-    faults: &mut Vec<InvalidCell>,
-    digest: impl Fn(&str) -> Result<Value, UnreadableCell>,
-) -> Vec<Value> {
-    let mut messages = Vec::new();
-    for typed in row.all(column) {
-        keep(column, faults, &mut messages, digest(typed));
+/// A row that is being digested.
+struct Reading<'a> {
+    digester: &'a Digester,
+    settings: &'a RowSettings,
+    row: &'a RawRow,
+    faults: Vec<InvalidCell>,
+    warnings: Vec<String>,
+}
+
+impl Reading<'_> {
+    fn fault(&mut self, column: Column, reason: impl Into<UnreadableCell>) {
+        self.faults.push(InvalidCell { column, reason: reason.into() });
     }
-    messages
-}
 
-fn keep<E: Into<UnreadableCell>>(
-    column: Column,
-    faults: &mut Vec<InvalidCell>,
-    messages: &mut Vec<Value>,
-    found: Result<Value, E>,
-) {
-    match found {
-        Ok(message) => messages.push(message),
-        Err(reason) => faults.push(InvalidCell { column, reason: reason.into() }),
+    fn kept<T, E: Into<UnreadableCell>>(&mut self, column: Column, found: Result<T, E>) -> Option<T> {
+        found.map_err(|reason| self.fault(column, reason)).ok()
     }
-}
 
-fn device_of(digester: &Digester, row: &RawRow, faults: &mut Vec<InvalidCell>) -> Vec<Value> {
-    let plain = |column| Box::from(row.first(column).unwrap_or_default().trim());
-    let mut messages = Vec::new();
-    let (fingerprint, browser) = (row.first(Column::Device), row.first(Column::Browser));
-    // One at a time, so that a fault names its own column.
-    for (column, found) in
-        [(Column::Device, digest_device(digester, fingerprint, None)), (Column::Browser, digest_device(digester, None, browser))]
-    {
-        if let Err(reason) = found {
-            faults.push(InvalidCell { column, reason: reason.into() });
+    fn account_id(&mut self) -> Option<AccountId> {
+        let Some(typed) = self.row.first(Column::AccountId).map(str::trim) else {
+            if self.settings.account_ids == AccountIds::Required {
+                self.fault(Column::AccountId, UnreadableCell::NoAccountId);
+            }
+            return None;
+        };
+        if is_placeholder(typed) {
+            self.fault(Column::AccountId, UnreadableCell::PlaceholderAccount);
+            return None;
         }
+        let account = AccountId::new(typed).map_err(UnreadableCell::AccountId);
+        self.kept(Column::AccountId, account)
     }
-    if let Ok(mut device) = digest_device(digester, fingerprint, browser) {
-        device.user_agent = plain(Column::UserAgent);
-        device.platform = plain(Column::Platform);
-        device.time_zone = plain(Column::TimeZone);
+
+    fn emails(&mut self) -> Vec<Value> {
+        let (row, rules) = (self.row, &self.settings.domains);
+        let mut messages = Vec::new();
+        for typed in row.all(Column::Email) {
+            let plus_folded = match self.settings.plus_folded {
+                PlusFolded::LeftOut => Ok(None),
+                PlusFolded::Written => digest_plus_folded(self.digester, rules, typed),
+            };
+            let found = digest_email_by(self.digester, rules, typed);
+            let found = found.and_then(|email| plus_folded.map(|plus| email_json(&email, plus.as_ref())));
+            messages.extend(self.kept(Column::Email, found));
+        }
+        messages
+    }
+
+    fn names(&mut self) -> Vec<Value> {
+        let row = self.row;
+        let mut messages = Vec::new();
+        for typed in row.all(Column::Name) {
+            let found = digest_name(self.digester, typed).map(|name| name_json(&name));
+            messages.extend(self.kept(Column::Name, found));
+        }
+        // A placeholder beside a name is left to neither: `Jane` `N/A` is not a person of two names.
+        let mut parts = Vec::new();
+        for column in [Column::GivenName, Column::FamilyName] {
+            for typed in row.all(column) {
+                if is_placeholder(typed) && !typed.trim().chars().all(char::is_alphabetic) {
+                    self.fault(column, InvalidName::Placeholder);
+                }
+                parts.push(typed);
+            }
+        }
+        if !parts.is_empty() {
+            let found = digest_name(self.digester, &parts.join(" ")).map(|name| name_json(&name));
+            let column = if row.first(Column::FamilyName).is_some() { Column::FamilyName } else { Column::GivenName };
+            messages.extend(self.kept(column, found));
+        }
+        messages
+    }
+
+    fn networks(&mut self) -> Vec<Value> {
+        let row = self.row;
+        let mut messages = Vec::new();
+        for typed in row.all(Column::Ip) {
+            let found = self.kept(Column::Ip, digest_networks(self.digester, typed));
+            messages.extend(found.iter().flatten().map(network_json));
+        }
+        messages
+    }
+
+    fn device(&mut self) -> Vec<Value> {
+        let (fingerprint, browser) = (self.row.first(Column::Device), self.row.first(Column::Browser));
+        // One at a time, so that a fault names its own column.
+        self.kept(Column::Device, digest_device(self.digester, fingerprint, None));
+        self.kept(Column::Browser, digest_device(self.digester, None, browser));
+        let Ok(mut device) = digest_device(self.digester, fingerprint, browser) else { return Vec::new() };
+        device.user_agent = self.plain(Column::UserAgent, USER_AGENT_BYTES_MAX);
+        device.platform = self.plain(Column::Platform, ATTRIBUTE_BYTES_MAX);
+        device.time_zone = self.plain(Column::TimeZone, ATTRIBUTE_BYTES_MAX);
         let message = device_json(&device);
-        if message.as_object().is_some_and(|fields| !fields.is_empty()) {
-            messages.push(message);
+        if message.as_object().is_some_and(|fields| !fields.is_empty()) { vec![message] } else { Vec::new() }
+    }
+
+    /// A plain attribute such as the server takes it. It says little, so that what is wrong with it is mended and told, and never
+    /// costs the row.
+    fn plain(&mut self, column: Column, bytes_max: usize) -> Box<str> {
+        let typed = self.row.first(column).unwrap_or_default().trim();
+        if is_placeholder(typed) {
+            self.warnings.push(format!("{column}: is a placeholder, left out"));
+            return Box::default();
+        }
+        let printable: String = typed.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        if printable != typed {
+            self.warnings.push(format!("{column}: control characters are replaced by spaces"));
+        }
+        let end = (0..=bytes_max.min(printable.len())).rev().find(|at| printable.is_char_boundary(*at)).unwrap_or_default();
+        let cut = printable.get(..end).unwrap_or_default().trim_end();
+        if printable.len() > bytes_max {
+            self.warnings.push(format!("{column}: is {} bytes long, cut to {bytes_max}", printable.len()));
+        }
+        cut.into()
+    }
+
+    fn payments(&mut self) -> Vec<Value> {
+        let row = self.row;
+        let instruments: Vec<(Column, &str)> = [Column::Payment, Column::Card, Column::Iban, Column::Paypal]
+            .into_iter()
+            .flat_map(|column| row.all(column).map(move |typed| (column, typed)))
+            .collect();
+        let kinds = self.words(Column::PaymentKind, instruments.len(), |word| {
+            payment_kind_of(word).ok_or(UnreadableCell::UnknownWord(KIND_WORDS))
+        });
+        let purposes = self.words(Column::PaymentPurpose, instruments.len(), |word| {
+            purpose_of(word).ok_or(UnreadableCell::UnknownWord(PURPOSE_WORDS))
+        });
+        let countries = self.words(Column::PaymentCountry, instruments.len(), country_of);
+        let (Some(kinds), Some(purposes), Some(countries)) = (kinds, purposes, countries) else { return Vec::new() };
+        let mut messages = Vec::new();
+        for (((column, typed), kind), (purpose, country)) in
+            instruments.into_iter().zip(kinds).zip(purposes.into_iter().zip(countries))
+        {
+            let kind = kind.or(kind_of_column(column)).or(self.settings.payment_kind);
+            let purpose = purpose.or(self.settings.payment_purpose);
+            let found = self.kept(column, digest_payment_of_kind(self.digester, kind, typed));
+            if kind.is_none() {
+                self.fault(Column::PaymentKind, UnreadableCell::NoPaymentKind);
+            }
+            if purpose.is_none() {
+                self.fault(Column::PaymentPurpose, UnreadableCell::NoPaymentPurpose);
+            }
+            messages.extend(found.map(|instrument| payment_json(&instrument, &PaymentLabels { kind, purpose, country })));
+        }
+        messages
+    }
+
+    /// A column of words for instruments: one for all of them, or one for each; `None` when a word is none.
+    fn words<T: Clone>(
+        &mut self,
+        column: Column,
+        payments: usize,
+        read: impl Fn(&str) -> Result<T, UnreadableCell>,
+    ) -> Option<Vec<Option<T>>> {
+        let row = self.row;
+        let words: Result<Vec<T>, UnreadableCell> = row.all(column).map(|typed| read(typed.trim())).collect();
+        match self.kept(column, words)?.as_slice() {
+            [] => Some(vec![None; payments]),
+            [one] => Some(vec![Some(one.clone()); payments]),
+            each if each.len() == payments => Some(each.iter().cloned().map(Some).collect()),
+            each => {
+                self.fault(column, UnreadableCell::Unpaired { found: each.len(), payments });
+                None
+            }
         }
     }
-    messages
 }
 
-fn payments_of(digester: &Digester, row: &RawRow, faults: &mut Vec<InvalidCell>) -> Vec<Value> {
-    let mut messages = each(row, Column::Payment, faults, |typed| Ok(payment_json(&digest_payment(digester, typed)?)));
-    for (column, field, prefix, words, listed) in [
-        (
-            Column::PaymentKind,
-            "kind",
-            "PAYMENT_KIND_",
-            ["CARD", "SEPA", "PAYPAL", "BANK_ACCOUNT", "WALLET", "OTHER"].as_slice(),
-            "`CARD`, `SEPA`, `PAYPAL`, `BANK_ACCOUNT`, `WALLET`, `OTHER`",
-        ),
-        (Column::PaymentPurpose, "purpose", "PAYMENT_PURPOSE_", &["BILLING", "PAYOUT"], "`BILLING`, `PAYOUT`"),
-    ] {
-        let Some(typed) = row.first(column) else { continue };
-        let word = typed.trim().to_ascii_uppercase();
-        if !words.contains(&word.as_str()) {
-            faults.push(InvalidCell { column, reason: UnreadableCell::UnknownWord(listed) });
-            continue;
-        }
-        for fields in messages.iter_mut().filter_map(Value::as_object_mut) {
-            fields.insert(field.to_owned(), format!("{prefix}{word}").into());
-        }
+fn kind_of_column(column: Column) -> Option<PaymentKind> {
+    match column {
+        Column::Card => Some(PaymentKind::Card),
+        Column::Iban => Some(PaymentKind::Sepa),
+        Column::Paypal => Some(PaymentKind::Paypal),
+        Column::AccountId
+        | Column::Email
+        | Column::Name
+        | Column::GivenName
+        | Column::FamilyName
+        | Column::Device
+        | Column::Browser
+        | Column::UserAgent
+        | Column::Platform
+        | Column::TimeZone
+        | Column::Ip
+        | Column::Payment
+        | Column::PaymentKind
+        | Column::PaymentPurpose
+        | Column::PaymentCountry => None,
     }
-    messages
+}
+
+fn country_of(word: &str) -> Result<[u8; 2], UnreadableCell> {
+    let letters: [u8; 2] = word.to_ascii_uppercase().as_bytes().try_into().map_err(|_| UnreadableCell::Country)?;
+    if letters.iter().all(u8::is_ascii_uppercase) { Ok(letters) } else { Err(UnreadableCell::Country) }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::digesting::ProgrammeKey;
-    use crate::vocabulary::digest::KeyId;
-
-    fn digester() -> Digester {
-        let bytes: Vec<u8> = (0..32).collect();
-        Digester::new(&ProgrammeKey::from_bytes(KeyId::new("k1").unwrap(), &bytes).unwrap())
-    }
-
-    fn row(cells: &[(&str, &str)]) -> RawRow {
-        let mut row = RawRow::default();
-        for (header, text) in cells {
-            row.add(Column::of_header(header).unwrap(), text);
-        }
-        row
-    }
-
-    #[test]
-    fn a_full_row_becomes_a_bundle_without_a_raw_value() {
-        let cells = [
-            ("account_id", "acc-1"),
-            ("email", "secret@example.com"),
-            ("First Name", "Secret"),
-            ("surname", "Person"),
-            ("device", "secret-device"),
-            ("cookie", "secret-cookie"),
-            ("ip", "203.0.113.77"),
-            ("card", "secret-card"),
-            ("payment_kind", "card"),
-            ("payment_purpose", "payout"),
-        ];
-        let bundle = digest_row(&digester(), &row(&cells)).unwrap();
-        assert_eq!(bundle["accountId"], "acc-1");
-        assert_eq!(bundle["emails"][0]["domainClass"], "EMAIL_DOMAIN_CLASS_CORPORATE");
-        assert_eq!(bundle["payments"][0]["kind"], "PAYMENT_KIND_CARD");
-        assert_eq!(bundle["payments"][0]["purpose"], "PAYMENT_PURPOSE_PAYOUT");
-        for field in ["names", "devices", "networks"] {
-            assert_eq!(bundle[field].as_array().unwrap().len(), 1, "{field}");
-        }
-        let written = bundle.to_string().to_lowercase();
-        assert!(!written.contains("secret") && !written.contains("203.0"), "{written}");
-    }
-
-    #[test]
-    fn every_fault_of_a_row_is_named_with_its_column() {
-        let faults =
-            digest_row(&digester(), &row(&[("ip", "nowhere"), ("email", "nobody"), ("payment_kind", "gold")])).unwrap_err();
-        let columns: Vec<Column> = faults.iter().map(|fault| fault.column).collect();
-        assert_eq!(columns, [Column::Email, Column::Ip, Column::PaymentKind]);
-        assert_eq!(faults[0].to_string(), "email: the e-mail address has no `@`");
-    }
-
-    #[test]
-    fn empty_cells_are_absent() {
-        let bundle = digest_row(&digester(), &row(&[("email", " "), ("ip", "")])).unwrap();
-        assert_eq!(bundle, serde_json::json!({}));
-    }
-
-    #[test]
-    fn headers_are_found_however_they_are_written() {
-        for header in ["account_id", "accountId", "Account ID", "ACCOUNT-ID"] {
-            assert_eq!(Column::of_header(header), Some(Column::AccountId), "{header}");
-        }
-        assert_eq!(Column::of_header("date_of_birth"), None);
-    }
-}
+#[path = "rows_tests.rs"]
+mod tests;

@@ -6,8 +6,8 @@
 use super::raw::{
     CURRENCY, RawAttribution, RawConversion, RawDevice, RawLabel, RawNetwork, RawPayment, RawReward, RawSide, RawTouchpoint,
 };
-use crate::digesting::{Digester, InvalidIdentifier, InvalidNetworkAddress};
-use crate::digesting::{digest_device, digest_email, digest_name, digest_network, digest_payment};
+use crate::digesting::{Digester, InvalidIdentifier, InvalidNetworkAddress, InvalidPayment};
+use crate::digesting::{digest_device, digest_email, digest_name, digest_networks, digest_payment_of_kind};
 use crate::vocabulary::bundle::{DeviceSignals, NetworkSignals, PaymentSignals, SignalBundle};
 use crate::vocabulary::conversion::{Conversion, Reward};
 use crate::vocabulary::ids::{AccountId, Actor, CampaignId, ConversionId, InvalidId, InvoiceId, ProgramId, RewardId, Ucc};
@@ -24,9 +24,12 @@ pub enum PseudonymiseError {
     /// An amount is not one.
     #[error(transparent)]
     Money(#[from] InvalidMoney),
-    /// A device, browser or payment identifier is not one.
+    /// A device or browser identifier is not one.
     #[error(transparent)]
     Identifier(#[from] InvalidIdentifier),
+    /// A payment instrument is not one.
+    #[error(transparent)]
+    Payment(#[from] InvalidPayment),
     /// A network address is not one.
     #[error(transparent)]
     Network(#[from] InvalidNetworkAddress),
@@ -89,7 +92,7 @@ pub fn bundle_of(side: &RawSide, digester: &Digester) -> Result<SignalBundle, Ps
         emails: emails.iter().filter_map(|email| digest_email(digester, email).ok()).collect(),
         names: names.iter().filter_map(|name| digest_name(digester, name).ok()).collect(),
         devices: devices.iter().map(|device| device_of(device, digester)).collect::<Result<_, _>>()?,
-        networks: networks.iter().map(|network| network_of(network, digester)).collect::<Result<_, _>>()?,
+        networks: networks.iter().map(|network| networks_of(network, digester)).collect::<Result<Vec<_>, _>>()?.concat(),
         payments: payments.iter().map(|payment| payment_of(payment, digester)).collect::<Result<_, _>>()?,
         journey: Journey::new(touchpoints, None),
     })
@@ -132,24 +135,28 @@ fn device_of(raw: &RawDevice, digester: &Digester) -> Result<DeviceSignals, Pseu
     })
 }
 
-fn network_of(raw: &RawNetwork, digester: &Digester) -> Result<NetworkSignals, PseudonymiseError> {
+/// The network with its narrowest prefix, then its wider prefixes in entries of their own.
+fn networks_of(raw: &RawNetwork, digester: &Digester) -> Result<Vec<NetworkSignals>, PseudonymiseError> {
     let RawNetwork { address, asn, country, flags, seen_at } = raw;
     let mut flags = flags.clone();
     flags.sort_unstable();
     flags.dedup();
-    Ok(NetworkSignals {
-        asn: *asn,
-        country: country.and_then(country_code),
-        flags,
-        seen_at: Some(*seen_at),
-        ..digest_network(digester, &address.to_string())?
-    })
+    let mut networks = digest_networks(digester, &address.to_string())?;
+    for network in &mut networks {
+        network.seen_at = Some(*seen_at);
+    }
+    if let Some(narrowest) = networks.first_mut() {
+        narrowest.asn = *asn;
+        narrowest.country = country.and_then(country_code);
+        narrowest.flags = flags;
+    }
+    Ok(networks)
 }
 
 fn payment_of(raw: &RawPayment, digester: &Digester) -> Result<PaymentSignals, PseudonymiseError> {
     let RawPayment { instrument, kind, purpose, country, seen_at } = raw;
     Ok(PaymentSignals {
-        instrument: digest_payment(digester, instrument)?,
+        instrument: digest_payment_of_kind(digester, Some(*kind), instrument)?,
         kind: *kind,
         purpose: *purpose,
         country: country.and_then(country_code),

@@ -93,7 +93,7 @@ pub enum NetworkFlag {
 pub struct NetworkSignals {
     /// The address.
     pub address: Option<DigestSet>,
-    /// Its /24 or /48.
+    /// Its /24, /64, /56 or /48; the wider ones of an IPv6 address stand in entries of their own.
     pub prefix: Option<DigestSet>,
     /// The autonomous system; absent when not known.
     pub asn: Option<u32>,

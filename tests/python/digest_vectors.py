@@ -8,7 +8,17 @@ import hashlib, hmac, ipaddress, pathlib, re, sys, unicodedata
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DOCUMENT = (ROOT / "docs/digests.md").read_text(encoding="utf-8")
 KEY = bytes(range(32))
-SPACE = "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u00ad"
+IGNORABLE = (
+    "00AD 034F 061C 115F-1160 17B4-17B5 180B-180F 200B-200F 202A-202E 2060-206F 3164 FE00-FE0F FEFF FFA0 FFF0-FFF8 "
+    "1BCA0-1BCA3 1D173-1D17A E0000-E0FFF"
+)
+SPACE = {
+    chr(c)
+    for part in IGNORABLE.split()
+    for first, _, last in [part.partition("-")]
+    for c in range(int(first, 16), int(last or first, 16) + 1)
+}
+APOSTROPHES = set("'`\u00b4\u02bb\u02bc\u05f3\u2018\u2019\u2032\uff07\u0640")
 
 
 def table(heading):
@@ -23,7 +33,7 @@ def mac(key, *parts):
 
 
 def fold_case(text):
-    lower = "".join(c.lower() for c in unicodedata.normalize("NFKC", text))
+    lower = "".join(c.lower() for c in unicodedata.normalize("NFKC", text)).replace("ς", "σ")
     return unicodedata.normalize("NFKC", lower)
 
 
@@ -44,38 +54,96 @@ def providers():
 def email(typed):
     local, domain = fold_case(trim(typed)).rsplit("@", 1)
     domain = domain.rstrip(".").encode("idna").decode()
-    exact, tags, ignored, same = f"{local}@{domain}", ["+"], [], []
-    name = local
+    exact, tags, ignored, same, is_known = f"{local}@{domain}", [], [], [], False
+    plus = local[:1] + local[1:].split("+", 1)[0]
+    plus_folded, name = f"{plus}@{domain}", local
     for domains, canonical, *rule, label in providers():
-        parent = domain.split(".", 1)[1]
-        if domain in domains or (label == "account" and parent in domains):
+        below = [parent for parent in domains if label == "account" and domain.endswith("." + parent)]
+        if not is_known and (domain in domains or below):
+            is_known = True
             if domain not in domains:
-                name, domain = domain.split(".", 1)
+                name, domain = domain[: -len(below[0]) - 1].split(".")[-1], below[0]
             (tags, ignored, same), domain = rule, canonical or domain
     cuts = [i for i, c in enumerate(name) if i and c in tags]
     name = name[: cuts[0]] if cuts else name
     name = "".join(c for c in name if c not in ignored) or name
     name = name.replace(*same) if same else name
-    letters = re.sub("[0-9]", "", name).strip("._-")
+    letters = re.sub("[0-9]", "", name).strip("._-+")
     bare = re.sub("[._-]", "", name) or name
-    return [exact, f"{name}@{domain}", f"{letters}@{domain}" if len(letters) >= 3 else "absent", bare, domain]
+    plus_folded = "absent" if is_known else plus_folded
+    return [exact, f"{name}@{domain}", plus_folded, f"{letters}@{domain}" if len(letters) >= 3 else "absent", bare, domain]
 
 
 def person(typed):
     letters = dict(row[:2] for row in table("### Letters spelled out"))
-    typed = "".join(c for c in typed if c not in "'\u2018\u2019\u02bc`\u00b4" + SPACE)
-    plain = unicodedata.normalize("NFKD", "".join(c.lower() for c in unicodedata.normalize("NFKD", typed)))
-    plain = "".join(c for c in plain if unicodedata.category(c)[0] != "M" and c != "'")
-    plain = "".join(letters.get(c, c if c.isalnum() else " ") for c in plain)
-    return " ".join(sorted(plain.split()))
+    form = unicodedata.normalize
+    shown = lambda text: "".join(c for c in text if c not in APOSTROPHES and c not in SPACE)
+    once = form("NFKD", form("NFD", shown(trim(typed))).casefold())
+    plain = form("NFD", form("NFC", shown(form("NFKD", once.casefold()))))
+    kept, base = [], None
+    for c in plain:
+        category = unicodedata.category(c)[0]
+        if category == "M":
+            script = unicodedata.name(base, "").split(" ")[0] if base else ""
+            composed = form("NFC", (base or "") + c)
+            accent = script in ("LATIN", "GREEK") or (script == "CYRILLIC" and (len(composed) > 1 or composed in "ёѐѝ"))
+            kept.append("" if base is None or accent else c)
+        elif category in "LN":
+            base = c
+            kept.append(letters.get(c, c))
+        else:
+            base = None
+            kept.append(" ")
+    return " ".join(sorted(form("NFC", "".join(kept)).split()))
 
 
 def network(typed):
     address = ipaddress.ip_address(trim(typed).strip("[]"))
     address = getattr(address, "ipv4_mapped", None) or address
-    length = 24 if address.version == 4 else 48
-    first = ipaddress.ip_network((address, length), strict=False).network_address
-    return [address.exploded, f"{first.exploded}/{length}"]
+    first = lambda bits: ipaddress.ip_network((address, bits), strict=False).network_address.exploded
+    lengths = [24] if address.version == 4 else [64, 56, 48]
+    return [address.exploded, "`, `".join(f"{first(bits)}/{bits}" for bits in lengths)]
+
+
+def payment(kind, typed):
+    text = trim(typed)
+    kept = re.sub("[\\s./\u2010-\u2015-]", "", text)
+    lengths = dict(re.findall("([A-Z]{2}) ([0-9]+)", DOCUMENT.split("Lengths of IBANs by country:", 1)[1].split("\n\n", 1)[0]))
+    number = kept if re.fullmatch("[0-9]{8,}", kept) else text
+    if kind == "PAYPAL":
+        own_id = text.upper() if re.fullmatch("[A-Za-z0-9]{13}", text) else text
+        return email(text)[0] if "@" in text else own_id
+    if kind == "CARD":
+        return number
+    if kind in ("WALLET", "OTHER", "") and re.fullmatch("[^@\\s]+@[^@\\s]+[.][^@\\s]+", text):
+        return email(text)[0]
+    iban = kept.upper()
+    if str(len(iban)) == lengths.get(iban[:2]) and iban[2:4].isdigit() and iban.isalnum():
+        if int("".join(str(int(c, 36)) for c in iban[4:] + iban[:4])) % 97 == 1:
+            return iban
+    return number
+
+
+def is_placeholder(kind, typed):
+    rows = {row[0]: set(re.findall("`([^`]+)`", row[1]) or [row[1]]) for row in table("### Placeholder table")}
+    squeeze = lambda text: "".join(c for c in fold_case(text) if c.isalnum())
+    text, listed = squeeze(typed), lambda row, word: word in rows[row]
+    nothing = trim(typed) != "" and (text == "" or listed("any", text))
+    if kind == "identifier":
+        digits = text.removeprefix("0x")
+        one = len(set(digits)) == 1 and (digits[0] == "0" or len(digits) >= 8)
+        return nothing or listed("identifier", text) or one
+    if kind == "name":
+        folded = person(typed)
+        apart = any(not c.isalnum() for c in trim(typed))
+        words = all(listed("name, each word", word) for word in folded.split())
+        return (apart and nothing) or words or not any(c.isalpha() for c in folded)
+    if nothing:
+        return True
+    local, domain = fold_case(trim(typed)).rsplit("@", 1)
+    labels = domain.split(".")
+    made_up = listed("made-up local part", squeeze(local)) and listed("made-up domain", squeeze(labels[0]))
+    return listed("local part", squeeze(local)) or listed("last label", labels[-1]) or made_up
 
 
 def sketch(kind, folded):
@@ -91,9 +159,11 @@ def sketch(kind, folded):
 
 
 CHECKS = [
-    ("### E-mail vectors", lambda row: (email(row[0]), row[1:6])),
+    ("### E-mail vectors", lambda row: (email(row[0]), row[1:7])),
     ("### Name vectors", lambda row: (person(row[0]), row[1])),
-    ("### Network vectors", lambda row: (network(row[0]), row[1:3])),
+    ("### Network vectors", lambda row: (network(row[0]), [row[1], row[2].strip("`")])),
+    ("### Payment vectors", lambda row: (payment(row[0], row[1]), row[2])),
+    ("### Placeholder vectors", lambda row: (["no", "yes"][is_placeholder(row[0], row[1])], row[2])),
     ("### Digest vectors", lambda row: (mac(KEY, row[0].encode(), b"\0", row[1].encode()).hex(), row[2])),
     ("### Sketch vectors", lambda row: (sketch(row[0], row[1]), row[2])),
 ]

@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use super::{OnError, ValueKind};
 use crate::digesting::{
-    Column, Digester, RawRow, device_json, digest_device, digest_email, digest_name, digest_network, digest_payment, digest_row,
-    email_json, name_json, network_json, payment_json,
+    Column, Digester, PaymentLabels, PlusFolded, RawRow, RowSettings, device_json, digest_device, digest_email_by, digest_name,
+    digest_networks, digest_payment_of_kind, digest_plus_folded, digest_row, email_json, name_json, network_json, payment_json,
 };
 
 pub(super) fn read_lines<W: Write>(input: impl Read, kind: ValueKind, sink: &mut Sink<'_, W>) -> anyhow::Result<()> {
@@ -120,6 +120,7 @@ fn row_of_object(fields: &serde_json::Map<String, Value>) -> Result<RawRow, Colu
 /// Where the values go: digested, written, counted; or refused.
 pub(super) struct Sink<'a, W: Write> {
     pub(super) digester: &'a Digester,
+    pub(super) settings: &'a RowSettings,
     pub(super) on_error: OnError,
     pub(super) output: W,
     pub(super) written: u64,
@@ -129,15 +130,20 @@ pub(super) struct Sink<'a, W: Write> {
 
 impl<W: Write> Sink<'_, W> {
     pub(super) fn take_value(&mut self, place: &str, kind: ValueKind, typed: &str) -> anyhow::Result<()> {
-        match message_of(self.digester, kind, typed) {
-            Ok(message) => self.write(&message),
+        match messages_of(self.digester, self.settings, kind, typed) {
+            Ok(messages) => self.write(&messages),
             Err(reason) => self.refuse(&format!("{place}: {reason}")),
         }
     }
 
     fn take_row(&mut self, place: &str, row: &RawRow) -> anyhow::Result<()> {
-        match digest_row(self.digester, row) {
-            Ok(bundle) => self.write(&bundle),
+        match digest_row(self.digester, self.settings, row) {
+            Ok(digested) => {
+                for warning in &digested.warnings {
+                    (self.report)(&format!("{place}: {warning}"));
+                }
+                self.write(&[digested.bundle])
+            }
             Err(faults) => {
                 let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
                 self.refuse(&format!("{place}: {}", faults.join("; ")))
@@ -145,8 +151,11 @@ impl<W: Write> Sink<'_, W> {
         }
     }
 
-    fn write(&mut self, message: &Value) -> anyhow::Result<()> {
-        writeln!(self.output, "{message}")?;
+    /// Writes what one value or row gave, a message a line.
+    fn write(&mut self, messages: &[Value]) -> anyhow::Result<()> {
+        for message in messages {
+            writeln!(self.output, "{message}")?;
+        }
         self.written += 1;
         Ok(())
     }
@@ -163,21 +172,33 @@ impl<W: Write> Sink<'_, W> {
     }
 }
 
-fn message_of(digester: &Digester, kind: ValueKind, typed: &str) -> anyhow::Result<Value> {
+/// The messages of one value: one, but for an IPv6 address, which gives an entry for each of its prefixes.
+fn messages_of(digester: &Digester, settings: &RowSettings, kind: ValueKind, typed: &str) -> anyhow::Result<Vec<Value>> {
     Ok(match kind {
-        ValueKind::Email => email_json(&digest_email(digester, typed)?),
-        ValueKind::Name => name_json(&digest_name(digester, typed)?),
-        ValueKind::Device => device_json(&digest_device(digester, Some(typed), None)?),
-        ValueKind::Browser => device_json(&digest_device(digester, None, Some(typed))?),
-        ValueKind::Ip => network_json(&digest_network(digester, typed)?),
-        ValueKind::Payment => payment_json(&digest_payment(digester, typed)?),
+        ValueKind::Email => {
+            let email = digest_email_by(digester, &settings.domains, typed)?;
+            let plus_folded = match settings.plus_folded {
+                PlusFolded::LeftOut => None,
+                PlusFolded::Written => digest_plus_folded(digester, &settings.domains, typed)?,
+            };
+            vec![email_json(&email, plus_folded.as_ref())]
+        }
+        ValueKind::Name => vec![name_json(&digest_name(digester, typed)?)],
+        ValueKind::Device => vec![device_json(&digest_device(digester, Some(typed), None)?)],
+        ValueKind::Browser => vec![device_json(&digest_device(digester, None, Some(typed))?)],
+        ValueKind::Ip => digest_networks(digester, typed)?.iter().map(network_json).collect(),
+        ValueKind::Payment => {
+            let instrument = digest_payment_of_kind(digester, settings.payment_kind, typed)?;
+            let labels = PaymentLabels { kind: settings.payment_kind, purpose: settings.payment_purpose, country: None };
+            vec![payment_json(&instrument, &labels)]
+        }
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::digesting::ProgrammeKey;
+    use crate::digesting::{AccountIds, ProgrammeKey};
     use crate::vocabulary::digest::KeyId;
 
     /// What is written for an input, and what is said about it.
@@ -189,7 +210,16 @@ mod tests {
         let digester = Digester::new(&ProgrammeKey::from_bytes(KeyId::new("k1").unwrap(), &bytes).unwrap());
         let (mut output, mut said) = (Vec::new(), Vec::new());
         let mut report = |line: &str| said.push(line.to_owned());
-        let mut sink = Sink { digester: &digester, on_error, output: &mut output, written: 0, refused: 0, report: &mut report };
+        let settings = RowSettings { account_ids: AccountIds::AddedLater, ..RowSettings::default() };
+        let mut sink = Sink {
+            digester: &digester,
+            settings: &settings,
+            on_error,
+            output: &mut output,
+            written: 0,
+            refused: 0,
+            report: &mut report,
+        };
         let outcome = read(&mut sink);
         let lines = String::from_utf8(output).unwrap();
         (lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect(), said, outcome)
@@ -222,8 +252,41 @@ mod tests {
         assert_eq!(email.domain_class(), crate::wire::v1::EmailDomainClass::FreeMail);
         assert_eq!(bundle.names[0].sketch.len(), 1);
         assert_eq!(bundle.payments[0].kind(), crate::wire::v1::PaymentKind::Card);
+        let read = crate::wire::bundle::parse(bundle.clone(), "referee", crate::wire::fields::Arrival::Recorded);
+        assert!(read.is_ok(), "{read:?}");
         // Written back by the generated code, nothing is lost and nothing is added.
         assert_eq!(serde_json::to_value(&bundle).unwrap(), bundles[0]);
+    }
+
+    #[test]
+    fn placeholders_are_refused_with_line_and_column() {
+        let csv = "account_id,payment,payment_kind,payment_purpose\na1,N/A,card,billing\na2,fp-12,card,billing\n";
+        let (bundles, said, outcome) = digested(OnError::Skip, |sink| read_csv(csv.as_bytes(), sink));
+        outcome.unwrap();
+        assert_eq!(bundles.len(), 1);
+        assert!(said[0].starts_with("line 2: payment: is a placeholder"), "{said:?}");
+        let (bundles, said, _) = digested(OnError::Skip, |sink| {
+            read_lines("null\nunknown\n00000000-0000-0000-0000-000000000000\nfp-12\n".as_bytes(), ValueKind::Device, sink)
+        });
+        assert_eq!((bundles.len(), said.len()), (1, 3));
+    }
+
+    #[test]
+    fn an_ipv6_address_gives_an_entry_for_each_prefix() {
+        let (messages, _, _) =
+            digested(OnError::Stop, |sink| read_lines("2001:db8::1\n203.0.113.9\n".as_bytes(), ValueKind::Ip, sink));
+        let with_address: Vec<bool> = messages.iter().map(|message| message.get("address").is_some()).collect();
+        assert_eq!(with_address, [true, false, false, true]);
+        assert!(messages.iter().all(|message| message.get("prefix").is_some()));
+    }
+
+    #[test]
+    fn a_user_agent_that_is_cut_is_told_with_its_line() {
+        let csv = format!("account_id,user_agent\na1,{}\n", "x1".repeat(300));
+        let (bundles, said, outcome) = digested(OnError::Stop, |sink| read_csv(csv.as_bytes(), sink));
+        outcome.unwrap();
+        assert_eq!(bundles[0]["devices"][0]["userAgent"].as_str().unwrap().len(), 512);
+        assert_eq!(said, ["line 2: user_agent: is 600 bytes long, cut to 512"]);
     }
 
     #[test]
