@@ -5,11 +5,13 @@
 //!
 //! 1. [`vocabulary`]: ids, time, money, digests, bundles; and [`digesting`]: how callers make pseudonyms.
 //! 2. [`screening`]: evidence, rules, features, model, policy, decision, payout gate. Pure.
-//! 3. [`ports`]: the clock and the ledger, as traits.
-//! 4. [`wire`]: the generated API and its conversion from and to the vocabulary; [`adapters`]: ledgers, files, configuration, telemetry.
-//! 5. [`service`]: thin gRPC handlers, status mapping, the server.
-//! 6. [`offline`]: replay, training, evaluation, simulation.
-//! 7. [`cli`]: the commands of the `selfsame` binary.
+//! 3. [`book`]: the state machine: commands, plans, events, and everything that a programme knows, in memory. Pure.
+//! 4. [`ports`]: the clock, the journal, the snapshots, and the ledger as the service sees it, as traits.
+//! 5. [`wire`]: the generated API and its conversion from and to the vocabulary; [`ledger`]: the sequencer over books and a journal.
+//! 6. [`adapters`]: homes of the journal, files, configuration, telemetry.
+//! 7. [`service`]: thin gRPC handlers, status mapping, the server.
+//! 8. [`offline`]: replay, training, evaluation, simulation.
+//! 9. [`cli`]: the commands of the `selfsame` binary.
 
 pub mod adapters;
 pub mod book;

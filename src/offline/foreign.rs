@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::learning::LearningError;
 use crate::book::records::RecordedSignals;
-use crate::digesting::{
+use crate::digesting::{is_placeholder, 
     DigestKind, Digester, InvalidNetworkAddress, InvalidProgrammeKey, ProgrammeKey, digest_device, digest_email, digest_name,
     digest_network, digest_payment,
 };
@@ -274,9 +274,10 @@ struct Row<'a> {
 }
 
 impl Row<'_> {
-    /// A cell; `None` when the column is not mapped or the cell is empty.
+    /// A cell; `None` when the column is not mapped, or the cell is empty or says that there is no value.
     fn cell(&self, role: &str) -> Option<&str> {
-        self.reader.places.place(role).and_then(|place| self.record.get(place)).map(str::trim).filter(|cell| !cell.is_empty())
+        let cell = self.reader.places.place(role).and_then(|place| self.record.get(place)).map(str::trim);
+        cell.filter(|cell| !cell.is_empty() && !is_placeholder(cell))
     }
 
     fn wrong(&self, role: &'static str, reason: impl std::fmt::Display) -> ForeignError {
