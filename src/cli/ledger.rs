@@ -9,12 +9,12 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 
 use super::client::{ANSWER_BYTES_MAX, block_on, connect, counting_spinner, readable};
-use crate::adapters::ledger::{JOURNAL_FOLDER, TABLES_FOLDER};
-use crate::adapters::storage::backup::{BackupFile, BackupSummary, backup_to_file, compact, restore, verify_backup};
-use crate::adapters::storage::check::{CheckReport, JournalStats, check, stats};
-use crate::adapters::storage::error::StorageError;
-use crate::adapters::storage::journal::{Journal, JournalOptions};
-use crate::adapters::storage::table::PointTable;
+use crate::adapters::journal::{
+    BackupFile, CheckReport, Compacted, JOURNAL_FOLDER, JournalOptions, JournalStats, SledJournal, StorageError, check, compact,
+    restore, stats, verify_backup,
+};
+use crate::adapters::snapshots::SNAPSHOTS_FOLDER;
+use crate::ports::journal::{BackupSummary, Journal};
 use crate::wire::v1;
 use crate::wire::v1::operations_service_client::OperationsServiceClient;
 use crate::wire::v1::stream_backup_response::Part;
@@ -50,12 +50,11 @@ pub struct LedgerCommand {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Read every record and verify all checksums. Fails when anything is damaged or missing.
+    /// Read every record, verify all checksums and follow the chain. Fails when anything is damaged or missing.
     Check(DataFolder),
     /// Sizes: programmes, records, bytes on disk.
     Stats(DataFolder),
-    /// Rewrite the journal without the space of removed records. The old one is kept until the new one is complete. What retention removed
-    /// is also forgotten by the tables: the next start makes them anew.
+    /// Rewrite the journal without the space of removed records. The old one is kept until the new one is complete.
     Compact(DataFolder),
     /// Write everything to one file, which is whole and was read back when it has its name.
     Backup {
@@ -94,13 +93,26 @@ impl DataFolder {
         self.data_dir.join(JOURNAL_FOLDER)
     }
 
-    /// Opens what exists. A mistyped folder must not become an empty, sound journal.
-    fn open(&self) -> Result<Journal> {
-        let folder = self.journal();
-        if !folder.is_dir() {
+    fn snapshots(&self) -> PathBuf {
+        self.data_dir.join(SNAPSHOTS_FOLDER)
+    }
+
+    fn options(&self) -> JournalOptions {
+        JournalOptions { snapshots: Some(self.snapshots()), ..JournalOptions::default() }
+    }
+
+    /// A mistyped folder must not become an empty, sound journal. Of what an interrupted operation left the journal itself tells.
+    fn refuse_if_there_is_none(&self) -> Result<()> {
+        let is_empty = |folder: &Path| !folder.read_dir().is_ok_and(|mut items| items.next().is_some());
+        if is_empty(&self.journal()) && is_empty(&self.snapshots()) && !left_by_an_operation(&self.journal()) {
             bail!("there is no journal in `{}`; give the server's data folder with --data-dir", self.data_dir.display());
         }
-        Journal::open(&folder, &JournalOptions::default()).map_err(|error| in_words(error, &self.data_dir))
+        Ok(())
+    }
+
+    fn open(&self) -> Result<SledJournal> {
+        self.refuse_if_there_is_none()?;
+        SledJournal::open(&self.journal(), &self.options()).map_err(|error| in_words(error, &self.data_dir))
     }
 }
 
@@ -119,27 +131,22 @@ impl LedgerCommand {
         let mut out = stdout().lock();
         match self.action {
             Action::Check(data) => {
-                let report = check(&data.open()?.reader())?;
+                let report = check(&data.open()?);
                 write_check(&mut out, &report)?;
                 if !report.is_sound() {
                     bail!("the journal is damaged; restore the last backup with `selfsame ledger restore`");
                 }
             }
-            Action::Stats(data) => write_stats(&mut out, &stats(&data.open()?.reader())?)?,
+            Action::Stats(data) => write_stats(&mut out, &stats(&data.open()?)?)?,
             Action::Compact(data) => {
-                // Opened and closed again for the checks that opening makes.
-                let shortened = stats(&data.open()?.reader())?.programmes.iter().any(|(_, first_seq, _)| *first_seq > 1);
-                let summary = compact(&data.journal()).map_err(|error| in_words(error, &data.data_dir))?;
-                write_summary(&mut out, "compacted", &summary)?;
-                if shortened {
-                    PointTable::discard(&data.data_dir.join(TABLES_FOLDER))?;
-                    writeln!(out, "the next start makes the tables anew from the records that are left")?;
-                }
+                data.refuse_if_there_is_none()?;
+                let compacted = compact(&data.journal(), &data.options()).map_err(|error| in_words(error, &data.data_dir))?;
+                write_compacted(&mut out, compacted)?;
             }
             Action::Backup { server, data, file } => {
                 let summary = match server {
                     Some(server) => backup_of_server(&server, &file)?,
-                    None => backup_to_file(&data.open()?, &file)?,
+                    None => backup_of_folder(&data, &file)?,
                 };
                 write_summary(&mut out, "backed up", &summary)?;
             }
@@ -154,20 +161,32 @@ impl LedgerCommand {
     }
 }
 
+/// Whether beside a journal stands what an operation on it left.
+fn left_by_an_operation(journal: &Path) -> bool {
+    let names = journal.parent().and_then(|data| data.read_dir().ok()).into_iter().flatten();
+    names.filter_map(Result::ok).any(|item| item.file_name().to_string_lossy().starts_with(&format!("{JOURNAL_FOLDER}.")))
+}
+
 /// Restores to a folder that is then there as a whole, or as it was before.
 fn restore_to(file: &Path, data: &DataFolder) -> Result<BackupSummary> {
     let folder = &data.data_dir;
-    if folder.join(TABLES_FOLDER).exists() {
-        bail!("`{}` holds a server's tables; restore to a new folder", folder.display());
+    if data.snapshots().exists() {
+        bail!("`{}` holds a server's snapshots; restore to a new folder", folder.display());
     }
     let was_there = folder.exists();
-    std::fs::create_dir_all(folder).with_context(|| format!("creating `{}`", folder.display()))?;
     let restored = restore(file, &data.journal()).map_err(|error| in_words(error, folder));
     if restored.is_err() && !was_there {
         // Why it was not restored matters more than a folder that stays.
         let _ = std::fs::remove_dir_all(folder);
     }
     restored
+}
+
+fn backup_of_folder(data: &DataFolder, path: &Path) -> Result<BackupSummary> {
+    let journal = data.open()?;
+    let mut file = BackupFile::create(path)?;
+    journal.back_up(&mut file)?;
+    Ok(file.keep()?)
 }
 
 /// Streams a backup of a running server to a file.
@@ -196,44 +215,49 @@ fn backup_of_server(server: &str, path: &Path) -> Result<BackupSummary> {
 }
 
 fn write_check(out: &mut impl Write, report: &CheckReport) -> Result<()> {
-    for programme in &report.programmes {
+    for program in &report.programs {
         writeln!(
             out,
-            "{}: records {} to {}, {} sound ({} bytes), {} missing, {} side entries, {} damaged",
-            programme.name,
-            programme.first_seq,
-            programme.last_seq,
-            programme.records,
-            programme.record_bytes,
-            programme.missing,
-            programme.side_entries,
-            programme.damage.len()
+            "{}: records {} to {}, {} sound ({} bytes), {} missing, {} kept entries, {} damaged",
+            program.program,
+            program.first.0,
+            program.last.0,
+            program.records,
+            program.record_bytes,
+            program.missing,
+            program.kept_entries,
+            program.damage.len()
         )?;
-        for damage in &programme.damage {
+        for damage in &program.damage {
             writeln!(out, "  {damage}")?;
         }
     }
-    writeln!(out, "{}", if report.is_sound() { "sound" } else { "DAMAGED" })?;
+    match (report.is_sound(), &report.doubt) {
+        (false, _) => writeln!(out, "DAMAGED")?,
+        (true, Some(doubt)) => writeln!(out, "NOT KNOWN: {doubt}")?,
+        (true, None) => writeln!(out, "sound")?,
+    }
     Ok(())
 }
 
 fn write_stats(out: &mut impl Write, stats: &JournalStats) -> Result<()> {
-    for (name, first_seq, last_seq) in &stats.programmes {
-        writeln!(out, "{name}: records {first_seq} to {last_seq}")?;
+    for (program, first, last) in &stats.programs {
+        writeln!(out, "{program}: records {} to {}", first.0, last.0)?;
     }
     writeln!(out, "on disk: {} bytes", stats.disk_bytes)?;
+    Ok(())
+}
+
+fn write_compacted(out: &mut impl Write, compacted: Compacted) -> Result<()> {
+    writeln!(out, "compacted: {} records, {} kept entries", compacted.records, compacted.kept_entries)?;
     Ok(())
 }
 
 fn write_summary(out: &mut impl Write, what: &str, summary: &BackupSummary) -> Result<()> {
     writeln!(
         out,
-        "{what}: {} programmes, {} records, {} side entries, {} bytes, BLAKE3 {}",
-        summary.through.len(),
-        summary.records,
-        summary.side_entries,
-        summary.size_bytes,
-        summary.digest_hex
+        "{what}: {} records, {} kept entries, {} bytes, BLAKE3 {}",
+        summary.records, summary.kept_entries, summary.size_bytes, summary.digest
     )?;
     Ok(())
 }
@@ -245,9 +269,9 @@ mod tests {
     #[test]
     fn a_damaged_backup_leaves_no_folder_and_a_folder_that_was_there_stays() {
         let folder = tempfile::tempdir().unwrap();
-        let journal = Journal::open(&folder.path().join("journal"), &JournalOptions::default()).unwrap();
         let file = folder.path().join("whole.backup");
-        backup_to_file(&journal, &file).unwrap();
+        SledJournal::open(&folder.path().join("journal"), &JournalOptions::default()).unwrap();
+        backup_of_folder(&DataFolder { data_dir: folder.path().to_owned() }, &file).unwrap();
         let bytes = std::fs::read(&file).unwrap();
         let damaged = folder.path().join("damaged.backup");
         std::fs::write(&damaged, &bytes[..bytes.len() - 1]).unwrap();
@@ -257,6 +281,7 @@ mod tests {
             assert!(restore_to(&damaged, &data(name)).is_err());
         }
         assert!(!folder.path().join("new").exists() && folder.path().join("there").exists());
+        assert_eq!(std::fs::read_dir(folder.path().join("there")).unwrap().count(), 0);
         restore_to(&file, &data("new")).unwrap();
         assert!(folder.path().join("new/journal").is_dir());
     }
