@@ -4,15 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::journal::{JournalOptions, SledJournal, StorageError};
+pub use super::journal::JOURNAL_FOLDER;
 use super::snapshots::SnapshotFolder;
+pub use super::snapshots::SNAPSHOTS_FOLDER;
 use crate::book::command::Assessor;
 use crate::ledger::{JournaledLedger, LedgerOptions, OpenError};
 use crate::ports::journal::{Journal, JournalError};
 
-/// The folder of the journal, inside the data folder.
-pub const JOURNAL_FOLDER: &str = "journal";
-/// The folder of the snapshots, inside the data folder. May be lost: the next start then takes longer.
-pub const SNAPSHOTS_FOLDER: &str = "snapshots";
 
 /// Why the embedded ledger does not open. What was acknowledged is untouched.
 #[derive(Debug, thiserror::Error)]

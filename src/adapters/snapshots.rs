@@ -10,6 +10,9 @@ use crate::ports::journal::{Incarnation, JournalError};
 use crate::ports::snapshots::Snapshots;
 use crate::vocabulary::ids::ProgramId;
 
+/// The folder of the snapshots inside a data folder.
+pub const SNAPSHOTS_FOLDER: &str = "snapshots";
+
 /// How many snapshots of a programme stay.
 const KEPT: usize = 2;
 const SNAPSHOT: &str = "snapshot";

@@ -1,14 +1,288 @@
-//! stub
-use clap::Args;
-/// stub
+//! `selfsame ledger`: checks, measures, compacts, backs up and restores the journal in a data folder.
+//! All but `restore`, `verify` and `backup --server` need the folder for themselves. It must never leave a half written file or folder under
+//! the name that was asked for. `main` calls it.
+
+use std::io::{Write, stdout};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Subcommand};
+
+use super::client::{ANSWER_BYTES_MAX, block_on, connect, counting_spinner, readable};
+use crate::adapters::journal::{
+    BackupFile, CheckReport, Compacted, JOURNAL_FOLDER, JournalOptions, JournalStats, SledJournal, StorageError, check, compact,
+    restore, stats, verify_backup,
+};
+use crate::adapters::snapshots::SNAPSHOTS_FOLDER;
+use crate::ports::journal::{BackupSummary, Journal};
+use crate::wire::v1;
+use crate::wire::v1::operations_service_client::OperationsServiceClient;
+use crate::wire::v1::stream_backup_response::Part;
+
+const EXAMPLES: &str = "\
+Examples:
+  Every record and checksum, and how much there is:
+    selfsame ledger check --data-dir /var/lib/selfsame
+    selfsame ledger stats --data-dir /var/lib/selfsame
+
+  A backup while serving, read again before it is needed, and the server that comes of it:
+    selfsame ledger backup --server http://127.0.0.1:50051 selfsame.backup
+    selfsame ledger verify selfsame.backup
+    selfsame ledger restore selfsame.backup --data-dir restored
+
+  Give the space of removed records back to the disk, while no server runs:
+    selfsame ledger compact --data-dir /var/lib/selfsame
+
+A backup holds the journal. Models and the choice among them, the key of the audit sample, policies and the
+configuration are files beside it: docs/operations.md names them.";
+
+/// What a backup does not hold, said where somebody relies on one.
+const NOT_IN_BACKUPS: &str = "A backup holds neither models and the choice among them (`models`), nor the key of the audit sample (`audit.key`): copy both from the
+old data folder into this one before a server starts on it, and keep its policies and configuration.";
+
+/// Look after the data folder of a server.
 #[derive(Debug, Args)]
-pub struct LedgerCommand {}
+#[command(after_long_help = EXAMPLES, after_help = "Try --help for examples.")]
+pub struct LedgerCommand {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Read every record, verify all checksums and follow the chain. Fails when anything is damaged or missing.
+    Check(DataFolder),
+    /// Sizes: programmes, records, bytes on disk.
+    Stats(DataFolder),
+    /// Rewrite the journal without the space of removed records. The old one is kept until the new one is complete.
+    Compact(DataFolder),
+    /// Write everything to one file, which is whole and was read back when it has its name.
+    Backup {
+        /// Ask a running server, which goes on serving, instead of opening its folder
+        #[arg(long, value_name = "URL", conflicts_with = "data_dir")]
+        server: Option<String>,
+        #[command(flatten)]
+        data: DataFolder,
+        /// The file to write; must not exist.
+        file: PathBuf,
+    },
+    /// Verify a backup file without writing anything.
+    Verify {
+        /// The backup.
+        file: PathBuf,
+    },
+    /// Make a new data folder from a backup, after verifying all of it.
+    Restore {
+        /// The backup.
+        file: PathBuf,
+        /// The folder to make; must not exist or be empty.
+        #[command(flatten)]
+        data: DataFolder,
+    },
+}
+
+#[derive(Debug, Args)]
+struct DataFolder {
+    /// The server's data folder.
+    #[arg(long, env = "SELFSAME_DATA_FOLDER", default_value = "selfsame-data", value_name = "DIR")]
+    data_dir: PathBuf,
+}
+
+impl DataFolder {
+    fn journal(&self) -> PathBuf {
+        self.data_dir.join(JOURNAL_FOLDER)
+    }
+
+    fn snapshots(&self) -> PathBuf {
+        self.data_dir.join(SNAPSHOTS_FOLDER)
+    }
+
+    fn options(&self) -> JournalOptions {
+        JournalOptions { snapshots: Some(self.snapshots()), ..JournalOptions::default() }
+    }
+
+    /// A mistyped folder must not become an empty, sound journal. Of what an interrupted operation left the journal itself tells.
+    fn refuse_if_there_is_none(&self) -> Result<()> {
+        let is_empty = |folder: &Path| !folder.read_dir().is_ok_and(|mut items| items.next().is_some());
+        if is_empty(&self.journal()) && is_empty(&self.snapshots()) && !left_by_an_operation(&self.journal()) {
+            bail!("there is no journal in `{}`; give the server's data folder with --data-dir", self.data_dir.display());
+        }
+        Ok(())
+    }
+
+    fn open(&self) -> Result<SledJournal> {
+        self.refuse_if_there_is_none()?;
+        SledJournal::open(&self.journal(), &self.options()).map_err(|error| in_words(error, &self.data_dir))
+    }
+}
+
+fn in_words(error: StorageError, data: &Path) -> anyhow::Error {
+    let in_use = matches!(error, StorageError::FolderInUse { .. });
+    let error = anyhow::Error::new(error);
+    if in_use { error.context(format!("a server works in `{}`; stop it first", data.display())) } else { error }
+}
+
 impl LedgerCommand {
-    /// stub
+    /// Runs the command.
     ///
     /// # Errors
-    /// stub
-    pub fn run(self) -> anyhow::Result<()> {
+    /// When the folder cannot be opened, is in use, or is damaged; the message says what to do.
+    pub fn run(self) -> Result<()> {
+        let mut out = stdout().lock();
+        match self.action {
+            Action::Check(data) => {
+                let report = check(&data.open()?);
+                write_check(&mut out, &report)?;
+                if !report.is_sound() {
+                    bail!("the journal is damaged; restore the last backup with `selfsame ledger restore`");
+                }
+            }
+            Action::Stats(data) => write_stats(&mut out, &stats(&data.open()?)?)?,
+            Action::Compact(data) => {
+                data.refuse_if_there_is_none()?;
+                let compacted = compact(&data.journal(), &data.options()).map_err(|error| in_words(error, &data.data_dir))?;
+                write_compacted(&mut out, compacted)?;
+            }
+            Action::Backup { server, data, file } => {
+                let summary = match server {
+                    Some(server) => backup_of_server(&server, &file)?,
+                    None => backup_of_folder(&data, &file)?,
+                };
+                write_summary(&mut out, "backed up", &summary)?;
+            }
+            Action::Verify { file } => write_summary(&mut out, "sound", &verify_backup(&file)?)?,
+            Action::Restore { file, data } => {
+                let summary = restore_to(&file, &data)?;
+                write_summary(&mut out, "restored", &summary)?;
+                writeln!(out, "{NOT_IN_BACKUPS}")?;
+            }
+        }
         Ok(())
+    }
+}
+
+/// Whether beside a journal stands what an operation on it left.
+fn left_by_an_operation(journal: &Path) -> bool {
+    let names = journal.parent().and_then(|data| data.read_dir().ok()).into_iter().flatten();
+    names.filter_map(Result::ok).any(|item| item.file_name().to_string_lossy().starts_with(&format!("{JOURNAL_FOLDER}.")))
+}
+
+/// Restores to a folder that is then there as a whole, or as it was before.
+fn restore_to(file: &Path, data: &DataFolder) -> Result<BackupSummary> {
+    let folder = &data.data_dir;
+    if data.snapshots().exists() {
+        bail!("`{}` holds a server's snapshots; restore to a new folder", folder.display());
+    }
+    let was_there = folder.exists();
+    let restored = restore(file, &data.journal()).map_err(|error| in_words(error, folder));
+    if restored.is_err() && !was_there {
+        // Why it was not restored matters more than a folder that stays.
+        let _ = std::fs::remove_dir_all(folder);
+    }
+    restored
+}
+
+fn backup_of_folder(data: &DataFolder, path: &Path) -> Result<BackupSummary> {
+    let journal = data.open()?;
+    let mut file = BackupFile::create(path)?;
+    journal.back_up(&mut file)?;
+    Ok(file.keep()?)
+}
+
+/// Streams a backup of a running server to a file.
+fn backup_of_server(server: &str, path: &Path) -> Result<BackupSummary> {
+    let mut file = BackupFile::create(path)?;
+    let progress = counting_spinner("{spinner} {bytes}, {bytes_per_sec}");
+    let copied = async {
+        let channel = connect(server).await?;
+        let mut client = OperationsServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
+        let mut parts = client.stream_backup(v1::StreamBackupRequest {}).await.map_err(readable)?.into_inner();
+        while let Some(v1::StreamBackupResponse { part }) = parts.message().await.map_err(readable)? {
+            match part {
+                Some(Part::Content(content)) => {
+                    file.write_all(&content).with_context(|| format!("writing {}", path.display()))?;
+                    progress.inc(content.len() as u64);
+                }
+                Some(Part::Summary(_)) => return Ok(()),
+                None => {}
+            }
+        }
+        bail!("the server ended the backup before its end; nothing was kept")
+    };
+    block_on(copied)?;
+    progress.finish_and_clear();
+    Ok(file.keep()?)
+}
+
+fn write_check(out: &mut impl Write, report: &CheckReport) -> Result<()> {
+    for program in &report.programs {
+        writeln!(
+            out,
+            "{}: records {} to {}, {} sound ({} bytes), {} missing, {} kept entries, {} damaged",
+            program.program,
+            program.first.0,
+            program.last.0,
+            program.records,
+            program.record_bytes,
+            program.missing,
+            program.kept_entries,
+            program.damage.len()
+        )?;
+        for damage in &program.damage {
+            writeln!(out, "  {damage}")?;
+        }
+    }
+    match (report.is_sound(), &report.doubt) {
+        (false, _) => writeln!(out, "DAMAGED")?,
+        (true, Some(doubt)) => writeln!(out, "NOT KNOWN: {doubt}")?,
+        (true, None) => writeln!(out, "sound")?,
+    }
+    Ok(())
+}
+
+fn write_stats(out: &mut impl Write, stats: &JournalStats) -> Result<()> {
+    for (program, first, last) in &stats.programs {
+        writeln!(out, "{program}: records {} to {}", first.0, last.0)?;
+    }
+    writeln!(out, "on disk: {} bytes", stats.disk_bytes)?;
+    Ok(())
+}
+
+fn write_compacted(out: &mut impl Write, compacted: Compacted) -> Result<()> {
+    writeln!(out, "compacted: {} records, {} kept entries", compacted.records, compacted.kept_entries)?;
+    Ok(())
+}
+
+fn write_summary(out: &mut impl Write, what: &str, summary: &BackupSummary) -> Result<()> {
+    writeln!(
+        out,
+        "{what}: {} records, {} kept entries, {} bytes, BLAKE3 {}",
+        summary.records, summary.kept_entries, summary.size_bytes, summary.digest
+    )?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_backup_leaves_no_folder_and_a_folder_that_was_there_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("whole.backup");
+        SledJournal::open(&folder.path().join("journal"), &JournalOptions::default()).unwrap();
+        backup_of_folder(&DataFolder { data_dir: folder.path().to_owned() }, &file).unwrap();
+        let bytes = std::fs::read(&file).unwrap();
+        let damaged = folder.path().join("damaged.backup");
+        std::fs::write(&damaged, &bytes[..bytes.len() - 1]).unwrap();
+        let data = |name: &str| DataFolder { data_dir: folder.path().join(name) };
+        std::fs::create_dir(folder.path().join("there")).unwrap();
+        for name in ["new", "there"] {
+            assert!(restore_to(&damaged, &data(name)).is_err());
+        }
+        assert!(!folder.path().join("new").exists() && folder.path().join("there").exists());
+        assert_eq!(std::fs::read_dir(folder.path().join("there")).unwrap().count(), 0);
+        restore_to(&file, &data("new")).unwrap();
+        assert!(folder.path().join("new/journal").is_dir());
     }
 }

@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use bytes::Bytes;
-use selfsame::adapters::journal::{JournalOptions, SledJournal, StorageError};
+use selfsame::adapters::journal::{BackupFile, JournalOptions, SledJournal, StorageError};
 use selfsame::book::records::Cursor;
-use selfsame::ports::journal::{Append, Direction, Epoch, Head, Journal, JournalError, Kept, KeptChange, Reach, Record};
+use selfsame::ports::journal::{
+    Append, BackupSummary, Direction, Epoch, Head, Journal, JournalError, Kept, KeptChange, Reach, Record,
+};
 use selfsame::vocabulary::ids::ProgramId;
 
 pub(crate) fn program(name: &str) -> ProgramId {
@@ -111,4 +113,31 @@ pub(crate) fn filled(folder: &Path) -> SledJournal {
     fill(&journal, &program("two"), 20);
     cut(&journal, &program("one"), 11, vec![kept(3, b"paid"), kept(7, &[9; 6_000])], &[]).unwrap();
     journal
+}
+
+/// Copies the files of a folder, which holds no folders.
+pub(crate) fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for item in from.read_dir().unwrap().map(Result::unwrap).filter(|item| item.path().is_file()) {
+        std::fs::copy(item.path(), to.join(item.file_name())).unwrap();
+    }
+}
+
+/// Writes a backup to a file.
+pub(crate) fn back_up(journal: &dyn Journal, path: &Path) -> BackupSummary {
+    let mut file = BackupFile::create(path).unwrap();
+    let written = journal.back_up(&mut file).unwrap();
+    assert_eq!(file.keep().unwrap(), written);
+    written
+}
+
+/// Changes a watermark as if the machine had gone down since: its head's slots get another boot, and their checksums.
+pub(crate) fn as_of_another_boot(watermark: &Path) {
+    let mut bytes = std::fs::read(watermark).unwrap();
+    for slot in [0, 4_096] {
+        bytes[slot + 12 + 9] ^= 0xff;
+        let checksum = crc32fast::hash(&bytes[slot..slot + 60]);
+        bytes[slot + 60..slot + 64].copy_from_slice(&checksum.to_be_bytes());
+    }
+    std::fs::write(watermark, bytes).unwrap();
 }

@@ -28,9 +28,9 @@ fn records_are_read_from_either_end_within_their_reach() {
         assert_eq!(read(Reach { from: Cursor(4), to: Cursor(6), ..all() }), [4, 5, 6]);
         assert_eq!(read(Reach { direction: Direction::Backward, limit: 3, ..all() }), [23, 22, 21]);
         assert_eq!(read(Reach { to: Cursor(9), direction: Direction::Backward, limit: 2, ..all() }), [9, 8]);
-        assert_eq!(read(Reach { from: Cursor(24), ..all() }), []);
-        assert_eq!(read(Reach { from: Cursor(9), to: Cursor(8), ..all() }), []);
-        assert_eq!(read(Reach { limit: 0, ..all() }), []);
+        assert!(read(Reach { from: Cursor(24), ..all() }).is_empty());
+        assert!(read(Reach { from: Cursor(9), to: Cursor(8), ..all() }).is_empty());
+        assert!(read(Reach { limit: 0, ..all() }).is_empty());
         assert!(read_all(journal, &one).unwrap().iter().all(|record| record.payload == payload(record.cursor.0)));
         assert_eq!(journal.read(&program("never"), all()).unwrap(), []);
     });

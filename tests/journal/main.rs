@@ -2,5 +2,8 @@
 //! finished or undone.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod backups;
 mod fixture;
+mod folder;
 mod homes;
+mod loss;

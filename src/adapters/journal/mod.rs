@@ -8,3 +8,6 @@ pub use sled::{
     BackupFile, CheckReport, Compacted, JournalOptions, JournalStats, ProgramReport, SledJournal, StorageError, SyncMode, check,
     compact, restore, stats, verify_backup,
 };
+
+/// The folder of the journal inside a data folder.
+pub const JOURNAL_FOLDER: &str = "journal";

@@ -49,7 +49,7 @@ pub(super) fn write_backup(
     out: &mut dyn Write,
     hand_over: impl FnOnce(Take<'_>) -> Result<(), StorageError>,
 ) -> Result<BackupSummary, StorageError> {
-    let mut frames = FrameWriter::start(out)?;
+    let mut frames = FrameWriter { out, digest: blake3::Hasher::new(), size_bytes: 0 };
     let (mut records, mut kept_entries) = (0, 0);
     hand_over(&mut |item| match item {
         Item::Program { program, floor, last, chain } => {
@@ -142,11 +142,10 @@ fn write_error(error: &io::Error) -> StorageError {
     StorageError::from_io("writing the backup", Path::new("backup"), error)
 }
 
-impl<'o> FrameWriter<'o> {
-    fn start(out: &'o mut dyn Write) -> Result<Self, StorageError> {
-        let mut frames = Self { out, digest: blake3::Hasher::new(), size_bytes: 0 };
-        frames.put(MAGIC)?;
-        Ok(frames)
+impl FrameWriter<'_> {
+    /// Nothing is written before the first thing is handed over: until then the moment of the backup is not fixed.
+    fn begin(&mut self) -> Result<(), StorageError> {
+        if self.size_bytes == 0 { self.put(MAGIC) } else { Ok(()) }
     }
 
     fn put(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
@@ -162,6 +161,7 @@ impl<'o> FrameWriter<'o> {
         for piece in body {
             checksum.update(piece);
         }
+        self.begin()?;
         self.put(&[kind.byte()])?;
         self.put(&length.to_be_bytes())?;
         self.put(&checksum.finalize().to_be_bytes())?;
@@ -169,6 +169,7 @@ impl<'o> FrameWriter<'o> {
     }
 
     fn finish(mut self, records: u64, kept_entries: u64) -> Result<BackupSummary, StorageError> {
+        self.begin()?;
         let digest = self.digest.finalize();
         let size_bytes = self.size_bytes;
         self.write(FrameKind::Trailer, &[&records.to_be_bytes(), &kept_entries.to_be_bytes(), digest.as_bytes()])?;

@@ -66,7 +66,7 @@ impl SledJournal {
             tracing::debug!(%program, last = standing.head.last.0, "opened");
         }
         watermark.note_open().map_err(StorageError::io("noting what is durable", folder))?;
-        let doubt = doubt(&noted, end);
+        let doubt = doubt(&noted, end, &standings);
         if let Some(doubt) = &doubt {
             tracing::warn!(folder = %folder.display(), "{doubt}");
         }
@@ -257,7 +257,7 @@ fn newest_place(store: &Store, number: Number) -> Result<u64, StorageError> {
 }
 
 /// What cannot be told from a clean end.
-fn doubt(noted: &Noted, end: End) -> Option<String> {
+fn doubt(noted: &Noted, end: End, standings: &HashMap<ProgramId, Standing>) -> Option<String> {
     let unclean = match (noted.left, end) {
         (Left::Unknown, _) => Some("the machine went down while the journal was open"),
         (Left::Killed, _) | (Left::Closed, End::AsNoted) => None,
@@ -268,8 +268,19 @@ fn doubt(noted: &Noted, end: End) -> Option<String> {
     if told.is_empty() {
         return None;
     }
+    let ordered: BTreeMap<&ProgramId, u64> =
+        standings.iter().map(|(program, standing)| (program, standing.head.last.0)).collect();
+    let mut ends: Vec<String> = ordered.iter().take(ENDS_SHOWN).map(|(program, last)| format!("`{program}` {last}")).collect();
+    if ordered.len() > ENDS_SHOWN {
+        ends.push(format!("and so on, {} programmes", ordered.len()));
+    }
     Some(format!(
-        "{}: everything that was noted is there; it is not known whether records that were acknowledged in the last second before are lost",
-        told.join(", and ")
+        "{}: all that was noted is there, but it is not known whether records that were acknowledged in the second before are lost after the \
+         ends that were found ({})",
+        told.join(", and "),
+        ends.join(", ")
     ))
 }
+
+/// Programmes named in a sentence.
+const ENDS_SHOWN: usize = 5;

@@ -1,5 +1,6 @@
 //! Making a journal from another one: a restore from a backup, and a compaction. The folder appears as a whole, by one rename, or not at all.
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use super::interrupted::settle_interrupted;
 use super::journal::SledJournal;
 use super::open::make_store;
 use super::options::JournalOptions;
-use super::places::{BEFORE_COMPACTION, COMPACTED, RESTORING, beside, is_vacant, sync_parent};
+use super::places::{BEFORE_COMPACTION, COMPACTED, RESTORING, beside, create_folder, is_vacant, sync_parent};
 use crate::ports::journal::{Append, BackupSummary, Epoch, Incarnation, Journal, Kept};
 use crate::vocabulary::ids::ProgramId;
 
@@ -30,18 +31,36 @@ pub fn restore(path: &Path, folder: &Path) -> Result<BackupSummary, StorageError
     if !is_vacant(folder).map_err(io)? {
         return Err(StorageError::FolderNotEmpty { folder: folder.to_path_buf() });
     }
-    verify_backup(path)?;
     let partial = beside(folder, RESTORING);
-    let incarnation = Incarnation(rand::random::<u64>().max(1));
+    let was_interrupted = partial.exists();
+    // From here on opening the folder is refused, so that nobody begins an empty journal where one is to be restored.
+    let restored = create_folder(&partial).map_err(io).and_then(|()| lock_folder(&partial)).and_then(|lock| {
+        verify_backup(path)?;
+        drop(lock);
+        fill_from_backup(path, &partial)
+    });
+    let (summary, _lock) = match restored {
+        Ok(restored) => restored,
+        Err(error) if was_interrupted || matches!(error, StorageError::FolderInUse { .. }) => return Err(error),
+        Err(error) => {
+            // Why it failed matters more than what stays.
+            let _ = std::fs::remove_dir_all(&partial);
+            return Err(error);
+        }
+    };
+    std::fs::rename(&partial, folder).map_err(io)?;
+    sync_parent(folder).map_err(io)?;
+    Ok(summary)
+}
+
+fn fill_from_backup(path: &Path, partial: &Path) -> Result<(BackupSummary, Arc<File>), StorageError> {
     let mut summary = None;
-    let lock = fill_store(&partial, incarnation, |take| {
+    let lock = fill_store(partial, Incarnation(rand::random::<u64>().max(1)), |take| {
         summary = Some(read_backup(path, take)?);
         Ok(())
     })?;
-    std::fs::rename(&partial, folder).map_err(io)?;
-    sync_parent(folder).map_err(io)?;
-    drop(lock);
-    summary.ok_or(StorageError::BackupUnusable { reason: "it was not read".to_owned() })
+    let unread = StorageError::BackupUnusable { reason: "it was not read".to_owned() };
+    Ok((summary.ok_or(unread)?, lock))
 }
 
 /// What a compaction kept.
@@ -64,7 +83,7 @@ pub fn compact(folder: &Path, options: &JournalOptions) -> Result<Compacted, Sto
     let journal = SledJournal::open_locked(folder, Arc::clone(&lock), options)?;
     let (fresh, old) = (beside(folder, COMPACTED), beside(folder, BEFORE_COMPACTION));
     let mut compacted = Compacted::default();
-    let fresh_lock = fill_store(&fresh, journal.incarnation(), |take| {
+    let filled = fill_store(&fresh, journal.incarnation(), |take| {
         journal.hand_over(&mut |item| {
             match &item {
                 Item::Program { .. } => {}
@@ -73,6 +92,10 @@ pub fn compact(folder: &Path, options: &JournalOptions) -> Result<Compacted, Sto
             }
             take(item)
         })
+    });
+    let fresh_lock = filled.inspect_err(|_| {
+        // Why it failed matters more than what stays.
+        let _ = std::fs::remove_dir_all(&fresh);
     })?;
     drop(journal);
     // Both are locked until the new one has the name, so that nobody opens either meanwhile.
@@ -84,28 +107,19 @@ pub fn compact(folder: &Path, options: &JournalOptions) -> Result<Compacted, Sto
     Ok(compacted)
 }
 
-/// Makes a store, fills it, closes it and makes it durable. When that fails nothing is left of it. Its lock is held until the answer is
-/// dropped.
+/// Makes a store, fills it and closes it; all of it is durable. Its lock is held until the answer is dropped.
 fn fill_store(
     folder: &Path,
     incarnation: Incarnation,
     hand_over: impl FnOnce(Take<'_>) -> Result<(), StorageError>,
-) -> Result<Arc<std::fs::File>, StorageError> {
+) -> Result<Arc<File>, StorageError> {
     let options = JournalOptions::default();
     let lock = Arc::new(make_store(folder, incarnation, &options)?);
-    let filled = SledJournal::open_locked(folder, Arc::clone(&lock), &options).and_then(|journal| {
-        let mut fill = Fill { journal: &journal, program: None, kept: Vec::new(), group: Vec::new(), bytes: 0 };
-        hand_over(&mut |item| fill.take(item))?;
-        fill.write()
-    });
-    match filled {
-        Ok(()) => Ok(lock),
-        Err(error) => {
-            // Why it failed matters more than what stays.
-            let _ = std::fs::remove_dir_all(folder);
-            Err(error)
-        }
-    }
+    let journal = SledJournal::open_locked(folder, Arc::clone(&lock), &options)?;
+    let mut fill = Fill { journal: &journal, program: None, kept: Vec::new(), group: Vec::new(), bytes: 0 };
+    hand_over(&mut |item| fill.take(item))?;
+    fill.write()?;
+    Ok(lock)
 }
 
 /// Writes what a journal holds to a fresh one, in groups.
