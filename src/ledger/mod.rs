@@ -15,6 +15,8 @@ mod retention;
 mod sequencer;
 mod snapshot;
 mod snapshotting;
+#[cfg(test)]
+mod tests;
 
 pub use codec::alone::{NotPacked, pack_conversion, unpack_conversion};
 pub use commit::GroupOptions;

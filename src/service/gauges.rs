@@ -1,4 +1,4 @@
-//! Gauges of what stands in the ledger: its filters and tables, and the queue and the accounts of each programme; and of the model that decides
+//! Gauges of what stands in the ledger: its memory, and the queue and the accounts of each programme; and of the model that decides
 //! in each.
 //!
 //! It must never name anything but programmes and features. `serve` runs it beside the server.
