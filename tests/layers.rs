@@ -38,7 +38,7 @@ const IMPURE: [&str; 13] = [
 const OWNERS: [(&str, &[&str]); 7] = [
     ("strsim::", &["src/screening/similarity.rs"]),
     ("bloomfilter::", &["src/adapters/storage/"]),
-    ("sled::", &["src/adapters/storage/"]),
+    ("sled::", &["src/adapters/journal/", "src/adapters/storage/"]),
     ("linfa", &["src/offline/learning/"]),
     ("ndarray::", &["src/offline/learning/"]),
     ("hmac::", &["src/digesting/"]),
