@@ -1,5 +1,5 @@
 //! Proof by power loss: a process writes under load on a disk whose unsynced writes are dropped at the cut, again and
-//! again; after each cut every acknowledged record is there, in order, whole, and the derived table agrees with it.
+//! again; after each loss every acknowledged record is there, in order, whole, and what was kept of removed ones goes with where the journal begins.
 //! The same harness shows that sled's own flush is not enough, that a full disk loses nothing, and that a read-only
 //! folder is named.
 //!
@@ -14,22 +14,19 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
+use bytes::Bytes;
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
-use selfsame::adapters::storage::check::check;
-use selfsame::adapters::storage::error::StorageError;
-use selfsame::adapters::storage::group::{Committer, GroupOptions};
-use selfsame::adapters::storage::journal::{Journal, JournalOptions, SyncMode};
-use selfsame::adapters::storage::record::{Entry, ProgrammeNumber, SideTag, SideWrite};
-use selfsame::adapters::storage::table::{PointTable, TableOptions};
+use selfsame::adapters::journal::{JournalOptions, SledJournal, SyncMode, check};
+use selfsame::book::records::Cursor;
+use selfsame::ports::journal::{Append, Direction, Epoch, Journal, Kept, KeptChange, Reach, Record};
+use selfsame::vocabulary::ids::ProgramId;
 
 const NAMES: [&str; 2] = ["one", "two"];
-const LAST: SideTag = SideTag(b'l');
-const TABLE_KEYS: u64 = 300;
-/// How many records retention keeps. Fewer than the table has keys by default, so that what only the table knows is looked at too.
-const KEPT_RECORDS: &str = "POWER_KEPT_RECORDS";
+/// How many records a cut leaves.
+const LEFT_RECORDS: u64 = 250;
 /// How the writing process is told what to do.
 const ROLE: &str = "SELFSAME_POWER_ROLE";
 
@@ -53,74 +50,59 @@ fn say(line: &str) {
     out.flush().expect("the harness reads");
 }
 
-fn write_until_killed(folder: &Path, sync: SyncMode) -> Result<(), StorageError> {
-    let journal = Arc::new(Journal::open(&folder.join("journal"), &JournalOptions { sync, ..JournalOptions::default() })?);
-    let programmes = [journal.programme(NAMES[0])?, journal.programme(NAMES[1])?];
-    let mut next = programmes.map(|programme| journal.reader().last_seq(programme).expect("readable") + 1);
-    let table = open_table(&journal, &folder.join("table"));
-    let committer = Committer::start(Arc::clone(&journal), GroupOptions { queue_entries: 200, ..GroupOptions::default() }, [])?;
+fn write_until_killed(folder: &Path, sync: SyncMode) -> Result<(), Box<dyn std::error::Error>> {
+    let journal = SledJournal::open(&folder.join("journal"), &JournalOptions { sync, ..JournalOptions::default() })?;
     say("\nopen");
-    let kept_records = std::env::var(KEPT_RECORDS).ok().and_then(|count| count.parse().ok()).unwrap_or(250);
-    for turn in 0..200_000_u64 {
-        let at = usize::from(turn % 3 == 0);
-        let (programme, seq) = (programmes[at], next[at]);
-        let permit = loop {
-            match committer.admit() {
-                Err(StorageError::Busy { .. }) => std::thread::yield_now(),
-                admitted => break admitted?,
-            }
-        };
-        next[at] += 1;
-        let done = move |result: Result<(), StorageError>| {
-            if result.is_ok() {
-                say(&format!("ack {programme} {seq}"));
-            }
-        };
-        committer.stage(permit, entry(programme, seq), Box::new(done));
-        table.put(&table_key(programme, seq), &seq.to_be_bytes()).expect("the table takes it");
-        if table.wants_checkpoint() && !table.is_checkpointing() {
-            let covered = [(programmes[0], next[0] - 1), (programmes[1], next[1] - 1)];
-            let durable = covered.map(|(programme, seq)| (committer.durable(programme), seq));
-            let gate = move || durable.iter().try_for_each(|(durable, seq)| durable.wait_blocking(*seq));
-            // When the disk is full, the journal is about to say so.
-            drop(table.checkpoint(covered.into(), Box::new(gate)));
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(journal.head(&program(NAMES[0]))?.last.0);
+    for turn in 0..20_000_u64 {
+        let mut group = Vec::new();
+        for name in NAMES {
+            group.extend(next_records(&journal, &program(name), random.gen_range(0..12))?);
         }
-        if turn % 700 == 699 {
-            let keep = committer.durable(programmes[0]).get().saturating_sub(kept_records).max(1);
-            say(&format!("floor {} {keep}", programmes[0]));
-            journal.remove_before(programmes[0], keep)?;
+        journal.append(&group)?;
+        let newest: BTreeMap<&str, u64> = group.iter().map(|append| (append.program.as_str(), append.record.cursor.0)).collect();
+        for (name, last) in newest {
+            say(&format!("ack {name} {last}"));
+        }
+        if turn % 60 == 59 {
+            let one = program(NAMES[0]);
+            let before = journal.head(&one)?.last.0.saturating_sub(LEFT_RECORDS).max(1);
+            say(&format!("floor {one} {before}"));
+            let put = (before > 1).then(|| kept(before)).into_iter().collect();
+            let gone = journal.kept(&one)?.into_iter().map(|kept| kept.cursor).collect();
+            journal.cut(&one, Epoch::SOLE, Cursor(before), &KeptChange { put, gone })?;
         }
     }
-    committer.failure().map_or(Ok(()), Err)
+    Ok(())
 }
 
-/// Opens the table and brings it up to the journal, as the ledger does.
-fn open_table(journal: &Journal, folder: &Path) -> PointTable {
-    let options = TableOptions { memtable_bytes: 16_000, runs_per_tier: 3, ..TableOptions::default() };
-    let table = PointTable::open(folder, options).expect("a power cut never damages a table");
-    let covered = table.covered();
-    for (_, programme) in journal.reader().programmes().expect("readable") {
-        let after = covered.get(&programme).copied().unwrap_or(0);
-        for record in journal.reader().scan(programme, after + 1..=u64::MAX) {
-            let seq = record.expect("sound").seq;
-            table.put(&table_key(programme, seq), &seq.to_be_bytes()).expect("the table takes it");
-        }
+fn program(name: &str) -> ProgramId {
+    ProgramId::new(name).expect("a sound name")
+}
+
+fn next_records(journal: &SledJournal, program: &ProgramId, count: u64) -> Result<Vec<Append>, Box<dyn std::error::Error>> {
+    let mut head = journal.head(program)?;
+    let mut group = Vec::new();
+    for _ in 0..count {
+        head.last = Cursor(head.last.0 + 1);
+        let payload = Bytes::from(payload(program.as_str(), head.last.0));
+        head.chain = head.chain.then(head.last, &payload);
+        let record = Record { cursor: head.last, chain: head.chain, payload };
+        group.push(Append { program: program.clone(), epoch: Epoch::SOLE, record });
     }
-    table
+    Ok(group)
 }
 
-fn table_key(programme: ProgrammeNumber, seq: u64) -> Vec<u8> {
-    format!("{programme}/{}", seq % TABLE_KEYS).into_bytes()
-}
-
-/// A record whose content follows from its place; some are larger than one value.
-fn entry(programme: ProgrammeNumber, seq: u64) -> Entry {
-    let seed = u64::from(programme.get()) << 32 | seq;
-    let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
+/// A payload that follows from its place; some are larger than one value of the store.
+fn payload(name: &str, place: u64) -> Vec<u8> {
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(u64::from(name == NAMES[1]) << 32 | place);
     let length = if random.gen_ratio(1, 40) { 9_000 } else { random.gen_range(20..600) };
-    let payload = (0..length).map(|_| random.r#gen()).collect();
-    let side = vec![SideWrite { tag: LAST, key: b"last".to_vec(), value: Some(seq.to_be_bytes().to_vec()) }];
-    Entry { programme, seq, payload, side }
+    (0..length).map(|_| random.r#gen()).collect()
+}
+
+/// The one entry that is kept when a journal begins at a place: another cut replaces it.
+fn kept(first: u64) -> Kept {
+    Kept { cursor: Cursor(first - 1), payload: Bytes::from(payload("kept", first)) }
 }
 
 // ---------------------------------------------------------------- the disk
@@ -240,11 +222,11 @@ fn mix_pages(durable: &mut Vec<u8>, written: &[u8], random: &mut Xoshiro256PlusP
 
 // ---------------------------------------------------------------- what was promised
 
-/// What the writing process was told is durable, and which records it may have removed.
+/// What the writing process was told is durable, and which records it may have cut.
 #[derive(Default)]
 struct Promises {
-    acknowledged: BTreeMap<u32, u64>,
-    floors: BTreeMap<u32, u64>,
+    acknowledged: BTreeMap<String, u64>,
+    floors: BTreeMap<String, u64>,
     refusals: Vec<String>,
 }
 
@@ -252,10 +234,10 @@ impl Promises {
     fn hear(&mut self, line: &str) {
         match line.split(' ').collect::<Vec<_>>()[..] {
             ["ack", programme, seq] => {
-                self.acknowledged.insert(programme.parse().unwrap(), seq.parse().unwrap());
+                self.acknowledged.insert(programme.to_owned(), seq.parse().unwrap());
             }
             ["floor", programme, seq] => {
-                self.floors.insert(programme.parse().unwrap(), seq.parse().unwrap());
+                self.floors.insert(programme.to_owned(), seq.parse().unwrap());
             }
             ["refused", ..] => self.refusals.push(line.to_owned()),
             _ => {}
@@ -283,56 +265,38 @@ impl Promises {
 
     /// Whether the folder keeps all that was promised; otherwise what is broken.
     fn kept_by(&self, folder: &Path) -> Result<(), String> {
-        let journal = Journal::open(&folder.join("journal"), &JournalOptions::default()).map_err(|e| e.to_string())?;
-        let reader = journal.reader();
-        let report = check(&reader).map_err(|e| e.to_string())?;
+        let journal = SledJournal::open(&folder.join("journal"), &JournalOptions::default()).map_err(|e| e.to_string())?;
+        let report = check(&journal);
         if !report.is_sound() {
             return Err(format!("not sound: {report:?}"));
         }
-        for (programme, acknowledged) in &self.acknowledged {
-            let programme = ProgrammeNumber::new(*programme).unwrap();
-            let (first, last) = (reader.first_seq(programme).unwrap(), reader.last_seq(programme).unwrap());
-            if last < *acknowledged {
-                return Err(format!("programme {programme}: {acknowledged} was acknowledged, {last} is the last"));
+        for (name, acknowledged) in &self.acknowledged {
+            let program = program(name);
+            let head = journal.head(&program).unwrap();
+            if head.last.0 < *acknowledged {
+                return Err(format!("programme {name}: {acknowledged} was acknowledged, {} is the last", head.last.0));
             }
-            if first > self.floors.get(&programme.get()).copied().unwrap_or(1) {
-                return Err(format!("programme {programme}: records before {first} are gone"));
+            if head.first.0 > self.floors.get(name).copied().unwrap_or(1) {
+                return Err(format!("programme {name}: records before {} are gone", head.first.0));
             }
-            for record in reader.scan(programme, first..=last).map(Result::unwrap) {
-                if record.payload != entry(programme, record.seq).payload {
-                    return Err(format!("programme {programme}: record {} is another", record.seq));
+            let mut from = head.first;
+            while from <= head.last {
+                let reach = Reach { from, to: head.last, direction: Direction::Forward, limit: 1_000 };
+                for record in journal.read(&program, reach).map_err(|e| e.to_string())? {
+                    if record.payload != payload(name, record.cursor.0) {
+                        return Err(format!("programme {name}: record {} is another", record.cursor.0));
+                    }
+                    from = Cursor(record.cursor.0 + 1);
                 }
             }
-            // The side entry is of the same batch as the last record.
-            let side = reader.side(programme, LAST, b"last").unwrap();
-            if side.as_deref() != (last > 0).then(|| last.to_be_bytes()).as_ref().map(|bytes| &bytes[..]) {
-                return Err(format!("programme {programme}: the side entry does not go with record {last}"));
+            // What is kept changes in the same batch as where the journal begins.
+            let expected: Vec<Kept> = (head.first > Cursor(1)).then(|| kept(head.first.0)).into_iter().collect();
+            if journal.kept(&program).map_err(|e| e.to_string())? != expected {
+                return Err(format!("programme {name}: what is kept does not go with its beginning, {}", head.first.0));
             }
         }
-        table_agrees(&journal, &folder.join("table"))
+        Ok(())
     }
-}
-
-fn table_agrees(journal: &Journal, folder: &Path) -> Result<(), String> {
-    let reader = journal.reader();
-    let covered = PointTable::open(folder, TableOptions::default()).map_err(|e| e.to_string())?.covered();
-    for (programme, covered) in covered {
-        let last = reader.last_seq(programme).unwrap();
-        if covered > last {
-            return Err(format!("programme {programme}: the table covers {covered}, the journal ends at {last}"));
-        }
-    }
-    let table = open_table(journal, folder);
-    for (_, programme) in reader.programmes().unwrap() {
-        let last = reader.last_seq(programme).unwrap();
-        for seq in last.saturating_sub(TABLE_KEYS - 1).max(1)..=last {
-            let found = table.get(&table_key(programme, seq)).map_err(|e| e.to_string())?;
-            if found.as_deref() != Some(&seq.to_be_bytes()[..]) {
-                return Err(format!("programme {programme}: the table holds {found:?} for record {seq}"));
-            }
-        }
-    }
-    Ok(())
 }
 
 fn cycles() -> u64 {
@@ -424,8 +388,7 @@ fn a_power_cut_during_the_very_first_opening_leaves_a_folder_that_opens() {
     for cut in (0..12).map(|number| if number % 2 == 0 { Cut::DropsAll } else { Cut::KeepsSomePages }) {
         let machine = Machine::new();
         let mut promises = Promises::default();
-        // The table may be gone with its folder, so the journal keeps all that it knows.
-        let child = machine.start("synced", library, &[(KEPT_RECORDS, "400")]);
+        let child = machine.start("synced", library, &[]);
         std::thread::sleep(std::time::Duration::from_millis(random.gen_range(5..60)));
         promises.listen(child, 0);
         if machine.shadow().join("root").exists() {

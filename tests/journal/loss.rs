@@ -152,14 +152,16 @@ fn a_journal_that_ends_before_its_watermark_is_refused_and_the_folder_is_kept() 
     assert_eq!(try_open(&folder).map(drop).unwrap_err(), refused, "and so it stays");
 }
 
+/// What is done to a journal after a copy of it was made.
+type Later = fn(&dyn Journal);
+
 #[test]
 fn a_programme_a_cut_or_a_whole_store_that_was_lost_is_refused() {
     let place = tempfile::tempdir().unwrap();
     let (folder, earlier, lost) = (place.path().join("journal"), place.path().join("earlier"), place.path().join("lost"));
-    type Later<'l> = &'l dyn Fn(&dyn Journal);
-    let later: [(&str, Later<'_>); 2] = [
-        ("all 3 records of programme number 3", &|journal| fill(journal, &program("three"), 3)),
-        ("programme `two`", &|journal| assert_eq!(cut(journal, &program("two"), 5, vec![], &[]), Ok(4))),
+    let later: [(&str, Later); 2] = [
+        ("all 3 records of programme number 3", |journal| fill(journal, &program("three"), 3)),
+        ("programme `two`", |journal| assert_eq!(cut(journal, &program("two"), 5, vec![], &[]), Ok(4))),
     ];
     drop(filled(&folder));
     copy_folder(&folder, &earlier);

@@ -94,7 +94,9 @@ pub(super) fn parse_part_key(key: &[u8]) -> Option<(u64, u16)> {
 fn checksum(key: &[u8], pieces: &[&[u8]]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(key);
-    pieces.iter().for_each(|piece| hasher.update(piece));
+    for piece in pieces {
+        hasher.update(piece);
+    }
     hasher.finalize()
 }
 

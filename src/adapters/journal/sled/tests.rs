@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::check::check;
 use super::error::StorageError;
 use super::journal::SledJournal;
+use super::keeper::look_after;
 use super::layout::{Number, Pack, Space, encode_identity, key, part_key};
 use super::options::JournalOptions;
 use super::store::Writes;
@@ -170,6 +171,19 @@ fn a_failed_sync_poisons_the_journal_until_it_is_reopened() {
     assert!(journal.head(&one()).unwrap().last >= Cursor(8));
     append(&journal, b"again").unwrap();
     assert!(check(&journal).is_sound());
+}
+
+#[test]
+fn a_deleted_folder_is_told_though_nobody_writes() {
+    let place = tempfile::tempdir().unwrap();
+    let journal = filled(&place.path().join("journal"));
+    look_after(&journal.store, &journal.watermark);
+    assert_eq!(journal.failure(), None);
+    std::fs::remove_dir_all(journal.folder()).unwrap();
+
+    look_after(&journal.store, &journal.watermark);
+
+    assert!(journal.failure().is_some_and(|reason| reason.contains("deleted")));
 }
 
 #[test]
