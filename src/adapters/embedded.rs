@@ -36,7 +36,7 @@ pub fn open(
     ledger: LedgerOptions,
     assessor: Arc<dyn Assessor>,
 ) -> Result<JournaledLedger, EmbeddedError> {
-    open_through(folder, journal, ledger, assessor, |journal| journal)
+    open_through(folder, journal, ledger, assessor, |journal| Arc::new(journal))
 }
 
 /// As [`open`], with something between the ledger and its journal: a disk that is slow, fails or tears, in simulations.
@@ -48,11 +48,11 @@ pub fn open_through(
     journal: JournalOptions,
     ledger: LedgerOptions,
     assessor: Arc<dyn Assessor>,
-    through: impl FnOnce(Arc<dyn Journal>) -> Arc<dyn Journal>,
+    through: impl FnOnce(SledJournal) -> Arc<dyn Journal>,
 ) -> Result<JournaledLedger, EmbeddedError> {
     let kept_in = folder.join(SNAPSHOTS_FOLDER);
     let options = JournalOptions { snapshots: Some(kept_in.clone()), ..journal };
-    let journal: Arc<dyn Journal> = Arc::new(SledJournal::open(&folder.join(JOURNAL_FOLDER), &options)?);
+    let journal = SledJournal::open(&folder.join(JOURNAL_FOLDER), &options)?;
     let snapshots = SnapshotFolder::open(&kept_in, journal.incarnation())?;
     Ok(JournaledLedger::open(through(journal), Some(Arc::new(snapshots)), ledger, assessor)?)
 }

@@ -64,22 +64,6 @@ impl SnapshotFolder {
     fn unavailable(&self, doing: &str, error: &io::Error) -> JournalError {
         JournalError::Unavailable(format!("the snapshots in `{}`: {doing} failed: {error}", self.folder.display()))
     }
-
-    fn write_file(&self, folder: &Path, at: Cursor, content: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-        create_folder(folder)?;
-        let partial = folder.join(format!("{:020}.{PARTIAL}", at.0));
-        let written = write_whole(&partial, content).and_then(|()| std::fs::rename(&partial, file_of(folder, at)));
-        if let Err(error) = written {
-            // Why it was not written matters more than what stays; the next opening removes it.
-            let _ = std::fs::remove_file(&partial);
-            return Err(error);
-        }
-        File::open(folder)?.sync_all()?;
-        for place in places_in(folder)?.into_iter().skip(KEPT) {
-            remove_file(&file_of(folder, place))?;
-        }
-        Ok(())
-    }
 }
 
 impl Snapshots for SnapshotFolder {
@@ -101,7 +85,7 @@ impl Snapshots for SnapshotFolder {
         content: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), JournalError> {
         let folder = self.program(incarnation, program);
-        self.write_file(&folder, at, content).map_err(|e| self.unavailable("writing one", &e))
+        write_file(&folder, at, content).map_err(|e| self.unavailable("writing one", &e))
     }
 
     fn remove_before(&self, incarnation: Incarnation, program: &ProgramId, before: Cursor) -> Result<(), JournalError> {
@@ -162,6 +146,22 @@ fn items(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
     found.map(|item| item.map(|item| (item.file_name().to_string_lossy().into_owned(), item.path()))).collect()
 }
 
+fn write_file(folder: &Path, at: Cursor, content: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    create_folder(folder)?;
+    let partial = folder.join(format!("{:020}.{PARTIAL}", at.0));
+    let written = write_whole(&partial, content).and_then(|()| std::fs::rename(&partial, file_of(folder, at)));
+    if let Err(error) = written {
+        // Why it was not written matters more than what stays; the next opening removes it.
+        let _ = std::fs::remove_file(&partial);
+        return Err(error);
+    }
+    File::open(folder)?.sync_all()?;
+    for place in places_in(folder)?.into_iter().skip(KEPT) {
+        remove_file(&file_of(folder, place))?;
+    }
+    Ok(())
+}
+
 fn write_whole(path: &Path, content: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true);
@@ -185,5 +185,89 @@ fn remove_file(path: &Path) -> io::Result<()> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         removed => removed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIFE: Incarnation = Incarnation(0xabc);
+
+    fn program(name: &str) -> ProgramId {
+        ProgramId::new(name).unwrap()
+    }
+
+    fn write(snapshots: &SnapshotFolder, life: Incarnation, name: &str, at: u64) {
+        snapshots.write(life, &program(name), Cursor(at), &mut |out| write!(out, "{name} at {at}")).unwrap();
+    }
+
+    fn places(snapshots: &SnapshotFolder, name: &str) -> Vec<u64> {
+        snapshots.places(LIFE, &program(name)).unwrap().into_iter().map(|place| place.0).collect()
+    }
+
+    #[test]
+    fn the_two_newest_are_kept_and_read_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let snapshots = SnapshotFolder::open(&folder.path().join("snapshots"), LIFE).unwrap();
+        for at in [9, 100, 20] {
+            write(&snapshots, LIFE, "one", at);
+        }
+        write(&snapshots, LIFE, "One", 7);
+
+        assert_eq!(
+            (places(&snapshots, "one"), places(&snapshots, "One"), places(&snapshots, "two")),
+            (vec![100, 20], vec![7], vec![])
+        );
+        let mut read = String::new();
+        snapshots.open(LIFE, &program("one"), Cursor(20)).unwrap().read_to_string(&mut read).unwrap();
+        assert_eq!(read, "one at 20");
+        assert!(snapshots.open(LIFE, &program("one"), Cursor(9)).is_err());
+        snapshots.remove_before(LIFE, &program("one"), Cursor(100)).unwrap();
+        assert_eq!(places(&snapshots, "one"), [100]);
+    }
+
+    #[test]
+    fn one_that_was_not_written_to_its_end_is_not_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let snapshots = SnapshotFolder::open(folder.path(), LIFE).unwrap();
+        write(&snapshots, LIFE, "one", 5);
+        let failing = snapshots.write(LIFE, &program("one"), Cursor(9), &mut |out| {
+            out.write_all(b"half")?;
+            Err(io::Error::other("the disk"))
+        });
+
+        assert!(failing.is_err());
+        assert_eq!(places(&snapshots, "one"), [5]);
+    }
+
+    #[test]
+    fn unfinished_ones_and_those_of_other_lives_go_at_opening() {
+        let folder = tempfile::tempdir().unwrap();
+        let snapshots = SnapshotFolder::open(folder.path(), LIFE).unwrap();
+        write(&snapshots, LIFE, "one", 5);
+        write(&snapshots, Incarnation(7), "one", 6);
+        let unfinished = snapshots.program(LIFE, &program("one")).join("00000000000000000009.partial");
+        std::fs::write(&unfinished, b"half").unwrap();
+        let mut lives = lives_with_snapshots(folder.path()).unwrap();
+        lives.sort();
+        assert_eq!(lives, [Incarnation(7), LIFE]);
+
+        let snapshots = SnapshotFolder::open(folder.path(), LIFE).unwrap();
+
+        assert!(!unfinished.exists());
+        assert_eq!(lives_with_snapshots(folder.path()).unwrap(), [LIFE]);
+        assert_eq!(places(&snapshots, "one"), [5]);
+    }
+
+    #[test]
+    fn names_of_programmes_never_leave_their_folder() {
+        let names = ["..", "a/b", "../a", &"x".repeat(128), "a_b", "A_B"].map(|name| folder_name(&program(name)));
+
+        assert!(
+            names.iter().all(|name| name.len() <= 57 && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-'))
+        );
+        let distinct: std::collections::BTreeSet<String> = names.iter().map(|name| name.to_lowercase()).collect();
+        assert_eq!(distinct.len(), names.len());
     }
 }

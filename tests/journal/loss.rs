@@ -49,33 +49,59 @@ fn answer(folder: &Path, sound: &Content) -> Answer {
     Answer::Right
 }
 
-#[test]
-fn a_flipped_bit_anywhere_is_refused_found_or_harmless() {
-    let place = tempfile::tempdir().unwrap();
-    let folder = place.path().join("journal");
-    let sound = closed(&folder);
-    let mut random = Xoshiro256PlusPlus::seed_from_u64(10);
-    let (mut refused, mut harmless) = (0, 0);
-    for (number, file) in files_of(&folder).iter().filter(|file| std::fs::metadata(file).unwrap().len() > 0).enumerate() {
-        for turn in 0..20 {
-            let damaged = place.path().join(format!("damaged-{number}-{turn}"));
-            copy_folder(&folder, &damaged);
-            let path = damaged.join(file.file_name().unwrap());
-            let mut bytes = std::fs::read(&path).unwrap();
-            // Sled's log ends in empty room; damage goes where something stands.
-            let written: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at] != 0).collect();
-            let at = written[random.gen_range(0..written.len())];
-            bytes[at] ^= 1 << random.gen_range(0..8);
-            std::fs::write(&path, bytes).unwrap();
+/// A copy of a journal as a killed process leaves it: nothing was closed, and sled's index is of an earlier time.
+fn killed(folder: &Path, copied: &Path) -> Content {
+    closed(folder);
+    let journal = open(folder);
+    fill(&journal, &program("one"), 90);
+    copy_folder(folder, copied);
+    crate::fixture::content(&journal)
+}
 
-            match answer(&damaged, &sound) {
+/// Flips bits in copies of a folder, so many in each of its files. Gives how many were refused or found, and how many did no harm.
+fn flip_bits(folder: &Path, sound: &Content, flips: usize, seed: u64) -> (usize, usize) {
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
+    let (mut told, mut harmless) = (0, 0);
+    let damaged = folder.with_extension("damaged");
+    for file in files_of(folder).iter().filter(|file| std::fs::metadata(file).unwrap().len() > 0) {
+        let bytes = std::fs::read(file).unwrap();
+        // Sled's log ends in empty room; damage goes where something stands.
+        let written: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at] != 0).collect();
+        for _ in 0..flips {
+            copy_folder(folder, &damaged);
+            let mut bytes = bytes.clone();
+            bytes[written[random.gen_range(0..written.len())]] ^= 1 << random.gen_range(0..8);
+            std::fs::write(damaged.join(file.file_name().unwrap()), bytes).unwrap();
+            match answer(&damaged, sound) {
                 Answer::Right => harmless += 1,
-                Answer::Refused | Answer::FoundByCheck => refused += 1,
+                Answer::Refused | Answer::FoundByCheck => told += 1,
             }
             std::fs::remove_dir_all(&damaged).unwrap();
         }
     }
-    assert!(refused + harmless >= 60 && refused > 10, "{refused} refused, {harmless} harmless");
+    (told, harmless)
+}
+
+#[test]
+fn a_flipped_bit_in_any_file_of_a_closed_journal_is_refused_found_or_harmless() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("journal");
+    let sound = closed(&folder);
+
+    let (told, harmless) = flip_bits(&folder, &sound, 15, 10);
+
+    assert!(told + harmless >= 60 && told > 10, "{told} told, {harmless} harmless");
+}
+
+#[test]
+fn a_flipped_bit_in_any_file_of_a_killed_journal_is_refused_found_or_harmless() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("killed");
+    let sound = killed(&place.path().join("journal"), &folder);
+
+    let (told, harmless) = flip_bits(&folder, &sound, 15, 11);
+
+    assert!(told + harmless >= 60 && told > 10, "{told} told, {harmless} harmless");
 }
 
 #[test]
@@ -126,14 +152,16 @@ fn a_journal_that_ends_before_its_watermark_is_refused_and_the_folder_is_kept() 
     assert_eq!(try_open(&folder).map(drop).unwrap_err(), refused, "and so it stays");
 }
 
+/// What is done to a journal after a copy of it was made.
+type Later = fn(&dyn Journal);
+
 #[test]
 fn a_programme_a_cut_or_a_whole_store_that_was_lost_is_refused() {
     let place = tempfile::tempdir().unwrap();
     let (folder, earlier, lost) = (place.path().join("journal"), place.path().join("earlier"), place.path().join("lost"));
-    type Later<'l> = &'l dyn Fn(&dyn Journal);
-    let later: [(&str, Later<'_>); 2] = [
-        ("all 3 records of programme number 3", &|journal| fill(journal, &program("three"), 3)),
-        ("programme `two`", &|journal| assert_eq!(cut(journal, &program("two"), 5, vec![], &[]), Ok(4))),
+    let later: [(&str, Later); 2] = [
+        ("all 3 records of programme number 3", |journal| fill(journal, &program("three"), 3)),
+        ("programme `two`", |journal| assert_eq!(cut(journal, &program("two"), 5, vec![], &[]), Ok(4))),
     ];
     drop(filled(&folder));
     copy_folder(&folder, &earlier);

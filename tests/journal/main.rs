@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod backups;
+mod faults;
+#[path = "../support/faulty.rs"]
+mod faulty;
 mod fixture;
 mod folder;
 mod homes;

@@ -26,7 +26,7 @@ use selfsame::vocabulary::ids::RecordId;
 use selfsame::vocabulary::outcome::{Outcome, OutcomeKind, OutcomeSubject};
 
 use crate::asked::Asked;
-use crate::faults::{Fault, FaultyJournal};
+use crate::faulty::{Fault, FaultyJournal};
 use crate::for_each_seed;
 use crate::subject::{Draft, Probe, actor, case_id, conversion_id, draft, minute, reward, shop};
 

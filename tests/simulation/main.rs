@@ -13,8 +13,8 @@
 
 #[path = "../support/asked.rs"]
 mod asked;
-#[path = "../support/faults.rs"]
-mod faults;
+#[path = "../support/faulty.rs"]
+mod faulty;
 mod ledger;
 #[path = "../ledger_conformance/subject.rs"]
 #[allow(dead_code, reason = "the conformance suite uses all of it, the simulation some")]

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::error::StorageError;
 use super::journal::{SledJournal, Standing};
 use super::layout::{Number, Space, encode_parts, part_key};
-use super::scan::Scan;
+use super::scan::{Scan, entry_with};
 use super::store::{Store, Writes};
 use crate::book::records::Cursor;
 use crate::ports::journal::{Chain, Direction, Head, Kept, KeptChange, RECORD_BYTES_MAX};
@@ -28,7 +28,7 @@ impl SledJournal {
         let change = &once_each(change);
         self.put_unseen(standing.number, first, &change.put)?;
         self.move_beginning(program, floor, change)?;
-        remove_records(self, standing.number, floor)?;
+        remove_records(self, program)?;
         Ok(floor.0 - first.0)
     }
 
@@ -42,7 +42,7 @@ impl SledJournal {
         })?;
         self.in_batches(put.iter().filter(|kept| kept.cursor >= first), |writes, kept| {
             let at = (number, Space::Kept, kept.cursor.0);
-            encode_parts(at, &[], &kept.payload, |key, part| writes.put(key.to_vec(), part))
+            encode_parts(at, &kept.payload, |key, part| writes.put(key.to_vec(), part))
         })
     }
 
@@ -84,7 +84,7 @@ impl SledJournal {
             standing.kept.add(kept.cursor.0, &kept.payload);
             if kept.cursor < first {
                 let at = (standing.number, Space::Kept, kept.cursor.0);
-                encode_parts(at, &[], &kept.payload, |key, part| writes.put(key.to_vec(), part))?;
+                encode_parts(at, &kept.payload, |key, part| writes.put(key.to_vec(), part))?;
             }
         }
         standing.head = Head { first: floor, base: self.chain_before(program, &standing, floor)?, ..standing.head };
@@ -145,10 +145,11 @@ fn refuse_what_cannot_be(change: &KeptChange, floor: Cursor) -> Result<(), Stora
     }
 }
 
-/// Removes the records before a beginning, which nobody reads any more.
-pub(super) fn remove_records(journal: &SledJournal, number: Number, beginning: Cursor) -> Result<(), StorageError> {
-    let gone = keys_between(&journal.store, number, Space::Record, 0, beginning.0.saturating_sub(1));
-    let mut gone = gone.peekable();
+/// Removes the records before the beginning, which nobody reads any more. Those that share an entry with the first that is read go with it later.
+pub(super) fn remove_records(journal: &SledJournal, program: &ProgramId) -> Result<(), StorageError> {
+    let Some(Standing { number, head, .. }) = journal.standing(program) else { return Ok(()) };
+    let end = if head.last < head.first { head.first.0 } else { entry_with(&journal.store, number, head.first)? };
+    let mut gone = keys_between(&journal.store, number, Space::Record, 0, end.saturating_sub(1)).peekable();
     while gone.peek().is_some() {
         let mut writes = Writes::default();
         for key in gone.by_ref().take(BATCH_KEYS) {

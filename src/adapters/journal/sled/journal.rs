@@ -12,8 +12,8 @@ use super::backup::write_backup;
 use super::content::{Item, Take};
 use super::error::StorageError;
 use super::keeper::Keeper;
-use super::layout::{Floor, KeptSum, Number, Space, encode_parts, encode_registration, split_record};
-use super::scan::{Of, Scan};
+use super::layout::{Floor, KeptSum, Number, Pack, Space, encode_parts, encode_registration};
+use super::scan::{Of, Scan, records};
 use super::store::{Store, Writes};
 use super::watermark::{Mark, Watermark};
 use crate::book::records::Cursor;
@@ -138,21 +138,33 @@ impl SledJournal {
         let mut writer = self.writer.lock();
         self.store.refuse_if_failed()?;
         let mut next_number = writer.next_number;
-        let mut changed: HashMap<&ProgramId, Standing> = HashMap::new();
+        let mut changed: HashMap<&ProgramId, (Standing, Pack)> = HashMap::new();
         let mut writes = Writes::default();
         for Append { program, epoch: _, record } in group {
-            let standing = changed.entry(program).or_insert_with(|| {
-                self.standing(program).unwrap_or_else(|| {
+            let (standing, pack) = changed.entry(program).or_insert_with(|| {
+                let standing = self.standing(program).unwrap_or_else(|| {
                     let number = Number(next_number);
                     next_number += 1;
                     let (key, value) = encode_registration(program.as_str(), number);
                     writes.put(key, value);
                     Standing::empty(number, program)
-                })
+                });
+                (standing, Pack::begin(standing.number, record.cursor))
             });
-            stage(&mut writes, program, standing, record)?;
+            refuse_what_does_not_follow(program, &standing.head, record)?;
+            if !pack.has_room_for(record) {
+                let full = std::mem::replace(pack, Pack::begin(standing.number, record.cursor));
+                full.encode(|key, value| writes.put(key.to_vec(), value))?;
+            }
+            pack.add(record)?;
+            (standing.head.last, standing.head.chain) = (record.cursor, record.chain);
         }
-        self.commit(&mut writer, writes, next_number, changed)
+        let mut standings = HashMap::with_capacity(changed.len());
+        for (program, (standing, pack)) in changed {
+            pack.encode(|key, value| writes.put(key.to_vec(), value))?;
+            standings.insert(program, standing);
+        }
+        self.commit(&mut writer, writes, next_number, standings)
     }
 
     /// Makes writes durable, notes it, and shows it to readers.
@@ -205,7 +217,7 @@ impl SledJournal {
         let Some(standing) = self.standing(program) else { return Ok(()) };
         let mut writes = Writes::default();
         for Kept { cursor, payload } in entries {
-            encode_parts((standing.number, Space::Kept, cursor.0), &[], payload, |key, part| writes.put(key.to_vec(), part))?;
+            encode_parts((standing.number, Space::Kept, cursor.0), payload, |key, part| writes.put(key.to_vec(), part))?;
         }
         self.store.commit(writes)
     }
@@ -215,15 +227,10 @@ impl SledJournal {
         &'j self,
         program: &'j ProgramId,
         standing: &Standing,
-        (from, to): (Cursor, Cursor),
+        reach: (Cursor, Cursor),
         direction: Direction,
     ) -> impl Iterator<Item = Result<Record, StorageError>> + use<'j> {
-        let of = standing.records(program);
-        Scan::over(&self.store, of, from.0..=to.0, direction).map(move |item| {
-            let (place, body) = item?;
-            let (chain, payload) = split_record(body).map_err(|reason| of.damaged(place, reason))?;
-            Ok(Record { cursor: Cursor(place), chain, payload })
-        })
+        records(&self.store, standing.records(program), reach, direction)
     }
 
     fn read_at(&self, program: &ProgramId, standing: &Standing, reach: Reach) -> Result<Vec<Record>, StorageError> {
@@ -331,9 +338,7 @@ const READ_BYTES_MAX: usize = 16 << 20;
 /// Records read at once for a backup. Judgement.
 const HANDED_RECORDS: usize = 1_000;
 
-/// Adds a record that must follow where its programme stands.
-fn stage(writes: &mut Writes, program: &ProgramId, standing: &mut Standing, record: &Record) -> Result<(), StorageError> {
-    let head = &mut standing.head;
+fn refuse_what_does_not_follow(program: &ProgramId, head: &Head, record: &Record) -> Result<(), StorageError> {
     let (expected, found) = (head.last.0 + 1, record.cursor.0);
     if found != expected {
         return Err(StorageError::OutOfOrder { program: program.to_string(), expected, found });
@@ -343,9 +348,6 @@ fn stage(writes: &mut Writes, program: &ProgramId, standing: &mut Standing, reco
         let reason = format!("the chain of record {found} of programme `{program}` does not follow from the one before");
         return Err(StorageError::NotPossible { reason });
     }
-    let at = (standing.number, Space::Record, found);
-    encode_parts(at, &record.chain.0, &record.payload, |key, part| writes.put(key.to_vec(), part))?;
-    (head.last, head.chain) = (record.cursor, record.chain);
     Ok(())
 }
 

@@ -23,11 +23,7 @@ impl Keeper {
         let (stop, stopped) = mpsc::channel();
         let work = move || {
             while stopped.recv_timeout(EVERY) == Err(mpsc::RecvTimeoutError::Timeout) {
-                let synced = watermark.sync().map_err(StorageError::io("noting what is durable", store.folder()));
-                if let Err(error) = synced.and_then(|()| store.refuse_if_replaced()) {
-                    store.fail(&error);
-                    return;
-                }
+                look_after(&store, &watermark);
             }
         };
         let thread = std::thread::Builder::new().name("journal-keeper".into()).spawn(work);
@@ -42,5 +38,13 @@ impl Keeper {
             // It panics only when sled or the system do; closing goes on.
             drop(thread.join());
         }
+    }
+}
+
+/// Brings the watermark to the disk and looks whether the folder is still there; otherwise nothing is written any more.
+pub(super) fn look_after(store: &Store, watermark: &Watermark) {
+    let synced = watermark.sync().map_err(StorageError::io("noting what is durable", store.folder()));
+    if let Err(error) = synced.and_then(|()| store.refuse_if_replaced()) {
+        store.fail(&error);
     }
 }

@@ -1,10 +1,10 @@
 //! The bytes of the journal in sled: keys, headers, checksums. Pure encoding and decoding; it never touches a file.
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 use super::error::StorageError;
 use crate::book::records::Cursor;
-use crate::ports::journal::{Chain, Incarnation, RECORD_BYTES_MAX};
+use crate::ports::journal::{Chain, Incarnation, RECORD_BYTES_MAX, Record};
 
 /// The number under which the store knows a programme. Every key of the programme begins with it.
 ///
@@ -27,11 +27,17 @@ pub(super) const VALUE_BYTES_MAX: usize = 4_096;
 const HEADER_BYTES: usize = 9;
 const PARTS_VERSION: u8 = 1;
 const CHAIN_BYTES: usize = 16;
+/// Length and chain of each record in an entry.
+const RECORD_HEADER_BYTES: usize = 4 + CHAIN_BYTES;
+/// The largest body of an entry.
+const BODY_BYTES_MAX: usize = RECORD_BYTES_MAX + RECORD_HEADER_BYTES;
+/// What fits in the first value of an entry.
+const FIRST_PART_BYTES: usize = VALUE_BYTES_MAX - HEADER_BYTES;
 
 /// What a key is about; the byte after the programme's number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Space {
-    /// Records, by place and part.
+    /// Records, by the place of the first that stands there, and part.
     Record,
     /// Kept entries, by place and part.
     Kept,
@@ -88,34 +94,30 @@ pub(super) fn parse_part_key(key: &[u8]) -> Option<(u64, u16)> {
 fn checksum(key: &[u8], pieces: &[&[u8]]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(key);
-    pieces.iter().for_each(|piece| hasher.update(piece));
+    for piece in pieces {
+        hasher.update(piece);
+    }
     hasher.finalize()
 }
 
-/// Splits a record or kept entry in values of at most [`VALUE_BYTES_MAX`]: version, length, checksum, then prefix and payload.
+/// Splits the body of an entry in values of at most [`VALUE_BYTES_MAX`]: version, length, checksum, then the body.
 ///
 /// # Errors
 /// [`StorageError::TooLarge`]: nothing was put.
 pub(super) fn encode_parts(
     at: (Number, Space, u64),
-    prefix: &[u8],
-    payload: &[u8],
+    body: &[u8],
     mut put: impl FnMut(PartKey, Vec<u8>),
 ) -> Result<(), StorageError> {
-    let too_large = || StorageError::TooLarge { size_bytes: payload.len(), limit_bytes: RECORD_BYTES_MAX };
+    let too_large = StorageError::TooLarge { size_bytes: body.len(), limit_bytes: RECORD_BYTES_MAX };
     let (number, space, place) = at;
-    let length = u32::try_from(prefix.len() + payload.len()).map_err(|_| too_large())?;
-    if payload.len() > RECORD_BYTES_MAX {
-        return Err(too_large());
-    }
+    let length = u32::try_from(body.len()).ok().filter(|_| body.len() <= BODY_BYTES_MAX).ok_or(too_large)?;
     let first_key = part_key(number, space, place, 0);
-    let first_bytes = payload.len().min(VALUE_BYTES_MAX - HEADER_BYTES - prefix.len());
-    let (first, rest) = payload.split_at(first_bytes);
-    let mut value = Vec::with_capacity(HEADER_BYTES + prefix.len() + first.len());
+    let (first, rest) = body.split_at(body.len().min(FIRST_PART_BYTES));
+    let mut value = Vec::with_capacity(HEADER_BYTES + first.len());
     value.push(PARTS_VERSION);
     value.extend_from_slice(&length.to_be_bytes());
-    value.extend_from_slice(&checksum(&first_key, &[prefix, payload]).to_be_bytes());
-    value.extend_from_slice(prefix);
+    value.extend_from_slice(&checksum(&first_key, &[body]).to_be_bytes());
     value.extend_from_slice(first);
     put(first_key, value);
     for (part, chunk) in (1..=u16::MAX).zip(rest.chunks(VALUE_BYTES_MAX)) {
@@ -139,7 +141,7 @@ impl PartsHead {
             return Err("its version is not known to this build");
         }
         let length = u32::from_be_bytes([l0, l1, l2, l3]) as usize;
-        if length > RECORD_BYTES_MAX + CHAIN_BYTES || rest.len() > length {
+        if length > BODY_BYTES_MAX || rest.len() > length {
             return Err("its length is not possible");
         }
         Ok((Self { length, checksum: u32::from_be_bytes([c0, c1, c2, c3]) }, rest))
@@ -158,11 +160,67 @@ impl PartsHead {
     }
 }
 
-/// Splits the body of a record in its chain value and its payload.
-pub(super) fn split_record(mut body: Bytes) -> Result<(Chain, Bytes), &'static str> {
-    let chain = body.first_chunk::<CHAIN_BYTES>().copied().ok_or("its chain is missing")?;
-    let payload = body.split_off(CHAIN_BYTES);
-    Ok((Chain(chain), payload))
+/// Records that follow each other and stand in one entry, at the place of the first: sled's price is by the key, so a group's small records
+/// share one (measured: 128 records of 700 bytes cost 10 µs each instead of 24).
+#[derive(Debug)]
+pub(super) struct Pack {
+    number: Number,
+    first: Cursor,
+    body: Vec<u8>,
+}
+
+impl Pack {
+    /// One that begins at a place.
+    pub(super) fn begin(number: Number, first: Cursor) -> Self {
+        Self { number, first, body: Vec::new() }
+    }
+
+    /// Whether the next record goes in with those that are there, or begins a pack of its own.
+    pub(super) fn has_room_for(&self, record: &Record) -> bool {
+        self.body.is_empty() || self.body.len() + RECORD_HEADER_BYTES + record.payload.len() <= FIRST_PART_BYTES
+    }
+
+    /// Adds the next record.
+    ///
+    /// # Errors
+    /// [`StorageError::TooLarge`].
+    pub(super) fn add(&mut self, record: &Record) -> Result<(), StorageError> {
+        let size_bytes = record.payload.len();
+        let too_large = StorageError::TooLarge { size_bytes, limit_bytes: RECORD_BYTES_MAX };
+        let length = u32::try_from(size_bytes).ok().filter(|_| size_bytes <= RECORD_BYTES_MAX).ok_or(too_large)?;
+        self.body.extend_from_slice(&length.to_be_bytes());
+        self.body.extend_from_slice(&record.chain.0);
+        self.body.extend_from_slice(&record.payload);
+        Ok(())
+    }
+
+    /// The entry, in parts.
+    ///
+    /// # Errors
+    /// As [`Pack::add`].
+    pub(super) fn encode(&self, put: impl FnMut(PartKey, Vec<u8>)) -> Result<(), StorageError> {
+        encode_parts((self.number, Space::Record, self.first.0), &self.body, put)
+    }
+}
+
+/// The records in the body of an entry at a place, in order.
+pub(super) fn unpack(place: u64, mut body: Bytes) -> Result<Vec<Record>, &'static str> {
+    let mut records = Vec::new();
+    for cursor in place.. {
+        if body.is_empty() {
+            break;
+        }
+        let (length, chain) =
+            (body.try_get_u32(), body.get(..CHAIN_BYTES).and_then(|chain| <[u8; CHAIN_BYTES]>::try_from(chain).ok()));
+        let (Ok(length), Some(chain)) = (length, chain) else { return Err("a record in it is cut short") };
+        body.advance(CHAIN_BYTES);
+        let length = length as usize;
+        if length > body.len() {
+            return Err("a record in it is cut short");
+        }
+        records.push(Record { cursor: Cursor(cursor), chain: Chain(chain), payload: body.split_to(length) });
+    }
+    if records.is_empty() { Err("no record is in it") } else { Ok(records) }
 }
 
 /// How many kept entries there are, and what they are: the sum tells when one is missing.

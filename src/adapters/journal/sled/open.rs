@@ -12,15 +12,15 @@ use super::error::StorageError;
 use super::folder::{lock_folder, open_guarded, wait_until_closed};
 use super::interrupted::settle_interrupted;
 use super::journal::{Found, SledJournal, Standing};
-use super::layout::{FORMAT_VERSION, Floor, Number, Space, decode_identity, decode_registration, encode_identity, key, part_key};
+use super::layout::{FORMAT_VERSION, Floor, Number, Space, decode_identity, decode_registration, encode_identity, key};
 use super::options::{JournalOptions, SyncMode};
 use super::places::{NEW, WATERMARK_FILE, beside, create_folder, is_vacant, remove_all_but_lock, settle_files, sync_parent};
-use super::scan::{Of, Scan};
+use super::scan::{Of, records};
 use super::store::Store;
 use super::watermark::{Left, Mark, Noted, Unreadable, Watermark};
 use crate::adapters::snapshots::lives_with_snapshots;
 use crate::book::records::Cursor;
-use crate::ports::journal::{Chain, Direction, Head, Incarnation};
+use crate::ports::journal::{Chain, Direction, Head, Incarnation, Record};
 use crate::vocabulary::ids::ProgramId;
 
 impl SledJournal {
@@ -71,8 +71,8 @@ impl SledJournal {
             tracing::warn!(folder = %folder.display(), "{doubt}");
         }
         let journal = Self::of(Found { store, watermark, incarnation, standings, doubt })?;
-        for standing in journal.all_standings().values() {
-            remove_records(&journal, standing.number, standing.head.first)?;
+        for program in journal.all_standings().keys() {
+            remove_records(&journal, program)?;
         }
         Ok(journal)
     }
@@ -218,42 +218,48 @@ fn standing(store: &Store, program: &ProgramId, number: Number, mark: Option<Mar
     }
     let head = &mut standing.head;
     let mark = mark.unwrap_or(Mark { first: Cursor(1), last: Cursor(0), chain: Chain::before_all(program) });
-    let last = newest_place(store, number)?.max(head.first.0 - 1);
-    if head.first < mark.first || last < mark.last.0 {
-        return Err(lost(format!("programme `{program}` ends at record {last}, and record {} was acknowledged", mark.last.0)));
-    }
     if mark.last.0 + 1 < head.first.0 {
         return Err(lost(format!("programme `{program}` begins at record {}, and only {} is noted", head.first.0, mark.last.0)));
     }
     let of = Of { program: program.as_str(), number, space: Space::Record };
     let breaks = |seq| lost(format!("the chain of programme `{program}` breaks at record {seq}"));
-    let mut expected = mark.last.0.max(head.first.0);
-    // The newest noted record is read for its chain value; before the beginning it is the base.
-    let mut chain = if mark.last < head.first && head.base != mark.chain { return Err(breaks(mark.last.0)) } else { None };
-    for item in Scan::over(store, of, expected..=last, Direction::Forward) {
-        let (place, body) = item?;
-        let (stored, payload) = super::layout::split_record(body).map_err(|reason| of.damaged(place, reason))?;
-        let follows = match chain {
-            _ if place != expected => return Err(lost(format!("record {expected} of programme `{program}` is missing"))),
-            Some(before) => Chain::then(before, Cursor(place), &payload) == stored,
-            None if mark.last.0 == place => mark.chain == stored,
-            None => head.base.then(Cursor(place), &payload) == stored,
+    // Before the beginning the newest noted chain value is the base; otherwise it is that of the newest noted record.
+    if mark.last < head.first && head.base != mark.chain {
+        return Err(breaks(mark.last.0));
+    }
+    let mut before = None;
+    let from = mark.last.max(head.first);
+    for record in records(store, of, (from, Cursor(u64::MAX - 1)), Direction::Forward) {
+        let Record { cursor, chain, payload } = record?;
+        let expected = before.map_or(from.0, |_| head.last.0 + 1);
+        if cursor.0 != expected {
+            return Err(lost(format!("record {expected} of programme `{program}` is missing")));
+        }
+        let follows = match before {
+            Some(before) => Chain::then(before, cursor, &payload) == chain,
+            None if mark.last == cursor => mark.chain == chain,
+            None => head.base.then(cursor, &payload) == chain,
         };
         if !follows {
-            return Err(breaks(place));
+            return Err(breaks(cursor.0));
         }
-        chain = Some(stored);
-        (head.last, head.chain) = (Cursor(place), stored);
-        expected = place + 1;
+        before = Some(chain);
+        (head.last, head.chain) = (cursor, chain);
+    }
+    if head.first < mark.first || head.last < mark.last {
+        let last = newest_record(store, of)?.unwrap_or(head.last);
+        return Err(lost(format!(
+            "programme `{program}` ends at record {}, and record {} was acknowledged",
+            last.0, mark.last.0
+        )));
     }
     Ok(standing)
 }
 
-fn newest_place(store: &Store, number: Number) -> Result<u64, StorageError> {
-    let bounds = part_key(number, Space::Record, 0, 0)..=part_key(number, Space::Record, u64::MAX, u16::MAX);
-    let newest = store.tree().range(bounds).next_back().transpose().map_err(|e| store.sled_error("reading the journal", &e))?;
-    let damaged = StorageError::DamagedStore { entry: "key" };
-    newest.map_or(Ok(0), |(key, _)| super::layout::parse_part_key(&key).map(|(place, _)| place).ok_or(damaged))
+/// The newest record that is there, for a message.
+fn newest_record(store: &Store, of: Of<'_>) -> Result<Option<Cursor>, StorageError> {
+    let newest = records(store, of, (Cursor(0), Cursor(u64::MAX - 1)), Direction::Backward).next().transpose()?;
+    Ok(newest.map(|record| record.cursor))
 }
 
 /// What cannot be told from a clean end.

@@ -34,9 +34,10 @@ pub(super) fn sync_parent(path: &Path) -> io::Result<()> {
     File::open(parent)?.sync_all()
 }
 
-/// Makes a folder, and those above it, where there is none.
+/// Makes a folder, and those above it, where there is none; their names are durable.
 pub(super) fn create_folder(folder: &Path) -> io::Result<()> {
-    if folder.is_dir() {
+    let missing: Vec<&Path> = folder.ancestors().take_while(|above| !above.as_os_str().is_empty() && !above.is_dir()).collect();
+    if missing.is_empty() {
         return Ok(());
     }
     let mut builder = DirBuilder::new();
@@ -44,7 +45,7 @@ pub(super) fn create_folder(folder: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(folder)?;
-    sync_parent(folder)
+    missing.into_iter().try_for_each(sync_parent)
 }
 
 /// How a file is opened that nobody else may read when it is made.

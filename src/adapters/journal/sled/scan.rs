@@ -6,9 +6,10 @@ use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
 
 use super::error::StorageError;
-use super::layout::{Number, PartsHead, Space, parse_part_key, part_key};
+use super::layout::{Number, PartsHead, Space, parse_part_key, part_key, unpack};
 use super::store::Store;
-use crate::ports::journal::Direction;
+use crate::book::records::Cursor;
+use crate::ports::journal::{Direction, Record};
 
 /// Whose entries are walked, and of which kind.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +30,14 @@ impl Of<'_> {
             }
         }
     }
+}
+
+/// The place of the entry in which a record stands: the last one that begins at or before it; its own when there is none.
+pub(super) fn entry_with(store: &Store, number: Number, record: Cursor) -> Result<u64, StorageError> {
+    let before = part_key(number, Space::Record, 0, 0)..=part_key(number, Space::Record, record.0, u16::MAX);
+    let found = store.tree().range(before).next_back().transpose().map_err(|e| store.sled_error("reading the journal", &e))?;
+    let damaged = StorageError::DamagedStore { entry: "key" };
+    found.map_or(Ok(record.0), |(key, _)| parse_part_key(&key).map(|(place, _)| place).ok_or(damaged))
 }
 
 /// A lazy walk over entries with their places. It holds no lock between items, and ends with the first error of sled: sled's own walk would go
@@ -124,4 +133,31 @@ impl Iterator for Scan<'_> {
         }
         Some(self.assemble(&parts))
     }
+}
+
+/// The records between two places, both included, in either direction; damage is an item and the walk goes on after it. Gaps are not told.
+pub(super) fn records<'s>(
+    store: &'s Store,
+    of: Of<'s>,
+    (from, to): (Cursor, Cursor),
+    direction: Direction,
+) -> impl Iterator<Item = Result<Record, StorageError>> + use<'s> {
+    let begin = entry_with(store, of.number, from);
+    let (begin, failed) = match begin {
+        Ok(begin) if from <= to => (begin, None),
+        Ok(_) => (to.0 + 1, None),
+        Err(error) => (to.0 + 1, Some(Err(error))),
+    };
+    let entries = Scan::over(store, of, begin..=to.0, direction).flat_map(move |item| {
+        let unpacked = item.and_then(|(place, body)| unpack(place, body).map_err(|reason| of.damaged(place, reason)));
+        let mut records: Vec<Result<Record, StorageError>> = match unpacked {
+            Ok(records) => records.into_iter().filter(|record| (from..=to).contains(&record.cursor)).map(Ok).collect(),
+            Err(error) => vec![Err(error)],
+        };
+        if direction == Direction::Backward {
+            records.reverse();
+        }
+        records
+    });
+    failed.into_iter().chain(entries)
 }

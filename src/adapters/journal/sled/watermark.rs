@@ -206,7 +206,7 @@ impl Watermark {
                     Slot::Unused => {}
                     Slot::Damaged => damaged = true,
                     Slot::Sound { generation, body } if found.is_none_or(|(newest, _)| generation > newest) => {
-                        found = Some((generation, body))
+                        found = Some((generation, body));
                     }
                     Slot::Sound { .. } => {}
                 }
