@@ -11,16 +11,16 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use futures::executor::block_on;
 use selfsame::adapters::embedded;
 use selfsame::adapters::journal::JournalOptions;
-use selfsame::book::Books;
-use selfsame::ledger::{JournaledLedger, LedgerOptions};
 use selfsame::adapters::model_shelf::ModelShelf;
 use selfsame::adapters::policy_file;
 use selfsame::adapters::policy_store::FixedPolicy;
 use selfsame::adapters::standing_rules::StandingRules;
-use selfsame::offline::load::generator::{Traffic, TrafficShape, Walk};
+use selfsame::book::Books;
 use selfsame::book::command::{Assessor, Command, ScreenCommand};
-use selfsame::ports::ledger::Ledger;
 use selfsame::book::records::{ContentFingerprint, Cursor};
+use selfsame::ledger::{JournaledLedger, LedgerOptions};
+use selfsame::offline::load::generator::{Traffic, TrafficShape, Walk};
+use selfsame::ports::ledger::Ledger;
 use selfsame::screening::audit::AuditKey;
 use selfsame::vocabulary::conversion::Conversion;
 use selfsame::vocabulary::ids::{ConversionId, ProgramId, RewardId};
@@ -108,7 +108,8 @@ const READ: u64 = 5_000;
 
 fn on_disk(c: &mut Criterion) {
     let folder = tempfile::tempdir_in(".").unwrap();
-    let ledger = Arc::new(embedded::open(folder.path(), JournalOptions::default(), LedgerOptions::default(), assessor()).unwrap());
+    let ledger =
+        Arc::new(embedded::open(folder.path(), JournalOptions::default(), LedgerOptions::default(), assessor()).unwrap());
     let traffic = Traffic::new(TrafficShape::with_known_values("bench", 100_000, 1), Walk::Measuring);
     let next = AtomicU64::new(READ);
     // Whatever benches are chosen, there is something to read.
@@ -135,7 +136,9 @@ fn reads(c: &mut Criterion, ledger: &Arc<JournaledLedger>, program: &ProgramId, 
     let mut group = c.benchmark_group("reads on disk");
     assert!(records >= READ);
     group.throughput(Throughput::Elements(READ));
-    group.bench_function("feed", |b| b.iter(|| block_on(ledger.feed(program, Cursor(0), usize::try_from(READ).unwrap())).unwrap()));
+    group.bench_function("feed", |b| {
+        b.iter(|| block_on(ledger.feed(program, Cursor(0), usize::try_from(READ).unwrap())).unwrap())
+    });
     let feed = block_on(ledger.feed(program, Cursor(0), 100)).unwrap().0;
     let ids: Vec<ConversionId> = feed.into_iter().filter_map(|event| event.conversion_id).collect();
     assert_eq!(ids.len(), 100);

@@ -3,14 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::journal::{JournalOptions, SledJournal, StorageError};
 pub use super::journal::JOURNAL_FOLDER;
-use super::snapshots::SnapshotFolder;
+use super::journal::{JournalOptions, SledJournal, StorageError};
 pub use super::snapshots::SNAPSHOTS_FOLDER;
+use super::snapshots::SnapshotFolder;
 use crate::book::command::Assessor;
 use crate::ledger::{JournaledLedger, LedgerOptions, OpenError};
 use crate::ports::journal::{Journal, JournalError};
-
 
 /// Why the embedded ledger does not open. What was acknowledged is untouched.
 #[derive(Debug, thiserror::Error)]

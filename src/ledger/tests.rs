@@ -3,6 +3,7 @@
 use std::io::Cursor as Bytes;
 
 use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
 
 use super::codec;
 use super::snapshot::{self, Place};

@@ -11,9 +11,9 @@ use serde::Deserialize;
 
 use super::learning::LearningError;
 use crate::book::records::RecordedSignals;
-use crate::digesting::{is_placeholder, 
+use crate::digesting::{
     DigestKind, Digester, InvalidNetworkAddress, InvalidProgrammeKey, ProgrammeKey, digest_device, digest_email, digest_name,
-    digest_network, digest_payment,
+    digest_network, digest_payment, is_placeholder,
 };
 use crate::vocabulary::bundle::{NetworkSignals, PaymentKind, PaymentPurpose, PaymentSignals, SignalBundle};
 use crate::vocabulary::conversion::{Conversion, ConversionKind, RefereeStanding};

@@ -13,8 +13,8 @@ use selfsame::book::records::{
     QueueStats,
 };
 use selfsame::ledger::{JournaledLedger, LedgerOptions};
-use selfsame::ports::ledger::ProgramSummary;
 use selfsame::ports::ledger::LedgerError;
+use selfsame::ports::ledger::ProgramSummary;
 use selfsame::screening::case::{Resolution, Step};
 use selfsame::screening::gate::Standing;
 use selfsame::screening::history::History;

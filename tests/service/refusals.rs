@@ -30,7 +30,11 @@ fn every_ledger_error_has_its_code_and_its_reason() {
             "CASE_CLAIMED_BY_OTHER",
         ),
         (book::Refusal::from(IllegalStep::NotClaimed { actor: rita() }).into(), Code::FailedPrecondition, "CASE_NOT_CLAIMED"),
-        (book::Refusal::from(IllegalStep::AlreadyResolved { by: rita() }).into(), Code::FailedPrecondition, "CASE_ALREADY_RESOLVED"),
+        (
+            book::Refusal::from(IllegalStep::AlreadyResolved { by: rita() }).into(),
+            Code::FailedPrecondition,
+            "CASE_ALREADY_RESOLVED",
+        ),
         (book::Refusal::from(IllegalStep::NotResolved).into(), Code::FailedPrecondition, "CASE_NOT_RESOLVED"),
         (book::Refusal::from(IllegalStep::Lease).into(), Code::InvalidArgument, "INVALID_FIELDS"),
         (book::Refusal::RevisionDiffers { expected: 1, actual: 2 }.into(), Code::Aborted, "REVISION_DIFFERS"),
@@ -56,7 +60,8 @@ fn details_say_what_to_do() {
     assert!(retry_after(&status(LedgerError::Unavailable("disk full".to_owned()))).is_some());
     assert_eq!(violated(&status(book::Refusal::PageToken.into())), ["page_token"]);
     assert_eq!(violated(&status(book::Refusal::from(IllegalStep::Lease).into())), ["lease"]);
-    let unknown = status(book::Refusal::NotFound { what: "case", id: "case-1".to_owned() }.into()).get_details_resource_info().unwrap();
+    let unknown =
+        status(book::Refusal::NotFound { what: "case", id: "case-1".to_owned() }.into()).get_details_resource_info().unwrap();
     assert_eq!((unknown.resource_type.as_str(), unknown.resource_name.as_str()), ("case", "case-1"));
     let illegal = status(book::Refusal::from(IllegalStep::NotResolved).into()).get_details_precondition_failure().unwrap();
     assert_eq!(illegal.violations[0].r#type, "CASE_NOT_RESOLVED");

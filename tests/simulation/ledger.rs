@@ -15,14 +15,14 @@ use futures::executor::block_on;
 use selfsame::adapters::embedded::{self, JOURNAL_FOLDER, SNAPSHOTS_FOLDER};
 use selfsame::adapters::journal::{JournalOptions, SledJournal};
 use selfsame::book::Refusal;
+use selfsame::book::command::{CaseCommand, CaseStep, OutcomeCommand, PaidCommand};
+use selfsame::book::records::{ContentFingerprint, Cursor, FeedKind, Freshness};
 use selfsame::ledger::{GroupOptions, JournaledLedger, LedgerOptions};
 use selfsame::offline::load::generator::Dice;
-use selfsame::book::command::{CaseCommand, CaseStep, OutcomeCommand, PaidCommand};
 use selfsame::ports::journal::{Direction, Journal, Reach};
 use selfsame::ports::ledger::{Ledger, LedgerError, LedgerHealth};
-use selfsame::book::records::{ContentFingerprint, Cursor, FeedKind, Freshness};
 use selfsame::screening::case::{Resolution, Step};
-use selfsame::vocabulary::ids::RecordId;
+use selfsame::vocabulary::ids::{ProgramId, RecordId};
 use selfsame::vocabulary::outcome::{Outcome, OutcomeKind, OutcomeSubject};
 
 use crate::asked::Asked;
@@ -208,10 +208,10 @@ impl<'l> Life<'l> {
         None
     }
 
-    /// A command that comes to nothing is answered behind all that were sent before it.
+    /// A command that comes to nothing is answered behind all that were sent before it, and in a programme that holds nothing it waits for no disk.
     fn wait_for_sequencer(&self) {
         let unknown = PaidCommand {
-            program_id: shop(),
+            program_id: ProgramId::new("nobody").unwrap(),
             conversion_id: conversion_id("never-screened"),
             reward_id: reward("none"),
             paid_at: minute(0),

@@ -32,7 +32,12 @@ impl<L: Deref<Target: Ledger>> Asked<L> {
         block_on(self.0.decision(program, conversion))
     }
 
-    pub(crate) fn decisions(&self, program: &ProgramId, filter: &DecisionFilter, page: &PageRequest) -> Read<Page<DecisionRecord>> {
+    pub(crate) fn decisions(
+        &self,
+        program: &ProgramId,
+        filter: &DecisionFilter,
+        page: &PageRequest,
+    ) -> Read<Page<DecisionRecord>> {
         block_on(self.0.decisions(program, filter, page))
     }
 
