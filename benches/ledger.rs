@@ -137,7 +137,7 @@ fn reads(c: &mut Criterion, ledger: &Arc<JournaledLedger>, program: &ProgramId, 
     assert!(records >= READ);
     group.throughput(Throughput::Elements(READ));
     group.bench_function("feed", |b| {
-        b.iter(|| block_on(ledger.feed(program, Cursor(0), usize::try_from(READ).unwrap())).unwrap())
+        b.iter(|| block_on(ledger.feed(program, Cursor(0), usize::try_from(READ).unwrap())).unwrap());
     });
     let feed = block_on(ledger.feed(program, Cursor(0), 100)).unwrap().0;
     let ids: Vec<ConversionId> = feed.into_iter().filter_map(|event| event.conversion_id).collect();

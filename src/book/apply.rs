@@ -60,7 +60,10 @@ impl Book {
             Event::CaseStepped(stepped) => self.stepped(cursor, stepped),
             Event::RewardPaid(paid) => self.paid(cursor, paid),
             Event::HoldChanged(changed) => self.hold(cursor, changed),
-            Event::ListChanged(changed) => self.list(cursor, changed),
+            Event::ListChanged(changed) => {
+                self.list(cursor, changed);
+                Some(())
+            }
             Event::ConversionKept(kept) => self.kept(cursor, kept),
         };
         debug_assert!(applied.is_some() || !self.has_room(), "an event speaks of what is not there: {event:?}");
@@ -335,7 +338,7 @@ impl Book {
         Some(())
     }
 
-    fn list(&mut self, cursor: Cursor, event: &ListChanged) -> Option<()> {
+    fn list(&mut self, cursor: Cursor, event: &ListChanged) {
         let ListChanged { entry, change } = event;
         let key = (entry.list, entry.subject.clone());
         let lists = Arc::make_mut(&mut self.lists);
@@ -344,7 +347,6 @@ impl Book {
             Change::Lift => lists.remove(&key),
         };
         self.lists_changed = cursor;
-        Some(())
     }
 
     fn kept(&mut self, cursor: Cursor, event: &ConversionKept) -> Option<()> {

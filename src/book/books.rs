@@ -37,7 +37,7 @@ impl Books {
             Plan::AlreadyDone(cursor) => Ok(Executed { cursor, freshness: Freshness::Replayed, done: Done::Recorded }),
             Plan::Commit(event, known) => {
                 let cursor = Cursor(book.cursor().0 + 1);
-                book.apply_known(cursor, &event, known);
+                book.apply_known(cursor, &event, *known);
                 Ok(Executed { cursor, freshness: Freshness::New, done: book.answer(event) })
             }
         }

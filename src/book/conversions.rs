@@ -94,7 +94,7 @@ pub(crate) struct Referral {
 #[derive(Debug, Clone, Hash, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Pattern {
     referrer: AccountNumber,
-    pattern: ValueNumber,
+    value: ValueNumber,
     referees: SmallVec<[AccountNumber; 2]>,
 }
 
@@ -139,7 +139,7 @@ impl Conversions {
             all.by_sides.insert(hasher.hash((referral.referrer, referral.referee)), number);
         }
         for (number, pattern) in all.patterns.iter() {
-            all.by_pattern.insert(hasher.hash((pattern.referrer, pattern.pattern)), number);
+            all.by_pattern.insert(hasher.hash((pattern.referrer, pattern.value)), number);
         }
         for (number, payment) in all.payments.iter() {
             all.by_reward.insert(hasher.hash(payment.reward_id.as_str()), number);
@@ -240,7 +240,7 @@ impl Conversions {
     fn find_pattern(&self, referrer: AccountNumber, pattern: ValueNumber, hasher: &Hasher) -> Option<PatternNumber> {
         self.by_pattern.find(hasher.hash((referrer, pattern)), |number| {
             let row = self.patterns.get(number);
-            row.referrer == referrer && row.pattern == pattern
+            row.referrer == referrer && row.value == pattern
         })
     }
 
@@ -262,7 +262,7 @@ impl Conversions {
                 self.patterns.get_mut(number).referees.push(referee);
             }
         } else {
-            let new = Pattern { referrer, pattern, referees: smallvec::smallvec![referee] };
+            let new = Pattern { referrer, value: pattern, referees: smallvec::smallvec![referee] };
             if let Some(number) = self.patterns.push(new) {
                 self.by_pattern.insert(hasher.hash((referrer, pattern)), number);
             }

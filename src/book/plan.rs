@@ -38,14 +38,14 @@ const ROWS_MAX: usize = u32::MAX as usize - (1 << 20);
 #[derive(Debug)]
 pub(crate) enum Plan {
     /// This is to be kept and applied; the profiles were read for it.
-    Commit(Event, Known),
+    Commit(Event, Box<Known>),
     /// It was done before, by the record at this place; 0 when there was never anything to do.
     AlreadyDone(Cursor),
 }
 
 impl Plan {
     fn commit(event: Event) -> Self {
-        Self::Commit(event, Known::default())
+        Self::Commit(event, Box::default())
     }
 }
 
@@ -64,7 +64,7 @@ pub(crate) fn plan(book: &Book, command: Command, assessor: &dyn Assessor) -> Re
         Command::StepCase(command, decided) => step(book, &command, decided.as_deref(), assessor.due_after(&command.program_id)),
         Command::MarkPaid(command) => paid(book, command),
         Command::ChangeHold(command) => hold(book, command),
-        Command::ChangeList(command) => list(book, command),
+        Command::ChangeList(command) => Ok(list(book, command)),
     }
 }
 
@@ -101,7 +101,7 @@ fn screen(book: &Book, command: ScreenCommand, assessor: &dyn Assessor) -> Resul
     let history = book.history(&conversion);
     let decision = assessor.assess(&conversion, &history, received_at);
     let case = opened_case(&conversion, &history, &decision, assessor);
-    let known = Known { referrer: history.referrer.profile, referee: history.referee.profile };
+    let known = Box::new(Known { referrer: history.referrer.profile, referee: history.referee.profile });
     let screened = ConversionScreened { conversion, content, decision, received_at, case };
     Ok(Plan::Commit(Event::ConversionScreened(Box::new(screened)), known))
 }
@@ -369,17 +369,17 @@ fn hold(book: &Book, command: HoldCommand) -> Result<Plan, Refusal> {
 }
 
 /// Writes or removes a list entry.
-fn list(book: &Book, command: ListCommand) -> Result<Plan, Refusal> {
+fn list(book: &Book, command: ListCommand) -> Plan {
     let ListCommand { program_id: _, entry, change } = command;
     let listed = book.lists.get(&(entry.list, entry.subject.clone()));
     let says_the_same = |known: &super::records::ListEntry| {
         (&known.actor, &known.note, known.expires_at) == (&entry.actor, &entry.note, entry.expires_at)
     };
     match (listed, change) {
-        (Some((known, cursor)), Change::Place) if says_the_same(known) => Ok(Plan::AlreadyDone(*cursor)),
-        (None, Change::Lift) => Ok(Plan::AlreadyDone(Cursor(0))),
+        (Some((known, cursor)), Change::Place) if says_the_same(known) => Plan::AlreadyDone(*cursor),
+        (None, Change::Lift) => Plan::AlreadyDone(Cursor(0)),
         (Some(_) | None, Change::Place) | (Some(_), Change::Lift) => {
-            Ok(Plan::commit(Event::ListChanged(ListChanged { entry, change })))
+            Plan::commit(Event::ListChanged(ListChanged { entry, change }))
         }
     }
 }

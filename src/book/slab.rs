@@ -83,13 +83,12 @@ impl<N: Number, T: Clone> Slab<N, T> {
     /// Adds a row. `None` when there are as many as numbers.
     pub(super) fn push(&mut self, row: T) -> Option<N> {
         let number = u32::try_from(self.rows + 1).ok().and_then(NonZeroU32::new)?;
-        match self.chunks.last_mut().filter(|chunk| chunk.len() < CHUNK_ROWS) {
-            Some(chunk) => Arc::make_mut(chunk).push(row),
-            None => {
-                let mut chunk = Vec::with_capacity(CHUNK_ROWS);
-                chunk.push(row);
-                self.chunks.push(Arc::new(chunk));
-            }
+        if let Some(chunk) = self.chunks.last_mut().filter(|chunk| chunk.len() < CHUNK_ROWS) {
+            Arc::make_mut(chunk).push(row);
+        } else {
+            let mut chunk = Vec::with_capacity(CHUNK_ROWS);
+            chunk.push(row);
+            self.chunks.push(Arc::new(chunk));
         }
         self.rows += 1;
         Some(N::of(number))

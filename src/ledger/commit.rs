@@ -186,7 +186,9 @@ impl Shared {
                 Ok(()) => publish(&group),
                 Err(error) => {
                     self.stop(error);
-                    group.iter().for_each(|executed| executed.programme.fail(error));
+                    for executed in &group {
+                        executed.programme.fail(error);
+                    }
                 }
             }
             for Executed { permit, done, .. } in group {

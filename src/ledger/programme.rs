@@ -78,7 +78,7 @@ impl Programme {
     pub(super) async fn grown_past(&self, cursor: Cursor) {
         let mut progress = self.progress.subscribe();
         if progress.wait_for(|progress| progress.durable > cursor).await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

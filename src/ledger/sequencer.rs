@@ -11,11 +11,13 @@ use super::codec;
 use super::commit::{self, Committer, Permit};
 use super::programme::{Programme, Programmes};
 use crate::book::command::{Assessor, Command, Done};
+use crate::book::event::Event;
 use crate::book::plan::{Plan, plan};
 use crate::book::records::Cursor;
-use crate::book::{Book, Refusal};
+use crate::book::{Book, Known, Refusal};
 use crate::ports::journal::{Append, Chain, RECORD_BYTES_MAX, Record};
 use crate::ports::ledger::LedgerError;
+use crate::vocabulary::ids::ProgramId;
 
 /// What a command came to.
 #[derive(Debug)]
@@ -28,11 +30,14 @@ pub(super) enum Reply {
     Refused(Refusal, Cursor),
 }
 
+/// Where the answer goes.
+pub(super) type ReplySender = oneshot::Sender<Result<Reply, LedgerError>>;
+
 /// A command on its way through the sequencer.
 pub(super) struct Execution {
     pub(super) command: Command,
     pub(super) permit: Permit,
-    pub(super) reply: oneshot::Sender<Result<Reply, LedgerError>>,
+    pub(super) reply: ReplySender,
 }
 
 /// What the sequencer is asked to do.
@@ -113,28 +118,13 @@ impl Sequencer {
         let answer = match planned {
             Ok(Plan::Commit(event, read)) => {
                 let payload = codec::encode(&event);
-                match self.refuse_what_cannot_be_kept(payload.len()) {
-                    Err(error) => Err(error),
-                    Ok(()) => {
-                        let programme = known.unwrap_or_else(|| {
-                            let chain = Chain::before_all(&program);
-                            self.programmes.add(Programme::new(program.clone(), Book::new(self.seed), chain))
-                        });
-                        let cursor = Cursor(seen.0 + 1);
-                        let chain = programme.chain.lock().then(cursor, &payload);
-                        *programme.chain.lock() = chain;
-                        programme.book.write().apply_known(cursor, &event, read);
-                        let done = programme.book.read().answer(event);
-                        let record = Record { cursor, chain, payload: payload.into() };
-                        let append = Append { program, epoch: programme.epoch, record };
-                        let tell = move |durable: Result<(), LedgerError>| {
-                            // The caller may have given up; the record is kept all the same.
-                            drop(reply.send(durable.map(|()| Reply::Done(cursor, done))));
-                        };
-                        self.outbox.push(commit::Executed { permit, programme, append, done: Box::new(tell) });
-                        return;
-                    }
-                }
+                let refused = self.refuse_what_cannot_be_kept(payload.len());
+                let Err(error) = refused else {
+                    let programme = known.unwrap_or_else(|| self.add(&program));
+                    self.commit(programme, event, *read, payload, permit, reply);
+                    return;
+                };
+                Err(error)
             }
             Ok(Plan::AlreadyDone(cursor)) => Ok(Reply::AlreadyDone(cursor)),
             Err(refusal) => Ok(Reply::Refused(refusal, seen)),
@@ -143,6 +133,39 @@ impl Sequencer {
         self.hand_over();
         // Nobody may be waiting any more; the command had no effect.
         drop(reply.send(answer));
+    }
+
+    /// A programme that holds nothing yet.
+    fn add(&self, program: &ProgramId) -> Arc<Programme> {
+        let chain = Chain::before_all(program);
+        self.programmes.add(Programme::new(program.clone(), Book::new(self.seed), chain))
+    }
+
+    /// Applies an event and sends its record on its way.
+    fn commit(
+        &mut self,
+        programme: Arc<Programme>,
+        event: Event,
+        read: Known,
+        payload: Vec<u8>,
+        permit: Permit,
+        reply: ReplySender,
+    ) {
+        let cursor = Cursor(programme.book.read().cursor().0 + 1);
+        let chain = {
+            let mut chain = programme.chain.lock();
+            *chain = chain.then(cursor, &payload);
+            *chain
+        };
+        programme.book.write().apply_known(cursor, &event, read);
+        let done = programme.book.read().answer(event);
+        let record = Record { cursor, chain, payload: payload.into() };
+        let append = Append { program: programme.id.clone(), epoch: programme.epoch, record };
+        let tell = move |durable: Result<(), LedgerError>| {
+            // The caller may have given up; the record is kept all the same.
+            drop(reply.send(durable.map(|()| Reply::Done(cursor, done))));
+        };
+        self.outbox.push(commit::Executed { permit, programme, append, done: Box::new(tell) });
     }
 
     /// Everything that can go wrong once a plan is made, before anything is changed.

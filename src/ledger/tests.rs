@@ -171,7 +171,7 @@ fn lived(acts: &[Act]) -> (Book, Vec<Vec<u8>>) {
     for (step, act) in acts.iter().enumerate() {
         if let Ok(Plan::Commit(event, known)) = plan(&book, command(act, step), &Rules) {
             records.push(codec::encode(&event));
-            book.apply_known(Cursor(records.len() as u64), &event, known);
+            book.apply_known(Cursor(records.len() as u64), &event, *known);
         }
     }
     (book, records)

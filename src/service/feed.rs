@@ -56,7 +56,7 @@ enum Stage {
 ///
 /// # Errors
 /// A refusal when the cursor lies past the end of the feed, or the ledger cannot be read.
-pub(super) async fn watch(
+pub(super) fn watch(
     shared: Arc<Shared>,
     watch: Watch,
 ) -> Result<BoxStream<'static, Result<v1::WatchDecisionsResponse, Status>>, Refusal> {
