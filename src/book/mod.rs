@@ -1,6 +1,6 @@
 //! The book: everything that one programme knows, typed and in memory. The state machine of the product. Layer 3, pure.
 //!
-//! A command becomes an event by [`plan`], which reads the book and changes nothing; [`Book::apply`] is the only mutation, deterministic in the
+//! A command becomes an event by [`plan`], which reads the book and changes nothing; `Book::apply` is the only mutation, deterministic in the
 //! events that came before. Whoever owns a book decides where its events are kept; nothing here knows bytes, disks or clocks. Each thing carries
 //! the cursor that last changed it, so that whoever shows it can wait until that is durable.
 
