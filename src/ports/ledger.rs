@@ -63,6 +63,14 @@ pub enum LedgerError {
     /// Writing failed; whether this command was kept is not known, so retry it with the same id.
     #[error("the ledger cannot be written: {0}")]
     Unavailable(String),
+    /// Another process holds the programme; nothing was done.
+    #[error("another replica, {address}, answers for this programme")]
+    HeldElsewhere {
+        /// Where that process is reached.
+        address: String,
+        /// When asking here again may help.
+        retry_after: Duration,
+    },
     /// A stored record cannot be read.
     #[error("a stored record is damaged: {0}")]
     Damaged(String),
@@ -189,7 +197,13 @@ pub trait Ledger: Send + Sync {
         limit: usize,
     ) -> Answer<'a, (Vec<LabelledConversion>, Cursor)>;
 
-    /// The programmes that hold anything, by name.
+    /// The end of a programme's feed; 0 when it holds nothing yet.
+    fn end<'a>(&'a self, program: &'a ProgramId) -> Answer<'a, Cursor> {
+        let found = self.programs().into_iter().find(|summary| summary.program_id == *program);
+        Box::pin(std::future::ready(Ok(found.map_or(Cursor(0), |summary| summary.last_cursor))))
+    }
+
+    /// The programmes that hold anything and are answered for here, by name.
     fn programs(&self) -> Vec<ProgramSummary>;
 
     /// Whether the ledger keeps its promises.

@@ -72,6 +72,8 @@ pub enum Reason {
     TooManyStreams,
     /// The ledger cannot be written.
     LedgerUnavailable,
+    /// Another replica answers for the programme.
+    HeldElsewhere,
     /// The model folder cannot be read or written.
     ModelFolderUnavailable,
     /// A stored record is damaged.
@@ -111,6 +113,7 @@ impl Reason {
             Self::ServerBusy => "SERVER_BUSY",
             Self::TooManyStreams => "TOO_MANY_STREAMS",
             Self::LedgerUnavailable => "LEDGER_UNAVAILABLE",
+            Self::HeldElsewhere => "HELD_ELSEWHERE",
             Self::ModelFolderUnavailable => "MODEL_FOLDER_UNAVAILABLE",
             Self::RecordDamaged => "RECORD_DAMAGED",
             Self::ShuttingDown => "SHUTTING_DOWN",
@@ -141,7 +144,7 @@ impl Reason {
             Self::MessageTooLarge | Self::LedgerBusy | Self::LedgerFull | Self::ServerBusy | Self::TooManyStreams => {
                 Code::ResourceExhausted
             }
-            Self::LedgerUnavailable | Self::ModelFolderUnavailable | Self::ShuttingDown => Code::Unavailable,
+            Self::LedgerUnavailable | Self::HeldElsewhere | Self::ModelFolderUnavailable | Self::ShuttingDown => Code::Unavailable,
             Self::RecordDamaged => Code::DataLoss,
             Self::DeadlineExceeded => Code::DeadlineExceeded,
             Self::UnknownMethod => Code::Unimplemented,
@@ -159,6 +162,8 @@ enum Detail {
     Fields(Vec<Violation>),
     /// When trying again is worth it.
     RetryAfter(Duration),
+    /// Who answers instead, and when trying here again is worth it.
+    Elsewhere { address: String, retry_after: Duration },
     /// On what the change failed.
     Precondition,
     /// What was looked for.
@@ -290,7 +295,9 @@ impl Refusal {
         let Self { reason, message, detail } = self;
         let (violations, retry_after) = match detail {
             Detail::Fields(violations) => (violations, None),
-            Detail::RetryAfter(after) => (Vec::new(), Some(pbjson_types::Duration::from(after))),
+            Detail::RetryAfter(after) | Detail::Elsewhere { address: _, retry_after: after } => {
+                (Vec::new(), Some(pbjson_types::Duration::from(after)))
+            }
             Detail::None | Detail::Precondition | Detail::Resource { .. } => (Vec::new(), None),
         };
         let violation = |Violation { field, problem }: Violation| v1::FieldViolation { field, description: problem };
@@ -341,6 +348,9 @@ impl From<LedgerError> for Refusal {
             LedgerError::CursorForgotten { .. } => Self::new(Reason::CursorForgotten, message, Detail::None),
             LedgerError::Busy { retry_after } => Self::new(Reason::LedgerBusy, message, Detail::RetryAfter(retry_after)),
             LedgerError::Unavailable(_) => Self::new(Reason::LedgerUnavailable, message, Detail::RetryAfter(UNAVAILABLE_RETRY)),
+            LedgerError::HeldElsewhere { address, retry_after } => {
+                Self::new(Reason::HeldElsewhere, message, Detail::Elsewhere { address, retry_after })
+            }
             LedgerError::Damaged(_) => Self::new(Reason::RecordDamaged, message, Detail::None),
         }
     }
@@ -433,6 +443,10 @@ impl From<Refusal> for Status {
             }
             Detail::RetryAfter(after) => {
                 details.set_retry_info(Some(after));
+            }
+            Detail::Elsewhere { address, retry_after } => {
+                details.set_error_info(reason.as_str(), ERROR_DOMAIN, [("address".to_owned(), address)]);
+                details.set_retry_info(Some(retry_after));
             }
             Detail::Precondition => {
                 details.set_precondition_failure(vec![PreconditionViolation::new(reason.as_str(), "state", message.as_str())]);

@@ -60,7 +60,7 @@ pub(super) async fn watch(
     shared: Arc<Shared>,
     watch: Watch,
 ) -> Result<BoxStream<'static, Result<v1::WatchDecisionsResponse, Status>>, Refusal> {
-    let end = shared.feed_end(&watch.program_id);
+    let end = shared.feed_end(&watch.program_id).await?;
     if watch.after > end {
         return Err(Refusal::cursor_ahead(watch.after.0, end.0));
     }

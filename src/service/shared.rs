@@ -156,7 +156,10 @@ impl Shared {
                 tracing::warn!(%error, "the ledger refuses writes");
                 self.count_fault();
             }
-            LedgerError::Refused(_) | LedgerError::CursorForgotten { .. } | LedgerError::Busy { .. } => {}
+            LedgerError::Refused(_)
+            | LedgerError::CursorForgotten { .. }
+            | LedgerError::Busy { .. }
+            | LedgerError::HeldElsewhere { .. } => {}
         }
         Refusal::from(error)
     }
@@ -168,9 +171,8 @@ impl Shared {
     }
 
     /// The end of a programme's feed; the beginning when the programme holds nothing yet.
-    pub(super) fn feed_end(&self, program: &ProgramId) -> Cursor {
-        let found = self.ledger.programs().into_iter().find(|summary| summary.program_id == *program);
-        found.map_or(Cursor(0), |summary| summary.last_cursor)
+    pub(super) async fn feed_end(&self, program: &ProgramId) -> Result<Cursor, Refusal> {
+        self.look_up(self.ledger.end(program)).await
     }
 
     /// Completes when the server begins to drain.

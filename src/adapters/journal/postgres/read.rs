@@ -51,13 +51,11 @@ pub(super) async fn programs(connection: Object) -> Result<Vec<(ProgramId, Head)
 /// The ends of a programme's journal.
 pub(super) async fn head(connection: Object, program: ProgramId) -> Result<Head, Failed> {
     let statement = connection.prepare_cached(HEAD).await?;
-    match connection.query_opt(&statement, &[&program.as_str()]).await? {
-        Some(row) => Ok(standing(&row)?.1),
-        None => {
-            let base = Chain::before_all(&program);
-            Ok(Head { first: Cursor(1), base, last: Cursor(0), chain: base })
-        }
+    if let Some(row) = connection.query_opt(&statement, &[&program.as_str()]).await? {
+        return Ok(standing(&row)?.1);
     }
+    let base = Chain::before_all(&program);
+    Ok(Head { first: Cursor(1), base, last: Cursor(0), chain: base })
 }
 
 fn standing(row: &Row) -> Result<(ProgramId, Head), Failed> {

@@ -153,8 +153,8 @@ impl Snapshots for PostgresSnapshots {
         let gone = || JournalError::Unavailable(format!("the snapshot at {} is gone", at.0));
         let seal = self.part(&name, 0)?.ok_or_else(gone)?;
         let damaged = |_| JournalError::Damaged(format!("the seal of the snapshot at {} is damaged", at.0));
-        let parts = i64::from_be_bytes(seal.as_slice().try_into().map_err(damaged)?);
-        Ok(Box::new(Parts { of: self.clone(), name, parts, next: 1, data: Vec::new(), read: 0 }))
+        let count = i64::from_be_bytes(seal.as_slice().try_into().map_err(damaged)?);
+        Ok(Box::new(Parts { of: self.clone(), name, count, next: 1, data: Vec::new(), read: 0 }))
     }
 
     fn write(
@@ -226,7 +226,8 @@ impl Write for Parting<'_> {
 struct Parts {
     of: PostgresSnapshots,
     name: Name,
-    parts: i64,
+    /// How many there are.
+    count: i64,
     next: i64,
     data: Vec<u8>,
     read: usize,
@@ -234,7 +235,7 @@ struct Parts {
 
 impl Read for Parts {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        if self.read == self.data.len() && self.next <= self.parts {
+        if self.read == self.data.len() && self.next <= self.count {
             let part = self.of.part(&self.name, self.next).map_err(|error| io::Error::other(error.to_string()))?;
             let missing = || io::Error::new(ErrorKind::UnexpectedEof, format!("part {} is missing", self.next));
             (self.data, self.read) = (part.ok_or_else(missing)?, 0);
