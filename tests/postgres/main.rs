@@ -11,9 +11,14 @@
     reason = "a test fails by panicking and says what it skipped; fixtures are shared with other suites"
 )]
 
+#[path = "../support/asked.rs"]
+mod asked;
 #[path = "../journal/fixture.rs"]
 mod fixture;
+mod handover;
 mod journal;
 #[path = "../support/postgres.rs"]
 mod postgres;
 mod snapshots;
+#[path = "../ledger_conformance/subject.rs"]
+mod subject;
