@@ -189,7 +189,8 @@ impl Shared {
         let stop = StopOnExit(Arc::clone(self));
         while let Some(group) = self.next_group() {
             // What follows a record that was not written cannot be written either.
-            let (group, broken): (Vec<_>, Vec<_>) = group.into_iter().partition(|executed| executed.programme.failure().is_none());
+            let (group, broken): (Vec<_>, Vec<_>) =
+                group.into_iter().partition(|executed| executed.programme.failure().is_none());
             for executed in broken {
                 executed.fail(&closing());
             }

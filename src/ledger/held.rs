@@ -21,7 +21,7 @@ use crate::book::records::{
 use crate::ports::clock::SteadyClock;
 use crate::ports::journal::{BackupSummary, Journal};
 use crate::ports::leases::Leases;
-use crate::ports::ledger::{Answer, Ledger, LedgerError, LedgerHealth, ProgramSummary, Reading};
+use crate::ports::ledger::{Answer, Answerers, Ledger, LedgerError, LedgerHealth, ProgramSummary, Reading};
 use crate::ports::snapshots::Snapshots;
 use crate::screening::gate::Standing;
 use crate::screening::history::ListKind;
@@ -209,6 +209,10 @@ impl Ledger for HeldLedger {
         limit: usize,
     ) -> Answer<'a, (Vec<LabelledConversion>, Cursor)> {
         self.under_lease(program.clone(), move |ledger| ledger.labelled(program, after, limit))
+    }
+
+    fn answerers(&self) -> Answerers {
+        Answerers::ManyProcesses
     }
 
     fn end<'a>(&'a self, program: &'a ProgramId) -> Answer<'a, Cursor> {

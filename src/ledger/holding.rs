@@ -75,7 +75,9 @@ impl Holding {
         let now = self.clock.steady();
         match self.known.read().get(&programme.id) {
             Some(Known::Here(lease, Some(held))) if Arc::ptr_eq(held, programme) && now < lease.until => Ok(()),
-            _ => Err(LedgerError::Unavailable("the lease of the programme ended while the answer was made; ask again".to_owned())),
+            _ => {
+                Err(LedgerError::Unavailable("the lease of the programme ended while the answer was made; ask again".to_owned()))
+            }
         }
     }
 

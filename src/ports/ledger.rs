@@ -76,6 +76,15 @@ pub enum LedgerError {
     Damaged(String),
 }
 
+/// Who answers for the programmes of a ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answerers {
+    /// The process that opened it.
+    ThisProcess,
+    /// Whichever process holds the programme: the others say [`LedgerError::HeldElsewhere`].
+    ManyProcesses,
+}
+
 /// A future that a ledger returns.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, LedgerError>>;
 
@@ -196,6 +205,11 @@ pub trait Ledger: Send + Sync {
         after: Cursor,
         limit: usize,
     ) -> Answer<'a, (Vec<LabelledConversion>, Cursor)>;
+
+    /// Who answers for its programmes.
+    fn answerers(&self) -> Answerers {
+        Answerers::ThisProcess
+    }
 
     /// The end of a programme's feed; 0 when it holds nothing yet.
     fn end<'a>(&'a self, program: &'a ProgramId) -> Answer<'a, Cursor> {

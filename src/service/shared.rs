@@ -8,6 +8,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
 use tokio::task::JoinError;
 
 use super::errors::Refusal;
+use super::forwarding::Replicas;
 use super::limits::{Limits, PANICS, StreamPlaces, WaitingPlaces};
 use crate::adapters::model_store::{ModelStore, ModelStoreError};
 use crate::adapters::model_watch::{ModelWatch, WatchError};
@@ -47,6 +48,8 @@ pub(super) struct Shared {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) models: Arc<ModelStore>,
     pub(super) watch: Arc<ModelWatch>,
+    /// The other processes that share the ledger.
+    pub(super) replicas: Replicas,
     pub(super) places: StreamPlaces,
     /// Places of reads and of requests to the store of models.
     pub(super) reads: WaitingPlaces,

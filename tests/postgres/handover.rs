@@ -11,7 +11,7 @@ use selfsame::ledger::{HeldLedger, LedgerOptions};
 use selfsame::ports::clock::{Steady, SteadyClock};
 use selfsame::ports::journal::Journal as _;
 use selfsame::ports::leases::{Acquired, Leases as _};
-use selfsame::ports::ledger::{Ledger as _, LedgerError, LedgerHealth};
+use selfsame::ports::ledger::{LedgerError, LedgerHealth};
 use selfsame::screening::gate::Gate;
 use selfsame::vocabulary::ids::ProgramId;
 

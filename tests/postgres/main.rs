@@ -19,6 +19,9 @@ mod handover;
 mod journal;
 #[path = "../support/postgres.rs"]
 mod postgres;
+mod replicas;
 mod snapshots;
 #[path = "../ledger_conformance/subject.rs"]
 mod subject;
+#[path = "../support/mod.rs"]
+mod support;
