@@ -37,9 +37,10 @@ const IMPURE: [&str; 13] = [
 ];
 
 /// Crates with the folders or files that may name them.
-const OWNERS: [(&str, &[&str]); 6] = [
+const OWNERS: [(&str, &[&str]); 7] = [
     ("strsim::", &["src/screening/similarity.rs"]),
     ("sled::", &["src/adapters/journal/", "src/offline/load/plain_path.rs"]),
+    ("tokio_postgres::", &["src/adapters/journal/postgres/"]),
     ("linfa", &["src/offline/learning/"]),
     ("ndarray::", &["src/offline/learning/"]),
     ("hmac::", &["src/digesting/"]),

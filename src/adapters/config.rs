@@ -23,8 +23,8 @@ pub const USUAL_FILE: &str = "selfsame.toml";
 
 /// The keys at the top of the configuration. Variables that begin with none of them (an orchestrator sets `SELFSAME_SERVICE_HOST` for a
 /// service of this name) are not ours; `stray_variables` finds those among them that were meant for us.
-pub(super) const TOP_KEYS: [&str; 10] =
-    ["listen", "data_folder", "policy", "models", "metrics", "limits", "ledger", "retention", "audit", "log"];
+pub(super) const TOP_KEYS: [&str; 11] =
+    ["listen", "data_folder", "journal", "policy", "models", "metrics", "limits", "ledger", "retention", "audit", "log"];
 
 /// Everything that an operator can set.
 ///
@@ -36,6 +36,8 @@ pub struct Config {
     pub listen: ListenAddress,
     /// The folder that holds everything that must not be lost.
     pub data_folder: DataFolder,
+    /// The database that many replicas share, where there is one.
+    pub journal: JournalConfig,
     /// Where policies come from.
     pub policy: PolicyConfig,
     /// Where models come from.
@@ -73,6 +75,27 @@ pub struct DataFolder(pub PathBuf);
 impl Default for DataFolder {
     fn default() -> Self {
         Self(PathBuf::from("selfsame-data"))
+    }
+}
+
+/// The database that many replicas share. Without it the journal is in the data folder.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct JournalConfig {
+    /// The database, like `postgres://user:password@host/database`. Best set by `SELFSAME_JOURNAL__URL`, for it can hold a password.
+    #[serde(skip_serializing, deserialize_with = "read_secret")]
+    pub url: Option<SecretString>,
+    /// A file that holds the URL.
+    pub url_file: Option<PathBuf>,
+    /// Where the other replicas reach this one, like `10.0.0.7:50051`; absent: where it listens.
+    pub address: Option<String>,
+}
+
+impl JournalConfig {
+    /// Whether there is a database.
+    #[must_use]
+    pub const fn is_shared(&self) -> bool {
+        self.url.is_some() || self.url_file.is_some()
     }
 }
 
@@ -361,6 +384,16 @@ impl Config {
         if self.audit.key.is_some() && self.audit.key_file.is_some() {
             found.push(("audit.key_file", "stands beside `audit.key`; give one of the two".to_owned()));
         }
+        if self.journal.url.is_some() && self.journal.url_file.is_some() {
+            found.push(("journal.url_file", "stands beside `journal.url`; give one of the two".to_owned()));
+        }
+        if self.journal.is_shared() && self.journal.address.is_none() && self.listen.0.ip().is_unspecified() {
+            let problem = format!(
+                "is needed: nobody reaches `{}`; name the address at which the other replicas reach this one",
+                self.listen.0
+            );
+            found.push(("journal.address", problem));
+        }
         if self.data_folder.0.as_os_str().is_empty() {
             found.push(("data_folder", "is empty; name a folder".to_owned()));
         }
@@ -395,6 +428,7 @@ fn violation(error: figment::Error) -> ConfigViolation {
             }
         }
         // A wrong secret must not be shown.
+        _ if key == "journal.url" => "must be text in quotes, like \"postgres://user:password@host/database\"".to_owned(),
         _ if key == "audit.key" => "must be text in quotes of at least 32 characters".to_owned(),
         other => format!("is not usable: {other}"),
     };

@@ -12,6 +12,7 @@ pub mod model_store;
 pub mod model_watch;
 pub mod policy_file;
 pub mod policy_store;
+pub mod shared;
 pub mod snapshots;
 pub mod standing_rules;
 pub mod stray_variables;

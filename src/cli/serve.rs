@@ -12,8 +12,8 @@ use rand::RngCore as _;
 use tokio::net::TcpListener;
 
 use crate::adapters::audit_secret::audit_key;
-use crate::adapters::config::{CommandLine, Config, LedgerConfig, LimitsConfig};
-use crate::adapters::embedded;
+use crate::adapters::config::{CommandLine, Config, JournalConfig, LedgerConfig, LimitsConfig};
+use crate::adapters::journal::postgres::DatabaseUrl;
 use crate::adapters::journal::{JournalOptions, MemoryJournal};
 use crate::adapters::model_shelf::ModelShelf;
 use crate::adapters::model_store::ModelStore;
@@ -21,7 +21,7 @@ use crate::adapters::policy_store::{PolicySources, PolicyStore};
 use crate::adapters::standing_rules::StandingRules;
 use crate::adapters::stray_variables::{StrayVariable, stray_variables};
 use crate::adapters::system_clock::SystemClock;
-use crate::adapters::telemetry;
+use crate::adapters::{embedded, shared, telemetry};
 use crate::book::command::Assessor;
 use crate::ledger::{GroupOptions, JournaledLedger, LedgerOptions};
 use crate::ports::clock::Clock as _;
@@ -41,6 +41,9 @@ Examples:
 
   The usual way:
     selfsame serve --data-dir /var/lib/selfsame --policy /etc/selfsame/policy.toml
+
+  One of many replicas over a database, which forward to each other:
+    SELFSAME_JOURNAL__URL=postgres://selfsame@db.internal/selfsame selfsame serve --listen 10.0.0.7:50051
 
   In a container, by environment (every key of the file has its variable):
     SELFSAME_LISTEN=0.0.0.0:50051 SELFSAME_DATA_FOLDER=/data SELFSAME_LOG__FORMAT=json selfsame serve
@@ -75,6 +78,10 @@ pub struct ServeArgs {
     #[arg(long)]
     pub memory: bool,
 
+    /// The database that holds the journal for all replicas, instead of the data folder; a password is better kept in SELFSAME_JOURNAL__URL
+    #[arg(long, value_name = "URL", conflicts_with = "memory")]
+    pub journal: Option<String>,
+
     /// The policy file [default: the policy that is shipped inside]
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
@@ -98,6 +105,7 @@ impl ServeArgs {
         CommandLine::default()
             .with("listen", self.listen)
             .with("data_folder", self.data_dir.as_ref().map(shown))
+            .with("journal.url", self.journal.as_ref())
             .with("policy.file", self.policy.as_ref().map(shown))
             .with("metrics.listen", self.metrics.as_ref())
             .with("log.level", self.log.as_ref())
@@ -131,7 +139,11 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<()> {
         tracing::warn!("the variable `{name}` is not read; use `{meant}`");
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
-    let keeping = if args.memory { Keeping::InMemory } else { Keeping::InFolder };
+    let keeping = match (args.memory, config.journal.is_shared()) {
+        (true, _) => Keeping::Memory,
+        (false, true) => Keeping::Database,
+        (false, false) => Keeping::Folder,
+    };
     runtime.block_on(run_until_told(&config, keeping))
 }
 
@@ -139,15 +151,17 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<()> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Keeping {
     /// Nowhere: it is gone at the end.
-    InMemory,
+    Memory,
     /// In the data folder.
-    InFolder,
+    Folder,
+    /// In a database that other replicas share; models and the audit key in the data folder.
+    Database,
 }
 
 async fn run_until_told(config: &Config, keeping: Keeping) -> anyhow::Result<()> {
     let sources = PolicySources { file: config.policy.file.clone(), folder: config.policy.folder.clone() };
     let policies = Arc::new(PolicyStore::open(sources).context("reading the policies")?);
-    if keeping == Keeping::InFolder {
+    if keeping != Keeping::Memory {
         make_data_folder(&config.data_folder.0)?;
     }
     let clock = Arc::new(SystemClock);
@@ -186,8 +200,8 @@ fn make_data_folder(folder: &Path) -> anyhow::Result<()> {
 
 fn open_models(config: &Config, keeping: Keeping, shelf: Arc<ModelShelf>, now: Timestamp) -> anyhow::Result<ModelStore> {
     let folder = match keeping {
-        Keeping::InMemory => None,
-        Keeping::InFolder => Some(model_folder(config)),
+        Keeping::Memory => None,
+        Keeping::Folder | Keeping::Database => Some(model_folder(config)),
     };
     ModelStore::open(folder.as_deref(), shelf, now).context("opening the models")
 }
@@ -206,20 +220,39 @@ fn open_ledger(
     let folder = &config.data_folder.0;
     let assessor = |key: AuditKey| -> Arc<dyn Assessor> { Arc::new(StandingRules::new(policies, models, key)) };
     match keeping {
-        Keeping::InMemory => {
+        Keeping::Memory => {
             let mut random = [0; 32];
             rand::thread_rng().fill_bytes(&mut random);
             let assessor = assessor(AuditKey::new(random));
             let ledger = JournaledLedger::open(Arc::new(MemoryJournal::default()), None, ledger_options(config), assessor);
             Ok(Arc::new(ledger.context("opening the ledger in memory")?))
         }
-        Keeping::InFolder => {
+        Keeping::Folder => {
             let assessor = assessor(audit_key(&config.audit, folder)?);
             let journal = JournalOptions { cache_bytes: config.ledger.journal_cache_bytes, ..JournalOptions::default() };
             let ledger = embedded::open(folder, journal, ledger_options(config), assessor)
                 .with_context(|| format!("opening the ledger in {}", folder.display()))?;
             Ok(Arc::new(ledger))
         }
+        Keeping::Database => {
+            if config.audit.key.is_none() && config.audit.key_file.is_none() {
+                tracing::warn!(
+                    "the audit key is this replica's own; set `audit.key_file`, so that all replicas pick the same sample"
+                );
+            }
+            let assessor = assessor(audit_key(&config.audit, folder)?);
+            let address = config.journal.address.clone().unwrap_or_else(|| config.listen.0.to_string());
+            let ledger = shared::open(&database_url(&config.journal)?, &address, ledger_options(config), assessor);
+            Ok(Arc::new(ledger.context("opening the ledger in the database")?))
+        }
+    }
+}
+
+fn database_url(config: &JournalConfig) -> anyhow::Result<DatabaseUrl> {
+    match (&config.url, &config.url_file) {
+        (Some(url), _) => Ok(DatabaseUrl::new(url.clone())),
+        (None, Some(file)) => Ok(DatabaseUrl::from_file(file)?),
+        (None, None) => bail!("`journal.url` names no database"),
     }
 }
 
@@ -237,8 +270,9 @@ fn ledger_options(config: &Config) -> LedgerOptions {
 
 fn welcome(config: &Config, keeping: Keeping, address: SocketAddr, policies: &PolicyStore, models: &ModelStore) -> String {
     let data = match keeping {
-        Keeping::InMemory => "memory only; lost at the end".to_owned(),
-        Keeping::InFolder => config.data_folder.0.display().to_string(),
+        Keeping::Memory => "memory only; lost at the end".to_owned(),
+        Keeping::Folder => config.data_folder.0.display().to_string(),
+        Keeping::Database => format!("a shared database; models and the audit key in {}", config.data_folder.0.display()),
     };
     let policies = policies.in_force();
     let policy_version = policies.default.version();

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::programme::Programme;
-use crate::ports::journal::{Append, Journal, JournalError};
+use super::programme::{Programme, Sharing};
+use crate::ports::journal::{Append, Appended, Journal};
 use crate::ports::ledger::LedgerError;
 
 /// How much one append may cover, and how much may wait.
@@ -49,6 +49,16 @@ pub(super) struct Executed {
     pub(super) done: Completion,
 }
 
+impl Executed {
+    /// It will not become durable, nor will anything after it; whoever waits is told the first reason.
+    fn fail(self, error: &LedgerError) {
+        self.programme.fail(error);
+        let told = self.programme.failure().unwrap_or_else(|| error.clone());
+        drop(self.permit);
+        (self.done)(Err(told));
+    }
+}
+
 /// Admits commands, groups their records, and tells what is durable.
 pub(super) struct Committer {
     shared: Arc<Shared>,
@@ -57,6 +67,7 @@ pub(super) struct Committer {
 
 struct Shared {
     options: GroupOptions,
+    sharing: Sharing,
     queue: Mutex<Queue>,
     arrived: Condvar,
     /// Commands admitted and not yet answered, executed or not.
@@ -91,9 +102,10 @@ impl Drop for Permit {
 
 impl Committer {
     /// Starts the thread.
-    pub(super) fn start(journal: Arc<dyn Journal>, options: GroupOptions) -> std::io::Result<Self> {
+    pub(super) fn start(journal: Arc<dyn Journal>, options: GroupOptions, sharing: Sharing) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             options,
+            sharing,
             queue: Mutex::new(Queue::default()),
             arrived: Condvar::new(),
             admitted: AtomicUsize::new(0),
@@ -175,28 +187,43 @@ impl Queue {
 impl Shared {
     fn run(self: &Arc<Self>, journal: &dyn Journal) {
         let stop = StopOnExit(Arc::clone(self));
-        while let Some(mut group) = self.next_group() {
-            let appends: Vec<Append> = group.iter_mut().map(|executed| executed.append.clone()).collect();
-            let result = journal.append(&appends).and_then(|appended| match appended.fenced.first() {
-                None => Ok(()),
-                Some(program) => Err(JournalError::Unavailable(format!("another process writes for programme `{program}` now"))),
-            });
-            let result = result.map_err(|error| LedgerError::Unavailable(error.to_string()));
-            match &result {
-                Ok(()) => publish(&group),
-                Err(error) => {
-                    self.stop(error);
-                    for executed in &group {
-                        executed.programme.fail(error);
+        while let Some(group) = self.next_group() {
+            // What follows a record that was not written cannot be written either.
+            let (group, broken): (Vec<_>, Vec<_>) =
+                group.into_iter().partition(|executed| executed.programme.failure().is_none());
+            for executed in broken {
+                executed.fail(&closing());
+            }
+            let appends: Vec<Append> = group.iter().map(|executed| executed.append.clone()).collect();
+            if appends.is_empty() {
+                continue;
+            }
+            match (journal.append(&appends), self.sharing) {
+                (Ok(Appended { fenced }), _) => {
+                    let (group, lost): (Vec<_>, Vec<_>) =
+                        group.into_iter().partition(|executed| !fenced.contains(&executed.append.program));
+                    publish(&group);
+                    for Executed { permit, done, .. } in group {
+                        drop(permit);
+                        done(Ok(()));
+                    }
+                    for executed in lost {
+                        let told = format!("another process writes for programme `{}` now", executed.append.program);
+                        executed.fail(&LedgerError::Unavailable(told));
                     }
                 }
-            }
-            for Executed { permit, done, .. } in group {
-                drop(permit);
-                done(result.clone());
-            }
-            if result.is_err() {
-                break;
+                (Err(error), sharing) => {
+                    let error = LedgerError::Unavailable(error.to_string());
+                    if sharing == Sharing::Alone {
+                        self.stop(&error);
+                    }
+                    for executed in group {
+                        executed.fail(&error);
+                    }
+                    if sharing == Sharing::Alone {
+                        break;
+                    }
+                }
             }
         }
         drop(stop);

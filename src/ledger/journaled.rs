@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::commit::{Committer, GroupOptions, closing};
 use super::open::{self, OpenError};
-use super::programme::{Programme, Programmes};
+use super::programme::{Programme, Programmes, Sharing};
 use super::reads::{Records, unavailable, waiting};
 use super::retention;
 use super::sequencer::{Execution, Job, Reply, Sequencer, memory_of};
@@ -80,7 +80,7 @@ impl Shared {
 
 /// The ledger over a journal.
 pub struct JournaledLedger {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     jobs: Option<mpsc::Sender<Job>>,
     sequencer: Option<JoinHandle<()>>,
     snapshotter: Option<(mpsc::Sender<()>, JoinHandle<()>)>,
@@ -97,15 +97,30 @@ impl JournaledLedger {
         options: LedgerOptions,
         assessor: Arc<dyn Assessor>,
     ) -> Result<Self, OpenError> {
+        Self::open_shared(Sharing::Alone, journal, snapshots, options, assessor)
+    }
+
+    /// As [`JournaledLedger::open`], for programmes that this process writes for alone, or that it is yet to take.
+    pub(super) fn open_shared(
+        sharing: Sharing,
+        journal: Arc<dyn Journal>,
+        snapshots: Option<Arc<dyn Snapshots>>,
+        options: LedgerOptions,
+        assessor: Arc<dyn Assessor>,
+    ) -> Result<Self, OpenError> {
         let LedgerOptions { group, snapshot_every_records, memory_bytes_max, seed } = options;
-        let opened = open::sources(&journal, snapshots.as_ref(), seed).programmes()?;
+        let opened = match sharing {
+            Sharing::Alone => open::sources(&journal, snapshots.as_ref(), seed).programmes()?,
+            Sharing::Leased => Vec::new(),
+        };
         let taken = opened.iter().map(|programme| (programme.id.clone(), programme.durable())).collect();
         let programmes = Arc::new(Programmes::new(opened));
         let thread = |error: std::io::Error| OpenError::Thread(error.to_string());
-        let committer = Arc::new(Committer::start(Arc::clone(&journal), group).map_err(thread)?);
+        let committer = Arc::new(Committer::start(Arc::clone(&journal), group, sharing).map_err(thread)?);
         let (jobs, queue) = mpsc::channel::<Job>();
         let mut sequencer = Sequencer {
             programmes: Arc::clone(&programmes),
+            sharing,
             committer: Arc::clone(&committer),
             assessor,
             seed,

@@ -6,6 +6,8 @@
 
 mod codec;
 mod commit;
+mod held;
+mod holding;
 mod journaled;
 mod open;
 mod packed;
@@ -20,5 +22,6 @@ mod tests;
 
 pub use codec::alone::{NotPacked, pack_conversion, unpack_conversion};
 pub use commit::GroupOptions;
+pub use held::HeldLedger;
 pub use journaled::{JournaledLedger, LedgerOptions};
 pub use open::OpenError;

@@ -72,7 +72,8 @@ impl Sources<'_> {
         self.journal.programs()?.into_iter().map(open).collect()
     }
 
-    fn programme(&self, program: ProgramId, head: Head) -> Result<Programme, OpenError> {
+    /// One programme, up to the journal's end.
+    pub(super) fn programme(&self, program: ProgramId, head: Head) -> Result<Programme, OpenError> {
         let began = Instant::now();
         let (mut book, mut chain) = match self.newest_snapshot(&program, head)? {
             Some((book, chain)) => (book, chain),

@@ -38,6 +38,11 @@ impl Programme {
         Self { id, book, chain, epoch: Epoch::SOLE, progress: watch::Sender::new(progress) }
     }
 
+    /// With a permission of its own, where programmes are leased.
+    pub(super) fn under(self, epoch: Epoch) -> Self {
+        Self { epoch, ..self }
+    }
+
     /// The newest record that is durable.
     pub(super) fn durable(&self) -> Cursor {
         self.progress.borrow().durable
@@ -54,6 +59,17 @@ impl Programme {
             progress.failure.get_or_insert_with(|| error.clone());
             first
         });
+    }
+
+    /// Why nothing more will become durable; absent while it may.
+    pub(super) fn failure(&self) -> Option<LedgerError> {
+        self.progress.borrow().failure.clone()
+    }
+
+    /// Completes once nothing more will become durable.
+    pub(super) async fn failed(&self) {
+        // The sender is part of the programme that is held here.
+        drop(self.progress.subscribe().wait_for(|progress| progress.failure.is_some()).await);
     }
 
     /// Completes once a record is durable.
@@ -83,6 +99,15 @@ impl Programme {
     }
 }
 
+/// Who writes for the programmes of a ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sharing {
+    /// This process for all of them: they are opened with the ledger, begin with their first record, and fail together.
+    Alone,
+    /// Whoever holds the lease of each: they are opened when it is taken, and each fails alone.
+    Leased,
+}
+
 /// The programmes of a ledger, by name.
 pub(super) struct Programmes {
     known: RwLock<BTreeMap<ProgramId, Arc<Programme>>>,
@@ -108,6 +133,14 @@ impl Programmes {
         self.known.write().insert(programme.id.clone(), Arc::clone(&programme));
         self.registered.send_modify(|count| *count += 1);
         programme
+    }
+
+    /// Gives a programme up, unless another one has its name by now.
+    pub(super) fn remove(&self, programme: &Arc<Programme>) {
+        let mut known = self.known.write();
+        if known.get(&programme.id).is_some_and(|of_name| Arc::ptr_eq(of_name, programme)) {
+            known.remove(&programme.id);
+        }
     }
 
     /// The programme, once it holds something.

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::codec;
 use super::commit::{self, Committer, Permit};
-use super::programme::{Programme, Programmes};
+use super::programme::{Programme, Programmes, Sharing};
 use crate::book::command::{Assessor, Command, Done};
 use crate::book::event::Event;
 use crate::book::plan::{Plan, plan};
@@ -50,6 +50,7 @@ pub(super) enum Job {
 /// Executes commands. Lives on its own thread.
 pub(super) struct Sequencer {
     pub(super) programmes: Arc<Programmes>,
+    pub(super) sharing: Sharing,
     pub(super) committer: Arc<Committer>,
     pub(super) assessor: Arc<dyn Assessor>,
     /// Makes the index of new books hard to crowd.
@@ -108,6 +109,12 @@ impl Sequencer {
         let Execution { command, permit, reply } = execution;
         let program = command.program().clone();
         let known = self.programmes.get(&program);
+        if known.is_none() && self.sharing == Sharing::Leased {
+            let given_up = LedgerError::Unavailable("the lease of the programme has just ended; ask again".to_owned());
+            // Nobody may be waiting any more; the command had no effect.
+            drop(reply.send(Err(given_up)));
+            return;
+        }
         // A panic of an assessor ends its command and not the ledger: nothing was changed yet.
         let planned = catch_unwind(AssertUnwindSafe(|| match &known {
             Some(programme) => plan(&programme.book.read(), command, &*self.assessor),

@@ -63,9 +63,26 @@ pub enum LedgerError {
     /// Writing failed; whether this command was kept is not known, so retry it with the same id.
     #[error("the ledger cannot be written: {0}")]
     Unavailable(String),
+    /// Another process holds the programme; nothing was done.
+    #[error("another replica, {address}, answers for this programme")]
+    HeldElsewhere {
+        /// Where that process is reached.
+        address: String,
+        /// When asking here again may help.
+        retry_after: Duration,
+    },
     /// A stored record cannot be read.
     #[error("a stored record is damaged: {0}")]
     Damaged(String),
+}
+
+/// Who answers for the programmes of a ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answerers {
+    /// The process that opened it.
+    ThisProcess,
+    /// Whichever process holds the programme: the others say [`LedgerError::HeldElsewhere`].
+    ManyProcesses,
 }
 
 /// A future that a ledger returns.
@@ -189,7 +206,18 @@ pub trait Ledger: Send + Sync {
         limit: usize,
     ) -> Answer<'a, (Vec<LabelledConversion>, Cursor)>;
 
-    /// The programmes that hold anything, by name.
+    /// Who answers for its programmes.
+    fn answerers(&self) -> Answerers {
+        Answerers::ThisProcess
+    }
+
+    /// The end of a programme's feed; 0 when it holds nothing yet.
+    fn end<'a>(&'a self, program: &'a ProgramId) -> Answer<'a, Cursor> {
+        let found = self.programs().into_iter().find(|summary| summary.program_id == *program);
+        Box::pin(std::future::ready(Ok(found.map_or(Cursor(0), |summary| summary.last_cursor))))
+    }
+
+    /// The programmes that hold anything and are answered for here, by name.
     fn programs(&self) -> Vec<ProgramSummary>;
 
     /// Whether the ledger keeps its promises.

@@ -5,6 +5,7 @@
 
 pub mod clock;
 pub mod journal;
+pub mod leases;
 pub mod ledger;
 pub mod policies;
 pub mod snapshots;

@@ -19,6 +19,9 @@ use crate::wire::{Violation, v1};
 /// The domain of every `google.rpc.ErrorInfo`.
 pub const ERROR_DOMAIN: &str = "selfsame";
 
+/// The metadata by which forwarding learns who holds a programme. It does not leave the server.
+pub(super) const HELD_BY: &str = "selfsame-held-by";
+
 /// Bytes of field violations that one status carries. A status travels in HTTP/2 headers in base64, and clients refuse headers of more
 /// than 8 KiB (the default of gRPC's C core); the violations that do not fit are counted instead.
 const VIOLATION_BYTES_MAX: usize = 4_500;
@@ -72,6 +75,8 @@ pub enum Reason {
     TooManyStreams,
     /// The ledger cannot be written.
     LedgerUnavailable,
+    /// Another replica answers for the programme.
+    HeldElsewhere,
     /// The model folder cannot be read or written.
     ModelFolderUnavailable,
     /// A stored record is damaged.
@@ -111,6 +116,7 @@ impl Reason {
             Self::ServerBusy => "SERVER_BUSY",
             Self::TooManyStreams => "TOO_MANY_STREAMS",
             Self::LedgerUnavailable => "LEDGER_UNAVAILABLE",
+            Self::HeldElsewhere => "HELD_ELSEWHERE",
             Self::ModelFolderUnavailable => "MODEL_FOLDER_UNAVAILABLE",
             Self::RecordDamaged => "RECORD_DAMAGED",
             Self::ShuttingDown => "SHUTTING_DOWN",
@@ -141,7 +147,9 @@ impl Reason {
             Self::MessageTooLarge | Self::LedgerBusy | Self::LedgerFull | Self::ServerBusy | Self::TooManyStreams => {
                 Code::ResourceExhausted
             }
-            Self::LedgerUnavailable | Self::ModelFolderUnavailable | Self::ShuttingDown => Code::Unavailable,
+            Self::LedgerUnavailable | Self::HeldElsewhere | Self::ModelFolderUnavailable | Self::ShuttingDown => {
+                Code::Unavailable
+            }
             Self::RecordDamaged => Code::DataLoss,
             Self::DeadlineExceeded => Code::DeadlineExceeded,
             Self::UnknownMethod => Code::Unimplemented,
@@ -159,6 +167,8 @@ enum Detail {
     Fields(Vec<Violation>),
     /// When trying again is worth it.
     RetryAfter(Duration),
+    /// Who answers instead, and when trying here again is worth it.
+    Elsewhere { address: String, retry_after: Duration },
     /// On what the change failed.
     Precondition,
     /// What was looked for.
@@ -284,13 +294,24 @@ impl Refusal {
         self.reason
     }
 
+    /// Which replica answers instead; absent when this one does.
+    #[must_use]
+    pub fn held_by(&self) -> Option<&str> {
+        match &self.detail {
+            Detail::Elsewhere { address, retry_after: _ } => Some(address),
+            Detail::None | Detail::Fields(_) | Detail::RetryAfter(_) | Detail::Precondition | Detail::Resource { .. } => None,
+        }
+    }
+
     /// The refusal of one item of a stream, which does not end the stream.
     #[must_use]
     pub fn into_screening_error(self) -> v1::ScreeningError {
         let Self { reason, message, detail } = self;
         let (violations, retry_after) = match detail {
             Detail::Fields(violations) => (violations, None),
-            Detail::RetryAfter(after) => (Vec::new(), Some(pbjson_types::Duration::from(after))),
+            Detail::RetryAfter(after) | Detail::Elsewhere { address: _, retry_after: after } => {
+                (Vec::new(), Some(pbjson_types::Duration::from(after)))
+            }
             Detail::None | Detail::Precondition | Detail::Resource { .. } => (Vec::new(), None),
         };
         let violation = |Violation { field, problem }: Violation| v1::FieldViolation { field, description: problem };
@@ -301,6 +322,20 @@ impl Refusal {
             violations: violations.into_iter().map(violation).collect(),
             retry_after,
         }
+    }
+}
+
+/// What another replica refused, as the refusal of one item of a stream.
+pub(super) fn screening_error_of(status: &Status) -> v1::ScreeningError {
+    let details = status.get_error_details();
+    let violations = details.bad_request().map(|bad| bad.field_violations.clone()).unwrap_or_default();
+    let violation = |violation: FieldViolation| v1::FieldViolation { field: violation.field, description: violation.description };
+    v1::ScreeningError {
+        code: status.code() as i32,
+        message: status.message().to_owned(),
+        reason: details.error_info().map_or(Reason::LedgerUnavailable.as_str(), |info| &info.reason).to_owned(),
+        violations: violations.into_iter().map(violation).collect(),
+        retry_after: details.retry_info().and_then(|info| info.retry_delay).map(pbjson_types::Duration::from),
     }
 }
 
@@ -341,6 +376,9 @@ impl From<LedgerError> for Refusal {
             LedgerError::CursorForgotten { .. } => Self::new(Reason::CursorForgotten, message, Detail::None),
             LedgerError::Busy { retry_after } => Self::new(Reason::LedgerBusy, message, Detail::RetryAfter(retry_after)),
             LedgerError::Unavailable(_) => Self::new(Reason::LedgerUnavailable, message, Detail::RetryAfter(UNAVAILABLE_RETRY)),
+            LedgerError::HeldElsewhere { address, retry_after } => {
+                Self::new(Reason::HeldElsewhere, message, Detail::Elsewhere { address, retry_after })
+            }
             LedgerError::Damaged(_) => Self::new(Reason::RecordDamaged, message, Detail::None),
         }
     }
@@ -423,6 +461,7 @@ impl From<Vec<Violation>> for Refusal {
 
 impl From<Refusal> for Status {
     fn from(refusal: Refusal) -> Self {
+        let held_by = refusal.held_by().and_then(|address| address.parse().ok());
         let Refusal { reason, message, detail } = refusal;
         let mut details = ErrorDetails::new();
         details.set_error_info(reason.as_str(), ERROR_DOMAIN, []);
@@ -434,6 +473,10 @@ impl From<Refusal> for Status {
             Detail::RetryAfter(after) => {
                 details.set_retry_info(Some(after));
             }
+            Detail::Elsewhere { address, retry_after } => {
+                details.set_error_info(reason.as_str(), ERROR_DOMAIN, [("address".to_owned(), address)]);
+                details.set_retry_info(Some(retry_after));
+            }
             Detail::Precondition => {
                 details.set_precondition_failure(vec![PreconditionViolation::new(reason.as_str(), "state", message.as_str())]);
             }
@@ -441,7 +484,11 @@ impl From<Refusal> for Status {
                 details.set_resource_info(what, id, "", message.as_str());
             }
         }
-        Self::with_error_details(reason.code(), message, details)
+        let mut status = Self::with_error_details(reason.code(), message, details);
+        if let Some(address) = held_by {
+            status.metadata_mut().insert(HELD_BY, address);
+        }
+        status
     }
 }
 

@@ -56,11 +56,11 @@ enum Stage {
 ///
 /// # Errors
 /// A refusal when the cursor lies past the end of the feed, or the ledger cannot be read.
-pub(super) fn watch(
+pub(super) async fn watch(
     shared: Arc<Shared>,
     watch: Watch,
 ) -> Result<BoxStream<'static, Result<v1::WatchDecisionsResponse, Status>>, Refusal> {
-    let end = shared.feed_end(&watch.program_id);
+    let end = shared.feed_end(&watch.program_id).await?;
     if watch.after > end {
         return Err(Refusal::cursor_ahead(watch.after.0, end.0));
     }

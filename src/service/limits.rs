@@ -305,7 +305,7 @@ const fn code_name(code: Code) -> &'static str {
 }
 
 /// The time that the caller gives, as `grpc-timeout` has it: up to eight digits and a unit. Absent or malformed means none.
-fn asked_timeout(headers: &HeaderMap) -> Option<Duration> {
+pub(super) fn asked_timeout(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get("grpc-timeout")?.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|b| b.is_ascii_digit()) {

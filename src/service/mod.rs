@@ -6,6 +6,7 @@
 pub mod errors;
 mod feed;
 pub mod forgetting;
+mod forwarding;
 pub mod gauges;
 mod health;
 pub mod limits;

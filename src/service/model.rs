@@ -169,7 +169,7 @@ impl v1::model_service_server::ModelService for ModelHandlers {
         let ModelRequest { program_id, wanted, actor, note } = requests::activate(request.into_inner()).map_err(Refusal::from)?;
         // What was resolved until now belongs to what decided until now.
         self.0.count_audits(&program_id).await;
-        let since = self.0.feed_end(&program_id);
+        let since = self.0.feed_end(&program_id).await?;
         let (by, program, version) = (self.by(actor, note), program_id.clone(), wanted.clone());
         let previous = self.0.ask_models(move |models| models.activate(&program, &version, since, by)).await?;
         let active = self.chosen(&program_id, Some(&wanted), &self.0.models.choices(&program_id));

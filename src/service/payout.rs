@@ -64,7 +64,7 @@ impl v1::payout_service_server::PayoutService for PayoutHandlers {
     ) -> Result<Response<Self::WatchDecisionsStream>, Status> {
         let watch = requests::watch(request.into_inner()).map_err(Refusal::from)?;
         let place = self.0.places.take()?;
-        let feed = feed::watch(Arc::clone(&self.0), watch)?;
+        let feed = feed::watch(Arc::clone(&self.0), watch).await?;
         let held = feed.inspect(move |_| {
             // The place is given back when the stream ends.
             let _place = &place;

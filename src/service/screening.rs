@@ -7,15 +7,16 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use tokio::sync::Mutex;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::errors::Refusal;
+use super::errors::{Refusal, screening_error_of};
 use super::limits::contained;
 use super::shared::{Phase, Shared};
 use crate::book::command::{OutcomeCommand, ScreenCommand, SignalsCommand};
 use crate::book::records::Freshness;
 use crate::book::records::Screened;
-use crate::ports::ledger::Ledger;
+use crate::ports::ledger::{Answerers, Ledger};
 use crate::screening::decision::Verdict;
 use crate::vocabulary::ids::ProgramId;
 use crate::wire::fields::Arrival;
@@ -47,13 +48,16 @@ impl v1::screening_service_server::ScreeningService for ScreeningHandlers {
         let shared = Arc::clone(&self.0);
         let draining = Arc::clone(&self.0);
         let phase = self.0.phase.clone();
+        let turn = Arc::new(Mutex::new(()));
         let in_flight = self.0.limits.stream_in_flight_max.max(1);
         let sent = request.into_inner().take_until(async move { draining.draining().await });
         let answers = sent.enumerate().map(move |(at, item)| {
-            let shared = Arc::clone(&shared);
+            let (shared, turn) = (Arc::clone(&shared), Arc::clone(&turn));
             async move {
                 match item {
-                    Ok(v1::ScreenConversionsRequest { conversion }) => Ok(screen_item(&shared, at as u64, conversion).await),
+                    Ok(v1::ScreenConversionsRequest { conversion }) => {
+                        Ok(screen_item(&shared, &turn, at as u64, conversion).await)
+                    }
                     // The bytes were no message: what follows them cannot be found.
                     Err(status) if status.details().is_empty() => Err(Refusal::of_transport(&status).into()),
                     Err(status) => Err(status),
@@ -146,14 +150,36 @@ async fn screen(shared: &Shared, message: Option<v1::Conversion>) -> Result<Scre
 }
 
 /// Screens one conversion of a stream. A bad one is answered like a good one: by its position.
-async fn screen_item(shared: &Shared, position: u64, message: Option<v1::Conversion>) -> v1::ScreenConversionsResponse {
+///
+/// `turn` is the stream's: what another replica screens is sent one after the other, because there they may overtake each other.
+async fn screen_item(
+    shared: &Shared,
+    turn: &Mutex<()>,
+    position: u64,
+    message: Option<v1::Conversion>,
+) -> v1::ScreenConversionsResponse {
     use v1::screen_conversions_response::Result as Outcome;
 
     let conversion_id = message.as_ref().map(|message| message.conversion_id.clone()).unwrap_or_default();
+    let kept = (shared.ledger.answerers() == Answerers::ManyProcesses).then(|| message.clone()).flatten();
     let outcome = contained(screen(shared, message)).await.and_then(|screened| screened);
     let (result, replayed) = match outcome {
         Ok(Screened { record, freshness }) => (Outcome::Decision(decision::message_of(&record)), was_replayed(freshness)),
-        Err(refusal) => (Outcome::Error(refusal.into_screening_error()), false),
+        Err(refusal) => match (refusal.held_by(), kept) {
+            (Some(address), Some(conversion)) => {
+                let _turn = turn.lock().await;
+                match shared.replicas.screen(address, conversion).await {
+                    Ok(v1::ScreenConversionResponse { decision: Some(decision), replayed }) => {
+                        (Outcome::Decision(decision), replayed)
+                    }
+                    Ok(v1::ScreenConversionResponse { decision: None, .. }) => {
+                        (Outcome::Error(Refusal::internal().into_screening_error()), false)
+                    }
+                    Err(status) => (Outcome::Error(screening_error_of(&status)), false),
+                }
+            }
+            _ => (Outcome::Error(refusal.into_screening_error()), false),
+        },
     };
     v1::ScreenConversionsResponse { position, conversion_id, replayed, result: Some(result) }
 }

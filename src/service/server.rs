@@ -12,6 +12,7 @@ use tonic::transport::server::TcpIncoming;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
+use super::forwarding::{ForwardLayer, Replicas};
 use super::limits::{GuardLayer, Limits, StreamPlaces, WaitingPlaces};
 use super::list::ListHandlers;
 use super::model::ModelHandlers;
@@ -25,7 +26,7 @@ use super::{health, model};
 use crate::adapters::model_store::ModelStore;
 use crate::adapters::model_watch::ModelWatch;
 use crate::ports::clock::Clock;
-use crate::ports::ledger::Ledger;
+use crate::ports::ledger::{Answerers, Ledger};
 use crate::ports::policies::Policies;
 use crate::wire::{FILE_DESCRIPTOR_SET, v1};
 
@@ -64,6 +65,8 @@ pub async fn serve(listener: TcpListener, parts: ServerParts, shutdown: impl Fut
     let (phase_sender, phase) = watch::channel(Phase::Serving);
     show_counters();
     let places = StreamPlaces::new(&limits);
+    let replicas = Replicas::default();
+    let others = (ledger.answerers() == Answerers::ManyProcesses).then(|| replicas.clone());
     let (reads, counts) = (WaitingPlaces::new(limits.reads_max), WaitingPlaces::new(COUNTS_MAX));
     let watch = Arc::new(ModelWatch::new(Arc::clone(&models), Arc::clone(&ledger), Arc::clone(&clock)));
     let ledger_failed = Notify::new();
@@ -73,6 +76,7 @@ pub async fn serve(listener: TcpListener, parts: ServerParts, shutdown: impl Fut
         clock,
         models,
         watch,
+        replicas,
         places,
         reads,
         counts,
@@ -93,7 +97,8 @@ pub async fn serve(listener: TcpListener, parts: ServerParts, shutdown: impl Fut
         phase_sender.send_replace(Phase::Draining);
     };
     // Authentication becomes a layer after this one: layers that are added later see a request earlier.
-    let server = builder.layer(GuardLayer::new(&limits, FILE_DESCRIPTOR_SET)).add_routes(routes);
+    let forward = ForwardLayer::new(others, FILE_DESCRIPTOR_SET, limits.message_bytes_max);
+    let server = builder.layer(forward).layer(GuardLayer::new(&limits, FILE_DESCRIPTOR_SET)).add_routes(routes);
     let serving = server.serve_with_incoming_shutdown(incoming, signal);
     let reported = health::begin(&shared, &reporter).await;
     let health = tokio::spawn(health::report(Arc::clone(&shared), reporter, reported));

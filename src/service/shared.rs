@@ -8,6 +8,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
 use tokio::task::JoinError;
 
 use super::errors::Refusal;
+use super::forwarding::Replicas;
 use super::limits::{Limits, PANICS, StreamPlaces, WaitingPlaces};
 use crate::adapters::model_store::{ModelStore, ModelStoreError};
 use crate::adapters::model_watch::{ModelWatch, WatchError};
@@ -47,6 +48,8 @@ pub(super) struct Shared {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) models: Arc<ModelStore>,
     pub(super) watch: Arc<ModelWatch>,
+    /// The other processes that share the ledger.
+    pub(super) replicas: Replicas,
     pub(super) places: StreamPlaces,
     /// Places of reads and of requests to the store of models.
     pub(super) reads: WaitingPlaces,
@@ -156,7 +159,10 @@ impl Shared {
                 tracing::warn!(%error, "the ledger refuses writes");
                 self.count_fault();
             }
-            LedgerError::Refused(_) | LedgerError::CursorForgotten { .. } | LedgerError::Busy { .. } => {}
+            LedgerError::Refused(_)
+            | LedgerError::CursorForgotten { .. }
+            | LedgerError::Busy { .. }
+            | LedgerError::HeldElsewhere { .. } => {}
         }
         Refusal::from(error)
     }
@@ -168,9 +174,8 @@ impl Shared {
     }
 
     /// The end of a programme's feed; the beginning when the programme holds nothing yet.
-    pub(super) fn feed_end(&self, program: &ProgramId) -> Cursor {
-        let found = self.ledger.programs().into_iter().find(|summary| summary.program_id == *program);
-        found.map_or(Cursor(0), |summary| summary.last_cursor)
+    pub(super) async fn feed_end(&self, program: &ProgramId) -> Result<Cursor, Refusal> {
+        self.look_up(self.ledger.end(program)).await
     }
 
     /// Completes when the server begins to drain.

@@ -42,7 +42,7 @@ impl v1::training_service_server::TrainingService for TrainingHandlers {
         let program_id =
             ProgramId::new(&program_id).map_err(|problem| Refusal::invalid_field("program_id", problem.to_string()))?;
         let place = self.0.places.take()?;
-        let end = self.0.feed_end(&program_id);
+        let end = self.0.feed_end(&program_id).await?;
         if after_cursor > end.0 {
             return Err(Refusal::cursor_ahead(after_cursor, end.0).into());
         }

@@ -1,4 +1,4 @@
-//! What every home of the journal promises; the same claims run over the one in memory and the one in sled.
+//! What every home of the journal promises; the same claims run over the one in memory, the one in sled and the one in PostgreSQL.
 
 use proptest::prelude::*;
 use selfsame::adapters::journal::MemoryJournal;
@@ -7,17 +7,21 @@ use selfsame::ports::journal::{Append, Chain, Direction, Head, Journal, JournalE
 use selfsame::vocabulary::ids::ProgramId;
 
 use crate::fixture::{all, append, content, cut, fill, following, kept, open, payload, program, read_all, try_append};
+use crate::postgres::{self, Sole};
 
-/// Runs a claim over both homes. What closes and opens again does so in sled alone.
-fn in_both_homes(claim: impl Fn(&dyn Journal)) {
+/// Runs a claim over each home; over PostgreSQL where it is installed.
+fn in_each_home(claim: impl Fn(&dyn Journal)) {
     claim(&MemoryJournal::new());
     let folder = tempfile::tempdir().unwrap();
     claim(&open(&folder.path().join("journal")));
+    if let Some(server) = postgres::server() {
+        claim(&Sole::at(server.fresh()));
+    }
 }
 
 #[test]
 fn records_are_read_from_either_end_within_their_reach() {
-    in_both_homes(|journal| {
+    in_each_home(|journal| {
         let one = program("one");
         fill(journal, &one, 23);
         fill(journal, &program("two"), 3);
@@ -38,7 +42,7 @@ fn records_are_read_from_either_end_within_their_reach() {
 
 #[test]
 fn the_largest_record_is_taken_and_a_larger_one_is_harmless() {
-    in_both_homes(|journal| {
+    in_each_home(|journal| {
         let one = program("one");
         let sizes = [1_500_000, RECORD_BYTES_MAX];
         let records = sizes.map(|size| (0..size).map(|at| u8::try_from(at * 7 % 251).unwrap()).collect::<Vec<u8>>());
@@ -55,7 +59,7 @@ fn the_largest_record_is_taken_and_a_larger_one_is_harmless() {
 
 #[test]
 fn a_gap_or_repetition_is_refused_and_nothing_of_its_group_is_written() {
-    in_both_homes(|journal| {
+    in_each_home(|journal| {
         let one = program("one");
         append(journal, &one, &[vec![1]]);
         let sound = following(&one, journal.head(&one).unwrap(), &[vec![2], vec![3], vec![4]]);
@@ -78,7 +82,7 @@ fn a_gap_or_repetition_is_refused_and_nothing_of_its_group_is_written() {
 
 #[test]
 fn a_group_may_hold_records_of_many_programmes() {
-    in_both_homes(|journal| {
+    in_each_home(|journal| {
         let names: Vec<ProgramId> = (0..200).map(|number| program(&format!("p{number}"))).collect();
         for _ in 0..2 {
             let group: Vec<Append> =
@@ -98,7 +102,7 @@ fn a_group_may_hold_records_of_many_programmes() {
 
 #[test]
 fn a_cut_moves_the_beginning_and_keeps_what_it_is_told() {
-    in_both_homes(|journal| {
+    in_each_home(|journal| {
         let one = program("one");
         fill(journal, &one, 20);
         let chain = |place: usize| read_all(journal, &one).unwrap()[place - 1].chain;
@@ -122,7 +126,7 @@ fn a_cut_moves_the_beginning_and_keeps_what_it_is_told() {
 
 #[test]
 fn nothing_is_kept_of_a_record_that_stays() {
-    in_both_homes(|journal| {
+    in_each_home(|journal| {
         let one = program("one");
         fill(journal, &one, 9);
         let before = content(journal);
@@ -136,7 +140,7 @@ fn nothing_is_kept_of_a_record_that_stays() {
 
 #[test]
 fn a_programme_that_holds_nothing_begins_at_one() {
-    in_both_homes(|journal| {
+    in_each_home(|journal| {
         let chain = Chain::before_all(&program("one"));
 
         assert_eq!(journal.head(&program("one")), Ok(Head { first: Cursor(1), base: chain, last: Cursor(0), chain }));
@@ -181,18 +185,24 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn both_homes_hold_the_same_after_any_steps(steps in proptest::collection::vec(step(), 1..25)) {
+    fn all_homes_hold_the_same_after_any_steps(steps in proptest::collection::vec(step(), 1..25)) {
         let folder = tempfile::tempdir().unwrap();
         let memory = MemoryJournal::new();
         let mut sled = open(&folder.path().join("journal"));
+        let mut database = postgres::server().map(|server| Sole::at(server.fresh()));
         for (turn, step) in steps.iter().enumerate() {
             if matches!(step, Step::Reopen) {
                 drop(sled);
                 sled = open(&folder.path().join("journal"));
                 prop_assert_eq!(sled.doubt(), None);
+                database = database.map(Sole::reopened);
             }
             prop_assert_eq!(take(&sled, step, turn), take(&memory, step, turn));
             prop_assert_eq!(content(&sled), content(&memory));
+            if let Some(database) = &database {
+                take(database, step, turn).ok();
+                prop_assert_eq!(content(database), content(&memory));
+            }
         }
         prop_assert!(selfsame::adapters::journal::check(&sled).is_sound());
     }

@@ -1,6 +1,13 @@
 //! Claims about the homes of the journal: what was acknowledged is read back, what is less than that is refused, and what was interrupted is
 //! finished or undone.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    dead_code,
+    reason = "a test fails by panicking and says what it skipped; fixtures are shared with other suites"
+)]
 
 mod backups;
 mod faults;
@@ -10,3 +17,5 @@ mod fixture;
 mod folder;
 mod homes;
 mod loss;
+#[path = "../support/postgres.rs"]
+mod postgres;

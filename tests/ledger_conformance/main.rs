@@ -5,7 +5,8 @@
     clippy::panic,
     clippy::print_stderr,
     clippy::print_stdout,
-    reason = "a test fails by panicking, and says what it did"
+    dead_code,
+    reason = "a test fails by panicking, and says what it did; fixtures are shared with other suites"
 )]
 
 #[path = "../support/asked.rs"]
@@ -14,6 +15,8 @@ mod claims_history;
 mod claims_money;
 mod claims_review;
 mod claims_writing;
+#[path = "../support/postgres.rs"]
+mod postgres;
 mod reopening;
 mod retention;
 mod subject;
@@ -22,8 +25,10 @@ use std::sync::Arc;
 
 use asked::Asked;
 use selfsame::adapters::embedded;
+use selfsame::adapters::journal::postgres::{LeaseTerms, PostgresLeases, PostgresSnapshots};
 use selfsame::adapters::journal::{JournalOptions, MemoryJournal};
-use selfsame::ledger::{JournaledLedger, LedgerOptions};
+use selfsame::adapters::system_clock::SystemClock;
+use selfsame::ledger::{HeldLedger, JournaledLedger, LedgerOptions};
 
 use subject::{Probe, Subject};
 
@@ -38,6 +43,18 @@ fn on_disk(folder: &std::path::Path) -> Subject {
     let (journal, options) = (JournalOptions::default(), LedgerOptions::default());
     let ledger = embedded::open(folder, journal, options, Arc::clone(&probe) as _).unwrap();
     Subject { ledger: Asked(Box::new(ledger)), probe }
+}
+
+/// A ledger over a database, as one of many processes; absent where PostgreSQL is not installed.
+fn in_database() -> Option<Subject> {
+    let probe = Arc::new(Probe::default());
+    let journal = postgres::journal(&postgres::server()?.fresh());
+    let snapshots = Arc::new(PostgresSnapshots::beside(&journal).unwrap());
+    let clock = Arc::new(SystemClock);
+    let leases = PostgresLeases::beside(&journal, "127.0.0.1:1", LeaseTerms::default(), Arc::clone(&clock) as _);
+    let (leases, options) = (Arc::new(leases), LedgerOptions::default());
+    let opened = HeldLedger::open(Arc::new(journal), Some(snapshots), leases, clock, options, Arc::clone(&probe) as _);
+    Some(Subject { ledger: Asked(Box::new(opened.unwrap())), probe })
 }
 
 /// One test for each claim and ledger.
@@ -58,6 +75,17 @@ macro_rules! conformance {
                 fn $claim() {
                     let folder = tempfile::tempdir().unwrap();
                     crate::$file::$claim(&crate::on_disk(folder.path()));
+                }
+            )+)+
+        }
+
+        mod database {
+            $($(
+                #[test]
+                fn $claim() {
+                    if let Some(subject) = crate::in_database() {
+                        crate::$file::$claim(&subject);
+                    }
                 }
             )+)+
         }

@@ -1,6 +1,7 @@
-//! The homes of the journal: in memory, and on disk in sled. They keep bytes; what the bytes mean is the book's.
+//! The homes of the journal: in memory, on disk in sled, and in a database for many processes. They keep bytes; what the bytes mean is the book's.
 
 pub mod memory;
+pub mod postgres;
 mod sled;
 
 pub use memory::MemoryJournal;

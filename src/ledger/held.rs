@@ -1,0 +1,245 @@
+//! A ledger that many processes share: each answers for the programmes whose leases it holds, and says of the others who does.
+
+use std::io::Write;
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+
+use futures::future::BoxFuture;
+
+use super::holding::Holding;
+use super::journaled::{JournaledLedger, LedgerOptions};
+use super::open::OpenError;
+use super::programme::Sharing;
+use crate::book::command::{
+    Assessor, CaseCommand, HoldCommand, ListCommand, OutcomeCommand, PaidCommand, ScreenCommand, SignalsCommand,
+};
+use crate::book::query::{CaseFilter, CaseOrder, DecisionFilter, Page, PageRequest};
+use crate::book::records::{
+    CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, LabelledConversion, ListEntry, ListSubject,
+    QueueStats, Screened,
+};
+use crate::ports::clock::SteadyClock;
+use crate::ports::journal::{BackupSummary, Journal};
+use crate::ports::leases::Leases;
+use crate::ports::ledger::{Answer, Answerers, Ledger, LedgerError, LedgerHealth, ProgramSummary, Reading};
+use crate::ports::snapshots::Snapshots;
+use crate::screening::gate::Standing;
+use crate::screening::history::ListKind;
+use crate::vocabulary::ids::{CaseId, ConversionId, ProgramId, RewardId};
+use crate::vocabulary::time::{Span, Timestamp};
+
+/// A ledger over a journal that other processes write to as well.
+///
+/// A programme is taken on first use. Everything that is answered was read, or refused, under a lease that still ran when the answer was made; and
+/// what was written stands under its epoch.
+pub struct HeldLedger {
+    /// Absent while it is being closed.
+    ledger: Option<JournaledLedger>,
+    holding: Arc<Holding>,
+    renewing: Option<(mpsc::Sender<()>, JoinHandle<()>)>,
+}
+
+impl HeldLedger {
+    /// Opens the ledger of a journal; no programme is read yet.
+    ///
+    /// # Errors
+    /// [`OpenError::Thread`].
+    pub fn open(
+        journal: Arc<dyn Journal>,
+        snapshots: Option<Arc<dyn Snapshots>>,
+        leases: Arc<dyn Leases>,
+        clock: Arc<dyn SteadyClock>,
+        options: LedgerOptions,
+        assessor: Arc<dyn Assessor>,
+    ) -> Result<Self, OpenError> {
+        let ledger = JournaledLedger::open_shared(Sharing::Leased, journal, snapshots, options, assessor)?;
+        let holding = Arc::new(Holding::new(Arc::clone(&ledger.shared), leases, clock));
+        let (end, ends) = mpsc::channel();
+        let of = Arc::clone(&holding);
+        let spawned = std::thread::Builder::new().name("ledger-leases".into()).spawn(move || of.renew_until(&ends));
+        let renewing = Some((end, spawned.map_err(|error| OpenError::Thread(error.to_string()))?));
+        Ok(Self { ledger: Some(ledger), holding, renewing })
+    }
+
+    /// Asks the ledger under the lease of a programme, and looks at the lease again before the answer is given.
+    fn under_lease<'a, T: Send + 'a, F>(
+        &'a self,
+        program: ProgramId,
+        ask: impl FnOnce(&'a JournaledLedger) -> F + Send + 'a,
+    ) -> Answer<'a, T>
+    where
+        F: Future<Output = Result<T, LedgerError>> + Send + 'a,
+    {
+        Box::pin(async move {
+            let programme = self.holding.hold(&program).await?;
+            let answer = ask(self.inner()?).await;
+            self.holding.still_holds(&programme)?;
+            answer
+        })
+    }
+
+    fn inner(&self) -> Result<&JournaledLedger, LedgerError> {
+        self.ledger.as_ref().ok_or_else(super::commit::closing)
+    }
+}
+
+impl Drop for HeldLedger {
+    /// Lets what was taken finish while the leases are still prolonged, then gives them back.
+    fn drop(&mut self) {
+        self.ledger = None;
+        if let Some((end, thread)) = self.renewing.take() {
+            drop(end);
+            // A panic has been printed; there is nobody left to tell.
+            drop(thread.join());
+        }
+        self.holding.release_all();
+    }
+}
+
+impl Ledger for HeldLedger {
+    fn screen(&self, command: ScreenCommand) -> Answer<'_, Screened> {
+        self.under_lease(command.conversion.program_id.clone(), |ledger| ledger.screen(command))
+    }
+
+    fn record_signals(&self, command: SignalsCommand) -> Answer<'_, (Cursor, Freshness)> {
+        self.under_lease(command.program_id.clone(), |ledger| ledger.record_signals(command))
+    }
+
+    fn record_outcome(&self, command: OutcomeCommand) -> Answer<'_, (Cursor, Freshness)> {
+        self.under_lease(command.outcome.program_id.clone(), |ledger| ledger.record_outcome(command))
+    }
+
+    fn step_case(&self, command: CaseCommand) -> Answer<'_, CaseSummary> {
+        self.under_lease(command.program_id.clone(), |ledger| ledger.step_case(command))
+    }
+
+    fn mark_paid(&self, command: PaidCommand) -> Answer<'_, (Cursor, Freshness)> {
+        self.under_lease(command.program_id.clone(), |ledger| ledger.mark_paid(command))
+    }
+
+    fn change_hold(&self, command: HoldCommand) -> Answer<'_, (Cursor, Freshness)> {
+        self.under_lease(command.program_id.clone(), |ledger| ledger.change_hold(command))
+    }
+
+    fn change_list(&self, command: ListCommand) -> Answer<'_, (Cursor, Freshness)> {
+        self.under_lease(command.program_id.clone(), |ledger| ledger.change_list(command))
+    }
+
+    fn decision<'a>(&'a self, program: &'a ProgramId, conversion: &'a ConversionId) -> Answer<'a, Option<DecisionRecord>> {
+        self.under_lease(program.clone(), |ledger| ledger.decision(program, conversion))
+    }
+
+    fn decisions<'a>(
+        &'a self,
+        program: &'a ProgramId,
+        filter: &'a DecisionFilter,
+        page: &'a PageRequest,
+    ) -> Answer<'a, Page<DecisionRecord>> {
+        self.under_lease(program.clone(), |ledger| ledger.decisions(program, filter, page))
+    }
+
+    fn cases<'a>(
+        &'a self,
+        program: &'a ProgramId,
+        filter: &'a CaseFilter,
+        order: CaseOrder,
+        page: &'a PageRequest,
+        now: Timestamp,
+    ) -> Answer<'a, Page<CaseSummary>> {
+        self.under_lease(program.clone(), move |ledger| ledger.cases(program, filter, order, page, now))
+    }
+
+    fn case<'a>(&'a self, program: &'a ProgramId, case: &'a CaseId, now: Timestamp) -> Answer<'a, Option<CaseFile>> {
+        self.under_lease(program.clone(), move |ledger| ledger.case(program, case, now))
+    }
+
+    fn queue_stats<'a>(&'a self, program: &'a ProgramId, now: Timestamp) -> Answer<'a, QueueStats> {
+        self.under_lease(program.clone(), move |ledger| ledger.queue_stats(program, now))
+    }
+
+    fn standings<'a>(
+        &'a self,
+        program: &'a ProgramId,
+        payouts: &'a [(RewardId, ConversionId)],
+    ) -> Answer<'a, Vec<Option<Standing>>> {
+        self.under_lease(program.clone(), |ledger| ledger.standings(program, payouts))
+    }
+
+    fn feed<'a>(&'a self, program: &'a ProgramId, after: Cursor, limit: usize) -> Answer<'a, (Vec<FeedEvent>, Cursor)> {
+        self.under_lease(program.clone(), move |ledger| ledger.feed(program, after, limit))
+    }
+
+    fn grown_past<'a>(&'a self, program: &'a ProgramId, cursor: Cursor) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            // Whoever reads again is told why.
+            let Ok(programme) = self.holding.hold(program).await else { return };
+            tokio::select! {
+                () = programme.grown_past(cursor) => {}
+                () = programme.failed() => {}
+            }
+        })
+    }
+
+    fn holds<'a>(&'a self, program: &'a ProgramId, page: &'a PageRequest) -> Answer<'a, Page<Hold>> {
+        self.under_lease(program.clone(), |ledger| ledger.holds(program, page))
+    }
+
+    fn list_entries<'a>(
+        &'a self,
+        program: &'a ProgramId,
+        list: Option<ListKind>,
+        page: &'a PageRequest,
+    ) -> Answer<'a, Page<ListEntry>> {
+        self.under_lease(program.clone(), move |ledger| ledger.list_entries(program, list, page))
+    }
+
+    fn list_entry<'a>(
+        &'a self,
+        program: &'a ProgramId,
+        list: ListKind,
+        subject: &'a ListSubject,
+    ) -> Answer<'a, Option<ListEntry>> {
+        self.under_lease(program.clone(), move |ledger| ledger.list_entry(program, list, subject))
+    }
+
+    fn labelled<'a>(
+        &'a self,
+        program: &'a ProgramId,
+        after: Cursor,
+        limit: usize,
+    ) -> Answer<'a, (Vec<LabelledConversion>, Cursor)> {
+        self.under_lease(program.clone(), move |ledger| ledger.labelled(program, after, limit))
+    }
+
+    fn answerers(&self) -> Answerers {
+        Answerers::ManyProcesses
+    }
+
+    fn end<'a>(&'a self, program: &'a ProgramId) -> Answer<'a, Cursor> {
+        self.under_lease(program.clone(), |ledger| ledger.end(program))
+    }
+
+    fn programs(&self) -> Vec<ProgramSummary> {
+        self.ledger.as_ref().map(Ledger::programs).unwrap_or_default()
+    }
+
+    fn health(&self) -> LedgerHealth {
+        match (&self.ledger, self.holding.trouble()) {
+            (_, Some(trouble)) => LedgerHealth::Poisoned(format!("{trouble}; it is tried again until the database answers")),
+            (Some(ledger), None) => ledger.health(),
+            (None, None) => LedgerHealth::Poisoned("the ledger is closing".to_owned()),
+        }
+    }
+
+    fn back_up(&self, out: &mut dyn Write) -> Result<BackupSummary, LedgerError> {
+        self.inner()?.back_up(out)
+    }
+
+    fn forget_older_than(&self, age: Span, now: Timestamp) -> Result<u64, LedgerError> {
+        self.inner()?.forget_older_than(age, now)
+    }
+
+    fn readings(&self) -> Vec<Reading> {
+        self.ledger.as_ref().map(Ledger::readings).unwrap_or_default()
+    }
+}

@@ -1,0 +1,215 @@
+//! Forwarding: a call for a programme that another replica holds goes on to that replica, as the bytes that it came in, and its answer comes back as
+//! it was given: metadata, deadline, details of errors, and the messages of a stream. One hop and no more.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use http_body_util::{BodyExt as _, Full, Limited};
+use parking_lot::Mutex;
+use prost::Message as _;
+use prost_types::FileDescriptorSet;
+use tonic::body::Body;
+use tonic::codegen::http::request::Parts;
+use tonic::codegen::http::{HeaderMap, HeaderValue, Request, Response};
+use tonic::metadata::MetadataValue;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
+use tower::{Layer, Service};
+
+use super::errors::HELD_BY;
+use super::limits::asked_timeout;
+use crate::wire::v1;
+use crate::wire::v1::screening_service_client::ScreeningServiceClient;
+
+/// The mark of a call that was forwarded: whoever gets it answers, or refuses, by itself.
+const FORWARDED: &str = "selfsame-forwarded";
+/// How long is waited for a connection to another replica: one that is gone is told soon, and the caller tries again.
+const CONNECT_MAX: Duration = Duration::from_secs(1);
+/// Bytes before a message in its frame.
+const FRAME_BYTES: usize = 5;
+
+/// Connections to the other replicas, made on first use.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Replicas(Arc<Mutex<BTreeMap<String, Channel>>>);
+
+impl Replicas {
+    /// A connection to a replica; absent when its address is none.
+    fn at(&self, address: &str) -> Option<Channel> {
+        let mut channels = self.0.lock();
+        if let Some(channel) = channels.get(address) {
+            return Some(channel.clone());
+        }
+        let endpoint = Endpoint::from_shared(format!("http://{address}")).ok()?;
+        let keeping = endpoint.connect_timeout(CONNECT_MAX).tcp_nodelay(true).http2_keep_alive_interval(CONNECT_MAX);
+        let channel = keeping.keep_alive_timeout(CONNECT_MAX).keep_alive_while_idle(true).connect_lazy();
+        channels.insert(address.to_owned(), channel.clone());
+        Some(channel)
+    }
+
+    /// Lets another replica screen one conversion of a stream.
+    ///
+    /// # Errors
+    /// What that replica said; `UNAVAILABLE` when it cannot be reached.
+    pub(super) async fn screen(&self, address: &str, conversion: v1::Conversion) -> Result<v1::ScreenConversionResponse, Status> {
+        let channel = self.at(address).ok_or_else(|| Status::unavailable("the holder's address is none"))?;
+        let mut request = tonic::Request::new(v1::ScreenConversionRequest { conversion: Some(conversion) });
+        request.metadata_mut().insert(FORWARDED, MetadataValue::from_static("1"));
+        ScreeningServiceClient::new(channel).screen_conversion(request).await.map(tonic::Response::into_inner)
+    }
+}
+
+/// Makes [`Forward`]s.
+#[derive(Debug, Clone)]
+pub(super) struct ForwardLayer(Arc<State>);
+
+#[derive(Debug)]
+struct State {
+    replicas: Replicas,
+    /// Methods whose request is one message, by path. A stream of requests may hold many programmes; its handler forwards each message.
+    methods: Vec<String>,
+    message_bytes_max: usize,
+}
+
+impl ForwardLayer {
+    /// Forwards to these replicas the methods of this encoded descriptor set; none where nobody shares the ledger.
+    pub(super) fn new(replicas: Option<Replicas>, contract: &[u8], message_bytes_max: usize) -> Self {
+        let Some(replicas) = replicas else {
+            return Self(Arc::new(State { replicas: Replicas::default(), methods: Vec::new(), message_bytes_max }));
+        };
+        // The contract is compiled in; if it could not be read, reflection would fail first, and loudly.
+        let files = FileDescriptorSet::decode(contract).unwrap_or_default();
+        let mut methods = Vec::new();
+        for file in &files.file {
+            for service in &file.service {
+                let single = service.method.iter().filter(|method| !method.client_streaming());
+                methods.extend(single.map(|method| format!("/{}.{}/{}", file.package(), service.name(), method.name())));
+            }
+        }
+        methods.sort_unstable();
+        Self(Arc::new(State { replicas, methods, message_bytes_max }))
+    }
+}
+
+impl<S> Layer<S> for ForwardLayer {
+    type Service = Forward<S>;
+
+    fn layer(&self, inner: S) -> Forward<S> {
+        Forward { inner, state: Arc::clone(&self.0) }
+    }
+}
+
+/// A service whose calls go on to another replica where that one holds the programme.
+#[derive(Debug, Clone)]
+pub(super) struct Forward<S> {
+    inner: S,
+    state: Arc<State>,
+}
+
+impl<S> Service<Request<Body>> for Forward<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Send,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<Response<Body>, S::Error>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        // The clone is not polled for readiness; the one that was is used up by this call.
+        let ready = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, ready);
+        let path = request.uri().path();
+        let known = self.state.methods.binary_search_by(|method| method.as_str().cmp(path)).is_ok();
+        if !known || request.headers().contains_key(FORWARDED) {
+            return inner.call(request).boxed();
+        }
+        let (state, began) = (Arc::clone(&self.state), Instant::now());
+        async move {
+            let (parts, body) = request.into_parts();
+            let message = match Limited::new(body, state.message_bytes_max + FRAME_BYTES).collect().await {
+                Ok(message) => message.to_bytes(),
+                Err(refused) => return Ok(refused_body(&*refused, state.message_bytes_max).into_http()),
+            };
+            let own = Request::from_parts(parts.clone(), Body::new(Full::new(message.clone())));
+            let mut response = inner.call(own).await?;
+            let Some(address) = response.headers_mut().remove(HELD_BY) else { return Ok(response) };
+            let address = address.to_str().unwrap_or_default();
+            match state.replicas.at(address) {
+                Some(holder) => Ok(forwarded(holder, parts, message, began).await.unwrap_or_else(|error| {
+                    tracing::debug!(address, %error, "the replica that holds a programme cannot be reached");
+                    response
+                })),
+                None => Ok(response),
+            }
+        }
+        .boxed()
+    }
+}
+
+async fn forwarded(
+    mut holder: Channel,
+    mut parts: Parts,
+    message: Bytes,
+    began: Instant,
+) -> Result<Response<Body>, tonic::transport::Error> {
+    parts.headers.insert(FORWARDED, HeaderValue::from_static("1"));
+    spend(&mut parts.headers, began.elapsed());
+    std::future::poll_fn(|context| holder.poll_ready(context)).await?;
+    let mut response = holder.call(Request::from_parts(parts, Body::new(Full::new(message)))).await?;
+    // By then a third one may hold the programme; the caller asks again.
+    response.headers_mut().remove(HELD_BY);
+    metrics::counter!("selfsame_forwarded_total").increment(1);
+    Ok(response)
+}
+
+/// Takes what has passed from the time that the caller gave.
+fn spend(headers: &mut HeaderMap, passed: Duration) {
+    let Some(asked) = asked_timeout(headers) else { return };
+    // Eight digits hold a day in milliseconds.
+    let left = asked.saturating_sub(passed).as_millis().clamp(1, 99_999_999);
+    if let Ok(left) = HeaderValue::from_str(&format!("{left}m")) {
+        headers.insert("grpc-timeout", left);
+    }
+}
+
+fn refused_body(error: &(dyn std::error::Error + 'static), limit: usize) -> Status {
+    if error.is::<http_body_util::LengthLimitError>() {
+        return Status::new(Code::OutOfRange, format!("decoded message length too large: the limit is {limit} bytes"));
+    }
+    Status::new(Code::Cancelled, "the request was not sent to its end")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forwarded_call_has_what_is_left_of_its_time() {
+        let after = |asked: &str, passed| {
+            let mut headers = HeaderMap::new();
+            headers.insert("grpc-timeout", asked.parse().unwrap());
+            spend(&mut headers, Duration::from_millis(passed));
+            asked_timeout(&headers).unwrap()
+        };
+        assert_eq!(after("2S", 500), Duration::from_millis(1_500));
+        assert_eq!(after("10m", 500), Duration::from_millis(1));
+    }
+
+    #[test]
+    fn a_stream_of_requests_is_not_forwarded_as_a_whole() {
+        let layer = ForwardLayer::new(Some(Replicas::default()), crate::wire::FILE_DESCRIPTOR_SET, 1);
+        let has = |path: &str| layer.0.methods.iter().any(|method| method == path);
+        assert!(has("/selfsame.v1.PayoutService/WatchDecisions") && has("/selfsame.v1.PayoutService/CheckPayouts"));
+        assert!(!has("/selfsame.v1.ScreeningService/ScreenConversions"));
+    }
+}

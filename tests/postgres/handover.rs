@@ -1,0 +1,222 @@
+//! Claims about a programme that changes hands: a holder that slept says nothing that may be old, the next one knows all that was acknowledged, and a
+//! programme that is lost is lost alone.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use selfsame::adapters::journal::postgres::{LeaseTerms, PostgresJournal, PostgresLeases, PostgresSnapshots};
+use selfsame::ledger::{HeldLedger, LedgerOptions};
+use selfsame::ports::clock::{Steady, SteadyClock};
+use selfsame::ports::journal::Journal as _;
+use selfsame::ports::leases::{Acquired, Leases as _};
+use selfsame::ports::ledger::{LedgerError, LedgerHealth};
+use selfsame::screening::gate::Gate;
+use selfsame::vocabulary::ids::ProgramId;
+
+use crate::asked::Asked;
+use crate::postgres::{journal, run, server};
+use crate::subject::{Probe, Subject, draft, shop};
+
+/// A clock that is put forward, as by a machine that was suspended; either at once, or after it was read so many more times.
+#[derive(Default)]
+struct PutForward {
+    millis: AtomicU64,
+    after: Mutex<Option<(usize, Duration)>>,
+}
+
+impl PutForward {
+    fn by(&self, while_: Duration) {
+        self.millis.fetch_add(u64::try_from(while_.as_millis()).unwrap(), Ordering::SeqCst);
+    }
+
+    fn after_readings(&self, readings: usize, by: Duration) {
+        *self.after.lock() = Some((readings, by));
+    }
+}
+
+impl SteadyClock for PutForward {
+    fn steady(&self) -> Steady {
+        let mut after = self.after.lock();
+        match after.take() {
+            Some((0, by)) => self.by(by),
+            Some((readings, by)) => *after = Some((readings - 1, by)),
+            None => {}
+        }
+        Steady(Duration::from_millis(self.millis.load(Ordering::SeqCst)))
+    }
+}
+
+/// Long enough that no lease is prolonged or runs out by itself during a test.
+const TERMS: LeaseTerms = LeaseTerms { term: Duration::from_secs(600), margin: Duration::from_millis(500) };
+const A_NIGHT: Duration = Duration::from_secs(28_800);
+
+/// A process over the database.
+struct Replica {
+    subject: Subject,
+    clock: Arc<PutForward>,
+}
+
+fn replica(url: &str, address: &str) -> Replica {
+    let (probe, clock) = (Arc::new(Probe::default()), Arc::new(PutForward::default()));
+    let journal = journal(url);
+    let snapshots = Arc::new(PostgresSnapshots::beside(&journal).unwrap());
+    let leases = Arc::new(PostgresLeases::beside(&journal, address, TERMS, Arc::clone(&clock) as _));
+    let options = LedgerOptions::default();
+    let opened =
+        HeldLedger::open(Arc::new(journal), Some(snapshots), leases, Arc::clone(&clock) as _, options, Arc::clone(&probe) as _);
+    Replica { subject: Subject { ledger: Asked(Box::new(opened.unwrap())), probe }, clock }
+}
+
+/// All leases are over by the database's clock.
+fn let_leases_run_out(url: &str) {
+    run(url, "update lease set expires_at = clock_timestamp() - interval '1 second'");
+}
+
+fn address_of<T: std::fmt::Debug>(answer: Result<T, LedgerError>) -> String {
+    match answer {
+        Err(LedgerError::HeldElsewhere { address, .. }) => address,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn another_replica_says_who_answers() {
+    let Some(server) = server() else { return };
+    let url = server.fresh();
+    let (first, second) = (replica(&url, "10.0.0.1:1"), replica(&url, "10.0.0.2:1"));
+    first.subject.screen(&draft("cv-1", "ann", "ben"));
+
+    assert_eq!(address_of(second.subject.try_screen(&draft("cv-2", "ann", "cid"))), "10.0.0.1:1");
+    assert_eq!(address_of(second.subject.ledger.standings(&shop(), &[])), "10.0.0.1:1");
+    assert_eq!(second.subject.ledger.health(), LedgerHealth::Serving);
+}
+
+#[test]
+fn a_holder_that_slept_answers_nothing_after_another_has_moved_on() {
+    let Some(server) = server() else { return };
+    let url = server.fresh();
+    let (sleeper, next) = (replica(&url, "10.0.0.1:1"), replica(&url, "10.0.0.2:1"));
+    sleeper.subject.screen(&draft("cv-1", "ann", "ben"));
+    assert_eq!(sleeper.subject.gate("cv-1"), Gate::Release);
+
+    let_leases_run_out(&url);
+    next.subject.ban("ann");
+    sleeper.clock.by(A_NIGHT);
+
+    assert_eq!(next.subject.gate("cv-1"), Gate::Deny);
+    assert_eq!(address_of(sleeper.subject.ledger.standings(&shop(), &[])), "10.0.0.2:1");
+    assert_eq!(address_of(sleeper.subject.try_screen(&draft("cv-2", "ann", "cid"))), "10.0.0.2:1");
+}
+
+#[test]
+fn an_answer_that_was_made_before_the_sleep_is_not_given_after_it() {
+    let Some(server) = server() else { return };
+    let url = server.fresh();
+    let (sleeper, next) = (replica(&url, "10.0.0.1:1"), replica(&url, "10.0.0.2:1"));
+    sleeper.subject.screen(&draft("cv-1", "ann", "ben"));
+    let_leases_run_out(&url);
+    next.subject.ban("ann");
+
+    // It sleeps between its look at the lease and its answer.
+    sleeper.clock.after_readings(1, A_NIGHT);
+    let answered = sleeper.subject.ledger.standings(&shop(), &[]);
+
+    assert!(matches!(answered, Err(LedgerError::Unavailable(_))), "{answered:?}");
+}
+
+#[test]
+fn a_holder_that_does_not_know_yet_that_it_lost_the_lease_writes_nothing() {
+    let Some(server) = server() else { return };
+    let url = server.fresh();
+    let (stale, next) = (replica(&url, "10.0.0.1:1"), replica(&url, "10.0.0.2:1"));
+    stale.subject.screen(&draft("cv-1", "ann", "ben"));
+    let_leases_run_out(&url);
+    next.subject.screen(&draft("cv-2", "ann", "cid"));
+
+    let refused = stale.subject.try_screen(&draft("cv-3", "ann", "dan"));
+
+    assert!(matches!(refused, Err(LedgerError::Unavailable(_))), "{refused:?}");
+    assert_eq!(address_of(stale.subject.try_screen(&draft("cv-3", "ann", "dan"))), "10.0.0.2:1");
+    assert_eq!(next.subject.feed().len(), 2);
+    assert_eq!(stale.subject.ledger.health(), LedgerHealth::Serving);
+}
+
+#[test]
+fn a_programme_that_is_lost_is_lost_alone() {
+    let Some(server) = server() else { return };
+    let url = server.fresh();
+    let (first, second) = (replica(&url, "10.0.0.1:1"), replica(&url, "10.0.0.2:1"));
+    let elsewhere = draft("cv-9", "ann", "ben").change(|conversion| conversion.program_id = ProgramId::new("other").unwrap());
+    first.subject.screen(&draft("cv-1", "ann", "ben"));
+    first.subject.screen(&elsewhere);
+    let_leases_run_out(&url);
+    second.subject.screen(&draft("cv-2", "ann", "cid"));
+    assert!(first.subject.try_screen(&draft("cv-3", "ann", "dan")).is_err());
+
+    let mut another = elsewhere.clone();
+    another.0.conversion_id = selfsame::vocabulary::ids::ConversionId::new("cv-10").unwrap();
+    another.0.invoice_id = None;
+
+    assert!(first.subject.try_screen(&another).is_ok());
+}
+
+#[test]
+fn a_lease_that_nobody_took_is_gained_again_with_its_book() {
+    let Some(server) = server() else { return };
+    let url = server.fresh();
+    let only = replica(&url, "10.0.0.1:1");
+    only.subject.screen(&draft("cv-1", "ann", "ben"));
+
+    let_leases_run_out(&url);
+    only.clock.by(A_NIGHT);
+
+    assert_eq!(only.subject.gate("cv-1"), Gate::Release);
+    only.subject.screen(&draft("cv-2", "ann", "cid"));
+    assert_eq!(only.subject.feed().len(), 2);
+}
+
+#[test]
+fn a_replica_that_stops_hands_over_at_once_with_snapshots() {
+    let Some(server) = server() else { return };
+    let url = server.fresh();
+    let (first, second) = (replica(&url, "10.0.0.1:1"), replica(&url, "10.0.0.2:1"));
+    (0..50).for_each(|number| drop(first.subject.screen(&draft(&format!("cv-{number}"), "ann", &format!("ben-{number}")))));
+    let told = first.subject.feed();
+    assert_eq!(address_of(second.subject.try_screen(&draft("cv-x", "ann", "cid"))), "10.0.0.1:1");
+
+    drop(first);
+    second.clock.by(Duration::from_secs(700));
+
+    assert_eq!(second.subject.feed(), told);
+    let journal = journal(&url);
+    let snapshots = PostgresSnapshots::beside(&journal).unwrap();
+    let places = selfsame::ports::snapshots::Snapshots::places(&snapshots, journal.incarnation(), &shop()).unwrap();
+    assert_eq!(places.len(), 1);
+}
+
+#[test]
+fn a_lease_is_taken_only_once_it_is_over_and_the_margin_too() {
+    let Some(server) = server() else { return };
+    let url = server.fresh();
+    let clock = Arc::new(PutForward::default());
+    let journal = journal(&url);
+    let of = |address: &str, journal: &PostgresJournal| PostgresLeases::beside(journal, address, TERMS, Arc::clone(&clock) as _);
+    let (first, second) = (of("10.0.0.1:1", &journal), of("10.0.0.2:1", &journal));
+    let Acquired::Here(lease) = first.acquire(&shop()).unwrap() else { panic!("it is free") };
+    assert_eq!(lease.until, Steady(TERMS.term));
+
+    run(&url, "update lease set expires_at = clock_timestamp() + interval '1 hour'");
+    assert!(matches!(second.acquire(&shop()).unwrap(), Acquired::Elsewhere { address, .. } if address == "10.0.0.1:1"));
+    assert_eq!(second.holder(&shop()).unwrap().as_deref(), Some("10.0.0.1:1"));
+    run(&url, "update lease set expires_at = clock_timestamp() - interval '1 second'");
+    assert_eq!(second.holder(&shop()), Ok(None));
+    let Acquired::Here(taken) = second.acquire(&shop()).unwrap() else { panic!("it is over") };
+
+    assert!(taken.epoch > lease.epoch);
+    assert_eq!(first.renew(&[(shop(), lease.epoch)]), Ok(vec![None]));
+    assert!(matches!(second.renew(&[(shop(), taken.epoch)]).unwrap()[..], [Some(_)]));
+    second.release(&shop(), taken.epoch).unwrap();
+    assert!(matches!(first.acquire(&shop()).unwrap(), Acquired::Here(_)));
+}

@@ -1,0 +1,205 @@
+//! A PostgreSQL of its own for a test run: started on a free port from what the machine has installed, gone with the process. Where there is none,
+//! tests that need it say so and pass.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::Mutex;
+use secrecy::SecretString;
+use selfsame::adapters::journal::postgres::{DatabaseUrl, LeaseTerms, Patience, PostgresJournal, PostgresLeases};
+use selfsame::adapters::system_clock::SystemClock;
+use selfsame::book::records::Cursor;
+use selfsame::ports::journal::{
+    Append, Appended, Epoch, Head, Incarnation, Journal, JournalError, Kept, KeptChange, Reach, Record,
+};
+use selfsame::ports::leases::{Acquired, Lease, Leases as _};
+use selfsame::vocabulary::ids::ProgramId;
+
+/// A server that ends with the process that started it, whatever way that ends.
+pub(crate) struct Server {
+    port: u16,
+    /// Its end of the pipe is what keeps the server alive.
+    _watched: Child,
+    pub(crate) data: PathBuf,
+}
+
+/// Ends the server, and removes its files, once nobody holds the other end of the pipe.
+const WATCH: &str = r#""$0" -D "$1/data" -c port="$2" -c listen_addresses=127.0.0.1 -c unix_socket_directories="$1" -c fsync=on \
+  -c max_connections=200 & server=$!
+read -r _; kill -QUIT $server; wait $server; rm -rf "$1""#;
+
+/// The server of this test binary; absent, with a word on why, where PostgreSQL is not installed.
+pub(crate) fn server() -> Option<&'static Server> {
+    static SERVER: OnceLock<Option<Server>> = OnceLock::new();
+    let server = SERVER.get_or_init(|| Some(Server::start(&installed()?)));
+    if server.is_none() {
+        eprintln!("skipped: PostgreSQL is not installed here (on Debian: apt-get install postgresql)");
+    }
+    server.as_ref()
+}
+
+/// Where PostgreSQL's programs are.
+fn installed() -> Option<PathBuf> {
+    let on_path = std::env::split_paths(&std::env::var_os("PATH")?).collect::<Vec<_>>();
+    let of_debian =
+        std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|version| version.path().join("bin"));
+    on_path.into_iter().chain(of_debian).find(|folder| folder.join("initdb").exists() && folder.join("postgres").exists())
+}
+
+/// Whom the server runs as when we are root, which it refuses: user and group.
+fn somebody_else() -> Option<(u32, u32)> {
+    if !rustix::process::geteuid().is_root() {
+        return None;
+    }
+    let users = std::fs::read_to_string("/etc/passwd").unwrap();
+    let ids = |name: &str| {
+        let user = users.lines().find(|line| line.split(':').next() == Some(name))?;
+        let mut fields = user.split(':').skip(2);
+        Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+    };
+    ids("postgres").or_else(|| ids("nobody"))
+}
+
+fn command(program: &Path, user: Option<(u32, u32)>) -> Command {
+    let mut command = Command::new(program);
+    if let Some((user, group)) = user {
+        command.uid(user).gid(group);
+    }
+    command.current_dir("/");
+    command
+}
+
+impl Server {
+    fn start(programs: &Path) -> Self {
+        let folder = tempfile::tempdir().unwrap().keep();
+        let user = somebody_else();
+        if let Some((user, group)) = user {
+            std::os::unix::fs::chown(&folder, Some(user), Some(group)).unwrap();
+        }
+        let mut initdb = command(&programs.join("initdb"), user);
+        initdb.arg("-D").arg(folder.join("data")).args([
+            "-A",
+            "trust",
+            "-U",
+            "selfsame",
+            "-E",
+            "UTF8",
+            "--locale=C",
+            "--no-sync",
+        ]);
+        let made = initdb.output().unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut watch = command(Path::new("/bin/sh"), user);
+        watch.arg("-c").arg(WATCH).arg(programs.join("postgres")).arg(&folder).arg(port.to_string());
+        let mut watched = watch.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut told = BufReader::new(watched.stderr.take().unwrap()).lines().map_while(Result::ok);
+        let ready = told.by_ref().any(|line| line.contains("ready to accept connections"));
+        assert!(ready, "PostgreSQL ended before it was ready");
+        // Somebody has to listen, or the server waits to be heard.
+        std::thread::spawn(move || told.for_each(drop));
+        Self { port, _watched: watched, data: folder.join("data") }
+    }
+
+    /// A URL of the server's first database, with nothing of any other test in it.
+    pub(crate) fn fresh(&self) -> String {
+        static MADE: AtomicUsize = AtomicUsize::new(0);
+        let schema = format!("test_{}", MADE.fetch_add(1, Ordering::Relaxed));
+        let address = format!("postgres://selfsame@127.0.0.1:{}/postgres", self.port);
+        run(&address, &format!("create schema {schema}"));
+        format!("{address}?options=-c%20search_path%3D{schema}")
+    }
+}
+
+/// The journal at a URL.
+pub(crate) fn journal(url: &str) -> PostgresJournal {
+    PostgresJournal::open(&database_url(url), Patience::default()).unwrap()
+}
+
+pub(crate) fn database_url(url: &str) -> DatabaseUrl {
+    DatabaseUrl::new(SecretString::from(url.to_owned()))
+}
+
+/// Runs statements beside the journal.
+pub(crate) fn run(url: &str, statements: &str) {
+    let work = async {
+        let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client.batch_execute(statements).await.unwrap();
+    };
+    // A thread of its own, because the caller may be inside a runtime.
+    std::thread::scope(|scope| {
+        let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work);
+        scope.spawn(runtime).join().unwrap();
+    });
+}
+
+/// The journal for a caller that knows of no leases: it takes the lease of each programme that it meets, in the epoch of a home with one process.
+pub(crate) struct Sole {
+    url: String,
+    journal: PostgresJournal,
+    leases: PostgresLeases,
+    taken: Mutex<BTreeSet<ProgramId>>,
+}
+
+impl Sole {
+    pub(crate) fn at(url: String) -> Self {
+        let journal = journal(&url);
+        let leases = PostgresLeases::beside(&journal, "here", LeaseTerms::default(), Arc::new(SystemClock));
+        Self { url, journal, leases, taken: Mutex::default() }
+    }
+
+    /// Another process, with the permissions of the one before.
+    pub(crate) fn reopened(self) -> Self {
+        Self { taken: self.taken, ..Self::at(self.url) }
+    }
+
+    fn take(&self, program: &ProgramId) {
+        if self.taken.lock().insert(program.clone()) {
+            let acquired = self.leases.acquire(program).unwrap();
+            assert!(matches!(acquired, Acquired::Here(Lease { epoch: Epoch::SOLE, .. })));
+        }
+    }
+}
+
+impl Journal for Sole {
+    fn incarnation(&self) -> Incarnation {
+        self.journal.incarnation()
+    }
+
+    fn programs(&self) -> Result<Vec<(ProgramId, Head)>, JournalError> {
+        self.journal.programs()
+    }
+
+    fn head(&self, program: &ProgramId) -> Result<Head, JournalError> {
+        self.journal.head(program)
+    }
+
+    fn append(&self, group: &[Append]) -> Result<Appended, JournalError> {
+        group.iter().for_each(|append| self.take(&append.program));
+        self.journal.append(group)
+    }
+
+    fn read(&self, program: &ProgramId, reach: Reach) -> Result<Vec<Record>, JournalError> {
+        self.journal.read(program, reach)
+    }
+
+    fn kept(&self, program: &ProgramId) -> Result<Vec<Kept>, JournalError> {
+        self.journal.kept(program)
+    }
+
+    fn cut(&self, program: &ProgramId, epoch: Epoch, before: Cursor, change: &KeptChange) -> Result<u64, JournalError> {
+        self.take(program);
+        self.journal.cut(program, epoch, before, change)
+    }
+
+    fn failure(&self) -> Option<String> {
+        self.journal.failure()
+    }
+}
