@@ -1,6 +1,7 @@
 //! Claims about a programme that changes hands: a holder that slept says nothing that may be old, the next one knows all that was acknowledged, and a
 //! programme that is lost is lost alone.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -16,7 +17,7 @@ use selfsame::screening::gate::Gate;
 use selfsame::vocabulary::ids::ProgramId;
 
 use crate::asked::Asked;
-use crate::postgres::{journal, run, server};
+use crate::postgres::{Server, journal, run, server};
 use crate::subject::{Probe, Subject, draft, shop};
 
 /// A clock that is put forward, as by a machine that was suspended; either at once, or after it was read so many more times.
@@ -219,4 +220,41 @@ fn a_lease_is_taken_only_once_it_is_over_and_the_margin_too() {
     assert!(matches!(second.renew(&[(shop(), taken.epoch)]).unwrap()[..], [Some(_)]));
     second.release(&shop(), taken.epoch).unwrap();
     assert!(matches!(first.acquire(&shop()).unwrap(), Acquired::Here(_)));
+}
+
+#[test]
+fn a_database_that_crashes_again_and_again_loses_and_doubles_nothing() {
+    let Some(server) = Server::own() else { return };
+    let url = server.fresh();
+    let only = replica(&url, "10.0.0.1:1");
+    only.subject.screen(&draft("cv-first", "ann", "ben"));
+    let written = AtomicU64::new(0);
+
+    std::thread::scope(|scope| {
+        let (subject, written) = (&only.subject, &written);
+        for caller in 0..8 {
+            scope.spawn(move || {
+                for number in 0..40 {
+                    let conversion = draft(&format!("cv-{caller}-{number}"), "ann", &format!("ben-{caller}-{number}"));
+                    // Whoever is not told sends the same again.
+                    while let Err(error) = subject.try_screen(&conversion) {
+                        assert!(matches!(error, LedgerError::Unavailable(_)), "{error:?}");
+                    }
+                    written.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+        }
+        for crash in 1..=3 {
+            while written.load(Ordering::SeqCst) < crash * 60 {
+                std::thread::yield_now();
+            }
+            server.crash(&url);
+        }
+    });
+
+    let feed = only.subject.feed();
+    let ids: BTreeSet<_> = feed.iter().map(|event| event.conversion_id.clone()).collect();
+    assert_eq!((feed.len(), ids.len()), (321, 321));
+    drop(only);
+    assert_eq!(replica(&url, "10.0.0.2:1").subject.feed(), feed);
 }

@@ -107,6 +107,29 @@ impl Server {
         Self { port, _watched: watched, data: folder.join("data") }
     }
 
+    /// One for a test that breaks it; absent, with a word on why, where PostgreSQL is not installed.
+    pub(crate) fn own() -> Option<Self> {
+        server()?;
+        Some(Self::start(&installed()?))
+    }
+
+    /// Kills one of the processes that serve connections, as a machine without memory does: the server ends all others and recovers from its log.
+    /// Returns once it takes connections again.
+    pub(crate) fn crash(&self, url: &str) {
+        let others = "select max(pid) from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()";
+        in_runtime(async || {
+            let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
+            let ended = tokio::spawn(connection);
+            let victim: i32 = client.query_one(others, &[]).await.unwrap().get(0);
+            let victim = rustix::process::Pid::from_raw(victim).unwrap();
+            rustix::process::kill_process(victim, rustix::process::Signal::KILL).unwrap();
+            ended.await.unwrap().unwrap_err();
+            while tokio_postgres::connect(url, tokio_postgres::NoTls).await.is_err() {
+                tokio::task::yield_now().await;
+            }
+        });
+    }
+
     /// A URL of the server's first database, with nothing of any other test in it.
     pub(crate) fn fresh(&self) -> String {
         static MADE: AtomicUsize = AtomicUsize::new(0);
@@ -128,16 +151,17 @@ pub(crate) fn database_url(url: &str) -> DatabaseUrl {
 
 /// Runs statements beside the journal.
 pub(crate) fn run(url: &str, statements: &str) {
-    let work = async {
+    in_runtime(async || {
         let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
         tokio::spawn(connection);
         client.batch_execute(statements).await.unwrap();
-    };
-    // A thread of its own, because the caller may be inside a runtime.
-    std::thread::scope(|scope| {
-        let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work);
-        scope.spawn(runtime).join().unwrap();
     });
+}
+
+/// Works on a thread of its own, because the caller may be inside a runtime.
+fn in_runtime(work: impl AsyncFnOnce() + Send) {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    std::thread::scope(|scope| scope.spawn(move || runtime().block_on(work())).join().unwrap());
 }
 
 /// The journal for a caller that knows of no leases: it takes the lease of each programme that it meets, in the epoch of a home with one process.
