@@ -248,7 +248,7 @@ fn a_database_that_crashes_again_and_again_loses_and_doubles_nothing() {
             while written.load(Ordering::SeqCst) < crash * 60 {
                 std::thread::yield_now();
             }
-            server.crash(&url);
+            Server::crash(&url);
         }
     });
 

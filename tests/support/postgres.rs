@@ -115,7 +115,7 @@ impl Server {
 
     /// Kills one of the processes that serve connections, as a machine without memory does: the server ends all others and recovers from its log.
     /// Returns once it takes connections again.
-    pub(crate) fn crash(&self, url: &str) {
+    pub(crate) fn crash(url: &str) {
         let others = "select max(pid) from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()";
         in_runtime(async || {
             let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
@@ -206,7 +206,9 @@ impl Journal for Sole {
     }
 
     fn append(&self, group: &[Append]) -> Result<Appended, JournalError> {
-        group.iter().for_each(|append| self.take(&append.program));
+        for append in group {
+            self.take(&append.program);
+        }
         self.journal.append(group)
     }
 
