@@ -46,7 +46,7 @@ fn a_snapshot_that_was_not_finished_is_not_there() {
     let (snapshots, life) = (PostgresSnapshots::beside(&journal).unwrap(), journal.incarnation());
 
     let failed = snapshots.write(life, &program("shop"), Cursor(5), &mut |out| {
-        out.write_all(&[7; 3 << 20])?;
+        out.write_all(&vec![7; 3 << 20])?;
         Err(std::io::Error::other("the process ends here"))
     });
 
@@ -62,7 +62,7 @@ fn a_missing_part_is_told_and_no_shorter_snapshot_is_read() {
     let url = server.fresh();
     let journal = journal(&url);
     let (snapshots, life) = (PostgresSnapshots::beside(&journal).unwrap(), journal.incarnation());
-    write(&snapshots, life, 5, &[7; 3 << 20]).unwrap();
+    write(&snapshots, life, 5, &vec![7; 3 << 20]).unwrap();
 
     run(&url, "delete from snapshot where part = 3");
 

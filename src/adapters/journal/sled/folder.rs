@@ -11,11 +11,22 @@ use super::options::JournalOptions;
 use super::places::{LOCK_FILE, LOG_FILE, private_file};
 
 /// Locks a folder for this process.
+/// How long a folder that seems to be in use is asked again: a program that this one just started holds a copy of every lock until it has become
+/// itself, and a server that was just stopped takes a moment to end.
+const LET_GO_WITHIN: std::time::Duration = std::time::Duration::from_secs(1);
+
 pub(super) fn lock_folder(folder: &Path) -> Result<File, StorageError> {
     let path = folder.join(LOCK_FILE);
     let lock =
         private_file().create(true).truncate(false).open(&path).map_err(StorageError::io("opening the lock file", folder))?;
-    match lock.try_lock() {
+    let until = std::time::Instant::now() + LET_GO_WITHIN;
+    let locked = loop {
+        match lock.try_lock() {
+            Err(TryLockError::WouldBlock) if std::time::Instant::now() < until => std::thread::sleep(LET_GO_WITHIN / 40),
+            locked => break locked,
+        }
+    };
+    match locked {
         // Another process may have put another folder here since the lock file was opened.
         Ok(()) if is_file_at(&lock, &path) => Ok(lock),
         Ok(()) | Err(TryLockError::WouldBlock) => Err(StorageError::FolderInUse { folder: folder.to_path_buf() }),
