@@ -15,6 +15,7 @@ use super::places::{LOCK_FILE, LOG_FILE, private_file};
 /// itself, and a server that was just stopped takes a moment to end.
 const LET_GO_WITHIN: std::time::Duration = std::time::Duration::from_secs(1);
 
+#[expect(clippy::disallowed_methods, reason = "nothing tells when another process lets go of a lock")]
 pub(super) fn lock_folder(folder: &Path) -> Result<File, StorageError> {
     let path = folder.join(LOCK_FILE);
     let lock =
