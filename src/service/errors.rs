@@ -325,20 +325,6 @@ impl Refusal {
     }
 }
 
-/// What another replica refused, as the refusal of one item of a stream.
-pub(super) fn screening_error_of(status: &Status) -> v1::ScreeningError {
-    let details = status.get_error_details();
-    let violations = details.bad_request().map(|bad| bad.field_violations.clone()).unwrap_or_default();
-    let violation = |violation: FieldViolation| v1::FieldViolation { field: violation.field, description: violation.description };
-    v1::ScreeningError {
-        code: status.code() as i32,
-        message: status.message().to_owned(),
-        reason: details.error_info().map_or(Reason::LedgerUnavailable.as_str(), |info| &info.reason).to_owned(),
-        violations: violations.into_iter().map(violation).collect(),
-        retry_after: details.retry_info().and_then(|info| info.retry_delay).map(pbjson_types::Duration::from),
-    }
-}
-
 /// The names of violated fields, as many as a message in a header carries beside the details.
 fn named(violations: &[Violation]) -> String {
     let mut names = String::new();

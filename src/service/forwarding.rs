@@ -19,9 +19,10 @@ use tonic::codegen::http::{HeaderMap, HeaderValue, Request, Response};
 use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
+use tonic_types::{FieldViolation, StatusExt as _};
 use tower::{Layer, Service};
 
-use super::errors::HELD_BY;
+use super::errors::{HELD_BY, Reason};
 use super::limits::asked_timeout;
 use crate::wire::v1;
 use crate::wire::v1::screening_service_client::ScreeningServiceClient;
@@ -187,6 +188,20 @@ fn refused_body(error: &(dyn std::error::Error + 'static), limit: usize) -> Stat
         return Status::new(Code::OutOfRange, format!("decoded message length too large: the limit is {limit} bytes"));
     }
     Status::new(Code::Cancelled, "the request was not sent to its end")
+}
+
+/// What another replica refused, as the refusal of one item of a stream.
+pub(super) fn screening_error_of(status: &Status) -> v1::ScreeningError {
+    let details = status.get_error_details();
+    let violations = details.bad_request().map(|bad| bad.field_violations.clone()).unwrap_or_default();
+    let violation = |violation: FieldViolation| v1::FieldViolation { field: violation.field, description: violation.description };
+    v1::ScreeningError {
+        code: status.code() as i32,
+        message: status.message().to_owned(),
+        reason: details.error_info().map_or(Reason::LedgerUnavailable.as_str(), |info| &info.reason).to_owned(),
+        violations: violations.into_iter().map(violation).collect(),
+        retry_after: details.retry_info().and_then(|info| info.retry_delay).map(pbjson_types::Duration::from),
+    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,8 @@ use futures::stream::BoxStream;
 use tokio::sync::Mutex;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::errors::{Refusal, screening_error_of};
+use super::errors::Refusal;
+use super::forwarding::screening_error_of;
 use super::limits::contained;
 use super::shared::{Phase, Shared};
 use crate::book::command::{OutcomeCommand, ScreenCommand, SignalsCommand};
