@@ -288,6 +288,14 @@ impl Refusal {
         }
     }
 
+    /// A message of more bytes than the server takes.
+    #[must_use]
+    pub fn message_too_large(limit_bytes: usize) -> Self {
+        let message =
+            format!("the message has more bytes than the {limit_bytes} that this server takes; send fewer or smaller parts");
+        Self::new(Reason::MessageTooLarge, message, Detail::None)
+    }
+
     /// Why, for machines.
     #[must_use]
     pub const fn reason(&self) -> Reason {

@@ -1,7 +1,7 @@
 //! Forwarding: a call for a programme that another replica holds goes on to that replica, as the bytes that it came in, and its answer comes back as
 //! it was given: metadata, deadline, details of errors, and the messages of a stream. One hop and no more.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -11,8 +11,6 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use http_body_util::{BodyExt as _, Full, Limited};
 use parking_lot::Mutex;
-use prost::Message as _;
-use prost_types::FileDescriptorSet;
 use tonic::body::Body;
 use tonic::codegen::http::request::Parts;
 use tonic::codegen::http::{HeaderMap, HeaderValue, Request, Response};
@@ -22,8 +20,8 @@ use tonic::{Code, Status};
 use tonic_types::{FieldViolation, StatusExt as _};
 use tower::{Layer, Service};
 
-use super::errors::{HELD_BY, Reason};
-use super::limits::asked_timeout;
+use super::errors::{HELD_BY, Reason, Refusal};
+use super::limits::{asked_timeout, methods_of};
 use crate::wire::v1;
 use crate::wire::v1::screening_service_client::ScreeningServiceClient;
 
@@ -72,26 +70,15 @@ pub(super) struct ForwardLayer(Arc<State>);
 struct State {
     replicas: Replicas,
     /// Methods whose request is one message, by path. A stream of requests may hold many programmes; its handler forwards each message.
-    methods: Vec<String>,
+    methods: BTreeSet<String>,
     message_bytes_max: usize,
 }
 
 impl ForwardLayer {
-    /// Forwards to these replicas the methods of this encoded descriptor set; none where nobody shares the ledger.
-    pub(super) fn new(replicas: Option<Replicas>, contract: &[u8], message_bytes_max: usize) -> Self {
-        let Some(replicas) = replicas else {
-            return Self(Arc::new(State { replicas: Replicas::default(), methods: Vec::new(), message_bytes_max }));
-        };
-        // The contract is compiled in; if it could not be read, reflection would fail first, and loudly.
-        let files = FileDescriptorSet::decode(contract).unwrap_or_default();
-        let mut methods = Vec::new();
-        for file in &files.file {
-            for service in &file.service {
-                let single = service.method.iter().filter(|method| !method.client_streaming());
-                methods.extend(single.map(|method| format!("/{}.{}/{}", file.package(), service.name(), method.name())));
-            }
-        }
-        methods.sort_unstable();
+    /// Forwards to these replicas the methods of this encoded descriptor set.
+    pub(super) fn new(replicas: Replicas, contract: &[u8], message_bytes_max: usize) -> Self {
+        let single = methods_of(contract).into_iter().filter(|(_, _, method)| !method.client_streaming());
+        let methods = single.map(|(path, _, _)| path).collect();
         Self(Arc::new(State { replicas, methods, message_bytes_max }))
     }
 }
@@ -129,9 +116,7 @@ where
         // The clone is not polled for readiness; the one that was is used up by this call.
         let ready = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, ready);
-        let path = request.uri().path();
-        let known = self.state.methods.binary_search_by(|method| method.as_str().cmp(path)).is_ok();
-        if !known || request.headers().contains_key(FORWARDED) {
+        if !self.state.methods.contains(request.uri().path()) || request.headers().contains_key(FORWARDED) {
             return inner.call(request).boxed();
         }
         let (state, began) = (Arc::clone(&self.state), Instant::now());
@@ -185,7 +170,7 @@ fn spend(headers: &mut HeaderMap, passed: Duration) {
 
 fn refused_body(error: &(dyn std::error::Error + 'static), limit: usize) -> Status {
     if error.is::<http_body_util::LengthLimitError>() {
-        return Status::new(Code::OutOfRange, format!("decoded message length too large: the limit is {limit} bytes"));
+        return Refusal::message_too_large(limit).into();
     }
     Status::new(Code::Cancelled, "the request was not sent to its end")
 }
@@ -222,7 +207,7 @@ mod tests {
 
     #[test]
     fn a_stream_of_requests_is_not_forwarded_as_a_whole() {
-        let layer = ForwardLayer::new(Some(Replicas::default()), crate::wire::FILE_DESCRIPTOR_SET, 1);
+        let layer = ForwardLayer::new(Replicas::default(), crate::wire::FILE_DESCRIPTOR_SET, 1);
         let has = |path: &str| layer.0.methods.iter().any(|method| method == path);
         assert!(has("/selfsame.v1.PayoutService/WatchDecisions") && has("/selfsame.v1.PayoutService/CheckPayouts"));
         assert!(!has("/selfsame.v1.ScreeningService/ScreenConversions"));

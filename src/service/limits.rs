@@ -15,7 +15,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use metrics::SharedString;
 use prost::Message;
-use prost_types::FileDescriptorSet;
+use prost_types::{FileDescriptorSet, MethodDescriptorProto};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tonic::body::Body;
@@ -137,21 +137,29 @@ struct Methods(BTreeMap<String, (SharedString, Shape)>);
 
 impl Methods {
     fn of_contract(encoded: &[u8]) -> Self {
-        // The contract is compiled in; if it could not be read, reflection would fail first, and loudly.
-        let files = FileDescriptorSet::decode(encoded).unwrap_or_default();
-        let mut methods = BTreeMap::new();
-        for file in &files.file {
-            for service in &file.service {
-                for method in &service.method {
-                    let name = format!("{}/{}", service.name(), method.name());
-                    let streams = method.client_streaming() || method.server_streaming();
-                    let shape = if streams { Shape::Stream } else { Shape::Unary };
-                    methods.insert(format!("/{}.{name}", file.package()), (SharedString::from_shared(Arc::from(name)), shape));
-                }
+        let methods = methods_of(encoded).into_iter().map(|(path, name, method)| {
+            let streams = method.client_streaming() || method.server_streaming();
+            let shape = if streams { Shape::Stream } else { Shape::Unary };
+            (path, (SharedString::from_shared(Arc::from(name)), shape))
+        });
+        Self(methods.collect())
+    }
+}
+
+/// The methods of an encoded descriptor set, each with its path and its short name, such as `ReviewService/ListCases`.
+pub(super) fn methods_of(encoded: &[u8]) -> Vec<(String, String, MethodDescriptorProto)> {
+    // The contract is compiled in; if it could not be read, reflection would fail first, and loudly.
+    let files = FileDescriptorSet::decode(encoded).unwrap_or_default();
+    let mut methods = Vec::new();
+    for file in &files.file {
+        for service in &file.service {
+            for method in &service.method {
+                let name = format!("{}/{}", service.name(), method.name());
+                methods.push((format!("/{}.{name}", file.package()), name, method.clone()));
             }
         }
-        Self(methods)
     }
+    methods
 }
 
 /// Makes [`Guard`]s.

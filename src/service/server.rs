@@ -11,6 +11,7 @@ use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
+use tower::util::option_layer;
 
 use super::forwarding::{ForwardLayer, Replicas};
 use super::limits::{GuardLayer, Limits, StreamPlaces, WaitingPlaces};
@@ -96,9 +97,10 @@ pub async fn serve(listener: TcpListener, parts: ServerParts, shutdown: impl Fut
         tracing::info!("draining: no new calls are taken");
         phase_sender.send_replace(Phase::Draining);
     };
-    // Authentication becomes a layer after this one: layers that are added later see a request earlier.
-    let forward = ForwardLayer::new(others, FILE_DESCRIPTOR_SET, limits.message_bytes_max);
-    let server = builder.layer(forward).layer(GuardLayer::new(&limits, FILE_DESCRIPTOR_SET)).add_routes(routes);
+    // Layers that are added earlier see a request earlier. Authentication becomes one before these.
+    let guard = GuardLayer::new(&limits, FILE_DESCRIPTOR_SET);
+    let forward = others.map(|others| ForwardLayer::new(others, FILE_DESCRIPTOR_SET, limits.message_bytes_max));
+    let server = builder.layer(guard).layer(option_layer(forward)).add_routes(routes);
     let serving = server.serve_with_incoming_shutdown(incoming, signal);
     let reported = health::begin(&shared, &reporter).await;
     let health = tokio::spawn(health::report(Arc::clone(&shared), reporter, reported));

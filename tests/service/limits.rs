@@ -2,9 +2,14 @@
 
 use std::time::Duration;
 
+use http_body_util::StreamBody;
+use selfsame::ports::ledger::Answerers;
 use selfsame::service::limits::Limits;
 use selfsame::wire::v1;
-use tonic::{Code, Request};
+use tonic::body::Body;
+use tonic::codegen::http;
+use tonic::{Code, Request, Status};
+use tower::ServiceExt as _;
 
 use crate::world::{Fault, PROGRAM, World, conversion, on_one_device, reason, retry_after};
 
@@ -92,12 +97,29 @@ async fn streams_have_places_of_their_own_and_give_them_back() {
 
 #[tokio::test]
 async fn a_message_that_is_too_large_is_told_the_limit() {
-    let world = World::with_limits(Limits { message_bytes_max: 65_536, ..Limits::default() }).await;
-    let mut request = screening("cv-1");
-    request.conversion.as_mut().unwrap().invoice_id = "x".repeat(100_000);
-    let refused = world.screening().screen_conversion(request).await.unwrap_err();
-    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::ResourceExhausted, "MESSAGE_TOO_LARGE"));
-    assert!(refused.message().contains("65536"), "{}", refused.message());
+    for answerers in [Answerers::ThisProcess, Answerers::ManyProcesses] {
+        let limits = Limits { message_bytes_max: 65_536, ..Limits::default() };
+        let world = World::answered_by(answerers, limits).await;
+        let mut request = screening("cv-1");
+        request.conversion.as_mut().unwrap().invoice_id = "x".repeat(100_000);
+        let refused = world.screening().screen_conversion(request).await.unwrap_err();
+        assert_eq!((refused.code(), reason(&refused).as_str()), (Code::ResourceExhausted, "MESSAGE_TOO_LARGE"), "{answerers:?}");
+        assert!(refused.message().contains("65536"), "{}", refused.message());
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_is_begun_and_never_sent_is_answered_at_the_servers_limit() {
+    for answerers in [Answerers::ThisProcess, Answerers::ManyProcesses] {
+        let limits = Limits { deadline_max: Duration::from_millis(30), ..Limits::default() };
+        let world = World::answered_by(answerers, limits).await;
+        let never = Body::new(StreamBody::new(futures::stream::pending::<Result<_, Status>>()));
+        let path = "/selfsame.v1.ScreeningService/ScreenConversion";
+        let request = http::Request::post(path).header("content-type", "application/grpc").body(never).unwrap();
+        let answer = tokio::time::timeout(Duration::from_secs(5), world.channel.clone().oneshot(request)).await;
+        let refused = Status::from_header_map(answer.unwrap().unwrap().headers()).unwrap();
+        assert_eq!((refused.code(), reason(&refused).as_str()), (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"), "{answerers:?}");
+    }
 }
 
 #[tokio::test]

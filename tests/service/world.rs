@@ -27,7 +27,7 @@ use selfsame::book::records::{
 use selfsame::ledger::JournaledLedger;
 use selfsame::ports::clock::Clock;
 use selfsame::ports::journal::BackupSummary;
-use selfsame::ports::ledger::{Answer, Ledger, LedgerError, LedgerHealth};
+use selfsame::ports::ledger::{Answer, Answerers, Ledger, LedgerError, LedgerHealth};
 use selfsame::ports::ledger::{ProgramSummary, Reading};
 use selfsame::screening::audit::AuditKey;
 use selfsame::screening::gate::Standing;
@@ -77,6 +77,7 @@ pub(crate) enum Fault {
 /// A ledger with a switch.
 pub(crate) struct SwitchedLedger {
     inner: JournaledLedger,
+    answerers: Answerers,
     fault: watch::Sender<Fault>,
     /// What a backup holds; empty for what a ledger in memory says.
     pub(crate) backup: Mutex<Vec<u8>>,
@@ -219,6 +220,9 @@ impl Ledger for SwitchedLedger {
         out.write_all(&bytes).and_then(|()| out.flush()).map_err(refused)?;
         Ok(BackupSummary { records: 0, kept_entries: 0, size_bytes: bytes.len() as u64, digest: String::new() })
     }
+    fn answerers(&self) -> Answerers {
+        self.answerers
+    }
     fn health(&self) -> LedgerHealth {
         self.poisoned.lock().clone().map_or(LedgerHealth::Serving, LedgerHealth::Poisoned)
     }
@@ -239,16 +243,23 @@ impl World {
     }
 
     pub(crate) async fn with_limits(limits: Limits) -> Self {
+        Self::answered_by(Answerers::ThisProcess, limits).await
+    }
+
+    /// A server with limits, alone or as one of many.
+    pub(crate) async fn answered_by(answerers: Answerers, limits: Limits) -> Self {
         // The rules' weights score: what these tests claim does not hang on the shipped model.
-        Self::with(limits, &SHIPPED_POLICY.replace("source = \"model\"", "source = \"judgement\""), None).await
+        let policy = SHIPPED_POLICY.replace("source = \"model\"", "source = \"judgement\"");
+        Self::with(answerers, limits, &policy, None).await
     }
 
     /// A server whose models score, in this folder or in memory only.
     pub(crate) async fn with_models(policy: &str, folder: Option<&Path>) -> Self {
-        Self::with(Limits::default(), &policy.replace("source = \"judgement\"", "source = \"model\""), folder).await
+        let policy = policy.replace("source = \"judgement\"", "source = \"model\"");
+        Self::with(Answerers::ThisProcess, Limits::default(), &policy, folder).await
     }
 
-    async fn with(limits: Limits, policy: &str, models: Option<&Path>) -> Self {
+    async fn with(answerers: Answerers, limits: Limits, policy: &str, models: Option<&Path>) -> Self {
         let clock = Arc::new(SetClock(AtomicI64::new(NOON * 1_000)));
         let policies = Arc::new(FixedPolicy::new(policy_file::parse(policy, "test").unwrap()));
         let shelf = Arc::new(ModelShelf::default());
@@ -256,6 +267,7 @@ impl World {
         let rules = StandingRules::new(Arc::clone(&policies) as _, shelf, AuditKey::new([7; 32]));
         let ledger = Arc::new(SwitchedLedger {
             inner: JournaledLedger::over(Arc::new(MemoryJournal::default()), Arc::new(rules)).unwrap(),
+            answerers,
             fault: watch::Sender::new(Fault::None),
             backup: Mutex::new(Vec::new()),
             stuck: Notify::new(),
