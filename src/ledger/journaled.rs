@@ -113,7 +113,6 @@ impl JournaledLedger {
             Sharing::Alone => open::sources(&journal, snapshots.as_ref(), seed).programmes()?,
             Sharing::Leased => Vec::new(),
         };
-        let taken = opened.iter().map(|programme| (programme.id.clone(), programme.durable())).collect();
         let programmes = Arc::new(Programmes::new(opened));
         let thread = |error: std::io::Error| OpenError::Thread(error.to_string());
         let committer = Arc::new(Committer::start(Arc::clone(&journal), group, sharing).map_err(thread)?);
@@ -140,7 +139,6 @@ impl JournaledLedger {
                     jobs: jobs.clone(),
                     every_records: snapshot_every_records.max(1),
                     alone: Arc::clone(&snapshotting),
-                    taken,
                 };
                 let (end, ends) = mpsc::channel();
                 let spawned = std::thread::Builder::new().name("ledger-snapshot".into()).spawn(move || taking.run(&ends));

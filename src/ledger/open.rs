@@ -75,8 +75,10 @@ impl Sources<'_> {
     /// One programme, up to the journal's end.
     pub(super) fn programme(&self, program: ProgramId, head: Head) -> Result<Programme, OpenError> {
         let began = Instant::now();
-        let (mut book, mut chain) = match self.newest_snapshot(&program, head)? {
-            Some((book, chain)) => (book, chain),
+        let found = self.newest_snapshot(&program, head)?;
+        let snapshot = found.as_ref().map_or(Cursor(0), |(book, _)| book.cursor());
+        let (mut book, mut chain) = match found {
+            Some(found) => found,
             None => self.beginning(&program, head)?,
         };
         let from = book.cursor();
@@ -86,12 +88,14 @@ impl Sources<'_> {
         tracing::info!(
             program = program.as_str(),
             last = head.last.0,
-            snapshot = from.0,
+            snapshot = snapshot.0,
             replayed,
             took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
             "a programme is open"
         );
-        Ok(Programme::new(program, book, chain))
+        let programme = Programme::new(program, book, chain);
+        *programme.snapshot.lock() = snapshot;
+        Ok(programme)
     }
 
     /// The book of what outlived the records that were cut, before the first that is left.

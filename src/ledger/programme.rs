@@ -28,6 +28,8 @@ pub(super) struct Programme {
     /// The chain up to the last record that was applied. The sequencer's own.
     pub(super) chain: Mutex<Chain>,
     pub(super) epoch: Epoch,
+    /// Where the newest snapshot stands that was read or tried; 0 when there is none.
+    pub(super) snapshot: Mutex<Cursor>,
     progress: watch::Sender<Progress>,
 }
 
@@ -35,7 +37,8 @@ impl Programme {
     pub(super) fn new(id: ProgramId, book: Book, chain: Chain) -> Self {
         let progress = Progress { durable: book.cursor(), failure: None };
         let (book, chain) = (RwLock::new(book), Mutex::new(chain));
-        Self { id, book, chain, epoch: Epoch::SOLE, progress: watch::Sender::new(progress) }
+        let snapshot = Mutex::new(Cursor(0));
+        Self { id, book, chain, epoch: Epoch::SOLE, snapshot, progress: watch::Sender::new(progress) }
     }
 
     /// With a permission of its own, where programmes are leased.

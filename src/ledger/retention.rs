@@ -208,7 +208,7 @@ fn remake(shared: &Shared, programme: &Arc<Programme>) -> Result<(), LedgerError
     let (frozen, chain, old) = told.recv().map_err(|_| super::commit::closing())??;
     drop(old);
     if let Some(snapshots) = snapshots {
-        snapshotting::write(&*journal, &*snapshots, &programme.id, frozen, chain).map_err(unavailable)?;
+        snapshotting::write(&*journal, &*snapshots, programme, frozen, chain).map_err(unavailable)?;
     }
     Ok(())
 }

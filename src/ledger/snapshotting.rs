@@ -1,7 +1,6 @@
 //! When snapshots are taken: after so many records, and when a ledger closes. Books are frozen between two commands and written on a thread of
 //! their own, once what they hold is durable.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
@@ -12,10 +11,8 @@ use super::programme::Programme;
 use super::sequencer::{Job, Sequencer};
 use super::snapshot::{self, Place};
 use crate::book::Frozen;
-use crate::book::records::Cursor;
 use crate::ports::journal::{Chain, Journal};
 use crate::ports::snapshots::Snapshots;
-use crate::vocabulary::ids::ProgramId;
 
 /// How often is looked whether a snapshot is due.
 const LOOKED_EVERY: Duration = Duration::from_secs(1);
@@ -36,13 +33,11 @@ pub(super) struct Snapshotter {
     pub(super) every_records: u64,
     /// Held while snapshots are taken; retention holds it while it removes.
     pub(super) alone: Arc<Mutex<()>>,
-    /// Where the newest snapshot of each programme stands.
-    pub(super) taken: BTreeMap<ProgramId, Cursor>,
 }
 
 impl Snapshotter {
     /// Runs until the other end of `end` goes away.
-    pub(super) fn run(mut self, end: &mpsc::Receiver<()>) {
+    pub(super) fn run(self, end: &mpsc::Receiver<()>) {
         while end.recv_timeout(LOOKED_EVERY) == Err(mpsc::RecvTimeoutError::Timeout) {
             if self.take(self.every_records).is_none() {
                 return;
@@ -53,17 +48,14 @@ impl Snapshotter {
     }
 
     /// Takes the snapshots that are due. `None` when the sequencer is gone.
-    fn take(&mut self, every_records: u64) -> Option<()> {
-        let alone = Arc::clone(&self.alone);
-        let _alone = alone.lock();
+    fn take(&self, every_records: u64) -> Option<()> {
+        let _alone = self.alone.lock();
         let (tell, told) = mpsc::channel();
-        let taken = self.taken.clone();
         let freeze = move |sequencer: &mut Sequencer| {
             for programme in sequencer.programmes.all() {
                 let began = Instant::now();
                 let book = programme.book.read();
-                let since = taken.get(&programme.id).map_or(0, |cursor| cursor.0);
-                if book.cursor().0.saturating_sub(since) < every_records {
+                if book.cursor().0.saturating_sub(programme.snapshot.lock().0) < every_records {
                     continue;
                 }
                 let (frozen, chain) = (book.freeze(), *programme.chain.lock());
@@ -75,38 +67,34 @@ impl Snapshotter {
         };
         self.jobs.send(Job::Between(Box::new(freeze))).ok()?;
         while let Ok(still) = told.recv() {
-            self.write(still);
+            self.write(&still.programme, still.frozen, still.chain);
         }
         Some(())
     }
 
-    fn write(&mut self, Still { programme, frozen, chain }: Still) {
-        let cursor = frozen.totals.cursor;
-        if block_on(programme.wait_for(cursor)).is_err() {
+    fn write(&self, programme: &Programme, frozen: Frozen, chain: Chain) {
+        if block_on(programme.wait_for(frozen.totals.cursor)).is_err() {
             return;
         }
-        match write(&*self.journal, &*self.snapshots, &programme.id, frozen, chain) {
-            Ok(()) => {
-                self.taken.insert(programme.id.clone(), cursor);
-            }
-            Err(error) => {
-                tracing::warn!(program = programme.id.as_str(), %error, "a snapshot was not written; the next opening takes longer");
-            }
+        if let Err(error) = write(&*self.journal, &*self.snapshots, programme, frozen, chain) {
+            tracing::warn!(program = programme.id.as_str(), %error, "a snapshot was not written; the next opening takes longer");
         }
     }
 }
 
-/// Writes a frozen book where snapshots are kept.
+/// Writes a frozen book where snapshots are kept. One that fails is not tried again before as many records as between two of them: a disk that is
+/// full gets no emptier by that.
 pub(super) fn write(
     journal: &dyn Journal,
     snapshots: &dyn Snapshots,
-    program: &ProgramId,
+    programme: &Programme,
     frozen: Frozen,
     chain: Chain,
 ) -> Result<(), crate::ports::journal::JournalError> {
     let place = Place { incarnation: journal.incarnation(), cursor: frozen.totals.cursor, chain };
     let mut frozen = Some(frozen);
-    snapshots.write(place.incarnation, program, place.cursor, &mut |out| {
+    *programme.snapshot.lock() = place.cursor;
+    snapshots.write(place.incarnation, &programme.id, place.cursor, &mut |out| {
         let frozen = frozen.take().ok_or_else(|| std::io::Error::other("a snapshot is written once"))?;
         snapshot::write(frozen, place, out)
     })

@@ -191,6 +191,7 @@ fn snapshots_that_are_gone_or_damaged_are_passed_over_and_the_journal_is_replaye
     let disk = on_disk(folder.path());
     assert_eq!(everything(&disk), before);
     drop(disk);
+    assert!(!files_in(&folder.path().join(SNAPSHOTS_FOLDER)).is_empty(), "what was replayed is not replayed again");
     // From a snapshot it is the same again.
     let disk = on_disk(folder.path());
     assert_eq!((everything(&disk), later_history(&disk)), (before, later_history(&played_in_memory())));
