@@ -23,7 +23,7 @@ use crate::screening::case::{CaseState, Resolution};
 use crate::screening::decision::Verdict;
 use crate::screening::history::{IdentifierKind, visit_values};
 use crate::vocabulary::bundle::SignalBundle;
-use crate::vocabulary::conversion::{Conversion, Side};
+use crate::vocabulary::conversion::Conversion;
 use crate::vocabulary::digest::{Digest, DigestSet};
 use crate::vocabulary::ids::AccountId;
 use crate::vocabulary::outcome::{OutcomeKind, OutcomeSubject};
@@ -31,7 +31,7 @@ use crate::vocabulary::time::Timestamp;
 
 /// Profiles as the plan of an event read them: applying it need not read them again. It would find the same.
 #[derive(Debug, Default)]
-pub struct Known {
+pub struct ReadProfiles {
     /// Absent when it was not read, or there is none.
     pub(super) referrer: Option<SignalBundle>,
     /// Absent when it was not read, or there is none.
@@ -46,11 +46,11 @@ fn step_of(before: bool, after: bool) -> i32 {
 impl Book {
     /// Applies an event that stands at a place of the journal.
     pub(crate) fn apply(&mut self, cursor: Cursor, event: &Event) {
-        self.apply_known(cursor, event, Known::default());
+        self.apply_known(cursor, event, ReadProfiles::default());
     }
 
     /// As [`Book::apply`], for an event that was planned from the book as it is.
-    pub(crate) fn apply_known(&mut self, cursor: Cursor, event: &Event, known: Known) {
+    pub(crate) fn apply_known(&mut self, cursor: Cursor, event: &Event, known: ReadProfiles) {
         self.cursor = self.cursor.max(cursor);
         // `None` is a book out of numbers, which no plan lets come so far.
         let applied = match event {
@@ -69,7 +69,7 @@ impl Book {
         debug_assert!(applied.is_some() || !self.has_room(), "an event speaks of what is not there: {event:?}");
     }
 
-    fn screened(&mut self, cursor: Cursor, event: &ConversionScreened, known: Known) -> Option<()> {
+    fn screened(&mut self, cursor: Cursor, event: &ConversionScreened, known: ReadProfiles) -> Option<()> {
         let ConversionScreened { conversion, content, decision, received_at: _, case } = event;
         let at = conversion.occurred_at;
         let referrer = self.enrol(&conversion.referrer.account_id)?;
@@ -468,14 +468,6 @@ impl Book {
 /// The patterns of a bundle's mailboxes.
 pub(super) fn patterns(bundle: &SignalBundle) -> impl Iterator<Item = &Digest> {
     bundle.emails.iter().filter_map(|email| email.pattern.as_ref()).flat_map(DigestSet::iter)
-}
-
-/// The account of a side.
-pub(super) const fn of_side(row: &ConversionRow, side: Side) -> AccountNumber {
-    match side {
-        Side::Referrer => row.referrer,
-        Side::Referee => row.referee,
-    }
 }
 
 fn says_nothing(bundle: &SignalBundle) -> bool {

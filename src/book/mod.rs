@@ -32,7 +32,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use self::accounts::Accounts;
-pub use self::apply::Known;
+pub use self::apply::ReadProfiles;
 pub use self::books::Books;
 use self::cases::Cases;
 pub use self::cases::Opened;
@@ -178,16 +178,16 @@ impl Book {
         u32::try_from(self.accounts.rows.len()).unwrap_or(u32::MAX)
     }
 
-    /// Memory that the parts of the book take, by name. Unit: bytes. Estimates, cheap to ask for.
+    /// Memory that the parts of the book take, by name, with the unit last. Unit: bytes. Estimates, cheap to ask for.
     #[must_use]
     pub fn memory(&self) -> [(&'static str, usize); 6] {
         [
-            ("values", self.values.bytes()),
-            ("accounts", self.accounts.bytes()),
-            ("profiles", self.profile_bytes),
-            ("conversions", self.conversions.bytes()),
-            ("cases", self.cases.bytes()),
-            ("texts", self.texts.bytes() + self.messages.rows.len() * (size_of::<Message>() + accounts::ID_BYTES)),
+            ("values_bytes", self.values.bytes()),
+            ("accounts_bytes", self.accounts.bytes()),
+            ("profiles_bytes", self.profile_bytes),
+            ("conversions_bytes", self.conversions.bytes()),
+            ("cases_bytes", self.cases.bytes()),
+            ("texts_bytes", self.texts.bytes() + self.messages.rows.len() * (size_of::<Message>() + accounts::ID_BYTES)),
         ]
     }
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::Book;
 use super::MessageKind;
-use super::apply::Known;
+use super::apply::ReadProfiles;
 use super::cases::{Case, REASON_CODES_MAX};
 use super::command::{
     Assessor, CaseCommand, CaseStep, Change, Command, DecidedBefore, HoldCommand, ListCommand, OutcomeCommand, PaidCommand,
@@ -38,7 +38,7 @@ const ROWS_MAX: usize = u32::MAX as usize - (1 << 20);
 #[derive(Debug)]
 pub(crate) enum Plan {
     /// This is to be kept and applied; the profiles were read for it.
-    Commit(Event, Box<Known>),
+    Commit(Event, Box<ReadProfiles>),
     /// It was done before, by the record at this place; 0 when there was never anything to do.
     AlreadyDone(Cursor),
 }
@@ -101,7 +101,7 @@ fn screen(book: &Book, command: ScreenCommand, assessor: &dyn Assessor) -> Resul
     let history = book.history(&conversion);
     let decision = assessor.assess(&conversion, &history, received_at);
     let case = opened_case(&conversion, &history, &decision, assessor);
-    let known = Box::new(Known { referrer: history.referrer.profile, referee: history.referee.profile });
+    let known = Box::new(ReadProfiles { referrer: history.referrer.profile, referee: history.referee.profile });
     let screened = ConversionScreened { conversion, content, decision, received_at, case };
     Ok(Plan::Commit(Event::ConversionScreened(Box::new(screened)), known))
 }

@@ -2,12 +2,11 @@
 //! is read from the journal and joined to them.
 
 use super::Book;
-use super::apply::of_side;
 use super::command::Done;
 use super::conversions::ConversionRow;
 use super::event::{ConversionKept, ConversionScreened, Event, KeptPayment};
 use super::records::{CaseSummary, Cursor, DecisionRecord, ListEntry, ListSubject};
-use super::slab::ConversionNumber;
+use super::slab::{AccountNumber, ConversionNumber};
 use crate::screening::decision::{Decision, Verdict};
 use crate::screening::gate::Standing;
 use crate::screening::history::ListKind;
@@ -242,5 +241,13 @@ const fn before(row: &ConversionRow, side: Side) -> Option<ConversionNumber> {
     match side {
         Side::Referrer => row.before_of_referrer,
         Side::Referee => row.before_of_referee,
+    }
+}
+
+/// The account of a side.
+const fn of_side(row: &ConversionRow, side: Side) -> AccountNumber {
+    match side {
+        Side::Referrer => row.referrer,
+        Side::Referee => row.referee,
     }
 }

@@ -40,7 +40,7 @@ impl Default for GroupOptions {
 pub(super) type Completion = Box<dyn FnOnce(Result<(), LedgerError>) + Send>;
 
 /// A record on its way to the journal.
-pub(super) struct Executed {
+pub(super) struct Underway {
     /// Its place in the queue, which is given back when it is answered.
     pub(super) permit: Permit,
     pub(super) programme: Arc<Programme>,
@@ -49,7 +49,7 @@ pub(super) struct Executed {
     pub(super) done: Completion,
 }
 
-impl Executed {
+impl Underway {
     /// It will not become durable, nor will anything after it; whoever waits is told the first reason.
     fn fail(self, error: &LedgerError) {
         self.programme.fail(error);
@@ -76,7 +76,7 @@ struct Shared {
 
 #[derive(Default)]
 struct Queue {
-    executed: VecDeque<Executed>,
+    under_way: VecDeque<Underway>,
     stopped: Option<LedgerError>,
     closing: Closing,
 }
@@ -131,18 +131,16 @@ impl Committer {
 
     /// Hands over records in this order, waking the thread once. The completion of each always runs: once it is durable, or with the error; on
     /// this thread when the committer has already stopped.
-    pub(super) fn hand_over(&self, executed: impl IntoIterator<Item = Executed>) {
+    pub(super) fn hand_over(&self, executed: impl IntoIterator<Item = Underway>) {
         let mut queue = self.shared.queue.lock();
         if let Err(error) = queue.refuse_if_stopped() {
             drop(queue);
-            for Executed { permit, programme, done, append: _ } in executed {
-                programme.fail(&error);
-                drop(permit);
-                done(Err(error.clone()));
+            for executed in executed {
+                executed.fail(&error);
             }
             return;
         }
-        queue.executed.extend(executed);
+        queue.under_way.extend(executed);
         drop(queue);
         self.shared.arrived.notify_one();
     }
@@ -203,7 +201,7 @@ impl Shared {
                     let (group, lost): (Vec<_>, Vec<_>) =
                         group.into_iter().partition(|executed| !fenced.contains(&executed.append.program));
                     publish(&group);
-                    for Executed { permit, done, .. } in group {
+                    for Underway { permit, done, .. } in group {
                         drop(permit);
                         done(Ok(()));
                     }
@@ -230,18 +228,18 @@ impl Shared {
     }
 
     /// Waits for work; absent when closing and nothing is left.
-    fn next_group(&self) -> Option<Vec<Executed>> {
+    fn next_group(&self) -> Option<Vec<Underway>> {
         let mut queue = self.queue.lock();
-        while queue.executed.is_empty() {
+        while queue.under_way.is_empty() {
             if queue.closing == Closing::Yes {
                 return None;
             }
             self.arrived.wait(&mut queue);
         }
-        let mut group = Vec::with_capacity(queue.executed.len().min(self.options.group_records));
+        let mut group = Vec::with_capacity(queue.under_way.len().min(self.options.group_records));
         let mut size_bytes = 0;
         while group.len() < self.options.group_records && size_bytes < self.options.group_bytes {
-            let Some(executed) = queue.executed.pop_front() else { break };
+            let Some(executed) = queue.under_way.pop_front() else { break };
             size_bytes += executed.append.record.payload.len();
             group.push(executed);
         }
@@ -253,18 +251,16 @@ impl Shared {
         let waiting = {
             let mut queue = self.queue.lock();
             queue.stopped.get_or_insert_with(|| error.clone());
-            std::mem::take(&mut queue.executed)
+            std::mem::take(&mut queue.under_way)
         };
-        for Executed { permit, programme, done, append: _ } in waiting {
-            programme.fail(error);
-            drop(permit);
-            done(Err(error.clone()));
+        for executed in waiting {
+            executed.fail(error);
         }
     }
 }
 
 /// Lets everybody know what is durable now; a programme's records stand in the group in their order.
-fn publish(group: &[Executed]) {
+fn publish(group: &[Underway]) {
     let mut told: Vec<&Arc<Programme>> = Vec::new();
     for executed in group.iter().rev() {
         if !told.iter().any(|programme| Arc::ptr_eq(programme, &executed.programme)) {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use parking_lot::{Mutex, RwLock};
 
 use super::journaled::Shared;
-use super::open::{self, OpenError};
+use super::open;
 use super::programme::Programme;
 use super::reads::{unavailable, waiting};
 use crate::ports::clock::{Steady, SteadyClock};
@@ -128,8 +128,7 @@ impl Holding {
     fn open(&self, program: &ProgramId, epoch: Epoch) -> Result<Programme, LedgerError> {
         let Shared { journal, snapshots, seed, .. } = &*self.ledger;
         let head = journal.head(program).map_err(unavailable)?;
-        let opened = open::sources(journal, snapshots.as_ref(), *seed).programme(program.clone(), head);
-        Ok(opened.map_err(unopened)?.under(epoch))
+        Ok(open::sources(journal, snapshots.as_ref(), *seed).programme(program.clone(), head)?.under(epoch))
     }
 
     /// Prolongs a lease that ran out, when nobody took it; its book is then still the newest. Otherwise lets the book go.
@@ -225,12 +224,5 @@ impl Holding {
     /// Why leases cannot be prolonged; absent while they can.
     pub(super) fn trouble(&self) -> Option<String> {
         self.trouble.lock().clone()
-    }
-}
-
-fn unopened(error: OpenError) -> LedgerError {
-    match error {
-        OpenError::Journal(error) => unavailable(error),
-        other => LedgerError::Damaged(other.to_string()),
     }
 }

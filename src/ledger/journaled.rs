@@ -1,11 +1,12 @@
 //! The ledger over a journal: hands commands to the sequencer, joins reads, and starts and ends the threads.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
 use futures::future::BoxFuture;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::oneshot;
 
 use super::commit::{Committer, GroupOptions, closing};
@@ -13,7 +14,7 @@ use super::open::{self, OpenError};
 use super::programme::{Programme, Programmes, Sharing};
 use super::reads::{Records, unavailable, waiting};
 use super::retention;
-use super::sequencer::{Execution, Job, Reply, Sequencer, memory_of};
+use super::sequencer::{Execution, Job, Reply, Sequencer};
 use super::snapshotting::Snapshotter;
 use crate::book::command::{
     Assessor, CaseCommand, CaseStep, Command, Done, HoldCommand, ListCommand, OutcomeCommand, PaidCommand, ScreenCommand,
@@ -65,12 +66,12 @@ pub(super) struct Shared {
     /// Held while snapshots are taken, and while retention removes.
     pub(super) snapshotting: Arc<Mutex<()>>,
     /// Absent once the ledger is being closed.
-    jobs: Mutex<Option<mpsc::Sender<Job>>>,
+    jobs: RwLock<Option<mpsc::Sender<Job>>>,
 }
 
 impl Shared {
     pub(super) fn send(&self, job: Job) -> Result<(), LedgerError> {
-        self.jobs.lock().as_ref().ok_or_else(closing)?.send(job).map_err(|_| closing())
+        self.jobs.read().as_ref().ok_or_else(closing)?.send(job).map_err(|_| closing())
     }
 
     fn records(&self, program: &ProgramId) -> Option<Records> {
@@ -81,7 +82,6 @@ impl Shared {
 /// The ledger over a journal.
 pub struct JournaledLedger {
     pub(super) shared: Arc<Shared>,
-    jobs: Option<mpsc::Sender<Job>>,
     sequencer: Option<JoinHandle<()>>,
     snapshotter: Option<(mpsc::Sender<()>, JoinHandle<()>)>,
 }
@@ -145,16 +145,9 @@ impl JournaledLedger {
                 Some((end, spawned.map_err(thread)?))
             }
         };
-        let shared = Arc::new(Shared {
-            journal,
-            snapshots,
-            programmes,
-            committer,
-            seed,
-            snapshotting,
-            jobs: Mutex::new(Some(jobs.clone())),
-        });
-        Ok(Self { shared, jobs: Some(jobs), sequencer: Some(running), snapshotter })
+        let shared =
+            Arc::new(Shared { journal, snapshots, programmes, committer, seed, snapshotting, jobs: RwLock::new(Some(jobs)) });
+        Ok(Self { shared, sequencer: Some(running), snapshotter })
     }
 
     /// A ledger whose journal nobody keeps.
@@ -171,7 +164,7 @@ impl JournaledLedger {
         let permit = self.shared.committer.admit()?;
         let (reply, answer) = oneshot::channel();
         let execution = Execution { command, permit, reply };
-        self.jobs.as_ref().ok_or_else(closing)?.send(Job::Execute(Box::new(execution))).map_err(|_| closing())?;
+        self.shared.send(Job::Execute(Box::new(execution)))?;
         let given_up = || LedgerError::Unavailable("the command was given up; send it again with the same id".to_owned());
         match answer.await.map_err(|_| given_up())?? {
             Reply::Done(cursor, done) => Ok((cursor, Freshness::New, done)),
@@ -225,8 +218,7 @@ impl Drop for JournaledLedger {
             // A panic has been printed; there is nobody left to tell.
             drop(thread.join());
         }
-        self.shared.jobs.lock().take();
-        self.jobs = None;
+        self.shared.jobs.write().take();
         if let Some(thread) = self.sequencer.take() {
             drop(thread.join());
         }
@@ -472,30 +464,15 @@ impl Ledger for JournaledLedger {
     }
 
     fn readings(&self) -> Vec<Reading> {
-        let mut parts: Vec<(&'static str, usize)> = Vec::new();
-        let mut total = 0;
+        let mut bytes_of: BTreeMap<&'static str, usize> = BTreeMap::new();
         for programme in self.shared.programmes.all() {
-            let book = programme.book.read();
-            total += memory_of(&book);
-            for (place, (name, bytes)) in book.memory().into_iter().enumerate() {
-                match parts.get_mut(place) {
-                    Some(part) => part.1 += bytes,
-                    None => parts.push((name, bytes)),
-                }
+            for (part, bytes) in programme.book.read().memory() {
+                *bytes_of.entry(part).or_default() += bytes;
             }
         }
-        let name = |part: &str| match part {
-            "values" => "values_bytes",
-            "accounts" => "accounts_bytes",
-            "profiles" => "profiles_bytes",
-            "conversions" => "conversions_bytes",
-            "cases" => "cases_bytes",
-            _ => "texts_bytes",
-        };
+        bytes_of.insert("memory_bytes", bytes_of.values().sum());
         #[expect(clippy::cast_precision_loss, reason = "metrics are floats")]
-        let reading = |name: &'static str, bytes: usize| Reading { name, value: bytes as f64 };
-        let mut readings: Vec<Reading> = parts.into_iter().map(|(part, bytes)| reading(name(part), bytes)).collect();
-        readings.push(reading("memory_bytes", total));
-        readings
+        let reading = |(name, bytes): (&'static str, usize)| Reading { name, value: bytes as f64 };
+        bytes_of.into_iter().map(reading).collect()
     }
 }

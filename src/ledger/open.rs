@@ -6,10 +6,12 @@ use std::time::Instant;
 
 use super::codec;
 use super::programme::Programme;
+use super::reads::unavailable;
 use super::snapshot::{self, Place};
 use crate::book::Book;
 use crate::book::records::Cursor;
 use crate::ports::journal::{Chain, Direction, Head, Incarnation, Journal, JournalError, Reach, Record};
+use crate::ports::ledger::LedgerError;
 use crate::ports::snapshots::Snapshots;
 use crate::vocabulary::ids::ProgramId;
 
@@ -52,6 +54,15 @@ pub enum OpenError {
     /// A thread cannot be started.
     #[error("a thread cannot be started: {0}")]
     Thread(String),
+}
+
+impl From<OpenError> for LedgerError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Journal(error) => unavailable(error),
+            other => Self::Damaged(other.to_string()),
+        }
+    }
 }
 
 /// Where books are made from.

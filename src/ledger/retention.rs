@@ -10,14 +10,14 @@ use futures::executor::block_on;
 
 use super::codec;
 use super::journaled::Shared;
-use super::open::{self, OpenError};
+use super::open;
 use super::programme::Programme;
-use super::reads::unavailable;
+use super::reads::{decode, unavailable};
 use super::sequencer::Job;
 use super::snapshotting;
 use crate::book::event::{Event, OutcomeRecorded};
 use crate::book::records::Cursor;
-use crate::ports::journal::{Direction, JournalError, Kept, KeptChange, Reach, Record};
+use crate::ports::journal::{Direction, JournalError, Kept, KeptChange, Reach};
 use crate::ports::ledger::LedgerError;
 use crate::vocabulary::ids::ConversionId;
 use crate::vocabulary::time::{Span, Timestamp};
@@ -45,11 +45,6 @@ pub(super) fn forget(shared: &Shared, age: Span, now: Timestamp) -> Result<u64, 
         removed += of_programme;
     }
     Ok(removed)
-}
-
-fn decode(record: &Record) -> Result<Event, LedgerError> {
-    let damaged = |damaged| LedgerError::Damaged(format!("record {}: {damaged}", record.cursor.0));
-    codec::decode(&record.payload).map_err(damaged)
 }
 
 fn newest_record(shared: &Shared, programme: &Programme) -> Result<Option<Timestamp>, LedgerError> {
@@ -96,7 +91,9 @@ fn forget_in(shared: &Shared, programme: &Arc<Programme>, horizon: Timestamp) ->
         if old.is_empty() {
             return Ok(removed);
         }
-        let change = what_outlives(shared, programme, old)?;
+        // Looked for with the first part only: what is kept grows with everything that was ever removed.
+        let gone = if removed == 0 { what_is_overruled(shared, programme)? } else { Vec::new() };
+        let change = KeptChange { put: what_outlives(programme, old)?, gone };
         if let Some(snapshots) = &shared.snapshots {
             // From a snapshot of before nothing may come back.
             snapshots.remove_before(shared.journal.incarnation(), &programme.id, Cursor(u64::MAX)).map_err(unavailable)?;
@@ -132,8 +129,8 @@ fn raised_floor(shared: &Shared, programme: &Arc<Programme>, wanted: Cursor) -> 
 }
 
 /// What of old records must be known for longer than they are kept.
-fn what_outlives(shared: &Shared, programme: &Programme, old: Vec<(Cursor, Event)>) -> Result<KeptChange, LedgerError> {
-    let mut change = KeptChange::default();
+fn what_outlives(programme: &Programme, old: Vec<(Cursor, Event)>) -> Result<Vec<Kept>, LedgerError> {
+    let mut put = Vec::new();
     let book = programme.book.read();
     let mut conversions: Vec<ConversionId> = Vec::new();
     for (cursor, event) in old {
@@ -146,7 +143,7 @@ fn what_outlives(shared: &Shared, programme: &Programme, old: Vec<(Cursor, Event
                 }
                 event => event,
             };
-            change.put.push(Kept { cursor, payload: codec::encode(&event).into() });
+            put.push(Kept { cursor, payload: codec::encode(&event).into() });
         }
     }
     conversions.sort_unstable();
@@ -154,20 +151,26 @@ fn what_outlives(shared: &Shared, programme: &Programme, old: Vec<(Cursor, Event
     let floor = book.floor();
     for (cursor, kept) in conversions.iter().filter_map(|id| book.kept_of(id)).filter(|(cursor, _)| *cursor < floor) {
         let payload = codec::encode(&Event::ConversionKept(Box::new(kept))).into();
-        change.put.push(Kept { cursor, payload });
-    }
-    for kept in shared.journal.kept(&programme.id).map_err(unavailable)? {
-        let damaged = |damaged| LedgerError::Damaged(format!("what is kept of record {}: {damaged}", kept.cursor.0));
-        let event = codec::decode(&kept.payload).map_err(damaged)?;
-        if !book.still_speaks(kept.cursor, &event) {
-            change.gone.push(kept.cursor);
-        }
+        put.push(Kept { cursor, payload });
     }
     let last = book.cursor();
     drop(book);
     // What is kept tells how things stand by now, which must be durable first.
     block_on(programme.wait_for(last))?;
-    Ok(change)
+    Ok(put)
+}
+
+/// Entries that outlived their records and say nothing any more.
+fn what_is_overruled(shared: &Shared, programme: &Programme) -> Result<Vec<Cursor>, LedgerError> {
+    let mut gone = Vec::new();
+    for kept in shared.journal.kept(&programme.id).map_err(unavailable)? {
+        let damaged = |damaged| LedgerError::Damaged(format!("what is kept of record {}: {damaged}", kept.cursor.0));
+        let event = codec::decode(&kept.payload).map_err(damaged)?;
+        if !programme.book.read().still_speaks(kept.cursor, &event) {
+            gone.push(kept.cursor);
+        }
+    }
+    Ok(gone)
 }
 
 /// The conversions of which a record tells something that is kept with them.
@@ -186,8 +189,8 @@ fn remake(shared: &Shared, programme: &Arc<Programme>) -> Result<(), LedgerError
     let (journal, snapshots, seed) = (Arc::clone(&shared.journal), shared.snapshots.clone(), shared.seed);
     let head = journal.head(&programme.id).map_err(unavailable)?;
     let sources = open::sources(&journal, None, seed);
-    let (mut book, chain) = sources.beginning(&programme.id, head).map_err(unopened)?;
-    let chain = sources.replay(&programme.id, &mut book, chain, programme.durable()).map_err(unopened)?;
+    let (mut book, chain) = sources.beginning(&programme.id, head)?;
+    let chain = sources.replay(&programme.id, &mut book, chain, programme.durable())?;
     let (tell, told) = mpsc::channel();
     let of = Arc::clone(programme);
     let replayed_from = Arc::clone(&journal);
@@ -196,7 +199,7 @@ fn remake(shared: &Shared, programme: &Arc<Programme>) -> Result<(), LedgerError
         let last = of.book.read().cursor();
         let caught_up = block_on(of.wait_for(last)).and_then(|()| {
             let sources = open::sources(&replayed_from, None, seed);
-            let chain = sources.replay(&of.id, &mut book, chain, last).map_err(unopened)?;
+            let chain = sources.replay(&of.id, &mut book, chain, last)?;
             book.raise_floor(head.first);
             let frozen = book.freeze();
             std::mem::swap(&mut *of.book.write(), &mut book);
@@ -211,11 +214,4 @@ fn remake(shared: &Shared, programme: &Arc<Programme>) -> Result<(), LedgerError
         snapshotting::write(&*journal, &*snapshots, programme, frozen, chain).map_err(unavailable)?;
     }
     Ok(())
-}
-
-fn unopened(error: OpenError) -> LedgerError {
-    match error {
-        OpenError::Journal(error) => unavailable(error),
-        other => LedgerError::Damaged(other.to_string()),
-    }
 }

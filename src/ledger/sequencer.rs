@@ -5,16 +5,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, LazyLock, mpsc};
 use std::time::{Duration, Instant};
 
+use parking_lot::RwLockWriteGuard;
 use tokio::sync::oneshot;
 
 use super::codec;
 use super::commit::{self, Committer, Permit};
 use super::programme::{Programme, Programmes, Sharing};
 use crate::book::command::{Assessor, Command, Done};
-use crate::book::event::Event;
 use crate::book::plan::{Plan, plan};
 use crate::book::records::Cursor;
-use crate::book::{Book, Known, Refusal};
+use crate::book::{Book, Refusal};
 use crate::ports::journal::{Append, Chain, RECORD_BYTES_MAX, Record};
 use crate::ports::ledger::LedgerError;
 use crate::vocabulary::ids::ProgramId;
@@ -58,7 +58,7 @@ pub(super) struct Sequencer {
     /// Memory that all books may take. Unit: bytes.
     pub(super) memory_bytes_max: usize,
     /// Executed, and not yet handed over.
-    pub(super) outbox: Vec<commit::Executed>,
+    pub(super) outbox: Vec<commit::Underway>,
     /// Commands until memory is measured again.
     pub(super) unmeasured: u32,
 }
@@ -117,18 +117,35 @@ impl Sequencer {
         }
         // A panic of an assessor ends its command and not the ledger: nothing was changed yet.
         let planned = catch_unwind(AssertUnwindSafe(|| match &known {
-            Some(programme) => plan(&programme.book.read(), command, &*self.assessor),
-            None => plan(&NOTHING, command, &*self.assessor),
+            Some(programme) => {
+                let book = programme.book.read();
+                (plan(&book, command, &*self.assessor), book.cursor())
+            }
+            None => (plan(&NOTHING, command, &*self.assessor), Cursor(0)),
         }));
-        let Ok(planned) = planned else { return };
-        let seen = known.as_ref().map_or(Cursor(0), |programme| programme.book.read().cursor());
+        let Ok((planned, seen)) = planned else { return };
         let answer = match planned {
             Ok(Plan::Commit(event, read)) => {
                 let payload = codec::encode(&event);
                 let refused = self.refuse_what_cannot_be_kept(payload.len());
                 let Err(error) = refused else {
                     let programme = known.unwrap_or_else(|| self.add(&program));
-                    self.commit(programme, event, *read, payload, permit, reply);
+                    let cursor = Cursor(seen.0 + 1);
+                    let chain = {
+                        let mut chain = programme.chain.lock();
+                        *chain = chain.then(cursor, &payload);
+                        *chain
+                    };
+                    let mut book = programme.book.write();
+                    book.apply_known(cursor, &event, *read);
+                    let done = RwLockWriteGuard::downgrade(book).answer(event);
+                    let record = Record { cursor, chain, payload: payload.into() };
+                    let append = Append { program, epoch: programme.epoch, record };
+                    let tell = move |durable: Result<(), LedgerError>| {
+                        // The caller may have given up; the record is kept all the same.
+                        drop(reply.send(durable.map(|()| Reply::Done(cursor, done))));
+                    };
+                    self.outbox.push(commit::Underway { permit, programme, append, done: Box::new(tell) });
                     return;
                 };
                 Err(error)
@@ -146,33 +163,6 @@ impl Sequencer {
     fn add(&self, program: &ProgramId) -> Arc<Programme> {
         let chain = Chain::before_all(program);
         self.programmes.add(Programme::new(program.clone(), Book::new(self.seed), chain))
-    }
-
-    /// Applies an event and sends its record on its way.
-    fn commit(
-        &mut self,
-        programme: Arc<Programme>,
-        event: Event,
-        read: Known,
-        payload: Vec<u8>,
-        permit: Permit,
-        reply: ReplySender,
-    ) {
-        let cursor = Cursor(programme.book.read().cursor().0 + 1);
-        let chain = {
-            let mut chain = programme.chain.lock();
-            *chain = chain.then(cursor, &payload);
-            *chain
-        };
-        programme.book.write().apply_known(cursor, &event, read);
-        let done = programme.book.read().answer(event);
-        let record = Record { cursor, chain, payload: payload.into() };
-        let append = Append { program: programme.id.clone(), epoch: programme.epoch, record };
-        let tell = move |durable: Result<(), LedgerError>| {
-            // The caller may have given up; the record is kept all the same.
-            drop(reply.send(durable.map(|()| Reply::Done(cursor, done))));
-        };
-        self.outbox.push(commit::Executed { permit, programme, append, done: Box::new(tell) });
     }
 
     /// Everything that can go wrong once a plan is made, before anything is changed.
@@ -197,6 +187,6 @@ impl Sequencer {
 }
 
 /// Memory that a book takes. Unit: bytes. An estimate.
-pub(super) fn memory_of(book: &Book) -> usize {
-    book.memory().iter().map(|(_, bytes)| bytes).sum()
+fn memory_of(book: &Book) -> usize {
+    book.memory().into_iter().map(|(_, bytes)| bytes).sum()
 }

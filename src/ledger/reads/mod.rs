@@ -29,7 +29,7 @@ pub(super) fn unavailable(error: JournalError) -> LedgerError {
     }
 }
 
-fn decode(record: &Record) -> Result<Event, LedgerError> {
+pub(super) fn decode(record: &Record) -> Result<Event, LedgerError> {
     codec::decode(&record.payload).map_err(|damaged| damaged_at(record.cursor, damaged))
 }
 
