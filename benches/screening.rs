@@ -17,7 +17,7 @@ use selfsame::offline::load::generator::{Traffic, TrafficShape, Walk};
 use selfsame::screening::audit::AuditKey;
 use selfsame::screening::evidence::{EvidenceCode, gather};
 use selfsame::screening::features::{self, FEATURE_COUNT, project};
-use selfsame::screening::gate::{Held, Standing, check};
+use selfsame::screening::gate::{Accepts, Asker, Held, RewardStanding, RewardState, Standing, check};
 use selfsame::screening::history::{AccountHistory, Crowd, History, identifiers};
 use selfsame::screening::model::{
     BinnedFeature, Calibrator, Certificate, FeatureSpec, Model, ModelParts, Scorecard, Scorer, Thresholds, TrainingSpread,
@@ -83,7 +83,7 @@ fn policy() -> Policy {
             review_threshold: 0.2,
             reject_threshold: 0.99,
         },
-        payout: PayoutPolicy { delay: Span::from_days(14), campaign_delays: std::collections::BTreeMap::new() },
+        payout: PayoutPolicy::after(Span::from_days(14)),
         review: ReviewPolicy { due_after: Span::from_hours(48), lease: Span::from_minutes(30) },
         audit: AuditPolicy { sample_share: 0.02 },
         rarity: Rarity::default(),
@@ -238,19 +238,24 @@ fn gate(criterion: &mut Criterion) {
     let standing = |reward: &RewardId| Standing {
         verdict: Verdict::Approved,
         occurred_at: now.minus(Span::from_days(20)),
+        received_at: now.minus(Span::from_days(20)),
         campaign_id: None,
-        cancelled_at: None,
+        value: None,
+        cancelled: None,
+        refunded: None,
         duplicate_of: None,
         referral_held: Held::No,
         referrer_held: Held::No,
-        rewards: vec![reward.clone()],
-        paid: Vec::new(),
+        late_facts: Held::No,
+        accepts: Accepts::Named,
+        rewards: vec![RewardStanding { reward_id: reward.clone(), beneficiary: None, amount: None, state: RewardState::Unpaid }],
     };
     let asked: Vec<(RewardId, Standing)> = rewards.iter().map(|reward| (reward.clone(), standing(reward))).collect();
+    let policy = PayoutPolicy::after(Span::from_days(14));
     criterion.bench_function("gate of 100 rewards", |bencher| {
         bencher.iter(|| {
             for (reward, standing) in &asked {
-                black_box(check(Some(standing), reward, Span::from_days(14), now));
+                black_box(check(Some(standing), reward, Asker::Anybody, &policy, now));
             }
         });
     });

@@ -181,6 +181,7 @@ async fn review(run: Arc<Run>, channel: Channel) {
             note: String::new(),
             actor: "reviewer-1".to_owned(),
             expected_revision: None,
+            ..Default::default()
         };
         if client.resolve_case(request).await.is_err() {
             return;
@@ -220,6 +221,7 @@ fn mark_paid(reward_id: &str, conversion_id: &str) -> v1::MarkPaidRequest {
         conversion_id: conversion_id.to_owned(),
         paid_at: Some(pbjson_types::Timestamp { seconds: 1_790_000_000, nanos: 0 }),
         amount: None,
+        ..Default::default()
     }
 }
 
@@ -326,7 +328,7 @@ async fn decision_of(client: &mut ScreeningServiceClient<Channel>, conversion_id
 
 /// The part of a decision that never changes: all but the verdict in force, what the referrer may be told of it, and a cancellation.
 fn as_screened(decision: &v1::Decision) -> v1::Decision {
-    v1::Decision { verdict: 0, referrer_safe_reason: None, cancelled_at: None, ..decision.clone() }
+    v1::Decision { verdict: 0, referrer_safe_reason: None, cancelled_at: None, standing: None, ..decision.clone() }
 }
 
 /// Every decision that went to review has its case, every case its decision, and every acknowledged resolution stands.

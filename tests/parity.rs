@@ -177,7 +177,8 @@ impl Server {
                 Moment::Outcome(entry) => {
                     let subject = v1::outcome::Subject::ConversionId(conversion.conversion_id.clone());
                     let v1::LaterOutcome { kind, occurred_at } = line.outcomes[entry];
-                    let outcome = Some(v1::Outcome { kind, subject: Some(subject), occurred_at, amount: None });
+                    let outcome =
+                        Some(v1::Outcome { kind, subject: Some(subject), occurred_at, amount: None, ..Default::default() });
                     let outcome_id = format!("{}.{entry}", conversion.conversion_id);
                     screening.record_outcome(v1::RecordOutcomeRequest { program_id, outcome_id, outcome }).await.unwrap();
                 }
@@ -251,6 +252,10 @@ impl Assessor for Remembering {
 
     fn due_after(&self, program: &ProgramId) -> Span {
         self.recorder.due_after(program)
+    }
+
+    fn payout(&self, program: &ProgramId) -> selfsame::screening::policy::PayoutPolicy {
+        self.recorder.payout(program)
     }
 }
 

@@ -163,6 +163,10 @@ impl Change {
             | FeedKind::HoldPlaced
             | FeedKind::HoldLifted
             | FeedKind::Paid
+            | FeedKind::PayoutFailed
+            | FeedKind::Reduced
+            | FeedKind::Reinstated
+            | FeedKind::RewardsChanged
             | FeedKind::RejectedAfterPayment => None,
         }
     }

@@ -14,7 +14,8 @@ use toml::de::{DeTable, DeValue};
 
 use crate::screening::evidence::EvidenceCode;
 use crate::screening::policy::{
-    AuditPolicy, PayoutPolicy, Policy, PolicyParts, PolicyViolation, ReviewPolicy, RuleMode, ScorePolicy, ScoreSource,
+    AuditPolicy, CampaignPayout, CountsFrom, PayoutPolicy, Policy, PolicyParts, PolicyViolation, ReviewPolicy, RuleMode,
+    ScorePolicy, ScoreSource,
 };
 use crate::screening::rarity::Rarity;
 use crate::screening::rules::{Condition, InvalidCondition, Rule};
@@ -197,22 +198,37 @@ impl Reader<'_> {
 
     fn payout(&mut self, mut section: Section<'_>) -> Option<PayoutPolicy> {
         let delay = self.span(&mut section, "delay_days", DAY_MILLIS);
+        let refund_cancels_from = self.number(&mut section, "refund_cancels_from");
         let campaigns = section.take("campaigns").and_then(|table| {
             let key = section.dotted("campaigns");
             self.table(key, table)
         });
         self.finish(section);
-        let mut campaign_delays = BTreeMap::new();
+        let mut read = BTreeMap::new();
         for (place, name, value) in campaigns.map(|campaigns| campaigns.entries).unwrap_or_default() {
             let key = format!("payout.campaigns.{name}");
             let line = self.line_at(place.start);
-            let days = self.number_in(value, key.clone());
+            let payout = self.campaign(value, key.clone());
             match CampaignId::new(name) {
-                Ok(campaign) => campaign_delays.extend(days.map(|days| (campaign, span_of(days, DAY_MILLIS)))),
+                Ok(campaign) => read.extend(payout.map(|payout| (campaign, payout))),
                 Err(problem) => self.add(line, key, problem.to_string()),
             }
         }
-        Some(PayoutPolicy { delay: delay?, campaign_delays })
+        Some(PayoutPolicy { delay: delay?, refund_cancels_from: refund_cancels_from?, campaigns: read })
+    }
+
+    /// A campaign's days, alone or with what they are counted from.
+    fn campaign(&mut self, value: &Spanned<DeValue<'_>>, key: String) -> Option<CampaignPayout> {
+        if !matches!(value.get_ref(), DeValue::Table(_)) {
+            let days = self.number_in(value, key)?;
+            return Some(CampaignPayout { delay: span_of(days, DAY_MILLIS), counts_from: CountsFrom::Later });
+        }
+        let mut section = self.table(key, value)?;
+        let delay = self.span(&mut section, "delay_days", DAY_MILLIS);
+        let choices = [("later", CountsFrom::Later), ("occurrence", CountsFrom::Occurrence)];
+        let counts_from = self.choice(&mut section, "counts_from", &choices);
+        self.finish(section);
+        Some(CampaignPayout { delay: delay?, counts_from: counts_from? })
     }
 
     fn review(&mut self, mut section: Section<'_>) -> Option<ReviewPolicy> {
@@ -516,7 +532,9 @@ mod tests {
         let text = SHIPPED_POLICY.replace("# black_friday = 30", "black_friday = 0.5");
         let policy = parse(&text, "p.toml").unwrap();
         let campaign = CampaignId::new("black_friday").unwrap();
-        assert_eq!(policy.payout().delay_of(Some(&campaign)), Span::from_hours(12));
-        assert_eq!(policy.payout().delay_of(None), Span::from_days(14));
+        let [then, later] = [0, 86_400_000].map(crate::vocabulary::time::Timestamp::saturating_from_millis);
+        let payable_from = |campaign| policy.payout().payable_from(campaign, then, later);
+        assert_eq!(payable_from(Some(&campaign)), later.plus(Span::from_hours(12)));
+        assert_eq!(payable_from(None), later.plus(Span::from_days(14)));
     }
 }

@@ -11,6 +11,7 @@ use crate::ports::policies::Policies;
 use crate::screening::audit::AuditKey;
 use crate::screening::decision::{Decision, Scored};
 use crate::screening::history::History;
+use crate::screening::policy::PayoutPolicy;
 use crate::screening::{Rulebook, assess};
 use crate::vocabulary::conversion::Conversion;
 use crate::vocabulary::ids::ProgramId;
@@ -45,5 +46,9 @@ impl Assessor for StandingRules {
 
     fn due_after(&self, program: &ProgramId) -> Span {
         self.policies.policy_of(program).review().due_after
+    }
+
+    fn payout(&self, program: &ProgramId) -> PayoutPolicy {
+        self.policies.policy_of(program).payout().clone()
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::index::{Hasher, Index};
 use super::profiles::Profile;
 use super::records::Cursor;
-use super::slab::{AccountNumber, ConversionNumber, Number as _, Slab};
+use super::slab::{AccountNumber, ConversionNumber, Number as _, OutcomeNumber, Slab};
 use crate::screening::history::RECENT_REFERRALS_MAX;
 use crate::vocabulary::ids::AccountId;
 use crate::vocabulary::time::Timestamp;
@@ -59,17 +59,14 @@ pub(super) struct Referring {
     pub(super) referrals_refunded: u32,
     /// When it brought new users: the latest by the time of the event, in order. At most [`RECENT_REFERRALS_MAX`].
     pub(super) recent: Vec<Timestamp>,
+    /// What was reported of it as a whole.
+    pub(super) outcomes: Vec<OutcomeNumber>,
+    /// Since when it is banned; absent when it is not, or not any more.
     pub(super) banned_at: Option<Timestamp>,
-    pub(super) hold: Option<LastHold>,
-    /// The records that changed it as a whole: holds and bans.
+    /// Holds in force on it.
+    pub(super) holds: u32,
+    /// The records that changed it as a whole: holds and outcomes.
     pub(super) trail: Vec<Cursor>,
-}
-
-/// The last change of a hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-pub(super) struct LastHold {
-    pub(super) in_force: bool,
-    pub(super) cursor: Cursor,
 }
 
 /// A node of the forest of rings. Counts are right at roots only.
@@ -89,8 +86,9 @@ static NOTHING: Referring = Referring {
     referrals_accepted: 0,
     referrals_refunded: 0,
     recent: Vec::new(),
+    outcomes: Vec::new(),
     banned_at: None,
-    hold: None,
+    holds: 0,
     trail: Vec::new(),
 };
 
@@ -106,11 +104,6 @@ impl Account {
     /// Whether it counts as rejected in its ring.
     pub(super) fn stands_rejected(&self) -> bool {
         self.rejected_as_referee > 0 || self.referring().banned_at.is_some()
-    }
-
-    /// Whether a hold on it is in force.
-    pub(super) fn is_held(&self) -> bool {
-        self.referring().hold.is_some_and(|hold| hold.in_force)
     }
 }
 

@@ -2,31 +2,31 @@
 //!
 //! It decides nothing: events carry what was decided.
 
+mod outcomes;
+mod payouts;
+
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::accounts::LastHold;
 use super::cases::{Case, REASON_CODES_MAX};
-use super::command::{CaseStep, Change};
-use super::conversions::{ConversionRow, Payment};
-use super::event::{
-    CaseStepped, ConversionKept, ConversionScreened, Entitlement, Event, HoldChanged, KeptPayment, ListChanged, OutcomeRecorded,
-    RewardPaid, SignalsRecorded,
-};
+use super::command::{CaseStep, Change, Request};
+use super::conversions::ConversionRow;
+use super::event::{CaseStepped, ConversionKept, ConversionScreened, Event, ListChanged, SignalsRecorded};
 use super::profiles::{ProfileMaker, ProfileReader};
-use super::records::{Cursor, Hold, HoldSubject};
+use super::records::Cursor;
+use super::rewards::RewardNumbers;
 use super::slab::{AccountNumber, ConversionNumber};
 use super::values::{Sighting, ValueKind};
 use super::{Book, Message, MessageKind};
 use crate::screening::case::{CaseState, Resolution};
 use crate::screening::decision::Verdict;
+use crate::screening::gate::Accepts;
 use crate::screening::history::{IdentifierKind, visit_values};
 use crate::vocabulary::bundle::SignalBundle;
 use crate::vocabulary::conversion::Conversion;
 use crate::vocabulary::digest::{Digest, DigestSet};
 use crate::vocabulary::ids::AccountId;
-use crate::vocabulary::outcome::{OutcomeKind, OutcomeSubject};
 use crate::vocabulary::time::Timestamp;
 
 /// Profiles as the plan of an event read them: applying it need not read them again. It would find the same.
@@ -52,13 +52,28 @@ impl Book {
     /// As [`Book::apply`], for an event that was planned from the book as it is.
     pub(crate) fn apply_known(&mut self, cursor: Cursor, event: &Event, known: ReadProfiles) {
         self.cursor = self.cursor.max(cursor);
+        self.latest = self.latest.max(event.learned_at().unwrap_or(self.latest));
+        if let Some(Request { id, content }) = event.request() {
+            let (kind, id) = (MessageKind::Request, Arc::from(id.as_str()));
+            self.messages.add(Message { kind, id, content: *content, cursor }, &self.hasher);
+        }
         // `None` is a book out of numbers, which no plan lets come so far.
         let applied = match event {
             Event::ConversionScreened(screened) => self.screened(cursor, screened, known),
             Event::SignalsRecorded(recorded) => self.signals(cursor, recorded),
             Event::OutcomeRecorded(recorded) => self.outcome(cursor, recorded),
+            Event::OutcomeRevoked(revoked) => self.revoked(cursor, revoked),
+            Event::OutcomeSpread(spread) => self.outcome_spread(cursor, spread),
+            Event::PendingExpired(expired) => {
+                self.pending_expired(cursor, expired);
+                Some(())
+            }
             Event::CaseStepped(stepped) => self.stepped(cursor, stepped),
+            Event::RewardsReserved(reserved) => self.reserved(cursor, reserved),
+            Event::ReservationChanged(changed) => self.reservation(cursor, changed),
             Event::RewardPaid(paid) => self.paid(cursor, paid),
+            Event::PayoutFailed(failed) => self.failed(cursor, failed),
+            Event::RewardsChanged(changed) => self.rewards_changed(cursor, changed),
             Event::HoldChanged(changed) => self.hold(cursor, changed),
             Event::ListChanged(changed) => {
                 self.list(cursor, changed);
@@ -70,7 +85,7 @@ impl Book {
     }
 
     fn screened(&mut self, cursor: Cursor, event: &ConversionScreened, known: ReadProfiles) -> Option<()> {
-        let ConversionScreened { conversion, content, decision, received_at: _, case } = event;
+        let ConversionScreened { conversion, content, decision, received_at, case, cancelled: _ } = event;
         let at = conversion.occurred_at;
         let referrer = self.enrol(&conversion.referrer.account_id)?;
         let referee = self.enrol(&conversion.referee.account_id)?;
@@ -85,6 +100,8 @@ impl Book {
             content: *content,
             kind: conversion.kind,
             occurred_at: at,
+            received_at: *received_at,
+            value: conversion.value,
             referrer,
             referee,
             before_of_referrer: self.accounts.get(referrer).newest_as_referrer,
@@ -95,10 +112,12 @@ impl Book {
             verdict: Verdict::Approved,
             accepted_by_review: false,
             case: None,
-            rewards: conversion.rewards.iter().map(|reward| reward.reward_id.clone()).collect(),
+            accepts: if conversion.rewards.is_empty() { Accepts::Any } else { Accepts::Named },
+            rewards: RewardNumbers::new(),
             later: None,
         };
         let number = self.conversions.add(row, &self.hasher)?;
+        self.name_rewards(number, &conversion.rewards)?;
         if decision.duplicate_of.is_none() {
             self.count_referral(conversion, referrer, referee, profile.as_ref())?;
             self.conversions.remember_purchase(number, &self.hasher);
@@ -106,6 +125,7 @@ impl Book {
         self.accounts.get_mut(referrer).newest_as_referrer = Some(number);
         self.accounts.get_mut(referee).newest_as_referee = Some(number);
         self.change_verdict(number, decision.verdict, false)?;
+        self.meet_outcomes(cursor, number, conversion)?;
         if let Some(case) = case {
             let case = Case {
                 conversion: number,
@@ -187,57 +207,8 @@ impl Book {
             let number = self.enrol(&bundle.account_id)?;
             self.learn(number, bundle, *received_at, None);
         }
-        let message = Message { kind: MessageKind::Signals, id: record_id.clone(), content: *content, cursor };
-        self.messages.add(message, &self.hasher);
-        Some(())
-    }
-
-    fn outcome(&mut self, cursor: Cursor, event: &OutcomeRecorded) -> Option<()> {
-        let OutcomeRecorded { outcome, content, received_at: _, concerned, paid_elsewhere } = event;
-        for one in concerned {
-            let number = self.conversions.find(&one.conversion_id, &self.hasher)?;
-            let row = self.conversions.get_mut(number);
-            row.changed = cursor;
-            let later = row.later_mut();
-            later.cancelled_at = later.cancelled_at.or(Some(outcome.occurred_at));
-            later.trail.push(cursor);
-            if matches!(outcome.kind, OutcomeKind::ChargeRefunded | OutcomeKind::Chargeback) {
-                self.count_refund(number)?;
-            }
-            if !one.paid.is_empty() {
-                self.conversions.report_paid(number);
-            }
-        }
-        for paid in paid_elsewhere {
-            let number = self.conversions.find(&paid.conversion_id, &self.hasher)?;
-            self.conversions.report_paid(number);
-        }
-        if let (OutcomeKind::AccountBanned, OutcomeSubject::Account(id)) = (outcome.kind, &outcome.subject) {
-            let number = self.enrol(id)?;
-            self.accounts.change_standing(number, |account| {
-                account.changed = cursor;
-                let referring = account.referring_mut();
-                referring.banned_at = referring.banned_at.or(Some(outcome.occurred_at));
-                referring.trail.push(cursor);
-            });
-        }
-        let message = Message { kind: MessageKind::Outcome, id: outcome.outcome_id.clone(), content: *content, cursor };
-        self.messages.add(message, &self.hasher);
-        Some(())
-    }
-
-    fn count_refund(&mut self, number: ConversionNumber) -> Option<()> {
-        let row = self.conversions.get_mut(number);
-        if row.later().refunded || row.duplicate_of.is_some() {
-            return Some(());
-        }
-        row.later_mut().refunded = true;
-        let (referrer, referee) = (row.referrer, row.referee);
-        let referral = self.conversions.referral_mut(referrer, referee, &self.hasher)?;
-        referral.refunded += 1;
-        if referral.refunded == 1 {
-            self.accounts.get_mut(referrer).referring_mut().referrals_refunded += 1;
-        }
+        let (kind, id) = (MessageKind::Signals, Arc::from(record_id.as_str()));
+        self.messages.add(Message { kind, id, content: *content, cursor }, &self.hasher);
         Some(())
     }
 
@@ -277,69 +248,14 @@ impl Book {
         let accepted = matches!(event.state, CaseState::Resolved { resolution: Resolution::Accept, .. });
         self.change_verdict(number, event.verdict, accepted)?;
         if !event.paid.is_empty() {
-            self.conversions.report_paid(number);
+            let rewards = self.conversions.get(number).rewards.clone();
+            self.rewards.report_paid(&rewards);
         }
-        Some(())
-    }
-
-    fn paid(&mut self, cursor: Cursor, event: &RewardPaid) -> Option<()> {
-        let number = self.conversions.find(&event.conversion_id, &self.hasher)?;
-        let row = self.conversions.get_mut(number);
-        row.changed = cursor;
-        row.later_mut().trail.push(cursor);
-        let reported = event.entitlement == Entitlement::Lost;
-        self.pay(number, &KeptPayment { reward_id: event.reward_id.clone(), amount: event.amount, cursor, reported })
-    }
-
-    /// Notes a payment, unless it was noted already with what outlived its conversion's record.
-    fn pay(&mut self, number: ConversionNumber, paid: &KeptPayment) -> Option<()> {
-        if self.conversions.payment_of(&paid.reward_id, &self.hasher).is_some() {
-            return Some(());
-        }
-        let KeptPayment { reward_id, amount, cursor, reported } = paid.clone();
-        let payment = Payment { reward_id, conversion: number, amount, cursor, reported };
-        let payment = self.conversions.add_payment(payment, &self.hasher)?;
-        self.conversions.get_mut(number).later_mut().payments.push(payment);
-        Some(())
-    }
-
-    fn hold(&mut self, cursor: Cursor, event: &HoldChanged) -> Option<()> {
-        let HoldChanged { subject, change, actor, note, at, referral: _ } = event;
-        let hold = Some(LastHold { in_force: *change == Change::Place, cursor });
-        match subject {
-            HoldSubject::Conversion(id) => {
-                let number = self.conversions.find(id, &self.hasher)?;
-                let row = self.conversions.get_mut(number);
-                row.changed = cursor;
-                let later = row.later_mut();
-                later.hold = hold;
-                later.trail.push(cursor);
-            }
-            HoldSubject::Referrer(id) => {
-                let number = self.enrol(id)?;
-                let account = self.accounts.get_mut(number);
-                account.changed = cursor;
-                let referring = account.referring_mut();
-                referring.hold = hold;
-                referring.trail.push(cursor);
-            }
-        }
-        let holds = Arc::make_mut(&mut self.holds);
-        match change {
-            Change::Place => {
-                let hold = Hold { subject: subject.clone(), actor: actor.clone(), note: note.clone(), placed_at: *at };
-                holds.insert(subject.clone(), (hold, cursor));
-            }
-            Change::Lift => {
-                holds.remove(subject);
-            }
-        }
-        self.holds_changed = cursor;
         Some(())
     }
 
     fn list(&mut self, cursor: Cursor, event: &ListChanged) {
-        let ListChanged { entry, change } = event;
+        let ListChanged { entry, change, request: _ } = event;
         let key = (entry.list, entry.subject.clone());
         let lists = Arc::make_mut(&mut self.lists);
         match change {
@@ -360,9 +276,9 @@ impl Book {
             invoice_id,
             duplicate_of,
             verdict,
-            cancelled_at,
+            cancelled,
+            accepts,
             rewards,
-            payments,
         } = event;
         let (referrer, referee) = (self.enrol(referrer)?, self.enrol(referee)?);
         let row = ConversionRow {
@@ -372,6 +288,8 @@ impl Book {
             content: *content,
             kind: *kind,
             occurred_at: *occurred_at,
+            received_at: *occurred_at,
+            value: None,
             referrer,
             referee,
             before_of_referrer: self.accounts.get(referrer).newest_as_referrer,
@@ -382,21 +300,22 @@ impl Book {
             verdict: *verdict,
             accepted_by_review: false,
             case: None,
-            rewards: rewards.iter().cloned().collect(),
+            accepts: *accepts,
+            rewards: RewardNumbers::new(),
             later: None,
         };
         let number = self.conversions.add(row, &self.hasher)?;
         self.accounts.get_mut(referrer).newest_as_referrer = Some(number);
         self.accounts.get_mut(referee).newest_as_referee = Some(number);
-        if cancelled_at.is_some() {
-            self.conversions.get_mut(number).later_mut().cancelled_at = *cancelled_at;
+        if cancelled.is_some() {
+            self.conversions.get_mut(number).later_mut().kept_cancelled = *cancelled;
         }
-        payments.iter().try_for_each(|paid| self.pay(number, paid))
+        self.keep_rewards(number, rewards)
     }
 
     // Accounts and what they are seen on.
 
-    fn enrol(&mut self, id: &AccountId) -> Option<AccountNumber> {
+    pub(super) fn enrol(&mut self, id: &AccountId) -> Option<AccountNumber> {
         self.accounts.enrol(id, &self.hasher)
     }
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::command::{Assessor, Command, Done};
-use super::plan::{Plan, plan};
+use super::command::{Assessor, Command, Done, Executed};
+use super::plan::{Plan, next_piece, plan};
 use super::records::{Cursor, Freshness};
 use super::{Book, Refusal};
 use crate::screening::history::History;
@@ -14,17 +14,6 @@ use crate::vocabulary::ids::ProgramId;
 #[derive(Debug, Default)]
 pub struct Books(BTreeMap<ProgramId, Book>);
 
-/// What a command came to.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Executed {
-    /// Where it stands.
-    pub cursor: Cursor,
-    /// Whether it was done now.
-    pub freshness: Freshness,
-    /// What it came to; only [`Done::Recorded`] for what was done before.
-    pub done: Done,
-}
-
 impl Books {
     /// Executes a command.
     ///
@@ -32,13 +21,19 @@ impl Books {
     /// [`Refusal`]: nothing was changed.
     pub fn execute(&mut self, command: Command, assessor: &dyn Assessor) -> Result<Executed, Refusal> {
         let program = command.program().clone();
-        let book = self.0.entry(program).or_insert_with(|| Book::new(0));
+        let book = self.0.entry(program.clone()).or_insert_with(|| Book::new(0));
         match plan(book, command, assessor)? {
             Plan::AlreadyDone(cursor) => Ok(Executed { cursor, freshness: Freshness::Replayed, done: Done::Recorded }),
+            Plan::Answer(done) => Ok(Executed { cursor: Cursor(0), freshness: Freshness::New, done }),
             Plan::Commit(event, known) => {
                 let cursor = Cursor(book.cursor().0 + 1);
                 book.apply_known(cursor, &event, *known);
-                Ok(Executed { cursor, freshness: Freshness::New, done: book.answer(event) })
+                let done = book.answer(event);
+                while let Some(piece) = next_piece(book, || assessor.payout(&program)) {
+                    let cursor = Cursor(book.cursor().0 + 1);
+                    book.apply(cursor, &piece);
+                }
+                Ok(Executed { cursor, freshness: Freshness::New, done })
             }
         }
     }

@@ -1,13 +1,17 @@
 //! Commands: what callers ask a book to do, and who decides a conversion inside its serial order.
 
-use super::records::{CaseSummary, ContentFingerprint, DecisionRecord, HoldSubject, ListEntry};
+use super::records::{
+    CaseSummary, ContentFingerprint, Cursor, DecisionRecord, Freshness, HoldAnswer, HoldSubject, ListEntry, OutcomeAnswer,
+    PaidAnswer, ReserveAnswer,
+};
 use crate::screening::case::Step;
 use crate::screening::decision::Decision;
 use crate::screening::evidence::EvidenceCode;
 use crate::screening::history::History;
+use crate::screening::policy::PayoutPolicy;
 use crate::vocabulary::bundle::SignalBundle;
-use crate::vocabulary::conversion::Conversion;
-use crate::vocabulary::ids::{Actor, CaseId, ConversionId, ProgramId, RecordId, RewardId};
+use crate::vocabulary::conversion::{Conversion, Reward};
+use crate::vocabulary::ids::{Actor, CaseId, ConversionId, HoldId, ProgramId, RecordId, RequestId, RewardId};
 use crate::vocabulary::money::Money;
 use crate::vocabulary::outcome::Outcome;
 use crate::vocabulary::time::{Span, Timestamp};
@@ -20,6 +24,9 @@ pub trait Assessor: Send + Sync {
 
     /// How long after opening a case of this programme is overdue.
     fn due_after(&self, program: &ProgramId) -> Span;
+
+    /// When rewards of this programme may be paid.
+    fn payout(&self, program: &ProgramId) -> PayoutPolicy;
 }
 
 /// A conversion to screen.
@@ -59,6 +66,34 @@ pub struct OutcomeCommand {
     pub received_at: Timestamp,
 }
 
+/// A call that is answered once, however often it is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// The caller's id of it.
+    pub id: RequestId,
+    /// The fingerprint of the message, for retries.
+    pub content: ContentFingerprint,
+}
+
+/// An outcome to take back, because it was sent by mistake.
+#[derive(Debug, Clone)]
+pub struct RevokeCommand {
+    /// The programme.
+    pub program_id: ProgramId,
+    /// The outcome.
+    pub outcome_id: RecordId,
+    /// Who takes it back.
+    pub actor: Actor,
+    /// Why, as a code; empty when none was given.
+    pub reason_code: String,
+    /// Why, in words; empty when none were given.
+    pub note: String,
+    /// The call; absent when the caller gave it no id.
+    pub request: Option<Request>,
+    /// When.
+    pub at: Timestamp,
+}
+
 /// A step on a case.
 #[derive(Debug, Clone)]
 pub struct CaseCommand {
@@ -76,6 +111,8 @@ pub struct CaseCommand {
     pub note: String,
     /// The revision that the actor saw; absent when the actor does not insist.
     pub expected_revision: Option<u32>,
+    /// The call; absent when the caller gave it no id.
+    pub request: Option<Request>,
     /// When.
     pub at: Timestamp,
 }
@@ -89,6 +126,58 @@ pub enum CaseStep {
     Note,
 }
 
+/// One reward that a payer wants to pay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PayoutWanted {
+    /// The reward.
+    pub reward_id: RewardId,
+    /// The conversion that earned it.
+    pub conversion_id: ConversionId,
+    /// How much; absent for all that may be paid of it.
+    pub amount: Option<Money>,
+}
+
+/// Rewards to reserve for one payer: whatever the gate releases is the payer's alone until the reservation ends.
+#[derive(Debug, Clone)]
+pub struct ReserveCommand {
+    /// The programme.
+    pub program_id: ProgramId,
+    /// The call, whose id names the reservation.
+    pub request: Request,
+    /// The rewards, in the order in which they are answered.
+    pub payouts: Vec<PayoutWanted>,
+    /// How long it lasts.
+    pub lifetime: Span,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A change of a reservation.
+#[derive(Debug, Clone)]
+pub struct ReservationCommand {
+    /// The programme.
+    pub program_id: ProgramId,
+    /// Which.
+    pub reservation_id: RequestId,
+    /// Of these rewards alone; empty for all that are left in it.
+    pub rewards: Vec<RewardId>,
+    /// What is changed.
+    pub change: ReservationChange,
+    /// The call; absent when the caller gave it no id.
+    pub request: Option<Request>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What is changed of a reservation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReservationChange {
+    /// It lasts so long from now.
+    Renew(Span),
+    /// It ends now.
+    Cancel,
+}
+
 /// A reward was paid.
 #[derive(Debug, Clone)]
 pub struct PaidCommand {
@@ -98,12 +187,67 @@ pub struct PaidCommand {
     pub conversion_id: ConversionId,
     /// The reward.
     pub reward_id: RewardId,
+    /// The reservation that it settles; absent when it was not reserved.
+    pub reservation_id: Option<RequestId>,
     /// When it was paid.
     pub paid_at: Timestamp,
-    /// How much; absent when not told.
+    /// How much; absent for what was reserved, or else the reward's amount.
     pub amount: Option<Money>,
+    /// The call; absent when the caller gave it no id.
+    pub request: Option<Request>,
     /// When the message arrived.
     pub received_at: Timestamp,
+}
+
+/// A payment did not reach its beneficiary.
+#[derive(Debug, Clone)]
+pub struct FailedCommand {
+    /// The programme.
+    pub program_id: ProgramId,
+    /// The conversion that earned it.
+    pub conversion_id: ConversionId,
+    /// The reward.
+    pub reward_id: RewardId,
+    /// When it failed.
+    pub failed_at: Timestamp,
+    /// Why, as a code; empty when none was given.
+    pub reason_code: String,
+    /// Why, in words; empty when none were given.
+    pub note: String,
+    /// The call; absent when the caller gave it no id.
+    pub request: Option<Request>,
+    /// When the message arrived.
+    pub received_at: Timestamp,
+}
+
+/// Rewards that a conversion earns beside those it was reported with, or that are worth something else by now.
+#[derive(Debug, Clone)]
+pub struct RewardsCommand {
+    /// The programme.
+    pub program_id: ProgramId,
+    /// The conversion.
+    pub conversion_id: ConversionId,
+    /// The rewards. Not empty, ids distinct.
+    pub rewards: Vec<Reward>,
+    /// Whether they are new.
+    pub change: RewardsChange,
+    /// Who.
+    pub actor: Actor,
+    /// Why.
+    pub note: String,
+    /// The call; absent when the caller gave it no id.
+    pub request: Option<Request>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Whether rewards are new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RewardsChange {
+    /// They are added.
+    Add,
+    /// They are known, and unpaid; this is what they are from now on.
+    Change,
 }
 
 /// A hold to place or lift.
@@ -111,16 +255,32 @@ pub struct PaidCommand {
 pub struct HoldCommand {
     /// The programme.
     pub program_id: ProgramId,
-    /// On what.
-    pub subject: HoldSubject,
-    /// Place or lift.
-    pub change: Change,
+    /// What to do.
+    pub step: HoldStep,
     /// Who.
     pub actor: Actor,
     /// Why.
     pub note: String,
+    /// The call; absent when the caller gave it no id.
+    pub request: Option<Request>,
     /// When.
     pub at: Timestamp,
+}
+
+/// What to do with a hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HoldStep {
+    /// Place one.
+    Place {
+        /// Its id; absent for one of Selfsame's, and then an actor has one such hold on a subject.
+        hold_id: Option<HoldId>,
+        /// On what.
+        subject: HoldSubject,
+    },
+    /// Lift the one with this id.
+    Lift(HoldId),
+    /// Lift the actor's own on this subject.
+    LiftOwn(HoldSubject),
 }
 
 /// Whether something is put in force or taken back.
@@ -141,6 +301,8 @@ pub struct ListCommand {
     pub entry: ListEntry,
     /// Write or remove.
     pub change: Change,
+    /// The call; absent when the caller gave it no id.
+    pub request: Option<Request>,
 }
 
 /// What the queue shows of a conversion that never had a case, from the record of its decision.
@@ -178,10 +340,22 @@ pub enum Command {
     RecordSignals(SignalsCommand),
     /// Records an outcome.
     RecordOutcome(OutcomeCommand),
+    /// Takes an outcome back.
+    RevokeOutcome(RevokeCommand),
+    /// Gives up outcomes that waited for their subject since before a time.
+    ExpirePending(ProgramId, Timestamp, Timestamp),
     /// Steps a case. What was decided is needed to open one for a conversion that never had one; absent when its record is gone.
     StepCase(Box<CaseCommand>, Option<Box<DecidedBefore>>),
+    /// Reserves rewards for a payer.
+    Reserve(ReserveCommand),
+    /// Renews or ends a reservation.
+    ChangeReservation(ReservationCommand),
     /// Records that a reward was paid.
     MarkPaid(PaidCommand),
+    /// Records that a payment failed.
+    MarkFailed(FailedCommand),
+    /// Adds or changes rewards.
+    ChangeRewards(RewardsCommand),
     /// Places or lifts a hold.
     ChangeHold(HoldCommand),
     /// Writes or removes a list entry.
@@ -196,11 +370,56 @@ impl Command {
             Self::Screen(command) => &command.conversion.program_id,
             Self::RecordSignals(command) => &command.program_id,
             Self::RecordOutcome(command) => &command.outcome.program_id,
+            Self::RevokeOutcome(command) => &command.program_id,
+            Self::ExpirePending(program, ..) => program,
             Self::StepCase(command, _) => &command.program_id,
+            Self::Reserve(command) => &command.program_id,
+            Self::ChangeReservation(command) => &command.program_id,
             Self::MarkPaid(command) => &command.program_id,
+            Self::MarkFailed(command) => &command.program_id,
+            Self::ChangeRewards(command) => &command.program_id,
             Self::ChangeHold(command) => &command.program_id,
             Self::ChangeList(command) => &command.program_id,
         }
+    }
+
+    /// The call that it was asked with; absent when it has no id of its own.
+    pub(super) const fn request(&self) -> Option<&Request> {
+        match self {
+            // These are known by the ids of what they tell.
+            Self::Screen(_) | Self::RecordSignals(_) | Self::RecordOutcome(_) | Self::ExpirePending(..) => None,
+            Self::RevokeOutcome(command) => command.request.as_ref(),
+            Self::StepCase(command, _) => command.request.as_ref(),
+            Self::Reserve(command) => Some(&command.request),
+            Self::ChangeReservation(command) => command.request.as_ref(),
+            Self::MarkPaid(command) => command.request.as_ref(),
+            Self::MarkFailed(command) => command.request.as_ref(),
+            Self::ChangeRewards(command) => command.request.as_ref(),
+            Self::ChangeHold(command) => command.request.as_ref(),
+            Self::ChangeList(command) => command.request.as_ref(),
+        }
+    }
+
+    /// The same command, not before a time: a clock that steps back must not undo what was already decided by a later one.
+    #[must_use]
+    pub(super) fn not_before(mut self, latest: Timestamp) -> Self {
+        let at = match &mut self {
+            Self::Screen(command) => &mut command.received_at,
+            Self::RecordSignals(command) => &mut command.received_at,
+            Self::RecordOutcome(command) => &mut command.received_at,
+            Self::RevokeOutcome(command) => &mut command.at,
+            Self::ExpirePending(_, _, at) => at,
+            Self::StepCase(command, _) => &mut command.at,
+            Self::Reserve(command) => &mut command.at,
+            Self::ChangeReservation(command) => &mut command.at,
+            Self::MarkPaid(command) => &mut command.received_at,
+            Self::MarkFailed(command) => &mut command.received_at,
+            Self::ChangeRewards(command) => &mut command.at,
+            Self::ChangeHold(command) => &mut command.at,
+            Self::ChangeList(command) => &mut command.entry.placed_at,
+        };
+        *at = (*at).max(latest);
+        self
     }
 }
 
@@ -211,6 +430,57 @@ pub enum Done {
     Screened(Box<DecisionRecord>),
     /// A case was stepped.
     Stepped(Box<CaseSummary>),
+    /// Rewards were asked for, and some reserved: one answer each, in the order in which they were asked for.
+    Reserved(Vec<ReserveAnswer>),
+    /// A reward was paid.
+    Paid(PaidAnswer),
+    /// A hold was placed or lifted.
+    Held(HoldAnswer),
+    /// An outcome was recorded.
+    Outcome(OutcomeAnswer),
     /// Something was recorded that needs no more words.
     Recorded,
+}
+
+impl Done {
+    /// The decision of a conversion that was screened.
+    #[must_use]
+    pub fn screened(self) -> Option<Box<DecisionRecord>> {
+        if let Self::Screened(record) = self { Some(record) } else { None }
+    }
+
+    /// The case that was stepped.
+    #[must_use]
+    pub fn stepped(self) -> Option<CaseSummary> {
+        if let Self::Stepped(summary) = self { Some(*summary) } else { None }
+    }
+
+    /// The answers to rewards that were asked for.
+    #[must_use]
+    pub fn reserved(self) -> Option<Vec<ReserveAnswer>> {
+        if let Self::Reserved(answers) = self { Some(answers) } else { None }
+    }
+
+    /// The answer to a payment.
+    #[must_use]
+    pub fn paid(self) -> Option<PaidAnswer> {
+        if let Self::Paid(answer) = self { Some(answer) } else { None }
+    }
+
+    /// The answer to a change of a hold.
+    #[must_use]
+    pub fn held(self) -> Option<HoldAnswer> {
+        if let Self::Held(answer) = self { Some(answer) } else { None }
+    }
+}
+
+/// What a command came to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Executed {
+    /// Where its record stands; 0 when there was never anything to do.
+    pub cursor: Cursor,
+    /// Whether it was done now.
+    pub freshness: Freshness,
+    /// The answer. Without words when it was done so long ago that its record is removed.
+    pub done: Done,
 }

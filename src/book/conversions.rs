@@ -1,18 +1,20 @@
-//! Conversions: where each stands, the counters of its referral, the purchases that a repeat is known by, and payments.
+//! Conversions: where each stands, the counters of its referral, the purchases that a repeat is known by, and the outcomes on it.
 
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::accounts::{ID_BYTES, LastHold};
+use super::accounts::ID_BYTES;
 use super::index::{Hasher, Index};
 use super::records::{ContentFingerprint, Cursor};
+use super::rewards::RewardNumbers;
 use super::slab::{
-    AccountNumber, CaseNumber, ConversionNumber, PatternNumber, PaymentNumber, ReferralNumber, Slab, TextNumber, ValueNumber,
+    AccountNumber, CaseNumber, ConversionNumber, OutcomeNumber, PatternNumber, ReferralNumber, Slab, TextNumber, ValueNumber,
 };
 use crate::screening::decision::Verdict;
+use crate::screening::gate::{Accepts, Cancelled};
 use crate::vocabulary::conversion::ConversionKind;
-use crate::vocabulary::ids::{ConversionId, InvoiceId, RewardId};
+use crate::vocabulary::ids::{ConversionId, InvoiceId};
 use crate::vocabulary::money::Money;
 use crate::vocabulary::time::Timestamp;
 
@@ -30,6 +32,8 @@ pub(crate) struct ConversionRow {
     pub(super) content: ContentFingerprint,
     pub(super) kind: ConversionKind,
     pub(super) occurred_at: Timestamp,
+    pub(super) received_at: Timestamp,
+    pub(super) value: Option<Money>,
     pub(super) referrer: AccountNumber,
     pub(super) referee: AccountNumber,
     /// The conversion of the same referrer that came before.
@@ -44,8 +48,10 @@ pub(crate) struct ConversionRow {
     /// Whether a reviewer's acceptance is in force.
     pub(super) accepted_by_review: bool,
     pub(super) case: Option<CaseNumber>,
-    /// The rewards it was reported with.
-    pub(super) rewards: Arc<[RewardId]>,
+    /// Which rewards it may be paid for.
+    pub(super) accepts: Accepts,
+    /// The rewards that are known.
+    pub(super) rewards: RewardNumbers,
     /// What most conversions never need.
     pub(super) later: Option<Arc<Later>>,
 }
@@ -53,17 +59,19 @@ pub(crate) struct ConversionRow {
 /// What came after the decision.
 #[derive(Debug, Clone, Default, Hash, serde::Serialize, serde::Deserialize)]
 pub(super) struct Later {
-    /// Set by an outcome on the conversion itself; a ban of a side is looked up at that side.
-    pub(super) cancelled_at: Option<Timestamp>,
-    /// Whether a refund or dispute was counted.
-    pub(super) refunded: bool,
-    pub(super) hold: Option<LastHold>,
-    pub(super) payments: Vec<PaymentNumber>,
+    /// Outcomes on the conversion itself; those of its sides are looked up there.
+    pub(super) outcomes: Vec<OutcomeNumber>,
+    /// What cancelled it, of outcomes whose records are removed.
+    pub(super) kept_cancelled: Option<Cancelled>,
+    /// Whether a refund or dispute is counted.
+    pub(super) taken_back: bool,
+    /// Holds in force on it.
+    pub(super) holds: u32,
     /// The records that changed it, oldest first.
     pub(super) trail: Vec<Cursor>,
 }
 
-static NOTHING: Later = Later { cancelled_at: None, refunded: false, hold: None, payments: Vec::new(), trail: Vec::new() };
+static NOTHING: Later = Later { outcomes: Vec::new(), kept_cancelled: None, taken_back: false, holds: 0, trail: Vec::new() };
 
 impl ConversionRow {
     pub(super) fn later(&self) -> &Later {
@@ -72,10 +80,6 @@ impl ConversionRow {
 
     pub(super) fn later_mut(&mut self) -> &mut Later {
         Arc::make_mut(self.later.get_or_insert_default())
-    }
-
-    pub(super) fn is_held(&self) -> bool {
-        self.later().hold.is_some_and(|hold| hold.in_force)
     }
 }
 
@@ -98,24 +102,12 @@ pub(crate) struct Pattern {
     referees: SmallVec<[AccountNumber; 2]>,
 }
 
-/// A reward that was paid. The first payment of a reward is the one that counts.
-#[derive(Debug, Clone, Hash, serde::Serialize, serde::Deserialize)]
-pub(crate) struct Payment {
-    pub(super) reward_id: RewardId,
-    pub(super) conversion: ConversionNumber,
-    pub(super) amount: Option<Money>,
-    pub(super) cursor: Cursor,
-    /// Whether its payment for a rejected or cancelled referral was told.
-    pub(super) reported: bool,
-}
-
 /// The conversions of a programme.
 #[derive(Debug, Default)]
 pub(super) struct Conversions {
     pub(super) rows: Slab<ConversionNumber, ConversionRow>,
     pub(super) referrals: Slab<ReferralNumber, Referral>,
     pub(super) patterns: Slab<PatternNumber, Pattern>,
-    pub(super) payments: Slab<PaymentNumber, Payment>,
     by_id: Index<ConversionNumber>,
     /// The first conversion of a referee with an invoice.
     by_invoice: Index<ConversionNumber>,
@@ -123,7 +115,6 @@ pub(super) struct Conversions {
     without_invoice: Index<ConversionNumber>,
     by_sides: Index<ReferralNumber>,
     by_pattern: Index<PatternNumber>,
-    by_reward: Index<PaymentNumber>,
 }
 
 impl Conversions {
@@ -131,18 +122,14 @@ impl Conversions {
         rows: Slab<ConversionNumber, ConversionRow>,
         referrals: Slab<ReferralNumber, Referral>,
         patterns: Slab<PatternNumber, Pattern>,
-        payments: Slab<PaymentNumber, Payment>,
         hasher: &Hasher,
     ) -> Self {
-        let mut all = Self { rows: Slab::default(), referrals, patterns, payments, ..Self::default() };
+        let mut all = Self { rows: Slab::default(), referrals, patterns, ..Self::default() };
         for (number, referral) in all.referrals.iter() {
             all.by_sides.insert(hasher.hash((referral.referrer, referral.referee)), number);
         }
         for (number, pattern) in all.patterns.iter() {
             all.by_pattern.insert(hasher.hash((pattern.referrer, pattern.value)), number);
-        }
-        for (number, payment) in all.payments.iter() {
-            all.by_reward.insert(hasher.hash(payment.reward_id.as_str()), number);
         }
         // Purchases are found in the rows themselves, which must be there while they are looked for.
         let known = rows.clone();
@@ -269,49 +256,16 @@ impl Conversions {
         }
     }
 
-    /// The payment of a reward.
-    pub(super) fn payment_of(&self, reward: &RewardId, hasher: &Hasher) -> Option<&Payment> {
-        let number = self.by_reward.find(hasher.hash(reward.as_str()), |number| self.payments.get(number).reward_id == *reward);
-        number.map(|number| self.payments.get(number))
-    }
-
-    pub(super) fn add_payment(&mut self, payment: Payment, hasher: &Hasher) -> Option<PaymentNumber> {
-        let hash = hasher.hash(payment.reward_id.as_str());
-        let number = self.payments.push(payment)?;
-        self.by_reward.insert(hash, number);
-        Some(number)
-    }
-
-    /// Rewards that were paid for a conversion.
-    pub(super) fn payments_of(&self, row: &ConversionRow) -> impl Iterator<Item = &Payment> {
-        row.later().payments.iter().map(|number| self.payments.get(*number)).collect::<SmallVec<[_; 4]>>().into_iter()
-    }
-
-    /// Rewards that were paid and of which nobody was told that the referral is lost.
-    pub(super) fn paid_unreported(&self, row: &ConversionRow) -> Vec<RewardId> {
-        self.payments_of(row).filter(|paid| !paid.reported).map(|paid| paid.reward_id.clone()).collect()
-    }
-
-    /// Marks all rewards paid for a conversion as told.
-    pub(super) fn report_paid(&mut self, number: ConversionNumber) {
-        let later = self.rows.get(number).later.clone();
-        for payment in later.iter().flat_map(|later| &later.payments) {
-            self.payments.get_mut(*payment).reported = true;
-        }
-    }
-
     /// Memory that it takes. Unit: bytes. An estimate: ids are taken to be as long as a UUID.
     pub(super) fn bytes(&self) -> usize {
         let indexes = self.by_id.bytes()
             + self.by_invoice.bytes()
             + self.without_invoice.bytes()
             + self.by_sides.bytes()
-            + self.by_pattern.bytes()
-            + self.by_reward.bytes();
-        self.rows.len() * (size_of::<ConversionRow>() + 3 * ID_BYTES)
+            + self.by_pattern.bytes();
+        self.rows.len() * (size_of::<ConversionRow>() + 2 * ID_BYTES)
             + self.referrals.len() * size_of::<Referral>()
             + self.patterns.len() * size_of::<Pattern>()
-            + self.payments.len() * (size_of::<Payment>() + size_of::<Later>() + 16)
             + indexes
     }
 }

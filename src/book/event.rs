@@ -3,16 +3,17 @@
 //! An event holds what was decided when it was made (verdicts before and after, rewards that were paid), so that applying it and telling it in
 //! the feed need no look at anything that came later.
 
-use super::command::{CaseStep, Change};
-use super::records::{ContentFingerprint, Cursor, HoldSubject, ListEntry};
+use super::command::{CaseStep, Change, Request, RewardsChange};
+use super::records::{ContentFingerprint, Cursor, HoldSubject, ListEntry, ReserveAnswer};
 use crate::screening::case::CaseState;
 use crate::screening::decision::{Decision, Verdict};
 use crate::screening::evidence::EvidenceCode;
+use crate::screening::gate::{Accepts, Cancelled, GateReason};
 use crate::vocabulary::bundle::SignalBundle;
-use crate::vocabulary::conversion::{Conversion, ConversionKind};
-use crate::vocabulary::ids::{AccountId, Actor, ConversionId, InvoiceId, RecordId, RewardId};
+use crate::vocabulary::conversion::{Conversion, ConversionKind, Reward, Side};
+use crate::vocabulary::ids::{AccountId, Actor, ConversionId, HoldId, InvoiceId, RecordId, RequestId, RewardId};
 use crate::vocabulary::money::Money;
-use crate::vocabulary::outcome::Outcome;
+use crate::vocabulary::outcome::{Outcome, OutcomeKind, OutcomeSubject};
 use crate::vocabulary::time::Timestamp;
 
 /// Something that happened.
@@ -21,12 +22,64 @@ pub(crate) enum Event {
     ConversionScreened(Box<ConversionScreened>),
     SignalsRecorded(SignalsRecorded),
     OutcomeRecorded(Box<OutcomeRecorded>),
+    OutcomeRevoked(Box<OutcomeRevoked>),
+    /// What an outcome, or taking it back, does to further conversions of an account with many.
+    OutcomeSpread(OutcomeSpread),
+    PendingExpired(PendingExpired),
     CaseStepped(Box<CaseStepped>),
+    RewardsReserved(Box<RewardsReserved>),
+    ReservationChanged(Box<ReservationChanged>),
     RewardPaid(Box<RewardPaid>),
+    PayoutFailed(Box<PayoutFailed>),
+    RewardsChanged(Box<RewardsChanged>),
     HoldChanged(HoldChanged),
     ListChanged(ListChanged),
     /// Not of the journal itself: what outlives a conversion whose record retention removed.
     ConversionKept(Box<ConversionKept>),
+}
+
+impl Event {
+    /// When the service learned of it: later records were learned of later. Absent for what outlived its record.
+    pub(crate) fn learned_at(&self) -> Option<Timestamp> {
+        Some(match self {
+            Self::ConversionScreened(screened) => screened.received_at,
+            Self::SignalsRecorded(recorded) => recorded.received_at,
+            Self::OutcomeRecorded(recorded) => recorded.received_at,
+            Self::OutcomeRevoked(revoked) => revoked.at,
+            Self::OutcomeSpread(spread) => spread.at,
+            Self::PendingExpired(expired) => expired.at,
+            Self::CaseStepped(stepped) => stepped.at,
+            Self::RewardsReserved(reserved) => reserved.at,
+            Self::ReservationChanged(changed) => changed.at,
+            Self::RewardPaid(paid) => paid.received_at,
+            Self::PayoutFailed(failed) => failed.received_at,
+            Self::RewardsChanged(changed) => changed.at,
+            Self::HoldChanged(changed) => changed.at,
+            Self::ListChanged(changed) => changed.entry.placed_at,
+            Self::ConversionKept(_) => return None,
+        })
+    }
+
+    /// The call that it answers; absent when it had no id of its own.
+    pub(super) fn request(&self) -> Option<&Request> {
+        match self {
+            Self::ConversionScreened(_)
+            | Self::SignalsRecorded(_)
+            | Self::OutcomeRecorded(_)
+            | Self::OutcomeSpread(_)
+            | Self::PendingExpired(_)
+            | Self::ConversionKept(_) => None,
+            Self::OutcomeRevoked(revoked) => revoked.request.as_ref(),
+            Self::CaseStepped(stepped) => stepped.request.as_ref(),
+            Self::RewardsReserved(reserved) => Some(&reserved.request),
+            Self::ReservationChanged(changed) => changed.request.as_ref(),
+            Self::RewardPaid(paid) => paid.request.as_ref(),
+            Self::PayoutFailed(failed) => failed.request.as_ref(),
+            Self::RewardsChanged(changed) => changed.request.as_ref(),
+            Self::HoldChanged(changed) => changed.request.as_ref(),
+            Self::ListChanged(changed) => changed.request.as_ref(),
+        }
+    }
 }
 
 /// A conversion was screened.
@@ -38,6 +91,8 @@ pub(crate) struct ConversionScreened {
     pub(crate) received_at: Timestamp,
     /// Present when it opened a case.
     pub(crate) case: Option<OpenedCase>,
+    /// Present when outcomes that came before it cancel it.
+    pub(crate) cancelled: Option<Cancelled>,
 }
 
 /// A case that screening opened.
@@ -65,11 +120,39 @@ pub(crate) struct OutcomeRecorded {
     pub(crate) outcome: Outcome,
     pub(crate) content: ContentFingerprint,
     pub(crate) received_at: Timestamp,
-    /// The conversions that it concerns, one by one. A ban concerns an account's referrals as a whole, and here only those in which the
-    /// account is the referee.
+    /// The conversions that it concerns, one by one. Empty while it waits for its subject. Of an account with many the oldest; the others follow
+    /// in records of their own, and stand as it says from now on.
     pub(crate) concerned: Vec<Concerned>,
-    /// Rewards that turn out to have been paid for a cancelled referral, of conversions that are not listed above.
-    pub(crate) paid_elsewhere: Vec<PaidReward>,
+}
+
+/// An outcome was taken back.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct OutcomeRevoked {
+    pub(crate) outcome_id: RecordId,
+    pub(crate) kind: OutcomeKind,
+    pub(crate) subject: OutcomeSubject,
+    pub(crate) actor: Actor,
+    pub(crate) reason_code: String,
+    pub(crate) note: String,
+    pub(crate) request: Option<Request>,
+    pub(crate) at: Timestamp,
+    /// As for the outcome.
+    pub(crate) concerned: Vec<Concerned>,
+}
+
+/// The next conversions that an outcome concerns.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct OutcomeSpread {
+    pub(crate) outcome_id: RecordId,
+    pub(crate) at: Timestamp,
+    pub(crate) concerned: Vec<Concerned>,
+}
+
+/// Outcomes waited too long for their subject.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct PendingExpired {
+    pub(crate) outcome_ids: Vec<RecordId>,
+    pub(crate) at: Timestamp,
 }
 
 /// A conversion that an outcome concerns.
@@ -80,18 +163,23 @@ pub(crate) struct Concerned {
     pub(crate) referee: AccountId,
     /// The verdict in force.
     pub(crate) verdict: Verdict,
+    /// What it does.
+    pub(crate) effect: Effect,
     /// Rewards that were paid and not reported as such before.
     pub(crate) paid: Vec<RewardId>,
 }
 
-/// A paid reward with its referral.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct PaidReward {
-    pub(crate) conversion_id: ConversionId,
-    pub(crate) referrer: AccountId,
-    pub(crate) referee: AccountId,
-    pub(crate) verdict: Verdict,
-    pub(crate) reward_id: RewardId,
+/// What an outcome, or taking one back, does to a conversion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// What is unpaid is cancelled.
+    Cancelled,
+    /// Less may be paid.
+    Reduced,
+    /// It is not cancelled any more.
+    Reinstated,
+    /// It changes nothing for the payout.
+    None,
 }
 
 /// A case was stepped, or noted on.
@@ -119,6 +207,7 @@ pub(crate) struct CaseStepped {
     pub(crate) paid: Vec<RewardId>,
     /// What the queue shows of a conversion that never had a case; absent when it had one.
     pub(crate) first_case: Option<FirstCase>,
+    pub(crate) request: Option<Request>,
 }
 
 /// What the queue shows of a case beside its state.
@@ -127,6 +216,25 @@ pub(crate) struct FirstCase {
     pub(crate) score: f64,
     pub(crate) value: Option<Money>,
     pub(crate) headline: String,
+}
+
+/// Rewards were asked for, and those that the gate released were reserved.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct RewardsReserved {
+    pub(crate) request: Request,
+    pub(crate) at: Timestamp,
+    pub(crate) answers: Vec<ReserveAnswer>,
+}
+
+/// A reservation was renewed or ended.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ReservationChanged {
+    pub(crate) reservation_id: RequestId,
+    pub(crate) rewards: Vec<(ConversionId, RewardId)>,
+    /// Until when it lasts now; absent when it ended.
+    pub(crate) until: Option<Timestamp>,
+    pub(crate) request: Option<Request>,
+    pub(crate) at: Timestamp,
 }
 
 /// A reward was paid.
@@ -142,6 +250,41 @@ pub(crate) struct RewardPaid {
     /// The verdict in force.
     pub(crate) verdict: Verdict,
     pub(crate) entitlement: Entitlement,
+    /// What the gate said against it; absent when it was reserved or released.
+    pub(crate) against_gate: Option<GateReason>,
+    pub(crate) request: Option<Request>,
+}
+
+/// A payment did not reach its beneficiary: the reward is unpaid again.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct PayoutFailed {
+    pub(crate) conversion_id: ConversionId,
+    pub(crate) referrer: AccountId,
+    pub(crate) referee: AccountId,
+    pub(crate) reward_id: RewardId,
+    pub(crate) failed_at: Timestamp,
+    pub(crate) reason_code: String,
+    pub(crate) note: String,
+    pub(crate) received_at: Timestamp,
+    /// The verdict in force.
+    pub(crate) verdict: Verdict,
+    pub(crate) request: Option<Request>,
+}
+
+/// Rewards were added to a conversion, or are worth something else by now.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct RewardsChanged {
+    pub(crate) conversion_id: ConversionId,
+    pub(crate) referrer: AccountId,
+    pub(crate) referee: AccountId,
+    /// The verdict in force.
+    pub(crate) verdict: Verdict,
+    pub(crate) rewards: Vec<Reward>,
+    pub(crate) change: RewardsChange,
+    pub(crate) actor: Actor,
+    pub(crate) note: String,
+    pub(crate) request: Option<Request>,
+    pub(crate) at: Timestamp,
 }
 
 /// Whether a reward was paid to somebody who could still earn it.
@@ -156,6 +299,7 @@ pub(crate) enum Entitlement {
 /// A hold was placed or lifted.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct HoldChanged {
+    pub(crate) hold_id: HoldId,
     pub(crate) subject: HoldSubject,
     pub(crate) change: Change,
     pub(crate) actor: Actor,
@@ -163,6 +307,7 @@ pub(crate) struct HoldChanged {
     pub(crate) at: Timestamp,
     /// The referral; absent when the hold is on a referrer.
     pub(crate) referral: Option<HeldReferral>,
+    pub(crate) request: Option<Request>,
 }
 
 /// The referral that a hold is on.
@@ -179,6 +324,7 @@ pub(crate) struct HeldReferral {
 pub(crate) struct ListChanged {
     pub(crate) entry: ListEntry,
     pub(crate) change: Change,
+    pub(crate) request: Option<Request>,
 }
 
 /// What outlives a conversion whose record was removed: its id, what bars its rewards, and what was paid. Everything else is as if it had never
@@ -194,15 +340,25 @@ pub(crate) struct ConversionKept {
     pub(crate) invoice_id: Option<InvoiceId>,
     pub(crate) duplicate_of: Option<ConversionId>,
     pub(crate) verdict: Verdict,
-    pub(crate) cancelled_at: Option<Timestamp>,
-    pub(crate) rewards: Vec<RewardId>,
-    pub(crate) payments: Vec<KeptPayment>,
+    pub(crate) cancelled: Option<Cancelled>,
+    /// Whether it was reported without rewards.
+    pub(crate) accepts: Accepts,
+    pub(crate) rewards: Vec<KeptReward>,
+}
+
+/// A reward that outlives its record.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct KeptReward {
+    pub(crate) reward_id: RewardId,
+    pub(crate) beneficiary: Option<Side>,
+    pub(crate) amount: Option<Money>,
+    /// Absent when it was not paid.
+    pub(crate) payment: Option<KeptPayment>,
 }
 
 /// A payment that outlives its record.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct KeptPayment {
-    pub(crate) reward_id: RewardId,
     pub(crate) amount: Option<Money>,
     /// Where its record stood.
     pub(crate) cursor: Cursor,

@@ -2,10 +2,14 @@
 //! neither skip nor invent.
 
 use super::command::{CaseStep, Change};
-use super::event::{CaseStepped, ConversionScreened, Entitlement, Event, HoldChanged, OutcomeRecorded, RewardPaid};
+use super::event::{
+    CaseStepped, Concerned, ConversionScreened, Effect, Entitlement, Event, HoldChanged, OutcomeRecorded, OutcomeRevoked,
+    PayoutFailed, RewardPaid, RewardsChanged,
+};
 use super::records::{Cursor, FeedEvent, FeedKind, HoldSubject};
 use crate::screening::case::Step;
 use crate::screening::decision::Verdict;
+use crate::screening::gate::Cancelled;
 use crate::vocabulary::ids::{AccountId, ConversionId, RewardId};
 use crate::vocabulary::outcome::{OutcomeKind, OutcomeSubject};
 use crate::vocabulary::time::Timestamp;
@@ -13,12 +17,21 @@ use crate::vocabulary::time::Timestamp;
 /// What an event tells, in order. Empty for what concerns no payout.
 pub(crate) fn events(cursor: Cursor, event: &Event) -> Vec<FeedEvent> {
     match event {
-        Event::ConversionScreened(screened) => vec![decided(cursor, screened)],
-        Event::OutcomeRecorded(recorded) => cancelled(cursor, recorded),
+        Event::ConversionScreened(screened) => decided(cursor, screened),
+        Event::OutcomeRecorded(recorded) => recorded_outcome(cursor, recorded),
+        Event::OutcomeRevoked(revoked) => revoked_outcome(cursor, revoked),
+        Event::OutcomeSpread(spread) => concerned(cursor, &spread.concerned, spread.at),
         Event::CaseStepped(stepped) => case(cursor, stepped),
         Event::RewardPaid(reward) => paid(cursor, reward),
+        Event::PayoutFailed(failed) => vec![payout_failed(cursor, failed)],
+        Event::RewardsChanged(changed) => vec![rewards_changed(cursor, changed)],
         Event::HoldChanged(changed) => vec![hold(cursor, changed)],
-        Event::SignalsRecorded(_) | Event::ListChanged(_) | Event::ConversionKept(_) => Vec::new(),
+        Event::SignalsRecorded(_)
+        | Event::PendingExpired(_)
+        | Event::RewardsReserved(_)
+        | Event::ReservationChanged(_)
+        | Event::ListChanged(_)
+        | Event::ConversionKept(_) => Vec::new(),
     }
 }
 
@@ -42,6 +55,7 @@ impl Referral<'_> {
             verdict: Some(self.verdict),
             previous_verdict: Some(self.verdict),
             audited_model: None,
+            against_gate: None,
             reason_codes: Vec::new(),
             at,
         }
@@ -61,45 +75,88 @@ impl Referral<'_> {
     }
 }
 
-fn decided(cursor: Cursor, event: &ConversionScreened) -> FeedEvent {
-    let ConversionScreened { conversion, decision, .. } = event;
+fn decided(cursor: Cursor, event: &ConversionScreened) -> Vec<FeedEvent> {
+    let ConversionScreened { conversion, decision, cancelled, .. } = event;
     let referral = Referral {
         conversion_id: &conversion.conversion_id,
         referrer: &conversion.referrer.account_id,
         referee: &conversion.referee.account_id,
         verdict: decision.verdict,
     };
-    FeedEvent {
+    let told = FeedEvent {
         previous_verdict: None,
         audited_model: decision.audited_model().map(Into::into),
         reason_codes: decision.reasons.iter().map(|reason| reason.code).collect(),
         ..referral.event(cursor, FeedKind::Decided, decision.decided_at)
-    }
+    };
+    with_what_came_before(told, *cancelled)
 }
 
-fn cancelled(cursor: Cursor, event: &OutcomeRecorded) -> Vec<FeedEvent> {
-    let OutcomeRecorded { outcome, concerned, paid_elsewhere, received_at, .. } = event;
-    let at = *received_at;
+/// A decision's event, and that of the outcome which came before and cancels it at once.
+pub(crate) fn with_what_came_before(decided: FeedEvent, cancelled: Option<Cancelled>) -> Vec<FeedEvent> {
+    let at_once = cancelled.map(|_| FeedEvent {
+        kind: FeedKind::Cancelled,
+        previous_verdict: decided.verdict,
+        audited_model: None,
+        reason_codes: Vec::new(),
+        ..decided.clone()
+    });
+    std::iter::once(decided).chain(at_once).collect()
+}
+
+fn recorded_outcome(cursor: Cursor, event: &OutcomeRecorded) -> Vec<FeedEvent> {
+    let OutcomeRecorded { outcome, concerned: first, received_at, content: _ } = event;
+    let kind = match outcome.kind {
+        OutcomeKind::AccountBanned => Some(FeedKind::Cancelled),
+        OutcomeKind::AccountUnbanned => Some(FeedKind::Reinstated),
+        OutcomeKind::ChargeRefunded | OutcomeKind::Chargeback | OutcomeKind::SubscriptionCanceled | OutcomeKind::DisputeWon => {
+            None
+        }
+    };
+    let account = if let OutcomeSubject::Account(account) = &outcome.subject { Some(account) } else { None };
+    let of_account = kind.zip(account);
+    let mut told: Vec<FeedEvent> =
+        of_account.map(|(kind, account)| of_referrer(cursor, kind, account, *received_at)).into_iter().collect();
+    told.extend(concerned(cursor, first, *received_at));
+    told
+}
+
+fn revoked_outcome(cursor: Cursor, event: &OutcomeRevoked) -> Vec<FeedEvent> {
     let mut told = Vec::new();
-    if let (OutcomeKind::AccountBanned, OutcomeSubject::Account(account)) = (outcome.kind, &outcome.subject) {
-        told.push(of_referrer(cursor, FeedKind::Cancelled, account, at));
+    if let (OutcomeKind::AccountBanned, OutcomeSubject::Account(account)) = (event.kind, &event.subject) {
+        told.push(of_referrer(cursor, FeedKind::Reinstated, account, event.at));
     }
+    told.extend(concerned(cursor, &event.concerned, event.at));
+    told
+}
+
+fn concerned(cursor: Cursor, concerned: &[Concerned], at: Timestamp) -> Vec<FeedEvent> {
+    let mut told = Vec::new();
     for one in concerned {
-        let referral =
-            Referral { conversion_id: &one.conversion_id, referrer: &one.referrer, referee: &one.referee, verdict: one.verdict };
-        told.push(referral.event(cursor, FeedKind::Cancelled, at));
-        told.extend(referral.rejected_after_payment(cursor, &one.paid, at));
-    }
-    for paid in paid_elsewhere {
-        let referral = Referral {
-            conversion_id: &paid.conversion_id,
-            referrer: &paid.referrer,
-            referee: &paid.referee,
-            verdict: paid.verdict,
+        let Concerned { conversion_id, referrer, referee, verdict, effect, paid } = one;
+        let referral = Referral { conversion_id, referrer, referee, verdict: *verdict };
+        let kind = match effect {
+            Effect::Cancelled => FeedKind::Cancelled,
+            Effect::Reduced => FeedKind::Reduced,
+            Effect::Reinstated => FeedKind::Reinstated,
+            Effect::None => continue,
         };
-        told.extend(referral.rejected_after_payment(cursor, [&paid.reward_id], at));
+        told.push(referral.event(cursor, kind, at));
+        told.extend(referral.rejected_after_payment(cursor, paid, at));
     }
     told
+}
+
+fn payout_failed(cursor: Cursor, event: &PayoutFailed) -> FeedEvent {
+    let PayoutFailed { conversion_id, referrer, referee, verdict, .. } = event;
+    let referral = Referral { conversion_id, referrer, referee, verdict: *verdict };
+    FeedEvent { reward_id: Some(event.reward_id.clone()), ..referral.event(cursor, FeedKind::PayoutFailed, event.received_at) }
+}
+
+fn rewards_changed(cursor: Cursor, event: &RewardsChanged) -> FeedEvent {
+    let RewardsChanged { conversion_id, referrer, referee, verdict, .. } = event;
+    let referral = Referral { conversion_id, referrer, referee, verdict: *verdict };
+    referral.event(cursor, FeedKind::RewardsChanged, event.at)
 }
 
 /// Claims, releases and notes are the reviewers' own business.
@@ -131,8 +188,11 @@ fn paid(cursor: Cursor, event: &RewardPaid) -> Vec<FeedEvent> {
         referee: &event.referee,
         verdict: event.verdict,
     };
-    let mut told =
-        vec![FeedEvent { reward_id: Some(event.reward_id.clone()), ..referral.event(cursor, FeedKind::Paid, event.received_at) }];
+    let mut told = vec![FeedEvent {
+        reward_id: Some(event.reward_id.clone()),
+        against_gate: event.against_gate.clone(),
+        ..referral.event(cursor, FeedKind::Paid, event.received_at)
+    }];
     if event.entitlement == Entitlement::Lost {
         told.extend(referral.rejected_after_payment(cursor, [&event.reward_id], event.received_at));
     }
@@ -171,6 +231,7 @@ const fn of_nobody(cursor: Cursor, kind: FeedKind, at: Timestamp) -> FeedEvent {
         verdict: None,
         previous_verdict: None,
         audited_model: None,
+        against_gate: None,
         reason_codes: Vec::new(),
         at,
     }

@@ -8,16 +8,19 @@ use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
 use super::accounts::{Account, Accounts};
 use super::cases::{Case, Cases};
-use super::conversions::{ConversionRow, Conversions, Pattern, Payment, Referral};
+use super::conversions::{ConversionRow, Conversions, Pattern, Referral};
 use super::index::Hasher;
+use super::outcomes::{OutcomeRow, Outcomes, Spread};
 use super::records::{Cursor, Hold, ListEntry};
+use super::rewards::{Reward, Rewards};
 use super::slab::{
-    AccountNumber, CaseNumber, ConversionNumber, CrowdNumber, MessageNumber, PairNumber, PatternNumber, PaymentNumber,
-    ReferralNumber, Slab, TextNumber, ValueNumber,
+    AccountNumber, CaseNumber, ConversionNumber, CrowdNumber, MessageNumber, OutcomeNumber, PairNumber, PatternNumber,
+    ReferralNumber, RewardNumber, Slab, TextNumber, ValueNumber,
 };
 use super::texts::Texts;
 use super::values::{Sighting, Value, Values};
 use super::{Book, Message, Messages};
+use crate::vocabulary::time::Timestamp;
 
 /// What is not in rows.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
@@ -28,6 +31,10 @@ pub(crate) struct Totals {
     lists: Vec<(ListEntry, Cursor)>,
     lists_changed: Cursor,
     cases_changed: Cursor,
+    pending: Vec<OutcomeNumber>,
+    pending_changed: Cursor,
+    spreads: Vec<Spread>,
+    latest: Timestamp,
 }
 
 /// A frozen book. The rows are shared with the book until it changes them.
@@ -42,7 +49,8 @@ pub(crate) struct Frozen {
     pub(crate) conversions: Slab<ConversionNumber, ConversionRow>,
     pub(crate) referrals: Slab<ReferralNumber, Referral>,
     pub(crate) patterns: Slab<PatternNumber, Pattern>,
-    pub(crate) payments: Slab<PaymentNumber, Payment>,
+    pub(crate) rewards: Slab<RewardNumber, Reward>,
+    pub(crate) outcomes: Slab<OutcomeNumber, OutcomeRow>,
     pub(crate) cases: Slab<CaseNumber, Case>,
     pub(crate) messages: Slab<MessageNumber, Message>,
 }
@@ -58,6 +66,10 @@ impl Book {
                 lists: self.lists.values().cloned().collect(),
                 lists_changed: self.lists_changed,
                 cases_changed: self.cases.changed,
+                pending: self.outcomes.waiting().collect(),
+                pending_changed: self.outcomes.pending_changed,
+                spreads: self.outcomes.spreads.clone(),
+                latest: self.latest,
             },
             texts: self.texts.rows.clone(),
             values: self.values.rows.clone(),
@@ -67,7 +79,8 @@ impl Book {
             conversions: self.conversions.rows.clone(),
             referrals: self.conversions.referrals.clone(),
             patterns: self.conversions.patterns.clone(),
-            payments: self.conversions.payments.clone(),
+            rewards: self.rewards.rows.clone(),
+            outcomes: self.outcomes.rows.clone(),
             cases: self.cases.rows.clone(),
             messages: self.messages.rows.clone(),
         }
@@ -76,7 +89,19 @@ impl Book {
     /// The book of what was frozen.
     pub(crate) fn thaw(frozen: Frozen, seed: u64) -> Self {
         let Frozen {
-            totals: Totals { cursor, holds, holds_changed, lists, lists_changed, cases_changed },
+            totals:
+                Totals {
+                    cursor,
+                    holds,
+                    holds_changed,
+                    lists,
+                    lists_changed,
+                    cases_changed,
+                    pending,
+                    pending_changed,
+                    spreads,
+                    latest,
+                },
             texts,
             values,
             crowds,
@@ -85,7 +110,8 @@ impl Book {
             conversions,
             referrals,
             patterns,
-            payments,
+            rewards,
+            outcomes,
             cases,
             messages,
         } = frozen;
@@ -99,10 +125,13 @@ impl Book {
             texts: Texts::of_rows(texts, &hasher),
             values: Values::of_rows(values, crowds, pairs, &hasher),
             accounts: Accounts::of_rows(accounts, &hasher),
-            conversions: Conversions::of_rows(conversions, referrals, patterns, payments, &hasher),
+            conversions: Conversions::of_rows(conversions, referrals, patterns, &hasher),
             cases,
             messages: Messages::of_rows(messages, &hasher),
-            holds: Arc::new(holds.into_iter().map(|(hold, at)| (hold.subject.clone(), (hold, at))).collect()),
+            rewards: Rewards::of_rows(rewards, &hasher),
+            outcomes: Outcomes::of_rows(outcomes, pending, pending_changed, spreads, &hasher),
+            latest,
+            holds: Arc::new(holds.into_iter().map(|(hold, at)| (hold.hold_id.clone(), (hold, at))).collect()),
             holds_changed,
             lists: Arc::new(lists.into_iter().map(|(entry, at)| ((entry.list, entry.subject.clone()), (entry, at))).collect()),
             lists_changed,
@@ -125,7 +154,10 @@ impl Book {
         of_rows(&self.conversions.rows, &mut hasher);
         of_rows(&self.conversions.referrals, &mut hasher);
         of_rows(&self.conversions.patterns, &mut hasher);
-        of_rows(&self.conversions.payments, &mut hasher);
+        of_rows(&self.rewards.rows, &mut hasher);
+        of_rows(&self.outcomes.rows, &mut hasher);
+        self.outcomes.pending.hash(&mut hasher);
+        self.outcomes.spreads.hash(&mut hasher);
         of_rows(&self.messages.rows, &mut hasher);
         for (_, case) in self.cases.rows.iter() {
             // Scores have no hash of their own; what is printed of one says it whole.

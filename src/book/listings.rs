@@ -6,15 +6,16 @@ use std::ops::Bound;
 
 use super::Book;
 use super::cases::{Case, Opened};
+use super::outcomes::OutcomeRow;
 use super::query::{CaseFilter, CaseOrder, CaseStateKind, Page, PageRequest, PageToken};
-use super::records::{CaseSummary, Cursor, Hold, HoldSubject, ListEntry, ListSubject, QueueStats};
+use super::records::{CaseSummary, Cursor, Hold, ListEntry, ListSubject, PendingOutcome, QueueStats};
 use super::refusal::Refusal;
 use super::slab::CaseNumber;
 use crate::screening::case::CaseState;
 use crate::screening::evidence::EvidenceCode;
 use crate::screening::history::{Identifier, IdentifierKind, ListKind};
 use crate::vocabulary::digest::{Digest, KeyId};
-use crate::vocabulary::ids::{AccountId, ConversionId};
+use crate::vocabulary::ids::{AccountId, ConversionId, HoldId, ProgramId};
 use crate::vocabulary::time::Timestamp;
 
 /// Cases that are looked at in one piece: well below a millisecond.
@@ -146,8 +147,8 @@ impl CaseListing {
     }
 
     fn look_at(&mut self, book: &Book, case: &Case) {
-        // A decided case whose record is removed is not listed.
-        if book.conversions.get(case.conversion).cursor < book.floor {
+        // A decided case whose record is removed is not listed, and what is cancelled needs no reviewer.
+        if book.conversions.get(case.conversion).cursor < book.floor || book.needs_nobody(case) {
             return;
         }
         let summary = case.summary(self.now);
@@ -230,6 +231,9 @@ impl QueueCount {
             walked += 1;
             self.past = Some(opened.clone());
             let case = book.cases.rows.get(*number);
+            if book.needs_nobody(case) {
+                continue;
+            }
             match case.state.at(self.now) {
                 CaseState::Open => self.stats.open += 1,
                 CaseState::Claimed { .. } => self.stats.claimed += 1,
@@ -255,15 +259,37 @@ impl QueueCount {
 }
 
 impl Book {
-    /// Holds in force, ordered by subject, with the newest record that the page is made of.
+    /// Whether an undecided case has left the queue: an outcome cancelled its conversion.
+    fn needs_nobody(&self, case: &Case) -> bool {
+        case.is_undecided() && self.effects_on(self.conversions.get(case.conversion)).cancelled.is_some()
+    }
+
+    /// Holds in force, ordered by id, with the newest record that the page is made of.
     ///
     /// # Errors
     /// [`Refusal::PageToken`] for the token of another listing.
     pub fn holds(&self, page: &PageRequest) -> Result<(Page<Hold>, Cursor), Refusal> {
-        let after = page.after.as_ref().map(|token| key_of('h', token).and_then(|key| hold_subject(&key))).transpose()?;
+        let id_of = |key: Vec<u8>| String::from_utf8(key).ok().and_then(|id| HoldId::new(&id).ok()).ok_or(Refusal::PageToken);
+        let after = page.after.as_ref().map(|token| key_of('h', token).and_then(id_of)).transpose()?;
         let bound = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
-        let entries = self.holds.range::<HoldSubject, _>((bound, Bound::Unbounded)).map(|(_, (hold, _))| hold.clone());
-        Ok((one_page(entries, page, |hold| token('h', &hold_key(&hold.subject))), self.holds_changed))
+        let entries = self.holds.range::<HoldId, _>((bound, Bound::Unbounded)).map(|(_, (hold, _))| hold.clone());
+        Ok((one_page(entries, page, |hold| token('h', hold.hold_id.as_str().as_bytes())), self.holds_changed))
+    }
+
+    /// Outcomes that wait for their subject, ordered by id, with the newest record that the page is made of.
+    ///
+    /// # Errors
+    /// [`Refusal::PageToken`] for the token of another listing.
+    pub fn pending(&self, program: &ProgramId, page: &PageRequest) -> Result<(Page<PendingOutcome>, Cursor), Refusal> {
+        let after = page.after.as_ref().map(|token| key_of('p', token)).transpose()?;
+        let waiting = self.outcomes.waiting().map(|number| self.outcomes.get(number));
+        let mut waiting: Vec<&OutcomeRow> =
+            waiting.filter(|row| after.as_ref().is_none_or(|after| row.id.as_str().as_bytes() > after.as_slice())).collect();
+        waiting.sort_by(|a, b| a.id.cmp(&b.id));
+        let pending = |row: &OutcomeRow| PendingOutcome { outcome: row.outcome(program.clone()), received_at: row.received_at };
+        let entries = waiting.into_iter().map(pending);
+        let of = |pending: &PendingOutcome| token('p', pending.outcome.outcome_id.as_str().as_bytes());
+        Ok((one_page(entries, page, of), self.outcomes.pending_changed))
     }
 
     /// List entries, ordered by list and subject, with the newest record that the page is made of.
@@ -359,24 +385,6 @@ fn opened_of(key: &[u8]) -> Result<Opened, Refusal> {
     let opened_at = i64::try_from(u64::from_be_bytes(*millis)).ok().and_then(|millis| Timestamp::from_millis(millis).ok());
     let id = ConversionId::new(text_of(id)?).map_err(|_| Refusal::PageToken)?;
     Ok((opened_at.ok_or(Refusal::PageToken)?, id))
-}
-
-fn hold_key(subject: &HoldSubject) -> Vec<u8> {
-    let (kind, id) = match subject {
-        HoldSubject::Conversion(id) => (1, id.as_str()),
-        HoldSubject::Referrer(id) => (2, id.as_str()),
-    };
-    [&[kind], id.as_bytes()].concat()
-}
-
-fn hold_subject(key: &[u8]) -> Result<HoldSubject, Refusal> {
-    let (kind, id) = key.split_first().ok_or(Refusal::PageToken)?;
-    let subject = match kind {
-        1 => ConversionId::new(text_of(id)?).map(HoldSubject::Conversion),
-        2 => AccountId::new(text_of(id)?).map(HoldSubject::Referrer),
-        _ => return Err(Refusal::PageToken),
-    };
-    subject.map_err(|_| Refusal::PageToken)
 }
 
 const fn list_number(list: ListKind) -> u8 {

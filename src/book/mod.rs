@@ -17,12 +17,14 @@ mod history;
 mod index;
 mod listings;
 mod neighbours;
+mod outcomes;
 pub mod plan;
 mod profiles;
 pub mod query;
 mod readings;
 pub mod records;
 mod refusal;
+mod rewards;
 mod slab;
 mod standing;
 mod texts;
@@ -40,15 +42,18 @@ use self::conversions::Conversions;
 pub(crate) use self::frozen::{Frozen, Totals};
 use self::index::{Hasher, Index};
 pub use self::listings::{CaseListing, Progress, QueueCount, key_of, page_size, token};
+use self::outcomes::Outcomes;
 pub(crate) use self::readings::{CaseReading, ConversionReading};
-use self::records::{ContentFingerprint, Cursor, Hold, HoldSubject, ListEntry, ListSubject};
-pub use self::refusal::Refusal;
+use self::records::{ContentFingerprint, Cursor, Hold, ListEntry, ListSubject};
+pub use self::refusal::{Misfit, Refusal};
+use self::rewards::Rewards;
 use self::slab::MessageNumber;
 pub(crate) use self::slab::Slab;
 use self::texts::Texts;
 use self::values::Values;
 use crate::screening::history::ListKind;
-use crate::vocabulary::ids::RecordId;
+use crate::vocabulary::ids::HoldId;
+use crate::vocabulary::time::Timestamp;
 
 /// What is kept in order under a key, with the record that wrote each.
 type Ordered<K, V> = BTreeMap<K, (V, Cursor)>;
@@ -67,12 +72,16 @@ pub struct Book {
     conversions: Conversions,
     cases: Cases,
     messages: Messages,
-    holds: Arc<Ordered<HoldSubject, Hold>>,
+    rewards: Rewards,
+    outcomes: Outcomes,
+    holds: Arc<Ordered<HoldId, Hold>>,
     /// The record that last changed any hold.
     holds_changed: Cursor,
     lists: Arc<Ordered<(ListKind, ListSubject), ListEntry>>,
     /// The record that last changed any list entry.
     lists_changed: Cursor,
+    /// When the newest record was learned of: no command is older.
+    latest: Timestamp,
     /// Memory of all profiles. Unit: bytes.
     profile_bytes: usize,
 }
@@ -82,13 +91,17 @@ pub struct Book {
 enum MessageKind {
     Signals,
     Outcome,
+    /// A call with an id of its own.
+    Request,
+    /// A hold that was lifted.
+    LiftedHold,
 }
 
 /// A message that was taken: its content and its place.
 #[derive(Debug, Clone, Hash, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Message {
     kind: MessageKind,
-    id: RecordId,
+    id: Arc<str>,
     content: ContentFingerprint,
     cursor: Cursor,
 }
@@ -104,24 +117,24 @@ impl Messages {
     fn of_rows(rows: Slab<MessageNumber, Message>, hasher: &Hasher) -> Self {
         let mut index = Index::default();
         for (number, message) in rows.iter() {
-            index.insert(hasher.hash((message.kind, message.id.as_str())), number);
+            index.insert(hasher.hash((message.kind, &*message.id)), number);
         }
         Self { rows, index }
     }
 
-    fn find(&self, kind: MessageKind, id: &RecordId, hasher: &Hasher) -> Option<&Message> {
+    fn find(&self, kind: MessageKind, id: &str, hasher: &Hasher) -> Option<&Message> {
         let is_it = |number| {
             let message = self.rows.get(number);
-            message.kind == kind && message.id == *id
+            message.kind == kind && *message.id == *id
         };
-        self.index.find(hasher.hash((kind, id.as_str())), is_it).map(|number| self.rows.get(number))
+        self.index.find(hasher.hash((kind, id)), is_it).map(|number| self.rows.get(number))
     }
 
     fn add(&mut self, message: Message, hasher: &Hasher) {
         if self.find(message.kind, &message.id, hasher).is_some() {
             return;
         }
-        let hash = hasher.hash((message.kind, message.id.as_str()));
+        let hash = hasher.hash((message.kind, &*message.id));
         if let Some(number) = self.rows.push(message) {
             self.index.insert(hash, number);
         }
@@ -142,10 +155,13 @@ impl Book {
             conversions: Conversions::default(),
             cases: Cases::default(),
             messages: Messages::default(),
+            rewards: Rewards::default(),
+            outcomes: Outcomes::default(),
             holds: Arc::default(),
             holds_changed: Cursor(0),
             lists: Arc::default(),
             lists_changed: Cursor(0),
+            latest: Timestamp::saturating_from_millis(0),
             profile_bytes: 0,
         }
     }
@@ -180,13 +196,15 @@ impl Book {
 
     /// Memory that the parts of the book take, by name, with the unit last. Unit: bytes. Estimates, cheap to ask for.
     #[must_use]
-    pub fn memory(&self) -> [(&'static str, usize); 6] {
+    pub fn memory(&self) -> [(&'static str, usize); 8] {
         [
             ("values_bytes", self.values.bytes()),
             ("accounts_bytes", self.accounts.bytes()),
             ("profiles_bytes", self.profile_bytes),
             ("conversions_bytes", self.conversions.bytes()),
             ("cases_bytes", self.cases.bytes()),
+            ("rewards_bytes", self.rewards.bytes()),
+            ("outcomes_bytes", self.outcomes.bytes()),
             ("texts_bytes", self.texts.bytes() + self.messages.rows.len() * (size_of::<Message>() + accounts::ID_BYTES)),
         ]
     }

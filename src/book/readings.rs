@@ -4,16 +4,20 @@
 use super::Book;
 use super::command::Done;
 use super::conversions::ConversionRow;
-use super::event::{ConversionKept, ConversionScreened, Event, KeptPayment};
-use super::records::{CaseSummary, Cursor, DecisionRecord, ListEntry, ListSubject};
-use super::slab::{AccountNumber, ConversionNumber};
+use super::event::{
+    CaseStepped, ConversionKept, ConversionScreened, Event, HoldChanged, KeptPayment, KeptReward, OutcomeRecorded, RewardPaid,
+};
+use super::outcomes::{OutcomeRow, OutcomeState, Through, that_stand};
+use super::records::{CaseSummary, Cursor, DecisionRecord, Hold, HoldAnswer, ListEntry, ListSubject, OutcomeAnswer, PaidAnswer};
+use super::rewards::Reward;
+use super::slab::{AccountNumber, ConversionNumber, RewardNumber};
 use crate::screening::decision::{Decision, Verdict};
 use crate::screening::gate::Standing;
 use crate::screening::history::ListKind;
 use crate::vocabulary::bundle::SignalBundle;
 use crate::vocabulary::conversion::{Conversion, Side};
 use crate::vocabulary::ids::{AccountId, CaseId, ConversionId};
-use crate::vocabulary::outcome::OutcomeKind;
+use crate::vocabulary::outcome::{OutcomeKind, OutcomeSubject};
 use crate::vocabulary::time::Timestamp;
 
 /// Where a conversion stands, and where its record is.
@@ -27,8 +31,8 @@ pub(crate) struct ConversionReading {
     pub(crate) case_id: Option<CaseId>,
     /// The records that changed it, oldest first.
     pub(crate) trail: Vec<Cursor>,
-    /// When its two accounts were banned: of the referrer, then of the referee.
-    pub(crate) banned_at: Vec<Timestamp>,
+    /// Outcomes that stand against it, with when they happened: its own, its referee's, and bans of both sides.
+    pub(crate) outcomes: Vec<(OutcomeKind, Timestamp)>,
     /// The newest record that any of this is made of.
     pub(crate) changed: Cursor,
 }
@@ -66,11 +70,13 @@ impl Book {
     }
 
     fn reading_of(&self, row: &ConversionRow) -> ConversionReading {
-        let mut banned_at: Vec<Timestamp> = [row.referrer, row.referee]
-            .into_iter()
-            .filter_map(|number| self.accounts.get(number).referring().banned_at)
-            .collect();
-        banned_at.dedup();
+        let reaching = self.reaching(row);
+        let of_it =
+            |(through, told): &(Through, &OutcomeRow)| *through != Through::Referrer || told.kind == OutcomeKind::AccountBanned;
+        let mut outcomes: Vec<(OutcomeKind, Timestamp)> =
+            that_stand(&reaching).filter(of_it).map(|(_, told)| (told.kind, told.occurred_at)).collect();
+        outcomes.sort_by_key(|(_, at)| *at);
+        outcomes.dedup();
         ConversionReading {
             conversion_id: row.id.clone(),
             cursor: row.cursor,
@@ -78,21 +84,13 @@ impl Book {
             standing: self.standing_of(row),
             case_id: row.case.map(|_| CaseId::of(&row.id)),
             trail: row.later().trail.clone(),
-            banned_at,
+            outcomes,
             changed: self.standing_changed(row),
         }
     }
 
-    /// The conversions of an account on one side, newest first.
-    pub(super) fn conversions_of(&self, account: &AccountId, side: Side) -> impl Iterator<Item = &ConversionRow> {
-        let newest = self.accounts.known(account, &self.hasher).and_then(|(_, account)| match side {
-            Side::Referrer => account.newest_as_referrer,
-            Side::Referee => account.newest_as_referee,
-        });
-        self.conversions_from(newest, side).map(|(_, row)| row)
-    }
-
-    fn conversions_from(
+    /// Conversions of one side, newest first, from one on.
+    pub(super) fn conversions_from(
         &self,
         newest: Option<ConversionNumber>,
         side: Side,
@@ -150,6 +148,18 @@ impl Book {
         })
     }
 
+    /// Outcomes that wait for their subject.
+    #[must_use]
+    pub fn pending_count(&self) -> usize {
+        self.outcomes.waiting().count()
+    }
+
+    /// Whether an outcome of an account has yet to be told of some of its conversions.
+    #[must_use]
+    pub const fn has_unfinished(&self) -> bool {
+        !self.outcomes.spreads.is_empty()
+    }
+
     /// An entry of a list, with the record that wrote it.
     #[must_use]
     pub fn list_entry(&self, list: ListKind, subject: &ListSubject) -> Option<&(ListEntry, Cursor)> {
@@ -170,12 +180,39 @@ impl Book {
                 let summary = case.map(|case| self.cases.rows.get(case).summary(stepped.at));
                 summary.map_or(Done::Recorded, |summary| Done::Stepped(Box::new(summary)))
             }
+            Event::RewardsReserved(reserved) => Done::Reserved(reserved.answers),
+            Event::RewardPaid(paid) => Done::Paid(paid_answer(*paid)),
+            Event::HoldChanged(changed) => {
+                let hold = hold_of(changed);
+                let on_it = self.holds.values().filter(|(known, _)| known.subject == hold.subject).count();
+                Done::Held(HoldAnswer { holds_left: u32::try_from(on_it).unwrap_or(u32::MAX), hold })
+            }
+            Event::OutcomeRecorded(recorded) => Done::Outcome(outcome_answer(&recorded)),
             Event::SignalsRecorded(_)
-            | Event::OutcomeRecorded(_)
-            | Event::RewardPaid(_)
-            | Event::HoldChanged(_)
+            | Event::OutcomeRevoked(_)
+            | Event::OutcomeSpread(_)
+            | Event::PendingExpired(_)
+            | Event::ReservationChanged(_)
+            | Event::PayoutFailed(_)
+            | Event::RewardsChanged(_)
             | Event::ListChanged(_)
             | Event::ConversionKept(_) => Done::Recorded,
+        }
+    }
+
+    /// The answer to a command that was done before by this event: as the first time.
+    pub(crate) fn answer_again(&self, event: Event) -> Done {
+        match event {
+            Event::CaseStepped(stepped) => {
+                let number = self.conversions.find(&stepped.conversion_id, &self.hasher);
+                let case = number.and_then(|number| self.conversions.get(number).case);
+                let CaseStepped { state, revision, opened_at, due_at, at, .. } = *stepped;
+                case.map_or(Done::Recorded, |case| {
+                    let known = self.cases.rows.get(case).summary(at);
+                    Done::Stepped(Box::new(CaseSummary { state: state.at(at), revision, opened_at, due_at, ..known }))
+                })
+            }
+            event => self.answer(event),
         }
     }
 
@@ -184,7 +221,7 @@ impl Book {
     /// The oldest record of a conversion that waits for a decision or is held.
     pub(crate) fn needed_from(&self) -> Option<Cursor> {
         let undecided = self.cases.undecided().values().map(|case| self.cases.rows.get(*case).conversion);
-        let held = self.holds.keys().filter_map(|subject| match subject {
+        let held = self.holds.values().filter_map(|(hold, _)| match &hold.subject {
             super::records::HoldSubject::Conversion(id) => self.conversions.find(id, &self.hasher),
             super::records::HoldSubject::Referrer(_) => None,
         });
@@ -194,11 +231,14 @@ impl Book {
     /// What must outlive the record of a conversion, as it stands now.
     pub(crate) fn kept_of(&self, id: &ConversionId) -> Option<(Cursor, ConversionKept)> {
         let row = self.conversions.get(self.conversions.find(id, &self.hasher)?);
-        let payment = |paid: &super::conversions::Payment| KeptPayment {
-            reward_id: paid.reward_id.clone(),
-            amount: paid.amount,
-            cursor: paid.cursor,
-            reported: paid.reported,
+        let reward = |number: &RewardNumber| {
+            let Reward { id, beneficiary, amount, .. } = self.rewards.get(*number);
+            let payment = self.rewards.get(*number).payment().map(|payment| KeptPayment {
+                amount: payment.amount,
+                cursor: payment.cursor,
+                reported: payment.reported,
+            });
+            KeptReward { reward_id: id.clone(), beneficiary: *beneficiary, amount: *amount, payment }
         };
         let kept = ConversionKept {
             conversion_id: row.id.clone(),
@@ -210,9 +250,9 @@ impl Book {
             invoice_id: row.invoice_id.clone(),
             duplicate_of: row.duplicate_of.clone(),
             verdict: row.verdict,
-            cancelled_at: row.later().cancelled_at,
-            rewards: row.rewards.to_vec(),
-            payments: self.conversions.payments_of(row).map(payment).collect(),
+            cancelled: self.effects_on(row).cancelled,
+            accepts: row.accepts,
+            rewards: row.rewards.iter().map(reward).collect(),
         };
         Some((row.cursor, kept))
     }
@@ -225,13 +265,29 @@ impl Book {
             }
             Event::HoldChanged(changed) => match &changed.subject {
                 super::records::HoldSubject::Referrer(_) => {
-                    self.holds.get(&changed.subject).is_some_and(|(_, placed)| *placed == cursor)
+                    self.holds.get(&changed.hold_id).is_some_and(|(_, placed)| *placed == cursor)
                 }
                 super::records::HoldSubject::Conversion(_) => false,
             },
-            Event::OutcomeRecorded(recorded) => recorded.outcome.kind == OutcomeKind::AccountBanned,
+            Event::OutcomeRecorded(recorded) => {
+                let number = self.outcomes.find(&recorded.outcome.outcome_id, &self.hasher);
+                let of_account = matches!(recorded.outcome.subject, OutcomeSubject::Account(_));
+                let waits = || number.is_some_and(|number| self.outcomes.waiting().any(|waiting| waiting == number));
+                let in_force = number.is_some_and(|number| self.outcomes.get(number).state == OutcomeState::InForce);
+                in_force && (of_account || waits())
+            }
             Event::ConversionKept(_) => true,
-            Event::ConversionScreened(_) | Event::SignalsRecorded(_) | Event::CaseStepped(_) | Event::RewardPaid(_) => false,
+            Event::ConversionScreened(_)
+            | Event::SignalsRecorded(_)
+            | Event::OutcomeRevoked(_)
+            | Event::OutcomeSpread(_)
+            | Event::PendingExpired(_)
+            | Event::CaseStepped(_)
+            | Event::RewardsReserved(_)
+            | Event::ReservationChanged(_)
+            | Event::RewardPaid(_)
+            | Event::PayoutFailed(_)
+            | Event::RewardsChanged(_) => false,
         }
     }
 }
@@ -250,4 +306,17 @@ const fn of_side(row: &ConversionRow, side: Side) -> AccountNumber {
         Side::Referrer => row.referrer,
         Side::Referee => row.referee,
     }
+}
+
+fn paid_answer(paid: RewardPaid) -> PaidAnswer {
+    PaidAnswer { amount: paid.amount, against_gate: paid.against_gate }
+}
+
+fn hold_of(changed: HoldChanged) -> Hold {
+    let HoldChanged { hold_id, subject, change: _, actor, note, at, referral: _, request: _ } = changed;
+    Hold { hold_id, subject, actor, note, placed_at: at }
+}
+
+const fn outcome_answer(recorded: &OutcomeRecorded) -> OutcomeAnswer {
+    if recorded.concerned.is_empty() { OutcomeAnswer::Pending } else { OutcomeAnswer::Applied }
 }

@@ -3,14 +3,14 @@
 use crate::screening::case::{CaseState, Resolution};
 use crate::screening::decision::{Decision, Verdict};
 use crate::screening::evidence::EvidenceCode;
-use crate::screening::gate::Standing;
+use crate::screening::gate::{GateAnswer, GateReason, Standing};
 use crate::screening::history::{Identifier, IdentifierKind, ListKind};
 use crate::vocabulary::bundle::SignalBundle;
 use crate::vocabulary::conversion::{Conversion, Side};
-use crate::vocabulary::ids::{AccountId, Actor, CaseId, ConversionId, RecordId, RewardId};
+use crate::vocabulary::ids::{AccountId, Actor, CaseId, ConversionId, HoldId, RecordId, RewardId};
 use crate::vocabulary::label::Label;
 use crate::vocabulary::money::Money;
-use crate::vocabulary::outcome::OutcomeKind;
+use crate::vocabulary::outcome::{Outcome, OutcomeKind};
 use crate::vocabulary::time::Timestamp;
 
 /// A position in a programme's journal and feed. Starts at 1; 0 stands before everything.
@@ -99,8 +99,18 @@ pub enum HistoryKind {
     HoldLifted,
     /// An outcome was reported.
     OutcomeRecorded,
+    /// An outcome was taken back.
+    OutcomeRevoked,
+    /// A payer reserved a reward, or renewed its reservation.
+    Reserved,
+    /// A reservation was ended.
+    ReservationCancelled,
     /// A reward was paid.
     Paid,
+    /// A payment did not reach its beneficiary: the reward is unpaid again.
+    PayoutFailed,
+    /// Rewards were added or changed.
+    RewardsChanged,
 }
 
 /// A line of the history of a conversion and its case. Never changed, never removed before retention.
@@ -173,6 +183,14 @@ pub enum FeedKind {
     Paid,
     /// A referral was rejected or cancelled after a reward was paid. Nothing is clawed back.
     RejectedAfterPayment,
+    /// Part of the value was given back: less may be paid.
+    Reduced,
+    /// What cancelled it was reversed.
+    Reinstated,
+    /// A payment failed: the reward is unpaid again.
+    PayoutFailed,
+    /// Rewards were added or changed.
+    RewardsChanged,
 }
 
 /// One event of the feed, at least once, in order within a programme.
@@ -196,6 +214,8 @@ pub struct FeedEvent {
     pub previous_verdict: Option<Verdict>,
     /// The model whose reject went to review for its label; absent unless the event is such a decision. Not for the reward pipeline.
     pub audited_model: Option<Box<str>>,
+    /// What the gate said against a payment that was made all the same; absent when nothing.
+    pub against_gate: Option<GateReason>,
     /// The codes of the reasons: what decided first, then the largest contribution.
     pub reason_codes: Vec<EvidenceCode>,
     /// When it was recorded here; what it is about may have happened earlier.
@@ -214,6 +234,8 @@ pub enum HoldSubject {
 /// A hold in force.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Hold {
+    /// Its id.
+    pub hold_id: HoldId,
     /// On what.
     pub subject: HoldSubject,
     /// Who put it there.
@@ -317,4 +339,55 @@ pub struct Screened {
     pub record: Box<DecisionRecord>,
     /// Whether it was made now.
     pub freshness: Freshness,
+}
+
+/// What became of one reward that a payer wanted to reserve.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReserveAnswer {
+    /// The reward.
+    pub reward_id: RewardId,
+    /// The conversion.
+    pub conversion_id: ConversionId,
+    /// What the gate said at that moment; the reward is reserved if it released it.
+    pub gate: GateAnswer,
+    /// When the reservation ends by itself; absent when it is not reserved.
+    pub reserved_until: Option<Timestamp>,
+    /// What was reserved; absent when it is not, or the amount is not known.
+    pub amount: Option<Money>,
+}
+
+/// What is told of a payment that was recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PaidAnswer {
+    /// How much; absent when not known.
+    pub amount: Option<Money>,
+    /// What the gate said against it; absent when it was reserved or released.
+    pub against_gate: Option<GateReason>,
+}
+
+/// What is told of an outcome that was recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutcomeAnswer {
+    /// What it is about is known.
+    Applied,
+    /// What it is about is not known yet: it is applied when that appears.
+    Pending,
+}
+
+/// An outcome that waits for what it is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PendingOutcome {
+    /// The outcome.
+    pub outcome: Outcome,
+    /// When it was received.
+    pub received_at: Timestamp,
+}
+
+/// What is told of a hold that was placed or lifted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HoldAnswer {
+    /// The hold.
+    pub hold: Hold,
+    /// Holds that are in force on its subject by now.
+    pub holds_left: u32,
 }

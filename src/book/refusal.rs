@@ -11,6 +11,9 @@ pub enum Refusal {
         /// The id.
         id: String,
     },
+    /// A field of the message does not fit what is known.
+    #[error("{}", said(.0))]
+    Invalid(Vec<Misfit>),
     /// There is no such thing in the programme.
     #[error("{what} `{id}` is not known in this programme")]
     NotFound {
@@ -36,4 +39,25 @@ pub enum Refusal {
     /// The page token is not one of this listing.
     #[error("the page token is not valid for this listing; start again without it")]
     PageToken,
+}
+
+/// A field that does not fit what is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Misfit {
+    /// The path of the field in the message.
+    pub field: String,
+    /// What is wrong with it, and what would be right.
+    pub problem: String,
+}
+
+impl Misfit {
+    /// One field that does not fit.
+    #[must_use]
+    pub fn at(field: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self { field: field.into(), problem: problem.into() }
+    }
+}
+
+fn said(misfits: &[Misfit]) -> String {
+    misfits.iter().map(|Misfit { field, problem }| format!("`{field}` {problem}")).collect::<Vec<_>>().join("; ")
 }

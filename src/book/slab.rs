@@ -53,9 +53,11 @@ numbers! {
     PatternNumber,
     /// A case.
     CaseNumber,
-    /// A payment.
-    PaymentNumber,
-    /// A message that was taken: signals or an outcome.
+    /// A reward.
+    RewardNumber,
+    /// An outcome.
+    OutcomeNumber,
+    /// A message that was taken.
     MessageNumber,
 }
 

@@ -284,6 +284,7 @@ impl Desk {
             note: args.note.clone(),
             actor: self.acting.actor()?,
             expected_revision: args.revision,
+            request_id: String::new(),
         };
         let answer = self.client.resolve_case(request).await.map_err(readable)?.into_inner();
         print(self.json, &answer, render::resolved)
@@ -296,6 +297,7 @@ impl Desk {
             actor: self.acting.actor()?,
             lease: minutes.map(|minutes| pbjson_types::Duration { seconds: minutes * 60, nanos: 0 }),
             expected_revision: None,
+            request_id: String::new(),
         };
         let answer = self.client.claim_case(request).await.map_err(readable)?.into_inner();
         print(self.json, &answer, |answer| render::changed(answer.summary.as_ref()))
@@ -308,6 +310,7 @@ impl Desk {
             actor: self.acting.actor()?,
             note: note.to_owned(),
             expected_revision: None,
+            request_id: String::new(),
         };
         let answer = self.client.release_case(request).await.map_err(readable)?.into_inner();
         print(self.json, &answer, |answer| render::changed(answer.summary.as_ref()))
@@ -324,6 +327,7 @@ impl Desk {
             note: args.note.clone(),
             actor: self.acting.actor()?,
             expected_revision: None,
+            request_id: String::new(),
         };
         let answer = self.client.reopen_case(request).await.map_err(readable)?.into_inner();
         print(self.json, &answer, |answer| render::changed(answer.summary.as_ref()))
@@ -335,6 +339,7 @@ impl Desk {
             case_id: case.to_owned(),
             note: text.to_owned(),
             actor: self.acting.actor()?,
+            request_id: String::new(),
         };
         let answer = self.client.add_note(request).await.map_err(readable)?.into_inner();
         print(self.json, &answer, |answer| render::changed(answer.summary.as_ref()))

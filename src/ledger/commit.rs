@@ -129,6 +129,12 @@ impl Committer {
         Ok(permit)
     }
 
+    /// A place for what the ledger does by itself, however many wait.
+    pub(super) fn place(&self) -> Permit {
+        self.shared.admitted.fetch_add(1, Ordering::Relaxed);
+        Permit { shared: Arc::clone(&self.shared) }
+    }
+
     /// Hands over records in this order, waking the thread once. The completion of each always runs: once it is durable, or with the error; on
     /// this thread when the committer has already stopped.
     pub(super) fn hand_over(&self, executed: impl IntoIterator<Item = Underway>) {

@@ -10,13 +10,11 @@ use super::holding::Holding;
 use super::journaled::{JournaledLedger, LedgerOptions};
 use super::open::OpenError;
 use super::programme::Sharing;
-use crate::book::command::{
-    Assessor, CaseCommand, HoldCommand, ListCommand, OutcomeCommand, PaidCommand, ScreenCommand, SignalsCommand,
-};
+use crate::book::command::{Assessor, Command, Executed};
 use crate::book::query::{CaseFilter, CaseOrder, DecisionFilter, Page, PageRequest};
 use crate::book::records::{
-    CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, LabelledConversion, ListEntry, ListSubject,
-    QueueStats, Screened,
+    CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Hold, LabelledConversion, ListEntry, ListSubject, PendingOutcome,
+    QueueStats,
 };
 use crate::ports::clock::SteadyClock;
 use crate::ports::journal::{BackupSummary, Journal};
@@ -97,32 +95,8 @@ impl Drop for HeldLedger {
 }
 
 impl Ledger for HeldLedger {
-    fn screen(&self, command: ScreenCommand) -> Answer<'_, Screened> {
-        self.under_lease(command.conversion.program_id.clone(), |ledger| ledger.screen(command))
-    }
-
-    fn record_signals(&self, command: SignalsCommand) -> Answer<'_, (Cursor, Freshness)> {
-        self.under_lease(command.program_id.clone(), |ledger| ledger.record_signals(command))
-    }
-
-    fn record_outcome(&self, command: OutcomeCommand) -> Answer<'_, (Cursor, Freshness)> {
-        self.under_lease(command.outcome.program_id.clone(), |ledger| ledger.record_outcome(command))
-    }
-
-    fn step_case(&self, command: CaseCommand) -> Answer<'_, CaseSummary> {
-        self.under_lease(command.program_id.clone(), |ledger| ledger.step_case(command))
-    }
-
-    fn mark_paid(&self, command: PaidCommand) -> Answer<'_, (Cursor, Freshness)> {
-        self.under_lease(command.program_id.clone(), |ledger| ledger.mark_paid(command))
-    }
-
-    fn change_hold(&self, command: HoldCommand) -> Answer<'_, (Cursor, Freshness)> {
-        self.under_lease(command.program_id.clone(), |ledger| ledger.change_hold(command))
-    }
-
-    fn change_list(&self, command: ListCommand) -> Answer<'_, (Cursor, Freshness)> {
-        self.under_lease(command.program_id.clone(), |ledger| ledger.change_list(command))
+    fn execute(&self, command: Command) -> Answer<'_, Executed> {
+        self.under_lease(command.program().clone(), |ledger| ledger.execute(command))
     }
 
     fn decision<'a>(&'a self, program: &'a ProgramId, conversion: &'a ConversionId) -> Answer<'a, Option<DecisionRecord>> {
@@ -178,6 +152,10 @@ impl Ledger for HeldLedger {
                 () = programme.failed() => {}
             }
         })
+    }
+
+    fn pending_outcomes<'a>(&'a self, program: &'a ProgramId, page: &'a PageRequest) -> Answer<'a, Page<PendingOutcome>> {
+        self.under_lease(program.clone(), |ledger| ledger.pending_outcomes(program, page))
     }
 
     fn holds<'a>(&'a self, program: &'a ProgramId, page: &'a PageRequest) -> Answer<'a, Page<Hold>> {

@@ -16,14 +16,11 @@ use super::reads::{Records, unavailable, waiting};
 use super::retention;
 use super::sequencer::{Execution, Job, Reply, Sequencer};
 use super::snapshotting::Snapshotter;
-use crate::book::command::{
-    Assessor, CaseCommand, CaseStep, Command, Done, HoldCommand, ListCommand, OutcomeCommand, PaidCommand, ScreenCommand,
-    SignalsCommand,
-};
+use crate::book::command::{Assessor, CaseStep, Command, Done, Executed};
 use crate::book::query::{CaseFilter, CaseOrder, DecisionFilter, Page, PageRequest};
 use crate::book::records::{
     CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, LabelledConversion, ListEntry, ListSubject,
-    QueueStats, Screened,
+    PendingOutcome, QueueStats,
 };
 use crate::book::{Book, CaseListing, Progress, QueueCount, Refusal};
 use crate::ports::journal::{BackupSummary, Journal, JournalError};
@@ -31,7 +28,7 @@ use crate::ports::ledger::{Answer, Ledger, LedgerError, LedgerHealth, ProgramSum
 use crate::ports::snapshots::Snapshots;
 use crate::screening::case::Step;
 use crate::screening::decision::Verdict;
-use crate::screening::gate::Standing;
+use crate::screening::gate::{RewardState, Standing};
 use crate::screening::history::ListKind;
 use crate::vocabulary::ids::{CaseId, ConversionId, ProgramId, RewardId};
 use crate::vocabulary::time::{Span, Timestamp};
@@ -126,6 +123,7 @@ impl JournaledLedger {
             memory_bytes_max,
             outbox: Vec::new(),
             unmeasured: 0,
+            unfinished: Vec::new(),
         };
         let run = move || sequencer.run_all(&queue);
         let running = std::thread::Builder::new().name("ledger-sequencer".into()).spawn(run).map_err(thread)?;
@@ -159,7 +157,7 @@ impl JournaledLedger {
     }
 
     /// Hands a command to the sequencer, once there is a place for it, and waits for what it came to.
-    async fn execute(&self, command: Command) -> Result<(Cursor, Freshness, Done), LedgerError> {
+    async fn sequenced(&self, command: Command) -> Result<Executed, LedgerError> {
         let program = command.program().clone();
         let permit = self.shared.committer.admit()?;
         let (reply, answer) = oneshot::channel();
@@ -167,10 +165,18 @@ impl JournaledLedger {
         self.shared.send(Job::Execute(Box::new(execution)))?;
         let given_up = || LedgerError::Unavailable("the command was given up; send it again with the same id".to_owned());
         match answer.await.map_err(|_| given_up())?? {
-            Reply::Done(cursor, done) => Ok((cursor, Freshness::New, done)),
+            Reply::Done(cursor, done) => Ok(Executed { cursor, freshness: Freshness::New, done }),
+            Reply::Answered(done, seen) => {
+                self.wait_for(&program, seen).await?;
+                Ok(Executed { cursor: Cursor(0), freshness: Freshness::New, done })
+            }
             Reply::AlreadyDone(cursor) => {
                 self.wait_for(&program, cursor).await?;
-                Ok((cursor, Freshness::Replayed, Done::Recorded))
+                let done = match self.shared.records(&program) {
+                    Some(records) => records.answered_before(cursor).await?,
+                    None => Done::Recorded,
+                };
+                Ok(Executed { cursor, freshness: Freshness::Replayed, done })
             }
             Reply::Refused(refusal, seen) => {
                 self.wait_for(&program, seen).await?;
@@ -179,15 +185,22 @@ impl JournaledLedger {
         }
     }
 
+    /// A command with what its plan needs of the journal. A record never changes, so it may be read before the command's turn.
+    async fn prepared(&self, command: Command) -> Result<Command, LedgerError> {
+        let Command::StepCase(step, None) = command else { return Ok(command) };
+        let reopens = step.step == CaseStep::Step(Step::Reopen);
+        let decided = match (step.case_id.conversion_id().filter(|_| reopens), self.shared.records(&step.program_id)) {
+            (Some(id), Some(records)) => records.decided_before(&id).await?.map(Box::new),
+            (None, _) | (_, None) => None,
+        };
+        Ok(Command::StepCase(step, decided))
+    }
+
     async fn wait_for(&self, program: &ProgramId, cursor: Cursor) -> Result<(), LedgerError> {
         match self.shared.programmes.get(program) {
             Some(programme) => programme.wait_for(cursor).await,
             None => Ok(()),
         }
-    }
-
-    fn recorded(&self, command: Command) -> Answer<'_, (Cursor, Freshness)> {
-        Box::pin(async move { self.execute(command).await.map(|(cursor, freshness, _)| (cursor, freshness)) })
     }
 
     /// Reads from one book, and waits until what was read is durable.
@@ -201,12 +214,6 @@ impl JournaledLedger {
         let (found, as_of) = look(&programme)?;
         programme.wait_for(as_of).await?;
         Ok(found)
-    }
-
-    async fn screened_before(&self, program: &ProgramId, id: &ConversionId) -> Result<Box<DecisionRecord>, LedgerError> {
-        let gone = || Refusal::NotPossible("the decision was made before and is not kept any more".to_owned());
-        let record = self.decision(program, id).await?;
-        record.map(Box::new).ok_or_else(|| gone().into())
     }
 }
 
@@ -239,7 +246,12 @@ fn standings(programme: &Programme, payouts: &[(RewardId, ConversionId)]) -> Vec
         let (mut standing, changed) = book.standing(reward, conversion)?;
         if changed > durable {
             standing.verdict = Verdict::InReview;
-            standing.cancelled_at = None;
+            (standing.cancelled, standing.refunded) = (None, None);
+            for reward in &mut standing.rewards {
+                if matches!(reward.state, RewardState::Paid { .. }) {
+                    reward.state = RewardState::Unpaid;
+                }
+            }
         }
         Some(standing)
     };
@@ -247,57 +259,11 @@ fn standings(programme: &Programme, payouts: &[(RewardId, ConversionId)]) -> Vec
 }
 
 impl Ledger for JournaledLedger {
-    fn screen(&self, command: ScreenCommand) -> Answer<'_, Screened> {
+    fn execute(&self, command: Command) -> Answer<'_, Executed> {
         Box::pin(async move {
-            let (program, id) = (command.conversion.program_id.clone(), command.conversion.conversion_id.clone());
-            let (_, freshness, done) = self.execute(Command::Screen(Box::new(command))).await?;
-            let record = match done {
-                Done::Screened(record) => record,
-                Done::Stepped(_) | Done::Recorded => self.screened_before(&program, &id).await?,
-            };
-            Ok(Screened { record, freshness })
+            let command = self.prepared(command).await?;
+            self.sequenced(command).await
         })
-    }
-
-    fn record_signals(&self, command: SignalsCommand) -> Answer<'_, (Cursor, Freshness)> {
-        self.recorded(Command::RecordSignals(command))
-    }
-
-    fn record_outcome(&self, command: OutcomeCommand) -> Answer<'_, (Cursor, Freshness)> {
-        self.recorded(Command::RecordOutcome(command))
-    }
-
-    fn step_case(&self, command: CaseCommand) -> Answer<'_, CaseSummary> {
-        Box::pin(async move {
-            // A record never changes, so it may be read before the command's turn.
-            let decided = match (&command.step, command.case_id.conversion_id()) {
-                (CaseStep::Step(Step::Reopen), Some(id)) => match self.shared.records(&command.program_id) {
-                    Some(records) => records.decided_before(&id).await?.map(Box::new),
-                    None => None,
-                },
-                (CaseStep::Step(Step::Claim { .. } | Step::Release | Step::Resolve(_) | Step::Reopen) | CaseStep::Note, _) => {
-                    None
-                }
-            };
-            match self.execute(Command::StepCase(Box::new(command), decided)).await? {
-                (_, _, Done::Stepped(summary)) => Ok(*summary),
-                (_, _, Done::Screened(_) | Done::Recorded) => {
-                    Err(LedgerError::Damaged("a step became something else".to_owned()))
-                }
-            }
-        })
-    }
-
-    fn mark_paid(&self, command: PaidCommand) -> Answer<'_, (Cursor, Freshness)> {
-        self.recorded(Command::MarkPaid(command))
-    }
-
-    fn change_hold(&self, command: HoldCommand) -> Answer<'_, (Cursor, Freshness)> {
-        self.recorded(Command::ChangeHold(command))
-    }
-
-    fn change_list(&self, command: ListCommand) -> Answer<'_, (Cursor, Freshness)> {
-        self.recorded(Command::ChangeList(command))
     }
 
     fn decision<'a>(&'a self, program: &'a ProgramId, conversion: &'a ConversionId) -> Answer<'a, Option<DecisionRecord>> {
@@ -392,6 +358,11 @@ impl Ledger for JournaledLedger {
         Box::pin(async move { self.shared.programmes.registered(program).await.grown_past(cursor).await })
     }
 
+    fn pending_outcomes<'a>(&'a self, program: &'a ProgramId, page: &'a PageRequest) -> Answer<'a, Page<PendingOutcome>> {
+        let nothing = Page { entries: Vec::new(), next: None, total: None };
+        Box::pin(self.look(program, nothing, move |programme| Ok(programme.book.read().pending(program, page)?)))
+    }
+
     fn holds<'a>(&'a self, program: &'a ProgramId, page: &'a PageRequest) -> Answer<'a, Page<Hold>> {
         let nothing = Page { entries: Vec::new(), next: None, total: None };
         Box::pin(self.look(program, nothing, |programme| Ok(programme.book.read().holds(page)?)))
@@ -471,6 +442,8 @@ impl Ledger for JournaledLedger {
             }
         }
         bytes_of.insert("memory_bytes", bytes_of.values().sum());
+        let pending = self.shared.programmes.all().iter().map(|programme| programme.book.read().pending_count()).sum();
+        bytes_of.insert("pending_outcomes_count", pending);
         #[expect(clippy::cast_precision_loss, reason = "metrics are floats")]
         let reading = |(name, bytes): (&'static str, usize)| Reading { name, value: bytes as f64 };
         bytes_of.into_iter().map(reading).collect()

@@ -15,7 +15,7 @@ use super::programme::Programme;
 use super::reads::{decode, unavailable};
 use super::sequencer::Job;
 use super::snapshotting;
-use crate::book::event::{Event, OutcomeRecorded};
+use crate::book::event::{Concerned, Event, OutcomeRecorded};
 use crate::book::records::Cursor;
 use crate::ports::journal::{Direction, JournalError, Kept, KeptChange, Reach};
 use crate::ports::ledger::LedgerError;
@@ -51,21 +51,7 @@ fn newest_record(shared: &Shared, programme: &Programme) -> Result<Option<Timest
     let last = programme.durable();
     let reach = Reach { from: last, to: last, direction: Direction::Backward, limit: 1 };
     let records = shared.journal.read(&programme.id, reach).map_err(unavailable)?;
-    records.first().map(|record| decode(record).map(|event| learned_at(&event))).transpose()
-}
-
-/// When the service learned of it: later records were learned of later.
-fn learned_at(event: &Event) -> Timestamp {
-    match event {
-        Event::ConversionScreened(screened) => screened.received_at,
-        Event::SignalsRecorded(recorded) => recorded.received_at,
-        Event::OutcomeRecorded(recorded) => recorded.received_at,
-        Event::CaseStepped(stepped) => stepped.at,
-        Event::RewardPaid(paid) => paid.received_at,
-        Event::HoldChanged(changed) => changed.at,
-        Event::ListChanged(changed) => changed.entry.placed_at,
-        Event::ConversionKept(kept) => kept.occurred_at,
-    }
+    Ok(records.first().map(decode).transpose()?.and_then(|event| event.learned_at()))
 }
 
 fn forget_in(shared: &Shared, programme: &Arc<Programme>, horizon: Timestamp) -> Result<u64, LedgerError> {
@@ -80,7 +66,7 @@ fn forget_in(shared: &Shared, programme: &Arc<Programme>, horizon: Timestamp) ->
         let mut old = Vec::new();
         for record in &records {
             let event = decode(record)?;
-            if learned_at(&event) >= horizon {
+            if event.learned_at().is_some_and(|at| at >= horizon) {
                 break;
             }
             old.push((record.cursor, event));
@@ -138,8 +124,7 @@ fn what_outlives(programme: &Programme, old: Vec<(Cursor, Event)>) -> Result<Vec
         if book.still_speaks(cursor, &event) {
             let event = match event {
                 Event::OutcomeRecorded(recorded) => {
-                    let (concerned, paid_elsewhere) = (Vec::new(), Vec::new());
-                    Event::OutcomeRecorded(Box::new(OutcomeRecorded { concerned, paid_elsewhere, ..*recorded }))
+                    Event::OutcomeRecorded(Box::new(OutcomeRecorded { concerned: Vec::new(), ..*recorded }))
                 }
                 event => event,
             };
@@ -175,12 +160,23 @@ fn what_is_overruled(shared: &Shared, programme: &Programme) -> Result<Vec<Curso
 
 /// The conversions of which a record tells something that is kept with them.
 fn concerns(event: &Event) -> Vec<ConversionId> {
+    let of = |concerned: &[Concerned]| concerned.iter().map(|one| one.conversion_id.clone()).collect();
     match event {
         Event::ConversionScreened(screened) => vec![screened.conversion.conversion_id.clone()],
-        Event::OutcomeRecorded(recorded) => recorded.concerned.iter().map(|one| one.conversion_id.clone()).collect(),
+        Event::OutcomeRecorded(recorded) => of(&recorded.concerned),
+        Event::OutcomeRevoked(revoked) => of(&revoked.concerned),
+        Event::OutcomeSpread(spread) => of(&spread.concerned),
         Event::CaseStepped(stepped) => vec![stepped.conversion_id.clone()],
+        Event::RewardsReserved(reserved) => reserved.answers.iter().map(|answer| answer.conversion_id.clone()).collect(),
+        Event::ReservationChanged(changed) => changed.rewards.iter().map(|(conversion, _)| conversion.clone()).collect(),
         Event::RewardPaid(paid) => vec![paid.conversion_id.clone()],
-        Event::SignalsRecorded(_) | Event::HoldChanged(_) | Event::ListChanged(_) | Event::ConversionKept(_) => Vec::new(),
+        Event::PayoutFailed(failed) => vec![failed.conversion_id.clone()],
+        Event::RewardsChanged(changed) => vec![changed.conversion_id.clone()],
+        Event::SignalsRecorded(_)
+        | Event::PendingExpired(_)
+        | Event::HoldChanged(_)
+        | Event::ListChanged(_)
+        | Event::ConversionKept(_) => Vec::new(),
     }
 }
 

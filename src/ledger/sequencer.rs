@@ -12,7 +12,7 @@ use super::codec;
 use super::commit::{self, Committer, Permit};
 use super::programme::{Programme, Programmes, Sharing};
 use crate::book::command::{Assessor, Command, Done};
-use crate::book::plan::{Plan, plan};
+use crate::book::plan::{Plan, next_piece, plan};
 use crate::book::records::Cursor;
 use crate::book::{Book, Refusal};
 use crate::ports::journal::{Append, Chain, RECORD_BYTES_MAX, Record};
@@ -24,6 +24,8 @@ use crate::vocabulary::ids::ProgramId;
 pub(super) enum Reply {
     /// It was written at this place, and is durable.
     Done(Cursor, Done),
+    /// This is the answer, of which nothing was kept; it was read up to this place, which may not be durable yet.
+    Answered(Done, Cursor),
     /// It was done before, at this place, which may not be durable yet.
     AlreadyDone(Cursor),
     /// It is refused by what was read up to this place, which may not be durable yet.
@@ -61,6 +63,8 @@ pub(super) struct Sequencer {
     pub(super) outbox: Vec<commit::Underway>,
     /// Commands until memory is measured again.
     pub(super) unmeasured: u32,
+    /// Programmes with an outcome that has yet to be told of some conversions.
+    pub(super) unfinished: Vec<ProgramId>,
 }
 
 /// Commands that are handed over at once, at most. Judgement: half of what a busy server has under way, so that one half is executed while
@@ -79,8 +83,23 @@ impl Sequencer {
     ///
     /// What waits already is executed before the committer hears of any of it: the busier the server, the more decisions share one append,
     /// one wake-up and one batch of answers. Nobody waits for a command that is not there yet.
+    ///
+    /// What an outcome does to an account with many conversions is done piece by piece, between them.
     pub(super) fn run_all(&mut self, jobs: &mpsc::Receiver<Job>) {
-        while let Ok(first) = jobs.recv() {
+        let known = self.programmes.all();
+        self.unfinished = known.iter().filter(|known| known.book.read().has_unfinished()).map(|known| known.id.clone()).collect();
+        loop {
+            let next = if self.unfinished.is_empty() {
+                jobs.recv().map_err(|_| mpsc::TryRecvError::Disconnected)
+            } else {
+                self.do_next_piece();
+                jobs.try_recv()
+            };
+            let first = match next {
+                Ok(first) => first,
+                Err(mpsc::TryRecvError::Empty) => continue,
+                Err(mpsc::TryRecvError::Disconnected) => return,
+            };
             let began = Instant::now();
             self.run(first);
             while self.outbox.len() < HAND_OVER_MAX
@@ -138,6 +157,9 @@ impl Sequencer {
                     };
                     let mut book = programme.book.write();
                     book.apply_known(cursor, &event, *read);
+                    if book.has_unfinished() && !self.unfinished.contains(&program) {
+                        self.unfinished.push(program.clone());
+                    }
                     let done = RwLockWriteGuard::downgrade(book).answer(event);
                     let record = Record { cursor, chain, payload: payload.into() };
                     let append = Append { program, epoch: programme.epoch, record };
@@ -151,12 +173,45 @@ impl Sequencer {
                 Err(error)
             }
             Ok(Plan::AlreadyDone(cursor)) => Ok(Reply::AlreadyDone(cursor)),
+            Ok(Plan::Answer(done)) => Ok(Reply::Answered(done, seen)),
             Err(refusal) => Ok(Reply::Refused(refusal, seen)),
         };
         // Whoever is answered may rely on all earlier commands being with the committer; simulations do.
         self.hand_over();
         // Nobody may be waiting any more; the command had no effect.
         drop(reply.send(answer));
+    }
+
+    /// Does the next piece of what is unfinished, in the order in which it began.
+    fn do_next_piece(&mut self) {
+        let Some(program) = self.unfinished.first().cloned() else { return };
+        // A programme that was given up meanwhile is finished by whoever has it.
+        let planned = self.programmes.get(&program).filter(|known| known.failure().is_none()).and_then(|programme| {
+            let event = {
+                let book = programme.book.read();
+                next_piece(&book, || self.assessor.payout(&program))
+            };
+            event.map(|event| (programme, event))
+        });
+        let Some((programme, event)) = planned else {
+            self.unfinished.remove(0);
+            return;
+        };
+        let payload = codec::encode(&event);
+        let mut book = programme.book.write();
+        let cursor = Cursor(book.cursor().0 + 1);
+        let chain = {
+            let mut chain = programme.chain.lock();
+            *chain = chain.then(cursor, &payload);
+            *chain
+        };
+        book.apply(cursor, &event);
+        drop(book);
+        let record = Record { cursor, chain, payload: payload.into() };
+        let append = Append { program, epoch: programme.epoch, record };
+        let permit = self.committer.place();
+        self.outbox.push(commit::Underway { permit, programme, append, done: Box::new(|_| {}) });
+        self.hand_over();
     }
 
     /// A programme that holds nothing yet.

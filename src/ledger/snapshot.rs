@@ -70,7 +70,8 @@ pub(super) fn write(frozen: Frozen, place: Place, out: &mut dyn Write) -> io::Re
     frames.slab(frozen.conversions)?;
     frames.slab(frozen.referrals)?;
     frames.slab(frozen.patterns)?;
-    frames.slab(frozen.payments)?;
+    frames.slab(frozen.rewards)?;
+    frames.slab(frozen.outcomes)?;
     frames.slab(frozen.cases)?;
     frames.slab(frozen.messages)?;
     let hash = *frames.hash.finalize().as_bytes();
@@ -102,7 +103,8 @@ pub(super) fn read(input: &mut dyn Read, place: Place, seed: u64) -> Result<Book
         conversions: frames.slab()?,
         referrals: frames.slab()?,
         patterns: frames.slab()?,
-        payments: frames.slab()?,
+        rewards: frames.slab()?,
+        outcomes: frames.slab()?,
         cases: frames.slab()?,
         messages: frames.slab()?,
     };

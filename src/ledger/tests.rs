@@ -9,8 +9,9 @@ use super::codec;
 use super::snapshot::{self, Place};
 use crate::book::Book;
 use crate::book::command::{
-    Assessor, CaseCommand, CaseStep, Change, Command, DecidedBefore, HoldCommand, ListCommand, OutcomeCommand, PaidCommand,
-    ScreenCommand, SignalsCommand,
+    Assessor, CaseCommand, CaseStep, Change, Command, DecidedBefore, FailedCommand, HoldCommand, HoldStep, ListCommand,
+    OutcomeCommand, PaidCommand, PayoutWanted, Request, ReservationChange, ReservationCommand, ReserveCommand, RevokeCommand,
+    RewardsChange, RewardsCommand, ScreenCommand, SignalsCommand,
 };
 use crate::book::event::Event;
 use crate::book::plan::{Plan, plan};
@@ -20,8 +21,10 @@ use crate::screening::case::{Resolution, Step};
 use crate::screening::decision::{Decision, Verdict};
 use crate::screening::fixtures::assess_by_rules;
 use crate::screening::history::{History, ListKind};
-use crate::vocabulary::conversion::Conversion;
-use crate::vocabulary::ids::{AccountId, Actor, CaseId, ConversionId, ProgramId, RecordId};
+use crate::screening::policy::PayoutPolicy;
+use crate::vocabulary::conversion::{Conversion, Reward, Side};
+use crate::vocabulary::ids::{AccountId, Actor, CaseId, ConversionId, HoldId, ProgramId, RecordId, RequestId, RewardId};
+use crate::vocabulary::money::Money;
 use crate::vocabulary::outcome::{Outcome, OutcomeKind, OutcomeSubject};
 use crate::vocabulary::time::{Span, Timestamp};
 use crate::wire::fixtures::any_conversion;
@@ -39,6 +42,10 @@ impl Assessor for Rules {
     fn due_after(&self, _: &ProgramId) -> Span {
         Span::from_hours(48)
     }
+
+    fn payout(&self, _: &ProgramId) -> PayoutPolicy {
+        PayoutPolicy::after(Span::ZERO)
+    }
 }
 
 /// One thing that callers do, by small numbers, so that it meets what was done before.
@@ -49,6 +56,11 @@ enum Act {
     Befall(u8, u8),
     Step(u8, u8),
     Pay(u8),
+    Reserve(u8, bool),
+    Release(u8, bool),
+    Fail(u8),
+    Reward(u8, bool),
+    Revoke(u8),
     Hold(u8, bool),
     List(u8, bool),
 }
@@ -61,6 +73,11 @@ fn any_act() -> impl Strategy<Value = Act> {
         2 => (id.clone(), 0..8_u8).prop_map(|(id, kind)| Act::Befall(id, kind)),
         3 => (id.clone(), 0..5_u8).prop_map(|(id, step)| Act::Step(id, step)),
         1 => id.clone().prop_map(Act::Pay),
+        2 => (id.clone(), any::<bool>()).prop_map(|(id, long)| Act::Reserve(id, long)),
+        1 => (id.clone(), any::<bool>()).prop_map(|(id, renew)| Act::Release(id, renew)),
+        1 => id.clone().prop_map(Act::Fail),
+        1 => (id.clone(), any::<bool>()).prop_map(|(id, add)| Act::Reward(id, add)),
+        1 => (0..40_u8).prop_map(Act::Revoke),
         1 => (id.clone(), any::<bool>()).prop_map(|(id, place)| Act::Hold(id, place)),
         1 => (id, any::<bool>()).prop_map(|(id, place)| Act::List(id, place)),
     ]
@@ -79,7 +96,23 @@ fn numbered(mut conversion: Conversion, id: u8, referrer: u8, referee: u8) -> Co
     conversion.conversion_id = conversion_id(id);
     conversion.referrer.account_id = account(referrer);
     conversion.referee.account_id = account(referee);
+    conversion.rewards.truncate(1);
+    for reward in &mut conversion.rewards {
+        reward.reward_id = reward_id(id);
+    }
     conversion
+}
+
+fn reward_id(number: u8) -> RewardId {
+    RewardId::new(&format!("rw{}", number % 7)).unwrap()
+}
+
+fn request_id(number: u8) -> RequestId {
+    RequestId::new(&format!("run-{number}")).unwrap()
+}
+
+fn wanted(number: u8) -> PayoutWanted {
+    PayoutWanted { reward_id: reward_id(number), conversion_id: conversion_id(number), amount: None }
 }
 
 fn program() -> ProgramId {
@@ -112,7 +145,16 @@ fn command(act: &Act, step: usize) -> Command {
                 _ => (OutcomeKind::SubscriptionCanceled, OutcomeSubject::Conversion(conversion_id(id))),
             };
             let outcome_id = RecordId::new(&format!("o{step}")).unwrap();
-            let outcome = Outcome { program_id, outcome_id, kind, subject, occurred_at: at(step), amount: None };
+            let outcome = Outcome {
+                program_id,
+                outcome_id,
+                kind,
+                subject,
+                occurred_at: at(step),
+                amount: None,
+                actor: None,
+                note: String::new(),
+            };
             Command::RecordOutcome(OutcomeCommand { outcome, content, received_at: at(step) })
         }
         Act::Step(id, number) => {
@@ -133,6 +175,7 @@ fn command(act: &Act, step: usize) -> Command {
                 reason_code: String::new(),
                 note: String::new(),
                 expected_revision: None,
+                request: None,
                 at: at(step),
             };
             Command::StepCase(Box::new(case), Some(Box::new(decided)))
@@ -140,16 +183,69 @@ fn command(act: &Act, step: usize) -> Command {
         Act::Pay(id) => Command::MarkPaid(PaidCommand {
             program_id,
             conversion_id: conversion_id(id),
-            reward_id: crate::vocabulary::ids::RewardId::new(&format!("rw{}", id % 7)).unwrap(),
+            reward_id: reward_id(id),
+            reservation_id: (id % 3 == 0).then(|| request_id(id % 4)),
             paid_at: at(step),
             amount: None,
+            request: None,
             received_at: at(step),
+        }),
+        Act::Reserve(id, long) => Command::Reserve(ReserveCommand {
+            program_id,
+            request: Request { id: request_id(id % 4), content: ContentFingerprint([id; 16]) },
+            payouts: vec![wanted(id), wanted(id + 1)],
+            lifetime: Span::from_minutes(if long { 600 } else { 2 }),
+            at: at(step),
+        }),
+        Act::Release(id, renew) => Command::ChangeReservation(ReservationCommand {
+            program_id,
+            reservation_id: request_id(id % 4),
+            rewards: Vec::new(),
+            change: if renew { ReservationChange::Renew(Span::from_minutes(5)) } else { ReservationChange::Cancel },
+            request: None,
+            at: at(step),
+        }),
+        Act::Fail(id) => Command::MarkFailed(FailedCommand {
+            program_id,
+            conversion_id: conversion_id(id),
+            reward_id: reward_id(id),
+            failed_at: at(step),
+            reason_code: String::new(),
+            note: String::new(),
+            request: None,
+            received_at: at(step),
+        }),
+        Act::Reward(id, add) => Command::ChangeRewards(RewardsCommand {
+            program_id,
+            conversion_id: conversion_id(id),
+            rewards: vec![Reward { reward_id: reward_id(id), beneficiary: Side::Referrer, amount: Money::new(100, "EUR").ok() }],
+            change: if add { RewardsChange::Add } else { RewardsChange::Change },
+            actor,
+            note: String::new(),
+            request: None,
+            at: at(step),
+        }),
+        Act::Revoke(number) => Command::RevokeOutcome(RevokeCommand {
+            program_id,
+            outcome_id: RecordId::new(&format!("o{number}")).unwrap(),
+            actor,
+            reason_code: String::new(),
+            note: String::new(),
+            request: None,
+            at: at(step),
         }),
         Act::Hold(id, place) => {
             let subject =
                 if id % 2 == 0 { HoldSubject::Conversion(conversion_id(id)) } else { HoldSubject::Referrer(account(id % 5)) };
-            let change = if place { Change::Place } else { Change::Lift };
-            Command::ChangeHold(HoldCommand { program_id, subject, change, actor, note: String::new(), at: at(step) })
+            let hold_id = HoldId::new(&format!("h{}", id % 5)).unwrap();
+            let hold_step = match (place, id % 3) {
+                (true, 0) => HoldStep::Place { hold_id: None, subject },
+                (true, _) => HoldStep::Place { hold_id: Some(hold_id), subject },
+                (false, 0) => HoldStep::LiftOwn(subject),
+                (false, _) => HoldStep::Lift(hold_id),
+            };
+            let (note, request) = (String::new(), None);
+            Command::ChangeHold(HoldCommand { program_id, step: hold_step, actor, note, request, at: at(step) })
         }
         Act::List(id, place) => {
             let entry = ListEntry {
@@ -160,7 +256,12 @@ fn command(act: &Act, step: usize) -> Command {
                 placed_at: at(step),
                 expires_at: None,
             };
-            Command::ChangeList(ListCommand { program_id, entry, change: if place { Change::Place } else { Change::Lift } })
+            Command::ChangeList(ListCommand {
+                program_id,
+                entry,
+                change: if place { Change::Place } else { Change::Lift },
+                request: None,
+            })
         }
     }
 }

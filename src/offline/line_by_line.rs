@@ -9,7 +9,7 @@ use std::hash::BuildHasher as _;
 
 use foldhash::quality::RandomState;
 
-use crate::book::command::{Assessor, Command, Done, OutcomeCommand, ScreenCommand, SignalsCommand};
+use crate::book::command::{Assessor, Command, OutcomeCommand, ScreenCommand, SignalsCommand};
 use crate::book::records::{ContentFingerprint, DecisionRecord, RecordedSignals};
 use crate::book::{Books, Refusal};
 use crate::vocabulary::ids::{AccountId, ConversionId, ProgramId, RecordId};
@@ -69,10 +69,7 @@ impl<'a> LineByLine<'a> {
         }
         let content = self.fingerprint(&conversion);
         let command = ScreenCommand { conversion, content, received_at: now };
-        match self.books.execute(Command::Screen(Box::new(command)), self.assessor)?.done {
-            Done::Screened(record) => Ok(Some(record)),
-            Done::Stepped(_) | Done::Recorded => Ok(None),
-        }
+        Ok(self.books.execute(Command::Screen(Box::new(command)), self.assessor)?.done.screened())
     }
 
     /// Tells contents apart that came under one id, within this process: a hash of 64 bits, which a service could not live with.
@@ -100,13 +97,15 @@ impl<'a> LineByLine<'a> {
         let text = format!("line-outcome-{place}");
         let outcome_id = RecordId::new(&text).map_err(|problem| Refusal::NotPossible(problem.to_string()))?;
         let subject = match kind {
-            OutcomeKind::AccountBanned => OutcomeSubject::Account(referee),
-            OutcomeKind::ChargeRefunded | OutcomeKind::Chargeback | OutcomeKind::SubscriptionCanceled => {
-                OutcomeSubject::Conversion(conversion_id)
-            }
+            OutcomeKind::AccountBanned | OutcomeKind::AccountUnbanned => OutcomeSubject::Account(referee),
+            OutcomeKind::ChargeRefunded
+            | OutcomeKind::Chargeback
+            | OutcomeKind::SubscriptionCanceled
+            | OutcomeKind::DisputeWon => OutcomeSubject::Conversion(conversion_id),
         };
         let content = self.fingerprint(&place);
-        let outcome = Outcome { program_id, outcome_id, kind, subject, occurred_at: at, amount: None };
+        let (amount, actor, note) = (None, None, String::new());
+        let outcome = Outcome { program_id, outcome_id, kind, subject, occurred_at: at, amount, actor, note };
         let command = OutcomeCommand { outcome, content, received_at: at };
         self.books.execute(Command::RecordOutcome(command), self.assessor).map(|_| ())
     }

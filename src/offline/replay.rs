@@ -22,7 +22,7 @@ use crate::screening::case::{Resolution, Step};
 use crate::screening::decision::{Decision, Verdict};
 use crate::screening::features::FeatureVector;
 use crate::screening::history::History;
-use crate::screening::policy::Policy;
+use crate::screening::policy::{PayoutPolicy, Policy};
 use crate::screening::{Models, Rulebook, assess};
 use crate::vocabulary::conversion::Conversion;
 use crate::vocabulary::ids::{Actor, CaseId, ConversionId, InvalidId, ProgramId, RecordId};
@@ -108,6 +108,10 @@ impl Assessor for Recorder {
 
     fn due_after(&self, _program: &ProgramId) -> Span {
         self.policy.review().due_after
+    }
+
+    fn payout(&self, _program: &ProgramId) -> PayoutPolicy {
+        self.policy.payout().clone()
     }
 }
 
@@ -346,6 +350,8 @@ impl<'a> Replay<'a> {
                 subject: OutcomeSubject::Conversion(id.clone()),
                 occurred_at: at,
                 amount: None,
+                actor: None,
+                note: String::new(),
             };
             self.expect(at.max(occurred_at), Moment::Outcome { line, entry }, Event::Befall(outcome))?;
         }
@@ -389,6 +395,7 @@ impl<'a> Replay<'a> {
             reason_code: String::new(),
             note: String::new(),
             expected_revision: None,
+            request: None,
             at,
         };
         match self.books.execute(Command::StepCase(Box::new(command), None), self.assessor) {

@@ -10,11 +10,13 @@ use futures::future::BoxFuture;
 
 use super::journal::BackupSummary;
 use crate::book::Refusal;
-use crate::book::command::{CaseCommand, HoldCommand, ListCommand, OutcomeCommand, PaidCommand, ScreenCommand, SignalsCommand};
+use crate::book::command::{
+    CaseCommand, Command, Executed, HoldCommand, ListCommand, OutcomeCommand, PaidCommand, ScreenCommand, SignalsCommand,
+};
 use crate::book::query::{CaseFilter, CaseOrder, DecisionFilter, Page, PageRequest};
 use crate::book::records::{
     CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, LabelledConversion, ListEntry, ListSubject,
-    QueueStats, Screened,
+    PendingOutcome, QueueStats, Screened,
 };
 use crate::screening::gate::Standing;
 use crate::screening::history::ListKind;
@@ -110,30 +112,64 @@ pub struct ProgramSummary {
 
 /// The ledger. Shared by all handlers; every implementation passes `tests/ledger_conformance`.
 pub trait Ledger: Send + Sync {
-    /// Screens a conversion: reads its history, lets the assessor decide, commits all at once. The same id with the same content gives
-    /// the first answer again.
+    /// Does what a command asks, as one atomic and durable write, or finds that it was done before and answers as then.
     ///
     /// # Errors
     /// [`LedgerError::Refused`], [`LedgerError::Busy`], [`LedgerError::OverBudget`], [`LedgerError::Unavailable`], [`LedgerError::Damaged`].
-    fn screen(&self, command: ScreenCommand) -> Answer<'_, Screened>;
+    fn execute(&self, command: Command) -> Answer<'_, Executed>;
+
+    /// Screens a conversion: reads its history, lets the assessor decide, commits all at once. The same id with the same content gives
+    /// the first answer again.
+    fn screen(&self, command: ScreenCommand) -> Answer<'_, Screened> {
+        Box::pin(async move {
+            let Executed { freshness, done, cursor: _ } = self.execute(Command::Screen(Box::new(command))).await?;
+            let gone = || Refusal::NotPossible("the decision was made before and was removed by retention".to_owned());
+            Ok(Screened { record: done.screened().ok_or_else(gone)?, freshness })
+        })
+    }
 
     /// Adds signals to the profiles of accounts. Idempotent on the record id.
-    fn record_signals(&self, command: SignalsCommand) -> Answer<'_, (Cursor, Freshness)>;
+    fn record_signals(&self, command: SignalsCommand) -> Answer<'_, (Cursor, Freshness)> {
+        self.recorded(Command::RecordSignals(command))
+    }
 
-    /// Records an outcome, cancels what it concerns and is unpaid, and keeps it as a label. Idempotent on the outcome id.
-    fn record_outcome(&self, command: OutcomeCommand) -> Answer<'_, (Cursor, Freshness)>;
+    /// Records an outcome, cancels what it concerns and is unpaid, and keeps it as a label. Idempotent on the outcome id. What it is about need not
+    /// be known yet.
+    fn record_outcome(&self, command: OutcomeCommand) -> Answer<'_, (Cursor, Freshness)> {
+        self.recorded(Command::RecordOutcome(command))
+    }
 
     /// Steps a case.
-    fn step_case(&self, command: CaseCommand) -> Answer<'_, CaseSummary>;
+    fn step_case(&self, command: CaseCommand) -> Answer<'_, CaseSummary> {
+        Box::pin(async move {
+            let executed = self.execute(Command::StepCase(Box::new(command), None)).await?;
+            let gone = || Refusal::NotPossible("the step was made before and was removed by retention".to_owned());
+            Ok(executed.done.stepped().ok_or_else(gone)?)
+        })
+    }
 
-    /// Records that a reward was paid. Final. Repeating it changes nothing.
-    fn mark_paid(&self, command: PaidCommand) -> Answer<'_, (Cursor, Freshness)>;
+    /// Records that a reward was paid. Repeating it changes nothing.
+    fn mark_paid(&self, command: PaidCommand) -> Answer<'_, (Cursor, Freshness)> {
+        self.recorded(Command::MarkPaid(command))
+    }
 
     /// Places or lifts a hold. Repeating it changes nothing.
-    fn change_hold(&self, command: HoldCommand) -> Answer<'_, (Cursor, Freshness)>;
+    fn change_hold(&self, command: HoldCommand) -> Answer<'_, (Cursor, Freshness)> {
+        self.recorded(Command::ChangeHold(command))
+    }
 
     /// Writes or removes a list entry. Repeating it changes nothing.
-    fn change_list(&self, command: ListCommand) -> Answer<'_, (Cursor, Freshness)>;
+    fn change_list(&self, command: ListCommand) -> Answer<'_, (Cursor, Freshness)> {
+        self.recorded(Command::ChangeList(command))
+    }
+
+    /// Does what a command asks whose answer needs no words beside its place.
+    fn recorded(&self, command: Command) -> Answer<'_, (Cursor, Freshness)> {
+        Box::pin(async move {
+            let Executed { cursor, freshness, done: _ } = self.execute(command).await?;
+            Ok((cursor, freshness))
+        })
+    }
 
     /// The decision of a conversion; `None` when it was never screened.
     fn decision<'a>(&'a self, program: &'a ProgramId, conversion: &'a ConversionId) -> Answer<'a, Option<DecisionRecord>>;
@@ -178,7 +214,10 @@ pub trait Ledger: Send + Sync {
     /// Completes once something durable lies past the cursor. May complete early; the caller reads again.
     fn grown_past<'a>(&'a self, program: &'a ProgramId, cursor: Cursor) -> BoxFuture<'a, ()>;
 
-    /// Holds in force, ordered by subject.
+    /// Outcomes that wait for what they are about, ordered by id.
+    fn pending_outcomes<'a>(&'a self, program: &'a ProgramId, page: &'a PageRequest) -> Answer<'a, Page<PendingOutcome>>;
+
+    /// Holds in force, ordered by id.
     fn holds<'a>(&'a self, program: &'a ProgramId, page: &'a PageRequest) -> Answer<'a, Page<Hold>>;
 
     /// List entries, ordered by list and subject.

@@ -52,6 +52,8 @@ pub enum ReferrerSafeReason {
     NotEligible,
     /// This purchase was already counted.
     AlreadyCounted,
+    /// The purchase was cancelled, or an account closed.
+    Cancelled,
 }
 
 impl ReferrerSafeReason {
@@ -63,6 +65,7 @@ impl ReferrerSafeReason {
             Self::UnderReview => "The referral is being checked. This can take a few days.",
             Self::NotEligible => "The referral does not meet the terms of the programme.",
             Self::AlreadyCounted => "This purchase has already been counted.",
+            Self::Cancelled => "The purchase was cancelled, so that the referral does not count.",
         }
     }
 }

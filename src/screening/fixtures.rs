@@ -3,7 +3,7 @@
 use crate::screening::audit::AuditKey;
 use crate::screening::decision::{Decision, Verdict};
 use crate::screening::evidence::EvidenceCode;
-use crate::screening::gate::{Held, Standing};
+use crate::screening::gate::{Accepts, Held, Standing};
 use crate::screening::history::{Crowd, History, Identifier, IdentifierKind};
 use crate::screening::policy::{
     AuditPolicy, PayoutPolicy, Policy, PolicyParts, ReviewPolicy, RuleMode, ScorePolicy, ScoreSource,
@@ -159,7 +159,7 @@ pub(crate) fn policy_parts() -> PolicyParts {
             review_threshold: 0.2,
             reject_threshold: 0.99,
         },
-        payout: PayoutPolicy { delay: Span::from_days(14), campaign_delays: std::collections::BTreeMap::new() },
+        payout: PayoutPolicy::after(Span::from_days(14)),
         review: ReviewPolicy { due_after: Span::from_hours(48), lease: Span::from_minutes(30) },
         audit: AuditPolicy { sample_share: 0.0 },
         rarity: Rarity::default(),
@@ -183,12 +183,16 @@ pub(crate) fn approved() -> Standing {
     Standing {
         verdict: Verdict::Approved,
         occurred_at: noon(),
+        received_at: noon(),
         campaign_id: None,
-        cancelled_at: None,
+        value: None,
+        cancelled: None,
+        refunded: None,
         duplicate_of: None,
         referral_held: Held::No,
         referrer_held: Held::No,
+        late_facts: Held::No,
+        accepts: Accepts::Any,
         rewards: Vec::new(),
-        paid: Vec::new(),
     }
 }

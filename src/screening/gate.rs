@@ -1,11 +1,17 @@
 //! The payout gate: may this reward be paid now? Pure, and closed unless everything says open.
 //!
-//! Called by the payout service for each reward of a batch. No timeout, error, gap or unknown id ever gives [`Gate::Release`]: there is
-//! one place below that releases, and it is reached only past every hold.
+//! No timeout, error, gap or unknown id ever gives [`Gate::Release`]: there is one place below that releases, and it is reached only past every
+//! hold. The same function answers a question, decides a reservation, and tells whether a payment went against it.
+
+use std::collections::BTreeSet;
 
 use super::decision::Verdict;
-use crate::vocabulary::ids::{CampaignId, ConversionId, RewardId};
-use crate::vocabulary::time::{Span, Timestamp};
+use super::policy::PayoutPolicy;
+use crate::vocabulary::conversion::Side;
+use crate::vocabulary::ids::{CampaignId, ConversionId, RequestId, RewardId};
+use crate::vocabulary::money::Money;
+use crate::vocabulary::outcome::OutcomeKind;
+use crate::vocabulary::time::Timestamp;
 
 /// What the reward pipeline may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,22 +29,32 @@ pub enum Gate {
 pub enum GateReason {
     /// Approved, the delay is over, nothing holds it.
     Cleared,
-    /// The conversion was never screened here.
+    /// The conversion was never screened here, or retention removed it.
     UnknownConversion,
     /// The reward is not one of the conversion's rewards.
     UnknownReward,
+    /// The reward is another conversion's: a reward id names one reward for ever.
+    OtherConversion,
+    /// The same reward stands earlier in the same call.
+    RepeatedInCall,
     /// A reviewer has yet to decide.
     InReview,
+    /// Something arrived after the decision, and it has yet to be looked at again.
+    LateFacts,
     /// The payout delay has not passed.
     DelayRunning,
     /// Somebody put a hold on the referral.
     ReferralHeld,
     /// Somebody put a hold on the referrer.
     ReferrerHeld,
+    /// A payer has reserved it.
+    Reserved,
+    /// Part of the value was given back, and less may be paid than was asked for.
+    Reduced,
     /// Rejected by policy or by a reviewer.
     Rejected,
-    /// The purchase was refunded, disputed or cancelled, or an account was banned.
-    Cancelled,
+    /// An outcome cancelled it.
+    Cancelled(OutcomeKind),
     /// The same purchase was screened before as this conversion.
     Duplicate(ConversionId),
     /// It was paid before; paying again would pay twice.
@@ -54,6 +70,8 @@ pub struct GateAnswer {
     pub reason: GateReason,
     /// When asking again is worth it; absent when no time is known.
     pub hold_until: Option<Timestamp>,
+    /// What may be paid: the reward's amount, less the share that was refunded. Absent unless it may be, and when the amount is not known.
+    pub payable: Option<Money>,
 }
 
 /// Whether something is so. Spelled out, so that no call reads `true, false, true`.
@@ -66,46 +84,191 @@ pub enum Held {
     Yes,
 }
 
-/// What the ledger knows of a conversion when its payout is asked for.
+/// Which rewards a conversion may be paid for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub enum Accepts {
+    /// Those that it names.
+    Named,
+    /// Any: they were not known when it was reported, and none was added since.
+    Any,
+}
+
+/// Where one reward stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RewardStanding {
+    /// The reward.
+    pub reward_id: RewardId,
+    /// Who gets it; absent when only a payer named it.
+    pub beneficiary: Option<Side>,
+    /// What it is worth; absent when not known.
+    pub amount: Option<Money>,
+    /// Whether it was paid.
+    pub state: RewardState,
+}
+
+/// Whether a reward was paid.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RewardState {
+    /// Not yet.
+    Unpaid,
+    /// A payer is about to.
+    Reserved {
+        /// The reservation.
+        by: RequestId,
+        /// What was reserved; absent when not known.
+        amount: Option<Money>,
+        /// When it ends by itself.
+        until: Timestamp,
+    },
+    /// It was.
+    Paid {
+        /// How much; absent when not known.
+        amount: Option<Money>,
+    },
+    /// It is another conversion's.
+    Elsewhere,
+}
+
+/// An outcome that cancels what is unpaid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub struct Cancelled {
+    /// What happened.
+    pub by: OutcomeKind,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What the ledger knows of a conversion when its payout is asked for: the one standing of which every answer, sentence and event is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
     /// The verdict in force.
     pub verdict: Verdict,
     /// When the conversion happened.
     pub occurred_at: Timestamp,
+    /// When it was received.
+    pub received_at: Timestamp,
     /// The campaign, which may have its own payout delay; absent when there is none.
     pub campaign_id: Option<CampaignId>,
-    /// Set when a refund, dispute, cancellation or ban cancelled what was unpaid.
-    pub cancelled_at: Option<Timestamp>,
+    /// What the referee paid; absent when nothing or not known.
+    pub value: Option<Money>,
+    /// Set when a dispute, cancellation, ban or a refund of all cancelled what was unpaid.
+    pub cancelled: Option<Cancelled>,
+    /// What was given back of the value so far, when less than all: the policy says what becomes of the rewards.
+    pub refunded: Option<(Money, Timestamp)>,
     /// The conversion that this one repeats; absent when it is new.
     pub duplicate_of: Option<ConversionId>,
     /// A hold on the referral.
     pub referral_held: Held,
     /// A hold on the referrer.
     pub referrer_held: Held,
-    /// The rewards that the conversion was reported with. Empty when they were not known then: any reward id is accepted.
-    pub rewards: Vec<RewardId>,
+    /// Facts that arrived after the decision and were not looked at yet.
+    pub late_facts: Held,
+    /// Which rewards it may be paid for.
+    pub accepts: Accepts,
+    /// The rewards that are known.
+    pub rewards: Vec<RewardStanding>,
+}
+
+impl Standing {
     /// The rewards that were paid.
-    pub paid: Vec<RewardId>,
+    pub fn paid(&self) -> impl Iterator<Item = &RewardId> {
+        self.rewards.iter().filter(|reward| matches!(reward.state, RewardState::Paid { .. })).map(|reward| &reward.reward_id)
+    }
+
+    /// Whether the referral counts, and if not why, in one sentence. What is told to people is made of it.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        if let Some(first) = &self.duplicate_of {
+            return GateReason::Duplicate(first.clone()).sentence();
+        }
+        if let Some(cancelled) = self.cancelled {
+            return format!("Cancelled: {}", cancelled_sentence(cancelled.by));
+        }
+        let unpaid = self.rewards.iter().any(|reward| !matches!(reward.state, RewardState::Paid { .. }));
+        let (first, held) = match self.verdict {
+            Verdict::Rejected => return GateReason::Rejected.sentence(),
+            Verdict::InReview => return GateReason::InReview.sentence(),
+            Verdict::Approved if !self.rewards.is_empty() && !unpaid => ("Approved and paid.", None),
+            Verdict::Approved if self.referrer_held == Held::Yes => ("Approved.", Some(GateReason::ReferrerHeld)),
+            Verdict::Approved if self.referral_held == Held::Yes => ("Approved.", Some(GateReason::ReferralHeld)),
+            Verdict::Approved if self.late_facts == Held::Yes => ("Approved.", Some(GateReason::LateFacts)),
+            Verdict::Approved => ("Approved.", None),
+        };
+        let reduced = self.refunded.map(|_| " Part of the purchase was refunded.").unwrap_or_default();
+        let held = held.map(|reason| format!(" {}", reason.sentence())).unwrap_or_default();
+        format!("{first}{held}{reduced}")
+    }
+
+    /// What cancelled it, a refund of so much that the policy cancels for it included.
+    #[must_use]
+    pub fn cancelled_under(&self, policy: &PayoutPolicy) -> Option<Cancelled> {
+        cancelled_under(self.cancelled, self.refunded, self.value, policy)
+    }
+
+    /// What may be paid of a reward, at most: its amount, less the share of the value that was given back.
+    #[must_use]
+    pub fn payable(&self, amount: Option<Money>) -> Option<Money> {
+        let Some((value, (refunded, _))) = self.value.zip(self.refunded) else { return amount };
+        let whole = value.amount_minor();
+        amount.map(|amount| amount.share(whole - refunded.amount_minor(), whole))
+    }
+}
+
+/// Who asks: a reservation does not stand in its own way.
+#[derive(Debug, Clone, Copy)]
+pub enum Asker<'a> {
+    /// Anybody.
+    Anybody,
+    /// The holder of this reservation.
+    Reservation(&'a RequestId),
+}
+
+/// What cancels a sale of this value, a refund of so much that the policy cancels for it included.
+#[must_use]
+pub fn cancelled_under(
+    cancelled: Option<Cancelled>,
+    refunded: Option<(Money, Timestamp)>,
+    value: Option<Money>,
+    policy: &PayoutPolicy,
+) -> Option<Cancelled> {
+    let too_much = || {
+        let ((back, at), value) = refunded.zip(value)?;
+        policy.cancels(back, value).then_some(Cancelled { by: OutcomeKind::ChargeRefunded, at })
+    };
+    cancelled.or_else(too_much)
 }
 
 /// Answers for one reward. `standing` is `None` for a conversion that the ledger does not know.
 #[must_use]
-pub fn check(standing: Option<&Standing>, reward: &RewardId, delay: Span, now: Timestamp) -> GateAnswer {
-    let hold = |reason, hold_until| GateAnswer { gate: Gate::Hold, reason, hold_until };
-    let deny = |reason| GateAnswer { gate: Gate::Deny, reason, hold_until: None };
+pub fn check(
+    standing: Option<&Standing>,
+    reward: &RewardId,
+    asker: Asker<'_>,
+    policy: &PayoutPolicy,
+    now: Timestamp,
+) -> GateAnswer {
+    let hold = |reason, hold_until| GateAnswer { gate: Gate::Hold, reason, hold_until, payable: None };
+    let deny = |reason| GateAnswer { gate: Gate::Deny, reason, hold_until: None, payable: None };
     let Some(standing) = standing else { return hold(GateReason::UnknownConversion, None) };
-    if !standing.rewards.is_empty() && !standing.rewards.contains(reward) {
+    let known = standing.rewards.iter().find(|known| known.reward_id == *reward);
+    if known.is_none() && standing.accepts == Accepts::Named {
         return hold(GateReason::UnknownReward, None);
     }
-    if standing.paid.contains(reward) {
-        return deny(GateReason::AlreadyPaid);
+    let mut reserved_until = None;
+    match known.map(|known| &known.state) {
+        Some(RewardState::Paid { .. }) => return deny(GateReason::AlreadyPaid),
+        Some(RewardState::Elsewhere) => return hold(GateReason::OtherConversion, None),
+        Some(RewardState::Reserved { by, until, .. }) => {
+            let own = matches!(asker, Asker::Reservation(asker) if asker == by);
+            reserved_until = (!own && now < *until).then_some(*until);
+        }
+        Some(RewardState::Unpaid) | None => {}
     }
     if let Some(first) = &standing.duplicate_of {
         return deny(GateReason::Duplicate(first.clone()));
     }
-    if standing.cancelled_at.is_some() {
-        return deny(GateReason::Cancelled);
+    if let Some(cancelled) = standing.cancelled_under(policy) {
+        return deny(GateReason::Cancelled(cancelled.by));
     }
     match standing.verdict {
         Verdict::Rejected => return deny(GateReason::Rejected),
@@ -118,11 +281,32 @@ pub fn check(standing: Option<&Standing>, reward: &RewardId, delay: Span, now: T
     if standing.referral_held == Held::Yes {
         return hold(GateReason::ReferralHeld, None);
     }
-    let payable_from = standing.occurred_at.plus(delay);
+    if standing.late_facts == Held::Yes {
+        return hold(GateReason::LateFacts, None);
+    }
+    let payable_from = policy.payable_from(standing.campaign_id.as_ref(), standing.occurred_at, standing.received_at);
     if now < payable_from {
         return hold(GateReason::DelayRunning, Some(payable_from));
     }
-    GateAnswer { gate: Gate::Release, reason: GateReason::Cleared, hold_until: None }
+    if reserved_until.is_some() {
+        return hold(GateReason::Reserved, reserved_until);
+    }
+    let payable = standing.payable(known.and_then(|known| known.amount));
+    GateAnswer { gate: Gate::Release, reason: GateReason::Cleared, hold_until: None, payable }
+}
+
+/// Notices a reward that stands in one call twice: it is answered once and held after that.
+#[derive(Debug, Default)]
+pub struct InOneCall<'a>(BTreeSet<&'a RewardId>);
+
+impl<'a> InOneCall<'a> {
+    /// The answer for the next reward of the call.
+    pub fn answer(&mut self, reward: &'a RewardId, answer: impl FnOnce() -> GateAnswer) -> GateAnswer {
+        if self.0.insert(reward) {
+            return answer();
+        }
+        GateAnswer { gate: Gate::Hold, reason: GateReason::RepeatedInCall, hold_until: None, payable: None }
+    }
 }
 
 impl GateReason {
@@ -132,15 +316,34 @@ impl GateReason {
         match self {
             Self::Cleared => "Approved, the payout delay is over and nothing holds it.".to_owned(),
             Self::UnknownConversion => "No decision is known for this conversion; screen it first.".to_owned(),
-            Self::UnknownReward => "The conversion was screened with other rewards than this one.".to_owned(),
+            Self::UnknownReward => "The conversion was screened with other rewards than this one; add it first.".to_owned(),
+            Self::OtherConversion => {
+                "This reward belongs to another conversion; a reward id names one reward for ever.".to_owned()
+            }
+            Self::RepeatedInCall => "This reward stands earlier in the same call; it is answered there.".to_owned(),
             Self::InReview => "A reviewer has yet to decide.".to_owned(),
+            Self::LateFacts => "Something arrived after the decision and is being looked at; ask again in a moment.".to_owned(),
             Self::DelayRunning => "The payout delay has not passed.".to_owned(),
             Self::ReferralHeld => "The referral is on hold.".to_owned(),
             Self::ReferrerHeld => "The referrer is on hold.".to_owned(),
+            Self::Reserved => "A payer has reserved this reward.".to_owned(),
+            Self::Reduced => "Part of the purchase was refunded; less may be paid than was asked for.".to_owned(),
             Self::Rejected => "The referral was rejected.".to_owned(),
-            Self::Cancelled => "The purchase was refunded, disputed or cancelled, or an account was banned.".to_owned(),
+            Self::Cancelled(kind) => cancelled_sentence(*kind).to_owned(),
             Self::Duplicate(first) => format!("The same purchase was screened before as `{first}`."),
             Self::AlreadyPaid => "This reward was already paid.".to_owned(),
         }
+    }
+}
+
+/// What cancelled a conversion, in a sentence.
+#[must_use]
+pub const fn cancelled_sentence(kind: OutcomeKind) -> &'static str {
+    match kind {
+        OutcomeKind::ChargeRefunded => "The purchase was refunded.",
+        OutcomeKind::Chargeback => "The purchase was disputed.",
+        OutcomeKind::SubscriptionCanceled => "The subscription was cancelled.",
+        OutcomeKind::AccountBanned => "An account of the referral was banned.",
+        OutcomeKind::DisputeWon | OutcomeKind::AccountUnbanned => "Nothing cancels it any more.",
     }
 }

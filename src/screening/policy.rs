@@ -8,7 +8,8 @@ use super::evidence::EvidenceCode;
 use super::rarity::Rarity;
 use super::rules::Rule;
 use crate::vocabulary::ids::CampaignId;
-use crate::vocabulary::time::Span;
+use crate::vocabulary::money::Money;
+use crate::vocabulary::time::{Span, Timestamp};
 
 /// What a rule may do when it hits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,20 +48,67 @@ pub struct ScorePolicy {
     pub reject_threshold: f64,
 }
 
-/// When an approved reward may be paid.
+/// When an approved reward may be paid, and how much of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PayoutPolicy {
-    /// Time from the conversion to the payment, unless the campaign has its own.
+    /// Time from the conversion to the payment, unless the campaign has its own. Counted from the later of occurrence and receipt.
     pub delay: Span,
-    /// The delays of campaigns.
-    pub campaign_delays: BTreeMap<CampaignId, Span>,
+    /// Refunds of this share of the value cancel the rewards; smaller ones scale them. Range: (0, 1].
+    pub refund_cancels_from: f64,
+    /// Campaigns that say otherwise.
+    pub campaigns: BTreeMap<CampaignId, CampaignPayout>,
+}
+
+/// When the rewards of a campaign may be paid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CampaignPayout {
+    /// The delay.
+    pub delay: Span,
+    /// From when on it is counted.
+    pub counts_from: CountsFrom,
+}
+
+/// From when on a payout delay is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CountsFrom {
+    /// From the later of occurrence and receipt: what is reported late had no time to be disputed while it was looked at.
+    #[default]
+    Later,
+    /// From the occurrence, however late it is reported: for old conversions that are sent in bulk.
+    Occurrence,
 }
 
 impl PayoutPolicy {
-    /// The delay of a campaign, or of the programme.
+    /// A policy of one delay, without campaigns, under which refunds of half of the value or more cancel.
     #[must_use]
-    pub fn delay_of(&self, campaign: Option<&CampaignId>) -> Span {
-        campaign.and_then(|id| self.campaign_delays.get(id)).copied().unwrap_or(self.delay)
+    pub const fn after(delay: Span) -> Self {
+        Self { delay, refund_cancels_from: 0.5, campaigns: BTreeMap::new() }
+    }
+
+    /// When a reward may be paid at the earliest.
+    #[must_use]
+    pub fn payable_from(&self, campaign: Option<&CampaignId>, occurred_at: Timestamp, received_at: Timestamp) -> Timestamp {
+        let usual = CampaignPayout { delay: self.delay, counts_from: CountsFrom::Later };
+        let CampaignPayout { delay, counts_from } = campaign.and_then(|id| self.campaigns.get(id)).copied().unwrap_or(usual);
+        let from = match counts_from {
+            CountsFrom::Later => occurred_at.max(received_at),
+            CountsFrom::Occurrence => occurred_at,
+        };
+        from.plus(delay)
+    }
+
+    /// The longest delay that any campaign has.
+    #[must_use]
+    pub fn longest_delay(&self) -> Span {
+        self.campaigns.values().map(|campaign| campaign.delay).fold(self.delay, Span::max)
+    }
+
+    /// Whether a refund of so much of a value cancels its rewards.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "amounts are at most 10^12")]
+    pub fn cancels(&self, refunded: Money, value: Money) -> bool {
+        refunded.currency() != value.currency()
+            || refunded.amount_minor() as f64 >= self.refund_cancels_from * value.amount_minor() as f64
     }
 }
 
@@ -238,9 +286,10 @@ impl Violations {
     fn check_payout(&mut self, payout: &PayoutPolicy) {
         let days = |span: Span| (0..=Span::from_days(730).as_millis()).contains(&span.as_millis());
         self.check(days(payout.delay), "payout.delay_days", "must be between 0 and 730");
-        for (campaign, delay) in &payout.campaign_delays {
+        for (campaign, CampaignPayout { delay, counts_from: _ }) in &payout.campaigns {
             self.check(days(*delay), &format!("payout.campaigns.{campaign}"), "must be between 0 and 730");
         }
+        self.check_range("payout.refund_cancels_from", payout.refund_cancels_from, f64::MIN_POSITIVE, 1.0);
     }
 
     fn check_rules(&mut self, rules: &[Rule]) {

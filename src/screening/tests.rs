@@ -10,13 +10,16 @@ use super::features::{FEATURE_COUNT, Facts, FeatureVector};
 use super::fixtures::{
     approved, assess_by_rules, conversion, crowd_on, device, honest, network, noon, policy, policy_parts, rule,
 };
-use super::gate::{self, Gate, GateReason, Held, Standing};
+use super::gate::{self, Accepts, Asker, Cancelled, Gate, GateReason, Held, RewardStanding, RewardState, Standing};
 use super::history::{History, IdentifierKind};
 use super::model::{Calibrator, Certificate, FeatureSpec, Linear, Model, ModelParts, Scorer, Thresholds, TrainingSpread};
-use super::policy::{Policy, PolicyParts, RuleMode, ScorePolicy, ScoreSource};
+use super::policy::{CampaignPayout, CountsFrom, PayoutPolicy, Policy, PolicyParts, RuleMode, ScorePolicy, ScoreSource};
 use super::{AutoReject, Models, Observation, Rulebook, observe, reasons};
-use crate::vocabulary::ids::{ConversionId, RewardId};
+use crate::vocabulary::conversion::Side;
+use crate::vocabulary::ids::{CampaignId, ConversionId, RequestId, RewardId};
 use crate::vocabulary::journey::{CapturedVia, Journey};
+use crate::vocabulary::money::Money;
+use crate::vocabulary::outcome::OutcomeKind;
 use crate::vocabulary::time::Span;
 
 fn decide_on(evidence: Evidence, policy: &Policy, models: Models<'_>) -> Decision {
@@ -305,7 +308,8 @@ proptest! {
 fn gate_of(change: impl FnOnce(&mut Standing)) -> (Gate, GateReason) {
     let mut standing = approved();
     change(&mut standing);
-    let answer = gate::check(Some(&standing), &reward(), Span::from_days(14), noon().plus(Span::from_days(30)));
+    let policy = PayoutPolicy::after(Span::from_days(14));
+    let answer = gate::check(Some(&standing), &reward(), Asker::Anybody, &policy, noon().plus(Span::from_days(30)));
     (answer.gate, answer.reason)
 }
 
@@ -317,14 +321,16 @@ fn reward() -> RewardId {
 fn an_approved_reward_is_held_until_the_delay_has_passed_and_released_then() {
     let standing = approved();
     let delay = Span::from_days(14);
-    let early = gate::check(Some(&standing), &reward(), delay, noon().plus(Span::from_days(13)));
+    let policy = PayoutPolicy::after(delay);
+    let early = gate::check(Some(&standing), &reward(), Asker::Anybody, &policy, noon().plus(Span::from_days(13)));
     assert_eq!((early.gate, early.hold_until), (Gate::Hold, Some(noon().plus(delay))));
-    assert_eq!(gate::check(Some(&standing), &reward(), delay, noon().plus(delay)).gate, Gate::Release);
+    assert_eq!(gate::check(Some(&standing), &reward(), Asker::Anybody, &policy, noon().plus(delay)).gate, Gate::Release);
 }
 
 #[test]
 fn an_unknown_conversion_is_held() {
-    assert_eq!(gate::check(None, &reward(), Span::ZERO, noon()).gate, Gate::Hold);
+    let policy = PayoutPolicy::after(Span::ZERO);
+    assert_eq!(gate::check(None, &reward(), Asker::Anybody, &policy, noon()).gate, Gate::Hold);
 }
 
 #[test]
@@ -332,14 +338,66 @@ fn every_obstacle_closes_the_gate() {
     assert_eq!(gate_of(|_| {}), (Gate::Release, GateReason::Cleared));
     assert_eq!(gate_of(|standing| standing.verdict = Verdict::Rejected), (Gate::Deny, GateReason::Rejected));
     assert_eq!(gate_of(|standing| standing.verdict = Verdict::InReview), (Gate::Hold, GateReason::InReview));
-    assert_eq!(gate_of(|standing| standing.cancelled_at = Some(noon())), (Gate::Deny, GateReason::Cancelled));
+    let chargeback = Cancelled { by: OutcomeKind::Chargeback, at: noon() };
+    let cancelled = (Gate::Deny, GateReason::Cancelled(OutcomeKind::Chargeback));
+    assert_eq!(gate_of(|standing| standing.cancelled = Some(chargeback)), cancelled);
     assert_eq!(gate_of(|standing| standing.referrer_held = Held::Yes), (Gate::Hold, GateReason::ReferrerHeld));
     assert_eq!(gate_of(|standing| standing.referral_held = Held::Yes), (Gate::Hold, GateReason::ReferralHeld));
-    assert_eq!(gate_of(|standing| standing.paid = vec![reward()]), (Gate::Deny, GateReason::AlreadyPaid));
-    assert_eq!(
-        gate_of(|standing| standing.rewards = vec![RewardId::new("other").unwrap()]),
-        (Gate::Hold, GateReason::UnknownReward)
-    );
+    assert_eq!(gate_of(|standing| standing.late_facts = Held::Yes), (Gate::Hold, GateReason::LateFacts));
+    let state = |state| move |standing: &mut Standing| standing.rewards = vec![worth(2_000, state)];
+    assert_eq!(gate_of(state(RewardState::Unpaid)), (Gate::Release, GateReason::Cleared));
+    assert_eq!(gate_of(state(RewardState::Paid { amount: None })), (Gate::Deny, GateReason::AlreadyPaid));
+    assert_eq!(gate_of(state(RewardState::Elsewhere)), (Gate::Hold, GateReason::OtherConversion));
+    let reserved = |until| RewardState::Reserved { by: RequestId::new("run-1").unwrap(), amount: None, until };
+    assert_eq!(gate_of(state(reserved(noon().plus(Span::from_days(31))))), (Gate::Hold, GateReason::Reserved));
+    assert_eq!(gate_of(state(reserved(noon().plus(Span::from_days(30))))), (Gate::Release, GateReason::Cleared), "it is over");
+    assert_eq!(gate_of(|standing| standing.accepts = Accepts::Named), (Gate::Hold, GateReason::UnknownReward));
     let first = ConversionId::new("cv-0").unwrap();
     assert_eq!(gate_of(|standing| standing.duplicate_of = Some(first.clone())), (Gate::Deny, GateReason::Duplicate(first)));
+}
+
+fn worth(minor: i64, state: RewardState) -> RewardStanding {
+    RewardStanding { reward_id: reward(), beneficiary: Some(Side::Referrer), amount: Money::new(minor, "EUR").ok(), state }
+}
+
+#[test]
+fn a_reservation_does_not_stand_in_its_own_way() {
+    let by = RequestId::new("run-1").unwrap();
+    let until = noon().plus(Span::from_days(31));
+    let state = RewardState::Reserved { by: by.clone(), amount: None, until };
+    let standing = Standing { rewards: vec![worth(2_000, state)], ..approved() };
+    let policy = PayoutPolicy::after(Span::ZERO);
+    let ask = |asker| gate::check(Some(&standing), &reward(), asker, &policy, noon());
+    assert_eq!(ask(Asker::Reservation(&by)).gate, Gate::Release);
+    let other = RequestId::new("run-2").unwrap();
+    assert_eq!((ask(Asker::Reservation(&other)).gate, ask(Asker::Anybody).hold_until), (Gate::Hold, Some(until)));
+}
+
+#[test]
+fn a_delay_counts_from_receipt_unless_the_campaign_says_otherwise() {
+    let delay = Span::from_days(14);
+    let campaign = CampaignId::new("backfill").unwrap();
+    let mut policy = PayoutPolicy::after(delay);
+    policy.campaigns.insert(campaign.clone(), CampaignPayout { delay, counts_from: CountsFrom::Occurrence });
+    let late = Standing { received_at: noon().plus(Span::from_days(60)), ..approved() };
+    let now = late.received_at;
+    let ask = |standing: &Standing| gate::check(Some(standing), &reward(), Asker::Anybody, &policy, now);
+    assert_eq!((ask(&late).gate, ask(&late).hold_until), (Gate::Hold, Some(now.plus(delay))));
+    assert_eq!(ask(&Standing { campaign_id: Some(campaign), ..late }).gate, Gate::Release);
+}
+
+#[test]
+fn a_refund_of_a_part_scales_what_may_be_paid_and_cancels_from_the_policys_share_on() {
+    let policy = PayoutPolicy::after(Span::ZERO);
+    let ask = |refunded: i64| {
+        let refunded = Money::new(refunded, "EUR").ok().map(|amount| (amount, noon()));
+        let value = Money::new(4_900, "EUR").ok();
+        let standing = Standing { value, refunded, rewards: vec![worth(2_000, RewardState::Unpaid)], ..approved() };
+        let answer = gate::check(Some(&standing), &reward(), Asker::Anybody, &policy, noon());
+        (answer.reason, answer.payable.map(Money::amount_minor))
+    };
+    assert_eq!(ask(1), (GateReason::Cleared, Some(1_999)));
+    assert_eq!(ask(1_000), (GateReason::Cleared, Some(1_591)));
+    assert_eq!(ask(2_449), (GateReason::Cleared, Some(1_000)));
+    assert_eq!(ask(2_450), (GateReason::Cancelled(OutcomeKind::ChargeRefunded), None));
 }

@@ -189,6 +189,14 @@ impl Refusal {
         Self { reason, message: message.into(), detail }
     }
 
+    /// The same refusal of a message that stands in this field of the request.
+    #[must_use]
+    pub fn below(self, field: &str) -> Self {
+        let Detail::Fields(violations) = self.detail else { return self };
+        let named = |violation: Violation| Violation { field: format!("{field}.{}", violation.field), ..violation };
+        Self::invalid(violations.into_iter().map(named).collect())
+    }
+
     /// The request is malformed in these fields.
     #[must_use]
     pub fn invalid(violations: Vec<Violation>) -> Self {
@@ -382,6 +390,10 @@ impl From<LedgerError> for Refusal {
 fn of_book(refused: book::Refusal, message: String) -> Refusal {
     match refused {
         book::Refusal::ContentDiffers { .. } => Refusal::new(Reason::ContentDiffers, message, Detail::None),
+        book::Refusal::Invalid(misfits) => {
+            let violation = |book::Misfit { field, problem }| Violation { field, problem };
+            Refusal::invalid(misfits.into_iter().map(violation).collect())
+        }
         book::Refusal::NotFound { what, id } => Refusal::new(Reason::NotKnown, message, Detail::Resource { what, id }),
         book::Refusal::IllegalStep(step) => of_illegal_step(&step),
         book::Refusal::RevisionDiffers { .. } => Refusal::new(Reason::RevisionDiffers, message, Detail::Precondition),

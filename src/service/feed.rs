@@ -16,8 +16,8 @@ use super::errors::Refusal;
 use super::limits::contained;
 use super::shared::Shared;
 use crate::book::records::{Cursor, FeedEvent};
+use crate::wire::feed::{Watch, WatchMode, event_message};
 use crate::wire::fields::time_message;
-use crate::wire::payout::{Watch, WatchMode, event_message};
 use crate::wire::v1;
 
 /// Journal records that are read at a time.

@@ -11,22 +11,22 @@ use tonic::{Request, Response, Status};
 
 use super::errors::Refusal;
 use super::feed;
-use super::shared::Shared;
-use crate::book::command::HoldCommand;
-use crate::book::records::{Cursor, Freshness};
-use crate::screening::gate::{self, Standing};
-use crate::vocabulary::ids::{ConversionId, RewardId};
+use super::screening::was_replayed;
+use super::shared::{Shared, count_skew};
+use crate::book::command::{Command, Executed};
+use crate::book::records::Freshness;
+use crate::screening::gate::{self, Asker, InOneCall};
+use crate::vocabulary::ids::ProgramId;
 use crate::wire::fields::time_message;
 use crate::wire::payout::PayoutQuestions;
-use crate::wire::{payout as requests, v1};
+use crate::wire::{feed as feed_requests, hold as holds, payout as requests, v1};
 
 /// The handlers of `PayoutService`.
 pub(super) struct PayoutHandlers(pub(super) Arc<Shared>);
 
 impl PayoutHandlers {
-    async fn change_hold(&self, command: HoldCommand) -> Result<(u64, bool), Refusal> {
-        let (Cursor(cursor), freshness) = self.0.ledger.change_hold(command).await.map_err(|error| self.0.refusal(error))?;
-        Ok((cursor, freshness == Freshness::Replayed))
+    async fn execute(&self, command: Command) -> Result<Executed, Refusal> {
+        self.0.ledger.execute(command).await.map_err(|error| self.0.refusal(error))
     }
 }
 
@@ -36,14 +36,18 @@ async fn answers(shared: &Shared, questions: &PayoutQuestions) -> Result<v1::Che
     let policy = shared.policies.policy_of(&questions.program_id);
     let PayoutQuestions { program_id, payouts } = questions;
     let standings = shared.look_up(shared.ledger.standings(program_id, payouts)).await?;
-    let answer = |((reward, conversion), standing): (&(RewardId, ConversionId), &Option<Standing>)| {
-        let standing = standing.as_ref();
-        let campaign = standing.and_then(|standing| standing.campaign_id.as_ref());
-        let answer = gate::check(standing, reward, policy.payout().delay_of(campaign), now);
-        requests::answer_message(reward, conversion, &answer)
-    };
-    let answers: Vec<v1::GateAnswer> = payouts.iter().zip(&standings).map(answer).collect();
-    Ok(v1::CheckPayoutsResponse { answers, checked_at: Some(time_message(now)) })
+    let mut call = InOneCall::default();
+    let answers = payouts.iter().zip(&standings).map(|((reward, conversion), standing)| {
+        let check = || gate::check(standing.as_ref(), reward, Asker::Anybody, policy.payout(), now);
+        requests::answer_message(reward, conversion, &call.answer(reward, check))
+    });
+    Ok(v1::CheckPayoutsResponse { answers: answers.collect(), checked_at: Some(time_message(now)) })
+}
+
+/// Money that left against the gate is an operator's business.
+fn count_against_gate(program: &ProgramId) {
+    metrics::counter!("selfsame_paid_against_gate_total", "program" => program.to_string()).increment(1);
+    tracing::warn!(%program, "a reward was paid against the gate; the feed tells which");
 }
 
 #[tonic::async_trait]
@@ -62,7 +66,7 @@ impl v1::payout_service_server::PayoutService for PayoutHandlers {
         &self,
         request: Request<v1::WatchDecisionsRequest>,
     ) -> Result<Response<Self::WatchDecisionsStream>, Status> {
-        let watch = requests::watch(request.into_inner()).map_err(Refusal::from)?;
+        let watch = feed_requests::watch(request.into_inner()).map_err(Refusal::from)?;
         let place = self.0.places.take()?;
         let feed = feed::watch(Arc::clone(&self.0), watch).await?;
         let held = feed.inspect(move |_| {
@@ -72,31 +76,90 @@ impl v1::payout_service_server::PayoutService for PayoutHandlers {
         Ok(Response::new(held.boxed()))
     }
 
+    async fn reserve_payouts(
+        &self,
+        request: Request<v1::ReservePayoutsRequest>,
+    ) -> Result<Response<v1::ReservePayoutsResponse>, Status> {
+        let command = requests::reserve(request.into_inner(), self.0.now()).map_err(Refusal::from)?;
+        let reservation_id = command.request.id.to_string();
+        let Executed { cursor: _, freshness, done } = self.execute(Command::Reserve(command)).await?;
+        let answers = done.reserved().ok_or_else(|| Refusal::not_known("reservation", &reservation_id))?;
+        let answers = answers.iter().map(requests::reserve_message).collect();
+        Ok(Response::new(v1::ReservePayoutsResponse { reservation_id, answers, replayed: was_replayed(freshness) }))
+    }
+
+    async fn renew_reservation(
+        &self,
+        request: Request<v1::RenewReservationRequest>,
+    ) -> Result<Response<v1::RenewReservationResponse>, Status> {
+        let command = requests::renew(request.into_inner(), self.0.now()).map_err(Refusal::from)?;
+        let Executed { freshness, .. } = self.execute(Command::ChangeReservation(command)).await?;
+        Ok(Response::new(v1::RenewReservationResponse { replayed: was_replayed(freshness) }))
+    }
+
+    async fn cancel_reservation(
+        &self,
+        request: Request<v1::CancelReservationRequest>,
+    ) -> Result<Response<v1::CancelReservationResponse>, Status> {
+        let command = requests::cancel(request.into_inner(), self.0.now()).map_err(Refusal::from)?;
+        let Executed { freshness, .. } = self.execute(Command::ChangeReservation(command)).await?;
+        Ok(Response::new(v1::CancelReservationResponse { replayed: was_replayed(freshness) }))
+    }
+
     async fn mark_paid(&self, request: Request<v1::MarkPaidRequest>) -> Result<Response<v1::MarkPaidResponse>, Status> {
-        let command = requests::paid(request.into_inner(), self.0.now()).map_err(Refusal::from)?;
-        let answer = self.0.ledger.mark_paid(command).await;
-        let (Cursor(cursor), freshness) = answer.map_err(|error| self.0.refusal(error))?;
-        Ok(Response::new(v1::MarkPaidResponse { replayed: freshness == Freshness::Replayed, cursor }))
+        let (command, warnings) = requests::paid(request.into_inner(), self.0.now()).map_err(Refusal::from)?;
+        count_skew(&warnings);
+        let program = command.program_id.clone();
+        let Executed { cursor, freshness, done } = self.execute(Command::MarkPaid(command)).await?;
+        let answer = done.paid();
+        if freshness == Freshness::New && answer.as_ref().is_some_and(|answer| answer.against_gate.is_some()) {
+            count_against_gate(&program);
+        }
+        Ok(Response::new(requests::paid_message(answer.as_ref(), cursor.0, was_replayed(freshness), warnings)))
+    }
+
+    async fn mark_failed(&self, request: Request<v1::MarkFailedRequest>) -> Result<Response<v1::MarkFailedResponse>, Status> {
+        let (command, warnings) = requests::failed(request.into_inner(), self.0.now()).map_err(Refusal::from)?;
+        count_skew(&warnings);
+        let Executed { cursor, freshness, done: _ } = self.execute(Command::MarkFailed(command)).await?;
+        Ok(Response::new(v1::MarkFailedResponse { replayed: was_replayed(freshness), cursor: cursor.0, warnings }))
+    }
+
+    async fn add_rewards(&self, request: Request<v1::AddRewardsRequest>) -> Result<Response<v1::AddRewardsResponse>, Status> {
+        let command = requests::add_rewards(request.into_inner(), self.0.now()).map_err(Refusal::from)?;
+        let Executed { cursor, freshness, done: _ } = self.execute(Command::ChangeRewards(command)).await?;
+        Ok(Response::new(v1::AddRewardsResponse { replayed: was_replayed(freshness), cursor: cursor.0 }))
+    }
+
+    async fn update_rewards(
+        &self,
+        request: Request<v1::UpdateRewardsRequest>,
+    ) -> Result<Response<v1::UpdateRewardsResponse>, Status> {
+        let command = requests::update_rewards(request.into_inner(), self.0.now()).map_err(Refusal::from)?;
+        let Executed { cursor, freshness, done: _ } = self.execute(Command::ChangeRewards(command)).await?;
+        Ok(Response::new(v1::UpdateRewardsResponse { replayed: was_replayed(freshness), cursor: cursor.0 }))
     }
 
     async fn place_hold(&self, request: Request<v1::PlaceHoldRequest>) -> Result<Response<v1::PlaceHoldResponse>, Status> {
-        let command = requests::place_hold(request.into_inner(), self.0.now()).map_err(Refusal::from)?;
-        let (cursor, replayed) = self.change_hold(command).await?;
-        Ok(Response::new(v1::PlaceHoldResponse { replayed, cursor }))
+        let command = holds::place(request.into_inner(), self.0.now()).map_err(Refusal::from)?;
+        let Executed { cursor, freshness, done } = self.execute(Command::ChangeHold(command)).await?;
+        let hold_id = done.held().map(|changed| changed.hold.hold_id.to_string()).unwrap_or_default();
+        Ok(Response::new(v1::PlaceHoldResponse { replayed: was_replayed(freshness), cursor: cursor.0, hold_id }))
     }
 
     async fn lift_hold(&self, request: Request<v1::LiftHoldRequest>) -> Result<Response<v1::LiftHoldResponse>, Status> {
-        let command = requests::lift_hold(request.into_inner(), self.0.now()).map_err(Refusal::from)?;
-        let (cursor, replayed) = self.change_hold(command).await?;
-        Ok(Response::new(v1::LiftHoldResponse { replayed, cursor }))
+        let command = holds::lift(request.into_inner(), self.0.now()).map_err(Refusal::from)?;
+        let Executed { cursor, freshness, done } = self.execute(Command::ChangeHold(command)).await?;
+        let holds_left = done.held().map(|changed| changed.holds_left).unwrap_or_default();
+        Ok(Response::new(v1::LiftHoldResponse { replayed: was_replayed(freshness), cursor: cursor.0, holds_left }))
     }
 
     async fn list_holds(&self, request: Request<v1::ListHoldsRequest>) -> Result<Response<v1::ListHoldsResponse>, Status> {
-        let listing = requests::hold_listing(request.into_inner()).map_err(Refusal::from)?;
+        let listing = holds::listing(request.into_inner()).map_err(Refusal::from)?;
         let fingerprint = listing.fingerprint;
         let page = self.0.read(move |ledger| async move { ledger.holds(&listing.program_id, &listing.page).await }).await?;
         Ok(Response::new(v1::ListHoldsResponse {
-            holds: page.entries.iter().map(requests::hold_message).collect(),
+            holds: page.entries.iter().map(holds::message_of).collect(),
             next_page_token: fingerprint.seal(page.next.as_ref()),
         }))
     }

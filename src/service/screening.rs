@@ -13,10 +13,9 @@ use tonic::{Request, Response, Status, Streaming};
 use super::errors::Refusal;
 use super::forwarding::screening_error_of;
 use super::limits::contained;
-use super::shared::{Phase, Shared};
-use crate::book::command::{OutcomeCommand, ScreenCommand, SignalsCommand};
-use crate::book::records::Freshness;
-use crate::book::records::Screened;
+use super::shared::{Phase, Shared, count_skew};
+use crate::book::command::{Command, Done, Executed, OutcomeCommand, ScreenCommand, SignalsCommand};
+use crate::book::records::{Freshness, OutcomeAnswer, Screened};
 use crate::ports::ledger::{Answerers, Ledger};
 use crate::screening::decision::Verdict;
 use crate::vocabulary::ids::ProgramId;
@@ -128,10 +127,39 @@ impl v1::screening_service_server::ScreeningService for ScreeningHandlers {
         let message = request.into_inner();
         let received_at = self.0.now();
         let content = content::fingerprint(&message);
-        let outcome = outcome::parse_request(message, Arrival::At(received_at)).map_err(Refusal::from)?;
-        let answer = self.0.ledger.record_outcome(OutcomeCommand { outcome, content, received_at }).await;
-        let (cursor, freshness) = answer.map_err(|error| self.0.refusal(error))?;
-        Ok(Response::new(v1::RecordOutcomeResponse { replayed: was_replayed(freshness), cursor: cursor.0 }))
+        let (outcome, warnings) = outcome::parse_request(message, Arrival::At(received_at)).map_err(Refusal::from)?;
+        count_skew(&warnings);
+        let command = Command::RecordOutcome(OutcomeCommand { outcome, content, received_at });
+        let executed = self.0.ledger.execute(command).await;
+        let Executed { cursor, freshness, done } = executed.map_err(|error| self.0.refusal(error))?;
+        let pending = done == Done::Outcome(OutcomeAnswer::Pending);
+        let replayed = was_replayed(freshness);
+        Ok(Response::new(v1::RecordOutcomeResponse { replayed, cursor: cursor.0, pending, warnings }))
+    }
+
+    async fn revoke_outcome(
+        &self,
+        request: Request<v1::RevokeOutcomeRequest>,
+    ) -> Result<Response<v1::RevokeOutcomeResponse>, Status> {
+        let command = outcome::revoke(request.into_inner(), self.0.now()).map_err(Refusal::from)?;
+        let executed = self.0.ledger.execute(Command::RevokeOutcome(command)).await;
+        let Executed { cursor, freshness, done: _ } = executed.map_err(|error| self.0.refusal(error))?;
+        Ok(Response::new(v1::RevokeOutcomeResponse { replayed: was_replayed(freshness), cursor: cursor.0 }))
+    }
+
+    async fn list_pending_outcomes(
+        &self,
+        request: Request<v1::ListPendingOutcomesRequest>,
+    ) -> Result<Response<v1::ListPendingOutcomesResponse>, Status> {
+        let listing = outcome::pending_listing(request.into_inner()).map_err(Refusal::from)?;
+        let fingerprint = listing.fingerprint;
+        let read =
+            move |ledger: Arc<dyn Ledger>| async move { ledger.pending_outcomes(&listing.program_id, &listing.page).await };
+        let page = self.0.read(read).await?;
+        Ok(Response::new(v1::ListPendingOutcomesResponse {
+            outcomes: page.entries.iter().map(outcome::pending_message).collect(),
+            next_page_token: fingerprint.seal(page.next.as_ref()),
+        }))
     }
 }
 
@@ -143,7 +171,7 @@ async fn screen(shared: &Shared, message: Option<v1::Conversion>) -> Result<Scre
     let conversion = conversion::parse(message, "conversion", Arrival::At(received_at))?;
     let program_id = conversion.program_id.clone();
     let answer = shared.ledger.screen(ScreenCommand { conversion, content, received_at }).await;
-    let screened = answer.map_err(|error| shared.refusal(error))?;
+    let screened = answer.map_err(|error| shared.refusal(error).below("conversion"))?;
     if screened.freshness == Freshness::New {
         count_verdict(&program_id, screened.record.decision.verdict);
     }
@@ -185,7 +213,7 @@ async fn screen_item(
     v1::ScreenConversionsResponse { position, conversion_id, replayed, result: Some(result) }
 }
 
-const fn was_replayed(freshness: Freshness) -> bool {
+pub(super) const fn was_replayed(freshness: Freshness) -> bool {
     match freshness {
         Freshness::New => false,
         Freshness::Replayed => true,

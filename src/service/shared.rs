@@ -34,6 +34,14 @@ const LEDGER_FAULTS: &str = "selfsame_ledger_faults_total";
 /// counted one after the other, so few are enough: judgement.
 pub(super) const COUNTS_MAX: usize = 8;
 
+/// Counts times of facts that lay in the future and were taken for now.
+pub(super) fn count_skew(warnings: &[String]) {
+    if !warnings.is_empty() {
+        metrics::counter!("selfsame_clock_skew_total").increment(1);
+        tracing::debug!("a fact was dated in the future; compare the clocks of its sender and of this server");
+    }
+}
+
 /// Shows the counters that operators alert on from the start: one that appears with its first fault has no increase to alert on.
 pub(super) fn show_counters() {
     for name in [LEDGER_FAULTS, PANICS] {

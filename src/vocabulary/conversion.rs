@@ -32,7 +32,7 @@ pub enum RefereeStanding {
 }
 
 /// One of the two accounts of a referral.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Side {
     /// The account whose code was used.
     Referrer,

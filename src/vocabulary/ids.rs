@@ -123,6 +123,14 @@ opaque_id! {
     Actor
 }
 opaque_id! {
+    /// The caller's id of one call that changes something; sending it again is answered as the first time. Of a reservation, its name.
+    RequestId
+}
+opaque_id! {
+    /// One hold. Several may be on one subject, each for its own reason.
+    HoldId
+}
+opaque_id! {
     /// A case of the review queue. Given by Selfsame: `case-` and the conversion's id.
     CaseId
 }

@@ -75,6 +75,22 @@ impl Money {
     pub const fn currency(self) -> Currency {
         self.currency
     }
+
+    /// What is left of it when so many minor units are taken away; nothing when they are more.
+    #[must_use]
+    pub fn less(self, minor: i64) -> Self {
+        Self { amount_minor: self.amount_minor.saturating_sub(minor).clamp(0, self.amount_minor), ..self }
+    }
+
+    /// The part of it that `kept` is of `whole`, rounded down to the minor unit. All of it when `whole` is nothing.
+    #[must_use]
+    pub fn share(self, kept: i64, whole: i64) -> Self {
+        if whole <= 0 {
+            return self;
+        }
+        let part = i128::from(self.amount_minor) * i128::from(kept.clamp(0, whole)) / i128::from(whole);
+        Self { amount_minor: i64::try_from(part).unwrap_or(self.amount_minor), ..self }
+    }
 }
 
 /// `1990 EUR (minor units)`; the number of decimals is the caller's knowledge.

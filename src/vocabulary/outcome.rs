@@ -1,11 +1,11 @@
 //! Outcomes: what happens to a conversion or an account later, and what the product knows then.
 
-use super::ids::{AccountId, ConversionId, InvoiceId, ProgramId, RecordId};
+use super::ids::{AccountId, Actor, ConversionId, InvoiceId, ProgramId, RecordId};
 use super::money::Money;
 use super::time::Timestamp;
 
 /// What happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub enum OutcomeKind {
     /// The charge was given back.
     ChargeRefunded,
@@ -15,14 +15,29 @@ pub enum OutcomeKind {
     SubscriptionCanceled,
     /// The product closed the account for cause.
     AccountBanned,
+    /// A dispute ended in the merchant's favour: it answers the disputes before it.
+    DisputeWon,
+    /// The product opened the account again: it answers the bans before it.
+    AccountUnbanned,
+}
+
+impl OutcomeKind {
+    /// Whether money went back to the payer, or was asked back.
+    #[must_use]
+    pub const fn takes_back(self) -> bool {
+        match self {
+            Self::ChargeRefunded | Self::Chargeback => true,
+            Self::SubscriptionCanceled | Self::AccountBanned | Self::DisputeWon | Self::AccountUnbanned => false,
+        }
+    }
 }
 
 /// What the outcome is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub enum OutcomeSubject {
     /// One conversion.
     Conversion(ConversionId),
-    /// One account, on whichever side of its referrals.
+    /// One account: all of its conversions, on whichever side of them it is, and whenever they are reported.
     Account(AccountId),
     /// The conversion of this referee with this invoice.
     Invoice {
@@ -46,6 +61,10 @@ pub struct Outcome {
     pub subject: OutcomeSubject,
     /// When.
     pub occurred_at: Timestamp,
-    /// How much was given back; absent when the outcome has no amount.
+    /// How much was given back or disputed; absent when all of it.
     pub amount: Option<Money>,
+    /// Who reports it; absent when a system does.
+    pub actor: Option<Actor>,
+    /// Why, in words; empty when none were given.
+    pub note: String,
 }

@@ -89,7 +89,7 @@ fn side(message: Option<v1::SignalBundle>, at: &At<'_>, arrival: Arrival, found:
     bundle::read(message?, at, arrival, found)
 }
 
-fn distinct_rewards(messages: Vec<v1::Reward>, at: &At<'_>, found: &mut Violations) -> Vec<Reward> {
+pub(super) fn distinct_rewards(messages: Vec<v1::Reward>, at: &At<'_>, found: &mut Violations) -> Vec<Reward> {
     let mut ids = BTreeSet::new();
     for (index, message) in messages.iter().take(REWARDS_MAX).enumerate() {
         if !message.reward_id.is_empty() && !ids.insert(message.reward_id.clone()) {

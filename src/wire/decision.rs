@@ -2,14 +2,14 @@
 //! It must never decide or soften anything; it only spells out. The service, `screen` and exports call it.
 
 use super::enums::WireEnum;
-use super::fields::{id_text, time_message};
+use super::fields::{id_text, money_message, time_message};
 use super::v1;
 use crate::book::records::{Cursor, DecisionRecord};
 use crate::screening::decision::{Decision, Reason, ReferrerSafeReason, ShadowScore, Verdict};
 use crate::screening::evidence::{Evidence, EvidenceCode, Finding, MeasureKind};
 use crate::screening::explanation;
 use crate::screening::features::{CATALOGUE, Feature, FeatureVector};
-use crate::screening::gate::Standing;
+use crate::screening::gate::{Held, RewardStanding, RewardState, Standing};
 use crate::screening::rules::RuleHit;
 use crate::vocabulary::journey::CapturedVia;
 
@@ -27,15 +27,14 @@ pub fn message_of(record: &DecisionRecord) -> v1::Decision {
         policy_version,
         model_version,
         shadow,
-        duplicate_of,
+        duplicate_of: _,
         audit: _,
         evidence: _,
         facts: _,
         decided_at,
     } = decision;
-    let Standing { cancelled_at, .. } = standing;
     let Cursor(cursor) = *cursor;
-    let safe_reason = safe_reason_in_force(*verdict, *screened_verdict, *referrer_safe_reason);
+    let safe_reason = safe_reason_in_force(standing, *screened_verdict, *referrer_safe_reason);
     v1::Decision {
         program_id: conversion.program_id.to_string(),
         conversion_id: conversion.conversion_id.to_string(),
@@ -54,17 +53,53 @@ pub fn message_of(record: &DecisionRecord) -> v1::Decision {
         case_id: id_text(case_id.as_ref()),
         decided_at: Some(time_message(*decided_at)),
         cursor,
-        duplicate_of: id_text(duplicate_of.as_ref()),
+        duplicate_of: id_text(standing.duplicate_of.as_ref()),
         manual_attribution: conversion.attribution.captured_via == CapturedVia::Manual,
         // Older records are marked as sampled also where a rule rejected all the same.
         audit_sampled: decision.audited_model().is_some(),
-        cancelled_at: cancelled_at.map(time_message),
+        cancelled_at: standing.cancelled.map(|cancelled| time_message(cancelled.at)),
         scored_by: scored.to_number(),
+        standing: Some(standing_message(standing)),
     }
 }
 
+fn standing_message(standing: &Standing) -> v1::Standing {
+    let Standing { cancelled, refunded, referral_held, referrer_held, late_facts, rewards, .. } = standing;
+    v1::Standing {
+        sentence: standing.sentence(),
+        cancelled_by: cancelled.map(|cancelled| cancelled.by.to_number()).unwrap_or_default(),
+        refunded: refunded.map(|(amount, _)| money_message(amount)),
+        referral_held: *referral_held == Held::Yes,
+        referrer_held: *referrer_held == Held::Yes,
+        late_facts: *late_facts == Held::Yes,
+        rewards: rewards.iter().filter_map(reward_standing_message).collect(),
+    }
+}
+
+/// Absent for a reward of another conversion.
+fn reward_standing_message(reward: &RewardStanding) -> Option<v1::RewardStanding> {
+    let RewardStanding { reward_id, beneficiary: _, amount: worth, state } = reward;
+    let (state, amount, by, until) = match state {
+        RewardState::Unpaid => (v1::RewardState::Unpaid, None, None, None),
+        RewardState::Reserved { by, amount, until } => (v1::RewardState::Reserved, *amount, Some(by), Some(*until)),
+        RewardState::Paid { amount } => (v1::RewardState::Paid, *amount, None, None),
+        RewardState::Elsewhere => return None,
+    };
+    Some(v1::RewardStanding {
+        reward_id: reward_id.to_string(),
+        amount: amount.or(*worth).map(money_message),
+        state: state.into(),
+        reservation_id: id_text(by),
+        reserved_until: until.map(time_message),
+    })
+}
+
 /// What the referrer may be told follows a reviewer's verdict where it differs from screening's.
-fn safe_reason_in_force(verdict: Verdict, screened: Verdict, screened_reason: ReferrerSafeReason) -> ReferrerSafeReason {
+fn safe_reason_in_force(standing: &Standing, screened: Verdict, screened_reason: ReferrerSafeReason) -> ReferrerSafeReason {
+    if standing.duplicate_of.is_none() && standing.cancelled.is_some() {
+        return ReferrerSafeReason::Cancelled;
+    }
+    let verdict = standing.verdict;
     if verdict == screened {
         return screened_reason;
     }

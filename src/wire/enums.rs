@@ -85,7 +85,7 @@ wire_enum! {
     }
     OutcomeKind => OutcomeKind {
         ChargeRefunded => ChargeRefunded, Chargeback => Chargeback, SubscriptionCanceled => SubscriptionCanceled,
-        AccountBanned => AccountBanned,
+        AccountBanned => AccountBanned, DisputeWon => DisputeWon, AccountUnbanned => AccountUnbanned,
     }
     EmailDomainClass => EmailDomainClass { FreeMail => FreeMail, Disposable => Disposable, Relay => Relay, Corporate => Corporate }
     NetworkFlag => NetworkFlag { Vpn => Vpn, Tor => Tor, Hosting => Hosting, Relay => Relay }
@@ -108,7 +108,7 @@ wire_enum! {
     RuleMode => RuleMode { Off => Off, Shadow => Shadow, Review => Review, Reject => Reject, Weigh => Weigh }
     Scored => ScoredBy { ByModel => Model, ByJudgement => Judgement, ModelMissing => JudgementModelMissing }
     ReferrerSafeReason => ReferrerSafeReasonCode {
-        None => None, UnderReview => UnderReview, NotEligible => NotEligible, AlreadyCounted => AlreadyCounted,
+        None => None, UnderReview => UnderReview, NotEligible => NotEligible, AlreadyCounted => AlreadyCounted, Cancelled => Cancelled,
     }
     ListKind => ListKind { Blocked => Blocked, Trusted => Trusted }
     CaseStateKind => CaseState { Open => Open, Claimed => Claimed, Resolved => Resolved }
@@ -119,11 +119,14 @@ wire_enum! {
     HistoryKind => CaseEventKind {
         Screened => Screened, Opened => Opened, Claimed => Claimed, Released => Released, Resolved => Resolved,
         Reopened => Reopened, Noted => Noted, HoldPlaced => HoldPlaced, HoldLifted => HoldLifted,
-        OutcomeRecorded => OutcomeRecorded, Paid => Paid,
+        OutcomeRecorded => OutcomeRecorded, OutcomeRevoked => OutcomeRevoked, Reserved => Reserved,
+        ReservationCancelled => ReservationCancelled, Paid => Paid, PayoutFailed => PayoutFailed,
+        RewardsChanged => RewardsChanged,
     }
     FeedKind => FeedEventKind {
         Decided => Decided, CaseResolved => CaseResolved, CaseReopened => CaseReopened, Cancelled => Cancelled,
         HoldPlaced => HoldPlaced, HoldLifted => HoldLifted, Paid => Paid, RejectedAfterPayment => RejectedAfterPayment,
+        Reduced => Reduced, Reinstated => Reinstated, PayoutFailed => PayoutFailed, RewardsChanged => RewardsChanged,
     }
     DriftLevel => DriftLevel { TooFew => TooFew, Stable => Stable, Shifting => Shifting, Shifted => Shifted }
     Gate => Gate { Release => Release, Hold => Hold, Deny => Deny }

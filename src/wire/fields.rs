@@ -7,7 +7,8 @@ use super::enums::WireEnum;
 use super::v1;
 use super::violation::{At, Violations};
 use crate::vocabulary::ids::{
-    AccountId, Actor, CampaignId, CaseId, ConversionId, InvalidId, InvoiceId, ProgramId, RecordId, RewardId, Ucc,
+    AccountId, Actor, CampaignId, CaseId, ConversionId, HoldId, InvalidId, InvoiceId, ProgramId, RecordId, RequestId, RewardId,
+    Ucc,
 };
 use crate::vocabulary::money::{InvalidMoney, Money};
 use crate::vocabulary::time::{CLOCK_SKEW_TOLERANCE, Timestamp};
@@ -41,7 +42,7 @@ macro_rules! wire_ids {
     })+ };
 }
 
-wire_ids!(AccountId, Actor, CampaignId, CaseId, ConversionId, InvoiceId, ProgramId, RecordId, RewardId, Ucc);
+wire_ids!(AccountId, Actor, CampaignId, CaseId, ConversionId, HoldId, InvoiceId, ProgramId, RecordId, RequestId, RewardId, Ucc);
 
 /// Reads an id that must be there.
 pub fn required_id<T: WireId>(text: &str, at: &At<'_>, found: &mut Violations) -> Option<T> {
@@ -140,6 +141,38 @@ pub fn optional_time(time: Option<WireTimestamp>, at: &At<'_>, arrival: Arrival,
         }
         Arrival::At(_) | Arrival::Recorded => Some(instant),
     }
+}
+
+/// Reads the time of something that must not be refused for a wrong clock: a payment, an outcome. One in the future is taken for now, and told.
+pub fn time_of_fact(
+    time: Option<WireTimestamp>,
+    at: &At<'_>,
+    arrival: Arrival,
+    warnings: &mut Vec<String>,
+    found: &mut Violations,
+) -> Option<Timestamp> {
+    let told = required_time(time, at, Arrival::Recorded, found)?;
+    match arrival {
+        Arrival::At(received_at) if told > received_at => {
+            let ahead = told.since(received_at);
+            if ahead > CLOCK_SKEW_TOLERANCE {
+                let field = at.to_string();
+                warnings.push(format!("`{field}` lies {ahead} in the future and is taken for now; compare the clocks"));
+            }
+            Some(received_at)
+        }
+        Arrival::At(_) | Arrival::Recorded => Some(told),
+    }
+}
+
+/// Reads an amount that may be left out, and is above zero when it is there.
+pub fn positive_money(message: Option<v1::Money>, at: &At<'_>, found: &mut Violations) -> Option<Money> {
+    let money = money(message, at, found)?;
+    if money.amount_minor() == 0 {
+        found.add(&at.field("amount_minor"), "must be above zero; leave the amount out when it is not known");
+        return None;
+    }
+    Some(money)
 }
 
 /// Writes a time.

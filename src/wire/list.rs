@@ -2,10 +2,11 @@
 //!
 //! It must never touch a decision that was made. The list handlers call it.
 
+use super::content;
 use super::digest::{identifier, identifier_message};
 use super::enums::WireEnum;
 use super::fields::{Arrival, optional_enum, optional_time, required_enum, required_id, time_message};
-use super::request::{ListingFingerprint, note, page};
+use super::request::{ListingFingerprint, note, page, request};
 use super::v1;
 use super::violation::{At, Violation, Violations};
 use crate::book::command::{Change, ListCommand};
@@ -20,7 +21,8 @@ use crate::vocabulary::time::Timestamp;
 /// # Errors
 /// All violated fields.
 pub fn put(message: v1::PutListEntryRequest, now: Timestamp) -> Result<ListCommand, Vec<Violation>> {
-    let v1::PutListEntryRequest { program_id, entry } = message;
+    let content = content::fingerprint(&message);
+    let v1::PutListEntryRequest { program_id, entry, request_id } = message;
     let mut found = Violations::default();
     let program_id = required_id(&program_id, &At::path("program_id"), &mut found);
     let at = At::path("entry");
@@ -28,7 +30,9 @@ pub fn put(message: v1::PutListEntryRequest, now: Timestamp) -> Result<ListComma
         found.add(&at, "is required");
     }
     let entry = entry.and_then(|entry| read_entry(entry, &at, now, &mut found));
-    let command = program_id.zip(entry).map(|(program_id, entry)| ListCommand { program_id, entry, change: Change::Place });
+    let request = request(&request_id, content, &mut found);
+    let change = Change::Place;
+    let command = program_id.zip(entry).map(|(program_id, entry)| ListCommand { program_id, entry, change, request });
     found.into_result(command)
 }
 
@@ -53,18 +57,21 @@ fn read_entry(entry: v1::ListEntry, at: &At<'_>, now: Timestamp, found: &mut Vio
 /// # Errors
 /// All violated fields.
 pub fn remove(message: v1::RemoveListEntryRequest, now: Timestamp) -> Result<ListCommand, Vec<Violation>> {
-    let v1::RemoveListEntryRequest { program_id, list, subject, actor, note: why } = message;
+    let content = content::fingerprint(&message);
+    let v1::RemoveListEntryRequest { program_id, list, subject, actor, note: why, request_id } = message;
     let mut found = Violations::default();
     let program_id = required_id(&program_id, &At::path("program_id"), &mut found);
     let list = required_enum(list, &At::path("list"), &mut found);
     let subject = read_subject(subject, &At::path("subject"), &mut found);
     let actor = required_id(&actor, &At::path("actor"), &mut found);
     let note = note(why, &At::path("note"), &mut found);
+    let request = request(&request_id, content, &mut found);
     let command = || {
         let entry = ListEntry { list: list?, subject: subject?, actor: actor?, note, placed_at: now, expires_at: None };
-        Some(ListCommand { program_id: program_id?, entry, change: Change::Lift })
+        Some(ListCommand { program_id: program_id?, entry, change: Change::Lift, request })
     };
-    found.into_result(command())
+    let command = command();
+    found.into_result(command)
 }
 
 fn read_subject(subject: Option<v1::ListSubject>, at: &At<'_>, found: &mut Violations) -> Option<ListSubject> {
@@ -142,7 +149,9 @@ mod tests {
             placed_at: Some(time_message(now)),
             ..Default::default()
         };
-        let refused = put(v1::PutListEntryRequest { program_id: "shop".to_owned(), entry: Some(sent) }, now).unwrap_err();
+        let refused =
+            put(v1::PutListEntryRequest { program_id: "shop".to_owned(), entry: Some(sent), request_id: String::new() }, now)
+                .unwrap_err();
         let fields: Vec<&str> = refused.iter().map(|violation| violation.field.as_str()).collect();
         let expected = [
             "entry.list",

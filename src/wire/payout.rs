@@ -1,28 +1,29 @@
-//! Requests and answers of the payout gate, the feed and the holds: from messages to questions and commands, and back.
+//! Requests and answers of the payout gate: from messages to questions and commands, and back.
 //!
 //! It must never turn an error into an answer: what cannot be read is refused as a whole. The payout handlers call it.
 
-use std::time::Duration;
-
+use super::content;
+use super::conversion::distinct_rewards;
 use super::enums::WireEnum;
-use super::fields::{Arrival, enum_set, id_text, money, optional_id, required_id, required_time, time_message};
-use super::request::{ListingFingerprint, note, optional_span, page};
+use super::fields::{Arrival, id_text, money_message, optional_id, positive_money, required_id, time_message, time_of_fact};
+use super::request::{note, optional_span, reason_code, request};
 use super::v1;
 use super::violation::{At, Violation, Violations};
-use crate::book::command::{Change, HoldCommand, PaidCommand};
-use crate::book::query::PageRequest;
-use crate::book::records::{Cursor, FeedEvent, FeedKind, Hold, HoldSubject};
-use crate::screening::decision::Verdict;
+use crate::book::command::{
+    FailedCommand, PaidCommand, PayoutWanted, Request, ReservationChange, ReservationCommand, ReserveCommand, RewardsChange,
+    RewardsCommand,
+};
+use crate::book::records::{PaidAnswer, ReserveAnswer};
 use crate::screening::gate::{GateAnswer, GateReason};
-use crate::vocabulary::ids::{AccountId, ConversionId, ProgramId, RewardId};
+use crate::vocabulary::ids::{ConversionId, ProgramId, RewardId};
 use crate::vocabulary::time::{Span, Timestamp};
 
-/// Questions that one call may ask the gate.
+/// Questions that one call may ask the gate, and rewards that it may reserve.
 pub const PAYOUTS_MAX: usize = 1_000;
-/// Kinds of event that a watch may name.
-const KINDS_MAX: usize = 16;
-/// How often a silent watch sends a sign of life, unless the caller says.
-const HEARTBEAT_DEFAULT: Duration = Duration::from_secs(15);
+/// How long a reservation lasts, unless the caller says.
+const LIFETIME_DEFAULT: Span = Span::from_minutes(15);
+/// How long a reservation may last.
+const LIFETIME_MAX: Span = Span::from_hours(24);
 
 /// Questions to the gate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,258 +60,286 @@ pub fn questions(message: v1::CheckPayoutsRequest) -> Result<PayoutQuestions, Ve
 /// Writes the gate's answer about one reward.
 #[must_use]
 pub fn answer_message(reward: &RewardId, conversion: &ConversionId, answer: &GateAnswer) -> v1::GateAnswer {
-    let GateAnswer { gate, reason, hold_until } = answer;
-    let (code, duplicate_of) = match reason {
-        GateReason::Cleared => (v1::GateReason::Cleared, None),
-        GateReason::UnknownConversion => (v1::GateReason::UnknownConversion, None),
-        GateReason::UnknownReward => (v1::GateReason::UnknownReward, None),
-        GateReason::InReview => (v1::GateReason::InReview, None),
-        GateReason::DelayRunning => (v1::GateReason::DelayRunning, None),
-        GateReason::ReferralHeld => (v1::GateReason::ReferralHeld, None),
-        GateReason::ReferrerHeld => (v1::GateReason::ReferrerHeld, None),
-        GateReason::Rejected => (v1::GateReason::Rejected, None),
-        GateReason::Cancelled => (v1::GateReason::Cancelled, None),
-        GateReason::Duplicate(first) => (v1::GateReason::Duplicate, Some(first)),
-        GateReason::AlreadyPaid => (v1::GateReason::AlreadyPaid, None),
-    };
+    let GateAnswer { gate, reason, hold_until, payable } = answer;
+    let duplicate_of = if let GateReason::Duplicate(first) = reason { Some(first) } else { None };
+    let cancelled_by = if let GateReason::Cancelled(kind) = reason { kind.to_number() } else { 0 };
     v1::GateAnswer {
         reward_id: reward.to_string(),
         conversion_id: conversion.to_string(),
         gate: gate.to_number(),
-        reason: code.into(),
+        reason: gate_reason_number(reason),
         sentence: reason.sentence(),
         hold_until: hold_until.map(time_message),
         duplicate_of: id_text(duplicate_of),
+        payable: payable.map(money_message),
+        cancelled_by,
     }
 }
 
-/// What a watch lets through. An empty list lets everything through.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct FeedFilter {
-    /// Kinds of event.
-    pub kinds: Vec<FeedKind>,
-    /// Verdicts after the event.
-    pub verdicts: Vec<Verdict>,
-    /// The referrer; absent for all.
-    pub referrer: Option<AccountId>,
+/// The number of a reason of the gate in the contract.
+pub(super) fn gate_reason_number(reason: &GateReason) -> i32 {
+    let code = match reason {
+        GateReason::Cleared => v1::GateReason::Cleared,
+        GateReason::UnknownConversion => v1::GateReason::UnknownConversion,
+        GateReason::UnknownReward => v1::GateReason::UnknownReward,
+        GateReason::OtherConversion => v1::GateReason::OtherConversion,
+        GateReason::RepeatedInCall => v1::GateReason::RepeatedInCall,
+        GateReason::InReview => v1::GateReason::InReview,
+        GateReason::LateFacts => v1::GateReason::LateFacts,
+        GateReason::DelayRunning => v1::GateReason::DelayRunning,
+        GateReason::ReferralHeld => v1::GateReason::ReferralHeld,
+        GateReason::ReferrerHeld => v1::GateReason::ReferrerHeld,
+        GateReason::Reserved => v1::GateReason::Reserved,
+        GateReason::Reduced => v1::GateReason::Reduced,
+        GateReason::Rejected => v1::GateReason::Rejected,
+        GateReason::Cancelled(_) => v1::GateReason::Cancelled,
+        GateReason::Duplicate(_) => v1::GateReason::Duplicate,
+        GateReason::AlreadyPaid => v1::GateReason::AlreadyPaid,
+    };
+    code.into()
 }
 
-impl FeedFilter {
-    /// Whether the event is wanted.
-    #[must_use]
-    pub fn lets_through(&self, event: &FeedEvent) -> bool {
-        let kind = self.kinds.is_empty() || self.kinds.contains(&event.kind);
-        let verdict = self.verdicts.is_empty() || event.verdict.is_some_and(|verdict| self.verdicts.contains(&verdict));
-        let referrer = self.referrer.is_none() || self.referrer == event.referrer;
-        kind && verdict && referrer
-    }
-}
-
-/// What a watch does at the end of the feed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WatchMode {
-    /// Waits for more.
-    Follow,
-    /// Ends.
-    StopAtEnd,
-}
-
-/// A watch that was asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Watch {
-    /// The programme.
-    pub program_id: ProgramId,
-    /// Events after this are sent.
-    pub after: Cursor,
-    /// Which events.
-    pub filter: FeedFilter,
-    /// What to do at the end.
-    pub mode: WatchMode,
-    /// How often a silent watch sends a sign of life. Range: 1 second to 1 hour.
-    pub heartbeat: Duration,
-}
-
-/// Reads a watch.
+/// Reads a call that reserves rewards.
 ///
 /// # Errors
-/// All violated fields.
-pub fn watch(message: v1::WatchDecisionsRequest) -> Result<Watch, Vec<Violation>> {
-    let v1::WatchDecisionsRequest { program_id, after_cursor, kinds, verdicts, referrer_account_id, mode, heartbeat_every } =
-        message;
+/// All violated fields; then nothing is reserved.
+pub fn reserve(message: v1::ReservePayoutsRequest, at: Timestamp) -> Result<ReserveCommand, Vec<Violation>> {
+    let content = content::fingerprint(&message);
+    let v1::ReservePayoutsRequest { program_id, request_id, payouts, lifetime } = message;
     let mut found = Violations::default();
     let program_id = required_id(&program_id, &At::path("program_id"), &mut found);
-    let filter = FeedFilter {
-        kinds: enum_set(&kinds, KINDS_MAX, &At::path("kinds"), &mut found),
-        verdicts: enum_set(&verdicts, 3, &At::path("verdicts"), &mut found),
-        referrer: optional_id(&referrer_account_id, &At::path("referrer_account_id"), &mut found),
-    };
-    let mode = match mode.map(v1::WatchMode::try_from) {
-        None | Some(Ok(v1::WatchMode::Follow)) => WatchMode::Follow,
-        Some(Ok(v1::WatchMode::StopAtEnd)) => WatchMode::StopAtEnd,
-        Some(Ok(v1::WatchMode::Unspecified) | Err(_)) => {
-            found.add(&At::path("mode"), "must be `WATCH_MODE_FOLLOW` or `WATCH_MODE_STOP_AT_END`, or left out");
-            WatchMode::Follow
-        }
-    };
-    let heartbeat = read_heartbeat(heartbeat_every, &mut found);
-    let watch = program_id.map(|program_id| Watch { program_id, after: Cursor(after_cursor), filter, mode, heartbeat });
-    found.into_result(watch)
-}
-
-fn read_heartbeat(sent: Option<pbjson_types::Duration>, found: &mut Violations) -> Duration {
-    let at = At::path("heartbeat_every");
-    let Some(every) = optional_span(sent, &at, found) else { return HEARTBEAT_DEFAULT };
-    if every < Span::from_seconds(1) || every > Span::from_hours(1) {
-        found.add(&at, "must be between 1 second and 1 hour");
+    let request_id = required_id(&request_id, &At::path("request_id"), &mut found);
+    let path = At::path("payouts");
+    if payouts.is_empty() || payouts.len() > PAYOUTS_MAX {
+        found.add(&path, format!("holds {} rewards; reserve 1 to {PAYOUTS_MAX}", payouts.len()));
     }
-    u64::try_from(every.as_millis()).map_or(HEARTBEAT_DEFAULT, Duration::from_millis)
-}
-
-/// Writes an event of the feed.
-#[must_use]
-pub fn event_message(event: &FeedEvent, program: &ProgramId) -> v1::FeedEvent {
-    let FeedEvent {
-        cursor,
-        kind,
-        conversion_id,
-        referrer,
-        referee,
-        reward_id,
-        verdict,
-        previous_verdict,
-        audited_model: _,
-        reason_codes,
+    let mut wanted = Vec::with_capacity(payouts.len().min(PAYOUTS_MAX));
+    for (index, payout) in payouts.into_iter().take(PAYOUTS_MAX).enumerate() {
+        let v1::PayoutWanted { reward_id, conversion_id, amount } = payout;
+        let entry = path.entry(index);
+        let reward_id = required_id(&reward_id, &entry.field("reward_id"), &mut found);
+        let conversion_id = required_id(&conversion_id, &entry.field("conversion_id"), &mut found);
+        let amount = positive_money(amount, &entry.field("amount"), &mut found);
+        let read = reward_id.zip(conversion_id);
+        wanted.extend(read.map(|(reward_id, conversion_id)| PayoutWanted { reward_id, conversion_id, amount }));
+    }
+    let lifetime = read_lifetime(lifetime, &mut found);
+    let command = program_id.zip(request_id).map(|(program_id, id)| ReserveCommand {
+        program_id,
+        request: Request { id, content },
+        payouts: wanted,
+        lifetime,
         at,
-    } = event;
-    let verdict_number = |verdict: &Option<Verdict>| verdict.map(WireEnum::to_number).unwrap_or_default();
-    v1::FeedEvent {
-        cursor: cursor.0,
-        program_id: program.to_string(),
-        kind: kind.to_number(),
-        recorded_at: Some(time_message(*at)),
-        conversion_id: id_text(conversion_id.as_ref()),
-        referrer_account_id: id_text(referrer.as_ref()),
-        referee_account_id: id_text(referee.as_ref()),
-        verdict: verdict_number(verdict),
-        previous_verdict: verdict_number(previous_verdict),
-        reason_codes: reason_codes.iter().map(|code| code.dotted().to_owned()).collect(),
-        reward_id: id_text(reward_id.as_ref()),
+    });
+    found.into_result(command)
+}
+
+fn read_lifetime(sent: Option<pbjson_types::Duration>, found: &mut Violations) -> Span {
+    let at = At::path("lifetime");
+    let Some(lifetime) = optional_span(sent, &at, found) else { return LIFETIME_DEFAULT };
+    if lifetime < Span::from_seconds(1) || lifetime > LIFETIME_MAX {
+        found.add(&at, "must be between 1 second and 24 hours");
+    }
+    lifetime
+}
+
+/// Writes what became of one reward that was asked for.
+#[must_use]
+pub fn reserve_message(answer: &ReserveAnswer) -> v1::ReserveAnswer {
+    let ReserveAnswer { reward_id, conversion_id, gate, reserved_until, amount } = answer;
+    v1::ReserveAnswer {
+        gate: Some(answer_message(reward_id, conversion_id, gate)),
+        reserved_until: reserved_until.map(time_message),
+        amount: amount.map(money_message),
     }
 }
 
-/// Reads that a reward was paid.
+/// Reads a renewal.
 ///
 /// # Errors
 /// All violated fields.
-pub fn paid(message: v1::MarkPaidRequest, received_at: Timestamp) -> Result<PaidCommand, Vec<Violation>> {
-    let v1::MarkPaidRequest { program_id, reward_id, conversion_id, paid_at, amount } = message;
+pub fn renew(message: v1::RenewReservationRequest, at: Timestamp) -> Result<ReservationCommand, Vec<Violation>> {
+    let content = content::fingerprint(&message);
+    let v1::RenewReservationRequest { program_id, reservation_id, reward_ids, lifetime, request_id } = message;
     let mut found = Violations::default();
+    let lifetime = read_lifetime(lifetime, &mut found);
+    let asked = request(&request_id, content, &mut found);
+    reservation(&program_id, &reservation_id, &reward_ids, ReservationChange::Renew(lifetime), asked, at, found)
+}
+
+/// Reads the end of a reservation.
+///
+/// # Errors
+/// All violated fields.
+pub fn cancel(message: v1::CancelReservationRequest, at: Timestamp) -> Result<ReservationCommand, Vec<Violation>> {
+    let content = content::fingerprint(&message);
+    let v1::CancelReservationRequest { program_id, reservation_id, reward_ids, request_id } = message;
+    let mut found = Violations::default();
+    let asked = request(&request_id, content, &mut found);
+    reservation(&program_id, &reservation_id, &reward_ids, ReservationChange::Cancel, asked, at, found)
+}
+
+fn reservation(
+    program_id: &str,
+    reservation_id: &str,
+    reward_ids: &[String],
+    change: ReservationChange,
+    request: Option<Request>,
+    at: Timestamp,
+    mut found: Violations,
+) -> Result<ReservationCommand, Vec<Violation>> {
+    let program_id = required_id(program_id, &At::path("program_id"), &mut found);
+    let reservation_id = required_id(reservation_id, &At::path("reservation_id"), &mut found);
+    let path = At::path("reward_ids");
+    if reward_ids.len() > PAYOUTS_MAX {
+        found.add(&path, format!("holds {} entries; at most {PAYOUTS_MAX} are allowed", reward_ids.len()));
+    }
+    let ids = reward_ids.iter().take(PAYOUTS_MAX).enumerate();
+    let rewards = ids.filter_map(|(index, id)| required_id(id, &path.entry(index), &mut found)).collect();
+    let command = program_id.zip(reservation_id).map(|(program_id, reservation_id)| ReservationCommand {
+        program_id,
+        reservation_id,
+        rewards,
+        change,
+        request,
+        at,
+    });
+    found.into_result(command)
+}
+
+/// Reads that a reward was paid, with what is odd about it.
+///
+/// # Errors
+/// All violated fields.
+pub fn paid(message: v1::MarkPaidRequest, received_at: Timestamp) -> Result<(PaidCommand, Vec<String>), Vec<Violation>> {
+    let content = content::fingerprint(&message);
+    let v1::MarkPaidRequest { program_id, reward_id, conversion_id, paid_at, amount, reservation_id, request_id } = message;
+    let (mut found, mut warnings) = (Violations::default(), Vec::new());
     let program_id = required_id(&program_id, &At::path("program_id"), &mut found);
     let reward_id = required_id(&reward_id, &At::path("reward_id"), &mut found);
     let conversion_id = required_id(&conversion_id, &At::path("conversion_id"), &mut found);
-    let paid_at = required_time(paid_at, &At::path("paid_at"), Arrival::At(received_at), &mut found);
-    let amount = money(amount, &At::path("amount"), &mut found);
+    let paid_at = time_of_fact(paid_at, &At::path("paid_at"), Arrival::At(received_at), &mut warnings, &mut found);
+    let amount = positive_money(amount, &At::path("amount"), &mut found);
+    let reservation_id = optional_id(&reservation_id, &At::path("reservation_id"), &mut found);
+    let request = request(&request_id, content, &mut found);
     let command = || {
         Some(PaidCommand {
             program_id: program_id?,
             conversion_id: conversion_id?,
             reward_id: reward_id?,
+            reservation_id,
             paid_at: paid_at?,
             amount,
+            request,
             received_at,
         })
     };
-    found.into_result(command())
+    let command = command();
+    found.into_result(command).map(|command| (command, warnings))
 }
 
-/// Reads a hold to place.
+/// Writes the answer to a payment that was recorded.
+#[must_use]
+pub fn paid_message(answer: Option<&PaidAnswer>, cursor: u64, replayed: bool, warnings: Vec<String>) -> v1::MarkPaidResponse {
+    let against = answer.and_then(|answer| answer.against_gate.as_ref());
+    v1::MarkPaidResponse {
+        replayed,
+        cursor,
+        against_gate: against.map(gate_reason_number).unwrap_or_default(),
+        sentence: against.map(GateReason::sentence).unwrap_or_default(),
+        amount: answer.and_then(|answer| answer.amount).map(money_message),
+        warnings,
+    }
+}
+
+/// Reads that a payment failed, with what is odd about it.
 ///
 /// # Errors
 /// All violated fields.
-pub fn place_hold(message: v1::PlaceHoldRequest, at: Timestamp) -> Result<HoldCommand, Vec<Violation>> {
-    let v1::PlaceHoldRequest { program_id, subject, actor, note } = message;
-    hold_command(&program_id, subject, &actor, note, Change::Place, at)
-}
-
-/// Reads a hold to lift.
-///
-/// # Errors
-/// All violated fields.
-pub fn lift_hold(message: v1::LiftHoldRequest, at: Timestamp) -> Result<HoldCommand, Vec<Violation>> {
-    let v1::LiftHoldRequest { program_id, subject, actor, note } = message;
-    hold_command(&program_id, subject, &actor, note, Change::Lift, at)
-}
-
-fn hold_command(
-    program_id: &str,
-    subject: Option<v1::HoldSubject>,
-    actor: &str,
-    why: String,
-    change: Change,
-    when: Timestamp,
-) -> Result<HoldCommand, Vec<Violation>> {
-    use v1::hold_subject::Subject;
-
-    let mut found = Violations::default();
-    let program_id = required_id(program_id, &At::path("program_id"), &mut found);
-    let at = At::path("subject");
-    let subject = match subject.and_then(|v1::HoldSubject { subject }| subject) {
-        Some(Subject::ConversionId(id)) => required_id(&id, &at.field("conversion_id"), &mut found).map(HoldSubject::Conversion),
-        Some(Subject::ReferrerAccountId(id)) => {
-            required_id(&id, &at.field("referrer_account_id"), &mut found).map(HoldSubject::Referrer)
-        }
-        None => {
-            found.add(&at, "is required: one of `conversion_id` and `referrer_account_id`");
-            None
-        }
+pub fn failed(message: v1::MarkFailedRequest, received_at: Timestamp) -> Result<(FailedCommand, Vec<String>), Vec<Violation>> {
+    let content = content::fingerprint(&message);
+    let v1::MarkFailedRequest { program_id, reward_id, conversion_id, failed_at, reason_code: code, note: why, request_id } =
+        message;
+    let (mut found, mut warnings) = (Violations::default(), Vec::new());
+    let program_id = required_id(&program_id, &At::path("program_id"), &mut found);
+    let reward_id = required_id(&reward_id, &At::path("reward_id"), &mut found);
+    let conversion_id = required_id(&conversion_id, &At::path("conversion_id"), &mut found);
+    let failed_at = time_of_fact(failed_at, &At::path("failed_at"), Arrival::At(received_at), &mut warnings, &mut found);
+    let reason_code = reason_code(code, &mut found);
+    let note = note(why, &At::path("note"), &mut found);
+    let request = request(&request_id, content, &mut found);
+    let command = || {
+        Some(FailedCommand {
+            program_id: program_id?,
+            conversion_id: conversion_id?,
+            reward_id: reward_id?,
+            failed_at: failed_at?,
+            reason_code,
+            note,
+            request,
+            received_at,
+        })
     };
+    let command = command();
+    found.into_result(command).map(|command| (command, warnings))
+}
+
+/// Reads rewards to add.
+///
+/// # Errors
+/// All violated fields.
+pub fn add_rewards(message: v1::AddRewardsRequest, at: Timestamp) -> Result<RewardsCommand, Vec<Violation>> {
+    let content = content::fingerprint(&message);
+    let v1::AddRewardsRequest { program_id, conversion_id, rewards, actor, note, request_id } = message;
+    let mut found = Violations::default();
+    let request = request(&request_id, content, &mut found);
+    rewards_command(RewardsChange::Add, (&program_id, &conversion_id, &actor), rewards, note, request, at, found)
+}
+
+/// Reads rewards to change.
+///
+/// # Errors
+/// All violated fields.
+pub fn update_rewards(message: v1::UpdateRewardsRequest, at: Timestamp) -> Result<RewardsCommand, Vec<Violation>> {
+    let content = content::fingerprint(&message);
+    let v1::UpdateRewardsRequest { program_id, conversion_id, rewards, actor, note, request_id } = message;
+    let mut found = Violations::default();
+    let request = request(&request_id, content, &mut found);
+    rewards_command(RewardsChange::Change, (&program_id, &conversion_id, &actor), rewards, note, request, at, found)
+}
+
+fn rewards_command(
+    change: RewardsChange,
+    (program_id, conversion_id, actor): (&str, &str, &str),
+    rewards: Vec<v1::Reward>,
+    why: String,
+    request: Option<Request>,
+    at: Timestamp,
+    mut found: Violations,
+) -> Result<RewardsCommand, Vec<Violation>> {
+    let program_id = required_id(program_id, &At::path("program_id"), &mut found);
+    let conversion_id = required_id(conversion_id, &At::path("conversion_id"), &mut found);
+    let path = At::path("rewards");
+    if rewards.is_empty() {
+        found.add(&path, "is required: at least one reward");
+    }
+    let rewards = distinct_rewards(rewards, &path, &mut found);
     let actor = required_id(actor, &At::path("actor"), &mut found);
     let note = note(why, &At::path("note"), &mut found);
-    let command = || Some(HoldCommand { program_id: program_id?, subject: subject?, change, actor: actor?, note, at: when });
-    found.into_result(command())
-}
-
-/// A listing of holds that was asked for.
-#[derive(Debug, Clone)]
-pub struct HoldListing {
-    /// The programme.
-    pub program_id: ProgramId,
-    /// Which part.
-    pub page: PageRequest,
-    /// What the next page's token is bound to.
-    pub fingerprint: ListingFingerprint,
-}
-
-/// Reads a listing request.
-///
-/// # Errors
-/// All violated fields.
-pub fn hold_listing(message: v1::ListHoldsRequest) -> Result<HoldListing, Vec<Violation>> {
-    let bare = v1::ListHoldsRequest { page_size: 0, page_token: String::new(), ..message.clone() };
-    let fingerprint = ListingFingerprint::of(&bare);
-    let v1::ListHoldsRequest { program_id, page_size, page_token } = message;
-    let mut found = Violations::default();
-    let program_id = required_id(&program_id, &At::path("program_id"), &mut found);
-    let page = page(page_size, &page_token, fingerprint, &mut found);
-    found.into_result(program_id.map(|program_id| HoldListing { program_id, page, fingerprint }))
-}
-
-/// Writes a hold in force.
-#[must_use]
-pub fn hold_message(hold: &Hold) -> v1::Hold {
-    use v1::hold_subject::Subject;
-
-    let Hold { subject, actor, note, placed_at } = hold;
-    let subject = match subject {
-        HoldSubject::Conversion(id) => Subject::ConversionId(id.to_string()),
-        HoldSubject::Referrer(id) => Subject::ReferrerAccountId(id.to_string()),
+    let command = || {
+        Some(RewardsCommand {
+            program_id: program_id?,
+            conversion_id: conversion_id?,
+            rewards,
+            change,
+            actor: actor?,
+            note,
+            request,
+            at,
+        })
     };
-    v1::Hold {
-        subject: Some(v1::HoldSubject { subject: Some(subject) }),
-        actor: actor.to_string(),
-        note: note.clone(),
-        placed_at: Some(time_message(*placed_at)),
-    }
+    let command = command();
+    found.into_result(command)
 }
 
 #[cfg(test)]
@@ -329,27 +358,31 @@ mod tests {
     }
 
     #[test]
-    fn a_watch_names_all_that_is_wrong_with_it() {
-        let message = v1::WatchDecisionsRequest {
-            program_id: "shop".to_owned(),
-            kinds: vec![0, 99],
-            mode: Some(0),
-            heartbeat_every: Some(pbjson_types::Duration { seconds: 0, nanos: 1 }),
-            ..Default::default()
-        };
-        assert_eq!(fields(&watch(message).unwrap_err()), ["kinds[0]", "kinds[1]", "mode", "heartbeat_every"]);
+    fn every_bad_wish_is_named() {
+        let nothing = v1::Money { amount_minor: 0, currency: "EUR".to_owned() };
+        let bad = v1::PayoutWanted { reward_id: "r".to_owned(), conversion_id: String::new(), amount: Some(nothing) };
+        let lifetime = Some(pbjson_types::Duration { seconds: 86_401, nanos: 0 });
+        let message =
+            v1::ReservePayoutsRequest { program_id: "shop".to_owned(), request_id: String::new(), payouts: vec![bad], lifetime };
+        let refused = reserve(message, Timestamp::saturating_from_millis(1_790_000_000_000)).unwrap_err();
+        let named = ["request_id", "payouts[0].conversion_id", "payouts[0].amount.amount_minor", "lifetime"];
+        assert_eq!(fields(&refused), named);
     }
 
     #[test]
-    fn a_payment_of_tomorrow_is_refused() {
+    fn a_payment_of_tomorrow_is_taken_for_now_and_told() {
         let now = Timestamp::saturating_from_millis(1_790_000_000_000);
-        let message = v1::MarkPaidRequest {
+        let message = |paid_at| v1::MarkPaidRequest {
             program_id: "shop".to_owned(),
             reward_id: "r".to_owned(),
             conversion_id: "c".to_owned(),
-            paid_at: Some(time_message(now.plus(Span::from_days(1)))),
-            amount: None,
+            paid_at: Some(time_message(paid_at)),
+            ..Default::default()
         };
-        assert_eq!(fields(&paid(message, now).unwrap_err()), ["paid_at"]);
+        let (command, warnings) = paid(message(now.plus(Span::from_days(1))), now).unwrap();
+        assert_eq!((command.paid_at, warnings.len()), (now, 1));
+        assert!(warnings[0].starts_with("`paid_at` lies"), "{warnings:?}");
+        let (command, warnings) = paid(message(now.minus(Span::from_days(1))), now).unwrap();
+        assert_eq!((command.paid_at, warnings.len()), (now.minus(Span::from_days(1)), 0));
     }
 }

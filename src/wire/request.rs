@@ -6,8 +6,11 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use prost::Message;
 
+use super::fields::optional_id;
 use super::violation::{At, Violations};
+use crate::book::command::Request;
 use crate::book::query::{PageRequest, PageToken};
+use crate::book::records::ContentFingerprint;
 use crate::vocabulary::ids::{CaseId, ConversionId};
 use crate::vocabulary::time::Span;
 
@@ -32,6 +35,11 @@ pub(super) fn case_id(text: &str, found: &mut Violations) -> Option<CaseId> {
         None => found.add(&at, "is not the id of a case; those begin with `case-`"),
     }
     None
+}
+
+/// Reads the id of a call that changes something; absent when the caller gave it none. `content` is the fingerprint of the whole message.
+pub(super) fn request(id: &str, content: ContentFingerprint, found: &mut Violations) -> Option<Request> {
+    optional_id(id, &At::path("request_id"), found).map(|id| Request { id, content })
 }
 
 /// Reads a note: people write it, so line breaks and tabs are allowed.

@@ -4,10 +4,10 @@
 
 use super::enums::WireEnum;
 use super::fields::{enum_set, money_message, optional_enum, optional_id, required_enum, required_id, time_message};
-use super::request::{ListingFingerprint, case_id, note, optional_span, page, reason_code};
+use super::request::{ListingFingerprint, case_id, note, optional_span, page, reason_code, request};
 use super::violation::{At, Violation, Violations};
-use super::{conversion, decision, journey, v1};
-use crate::book::command::{CaseCommand, CaseStep};
+use super::{content, conversion, decision, journey, v1};
+use crate::book::command::{CaseCommand, CaseStep, Request};
 use crate::book::query::{CaseFilter, CaseOrder, CaseStateKind, PageRequest};
 use crate::book::records::{CaseFile, CaseSummary, HistoryEntry, Neighbour, QueueStats, identifier_words};
 use crate::screening::case::{CaseState, LEASE_MAX, Resolution, Step};
@@ -124,11 +124,12 @@ struct Stepping {
     reason_code: String,
     note: String,
     expected_revision: Option<u32>,
+    request: Option<Request>,
 }
 
 impl Stepping {
     fn into_command(self, step: Option<CaseStep>, at: Timestamp) -> Option<CaseCommand> {
-        let Self { program_id, case_id, actor, reason_code, note, expected_revision } = self;
+        let Self { program_id, case_id, actor, reason_code, note, expected_revision, request } = self;
         Some(CaseCommand {
             program_id: program_id?,
             case_id: case_id?,
@@ -137,6 +138,7 @@ impl Stepping {
             reason_code,
             note,
             expected_revision,
+            request,
             at,
         })
     }
@@ -151,7 +153,8 @@ pub fn claim(
     usual_lease: impl FnOnce(&ProgramId) -> Span,
     at: Timestamp,
 ) -> Result<CaseCommand, Vec<Violation>> {
-    let v1::ClaimCaseRequest { program_id, case_id: id, actor, lease, expected_revision } = message;
+    let content = content::fingerprint(&message);
+    let v1::ClaimCaseRequest { program_id, case_id: id, actor, lease, expected_revision, request_id } = message;
     let mut found = Violations::default();
     let stepping = Stepping {
         program_id: required_id(&program_id, &At::path("program_id"), &mut found),
@@ -160,6 +163,7 @@ pub fn claim(
         reason_code: String::new(),
         note: String::new(),
         expected_revision,
+        request: request(&request_id, content, &mut found),
     };
     let lease = optional_span(lease, &At::path("lease"), &mut found);
     if lease.is_some_and(|lease| lease <= Span::ZERO || lease > LEASE_MAX) {
@@ -175,7 +179,8 @@ pub fn claim(
 /// # Errors
 /// All violated fields.
 pub fn release(message: v1::ReleaseCaseRequest, at: Timestamp) -> Result<CaseCommand, Vec<Violation>> {
-    let v1::ReleaseCaseRequest { program_id, case_id: id, actor, note: why, expected_revision } = message;
+    let content = content::fingerprint(&message);
+    let v1::ReleaseCaseRequest { program_id, case_id: id, actor, note: why, expected_revision, request_id } = message;
     let mut found = Violations::default();
     let stepping = Stepping {
         program_id: required_id(&program_id, &At::path("program_id"), &mut found),
@@ -184,6 +189,7 @@ pub fn release(message: v1::ReleaseCaseRequest, at: Timestamp) -> Result<CaseCom
         reason_code: String::new(),
         note: note(why, &At::path("note"), &mut found),
         expected_revision,
+        request: request(&request_id, content, &mut found),
     };
     found.into_result(stepping.into_command(Some(CaseStep::Step(Step::Release)), at))
 }
@@ -193,8 +199,17 @@ pub fn release(message: v1::ReleaseCaseRequest, at: Timestamp) -> Result<CaseCom
 /// # Errors
 /// All violated fields.
 pub fn resolve(message: v1::ResolveCaseRequest, at: Timestamp) -> Result<CaseCommand, Vec<Violation>> {
-    let v1::ResolveCaseRequest { program_id, case_id: id, resolution, reason_code: code, note: why, actor, expected_revision } =
-        message;
+    let content = content::fingerprint(&message);
+    let v1::ResolveCaseRequest {
+        program_id,
+        case_id: id,
+        resolution,
+        reason_code: code,
+        note: why,
+        actor,
+        expected_revision,
+        request_id,
+    } = message;
     let mut found = Violations::default();
     let program_id = required_id(&program_id, &At::path("program_id"), &mut found);
     let case_id = case_id(&id, &mut found);
@@ -206,6 +221,7 @@ pub fn resolve(message: v1::ResolveCaseRequest, at: Timestamp) -> Result<CaseCom
         note: note(why, &At::path("note"), &mut found),
         actor: required_id(&actor, &At::path("actor"), &mut found),
         expected_revision,
+        request: request(&request_id, content, &mut found),
     };
     let step = resolution.map(|resolution| CaseStep::Step(Step::Resolve(resolution)));
     found.into_result(stepping.into_command(step, at))
@@ -216,7 +232,9 @@ pub fn resolve(message: v1::ResolveCaseRequest, at: Timestamp) -> Result<CaseCom
 /// # Errors
 /// All violated fields.
 pub fn reopen(message: v1::ReopenCaseRequest, at: Timestamp) -> Result<CaseCommand, Vec<Violation>> {
-    let v1::ReopenCaseRequest { program_id, target, reason_code: code, note: why, actor, expected_revision } = message;
+    let content = content::fingerprint(&message);
+    let v1::ReopenCaseRequest { program_id, target, reason_code: code, note: why, actor, expected_revision, request_id } =
+        message;
     let mut found = Violations::default();
     let program_id = required_id(&program_id, &At::path("program_id"), &mut found);
     let case_id = match target {
@@ -237,6 +255,7 @@ pub fn reopen(message: v1::ReopenCaseRequest, at: Timestamp) -> Result<CaseComma
         note: note(why, &At::path("note"), &mut found),
         actor: required_id(&actor, &At::path("actor"), &mut found),
         expected_revision,
+        request: request(&request_id, content, &mut found),
     };
     found.into_result(stepping.into_command(Some(CaseStep::Step(Step::Reopen)), at))
 }
@@ -246,7 +265,8 @@ pub fn reopen(message: v1::ReopenCaseRequest, at: Timestamp) -> Result<CaseComma
 /// # Errors
 /// All violated fields.
 pub fn add_note(message: v1::AddNoteRequest, at: Timestamp) -> Result<CaseCommand, Vec<Violation>> {
-    let v1::AddNoteRequest { program_id, case_id: id, note: text, actor } = message;
+    let content = content::fingerprint(&message);
+    let v1::AddNoteRequest { program_id, case_id: id, note: text, actor, request_id } = message;
     let mut found = Violations::default();
     let program_id = required_id(&program_id, &At::path("program_id"), &mut found);
     let case_id = case_id(&id, &mut found);
@@ -260,6 +280,7 @@ pub fn add_note(message: v1::AddNoteRequest, at: Timestamp) -> Result<CaseComman
         note: note(text, &At::path("note"), &mut found),
         actor: required_id(&actor, &At::path("actor"), &mut found),
         expected_revision: None,
+        request: request(&request_id, content, &mut found),
     };
     found.into_result(stepping.into_command(Some(CaseStep::Note), at))
 }
@@ -337,7 +358,7 @@ pub fn case_message(file: &CaseFile, side_by_side: Vec<v1::SideBySideRow>, now: 
 /// The rewards of a conversion that were paid.
 #[must_use]
 pub fn paid_reward_ids(standing: &Standing) -> Vec<String> {
-    standing.paid.iter().map(ToString::to_string).collect()
+    standing.paid().map(ToString::to_string).collect()
 }
 
 fn history_message(entry: &HistoryEntry) -> v1::CaseEvent {

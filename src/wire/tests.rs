@@ -297,10 +297,10 @@ fn a_ban_must_name_an_account() {
             kind: v1::OutcomeKind::AccountBanned.into(),
             subject: Some(subject),
             occurred_at: seconds_ago(1),
-            amount: None,
+            ..Default::default()
         }),
     };
-    let account = outcome::parse_request(request(v1::outcome::Subject::AccountId("ann".into())), now()).unwrap();
+    let (account, _) = outcome::parse_request(request(v1::outcome::Subject::AccountId("ann".into())), now()).unwrap();
     assert_eq!(outcome::message_of(&account), request(v1::outcome::Subject::AccountId("ann".into())).outcome.unwrap());
     let conversion = outcome::parse_request(request(v1::outcome::Subject::ConversionId("cv".into())), now()).unwrap_err();
     assert_eq!(conversion[0].field, "outcome.subject");

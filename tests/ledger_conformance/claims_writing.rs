@@ -105,6 +105,7 @@ pub(crate) fn the_feed_tells_everything_in_order_and_can_be_resumed_anywhere(sub
         FeedKind::Paid,
         FeedKind::CaseReopened,
         FeedKind::Cancelled,
+        FeedKind::Cancelled,
         FeedKind::RejectedAfterPayment,
     ];
     assert_eq!(kinds, wanted);

@@ -13,6 +13,8 @@
 mod asked;
 mod claims_history;
 mod claims_money;
+mod claims_outcomes;
+mod claims_payouts;
 mod claims_review;
 mod claims_writing;
 #[path = "../support/postgres.rs"]
@@ -127,7 +129,6 @@ conformance! {
         holding_twice_changes_nothing
         a_refund_cancels_what_is_unpaid
         an_outcome_may_name_the_invoice
-        an_outcome_of_something_unknown_is_refused
         paying_is_final_and_told_once
         a_reward_is_paid_for_one_conversion_only
         paying_an_unknown_reward_is_refused
@@ -138,6 +139,26 @@ conformance! {
         a_ban_is_taken_however_much_there_is_to_report
         labels_follow_reviews_and_outcomes
         signals_go_with_the_conversion_that_came_next;
+    claims_outcomes:
+        an_outcome_waits_for_what_it_is_about
+        what_waits_too_long_is_given_up
+        an_outcome_of_an_account_reaches_all_of_its_conversions
+        a_dispute_that_was_won_answers_disputes_before_it_in_any_order
+        a_ban_is_answered_by_opening_the_account_again
+        an_outcome_is_taken_back
+        refunds_are_at_most_what_was_paid
+        what_is_cancelled_leaves_the_queue_and_comes_back
+        refunds_count_for_the_referrer_as_long_as_they_stand;
+    claims_payouts:
+        what_is_reserved_is_one_payers_until_it_ends
+        a_reservation_is_answered_once_however_often_it_is_sent
+        a_reservation_is_renewed_as_long_as_the_gate_releases
+        amounts_meet
+        a_payment_against_the_gate_is_recorded_and_told
+        a_payment_that_failed_makes_the_reward_payable_again
+        rewards_are_added_and_changed_while_unpaid
+        holds_of_two_people_are_two
+        a_clock_that_steps_back_undoes_nothing;
     claims_review:
         a_case_is_opened_claimed_and_resolved
         a_revision_that_is_gone_is_told

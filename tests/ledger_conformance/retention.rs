@@ -136,7 +136,7 @@ fn a_ledger_opens_although_later_records_speak_of_what_was_removed() {
     assert_eq!(forget(&subject, minute(HORIZON)), 8);
     assert_eq!((subject.standing("old-0"), subject.gate("old-2")), (None, Gate::Hold), "what was removed is unknown at once");
     let subject = reopened_without_snapshots(subject, folder.path());
-    assert!(subject.standing("new").unwrap().cancelled_at.is_some());
+    assert!(subject.standing("new").unwrap().cancelled.is_some());
     assert_eq!(subject.standing("old-0"), None);
     assert_eq!(subject.gate("old-0"), Gate::Hold, "what is not known any more is held");
 }

@@ -7,7 +7,8 @@ use crate::asked::Asked;
 use futures::executor::block_on;
 use parking_lot::Mutex;
 use selfsame::book::command::{
-    Assessor, CaseCommand, CaseStep, Change, HoldCommand, ListCommand, OutcomeCommand, PaidCommand, ScreenCommand, SignalsCommand,
+    Assessor, CaseCommand, CaseStep, Change, Command, Executed, HoldCommand, HoldStep, ListCommand, OutcomeCommand, PaidCommand,
+    ScreenCommand, SignalsCommand,
 };
 use selfsame::book::query::PageRequest;
 use selfsame::book::records::Screened;
@@ -20,8 +21,9 @@ use selfsame::screening::decision::{AuditSample, Decision, Reason, ReferrerSafeR
 use selfsame::screening::evidence::{Evidence, EvidenceCode, Finding};
 use selfsame::screening::explanation;
 use selfsame::screening::features::Facts;
-use selfsame::screening::gate::{self, Gate, Standing};
+use selfsame::screening::gate::{self, Asker, Gate, Standing};
 use selfsame::screening::history::{History, ListKind};
+use selfsame::screening::policy::PayoutPolicy;
 use selfsame::vocabulary::bundle::{
     DeviceSignals, EmailSignals, NetworkSignals, PaymentKind, PaymentPurpose, PaymentSignals, SignalBundle,
 };
@@ -95,6 +97,10 @@ impl Assessor for Probe {
 
     fn due_after(&self, _: &ProgramId) -> Span {
         Span::from_hours(48)
+    }
+
+    fn payout(&self, _: &ProgramId) -> PayoutPolicy {
+        PayoutPolicy::after(Span::from_days(14))
     }
 }
 
@@ -322,6 +328,8 @@ impl Subject {
             subject,
             occurred_at: minute(100),
             amount: None,
+            actor: None,
+            note: String::new(),
         };
         let content = ContentFingerprint([u8::try_from(format!("{outcome:?}").len() % 251).unwrap(); 16]);
         block_on(self.ledger.record_outcome(OutcomeCommand { outcome, content, received_at: minute(100) }))
@@ -355,6 +363,7 @@ impl Subject {
             reason_code: "checked".to_owned(),
             note: "seen".to_owned(),
             expected_revision,
+            request: None,
             at: minute(minutes),
         }))
     }
@@ -381,10 +390,16 @@ impl Subject {
             program_id: shop(),
             conversion_id: conversion_id(id),
             reward_id: reward(reward_id),
+            reservation_id: None,
             paid_at: minute(80),
             amount,
+            request: None,
             received_at: minute(80),
         }))
+    }
+
+    pub(crate) fn execute(&self, command: Command) -> Result<Executed, LedgerError> {
+        block_on(self.ledger.execute(command))
     }
 
     pub(crate) fn pay(&self, id: &str) -> (Cursor, Freshness) {
@@ -396,18 +411,26 @@ impl Subject {
     }
 
     pub(crate) fn try_change_hold(&self, subject: HoldSubject, change: Change) -> Result<(Cursor, Freshness), LedgerError> {
+        let step = match change {
+            Change::Place => HoldStep::Place { hold_id: None, subject },
+            Change::Lift => HoldStep::LiftOwn(subject),
+        };
+        self.step_hold(step, "olga")
+    }
+
+    pub(crate) fn step_hold(&self, step: HoldStep, by: &str) -> Result<(Cursor, Freshness), LedgerError> {
         block_on(self.ledger.change_hold(HoldCommand {
             program_id: shop(),
-            subject,
-            change,
-            actor: actor("olga"),
+            step,
+            actor: actor(by),
             note: "asked by finance".to_owned(),
+            request: None,
             at: minute(70),
         }))
     }
 
     pub(crate) fn change_list(&self, entry: ListEntry, change: Change) -> (Cursor, Freshness) {
-        block_on(self.ledger.change_list(ListCommand { program_id: shop(), entry, change })).unwrap()
+        block_on(self.ledger.change_list(ListCommand { program_id: shop(), entry, change, request: None })).unwrap()
     }
 
     pub(crate) fn standing(&self, id: &str) -> Option<Standing> {
@@ -426,7 +449,8 @@ impl Subject {
     /// As [`Subject::gate`], for a reward of any name.
     pub(crate) fn gate_of(&self, reward_id: &str, id: &str) -> Gate {
         let far = minute(0).plus(Span::from_days(400));
-        gate::check(self.standing_for(reward_id, id).as_ref(), &reward(reward_id), Span::from_days(14), far).gate
+        let policy = PayoutPolicy::after(Span::from_days(14));
+        gate::check(self.standing_for(reward_id, id).as_ref(), &reward(reward_id), Asker::Anybody, &policy, far).gate
     }
 
     pub(crate) fn feed(&self) -> Vec<FeedEvent> {

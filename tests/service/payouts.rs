@@ -35,7 +35,7 @@ async fn a_reward_waits_for_the_delay_and_is_then_released() {
 }
 
 #[tokio::test]
-async fn unknown_ids_are_held_and_questions_may_repeat() {
+async fn unknown_ids_are_held_and_a_reward_is_answered_once_in_a_call() {
     let world = past_the_delay().await;
     let query =
         |reward: &str, conversion: &str| v1::PayoutQuery { reward_id: reward.to_owned(), conversion_id: conversion.to_owned() };
@@ -43,8 +43,12 @@ async fn unknown_ids_are_held_and_questions_may_repeat() {
     let request = v1::CheckPayoutsRequest { program_id: PROGRAM.to_owned(), payouts: payouts.clone() };
     let answers = world.payout().check_payouts(request).await.unwrap().into_inner().answers;
     let reasons: Vec<v1::GateReason> = answers.iter().map(v1::GateAnswer::reason).collect();
-    let expected =
-        [v1::GateReason::Cleared, v1::GateReason::UnknownReward, v1::GateReason::UnknownConversion, v1::GateReason::Cleared];
+    let expected = [
+        v1::GateReason::Cleared,
+        v1::GateReason::UnknownReward,
+        v1::GateReason::UnknownConversion,
+        v1::GateReason::RepeatedInCall,
+    ];
     assert_eq!(reasons, expected);
     let elsewhere = v1::CheckPayoutsRequest { program_id: "sandbox".to_owned(), payouts };
     let answers = world.payout().check_payouts(elsewhere).await.unwrap().into_inner().answers;
@@ -87,6 +91,7 @@ async fn a_payment_is_final_and_recorded_once() {
         conversion_id: "cv-1".to_owned(),
         paid_at: Some(at(NOON)),
         amount: Some(v1::Money { amount_minor: 2_000, currency: "EUR".to_owned() }),
+        ..Default::default()
     };
     assert!(!world.payout().mark_paid(paid.clone()).await.unwrap().into_inner().replayed);
     assert!(world.payout().mark_paid(paid.clone()).await.unwrap().into_inner().replayed);
@@ -104,6 +109,7 @@ async fn a_hold_on_a_referrer_holds_all_of_his_until_it_is_lifted() {
         subject: on_referrer("ann"),
         actor: "rita".to_owned(),
         note: "looking into it".to_owned(),
+        ..Default::default()
     };
     assert!(!world.payout().place_hold(place.clone()).await.unwrap().into_inner().replayed);
     assert!(world.payout().place_hold(place).await.unwrap().into_inner().replayed);
@@ -116,6 +122,7 @@ async fn a_hold_on_a_referrer_holds_all_of_his_until_it_is_lifted() {
         subject: on_referrer("ann"),
         actor: "rita".to_owned(),
         note: String::new(),
+        ..Default::default()
     };
     assert!(!world.payout().lift_hold(lift).await.unwrap().into_inner().replayed);
     assert_eq!(world.gate("r-cv-1", "cv-1").await.gate(), v1::Gate::Release);
@@ -131,7 +138,7 @@ async fn a_blocked_account_is_rejected_from_then_on() {
         actor: "rita".to_owned(),
         ..Default::default()
     };
-    let put = v1::PutListEntryRequest { program_id: PROGRAM.to_owned(), entry: Some(entry) };
+    let put = v1::PutListEntryRequest { program_id: PROGRAM.to_owned(), entry: Some(entry), ..Default::default() };
     assert!(!world.list().put_list_entry(put.clone()).await.unwrap().into_inner().replayed);
     let decision = world.screen(conversion("cv-1", "eve", "bob")).await;
     assert_eq!(decision.verdict(), v1::Verdict::Rejected);
@@ -143,6 +150,7 @@ async fn a_blocked_account_is_rejected_from_then_on() {
         subject: Some(subject),
         actor: "rita".to_owned(),
         note: String::new(),
+        ..Default::default()
     };
     assert!(!world.list().remove_list_entry(remove).await.unwrap().into_inner().replayed);
     assert!(world.list().list_list_entries(listing).await.unwrap().into_inner().entries.is_empty());

@@ -35,6 +35,7 @@ async fn resolve(world: &World, actor: &str, resolution: v1::Resolution) -> Resu
         note: "a couple".to_owned(),
         actor: actor.to_owned(),
         expected_revision: None,
+        ..Default::default()
     };
     world.review().resolve_case(request).await.map(tonic::Response::into_inner)
 }
@@ -153,6 +154,7 @@ async fn a_case_shows_both_sides_why_and_what_happened() {
         case_id: CASE.to_owned(),
         note: "asked the customer".to_owned(),
         actor: "sam".to_owned(),
+        ..Default::default()
     };
     world.review().add_note(note).await.unwrap();
     let request = v1::GetCaseRequest { program_id: PROGRAM.to_owned(), case_id: CASE.to_owned() };
@@ -212,6 +214,7 @@ async fn a_reward_that_was_paid_is_told_with_the_case_and_with_a_rejection_that_
         conversion_id: "cv-1".to_owned(),
         paid_at: Some(at(NOON)),
         amount: None,
+        ..Default::default()
     };
     world.payout().mark_paid(paid).await.unwrap();
     let case = world.review().get_case(wanted()).await.unwrap().into_inner().review_case.unwrap();

@@ -172,6 +172,7 @@ async fn signals_and_outcomes_are_taken_once() {
             subject: Some(v1::outcome::Subject::ConversionId("cv-1".to_owned())),
             occurred_at: Some(at(NOON)),
             amount: None,
+            ..Default::default()
         }),
     };
     assert!(!world.screening().record_outcome(outcome.clone()).await.unwrap().into_inner().replayed);

@@ -15,13 +15,10 @@ use selfsame::adapters::model_store::ModelStore;
 use selfsame::adapters::policy_file::{self, SHIPPED_POLICY};
 use selfsame::adapters::policy_store::FixedPolicy;
 use selfsame::adapters::standing_rules::StandingRules;
-use selfsame::book::command::{
-    CaseCommand, HoldCommand, ListCommand, OutcomeCommand, PaidCommand, ScreenCommand, SignalsCommand,
-};
+use selfsame::book::command::{Command, Executed};
 use selfsame::book::query::{CaseFilter, CaseOrder, DecisionFilter, Page, PageRequest};
-use selfsame::book::records::Screened;
 use selfsame::book::records::{
-    CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, LabelledConversion, ListEntry, ListSubject,
+    CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Hold, LabelledConversion, ListEntry, ListSubject, PendingOutcome,
     QueueStats,
 };
 use selfsame::ledger::JournaledLedger;
@@ -114,26 +111,8 @@ impl SwitchedLedger {
 }
 
 impl Ledger for SwitchedLedger {
-    fn screen(&self, command: ScreenCommand) -> Answer<'_, Screened> {
-        self.write(self.inner.screen(command))
-    }
-    fn record_signals(&self, command: SignalsCommand) -> Answer<'_, (Cursor, Freshness)> {
-        self.write(self.inner.record_signals(command))
-    }
-    fn record_outcome(&self, command: OutcomeCommand) -> Answer<'_, (Cursor, Freshness)> {
-        self.write(self.inner.record_outcome(command))
-    }
-    fn step_case(&self, command: CaseCommand) -> Answer<'_, CaseSummary> {
-        self.write(self.inner.step_case(command))
-    }
-    fn mark_paid(&self, command: PaidCommand) -> Answer<'_, (Cursor, Freshness)> {
-        self.write(self.inner.mark_paid(command))
-    }
-    fn change_hold(&self, command: HoldCommand) -> Answer<'_, (Cursor, Freshness)> {
-        self.write(self.inner.change_hold(command))
-    }
-    fn change_list(&self, command: ListCommand) -> Answer<'_, (Cursor, Freshness)> {
-        self.write(self.inner.change_list(command))
+    fn execute(&self, command: Command) -> Answer<'_, Executed> {
+        self.write(self.inner.execute(command))
     }
     fn decision<'a>(&'a self, program: &'a ProgramId, conversion: &'a ConversionId) -> Answer<'a, Option<DecisionRecord>> {
         self.read(self.inner.decision(program, conversion))
@@ -174,6 +153,9 @@ impl Ledger for SwitchedLedger {
     }
     fn grown_past<'a>(&'a self, program: &'a ProgramId, cursor: Cursor) -> BoxFuture<'a, ()> {
         self.inner.grown_past(program, cursor)
+    }
+    fn pending_outcomes<'a>(&'a self, program: &'a ProgramId, page: &'a PageRequest) -> Answer<'a, Page<PendingOutcome>> {
+        self.read(self.inner.pending_outcomes(program, page))
     }
     fn holds<'a>(&'a self, program: &'a ProgramId, page: &'a PageRequest) -> Answer<'a, Page<Hold>> {
         self.read(self.inner.holds(program, page))

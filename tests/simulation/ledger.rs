@@ -72,6 +72,7 @@ impl Command {
                     reason_code: "seen".to_owned(),
                     note: String::new(),
                     expected_revision: None,
+                    request: None,
                     at: minute(500),
                 };
                 Box::pin(async move { ledger.step_case(step).await.map(|_| (Cursor(0), Freshness::New)) })
@@ -80,8 +81,10 @@ impl Command {
                 program_id: shop(),
                 conversion_id: conversion_id(&format!("c{number}")),
                 reward_id: reward(&format!("rw-c{number}")),
+                reservation_id: None,
                 paid_at: minute(600),
                 amount: None,
+                request: None,
                 received_at: minute(600),
             }),
             Self::Refund(number) => ledger.record_outcome(OutcomeCommand {
@@ -92,6 +95,8 @@ impl Command {
                     subject: OutcomeSubject::Conversion(conversion_id(&format!("c{number}"))),
                     occurred_at: minute(700),
                     amount: None,
+                    actor: None,
+                    note: String::new(),
                 },
                 content: ContentFingerprint([7; 16]),
                 received_at: minute(700),
@@ -214,8 +219,10 @@ impl<'l> Life<'l> {
             program_id: ProgramId::new("nobody").unwrap(),
             conversion_id: conversion_id("never-screened"),
             reward_id: reward("none"),
+            reservation_id: None,
             paid_at: minute(0),
             amount: None,
+            request: None,
             received_at: minute(0),
         };
         let refused = block_on(self.ledger.mark_paid(unknown));

@@ -5,7 +5,8 @@ use std::ops::Deref;
 use futures::executor::block_on;
 use selfsame::book::query::{CaseFilter, CaseOrder, DecisionFilter, Page, PageRequest};
 use selfsame::book::records::{
-    CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Hold, LabelledConversion, ListEntry, ListSubject, QueueStats,
+    CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Hold, LabelledConversion, ListEntry, ListSubject, PendingOutcome,
+    QueueStats,
 };
 use selfsame::ports::ledger::{Ledger, LedgerError};
 use selfsame::screening::gate::Standing;
@@ -66,6 +67,10 @@ impl<L: Deref<Target: Ledger>> Asked<L> {
 
     pub(crate) fn feed(&self, program: &ProgramId, after: Cursor, limit: usize) -> Read<(Vec<FeedEvent>, Cursor)> {
         block_on(self.0.feed(program, after, limit))
+    }
+
+    pub(crate) fn pending_outcomes(&self, program: &ProgramId, page: &PageRequest) -> Read<Page<PendingOutcome>> {
+        block_on(self.0.pending_outcomes(program, page))
     }
 
     pub(crate) fn holds(&self, program: &ProgramId, page: &PageRequest) -> Read<Page<Hold>> {

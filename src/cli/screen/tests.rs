@@ -21,6 +21,7 @@ fn line(id: &str, referee: &str, number: u8) -> String {
     let mut message = full_conversion();
     message.conversion_id = id.to_owned();
     message.invoice_id = format!("inv-{id}");
+    message.rewards[0].reward_id = format!("rw-{id}");
     message.referee = Some(full_bundle(referee, number));
     serde_json::to_string(&message).unwrap()
 }

@@ -9,23 +9,21 @@ pub(crate) mod bundle;
 mod conversion;
 mod decision;
 pub(crate) mod numbers;
+mod outcomes;
 pub(crate) mod parts;
+mod payouts;
 #[cfg(test)]
 mod tests;
 
 use self::conversion::Heads;
 use self::decision::Head;
 use crate::book::command::CaseStep;
-use crate::book::event::{
-    CaseStepped, Concerned, ConversionKept, ConversionScreened, Entitlement, Event, FirstCase, HeldReferral, HoldChanged,
-    KeptPayment, ListChanged, OpenedCase, OutcomeRecorded, PaidReward, RewardPaid, SignalsRecorded,
-};
+use crate::book::event::{CaseStepped, ConversionScreened, Event, FirstCase, ListChanged, OpenedCase, SignalsRecorded};
 use crate::book::feed;
 use crate::book::records::{Cursor, FeedEvent, FeedKind};
 use crate::ledger::packed::{Damaged, Reader, Writer};
 use crate::screening::case::Step;
-use crate::vocabulary::ids::{AccountId, Actor, ConversionId, InvoiceId, ProgramId, RecordId, RewardId};
-use crate::vocabulary::outcome::{Outcome, OutcomeSubject};
+use crate::vocabulary::ids::{AccountId, Actor, ConversionId, RecordId, RewardId};
 use crate::vocabulary::time::Span;
 
 /// The version that is written.
@@ -41,6 +39,13 @@ mod kind {
     pub(crate) const HOLD_CHANGED: u8 = 6;
     pub(crate) const LIST_CHANGED: u8 = 7;
     pub(crate) const CONVERSION_KEPT: u8 = 8;
+    pub(crate) const OUTCOME_REVOKED: u8 = 9;
+    pub(crate) const OUTCOME_SPREAD: u8 = 10;
+    pub(crate) const PENDING_EXPIRED: u8 = 11;
+    pub(crate) const REWARDS_RESERVED: u8 = 12;
+    pub(crate) const RESERVATION_CHANGED: u8 = 13;
+    pub(crate) const PAYOUT_FAILED: u8 = 14;
+    pub(crate) const REWARDS_CHANGED: u8 = 15;
 }
 
 /// An event as the bytes of a record.
@@ -62,7 +67,7 @@ pub(crate) fn encode(event: &Event) -> Vec<u8> {
         }
         Event::OutcomeRecorded(event) => {
             w.u8(kind::OUTCOME_RECORDED);
-            write_outcome(&mut w, event);
+            outcomes::write_recorded(&mut w, event);
         }
         Event::CaseStepped(event) => {
             w.u8(kind::CASE_STEPPED);
@@ -70,20 +75,49 @@ pub(crate) fn encode(event: &Event) -> Vec<u8> {
         }
         Event::RewardPaid(event) => {
             w.u8(kind::REWARD_PAID);
-            write_paid(&mut w, event);
+            payouts::write_paid(&mut w, event);
         }
         Event::HoldChanged(event) => {
             w.u8(kind::HOLD_CHANGED);
-            write_hold(&mut w, event);
+            payouts::write_hold(&mut w, event);
         }
-        Event::ListChanged(ListChanged { entry, change }) => {
+        Event::ListChanged(ListChanged { entry, change, request }) => {
             w.u8(kind::LIST_CHANGED);
             w.u8(numbers::change(*change));
             parts::write_list_entry(&mut w, entry);
+            w.option(request.as_ref(), payouts::write_request);
+        }
+        Event::OutcomeRevoked(event) => {
+            w.u8(kind::OUTCOME_REVOKED);
+            outcomes::write_revoked(&mut w, event);
+        }
+        Event::OutcomeSpread(event) => {
+            w.u8(kind::OUTCOME_SPREAD);
+            outcomes::write_spread(&mut w, event);
+        }
+        Event::PendingExpired(event) => {
+            w.u8(kind::PENDING_EXPIRED);
+            outcomes::write_expired(&mut w, event);
+        }
+        Event::RewardsReserved(event) => {
+            w.u8(kind::REWARDS_RESERVED);
+            payouts::write_reserved(&mut w, event);
+        }
+        Event::ReservationChanged(event) => {
+            w.u8(kind::RESERVATION_CHANGED);
+            payouts::write_reservation(&mut w, event);
+        }
+        Event::PayoutFailed(event) => {
+            w.u8(kind::PAYOUT_FAILED);
+            payouts::write_failed(&mut w, event);
+        }
+        Event::RewardsChanged(event) => {
+            w.u8(kind::REWARDS_CHANGED);
+            payouts::write_rewards(&mut w, event);
         }
         Event::ConversionKept(event) => {
             w.u8(kind::CONVERSION_KEPT);
-            write_kept(&mut w, event);
+            payouts::write_kept(&mut w, event);
         }
     }
     w.finish()
@@ -107,15 +141,23 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Event, Damaged> {
             received_at: r.time()?,
             bundles: r.list(bundle::read)?,
         }),
-        kind::OUTCOME_RECORDED => Event::OutcomeRecorded(Box::new(read_outcome(&mut r)?)),
+        kind::OUTCOME_RECORDED => Event::OutcomeRecorded(Box::new(outcomes::read_recorded(&mut r)?)),
         kind::CASE_STEPPED => Event::CaseStepped(Box::new(read_case(&mut r)?)),
-        kind::REWARD_PAID => Event::RewardPaid(Box::new(read_paid(&mut r)?)),
-        kind::HOLD_CHANGED => Event::HoldChanged(read_hold(&mut r)?),
+        kind::REWARD_PAID => Event::RewardPaid(Box::new(payouts::read_paid(&mut r)?)),
+        kind::HOLD_CHANGED => Event::HoldChanged(payouts::read_hold(&mut r)?),
         kind::LIST_CHANGED => {
             let change = numbers::read_change(r.u8()?)?;
-            Event::ListChanged(ListChanged { entry: parts::read_list_entry(&mut r)?, change })
+            let entry = parts::read_list_entry(&mut r)?;
+            Event::ListChanged(ListChanged { entry, change, request: r.option(payouts::read_request)? })
         }
-        kind::CONVERSION_KEPT => Event::ConversionKept(Box::new(read_kept(&mut r)?)),
+        kind::OUTCOME_REVOKED => Event::OutcomeRevoked(Box::new(outcomes::read_revoked(&mut r)?)),
+        kind::OUTCOME_SPREAD => Event::OutcomeSpread(outcomes::read_spread(&mut r)?),
+        kind::PENDING_EXPIRED => Event::PendingExpired(outcomes::read_expired(&mut r)?),
+        kind::REWARDS_RESERVED => Event::RewardsReserved(Box::new(payouts::read_reserved(&mut r)?)),
+        kind::RESERVATION_CHANGED => Event::ReservationChanged(Box::new(payouts::read_reservation(&mut r)?)),
+        kind::PAYOUT_FAILED => Event::PayoutFailed(Box::new(payouts::read_failed(&mut r)?)),
+        kind::REWARDS_CHANGED => Event::RewardsChanged(Box::new(payouts::read_rewards(&mut r)?)),
+        kind::CONVERSION_KEPT => Event::ConversionKept(Box::new(payouts::read_kept(&mut r)?)),
         _ => return Err(Damaged("its kind is not known")),
     };
     if r.is_empty() { Ok(event) } else { Err(Damaged("it is longer than its content")) }
@@ -131,8 +173,9 @@ pub(crate) fn told(cursor: Cursor, bytes: &[u8]) -> Result<Vec<FeedEvent>, Damag
     };
     let mut r = Reader::new(rest);
     let Heads { conversion_id, referrer, referee } = conversion::read_heads(&mut r)?;
+    let cancelled = r.option(payouts::read_cancelled)?;
     let head = Head::read(&mut r)?;
-    Ok(vec![FeedEvent {
+    let decided = FeedEvent {
         cursor,
         kind: FeedKind::Decided,
         conversion_id: Some(conversion_id),
@@ -142,73 +185,18 @@ pub(crate) fn told(cursor: Cursor, bytes: &[u8]) -> Result<Vec<FeedEvent>, Damag
         verdict: Some(head.verdict),
         previous_verdict: None,
         audited_model: head.audited_model().map(Into::into),
+        against_gate: None,
         reason_codes: head.reason_codes,
         at: head.decided_at,
-    }])
-}
-
-fn write_kept(w: &mut Writer, event: &ConversionKept) {
-    let ConversionKept {
-        conversion_id,
-        content,
-        kind,
-        occurred_at,
-        referrer,
-        referee,
-        invoice_id,
-        duplicate_of,
-        verdict,
-        cancelled_at,
-        rewards,
-        payments,
-    } = event;
-    w.text(conversion_id.as_str());
-    parts::write_content(w, *content);
-    w.u8(numbers::conversion_kind(*kind));
-    w.time(*occurred_at);
-    w.text(referrer.as_str());
-    w.text(referee.as_str());
-    w.option(invoice_id.as_ref(), |w, id| w.text(id.as_str()));
-    w.option(duplicate_of.as_ref(), |w, id| w.text(id.as_str()));
-    w.u8(numbers::verdict(*verdict));
-    w.option(*cancelled_at, Writer::time);
-    w.list(rewards, |w, id| w.text(id.as_str()));
-    w.list(payments, |w, KeptPayment { reward_id, amount, cursor, reported }| {
-        w.text(reward_id.as_str());
-        w.option(*amount, parts::write_money);
-        w.u64(cursor.0);
-        w.u8(u8::from(*reported));
-    });
-}
-
-fn read_kept(r: &mut Reader<'_>) -> Result<ConversionKept, Damaged> {
-    Ok(ConversionKept {
-        conversion_id: r.id(ConversionId::new)?,
-        content: parts::read_content(r)?,
-        kind: numbers::read_conversion_kind(r.u8()?)?,
-        occurred_at: r.time()?,
-        referrer: r.id(AccountId::new)?,
-        referee: r.id(AccountId::new)?,
-        invoice_id: r.option(|r| r.id(InvoiceId::new))?,
-        duplicate_of: r.option(|r| r.id(ConversionId::new))?,
-        verdict: numbers::read_verdict(r.u8()?)?,
-        cancelled_at: r.option(Reader::time)?,
-        rewards: r.list(|r| r.id(RewardId::new))?,
-        payments: r.list(|r| {
-            Ok(KeptPayment {
-                reward_id: r.id(RewardId::new)?,
-                amount: r.option(parts::read_money)?,
-                cursor: Cursor(r.u64()?),
-                reported: r.u8()? == 1,
-            })
-        })?,
-    })
+    };
+    Ok(feed::with_what_came_before(decided, cancelled))
 }
 
 /// What the feed tells stands first.
 fn write_screened(w: &mut Writer, event: &ConversionScreened) {
-    let ConversionScreened { conversion, content, decision, received_at, case } = event;
+    let ConversionScreened { conversion, content, decision, received_at, case, cancelled } = event;
     conversion::write_heads(w, conversion);
+    w.option(*cancelled, payouts::write_cancelled);
     decision::write(w, decision);
     parts::write_content(w, *content);
     w.time(*received_at);
@@ -222,93 +210,14 @@ fn write_screened(w: &mut Writer, event: &ConversionScreened) {
 
 fn read_screened(r: &mut Reader<'_>) -> Result<ConversionScreened, Damaged> {
     let heads = conversion::read_heads(r)?;
+    let cancelled = r.option(payouts::read_cancelled)?;
     let decision = decision::read(r)?;
     let content = parts::read_content(r)?;
     let received_at = r.time()?;
     let conversion = conversion::read(r, heads)?;
     let case =
         r.option(|r| Ok(OpenedCase { due_at: r.time()?, referrer: r.option(bundle::read)?, referee: r.option(bundle::read)? }))?;
-    Ok(ConversionScreened { conversion, content, decision, received_at, case })
-}
-
-fn write_outcome(w: &mut Writer, event: &OutcomeRecorded) {
-    let OutcomeRecorded { outcome, content, received_at, concerned, paid_elsewhere } = event;
-    let Outcome { program_id, outcome_id, kind, subject, occurred_at, amount } = outcome;
-    w.text(program_id.as_str());
-    w.text(outcome_id.as_str());
-    w.u8(numbers::outcome_kind(*kind));
-    match subject {
-        OutcomeSubject::Conversion(id) => {
-            w.u8(1);
-            w.text(id.as_str());
-        }
-        OutcomeSubject::Account(id) => {
-            w.u8(2);
-            w.text(id.as_str());
-        }
-        OutcomeSubject::Invoice { referee, invoice_id } => {
-            w.u8(3);
-            w.text(referee.as_str());
-            w.text(invoice_id.as_str());
-        }
-    }
-    w.time(*occurred_at);
-    w.option(*amount, parts::write_money);
-    parts::write_content(w, *content);
-    w.time(*received_at);
-    w.list(concerned, |w, Concerned { conversion_id, referrer, referee, verdict, paid }| {
-        w.text(conversion_id.as_str());
-        w.text(referrer.as_str());
-        w.text(referee.as_str());
-        w.u8(numbers::verdict(*verdict));
-        w.list(paid, |w, id| w.text(id.as_str()));
-    });
-    w.list(paid_elsewhere, |w, PaidReward { conversion_id, referrer, referee, verdict, reward_id }| {
-        w.text(conversion_id.as_str());
-        w.text(referrer.as_str());
-        w.text(referee.as_str());
-        w.u8(numbers::verdict(*verdict));
-        w.text(reward_id.as_str());
-    });
-}
-
-fn read_outcome(r: &mut Reader<'_>) -> Result<OutcomeRecorded, Damaged> {
-    let outcome = Outcome {
-        program_id: r.id(ProgramId::new)?,
-        outcome_id: r.id(RecordId::new)?,
-        kind: numbers::read_outcome_kind(r.u8()?)?,
-        subject: match r.u8()? {
-            1 => OutcomeSubject::Conversion(r.id(ConversionId::new)?),
-            2 => OutcomeSubject::Account(r.id(AccountId::new)?),
-            3 => OutcomeSubject::Invoice { referee: r.id(AccountId::new)?, invoice_id: r.id(InvoiceId::new)? },
-            _ => return Err(Damaged("a number stands for no subject of an outcome")),
-        },
-        occurred_at: r.time()?,
-        amount: r.option(parts::read_money)?,
-    };
-    Ok(OutcomeRecorded {
-        outcome,
-        content: parts::read_content(r)?,
-        received_at: r.time()?,
-        concerned: r.list(|r| {
-            Ok(Concerned {
-                conversion_id: r.id(ConversionId::new)?,
-                referrer: r.id(AccountId::new)?,
-                referee: r.id(AccountId::new)?,
-                verdict: numbers::read_verdict(r.u8()?)?,
-                paid: r.list(|r| r.id(RewardId::new))?,
-            })
-        })?,
-        paid_elsewhere: r.list(|r| {
-            Ok(PaidReward {
-                conversion_id: r.id(ConversionId::new)?,
-                referrer: r.id(AccountId::new)?,
-                referee: r.id(AccountId::new)?,
-                verdict: numbers::read_verdict(r.u8()?)?,
-                reward_id: r.id(RewardId::new)?,
-            })
-        })?,
-    })
+    Ok(ConversionScreened { conversion, content, decision, received_at, case, cancelled })
 }
 
 fn write_case(w: &mut Writer, event: &CaseStepped) {
@@ -331,6 +240,7 @@ fn write_case(w: &mut Writer, event: &CaseStepped) {
         reason_codes,
         paid,
         first_case,
+        request,
     } = event;
     w.text(conversion_id.as_str());
     w.text(referrer.as_str());
@@ -354,6 +264,7 @@ fn write_case(w: &mut Writer, event: &CaseStepped) {
         w.option(*value, parts::write_money);
         w.text(headline);
     });
+    w.option(request.as_ref(), payouts::write_request);
 }
 
 fn read_case(r: &mut Reader<'_>) -> Result<CaseStepped, Damaged> {
@@ -377,6 +288,7 @@ fn read_case(r: &mut Reader<'_>) -> Result<CaseStepped, Damaged> {
         paid: r.list(|r| r.id(RewardId::new))?,
         first_case: r
             .option(|r| Ok(FirstCase { score: r.f64()?, value: r.option(parts::read_money)?, headline: r.text()?.to_owned() }))?,
+        request: r.option(payouts::read_request)?,
     })
 }
 
@@ -404,70 +316,5 @@ fn read_step(r: &mut Reader<'_>) -> Result<CaseStep, Damaged> {
         4 => CaseStep::Step(Step::Resolve(numbers::read_resolution(r.u8()?)?)),
         5 => CaseStep::Step(Step::Reopen),
         _ => return Err(Damaged("a number stands for no step of a case")),
-    })
-}
-
-fn write_paid(w: &mut Writer, event: &RewardPaid) {
-    let RewardPaid { conversion_id, referrer, referee, reward_id, paid_at, amount, received_at, verdict, entitlement } = event;
-    w.text(conversion_id.as_str());
-    w.text(referrer.as_str());
-    w.text(referee.as_str());
-    w.text(reward_id.as_str());
-    w.time(*paid_at);
-    w.option(*amount, parts::write_money);
-    w.time(*received_at);
-    w.u8(numbers::verdict(*verdict));
-    w.u8(match entitlement {
-        Entitlement::Standing => 1,
-        Entitlement::Lost => 2,
-    });
-}
-
-fn read_paid(r: &mut Reader<'_>) -> Result<RewardPaid, Damaged> {
-    Ok(RewardPaid {
-        conversion_id: r.id(ConversionId::new)?,
-        referrer: r.id(AccountId::new)?,
-        referee: r.id(AccountId::new)?,
-        reward_id: r.id(RewardId::new)?,
-        paid_at: r.time()?,
-        amount: r.option(parts::read_money)?,
-        received_at: r.time()?,
-        verdict: numbers::read_verdict(r.u8()?)?,
-        entitlement: match r.u8()? {
-            1 => Entitlement::Standing,
-            2 => Entitlement::Lost,
-            _ => return Err(Damaged("a number stands for no entitlement")),
-        },
-    })
-}
-
-fn write_hold(w: &mut Writer, event: &HoldChanged) {
-    let HoldChanged { subject, change, actor, note, at, referral } = event;
-    parts::write_hold_subject(w, subject);
-    w.u8(numbers::change(*change));
-    w.text(actor.as_str());
-    w.text(note);
-    w.time(*at);
-    w.option(referral.as_ref(), |w, HeldReferral { referrer, referee, verdict }| {
-        w.text(referrer.as_str());
-        w.text(referee.as_str());
-        w.u8(numbers::verdict(*verdict));
-    });
-}
-
-fn read_hold(r: &mut Reader<'_>) -> Result<HoldChanged, Damaged> {
-    Ok(HoldChanged {
-        subject: parts::read_hold_subject(r)?,
-        change: numbers::read_change(r.u8()?)?,
-        actor: r.id(Actor::new)?,
-        note: r.text()?.to_owned(),
-        at: r.time()?,
-        referral: r.option(|r| {
-            Ok(HeldReferral {
-                referrer: r.id(AccountId::new)?,
-                referee: r.id(AccountId::new)?,
-                verdict: numbers::read_verdict(r.u8()?)?,
-            })
-        })?,
     })
 }

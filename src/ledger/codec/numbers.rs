@@ -2,10 +2,12 @@
 //! Called by the codecs and the rows.
 
 use crate::book::command::Change;
+use crate::book::event::Effect;
 use crate::ledger::packed::Damaged;
 use crate::screening::case::Resolution;
 use crate::screening::decision::{AuditSample, ReferrerSafeReason, Scored, Verdict};
 use crate::screening::evidence::EvidenceCode;
+use crate::screening::gate::Gate;
 use crate::screening::history::{IdentifierKind, ListKind};
 use crate::screening::policy::RuleMode;
 use crate::vocabulary::bundle::{NetworkFlag, PaymentKind, PaymentPurpose};
@@ -35,7 +37,9 @@ numbered! {
     verdict read_verdict Verdict { Approved = 1, InReview = 2, Rejected = 3 }
     scored read_scored Scored { ByModel = 1, ByJudgement = 2, ModelMissing = 3 }
     audit read_audit AuditSample { NotSampled = 1, Sampled = 2 }
-    safe_reason read_safe_reason ReferrerSafeReason { None = 1, UnderReview = 2, NotEligible = 3, AlreadyCounted = 4 }
+    safe_reason read_safe_reason ReferrerSafeReason {
+        None = 1, UnderReview = 2, NotEligible = 3, AlreadyCounted = 4, Cancelled = 5,
+    }
     rule_mode read_rule_mode RuleMode { Off = 1, Shadow = 2, Review = 3, Reject = 4, Weigh = 5 }
     resolution read_resolution Resolution { Accept = 1, Reject = 2 }
     change read_change Change { Place = 1, Lift = 2 }
@@ -56,7 +60,11 @@ numbered! {
     side read_side Side { Referrer = 1, Referee = 2 }
     captured_via read_captured_via CapturedVia { Link = 1, Cookie = 2, Form = 3, DeepLink = 4, Api = 5, Manual = 6 }
     code_validity read_code_validity CodeValidity { Valid = 1, Invalid = 2, Unchecked = 3 }
-    outcome_kind read_outcome_kind OutcomeKind { ChargeRefunded = 1, Chargeback = 2, SubscriptionCanceled = 3, AccountBanned = 4 }
+    outcome_kind read_outcome_kind OutcomeKind {
+        ChargeRefunded = 1, Chargeback = 2, SubscriptionCanceled = 3, AccountBanned = 4, DisputeWon = 5, AccountUnbanned = 6,
+    }
+    effect read_effect Effect { Cancelled = 1, Reduced = 2, Reinstated = 3, None = 4 }
+    gate read_gate Gate { Release = 1, Hold = 2, Deny = 3 }
     evidence_code read_evidence_code EvidenceCode {
         SameAccount = 1, SameEmail = 2, SameMailbox = 3, SameLocalPart = 4, SimilarMailbox = 5, SimilarName = 6,
         SameDevice = 7, SameBrowser = 8, SimilarEnvironment = 9, SameAddress = 10, SamePrefix = 11, SameInstrument = 12,

@@ -2,21 +2,27 @@
 
 use super::*;
 use crate::book::command::Change;
-use crate::book::records::{ContentFingerprint, HoldSubject, ListEntry, ListSubject};
+use crate::book::command::{Request, RewardsChange};
+use crate::book::event::{
+    Concerned, ConversionKept, Effect, Entitlement, HeldReferral, HoldChanged, KeptPayment, KeptReward, OutcomeRecorded,
+    OutcomeRevoked, OutcomeSpread, PayoutFailed, PendingExpired, ReservationChanged, RewardPaid, RewardsChanged, RewardsReserved,
+};
+use crate::book::records::{ContentFingerprint, HoldSubject, ListEntry, ListSubject, ReserveAnswer};
 use crate::screening::case::{CaseState, Resolution};
 use crate::screening::decision::{Decision, Verdict};
 use crate::screening::evidence::EvidenceCode;
 use crate::screening::fixtures::{
     assess_by_rules, bundle as side, card, conversion, crowd_on, device, email, network, noon, value,
 };
+use crate::screening::gate::{Accepts, Cancelled, Gate, GateAnswer, GateReason};
 use crate::screening::history::{Identifier, IdentifierKind, ListKind};
 use crate::vocabulary::bundle::{NameSignals, NetworkFlag, PaymentPurpose, SignalBundle};
-use crate::vocabulary::conversion::{Conversion, Reward, Side};
+use crate::vocabulary::conversion::{Conversion, ConversionKind, Reward, Side};
 use crate::vocabulary::digest::KeyId;
 use crate::vocabulary::email::EmailDomainClass;
-use crate::vocabulary::ids::CampaignId;
+use crate::vocabulary::ids::{CampaignId, HoldId, InvoiceId, ProgramId, RequestId};
 use crate::vocabulary::money::Money;
-use crate::vocabulary::outcome::OutcomeKind;
+use crate::vocabulary::outcome::{Outcome, OutcomeKind, OutcomeSubject};
 use crate::vocabulary::sketch::{SKETCH_BYTES, Sketch};
 
 fn sketch(byte: u8) -> Sketch {
@@ -74,6 +80,7 @@ fn screened() -> ConversionScreened {
         decision,
         received_at: noon(),
         case: Some(OpenedCase { due_at: noon().plus(Span::from_hours(48)), referrer: Some(full_side("ann", 40)), referee: None }),
+        cancelled: None,
         conversion,
     }
 }
@@ -88,6 +95,15 @@ pub(crate) fn one_of_each() -> Vec<Event> {
     let (referrer, referee) = (account("ann"), account("bob"));
     let actor = Actor::new("rita").unwrap();
     let reward_id = RewardId::new("rw-1").unwrap();
+    let request = Some(Request { id: RequestId::new("call-1").unwrap(), content: ContentFingerprint([4; 16]) });
+    let concerned = vec![Concerned {
+        conversion_id: conversion_id.clone(),
+        referrer: referrer.clone(),
+        referee: referee.clone(),
+        verdict: Verdict::Approved,
+        effect: Effect::Cancelled,
+        paid: vec![reward_id.clone()],
+    }];
     let identifier = Identifier { kind: IdentifierKind::Payment, digest: value(9).iter().next().unwrap().clone() };
     vec![
         Event::ConversionScreened(Box::new(screened())),
@@ -105,22 +121,79 @@ pub(crate) fn one_of_each() -> Vec<Event> {
                 subject: OutcomeSubject::Account(referrer.clone()),
                 occurred_at: noon(),
                 amount: Money::new(4_900, "EUR").ok(),
+                actor: Some(actor.clone()),
+                note: "seen in the shop".to_owned(),
             },
             content: ContentFingerprint([2; 16]),
             received_at: noon(),
-            concerned: vec![Concerned {
-                conversion_id: conversion_id.clone(),
-                referrer: referrer.clone(),
-                referee: referee.clone(),
-                verdict: Verdict::Approved,
-                paid: vec![reward_id.clone()],
-            }],
-            paid_elsewhere: vec![PaidReward {
-                conversion_id: ConversionId::new("cv-2").unwrap(),
-                referrer: referrer.clone(),
-                referee: referee.clone(),
-                verdict: Verdict::InReview,
+            concerned: concerned.clone(),
+        })),
+        Event::OutcomeRevoked(Box::new(OutcomeRevoked {
+            outcome_id: RecordId::new("out-1").unwrap(),
+            kind: OutcomeKind::AccountBanned,
+            subject: OutcomeSubject::Invoice { referee: referee.clone(), invoice_id: InvoiceId::new("in-1").unwrap() },
+            actor: actor.clone(),
+            reason_code: "mistake".to_owned(),
+            note: String::new(),
+            request: request.clone(),
+            at: noon(),
+            concerned: concerned.clone(),
+        })),
+        Event::OutcomeSpread(OutcomeSpread { outcome_id: RecordId::new("out-1").unwrap(), at: noon(), concerned }),
+        Event::PendingExpired(PendingExpired { outcome_ids: vec![RecordId::new("out-2").unwrap()], at: noon() }),
+        Event::RewardsReserved(Box::new(RewardsReserved {
+            request: request.clone().unwrap(),
+            at: noon(),
+            answers: answers(&conversion_id, &reward_id),
+        })),
+        Event::ReservationChanged(Box::new(ReservationChanged {
+            reservation_id: RequestId::new("run-1").unwrap(),
+            rewards: vec![(conversion_id.clone(), reward_id.clone())],
+            until: Some(noon()),
+            request: request.clone(),
+            at: noon(),
+        })),
+        Event::PayoutFailed(Box::new(PayoutFailed {
+            conversion_id: conversion_id.clone(),
+            referrer: referrer.clone(),
+            referee: referee.clone(),
+            reward_id: reward_id.clone(),
+            failed_at: noon(),
+            reason_code: "account_closed".to_owned(),
+            note: "bounced".to_owned(),
+            received_at: noon(),
+            verdict: Verdict::Approved,
+            request: request.clone(),
+        })),
+        Event::RewardsChanged(Box::new(RewardsChanged {
+            conversion_id: conversion_id.clone(),
+            referrer: referrer.clone(),
+            referee: referee.clone(),
+            verdict: Verdict::Approved,
+            rewards: vec![Reward { reward_id: reward_id.clone(), beneficiary: Side::Referee, amount: None }],
+            change: RewardsChange::Change,
+            actor: actor.clone(),
+            note: String::new(),
+            request: request.clone(),
+            at: noon(),
+        })),
+        Event::ConversionKept(Box::new(ConversionKept {
+            conversion_id: conversion_id.clone(),
+            content: ContentFingerprint([3; 16]),
+            kind: ConversionKind::InvoicePaid,
+            occurred_at: noon(),
+            referrer: referrer.clone(),
+            referee: referee.clone(),
+            invoice_id: None,
+            duplicate_of: None,
+            verdict: Verdict::Approved,
+            cancelled: Some(Cancelled { by: OutcomeKind::Chargeback, at: noon() }),
+            accepts: Accepts::Any,
+            rewards: vec![KeptReward {
                 reward_id: reward_id.clone(),
+                beneficiary: Some(Side::Referrer),
+                amount: Money::new(2_000, "EUR").ok(),
+                payment: Some(KeptPayment { amount: None, cursor: Cursor(9), reported: true }),
             }],
         })),
         Event::CaseStepped(Box::new(CaseStepped {
@@ -142,6 +215,7 @@ pub(crate) fn one_of_each() -> Vec<Event> {
             reason_codes: vec![EvidenceCode::SameDevice, EvidenceCode::Blocked],
             paid: vec![reward_id.clone()],
             first_case: Some(FirstCase { score: 0.1 + 0.2, value: None, headline: "Both sides …".to_owned() }),
+            request: request.clone(),
         })),
         Event::RewardPaid(Box::new(RewardPaid {
             conversion_id: conversion_id.clone(),
@@ -153,14 +227,18 @@ pub(crate) fn one_of_each() -> Vec<Event> {
             received_at: noon(),
             verdict: Verdict::Approved,
             entitlement: Entitlement::Lost,
+            against_gate: Some(GateReason::Duplicate(conversion_id.clone())),
+            request: request.clone(),
         })),
         Event::HoldChanged(HoldChanged {
+            hold_id: HoldId::new("legal-7").unwrap(),
             subject: HoldSubject::Conversion(conversion_id),
             change: Change::Place,
             actor: actor.clone(),
             note: String::new(),
             at: noon(),
             referral: Some(HeldReferral { referrer, referee, verdict: Verdict::Approved }),
+            request: request.clone(),
         }),
         Event::ListChanged(ListChanged {
             entry: ListEntry {
@@ -172,8 +250,44 @@ pub(crate) fn one_of_each() -> Vec<Event> {
                 expires_at: Some(noon().plus(Span::from_days(30))),
             },
             change: Change::Place,
+            request,
         }),
     ]
+}
+
+/// A reward that was reserved, and one for each reason of the gate.
+fn answers(conversion: &ConversionId, reward: &RewardId) -> Vec<ReserveAnswer> {
+    let reasons = [
+        GateReason::Cleared,
+        GateReason::UnknownConversion,
+        GateReason::UnknownReward,
+        GateReason::OtherConversion,
+        GateReason::RepeatedInCall,
+        GateReason::InReview,
+        GateReason::LateFacts,
+        GateReason::DelayRunning,
+        GateReason::ReferralHeld,
+        GateReason::ReferrerHeld,
+        GateReason::Reserved,
+        GateReason::Reduced,
+        GateReason::Rejected,
+        GateReason::Cancelled(OutcomeKind::Chargeback),
+        GateReason::Duplicate(conversion.clone()),
+        GateReason::AlreadyPaid,
+    ];
+    let answer = |reason: GateReason| {
+        let released = reason == GateReason::Cleared;
+        let amount = Money::new(2_000, "EUR").ok().filter(|_| released);
+        let gate = if released { Gate::Release } else { Gate::Hold };
+        ReserveAnswer {
+            reward_id: reward.clone(),
+            conversion_id: conversion.clone(),
+            gate: GateAnswer { gate, reason, hold_until: None, payable: amount },
+            reserved_until: released.then(noon),
+            amount,
+        }
+    };
+    reasons.into_iter().map(answer).collect()
 }
 
 #[test]
@@ -241,7 +355,7 @@ fn records_of(mut bytes: &[u8]) -> Vec<&[u8]> {
 #[test]
 fn records_of_version_1_stay_readable() {
     let records = records_of(VERSION_1);
-    assert_eq!(records.len(), 7);
+    assert_eq!(records.len(), 15);
     let decoded: Vec<Event> = records.iter().map(|record| decode(record).unwrap()).collect();
     let Event::ConversionScreened(screened) = &decoded[0] else { panic!("the first is a conversion") };
     assert_eq!(screened.conversion, full_conversion());

@@ -3,14 +3,16 @@
 use super::{Records, waiting};
 use crate::book::CaseReading;
 use crate::book::command::{CaseStep, Change};
-use crate::book::event::{CaseStepped, ConversionScreened, Event, OpenedCase};
-use crate::book::records::{CaseFile, HistoryEntry, HistoryKind};
+use crate::book::event::{CaseStepped, ConversionScreened, Event, OpenedCase, OutcomeRecorded};
+use crate::book::records::{CaseFile, HistoryEntry, HistoryKind, ReserveAnswer};
 use crate::ports::ledger::LedgerError;
 use crate::screening::case::{CaseState, Step};
 use crate::screening::decision::Verdict;
 use crate::vocabulary::bundle::SignalBundle;
-use crate::vocabulary::ids::{Actor, CaseId};
-use crate::vocabulary::outcome::OutcomeKind;
+use crate::vocabulary::conversion::Reward;
+use crate::vocabulary::ids::{Actor, CaseId, ConversionId, RewardId};
+use crate::vocabulary::money::Money;
+use crate::vocabulary::outcome::{Outcome, OutcomeKind};
 use crate::vocabulary::time::Timestamp;
 
 impl Records {
@@ -38,7 +40,7 @@ impl Records {
         let mut history = Vec::with_capacity(spoken_of_by.len() + 1);
         for cursor in spoken_of_by {
             if let Some(event) = self.read(cursor)? {
-                history.extend(entries_of(&event));
+                history.extend(entries_of(&event, &conversion.conversion_id));
             }
         }
         let (referrer, referee) = sides(&screened, referrer_now.as_ref(), referee_now.as_ref());
@@ -65,34 +67,83 @@ fn sides(
     (now(referrer_now, &conversion.referrer), now(referee_now, &conversion.referee))
 }
 
-fn entries_of(event: &Event) -> Vec<HistoryEntry> {
+/// What an event tells of one conversion.
+fn entries_of(event: &Event, of: &ConversionId) -> Vec<HistoryEntry> {
     match event {
         Event::ConversionScreened(screened) => screened_entries(screened),
         Event::CaseStepped(stepped) => vec![stepped_entry(stepped)],
-        Event::OutcomeRecorded(recorded) => {
-            let amount = recorded.outcome.amount.map(|amount| amount.to_string()).unwrap_or_default();
-            let told = by_service(HistoryKind::OutcomeRecorded, recorded.received_at, outcome_words(recorded.outcome.kind));
-            vec![HistoryEntry { note: amount, ..told }]
+        Event::OutcomeRecorded(recorded) => vec![outcome_entry(recorded)],
+        Event::OutcomeRevoked(revoked) => {
+            let words = format!("taken back: {}", outcome_words(revoked.kind));
+            vec![HistoryEntry {
+                reason_code: revoked.reason_code.clone(),
+                ..by(&revoked.actor, HistoryKind::OutcomeRevoked, revoked.at, &revoked.note, &words)
+            }]
+        }
+        Event::RewardsReserved(reserved) => {
+            let of_it = reserved.answers.iter().filter(|answer| answer.conversion_id == *of);
+            let granted = of_it.filter_map(|answer| Some((answer, answer.reserved_until?)));
+            let entry = |(answer, until): (&ReserveAnswer, Timestamp)| {
+                let told = format!("reward {} reserved by {} until {until}", answer.reward_id, reserved.request.id);
+                HistoryEntry { note: amount_words(answer.amount), ..by_service(HistoryKind::Reserved, reserved.at, &told) }
+            };
+            granted.map(entry).collect()
+        }
+        Event::ReservationChanged(changed) => {
+            let entry = |(_, reward): &(ConversionId, RewardId)| match changed.until {
+                Some(until) => by_service(HistoryKind::Reserved, changed.at, &format!("reward {reward} reserved until {until}")),
+                None => by_service(HistoryKind::ReservationCancelled, changed.at, &format!("reward {reward} not reserved")),
+            };
+            changed.rewards.iter().filter(|(conversion, _)| conversion == of).map(entry).collect()
         }
         Event::RewardPaid(paid) => {
-            let amount = paid.amount.map(|amount| amount.to_string()).unwrap_or_default();
-            let told = by_service(HistoryKind::Paid, paid.received_at, &format!("reward {} paid", paid.reward_id));
-            vec![HistoryEntry { note: amount, ..told }]
+            let against = paid.against_gate.as_ref().map(|reason| format!(" against the gate: {}", reason.sentence()));
+            let told = format!("reward {} paid{}", paid.reward_id, against.unwrap_or_default());
+            vec![HistoryEntry { note: amount_words(paid.amount), ..by_service(HistoryKind::Paid, paid.received_at, &told) }]
+        }
+        Event::PayoutFailed(failed) => {
+            let told = by_service(HistoryKind::PayoutFailed, failed.received_at, &format!("reward {} unpaid", failed.reward_id));
+            vec![HistoryEntry { reason_code: failed.reason_code.clone(), note: failed.note.clone(), ..told }]
+        }
+        Event::RewardsChanged(changed) => {
+            let entry = |reward: &Reward| {
+                let told = format!("reward {} is worth {}", reward.reward_id, amount_words(reward.amount));
+                by(&changed.actor, HistoryKind::RewardsChanged, changed.at, &changed.note, &told)
+            };
+            changed.rewards.iter().map(entry).collect()
         }
         Event::HoldChanged(changed) => {
             let (kind, previous, new) = match changed.change {
-                Change::Place => (HistoryKind::HoldPlaced, "", "held"),
-                Change::Lift => (HistoryKind::HoldLifted, "held", "not held"),
+                Change::Place => (HistoryKind::HoldPlaced, String::new(), format!("held by {}", changed.hold_id)),
+                Change::Lift => (HistoryKind::HoldLifted, format!("held by {}", changed.hold_id), "lifted".to_owned()),
             };
-            vec![HistoryEntry {
-                actor: Some(changed.actor.clone()),
-                note: changed.note.clone(),
-                previous: previous.to_owned(),
-                ..by_service(kind, changed.at, new)
-            }]
+            vec![HistoryEntry { previous, ..by(&changed.actor, kind, changed.at, &changed.note, &new) }]
         }
-        Event::SignalsRecorded(_) | Event::ListChanged(_) | Event::ConversionKept(_) => Vec::new(),
+        Event::OutcomeSpread(_)
+        | Event::PendingExpired(_)
+        | Event::SignalsRecorded(_)
+        | Event::ListChanged(_)
+        | Event::ConversionKept(_) => Vec::new(),
     }
+}
+
+fn outcome_entry(recorded: &OutcomeRecorded) -> HistoryEntry {
+    let Outcome { kind, amount, actor, note, .. } = &recorded.outcome;
+    let note = match amount {
+        Some(amount) if note.is_empty() => amount.to_string(),
+        Some(amount) => format!("{amount}: {note}"),
+        None => note.clone(),
+    };
+    let told = by_service(HistoryKind::OutcomeRecorded, recorded.received_at, outcome_words(*kind));
+    HistoryEntry { actor: actor.clone(), note, ..told }
+}
+
+fn amount_words(amount: Option<Money>) -> String {
+    amount.map(|amount| amount.to_string()).unwrap_or_default()
+}
+
+fn by(actor: &Actor, kind: HistoryKind, at: Timestamp, note: &str, new: &str) -> HistoryEntry {
+    HistoryEntry { actor: Some(actor.clone()), note: note.to_owned(), ..by_service(kind, at, new) }
 }
 
 fn by_service(kind: HistoryKind, at: Timestamp, new: &str) -> HistoryEntry {
@@ -159,5 +210,7 @@ const fn outcome_words(kind: OutcomeKind) -> &'static str {
         OutcomeKind::Chargeback => "charge disputed",
         OutcomeKind::SubscriptionCanceled => "subscription cancelled",
         OutcomeKind::AccountBanned => "account banned",
+        OutcomeKind::DisputeWon => "dispute won",
+        OutcomeKind::AccountUnbanned => "account opened again",
     }
 }

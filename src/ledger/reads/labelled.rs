@@ -69,8 +69,15 @@ impl Records {
                         }
                     }
                     Event::OutcomeRecorded(_)
+                    | Event::OutcomeRevoked(_)
+                    | Event::OutcomeSpread(_)
+                    | Event::PendingExpired(_)
                     | Event::CaseStepped(_)
+                    | Event::RewardsReserved(_)
+                    | Event::ReservationChanged(_)
                     | Event::RewardPaid(_)
+                    | Event::PayoutFailed(_)
+                    | Event::RewardsChanged(_)
                     | Event::HoldChanged(_)
                     | Event::ListChanged(_)
                     | Event::ConversionKept(_) => {}
@@ -80,47 +87,27 @@ impl Records {
         Ok((found, up_to))
     }
 
-    /// Labels are read from the records that brought them. A reviewer's word counts until the case is reopened.
+    /// Outcomes count as long as they stand, a reviewer's word until the case is reopened.
     fn with_labels(&self, unlabelled: Unlabelled) -> Result<LabelledConversion, LedgerError> {
         let Unlabelled { screened, reading, signals_before } = unlabelled;
         let mut by_reviewer: Option<Label> = None;
         let mut resolution = None;
-        let mut labels = Vec::new();
-        let mut outcomes: Vec<(OutcomeKind, Timestamp)> = Vec::new();
         for cursor in &reading.trail {
-            match self.read(*cursor)? {
-                Some(Event::CaseStepped(stepped)) => match &stepped.step {
-                    CaseStep::Step(Step::Resolve(resolved)) => {
-                        let (truth, labeled_at) = (truth_of(*resolved), stepped.at);
-                        by_reviewer = Some(Label { truth, source: LabelSource::Reviewer, labeled_at });
-                        resolution = Some(*resolved);
-                    }
-                    CaseStep::Step(Step::Reopen) => by_reviewer = None,
-                    CaseStep::Step(Step::Claim { .. } | Step::Release) | CaseStep::Note => {}
-                },
-                Some(Event::OutcomeRecorded(recorded)) if recorded.outcome.kind != OutcomeKind::AccountBanned => {
-                    outcomes.push((recorded.outcome.kind, recorded.outcome.occurred_at));
-                    labels.extend(label_of(recorded.outcome.kind, recorded.outcome.occurred_at));
+            let Some(Event::CaseStepped(stepped)) = self.read(*cursor)? else { continue };
+            match &stepped.step {
+                CaseStep::Step(Step::Resolve(resolved)) => {
+                    let (truth, labeled_at) = (truth_of(*resolved), stepped.at);
+                    by_reviewer = Some(Label { truth, source: LabelSource::Reviewer, labeled_at });
+                    resolution = Some(*resolved);
                 }
-                Some(
-                    Event::OutcomeRecorded(_)
-                    | Event::ConversionScreened(_)
-                    | Event::SignalsRecorded(_)
-                    | Event::RewardPaid(_)
-                    | Event::HoldChanged(_)
-                    | Event::ListChanged(_)
-                    | Event::ConversionKept(_),
-                )
-                | None => {}
+                CaseStep::Step(Step::Reopen) => by_reviewer = None,
+                CaseStep::Step(Step::Claim { .. } | Step::Release) | CaseStep::Note => {}
             }
         }
-        for at in &reading.banned_at {
-            outcomes.push((OutcomeKind::AccountBanned, *at));
-            labels.extend(label_of(OutcomeKind::AccountBanned, *at));
-        }
+        let outcomes = reading.outcomes.clone();
+        let mut labels: Vec<Label> = outcomes.iter().filter_map(|(kind, at)| label_of(*kind, *at)).collect();
         labels.extend(by_reviewer);
         labels.sort_by_key(|label| label.labeled_at);
-        outcomes.sort_by_key(|(_, at)| *at);
         let ConversionScreened { conversion, decision, .. } = screened;
         let record = reading.record(conversion, decision);
         Ok(LabelledConversion { record, labels, resolution, outcomes, signals_before })
@@ -139,7 +126,7 @@ fn label_of(kind: OutcomeKind, at: Timestamp) -> Option<Label> {
     let source = match kind {
         OutcomeKind::ChargeRefunded | OutcomeKind::Chargeback => LabelSource::Chargeback,
         OutcomeKind::AccountBanned => LabelSource::OwnerReport,
-        OutcomeKind::SubscriptionCanceled => return None,
+        OutcomeKind::SubscriptionCanceled | OutcomeKind::DisputeWon | OutcomeKind::AccountUnbanned => return None,
     };
     Some(Label { truth: Truth::Abusive, source, labeled_at: at })
 }

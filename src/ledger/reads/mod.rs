@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::codec;
 use super::programme::Programme;
+use crate::book::command::Done;
 use crate::book::event::{ConversionScreened, Event};
 use crate::book::records::{Cursor, FeedEvent};
 use crate::ports::journal::{Direction, Journal, JournalError, Reach, Record};
@@ -55,6 +56,13 @@ impl Records {
     /// One event; `None` when its record is not kept any more or may not be shown.
     fn read(&self, cursor: Cursor) -> Result<Option<Event>, LedgerError> {
         self.part(cursor, cursor, Direction::Forward, 1)?.first().map(decode).transpose()
+    }
+
+    /// The answer to a command that was done before, by the record at this place; without words when that is not kept any more.
+    pub(super) async fn answered_before(&self, cursor: Cursor) -> Result<Done, LedgerError> {
+        let records = self.clone();
+        let event = waiting(move || records.read(cursor)).await?;
+        Ok(event.map_or(Done::Recorded, |event| self.programme.book.read().answer_again(event)))
     }
 
     /// The decision that stands at a place; `None` when its record is not kept any more.

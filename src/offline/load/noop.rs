@@ -124,4 +124,18 @@ impl ScreeningService for NoopScreening {
     ) -> Result<Response<v1::RecordOutcomeResponse>, Status> {
         Err(not_served())
     }
+
+    async fn revoke_outcome(
+        &self,
+        _request: Request<v1::RevokeOutcomeRequest>,
+    ) -> Result<Response<v1::RevokeOutcomeResponse>, Status> {
+        Err(not_served())
+    }
+
+    async fn list_pending_outcomes(
+        &self,
+        _request: Request<v1::ListPendingOutcomesRequest>,
+    ) -> Result<Response<v1::ListPendingOutcomesResponse>, Status> {
+        Err(not_served())
+    }
 }

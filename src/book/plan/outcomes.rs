@@ -1,0 +1,216 @@
+//! Plans of outcomes: what is reported, what is taken back, and what it does to each conversion that it reaches.
+
+use super::Plan;
+use crate::book::Book;
+use crate::book::MessageKind;
+use crate::book::command::{Change, OutcomeCommand, RevokeCommand};
+use crate::book::conversions::ConversionRow;
+use crate::book::event::{Concerned, Effect, Event, OutcomeRecorded, OutcomeRevoked, OutcomeSpread, PendingExpired};
+use crate::book::outcomes::{Effects, OutcomeRow, OutcomeState, Through, effects};
+use crate::book::records::Cursor;
+use crate::book::refusal::{Misfit, Refusal};
+use crate::book::slab::{ConversionNumber, OutcomeNumber};
+use crate::book::standing::Reaching;
+use crate::screening::gate::{Cancelled, cancelled_under};
+use crate::screening::policy::PayoutPolicy;
+use crate::vocabulary::conversion::{Conversion, Side};
+use crate::vocabulary::ids::AccountId;
+use crate::vocabulary::money::Money;
+use crate::vocabulary::outcome::{Outcome, OutcomeKind, OutcomeSubject};
+use crate::vocabulary::time::Timestamp;
+
+/// Conversions that one record tells of. What an outcome does to the others of an account follows in records of their own, so that nobody waits
+/// longer for a referrer of thousands.
+pub(in crate::book) const PIECE_CONVERSIONS: usize = 256;
+/// Outcomes that one record gives up.
+const EXPIRED_MAX: usize = 1_000;
+
+/// Takes an outcome, or finds that it was taken.
+pub(super) fn record(book: &Book, command: OutcomeCommand, policy: &PayoutPolicy) -> Result<Plan, Refusal> {
+    let OutcomeCommand { outcome, content, received_at } = command;
+    if let Some(plan) = book.taken(MessageKind::Outcome, outcome.outcome_id.as_str(), content)? {
+        return Ok(plan);
+    }
+    let reached = book.reached_by(&outcome.subject);
+    let of_conversion = !matches!(outcome.subject, OutcomeSubject::Account(_));
+    if let Some(number) = reached.first().filter(|_| of_conversion) {
+        fits(book, &outcome, book.conversions.get(*number))?;
+    }
+    let row = OutcomeRow::of(&outcome, received_at, Cursor(book.cursor.0 + 1));
+    let concerned = book.touched(&row, Change::Place, reached.iter().take(PIECE_CONVERSIONS), policy);
+    Ok(Plan::commit(Event::OutcomeRecorded(Box::new(OutcomeRecorded { outcome, content, received_at, concerned }))))
+}
+
+/// Whether what was given back can be part of what was paid.
+fn fits(book: &Book, outcome: &Outcome, row: &ConversionRow) -> Result<(), Refusal> {
+    let (Some(amount), Some(value)) = (outcome.amount, row.value) else { return Ok(()) };
+    let refused =
+        |field: &str, problem: String| Err(Refusal::Invalid(vec![Misfit::at(format!("outcome.amount.{field}"), problem)]));
+    let (back, paid) = (amount.currency(), value.currency());
+    if back != paid {
+        return refused(
+            "currency",
+            format!("is {back:?}, but the sale was in {paid:?}; give the amount in the currency of the sale"),
+        );
+    }
+    let reaching = book.reaching(row);
+    let refunds = reaching.iter().filter(|(through, known)| {
+        let counts = known.kind == OutcomeKind::ChargeRefunded && known.state == OutcomeState::InForce;
+        counts && *through == Through::Conversion
+    });
+    let before: i64 = match outcome.kind {
+        OutcomeKind::ChargeRefunded => refunds.filter_map(|(_, known)| known.amount).map(Money::amount_minor).sum(),
+        OutcomeKind::Chargeback
+        | OutcomeKind::SubscriptionCanceled
+        | OutcomeKind::AccountBanned
+        | OutcomeKind::DisputeWon
+        | OutcomeKind::AccountUnbanned => 0,
+    };
+    let left = value.amount_minor() - before;
+    if amount.amount_minor() > left {
+        let problem = format!("is {}, but {left} of the {} that were paid are left", amount.amount_minor(), value.amount_minor());
+        return refused("amount_minor", problem);
+    }
+    Ok(())
+}
+
+/// Takes an outcome back.
+pub(super) fn revoke(book: &Book, command: RevokeCommand, policy: &PayoutPolicy) -> Result<Plan, Refusal> {
+    let RevokeCommand { program_id: _, outcome_id, actor, reason_code, note, request, at } = command;
+    let missing = || Refusal::NotFound { what: "outcome", id: outcome_id.to_string() };
+    let row = book.outcomes.get(book.outcomes.find(&outcome_id, &book.hasher).ok_or_else(missing)?);
+    if let OutcomeState::Revoked(cursor) = row.state {
+        return Ok(Plan::AlreadyDone(cursor));
+    }
+    let reached = book.reached_by(&row.subject);
+    let concerned = book.touched(row, Change::Lift, reached.iter().take(PIECE_CONVERSIONS), policy);
+    let (kind, subject) = (row.kind, row.subject.clone());
+    let revoked = OutcomeRevoked { outcome_id, kind, subject, actor, reason_code, note, request, at, concerned };
+    Ok(Plan::commit(Event::OutcomeRevoked(Box::new(revoked))))
+}
+
+/// Gives up outcomes that wait since before a time; the next call goes on where one record ends.
+pub(super) fn expire(book: &Book, received_before: Timestamp, at: Timestamp) -> Plan {
+    let old = |number: &OutcomeNumber| book.outcomes.get(*number).received_at < received_before;
+    let waiting = book.outcomes.waiting().filter(old).take(EXPIRED_MAX);
+    let outcome_ids: Vec<_> = waiting.map(|number| book.outcomes.get(number).id.clone()).collect();
+    if outcome_ids.is_empty() {
+        return Plan::AlreadyDone(Cursor(0));
+    }
+    Plan::commit(Event::PendingExpired(PendingExpired { outcome_ids, at }))
+}
+
+pub(super) fn next_piece(book: &Book, policy: impl FnOnce() -> PayoutPolicy) -> Option<Event> {
+    let spread = book.outcomes.spreads.first()?;
+    let row = book.outcomes.get(spread.outcome);
+    let change = match row.state {
+        OutcomeState::InForce => Change::Place,
+        OutcomeState::Revoked(_) | OutcomeState::Expired => Change::Lift,
+    };
+    let next = spread.left.iter().rev().take(PIECE_CONVERSIONS);
+    let concerned = book.touched(row, change, next, &policy());
+    Some(Event::OutcomeSpread(OutcomeSpread { outcome_id: row.id.clone(), at: spread.at.max(book.latest), concerned }))
+}
+
+/// What outcomes that came before a conversion do to it.
+pub(super) fn awaiting(book: &Book, conversion: &Conversion, policy: &PayoutPolicy) -> Option<Cancelled> {
+    let mut reaching = Reaching::new();
+    for number in book.waiting_for(conversion) {
+        reaching.push((Through::Conversion, book.outcomes.get(number)));
+    }
+    let sides = [(&conversion.referee.account_id, Through::Referee), (&conversion.referrer.account_id, Through::Referrer)];
+    for (account, through) in sides {
+        if let Some((_, account)) = book.accounts.known(account, &book.hasher) {
+            reaching.extend(account.referring().outcomes.iter().map(|number| (through, book.outcomes.get(*number))));
+        }
+    }
+    if reaching.is_empty() {
+        return None;
+    }
+    let Effects { cancelled, refunded, taken_back: _ } = effects(&reaching, conversion.value);
+    cancelled_under(cancelled, refunded, conversion.value, policy)
+}
+
+impl Book {
+    /// The conversions that an outcome on this subject reaches, the oldest first. Empty while the subject is not known.
+    pub(in crate::book) fn reached_by(&self, subject: &OutcomeSubject) -> Vec<ConversionNumber> {
+        match subject {
+            OutcomeSubject::Conversion(id) => self.conversions.find(id, &self.hasher).into_iter().collect(),
+            OutcomeSubject::Invoice { referee, invoice_id } => {
+                let referee = self.accounts.find(referee, &self.hasher);
+                let first = referee.and_then(|referee| self.conversions.with_invoice(referee, invoice_id, &self.hasher));
+                first.into_iter().collect()
+            }
+            OutcomeSubject::Account(id) => self.numbers_of(id),
+        }
+    }
+
+    /// The conversions of an account on either side, the oldest first.
+    pub(in crate::book) fn numbers_of(&self, id: &AccountId) -> Vec<ConversionNumber> {
+        let Some((_, account)) = self.accounts.known(id, &self.hasher) else { return Vec::new() };
+        let of = |newest, side| self.conversions_from(newest, side).map(|(number, _)| number);
+        let as_referrer = of(account.newest_as_referrer, Side::Referrer);
+        let mut numbers: Vec<ConversionNumber> = as_referrer.chain(of(account.newest_as_referee, Side::Referee)).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        numbers
+    }
+
+    /// Outcomes that wait for a conversion or its invoice.
+    pub(in crate::book) fn waiting_for(&self, conversion: &Conversion) -> Vec<OutcomeNumber> {
+        let by_id = OutcomeSubject::Conversion(conversion.conversion_id.clone());
+        let referee = || conversion.referee.account_id.clone();
+        let invoice = |invoice_id| OutcomeSubject::Invoice { referee: referee(), invoice_id };
+        let by_invoice = conversion.invoice_id.clone().map(invoice);
+        let subjects = [Some(by_id), by_invoice].into_iter().flatten();
+        subjects.filter_map(|subject| self.outcomes.pending.get(&subject)).flatten().copied().collect()
+    }
+
+    /// What recording an outcome, or taking it back, does to each of these conversions.
+    fn touched<'n>(
+        &self,
+        outcome: &OutcomeRow,
+        change: Change,
+        numbers: impl Iterator<Item = &'n ConversionNumber>,
+        policy: &PayoutPolicy,
+    ) -> Vec<Concerned> {
+        let in_force = OutcomeRow { state: OutcomeState::InForce, ..outcome.clone() };
+        numbers.map(|number| self.touches(&in_force, change, self.conversions.get(*number), policy)).collect()
+    }
+
+    fn touches(&self, outcome: &OutcomeRow, change: Change, row: &ConversionRow, policy: &PayoutPolicy) -> Concerned {
+        let mut reaching: Reaching<'_> = self.reaching(row).into_iter().filter(|(_, known)| known.id != outcome.id).collect();
+        let without = effects(&reaching, row.value);
+        let through = match &outcome.subject {
+            OutcomeSubject::Account(id) if self.accounts.get(row.referee).id != *id => Through::Referrer,
+            OutcomeSubject::Account(_) => Through::Referee,
+            OutcomeSubject::Conversion(_) | OutcomeSubject::Invoice { .. } => Through::Conversion,
+        };
+        reaching.push((through, outcome));
+        let with = effects(&reaching, row.value);
+        let (before, after) = match change {
+            Change::Place => (without, with),
+            Change::Lift => (with, without),
+        };
+        let cancels = |effects: Effects| {
+            let cancelled = effects.cancelled.or(row.later().kept_cancelled);
+            cancelled_under(cancelled, effects.refunded, row.value, policy).is_some()
+        };
+        let reverses = match outcome.kind {
+            OutcomeKind::DisputeWon | OutcomeKind::AccountUnbanned => change == Change::Place,
+            OutcomeKind::ChargeRefunded
+            | OutcomeKind::Chargeback
+            | OutcomeKind::SubscriptionCanceled
+            | OutcomeKind::AccountBanned => change == Change::Lift,
+        };
+        let effect = match (cancels(before), cancels(after)) {
+            (_, true) if !reverses => Effect::Cancelled,
+            (true, false) => Effect::Reinstated,
+            (false, false) if before.refunded != after.refunded => Effect::Reduced,
+            (_, true) | (false, false) => Effect::None,
+        };
+        let (referrer, referee) = self.sides_of(row);
+        let paid = if effect == Effect::Cancelled { self.rewards.paid_unreported(&row.rewards) } else { Vec::new() };
+        Concerned { conversion_id: row.id.clone(), referrer, referee, verdict: row.verdict, effect, paid }
+    }
+}
