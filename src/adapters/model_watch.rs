@@ -167,6 +167,7 @@ impl Change {
             | FeedKind::Reduced
             | FeedKind::Reinstated
             | FeedKind::RewardsChanged
+            | FeedKind::Reassessed
             | FeedKind::RejectedAfterPayment => None,
         }
     }

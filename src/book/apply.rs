@@ -4,6 +4,7 @@
 
 mod outcomes;
 mod payouts;
+mod recheck;
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use smallvec::SmallVec;
 
 use super::cases::{Case, REASON_CODES_MAX};
 use super::command::{CaseStep, Change, Request};
-use super::conversions::ConversionRow;
+use super::conversions::{ConversionRow, Hands};
 use super::event::{CaseStepped, ConversionKept, ConversionScreened, Event, ListChanged, SignalsRecorded};
 use super::profiles::{ProfileMaker, ProfileReader};
 use super::records::Cursor;
@@ -19,7 +20,7 @@ use super::rewards::RewardNumbers;
 use super::slab::{AccountNumber, ConversionNumber};
 use super::values::{Sighting, ValueKind};
 use super::{Book, Message, MessageKind};
-use crate::screening::case::{CaseState, Resolution};
+use crate::screening::case::{CaseState, Resolution, Step};
 use crate::screening::decision::Verdict;
 use crate::screening::gate::Accepts;
 use crate::screening::history::{IdentifierKind, visit_values};
@@ -68,6 +69,7 @@ impl Book {
                 self.pending_expired(cursor, expired);
                 Some(())
             }
+            Event::Rechecked(rechecked) => self.rechecked(cursor, rechecked),
             Event::CaseStepped(stepped) => self.stepped(cursor, stepped),
             Event::RewardsReserved(reserved) => self.reserved(cursor, reserved),
             Event::ReservationChanged(changed) => self.reservation(cursor, changed),
@@ -110,6 +112,8 @@ impl Book {
             invoice_id: conversion.invoice_id.clone(),
             duplicate_of: decision.duplicate_of.clone(),
             verdict: Verdict::Approved,
+            machine: decision.verdict,
+            hands: Hands::Machine,
             accepted_by_review: false,
             case: None,
             accepts: if conversion.rewards.is_empty() { Accepts::Any } else { Accepts::Named },
@@ -245,6 +249,9 @@ impl Book {
             };
             self.conversions.get_mut(number).case = self.cases.open(case);
         }
+        if matches!(event.step, CaseStep::Step(Step::Resolve(_) | Step::Reopen)) {
+            self.conversions.get_mut(number).hands = Hands::Person;
+        }
         let accepted = matches!(event.state, CaseState::Resolved { resolution: Resolution::Accept, .. });
         self.change_verdict(number, event.verdict, accepted)?;
         if !event.paid.is_empty() {
@@ -298,6 +305,8 @@ impl Book {
             invoice_id: invoice_id.clone(),
             duplicate_of: duplicate_of.clone(),
             verdict: *verdict,
+            machine: *verdict,
+            hands: Hands::Machine,
             accepted_by_review: false,
             case: None,
             accepts: *accepts,

@@ -148,6 +148,21 @@ pub struct ReserveCommand {
     pub payouts: Vec<PayoutWanted>,
     /// How long it lasts.
     pub lifetime: Span,
+    /// The conversions as they were sent, so that they are looked at again at the moment itself. Filled in by the ledger.
+    pub conversions: Vec<Conversion>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Conversions to look at again, because something was added to them after they were decided.
+#[derive(Debug, Clone)]
+pub struct RecheckCommand {
+    /// The programme.
+    pub program_id: ProgramId,
+    /// The conversions as they were sent.
+    pub conversions: Vec<Conversion>,
+    /// Conversions whose records are not kept any more.
+    pub unreadable: Vec<ConversionId>,
     /// When.
     pub at: Timestamp,
 }
@@ -346,6 +361,8 @@ pub enum Command {
     ExpirePending(ProgramId, Timestamp, Timestamp),
     /// Steps a case. What was decided is needed to open one for a conversion that never had one; absent when its record is gone.
     StepCase(Box<CaseCommand>, Option<Box<DecidedBefore>>),
+    /// Looks at conversions again.
+    Recheck(RecheckCommand),
     /// Reserves rewards for a payer.
     Reserve(ReserveCommand),
     /// Renews or ends a reservation.
@@ -373,6 +390,7 @@ impl Command {
             Self::RevokeOutcome(command) => &command.program_id,
             Self::ExpirePending(program, ..) => program,
             Self::StepCase(command, _) => &command.program_id,
+            Self::Recheck(command) => &command.program_id,
             Self::Reserve(command) => &command.program_id,
             Self::ChangeReservation(command) => &command.program_id,
             Self::MarkPaid(command) => &command.program_id,
@@ -387,7 +405,9 @@ impl Command {
     pub(super) const fn request(&self) -> Option<&Request> {
         match self {
             // These are known by the ids of what they tell.
-            Self::Screen(_) | Self::RecordSignals(_) | Self::RecordOutcome(_) | Self::ExpirePending(..) => None,
+            Self::Screen(_) | Self::RecordSignals(_) | Self::RecordOutcome(_) | Self::ExpirePending(..) | Self::Recheck(_) => {
+                None
+            }
             Self::RevokeOutcome(command) => command.request.as_ref(),
             Self::StepCase(command, _) => command.request.as_ref(),
             Self::Reserve(command) => Some(&command.request),
@@ -410,6 +430,7 @@ impl Command {
             Self::RevokeOutcome(command) => &mut command.at,
             Self::ExpirePending(_, _, at) => at,
             Self::StepCase(command, _) => &mut command.at,
+            Self::Recheck(command) => &mut command.at,
             Self::Reserve(command) => &mut command.at,
             Self::ChangeReservation(command) => &mut command.at,
             Self::MarkPaid(command) => &mut command.received_at,

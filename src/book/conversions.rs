@@ -45,6 +45,10 @@ pub(crate) struct ConversionRow {
     pub(super) duplicate_of: Option<ConversionId>,
     /// The verdict in force.
     pub(super) verdict: Verdict,
+    /// What the machine said last, with what was known then.
+    pub(super) machine: Verdict,
+    /// Who has it.
+    pub(super) hands: Hands,
     /// Whether a reviewer's acceptance is in force.
     pub(super) accepted_by_review: bool,
     pub(super) case: Option<CaseNumber>,
@@ -54,6 +58,15 @@ pub(crate) struct ConversionRow {
     pub(super) rewards: RewardNumbers,
     /// What most conversions never need.
     pub(super) later: Option<Arc<Later>>,
+}
+
+/// Who has a conversion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub(super) enum Hands {
+    /// The machine: what it says of everything that is known is the verdict.
+    Machine,
+    /// A person resolved or reopened it.
+    Person,
 }
 
 /// What came after the decision.
@@ -199,6 +212,15 @@ impl Conversions {
             let row = self.rows.get(number);
             row.referee == referee && row.kind == kind && row.invoice_id.is_none()
         })
+    }
+
+    /// The counters of a referral; `None` when it has none.
+    pub(super) fn referral(&self, referrer: AccountNumber, referee: AccountNumber, hasher: &Hasher) -> Option<&Referral> {
+        let is_it = |number| {
+            let referral: &Referral = self.referrals.get(number);
+            referral.referrer == referrer && referral.referee == referee
+        };
+        self.by_sides.find(hasher.hash((referrer, referee)), is_it).map(|number| self.referrals.get(number))
     }
 
     /// The counters of a referral, made now when there are none. `None` when no number is left.

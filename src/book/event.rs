@@ -26,6 +26,7 @@ pub(crate) enum Event {
     /// What an outcome, or taking it back, does to further conversions of an account with many.
     OutcomeSpread(OutcomeSpread),
     PendingExpired(PendingExpired),
+    Rechecked(Box<Rechecked>),
     CaseStepped(Box<CaseStepped>),
     RewardsReserved(Box<RewardsReserved>),
     ReservationChanged(Box<ReservationChanged>),
@@ -48,6 +49,7 @@ impl Event {
             Self::OutcomeRevoked(revoked) => revoked.at,
             Self::OutcomeSpread(spread) => spread.at,
             Self::PendingExpired(expired) => expired.at,
+            Self::Rechecked(rechecked) => rechecked.at,
             Self::CaseStepped(stepped) => stepped.at,
             Self::RewardsReserved(reserved) => reserved.at,
             Self::ReservationChanged(changed) => changed.at,
@@ -68,6 +70,7 @@ impl Event {
             | Self::OutcomeRecorded(_)
             | Self::OutcomeSpread(_)
             | Self::PendingExpired(_)
+            | Self::Rechecked(_)
             | Self::ConversionKept(_) => None,
             Self::OutcomeRevoked(revoked) => revoked.request.as_ref(),
             Self::CaseStepped(stepped) => stepped.request.as_ref(),
@@ -155,6 +158,35 @@ pub(crate) struct PendingExpired {
     pub(crate) at: Timestamp,
 }
 
+/// Conversions to which something was added after they were decided were looked at again.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Rechecked {
+    pub(crate) at: Timestamp,
+    /// The newest record that was seen.
+    pub(crate) as_of: Cursor,
+    /// All that were looked at.
+    pub(crate) seen: Vec<ConversionId>,
+    /// Those of them that stand otherwise by now.
+    pub(crate) changed: Vec<Reassessed>,
+}
+
+/// A conversion whose facts say something else by now.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Reassessed {
+    pub(crate) conversion_id: ConversionId,
+    pub(crate) referrer: AccountId,
+    pub(crate) referee: AccountId,
+    pub(crate) previous_verdict: Verdict,
+    /// The verdict that it puts in force: what the machine says, or review where a person had accepted.
+    pub(crate) verdict: Verdict,
+    /// When a case that it opens is overdue.
+    pub(crate) due_at: Timestamp,
+    /// Rewards that were paid before this rejection and not reported as such before.
+    pub(crate) paid: Vec<RewardId>,
+    /// What the machine says of everything that is known.
+    pub(crate) decision: Box<Decision>,
+}
+
 /// A conversion that an outcome concerns.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Concerned {
@@ -223,6 +255,8 @@ pub(crate) struct FirstCase {
 pub(crate) struct RewardsReserved {
     pub(crate) request: Request,
     pub(crate) at: Timestamp,
+    /// Another look at what was asked for; absent when it changed nothing.
+    pub(crate) rechecked: Option<Rechecked>,
     pub(crate) answers: Vec<ReserveAnswer>,
 }
 

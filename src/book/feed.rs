@@ -4,7 +4,7 @@
 use super::command::{CaseStep, Change};
 use super::event::{
     CaseStepped, Concerned, ConversionScreened, Effect, Entitlement, Event, HoldChanged, OutcomeRecorded, OutcomeRevoked,
-    PayoutFailed, RewardPaid, RewardsChanged,
+    PayoutFailed, Reassessed, Rechecked, RewardPaid, RewardsChanged,
 };
 use super::records::{Cursor, FeedEvent, FeedKind, HoldSubject};
 use crate::screening::case::Step;
@@ -22,13 +22,14 @@ pub(crate) fn events(cursor: Cursor, event: &Event) -> Vec<FeedEvent> {
         Event::OutcomeRevoked(revoked) => revoked_outcome(cursor, revoked),
         Event::OutcomeSpread(spread) => concerned(cursor, &spread.concerned, spread.at),
         Event::CaseStepped(stepped) => case(cursor, stepped),
+        Event::Rechecked(rechecked) => reassessed(cursor, rechecked),
+        Event::RewardsReserved(reserved) => reserved.rechecked.iter().flat_map(|again| reassessed(cursor, again)).collect(),
         Event::RewardPaid(reward) => paid(cursor, reward),
         Event::PayoutFailed(failed) => vec![payout_failed(cursor, failed)],
         Event::RewardsChanged(changed) => vec![rewards_changed(cursor, changed)],
         Event::HoldChanged(changed) => vec![hold(cursor, changed)],
         Event::SignalsRecorded(_)
         | Event::PendingExpired(_)
-        | Event::RewardsReserved(_)
         | Event::ReservationChanged(_)
         | Event::ListChanged(_)
         | Event::ConversionKept(_) => Vec::new(),
@@ -143,6 +144,21 @@ fn concerned(cursor: Cursor, concerned: &[Concerned], at: Timestamp) -> Vec<Feed
         };
         told.push(referral.event(cursor, kind, at));
         told.extend(referral.rejected_after_payment(cursor, paid, at));
+    }
+    told
+}
+
+fn reassessed(cursor: Cursor, event: &Rechecked) -> Vec<FeedEvent> {
+    let mut told = Vec::new();
+    for changed in &event.changed {
+        let Reassessed { conversion_id, referrer, referee, previous_verdict, verdict, paid, decision, due_at: _ } = changed;
+        let referral = Referral { conversion_id, referrer, referee, verdict: *verdict };
+        told.push(FeedEvent {
+            previous_verdict: Some(*previous_verdict),
+            reason_codes: decision.reasons.iter().map(|reason| reason.code).collect(),
+            ..referral.event(cursor, FeedKind::Reassessed, event.at)
+        });
+        told.extend(referral.rejected_after_payment(cursor, paid, event.at));
     }
     told
 }

@@ -10,6 +10,7 @@ use super::accounts::{Account, Accounts};
 use super::cases::{Case, Cases};
 use super::conversions::{ConversionRow, Conversions, Pattern, Referral};
 use super::index::Hasher;
+use super::late::Late;
 use super::outcomes::{OutcomeRow, Outcomes, Spread};
 use super::records::{Cursor, Hold, ListEntry};
 use super::rewards::{Reward, Rewards};
@@ -34,6 +35,7 @@ pub(crate) struct Totals {
     pending: Vec<OutcomeNumber>,
     pending_changed: Cursor,
     spreads: Vec<Spread>,
+    late: Late,
     latest: Timestamp,
 }
 
@@ -69,6 +71,7 @@ impl Book {
                 pending: self.outcomes.waiting().collect(),
                 pending_changed: self.outcomes.pending_changed,
                 spreads: self.outcomes.spreads.clone(),
+                late: self.late.clone(),
                 latest: self.latest,
             },
             texts: self.texts.rows.clone(),
@@ -100,6 +103,7 @@ impl Book {
                     pending,
                     pending_changed,
                     spreads,
+                    late,
                     latest,
                 },
             texts,
@@ -130,6 +134,7 @@ impl Book {
             messages: Messages::of_rows(messages, &hasher),
             rewards: Rewards::of_rows(rewards, &hasher),
             outcomes: Outcomes::of_rows(outcomes, pending, pending_changed, spreads, &hasher),
+            late,
             latest,
             holds: Arc::new(holds.into_iter().map(|(hold, at)| (hold.hold_id.clone(), (hold, at))).collect()),
             holds_changed,
@@ -158,6 +163,7 @@ impl Book {
         of_rows(&self.outcomes.rows, &mut hasher);
         self.outcomes.pending.hash(&mut hasher);
         self.outcomes.spreads.hash(&mut hasher);
+        self.late.hash(&mut hasher);
         of_rows(&self.messages.rows, &mut hasher);
         for (_, case) in self.cases.rows.iter() {
             // Scores have no hash of their own; what is printed of one says it whole.

@@ -7,8 +7,9 @@ use smallvec::SmallVec;
 use super::Book;
 use super::accounts::Account;
 use super::apply::patterns;
+use super::conversions::ConversionRow;
 use super::records::ListSubject;
-use super::slab::AccountNumber;
+use super::slab::{AccountNumber, ConversionNumber};
 use super::values::ValueKind;
 use crate::screening::history::{
     AccountHistory, Banned, Crowd, DUPLICATE_WINDOW, History, Identifier, IdentifierKind, LOOP_STEPS_MAX, ListHit, ListKind,
@@ -44,6 +45,47 @@ impl Book {
             referrer: referrer_history,
             referee: referee_history,
         }
+    }
+
+    /// The history of a conversion that was screened before, as of now: what it brought itself is left out, what came since is in.
+    pub(super) fn history_again(&self, conversion: &Conversion, number: ConversionNumber) -> History {
+        let row = self.conversions.get(number);
+        let mut history = self.history(conversion);
+        history.duplicate_of.clone_from(&row.duplicate_of);
+        for side in [&mut history.referrer, &mut history.referee] {
+            side.first_seen_at = side.first_seen_at.filter(|seen_at| *seen_at != row.occurred_at);
+        }
+        if row.duplicate_of.is_some() {
+            return history;
+        }
+        let referrer = &mut history.referrer;
+        if self.began_referral(number, row) {
+            referrer.referrals_total = referrer.referrals_total.saturating_sub(1);
+            if let Some(own) = referrer.recent_referrals.iter().position(|at| *at == row.occurred_at) {
+                referrer.recent_referrals.remove(own);
+            }
+        }
+        if let Some(referral) = self.conversions.referral(row.referrer, row.referee, &self.hasher) {
+            let alone = |own: bool, all: u32| u32::from(own && all == 1);
+            let accepted = alone(row.accepted_by_review, referral.accepted);
+            let refunded = alone(row.later().taken_back, referral.refunded);
+            referrer.referrals_accepted_by_review = referrer.referrals_accepted_by_review.saturating_sub(accepted);
+            referrer.referrals_refunded = referrer.referrals_refunded.saturating_sub(refunded);
+        }
+        history
+    }
+
+    /// As [`Book::history_again`]; `None` when the conversion is not known.
+    pub(crate) fn history_now(&self, conversion: &Conversion) -> Option<History> {
+        let number = self.conversions.find(&conversion.conversion_id, &self.hasher)?;
+        Some(self.history_again(conversion, number))
+    }
+
+    /// Whether a conversion was the first of its referrer and referee: it counted as a new user.
+    fn began_referral(&self, number: ConversionNumber, row: &ConversionRow) -> bool {
+        let of_referee = self.conversions_from(row.before_of_referee, Side::Referee);
+        let mut before = of_referee.filter(|(other, _)| *other != number);
+        !before.any(|(_, other)| other.referrer == row.referrer && other.duplicate_of.is_none())
     }
 
     fn account_history(&self, (number, account): (AccountNumber, &Account)) -> AccountHistory {

@@ -15,6 +15,7 @@ pub(crate) mod feed;
 mod frozen;
 mod history;
 mod index;
+mod late;
 mod listings;
 mod neighbours;
 mod outcomes;
@@ -41,6 +42,7 @@ pub use self::cases::Opened;
 use self::conversions::Conversions;
 pub(crate) use self::frozen::{Frozen, Totals};
 use self::index::{Hasher, Index};
+use self::late::Late;
 pub use self::listings::{CaseListing, Progress, QueueCount, key_of, page_size, token};
 use self::outcomes::Outcomes;
 pub(crate) use self::readings::{CaseReading, ConversionReading};
@@ -80,6 +82,7 @@ pub struct Book {
     lists: Arc<Ordered<(ListKind, ListSubject), ListEntry>>,
     /// The record that last changed any list entry.
     lists_changed: Cursor,
+    late: Late,
     /// When the newest record was learned of: no command is older.
     latest: Timestamp,
     /// Memory of all profiles. Unit: bytes.
@@ -161,6 +164,7 @@ impl Book {
             holds_changed: Cursor(0),
             lists: Arc::default(),
             lists_changed: Cursor(0),
+            late: Late::default(),
             latest: Timestamp::saturating_from_millis(0),
             profile_bytes: 0,
         }
@@ -170,6 +174,12 @@ impl Book {
     #[must_use]
     pub const fn cursor(&self) -> Cursor {
         self.cursor
+    }
+
+    /// When the newest record was learned of.
+    #[must_use]
+    pub const fn latest(&self) -> Timestamp {
+        self.latest
     }
 
     /// The oldest record that is still there. Range: 1...

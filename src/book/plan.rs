@@ -4,6 +4,7 @@ mod cases;
 mod holds;
 mod outcomes;
 mod payouts;
+mod recheck;
 
 use std::borrow::Cow;
 
@@ -65,7 +66,8 @@ pub(crate) fn plan(book: &Book, command: Command, assessor: &dyn Assessor) -> Re
         Command::RevokeOutcome(command) => outcomes::revoke(book, command, &payout()),
         Command::ExpirePending(_, received_before, at) => Ok(outcomes::expire(book, received_before, at)),
         Command::StepCase(command, decided) => cases::step(book, &command, decided.as_deref(), assessor.due_after(&program)),
-        Command::Reserve(command) => payouts::reserve(book, command, &payout()),
+        Command::Recheck(command) => Ok(recheck::recheck(book, command, assessor)),
+        Command::Reserve(command) => payouts::reserve(book, command, assessor),
         Command::ChangeReservation(command) => payouts::change_reservation(book, command, &payout()),
         Command::MarkPaid(command) => payouts::paid(book, command, &payout()),
         Command::MarkFailed(command) => payouts::failed(book, command),

@@ -64,6 +64,12 @@ impl Book {
         self.conversions.find(id, &self.hasher).and_then(|number| self.reading(number))
     }
 
+    /// Where the record of a conversion stands; `None` when it is not known or its record is removed.
+    pub(crate) fn place_of(&self, id: &ConversionId) -> Option<Cursor> {
+        let row = self.conversions.get(self.conversions.find(id, &self.hasher)?);
+        (row.cursor >= self.floor).then_some(row.cursor)
+    }
+
     fn reading(&self, number: ConversionNumber) -> Option<ConversionReading> {
         let row = self.conversions.get(number);
         (row.cursor >= self.floor).then(|| self.reading_of(row))
@@ -192,6 +198,7 @@ impl Book {
             | Event::OutcomeRevoked(_)
             | Event::OutcomeSpread(_)
             | Event::PendingExpired(_)
+            | Event::Rechecked(_)
             | Event::ReservationChanged(_)
             | Event::PayoutFailed(_)
             | Event::RewardsChanged(_)
@@ -282,6 +289,7 @@ impl Book {
             | Event::OutcomeRevoked(_)
             | Event::OutcomeSpread(_)
             | Event::PendingExpired(_)
+            | Event::Rechecked(_)
             | Event::CaseStepped(_)
             | Event::RewardsReserved(_)
             | Event::ReservationChanged(_)

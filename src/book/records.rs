@@ -111,6 +111,8 @@ pub enum HistoryKind {
     PayoutFailed,
     /// Rewards were added or changed.
     RewardsChanged,
+    /// Something that was learned after the decision changed the verdict.
+    Reassessed,
 }
 
 /// A line of the history of a conversion and its case. Never changed, never removed before retention.
@@ -154,6 +156,8 @@ pub struct CaseFile {
     pub summary: CaseSummary,
     /// The decision and the conversion.
     pub record: DecisionRecord,
+    /// What the machine would say now, of everything that is known.
+    pub now: Decision,
     /// The referrer as known when the case was screened: message and profile merged.
     pub referrer: SignalBundle,
     /// The referee as known when the case was screened.
@@ -191,6 +195,8 @@ pub enum FeedKind {
     PayoutFailed,
     /// Rewards were added or changed.
     RewardsChanged,
+    /// Something that was learned after the decision changed the verdict.
+    Reassessed,
 }
 
 /// One event of the feed, at least once, in order within a programme.

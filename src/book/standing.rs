@@ -55,10 +55,16 @@ impl Book {
             duplicate_of: row.duplicate_of.clone(),
             referral_held: held(row.later().holds),
             referrer_held: held(self.accounts.get(row.referrer).referring().holds),
-            late_facts: Held::No,
+            late_facts: if self.is_late(row) { Held::Yes } else { Held::No },
             accepts: row.accepts,
             rewards: self.rewards.standings(&row.rewards),
         }
+    }
+
+    /// Whether something was added to it that was not looked at yet. Nearly always nothing is late at all.
+    fn is_late(&self, row: &ConversionRow) -> bool {
+        let is_late = |number| self.late.contains(number);
+        !self.late.is_empty() && self.conversions.find(&row.id, &self.hasher).is_some_and(is_late)
     }
 
     /// The record that last changed where a conversion stands.

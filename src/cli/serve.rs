@@ -23,7 +23,7 @@ use crate::adapters::stray_variables::{StrayVariable, stray_variables};
 use crate::adapters::system_clock::SystemClock;
 use crate::adapters::{embedded, shared, telemetry};
 use crate::book::command::Assessor;
-use crate::ledger::{GroupOptions, JournaledLedger, LedgerOptions};
+use crate::ledger::{GroupOptions, JournaledLedger, LateFacts, LedgerOptions};
 use crate::ports::clock::Clock as _;
 use crate::ports::ledger::Ledger;
 use crate::ports::policies::Policies;
@@ -264,6 +264,7 @@ fn ledger_options(config: &Config) -> LedgerOptions {
         group: GroupOptions { group_records: group_commands_max, queue_records: queue_commands_max, ..GroupOptions::default() },
         snapshot_every_records,
         memory_bytes_max: memory_mib << 20,
+        late_facts: LateFacts::LookedAt,
         seed: rand::thread_rng().next_u64(),
     }
 }

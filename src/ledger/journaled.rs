@@ -13,10 +13,11 @@ use super::commit::{Committer, GroupOptions, closing};
 use super::open::{self, OpenError};
 use super::programme::{Programme, Programmes, Sharing};
 use super::reads::{Records, unavailable, waiting};
+use super::rechecks::Rechecks;
 use super::retention;
 use super::sequencer::{Execution, Job, Reply, Sequencer};
 use super::snapshotting::Snapshotter;
-use crate::book::command::{Assessor, CaseStep, Command, Done, Executed};
+use crate::book::command::{Assessor, CaseStep, Command, Done, Executed, ReserveCommand};
 use crate::book::query::{CaseFilter, CaseOrder, DecisionFilter, Page, PageRequest};
 use crate::book::records::{
     CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, LabelledConversion, ListEntry, ListSubject,
@@ -42,14 +43,32 @@ pub struct LedgerOptions {
     pub snapshot_every_records: u64,
     /// Memory that all books may take; beyond it writes are refused. Unit: bytes. An estimate is held to it, measured every thousand commands.
     pub memory_bytes_max: usize,
+    /// What becomes of conversions that a fact touches after their decision.
+    pub late_facts: LateFacts,
     /// Makes the indexes of the books hard to crowd: any number that callers cannot know.
     pub seed: u64,
+}
+
+/// What becomes of conversions that a fact touches after their decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LateFacts {
+    /// They are looked at again as soon as there is time.
+    #[default]
+    LookedAt,
+    /// They wait, and the gate holds them, until somebody reserves their rewards: for tests that must know every record.
+    LeftAlone,
 }
 
 impl Default for LedgerOptions {
     fn default() -> Self {
         // Judgement: 50,000 records are replayed in two seconds; four gigabytes hold some three million conversions.
-        Self { group: GroupOptions::default(), snapshot_every_records: 50_000, memory_bytes_max: 4 << 30, seed: 0 }
+        Self {
+            group: GroupOptions::default(),
+            snapshot_every_records: 50_000,
+            memory_bytes_max: 4 << 30,
+            late_facts: LateFacts::default(),
+            seed: 0,
+        }
     }
 }
 
@@ -59,6 +78,7 @@ pub(super) struct Shared {
     pub(super) snapshots: Option<Arc<dyn Snapshots>>,
     pub(super) programmes: Arc<Programmes>,
     pub(super) committer: Arc<Committer>,
+    pub(super) assessor: Arc<dyn Assessor>,
     pub(super) seed: u64,
     /// Held while snapshots are taken, and while retention removes.
     pub(super) snapshotting: Arc<Mutex<()>>,
@@ -72,7 +92,17 @@ impl Shared {
     }
 
     fn records(&self, program: &ProgramId) -> Option<Records> {
-        Some(Records { journal: Arc::clone(&self.journal), programme: self.programmes.get(program)? })
+        self.programmes.get(program).map(|programme| self.records_of(&programme))
+    }
+
+    pub(super) fn records_of(&self, programme: &Arc<Programme>) -> Records {
+        let (journal, assessor) = (Arc::clone(&self.journal), Arc::clone(&self.assessor));
+        Records { journal, assessor, programme: Arc::clone(programme) }
+    }
+
+    /// Whether no more commands are taken.
+    pub(super) fn is_closing(&self) -> bool {
+        self.jobs.read().is_none()
     }
 }
 
@@ -81,6 +111,8 @@ pub struct JournaledLedger {
     pub(super) shared: Arc<Shared>,
     sequencer: Option<JoinHandle<()>>,
     snapshotter: Option<(mpsc::Sender<()>, JoinHandle<()>)>,
+    /// Absent where facts that come late are looked at only when asked for.
+    rechecks: Option<Rechecks>,
 }
 
 impl JournaledLedger {
@@ -105,7 +137,7 @@ impl JournaledLedger {
         options: LedgerOptions,
         assessor: Arc<dyn Assessor>,
     ) -> Result<Self, OpenError> {
-        let LedgerOptions { group, snapshot_every_records, memory_bytes_max, seed } = options;
+        let LedgerOptions { group, snapshot_every_records, memory_bytes_max, late_facts, seed } = options;
         let opened = match sharing {
             Sharing::Alone => open::sources(&journal, snapshots.as_ref(), seed).programmes()?,
             Sharing::Leased => Vec::new(),
@@ -114,16 +146,18 @@ impl JournaledLedger {
         let thread = |error: std::io::Error| OpenError::Thread(error.to_string());
         let committer = Arc::new(Committer::start(Arc::clone(&journal), group, sharing).map_err(thread)?);
         let (jobs, queue) = mpsc::channel::<Job>();
+        let (wake, woken) = mpsc::sync_channel(1);
         let mut sequencer = Sequencer {
             programmes: Arc::clone(&programmes),
             sharing,
             committer: Arc::clone(&committer),
-            assessor,
+            assessor: Arc::clone(&assessor),
             seed,
             memory_bytes_max,
             outbox: Vec::new(),
             unmeasured: 0,
             unfinished: Vec::new(),
+            late: wake.clone(),
         };
         let run = move || sequencer.run_all(&queue);
         let running = std::thread::Builder::new().name("ledger-sequencer".into()).spawn(run).map_err(thread)?;
@@ -143,9 +177,21 @@ impl JournaledLedger {
                 Some((end, spawned.map_err(thread)?))
             }
         };
-        let shared =
-            Arc::new(Shared { journal, snapshots, programmes, committer, seed, snapshotting, jobs: RwLock::new(Some(jobs)) });
-        Ok(Self { shared, sequencer: Some(running), snapshotter })
+        let shared = Arc::new(Shared {
+            journal,
+            snapshots,
+            programmes,
+            committer,
+            assessor,
+            seed,
+            snapshotting,
+            jobs: RwLock::new(Some(jobs)),
+        });
+        let rechecks = match late_facts {
+            LateFacts::LookedAt => Some(Rechecks::start(Arc::clone(&shared), wake, woken).map_err(thread)?),
+            LateFacts::LeftAlone => None,
+        };
+        Ok(Self { shared, sequencer: Some(running), snapshotter, rechecks })
     }
 
     /// A ledger whose journal nobody keeps.
@@ -187,13 +233,27 @@ impl JournaledLedger {
 
     /// A command with what its plan needs of the journal. A record never changes, so it may be read before the command's turn.
     async fn prepared(&self, command: Command) -> Result<Command, LedgerError> {
-        let Command::StepCase(step, None) = command else { return Ok(command) };
+        let step = match command {
+            Command::StepCase(step, None) => step,
+            Command::Reserve(reserve) => return self.with_conversions(reserve).await.map(Command::Reserve),
+            other => return Ok(other),
+        };
         let reopens = step.step == CaseStep::Step(Step::Reopen);
         let decided = match (step.case_id.conversion_id().filter(|_| reopens), self.shared.records(&step.program_id)) {
             (Some(id), Some(records)) => records.decided_before(&id).await?.map(Box::new),
             (None, _) | (_, None) => None,
         };
         Ok(Command::StepCase(step, decided))
+    }
+
+    /// A reservation with what it asks for as it was sent, so that it is looked at again.
+    async fn with_conversions(&self, reserve: ReserveCommand) -> Result<ReserveCommand, LedgerError> {
+        let Some(records) = self.shared.records(&reserve.program_id) else { return Ok(reserve) };
+        let mut ids: Vec<ConversionId> = reserve.payouts.iter().map(|wanted| wanted.conversion_id.clone()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let conversions = records.sent(&ids).await?;
+        Ok(ReserveCommand { conversions, ..reserve })
     }
 
     async fn wait_for(&self, program: &ProgramId, cursor: Cursor) -> Result<(), LedgerError> {
@@ -226,6 +286,9 @@ impl Drop for JournaledLedger {
             drop(thread.join());
         }
         self.shared.jobs.write().take();
+        if let Some(rechecks) = &mut self.rechecks {
+            rechecks.end();
+        }
         if let Some(thread) = self.sequencer.take() {
             drop(thread.join());
         }
@@ -444,6 +507,8 @@ impl Ledger for JournaledLedger {
         bytes_of.insert("memory_bytes", bytes_of.values().sum());
         let pending = self.shared.programmes.all().iter().map(|programme| programme.book.read().pending_count()).sum();
         bytes_of.insert("pending_outcomes_count", pending);
+        let late = self.shared.programmes.all().iter().map(|programme| programme.book.read().late_count()).sum();
+        bytes_of.insert("late_conversions_count", late);
         #[expect(clippy::cast_precision_loss, reason = "metrics are floats")]
         let reading = |(name, bytes): (&'static str, usize)| Reading { name, value: bytes as f64 };
         bytes_of.into_iter().map(reading).collect()

@@ -166,6 +166,7 @@ fn concerns(event: &Event) -> Vec<ConversionId> {
         Event::OutcomeRecorded(recorded) => of(&recorded.concerned),
         Event::OutcomeRevoked(revoked) => of(&revoked.concerned),
         Event::OutcomeSpread(spread) => of(&spread.concerned),
+        Event::Rechecked(rechecked) => rechecked.changed.iter().map(|changed| changed.conversion_id.clone()).collect(),
         Event::CaseStepped(stepped) => vec![stepped.conversion_id.clone()],
         Event::RewardsReserved(reserved) => reserved.answers.iter().map(|answer| answer.conversion_id.clone()).collect(),
         Event::ReservationChanged(changed) => changed.rewards.iter().map(|(conversion, _)| conversion.clone()).collect(),

@@ -65,6 +65,8 @@ pub(super) struct Sequencer {
     pub(super) unmeasured: u32,
     /// Programmes with an outcome that has yet to be told of some conversions.
     pub(super) unfinished: Vec<ProgramId>,
+    /// Wakes whoever looks again at what a fact touched.
+    pub(super) late: mpsc::SyncSender<()>,
 }
 
 /// Commands that are handed over at once, at most. Judgement: half of what a busy server has under way, so that one half is executed while
@@ -157,6 +159,10 @@ impl Sequencer {
                     };
                     let mut book = programme.book.write();
                     book.apply_known(cursor, &event, *read);
+                    if book.has_late() {
+                        // A full channel wakes just as well, and nobody may be listening.
+                        drop(self.late.try_send(()));
+                    }
                     if book.has_unfinished() && !self.unfinished.contains(&program) {
                         self.unfinished.push(program.clone());
                     }

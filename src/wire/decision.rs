@@ -156,7 +156,7 @@ pub fn feature_messages(features: &FeatureVector) -> Vec<v1::FeatureValue> {
     CATALOGUE.iter().zip(features.values()).map(value).collect()
 }
 
-fn evidence_message(code: EvidenceCode, finding: &Finding) -> v1::Evidence {
+pub(super) fn evidence_message(code: EvidenceCode, finding: &Finding) -> v1::Evidence {
     let (status, sentence) = match finding {
         Finding::Absent => (v1::EvidenceStatus::Absent, "The signals that would tell were not sent.".to_owned()),
         Finding::Clear { .. } => (v1::EvidenceStatus::Clear, "Looked for and not found.".to_owned()),

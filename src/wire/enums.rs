@@ -121,12 +121,13 @@ wire_enum! {
         Reopened => Reopened, Noted => Noted, HoldPlaced => HoldPlaced, HoldLifted => HoldLifted,
         OutcomeRecorded => OutcomeRecorded, OutcomeRevoked => OutcomeRevoked, Reserved => Reserved,
         ReservationCancelled => ReservationCancelled, Paid => Paid, PayoutFailed => PayoutFailed,
-        RewardsChanged => RewardsChanged,
+        RewardsChanged => RewardsChanged, Reassessed => Reassessed,
     }
     FeedKind => FeedEventKind {
         Decided => Decided, CaseResolved => CaseResolved, CaseReopened => CaseReopened, Cancelled => Cancelled,
         HoldPlaced => HoldPlaced, HoldLifted => HoldLifted, Paid => Paid, RejectedAfterPayment => RejectedAfterPayment,
         Reduced => Reduced, Reinstated => Reinstated, PayoutFailed => PayoutFailed, RewardsChanged => RewardsChanged,
+        Reassessed => Reassessed,
     }
     DriftLevel => DriftLevel { TooFew => TooFew, Stable => Stable, Shifting => Shifting, Shifted => Shifted }
     Gate => Gate { Release => Release, Hold => Hold, Deny => Deny }

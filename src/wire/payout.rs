@@ -129,6 +129,7 @@ pub fn reserve(message: v1::ReservePayoutsRequest, at: Timestamp) -> Result<Rese
         request: Request { id, content },
         payouts: wanted,
         lifetime,
+        conversions: Vec::new(),
         at,
     });
     found.into_result(command)

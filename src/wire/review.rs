@@ -11,8 +11,8 @@ use crate::book::command::{CaseCommand, CaseStep, Request};
 use crate::book::query::{CaseFilter, CaseOrder, CaseStateKind, PageRequest};
 use crate::book::records::{CaseFile, CaseSummary, HistoryEntry, Neighbour, QueueStats, identifier_words};
 use crate::screening::case::{CaseState, LEASE_MAX, Resolution, Step};
-use crate::screening::decision::risk_score;
-use crate::screening::evidence::EvidenceCode;
+use crate::screening::decision::{Decision, risk_score};
+use crate::screening::evidence::{EvidenceCode, Finding};
 use crate::screening::gate::Standing;
 use crate::vocabulary::conversion::Side;
 use crate::vocabulary::digest::Digest;
@@ -338,7 +338,7 @@ pub fn summary_message(summary: &CaseSummary, now: Timestamp) -> v1::CaseSummary
 /// Writes a whole case. The rows of the comparison are the caller's.
 #[must_use]
 pub fn case_message(file: &CaseFile, side_by_side: Vec<v1::SideBySideRow>, now: Timestamp) -> v1::Case {
-    let CaseFile { summary, record, referrer: _, referee: _, history, neighbours } = file;
+    let CaseFile { summary, record, now: known_now, referrer: _, referee: _, history, neighbours } = file;
     let screened = &record.conversion;
     v1::Case {
         summary: Some(summary_message(summary, now)),
@@ -352,7 +352,25 @@ pub fn case_message(file: &CaseFile, side_by_side: Vec<v1::SideBySideRow>, now: 
         rewards: screened.rewards.iter().map(conversion::reward_message).collect(),
         paid_reward_ids: paid_reward_ids(&record.standing),
         history: history.iter().map(history_message).collect(),
+        now: second_look(&record.decision, known_now),
     }
+}
+
+/// What is known now, where it says otherwise than what was known then.
+fn second_look(then: &Decision, now: &Decision) -> Option<v1::SecondLook> {
+    let stronger =
+        |(code, finding): &(EvidenceCode, &Finding)| finding.is_hit() && finding.strength() > then.evidence[*code].strength();
+    let learned: Vec<v1::Evidence> =
+        now.evidence.iter().filter(stronger).map(|(code, finding)| decision::evidence_message(code, finding)).collect();
+    if learned.is_empty() && now.verdict == then.verdict {
+        return None;
+    }
+    Some(v1::SecondLook {
+        verdict: now.verdict.to_number(),
+        score: now.score,
+        reasons: now.reasons.iter().map(decision::reason_message).collect(),
+        learned,
+    })
 }
 
 /// The rewards of a conversion that were paid.

@@ -50,6 +50,9 @@ impl Book {
     }
 
     pub(super) fn reserved(&mut self, cursor: Cursor, event: &RewardsReserved) -> Option<()> {
+        if let Some(rechecked) = &event.rechecked {
+            self.rechecked(cursor, rechecked)?;
+        }
         for answer in &event.answers {
             let Some(until) = answer.reserved_until else { continue };
             let number = self.conversions.find(&answer.conversion_id, &self.hasher)?;
@@ -95,6 +98,8 @@ impl Book {
         let paid_later = self.rewards.get(reward).payment().is_some_and(|payment| payment.cursor > cursor);
         if !paid_later {
             self.rewards.set_payout(reward, None);
+            // While it was paid, nobody looked.
+            self.touch_conversion(cursor, number);
         }
         Some(())
     }

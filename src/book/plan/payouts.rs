@@ -1,11 +1,14 @@
 //! Plans of what payers do: reserve, pay, fail; and of rewards that are added or changed.
 
+use std::collections::BTreeMap;
+
 use super::Plan;
+use super::recheck::SecondLook;
 use crate::book::Book;
 use crate::book::MessageKind;
 use crate::book::command::{
-    Done, FailedCommand, PaidCommand, PayoutWanted, ReservationChange, ReservationCommand, ReserveCommand, RewardsChange,
-    RewardsCommand,
+    Assessor, Done, FailedCommand, PaidCommand, PayoutWanted, ReservationChange, ReservationCommand, ReserveCommand,
+    RewardsChange, RewardsCommand,
 };
 use crate::book::conversions::ConversionRow;
 use crate::book::event::{Entitlement, Event, PayoutFailed, ReservationChanged, RewardPaid, RewardsChanged, RewardsReserved};
@@ -13,7 +16,7 @@ use crate::book::records::{Cursor, ReserveAnswer};
 use crate::book::refusal::{Misfit, Refusal};
 use crate::book::rewards::Reward;
 use crate::screening::decision::Verdict;
-use crate::screening::gate::{self, Accepts, Asker, Gate, GateAnswer, GateReason, InOneCall};
+use crate::screening::gate::{self, Accepts, Asker, Gate, GateAnswer, GateReason, Held, InOneCall};
 use crate::screening::policy::PayoutPolicy;
 use crate::vocabulary::conversion;
 use crate::vocabulary::ids::{ConversionId, RequestId, RewardId};
@@ -23,9 +26,9 @@ use crate::vocabulary::time::Timestamp;
 /// Rewards that one conversion may have, those added later included.
 const REWARDS_MAX: usize = 64;
 
-/// Asks the gate for each reward at one moment, and reserves what it releases.
-pub(super) fn reserve(book: &Book, command: ReserveCommand, policy: &PayoutPolicy) -> Result<Plan, Refusal> {
-    let ReserveCommand { program_id: _, request, payouts, lifetime, at } = command;
+/// Looks at the conversions again with everything that is known at this moment, asks the gate for each reward, and reserves what it releases.
+pub(super) fn reserve(book: &Book, command: ReserveCommand, assessor: &dyn Assessor) -> Result<Plan, Refusal> {
+    let ReserveCommand { program_id, request, payouts, lifetime, conversions, at } = command;
     let mut misfits = Vec::new();
     for (index, wanted) in payouts.iter().enumerate() {
         let known = book.rewards.known(&wanted.reward_id, &book.hasher);
@@ -35,29 +38,33 @@ pub(super) fn reserve(book: &Book, command: ReserveCommand, policy: &PayoutPolic
     if !misfits.is_empty() {
         return Err(Refusal::Invalid(misfits));
     }
+    let mut second = SecondLook::new(book, assessor, assessor.due_after(&program_id), at);
+    let verdicts: BTreeMap<&ConversionId, Verdict> =
+        conversions.iter().filter_map(|sent| Some((&sent.conversion_id, second.look(sent)?))).collect();
+    let policy = assessor.payout(&program_id);
+    let ask = |wanted: &PayoutWanted| {
+        let mut standing = book.standing(&wanted.reward_id, &wanted.conversion_id).map(|(standing, _)| standing);
+        if let (Some(standing), Some(verdict)) = (&mut standing, verdicts.get(&wanted.conversion_id)) {
+            (standing.verdict, standing.late_facts) = (*verdict, Held::No);
+        }
+        let own = Asker::Reservation(&request.id);
+        enough(gate::check(standing.as_ref(), &wanted.reward_id, own, &policy, at), wanted.amount)
+    };
     let mut call = InOneCall::default();
     let until = at.plus(lifetime);
-    let answers: Vec<ReserveAnswer> = payouts
-        .iter()
-        .map(|wanted| {
-            let PayoutWanted { reward_id, conversion_id, amount } = wanted;
-            let asked = || enough(book.asked(reward_id, conversion_id, Asker::Reservation(&request.id), policy, at), *amount);
-            let gate = call.answer(reward_id, asked);
-            let granted = gate.gate == Gate::Release;
-            let amount = if granted { amount.or(gate.payable) } else { None };
-            ReserveAnswer {
-                reward_id: reward_id.clone(),
-                conversion_id: conversion_id.clone(),
-                gate,
-                reserved_until: granted.then_some(until),
-                amount,
-            }
-        })
-        .collect();
-    if answers.iter().all(|answer| answer.reserved_until.is_none()) {
+    let mut answers = Vec::with_capacity(payouts.len());
+    for wanted in &payouts {
+        let gate = call.answer(&wanted.reward_id, || ask(wanted));
+        let PayoutWanted { reward_id, conversion_id, amount } = wanted.clone();
+        let granted = gate.gate == Gate::Release;
+        let amount = if granted { amount.or(gate.payable) } else { None };
+        answers.push(ReserveAnswer { reward_id, conversion_id, gate, reserved_until: granted.then_some(until), amount });
+    }
+    let rechecked = second.into_event();
+    if rechecked.is_none() && answers.iter().all(|answer: &ReserveAnswer| answer.reserved_until.is_none()) {
         return Ok(Plan::Answer(Done::Reserved(answers)));
     }
-    Ok(Plan::commit(Event::RewardsReserved(Box::new(RewardsReserved { request, at, answers }))))
+    Ok(Plan::commit(Event::RewardsReserved(Box::new(RewardsReserved { request, at, rechecked, answers }))))
 }
 
 /// What is wrong with an amount, compared with what the reward is worth.

@@ -86,6 +86,7 @@ pub(super) fn case(case: &v1::Case, now: Timestamp) -> String {
         rewards,
         history,
         paid_reward_ids,
+        now: known_now,
     } = case;
     let summary = summary.clone().unwrap_or_default();
     let mut text = format!(
@@ -102,6 +103,10 @@ pub(super) fn case(case: &v1::Case, now: Timestamp) -> String {
     if let Some(decision) = decision {
         section(&mut text, "WHY", decision.reasons.iter().map(reason_row).collect());
         section(&mut text, "RULES THAT ASK FOR IT, WHATEVER THE SCORE SAYS", rule_rows(&decision.rule_hits));
+        text.push_str(&where_it_stands(decision));
+    }
+    if let Some(v1::SecondLook { verdict: _, score: _, reasons: _, learned }) = known_now {
+        section(&mut text, "LEARNED AFTER THE DECISION", learned.iter().map(learned_row).collect());
     }
     section(&mut text, "ALSO ON THESE VALUES", neighbours.iter().map(neighbour_row).collect());
     let (paid, at_stake): (Vec<_>, Vec<_>) = rewards.iter().partition(|reward| paid_reward_ids.contains(&reward.reward_id));
@@ -109,6 +114,18 @@ pub(super) fn case(case: &v1::Case, now: Timestamp) -> String {
     section(&mut text, "REWARDS PAID ALREADY, NOT TAKEN BACK", paid.into_iter().map(reward_row).collect());
     section(&mut text, "HISTORY", history.iter().map(history_row).collect());
     text
+}
+
+/// What a reviewer must know before he decides: a gate that stays closed whatever he says.
+fn where_it_stands(decision: &v1::Decision) -> String {
+    let sentence = decision.standing.as_ref().map(|standing| standing.sentence.as_str()).unwrap_or_default();
+    let waits =
+        decision.verdict() == v1::Verdict::InReview && !sentence.starts_with("Cancelled") && decision.duplicate_of.is_empty();
+    if sentence.is_empty() || waits { String::new() } else { format!("\nWHERE IT STANDS\n{sentence}\n") }
+}
+
+fn learned_row(evidence: &v1::Evidence) -> Vec<String> {
+    vec![evidence.code.clone(), evidence.sentence.clone()]
 }
 
 fn section(text: &mut String, title: &str, rows: Vec<Vec<String>>) {

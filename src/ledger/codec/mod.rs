@@ -12,6 +12,7 @@ pub(crate) mod numbers;
 mod outcomes;
 pub(crate) mod parts;
 mod payouts;
+mod recheck;
 #[cfg(test)]
 mod tests;
 
@@ -46,6 +47,7 @@ mod kind {
     pub(crate) const RESERVATION_CHANGED: u8 = 13;
     pub(crate) const PAYOUT_FAILED: u8 = 14;
     pub(crate) const REWARDS_CHANGED: u8 = 15;
+    pub(crate) const RECHECKED: u8 = 16;
 }
 
 /// An event as the bytes of a record.
@@ -98,6 +100,10 @@ pub(crate) fn encode(event: &Event) -> Vec<u8> {
         Event::PendingExpired(event) => {
             w.u8(kind::PENDING_EXPIRED);
             outcomes::write_expired(&mut w, event);
+        }
+        Event::Rechecked(event) => {
+            w.u8(kind::RECHECKED);
+            recheck::write(&mut w, event);
         }
         Event::RewardsReserved(event) => {
             w.u8(kind::REWARDS_RESERVED);
@@ -153,6 +159,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Event, Damaged> {
         kind::OUTCOME_REVOKED => Event::OutcomeRevoked(Box::new(outcomes::read_revoked(&mut r)?)),
         kind::OUTCOME_SPREAD => Event::OutcomeSpread(outcomes::read_spread(&mut r)?),
         kind::PENDING_EXPIRED => Event::PendingExpired(outcomes::read_expired(&mut r)?),
+        kind::RECHECKED => Event::Rechecked(Box::new(recheck::read(&mut r)?)),
         kind::REWARDS_RESERVED => Event::RewardsReserved(Box::new(payouts::read_reserved(&mut r)?)),
         kind::RESERVATION_CHANGED => Event::ReservationChanged(Box::new(payouts::read_reservation(&mut r)?)),
         kind::PAYOUT_FAILED => Event::PayoutFailed(Box::new(payouts::read_failed(&mut r)?)),

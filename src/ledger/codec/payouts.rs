@@ -2,6 +2,7 @@
 
 use super::numbers;
 use super::parts;
+use super::recheck;
 use crate::book::command::{Request, RewardsChange};
 use crate::book::event::{
     ConversionKept, Entitlement, HeldReferral, HoldChanged, KeptPayment, KeptReward, PayoutFailed, ReservationChanged,
@@ -95,14 +96,16 @@ fn read_answer(r: &mut Reader<'_>) -> Result<ReserveAnswer, Damaged> {
 }
 
 pub(super) fn write_reserved(w: &mut Writer, event: &RewardsReserved) {
-    let RewardsReserved { request, at, answers } = event;
+    let RewardsReserved { request, at, rechecked, answers } = event;
     write_request(w, request);
     w.time(*at);
+    w.option(rechecked.as_ref(), recheck::write);
     w.list(answers, write_answer);
 }
 
 pub(super) fn read_reserved(r: &mut Reader<'_>) -> Result<RewardsReserved, Damaged> {
-    Ok(RewardsReserved { request: read_request(r)?, at: r.time()?, answers: r.list(read_answer)? })
+    let (request, at, rechecked) = (read_request(r)?, r.time()?, r.option(recheck::read)?);
+    Ok(RewardsReserved { request, at, rechecked, answers: r.list(read_answer)? })
 }
 
 pub(super) fn write_reservation(w: &mut Writer, event: &ReservationChanged) {

@@ -5,7 +5,8 @@ use crate::book::command::Change;
 use crate::book::command::{Request, RewardsChange};
 use crate::book::event::{
     Concerned, ConversionKept, Effect, Entitlement, HeldReferral, HoldChanged, KeptPayment, KeptReward, OutcomeRecorded,
-    OutcomeRevoked, OutcomeSpread, PayoutFailed, PendingExpired, ReservationChanged, RewardPaid, RewardsChanged, RewardsReserved,
+    OutcomeRevoked, OutcomeSpread, PayoutFailed, PendingExpired, Reassessed, Rechecked, ReservationChanged, RewardPaid,
+    RewardsChanged, RewardsReserved,
 };
 use crate::book::records::{ContentFingerprint, HoldSubject, ListEntry, ListSubject, ReserveAnswer};
 use crate::screening::case::{CaseState, Resolution};
@@ -144,7 +145,23 @@ pub(crate) fn one_of_each() -> Vec<Event> {
         Event::RewardsReserved(Box::new(RewardsReserved {
             request: request.clone().unwrap(),
             at: noon(),
+            rechecked: None,
             answers: answers(&conversion_id, &reward_id),
+        })),
+        Event::Rechecked(Box::new(Rechecked {
+            at: noon(),
+            as_of: Cursor(12),
+            seen: vec![conversion_id.clone()],
+            changed: vec![Reassessed {
+                conversion_id: conversion_id.clone(),
+                referrer: referrer.clone(),
+                referee: referee.clone(),
+                previous_verdict: Verdict::Approved,
+                verdict: Verdict::InReview,
+                due_at: noon(),
+                paid: vec![reward_id.clone()],
+                decision: Box::new(screened().decision),
+            }],
         })),
         Event::ReservationChanged(Box::new(ReservationChanged {
             reservation_id: RequestId::new("run-1").unwrap(),
@@ -355,7 +372,7 @@ fn records_of(mut bytes: &[u8]) -> Vec<&[u8]> {
 #[test]
 fn records_of_version_1_stay_readable() {
     let records = records_of(VERSION_1);
-    assert_eq!(records.len(), 15);
+    assert_eq!(records.len(), 16);
     let decoded: Vec<Event> = records.iter().map(|record| decode(record).unwrap()).collect();
     let Event::ConversionScreened(screened) = &decoded[0] else { panic!("the first is a conversion") };
     assert_eq!(screened.conversion, full_conversion());

@@ -3,7 +3,7 @@
 use super::{Records, waiting};
 use crate::book::CaseReading;
 use crate::book::command::{CaseStep, Change};
-use crate::book::event::{CaseStepped, ConversionScreened, Event, OpenedCase, OutcomeRecorded};
+use crate::book::event::{CaseStepped, ConversionScreened, Event, OpenedCase, OutcomeRecorded, Reassessed, Rechecked};
 use crate::book::records::{CaseFile, HistoryEntry, HistoryKind, ReserveAnswer};
 use crate::ports::ledger::LedgerError;
 use crate::screening::case::{CaseState, Step};
@@ -25,6 +25,9 @@ impl Records {
         let Some((file, as_of)) = read.map(|mut file| {
             let book = self.programme.book.read();
             file.neighbours = book.neighbours(&file.summary.conversion_id, &file.referrer, &file.referee);
+            if let Some(history) = book.history_now(&file.record.conversion) {
+                file.now = self.assessor.assess(&file.record.conversion, &history, now);
+            }
             (file, book.cursor())
         }) else {
             return Ok(None);
@@ -46,7 +49,8 @@ impl Records {
         let (referrer, referee) = sides(&screened, referrer_now.as_ref(), referee_now.as_ref());
         let ConversionScreened { conversion: sent, decision, .. } = screened;
         let record = conversion.record(sent, decision);
-        Ok(Some(CaseFile { summary, record, referrer, referee, history, neighbours: Vec::new() }))
+        let now = record.decision.clone();
+        Ok(Some(CaseFile { summary, record, now, referrer, referee, history, neighbours: Vec::new() }))
     }
 }
 
@@ -72,6 +76,7 @@ fn entries_of(event: &Event, of: &ConversionId) -> Vec<HistoryEntry> {
     match event {
         Event::ConversionScreened(screened) => screened_entries(screened),
         Event::CaseStepped(stepped) => vec![stepped_entry(stepped)],
+        Event::Rechecked(rechecked) => reassessed_entries(rechecked, of),
         Event::OutcomeRecorded(recorded) => vec![outcome_entry(recorded)],
         Event::OutcomeRevoked(revoked) => {
             let words = format!("taken back: {}", outcome_words(revoked.kind));
@@ -81,13 +86,14 @@ fn entries_of(event: &Event, of: &ConversionId) -> Vec<HistoryEntry> {
             }]
         }
         Event::RewardsReserved(reserved) => {
+            let again = reserved.rechecked.iter().flat_map(|rechecked| reassessed_entries(rechecked, of));
             let of_it = reserved.answers.iter().filter(|answer| answer.conversion_id == *of);
             let granted = of_it.filter_map(|answer| Some((answer, answer.reserved_until?)));
             let entry = |(answer, until): (&ReserveAnswer, Timestamp)| {
                 let told = format!("reward {} reserved by {} until {until}", answer.reward_id, reserved.request.id);
                 HistoryEntry { note: amount_words(answer.amount), ..by_service(HistoryKind::Reserved, reserved.at, &told) }
             };
-            granted.map(entry).collect()
+            again.chain(granted.map(entry)).collect()
         }
         Event::ReservationChanged(changed) => {
             let entry = |(_, reward): &(ConversionId, RewardId)| match changed.until {
@@ -125,6 +131,17 @@ fn entries_of(event: &Event, of: &ConversionId) -> Vec<HistoryEntry> {
         | Event::ListChanged(_)
         | Event::ConversionKept(_) => Vec::new(),
     }
+}
+
+/// What was learned after the decision, in the words of the strongest reason.
+fn reassessed_entries(rechecked: &Rechecked, of: &ConversionId) -> Vec<HistoryEntry> {
+    let entry = |changed: &Reassessed| HistoryEntry {
+        previous: verdict_words(changed.previous_verdict).to_owned(),
+        note: changed.decision.reasons.first().map(|reason| reason.sentence.clone()).unwrap_or_default(),
+        reason_code: "learned_after_the_decision".to_owned(),
+        ..by_service(HistoryKind::Reassessed, rechecked.at, verdict_words(changed.verdict))
+    };
+    rechecked.changed.iter().filter(|changed| changed.conversion_id == *of).map(entry).collect()
 }
 
 fn outcome_entry(recorded: &OutcomeRecorded) -> HistoryEntry {

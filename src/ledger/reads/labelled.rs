@@ -72,6 +72,7 @@ impl Records {
                     | Event::OutcomeRevoked(_)
                     | Event::OutcomeSpread(_)
                     | Event::PendingExpired(_)
+                    | Event::Rechecked(_)
                     | Event::CaseStepped(_)
                     | Event::RewardsReserved(_)
                     | Event::ReservationChanged(_)

@@ -9,16 +9,19 @@ use std::sync::Arc;
 
 use super::codec;
 use super::programme::Programme;
-use crate::book::command::Done;
+use crate::book::command::{Assessor, Done};
 use crate::book::event::{ConversionScreened, Event};
 use crate::book::records::{Cursor, FeedEvent};
 use crate::ports::journal::{Direction, Journal, JournalError, Reach, Record};
 use crate::ports::ledger::LedgerError;
+use crate::vocabulary::conversion::Conversion;
+use crate::vocabulary::ids::ConversionId;
 
 /// The records of one programme as a reader may see them: durable ones.
 #[derive(Clone)]
 pub(super) struct Records {
     pub(super) journal: Arc<dyn Journal>,
+    pub(super) assessor: Arc<dyn Assessor>,
     pub(super) programme: Arc<Programme>,
 }
 
@@ -63,6 +66,26 @@ impl Records {
         let records = self.clone();
         let event = waiting(move || records.read(cursor)).await?;
         Ok(event.map_or(Done::Recorded, |event| self.programme.book.read().answer_again(event)))
+    }
+
+    /// Conversions as they were sent. What is not known, or whose record is not kept any more, is left out.
+    pub(super) async fn sent(&self, ids: &[ConversionId]) -> Result<Vec<Conversion>, LedgerError> {
+        let places: Vec<Cursor> = {
+            let book = self.programme.book.read();
+            ids.iter().filter_map(|id| book.place_of(id)).collect()
+        };
+        if let Some(newest) = places.iter().copied().max() {
+            self.programme.wait_for(newest).await?;
+        }
+        let records = self.clone();
+        waiting(move || {
+            let mut sent = Vec::with_capacity(places.len());
+            for cursor in places {
+                sent.extend(records.screened(cursor)?.map(|screened| screened.conversion));
+            }
+            Ok(sent)
+        })
+        .await
     }
 
     /// The decision that stands at a place; `None` when its record is not kept any more.

@@ -1,0 +1,97 @@
+//! What another look at conversions changes.
+
+use crate::book::Book;
+use crate::book::cases::{Case, REASON_CODES_MAX};
+use crate::book::event::{Reassessed, Rechecked};
+use crate::book::records::Cursor;
+use crate::book::slab::ConversionNumber;
+use crate::screening::case::{CaseState, Resolution};
+use crate::screening::decision::Verdict;
+use crate::vocabulary::ids::Actor;
+
+/// Who closes a case when the machine's own verdict changed before a person decided.
+const MACHINE: &str = "selfsame";
+
+impl Book {
+    pub(super) fn rechecked(&mut self, cursor: Cursor, event: &Rechecked) -> Option<()> {
+        for id in &event.seen {
+            // What retention removed meanwhile needs no other look.
+            if let Some(number) = self.conversions.find(id, &self.hasher) {
+                self.late.looked_at(number, event.as_of);
+                self.conversions.get_mut(number).changed = cursor;
+            }
+        }
+        event.changed.iter().try_for_each(|changed| self.reassessed(cursor, changed, event))
+    }
+
+    fn reassessed(&mut self, cursor: Cursor, event: &Reassessed, look: &Rechecked) -> Option<()> {
+        let number = self.conversions.find(&event.conversion_id, &self.hasher)?;
+        let row = self.conversions.get_mut(number);
+        row.machine = event.decision.verdict;
+        row.changed = cursor;
+        row.later_mut().trail.push(cursor);
+        let known = row.case;
+        let state = match event.verdict {
+            Verdict::InReview => CaseState::Open,
+            Verdict::Approved | Verdict::Rejected => {
+                let resolution = if event.verdict == Verdict::Approved { Resolution::Accept } else { Resolution::Reject };
+                CaseState::Resolved { by: Actor::new(MACHINE).ok()?, resolution }
+            }
+        };
+        match known {
+            Some(case) => self.cases.change(case, |case| {
+                case.revision += 1;
+                case.changed = cursor;
+                if state == CaseState::Open {
+                    (case.opened_at, case.due_at) = (look.at, event.due_at);
+                    case.score = event.decision.score;
+                    case.reason_codes = event.reason_codes();
+                    case.headline = event.headline().into();
+                }
+                case.state = state;
+            }),
+            None if state == CaseState::Open => {
+                let opened = self.cases.open(self.case_of(number, event, look, cursor));
+                self.conversions.get_mut(number).case = opened;
+            }
+            None => {}
+        }
+        self.change_verdict(number, event.verdict, false)?;
+        if !event.paid.is_empty() {
+            let rewards = self.conversions.get(number).rewards.clone();
+            self.rewards.report_paid(&rewards);
+        }
+        Some(())
+    }
+
+    fn case_of(&self, number: ConversionNumber, event: &Reassessed, look: &Rechecked, cursor: Cursor) -> Case {
+        Case {
+            conversion: number,
+            conversion_id: event.conversion_id.clone(),
+            referrer: event.referrer.clone(),
+            referee: event.referee.clone(),
+            state: CaseState::Open,
+            revision: 1,
+            opened_at: look.at,
+            due_at: event.due_at,
+            score: event.decision.score,
+            value: self.conversions.get(number).value,
+            reason_codes: event.reason_codes(),
+            headline: event.headline().into(),
+            changed: cursor,
+        }
+    }
+}
+
+impl Reassessed {
+    /// The codes of its reasons, for the queue.
+    pub(in crate::book) fn reason_codes(&self) -> Vec<crate::screening::evidence::EvidenceCode> {
+        self.decision.reasons.iter().map(|reason| reason.code).take(REASON_CODES_MAX).collect()
+    }
+
+    /// Its first reason, for the queue: what was learned after the decision.
+    fn headline(&self) -> String {
+        let first = self.decision.reasons.first().map(|reason| reason.sentence.as_str()).unwrap_or_default();
+        format!("Learned after the decision: {first}")
+    }
+}
