@@ -229,12 +229,14 @@ fn two_sides_whose_keys_never_meet_are_looked_at_with_a_warning_for_each_kind() 
 }
 
 #[test]
-fn a_purchase_below_the_minimum_is_looked_at() {
+fn a_purchase_below_the_minimum_is_shown_and_speaks_against_nobody() {
     let below = conversion(|conversion| {
         conversion.value = Some(Money::new(999, "EUR").unwrap());
         conversion.minimum_purchase = Some(Money::new(1_000, "EUR").unwrap());
     });
-    assert_eq!(decided(&below, &History::default()).verdict, Verdict::InReview);
+    let decision = decided(&below, &History::default());
+    assert_eq!((decision.verdict, decision.reasons.len()), (Verdict::Approved, 0));
+    assert_eq!(decision.rule_hits.iter().map(|hit| &*hit.rule).collect::<Vec<_>>(), ["below_minimum"]);
 }
 
 proptest! {

@@ -53,29 +53,38 @@ pub fn referrals_within(account: &AccountHistory, as_of: Timestamp, window: Span
 }
 
 fn crowds(evidence: &mut Evidence, referrer: &SignalBundle, referee: &SignalBundle, history: &History) {
-    let devices = referee.devices.iter().filter_map(|device| accounts_on_device(device, history));
     let addresses = referee.networks.iter().filter_map(|network| network.address.as_ref());
     let instruments = referrer.payments.iter().chain(&referee.payments).map(|payment| &payment.instrument);
     let within_30d = |kind: IdentifierKind| move |value: &DigestSet| history.crowd(kind, value).accounts_30d;
     let network = addresses.map(within_30d(IdentifierKind::Address)).max();
     let payment = instruments.map(within_30d(IdentifierKind::Payment)).max();
     // One other account on a device is a couple's tablet; on an address it is every household. What counts is how far beyond.
-    evidence.set(EvidenceCode::CrowdedDevice, crowded(devices.max(), 0, 4.0));
+    evidence.set(EvidenceCode::CrowdedDevice, crowded_device(referee, history));
     evidence.set(EvidenceCode::CrowdedNetwork, crowded(network, 4, 40.0));
     evidence.set(EvidenceCode::CrowdedPayment, crowded(payment, 0, 2.0));
 }
 
-/// Other accounts on a device in 30 days; absent when nothing names it. A browser is told by its cookie, also when its fingerprint is another each
-/// time. On the fingerprint of a browser that has a cookie, and on one that is on too many accounts to be a device, are strangers with phones of one
-/// model, unless they share something else too.
-fn accounts_on_device(device: &DeviceSignals, history: &History) -> Option<u32> {
-    let by_cookie = device.browser.as_ref().map(|browser| history.crowd(IdentifierKind::Browser, browser).accounts_30d);
-    let by_fingerprint = device.fingerprint.as_ref().map(|fingerprint| {
-        let crowd = history.crowd(IdentifierKind::Device, fingerprint);
-        let may_be_a_model = device.browser.is_some() || crowd.accounts_ever > RING_VALUE_ACCOUNTS_MAX;
-        if may_be_a_model { crowd.accounts_near_30d } else { crowd.accounts_30d }
-    });
-    by_cookie.max(by_fingerprint)
+/// The device that speaks loudest; absent when nothing names one. A browser is told by its cookie, also when its fingerprint is another each time.
+/// Phones of one model have one fingerprint: beside a cookie, only accounts count that share something else too, and without one a fingerprint says less
+/// and less once it is on more accounts than a device is.
+fn crowded_device(referee: &SignalBundle, history: &History) -> Finding {
+    let beyond = |accounts: u32| f64::from(accounts) / (f64::from(accounts) + 4.0);
+    let by_cookie = |device: &DeviceSignals| {
+        let accounts = history.crowd(IdentifierKind::Browser, device.browser.as_ref()?).accounts_30d;
+        Some((beyond(accounts), accounts))
+    };
+    let by_fingerprint = |device: &DeviceSignals| {
+        let crowd = history.crowd(IdentifierKind::Device, device.fingerprint.as_ref()?);
+        if device.browser.is_some() {
+            return Some((beyond(crowd.accounts_near_30d), crowd.accounts_near_30d));
+        }
+        let a_device_has = f64::from(RING_VALUE_ACCOUNTS_MAX);
+        let may_be_one = (a_device_has / f64::from(crowd.accounts_ever.max(1))).min(1.0);
+        Some((beyond(crowd.accounts_30d) * may_be_one, crowd.accounts_30d))
+    };
+    let each = referee.devices.iter().flat_map(|device| [by_cookie(device), by_fingerprint(device)]).flatten();
+    let loudest = each.max_by(|(one, of_one), (other, of_other)| one.total_cmp(other).then(of_one.cmp(of_other)));
+    loudest.map_or(Finding::Absent, |(strength, accounts)| Finding::measured(strength, f64::from(accounts)))
 }
 
 /// A hit for more than `usual` other accounts in 30 days, half strong at `half` beyond.

@@ -320,11 +320,11 @@ fn phones_of_one_model_with_own_cookies_are_no_crowd_unless_they_share_something
 }
 
 #[test]
-fn without_a_cookie_a_fingerprint_is_a_device_until_it_is_on_too_many_accounts() {
+fn without_a_cookie_a_fingerprint_says_less_once_it_is_on_more_accounts_than_a_device_is() {
     let on_phone = conversion(|cv| cv.referee.devices = vec![device(1)]);
     let crowded = |others| evidence_of(&on_phone, &crowd_on(IdentifierKind::Device, 1, others))[EvidenceCode::CrowdedDevice];
-    assert!(crowded(16).strength() > 0.5);
-    assert!(!crowded(17).is_hit());
+    assert_eq!((crowded(16).strength(), crowded(16).measure()), (0.8, Some(16.0)));
+    assert!(crowded(40).strength() < 0.5 && crowded(400).strength() < 0.05 && crowded(400).measure() == Some(400.0));
 }
 
 #[test]
