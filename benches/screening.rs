@@ -15,6 +15,7 @@ use selfsame::digesting::Digester;
 use selfsame::digesting::{ProgrammeKey, digest_email, digest_name};
 use selfsame::offline::load::generator::{Traffic, TrafficShape, Walk};
 use selfsame::screening::audit::AuditKey;
+use selfsame::screening::comparability::Comparability;
 use selfsame::screening::evidence::{EvidenceCode, gather};
 use selfsame::screening::features::{self, FEATURE_COUNT, project};
 use selfsame::screening::gate::{Accepts, Asker, Held, RewardStanding, RewardState, Standing, check};
@@ -55,7 +56,7 @@ fn history_of(conversion: &Conversion) -> History {
     let mut history = History { accounts_known: 12_500, ..History::default() };
     let values = identifiers(&profile).into_iter().chain(identifiers(&conversion.referee));
     for (others, value) in (0..5).cycle().zip(values) {
-        history.crowds.insert(value, Crowd { accounts_ever: others, accounts_30d: others, accounts_24h: 0 });
+        history.crowds.insert(value, Crowd { accounts_ever: others, accounts_30d: others, ..Crowd::default() });
     }
     history.referrer = AccountHistory {
         profile: Some(profile),
@@ -165,14 +166,15 @@ fn screening(criterion: &mut Criterion) {
     let history = history_of(&honest);
     let now = honest.occurred_at;
     let (referrer, referee) = history.sides(&honest);
-    let evidence = gather(&honest, &referrer, &referee, &history, policy.rarity());
+    let (comparability, _) = Comparability::of(&referrer, &referee);
+    let evidence = gather(&honest, &referrer, &referee, &comparability, &history, policy.rarity());
     let observed = observe(&honest, &history, &policy);
     let features = observed.features.clone();
 
     let mut group = criterion.benchmark_group("screening");
     group.bench_function("sides: message into profile", |bencher| bencher.iter(|| history.sides(black_box(&honest))));
     group.bench_function("evidence", |bencher| {
-        bencher.iter(|| gather(black_box(&honest), &referrer, &referee, &history, policy.rarity()));
+        bencher.iter(|| gather(black_box(&honest), &referrer, &referee, &comparability, &history, policy.rarity()));
     });
     group.bench_function("features", |bencher| {
         bencher.iter(|| project(black_box(&evidence), &features::gather(&honest, &referrer, &referee, &history)));
@@ -205,7 +207,7 @@ fn screening(criterion: &mut Criterion) {
 fn drift(criterion: &mut Criterion) {
     let (model, honest) = (Arc::new(model_with_spreads()), conversion(10));
     let history = history_of(&honest);
-    let Observation { evidence, facts, features } = observe(&honest, &history, &policy());
+    let Observation { evidence, facts, features, comparability: _, warnings: _ } = observe(&honest, &history, &policy());
     let mut group = criterion.benchmark_group("drift");
     group.bench_function("counting a decision, all of the first 4,096", |bencher| {
         bencher.iter_batched_ref(

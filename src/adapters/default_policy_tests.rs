@@ -1,19 +1,33 @@
 //! Holds the shipped policy to what it promises: who is approved, who is looked at, who is rejected, by its rules and their weights alone; and
 //! what its rules still hold when the shipped model scores.
 
+use std::sync::LazyLock;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
 use super::shipped;
 use crate::adapters::model_file;
 use crate::adapters::model_store::SHIPPED_MODEL;
 use crate::screening::audit::AuditKey;
+use crate::screening::comparability::Comparability;
 use crate::screening::decision::{Decision, Scored, Verdict};
-use crate::screening::fixtures::{bundle, card, conversion, device, email, network, noon, usual_journey, value};
+use crate::screening::evidence::EvidenceCode;
+use crate::screening::features::{ABSENT, FACT_COUNT, Facts, project};
+use crate::screening::fixtures::{
+    any_evidence, bundle, card, conversion, device, email, name, network, noon, usual_journey, value,
+};
 use crate::screening::history::{AccountHistory, History, ListHit, ListKind, RingHistory};
-use crate::screening::{Models, Rulebook, assess};
-use crate::vocabulary::bundle::{NameSignals, PaymentPurpose, SignalBundle};
+use crate::screening::model::Model;
+use crate::screening::warning::WarningCode;
+use crate::screening::{Models, Observation, Rulebook, assess, decide};
+use crate::vocabulary::bundle::{PaymentPurpose, SignalBundle};
 use crate::vocabulary::conversion::{Conversion, Side};
+use crate::vocabulary::digest::{Digest, DigestSet, KeyId};
 use crate::vocabulary::email::EmailDomainClass;
 use crate::vocabulary::ids::Actor;
 use crate::vocabulary::journey::{CapturedVia, Journey, Touchpoint};
+use crate::vocabulary::money::Money;
 
 fn decided(conversion: &Conversion, history: &History) -> Decision {
     let (policy, audit_key) = (shipped().unwrap().scored_by_rules(), AuditKey::new([1; 32]));
@@ -27,10 +41,6 @@ fn verdict_of_shared(share: impl Fn(&mut SignalBundle)) -> Verdict {
         share(&mut conversion.referee);
     });
     decided(&shared, &History::default()).verdict
-}
-
-fn name(number: u8) -> NameSignals {
-    NameSignals { exact: Some(value(number)), sketches: Vec::new() }
 }
 
 #[test]
@@ -182,17 +192,80 @@ fn a_trusted_referrer_does_not_outweigh_a_circle_of_money() {
     assert_eq!(decided(&circle, &history).verdict, Verdict::Rejected);
 }
 
-#[test]
-fn a_bundle_of_which_nothing_is_known_is_approved() {
-    let bare = conversion(|conversion| conversion.referee = bundle("bob"));
-    assert_eq!(decided(&bare, &History::default()).verdict, Verdict::Approved);
+/// Both sides with an address, a device, a card and a network, all under one key.
+fn under_key(side: &mut SignalBundle, key: &str) {
+    let set = |number: u8| DigestSet::single(Digest { value: [number; 32], key_id: KeyId::new(key).unwrap() });
+    let mut address = email(1, 2, EmailDomainClass::FreeMail);
+    (address.exact, address.mailbox, address.local_part) = (Some(set(1)), Some(set(1)), Some(set(2)));
+    let mut phone = device(3);
+    phone.fingerprint = Some(set(3));
+    let mut line = network(4);
+    line.address = Some(set(4));
+    let mut own_card = card(5, PaymentPurpose::Billing);
+    own_card.instrument = set(5);
+    (side.emails, side.names, side.devices) = (vec![address], Vec::new(), vec![phone]);
+    (side.networks, side.payments) = (vec![line], vec![own_card]);
 }
+
+#[test]
+fn two_bare_accounts_are_looked_at_because_nothing_could_be_compared() {
+    let bare = conversion(|conversion| (conversion.referrer, conversion.referee) = (bundle("ann"), bundle("bob")));
+    for decision in [decided(&bare, &History::default()), decided_as_shipped(&bare)] {
+        assert_eq!((decision.verdict, decision.reasons[0].code), (Verdict::InReview, EvidenceCode::Incomparable));
+    }
+}
+
+#[test]
+fn two_sides_whose_keys_never_meet_are_looked_at_with_a_warning_for_each_kind() {
+    let apart = conversion(|conversion| {
+        under_key(&mut conversion.referrer, "k1");
+        under_key(&mut conversion.referee, "k2");
+    });
+    let decision = decided_as_shipped(&apart);
+    assert_eq!((decision.verdict, decision.reasons[0].code), (Verdict::InReview, EvidenceCode::Incomparable));
+    assert!(decision.reasons[0].sentence.contains("different keys"), "{}", decision.reasons[0].sentence);
+    assert_eq!(decision.warnings.len(), 6, "{:?}", decision.warnings);
+    assert!(decision.warnings.iter().all(|warning| warning.code == WarningCode::KeysDiffer));
+}
+
+#[test]
+fn a_purchase_below_the_minimum_is_shown_and_speaks_against_nobody() {
+    let below = conversion(|conversion| {
+        conversion.value = Some(Money::new(999, "EUR").unwrap());
+        conversion.minimum_purchase = Some(Money::new(1_000, "EUR").unwrap());
+    });
+    let decision = decided(&below, &History::default());
+    assert_eq!((decision.verdict, decision.reasons.len()), (Verdict::Approved, 0));
+    assert_eq!(decision.rule_hits.iter().map(|hit| &*hit.rule).collect::<Vec<_>>(), ["below_minimum"]);
+}
+
+proptest! {
+    #[test]
+    fn what_a_score_of_the_shipped_model_is_made_of_adds_up_to_it(evidence in any_evidence(), facts in vec(-1.0_f64..1e6, FACT_COUNT)) {
+        let policy = shipped().unwrap();
+        let facts = Facts::from_values(&facts.into_iter().map(|fact| if fact < 0.0 { ABSENT } else { fact }).collect::<Vec<_>>());
+        let features = project(&evidence, &facts);
+        let audit_key = AuditKey::new([1; 32]);
+        let models = Models { active: Some(&SHIPPED), ..Models::default() };
+        let observed = Observation { evidence, facts, features, comparability: Comparability::default(), warnings: Vec::new() };
+        let rulebook = Rulebook { policy: &policy, models, audit_key: &audit_key };
+        let decision = decide(&conversion(|_| ()), &History::default(), observed, rulebook, noon());
+        let parts = &decision.score_parts;
+        let logit = (decision.score / (1.0 - decision.score)).ln();
+        prop_assert!((parts.log_odds() - logit).abs() < 1e-6, "{} is not {logit}", parts.log_odds());
+        // The rest is no leftover: it is what the model says of all that did not hit.
+        let said = SHIPPED.score(&decision.features()).contributions;
+        let not_hit: f64 = said.iter().filter(|(code, _)| !decision.evidence[*code].is_hit()).map(|(_, part)| part).sum();
+        prop_assert!((parts.rest_log_odds - not_hit).abs() < 1e-6, "{} is not {not_hit}", parts.rest_log_odds);
+    }
+}
+
+static SHIPPED: LazyLock<Model> = LazyLock::new(|| model_file::from_bytes(SHIPPED_MODEL).unwrap());
 
 /// By the shipped policy and the shipped model together, as a server begins.
 fn decided_as_shipped(conversion: &Conversion) -> Decision {
     let (policy, audit_key) = (shipped().unwrap(), AuditKey::new([1; 32]));
-    let model = model_file::from_bytes(SHIPPED_MODEL).unwrap();
-    let models = Models { active: Some(&model), ..Models::default() };
+    let models = Models { active: Some(&SHIPPED), ..Models::default() };
     let rulebook = Rulebook { policy: &policy, models, audit_key: &audit_key };
     assess(conversion, &History::default(), rulebook, noon())
 }

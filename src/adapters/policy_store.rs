@@ -189,7 +189,7 @@ mod tests {
     }
 
     fn policy_of_version(version: &str) -> String {
-        SHIPPED_POLICY.replace("version = \"default-2\"", &format!("version = \"{version}\""))
+        SHIPPED_POLICY.replace("version = \"default-3\"", &format!("version = \"{version}\""))
     }
 
     #[test]
@@ -197,7 +197,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("shop.toml"), policy_of_version("shop-3")).unwrap();
         let store = PolicyStore::open(PolicySources { file: None, folder: Some(folder.path().to_owned()) }).unwrap();
-        assert_eq!((version_of(&store, "shop"), version_of(&store, "other")), ("shop-3".into(), "default-2".into()));
+        assert_eq!((version_of(&store, "shop"), version_of(&store, "other")), ("shop-3".into(), "default-3".into()));
     }
 
     #[test]

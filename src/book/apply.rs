@@ -17,14 +17,14 @@ use super::event::{CaseStepped, ConversionKept, ConversionScreened, Event, ListC
 use super::profiles::{ProfileMaker, ProfileReader};
 use super::records::Cursor;
 use super::rewards::RewardNumbers;
-use super::slab::{AccountNumber, ConversionNumber};
+use super::slab::{AccountNumber, ConversionNumber, ValueNumber};
 use super::values::{Sighting, ValueKind};
 use super::{Book, Message, MessageKind};
 use crate::screening::case::{CaseState, Resolution, Step};
 use crate::screening::decision::Verdict;
 use crate::screening::gate::Accepts;
 use crate::screening::history::{IdentifierKind, visit_values};
-use crate::vocabulary::bundle::SignalBundle;
+use crate::vocabulary::bundle::{PaymentPurpose, SignalBundle};
 use crate::vocabulary::conversion::Conversion;
 use crate::vocabulary::digest::{Digest, DigestSet};
 use crate::vocabulary::ids::AccountId;
@@ -379,18 +379,72 @@ impl Book {
         });
         sightings.sort_unstable_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)).then(b.2.cmp(&a.2)));
         sightings.dedup_by(|later, kept| later.0 == kept.0 && later.1 == kept.1);
+        let has_cookie = sightings.iter().any(|(kind, _, _)| *kind == IdentifierKind::Browser)
+            || self.accounts.get(number).profile.as_ref().is_some_and(|profile| profile.has_browser());
+        let mut fingerprints: SmallVec<[ValueNumber; 4]> = SmallVec::new();
+        let mut near: SmallVec<[AccountNumber; 16]> = SmallVec::new();
         for (kind, digest, last_seen) in sightings {
             let identifier = ValueKind::Identifier(kind);
             let Some(value) = self.values.intern(identifier, digest, &mut self.texts, &self.hasher) else { continue };
-            if self.values.sight(value, Sighting { account: number, last_seen }) && kind.is_strong() {
+            let changed = self.values.sight(value, Sighting { account: number, last_seen });
+            if has_cookie && kind == IdentifierKind::Device {
+                fingerprints.extend(changed.then_some(value));
+                continue;
+            }
+            if changed && kind.is_strong() {
                 // The others were tied to each other when they came.
                 let other = self.values.sightings(value).tied().find(|other| *other != number);
                 if let Some(other) = other {
                     self.accounts.tie(number, other);
                 }
             }
+            if has_cookie && tells_near(kind) {
+                near.extend(self.values.sightings(value).tied().filter(|other| *other != number));
+            }
+        }
+        // Phones of one model have one fingerprint: beside a cookie it ties only whoever shares something else too.
+        for value in fingerprints {
+            for other in self.values.sightings(value).tied().filter(|other| near.contains(other)) {
+                self.accounts.tie(number, other);
+            }
+        }
+        self.sight_payouts(number, bundle, at);
+    }
+
+    /// Notes that an account is paid out to each instrument of a message, and ties it to whoever is paid out there too.
+    fn sight_payouts(&mut self, number: AccountNumber, bundle: &SignalBundle, at: Timestamp) {
+        for digest in payouts(bundle) {
+            let Some(value) = self.values.intern(ValueKind::Payout, digest, &mut self.texts, &self.hasher) else { continue };
+            if self.values.sight(value, Sighting { account: number, last_seen: at.as_index_seconds() }) {
+                let other = self.values.sightings(value).tied_by_payout().find(|other| *other != number);
+                if let Some(other) = other {
+                    self.accounts.tie(number, other);
+                }
+            }
         }
     }
+}
+
+/// Whether two accounts on one value of a kind, which is on few accounts, are no strangers to each other.
+pub(super) const fn tells_near(kind: IdentifierKind) -> bool {
+    match kind {
+        IdentifierKind::EmailExact
+        | IdentifierKind::Mailbox
+        | IdentifierKind::Browser
+        | IdentifierKind::Address
+        | IdentifierKind::Payment => true,
+        IdentifierKind::LocalPart
+        | IdentifierKind::Domain
+        | IdentifierKind::Name
+        | IdentifierKind::Device
+        | IdentifierKind::Prefix => false,
+    }
+}
+
+/// The digests of the instruments that a bundle's account is paid out to.
+pub(super) fn payouts(bundle: &SignalBundle) -> impl Iterator<Item = &Digest> {
+    let payouts = bundle.payments.iter().filter(|payment| payment.purpose == PaymentPurpose::Payout);
+    payouts.flat_map(|payment| payment.instrument.iter())
 }
 
 /// The patterns of a bundle's mailboxes.

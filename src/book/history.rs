@@ -1,16 +1,16 @@
 //! The history of a conversion: what earlier records brought, and nothing that the conversion itself brings.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use smallvec::SmallVec;
 
 use super::Book;
 use super::accounts::Account;
-use super::apply::patterns;
+use super::apply::{patterns, tells_near};
 use super::conversions::ConversionRow;
 use super::records::ListSubject;
 use super::slab::{AccountNumber, ConversionNumber};
-use super::values::ValueKind;
+use super::values::{Sightings, ValueKind};
 use crate::screening::history::{
     AccountHistory, Banned, Crowd, DUPLICATE_WINDOW, History, Identifier, IdentifierKind, LOOP_STEPS_MAX, ListHit, ListKind,
     RingHistory, TiedElsewhere, visit_values,
@@ -29,14 +29,16 @@ impl Book {
         let referrer_history = referrer.map(|known| self.account_history(known)).unwrap_or_default();
         let referee_history = referee.map(|known| self.account_history(known)).unwrap_or_default();
         let reading = Reading { book: self, conversion, referrer, referee };
-        let (crowds, ring, list_hits) = {
+        let (known_values, list_hits) = {
             let values = Values::of(conversion, &referrer_history, &referee_history);
-            let (crowds, ring) = reading.crowds_and_ring(&values);
-            (crowds, ring, reading.list_hits(&values))
+            (reading.known_values(&values), reading.list_hits(&values))
         };
+        let KnownValues { crowds, placeholders, payout_sharers, ring } = known_values;
         History {
             accounts_known: self.accounts_known(),
             crowds,
+            placeholders,
+            payout_sharers,
             ring: RingHistory { loop_steps: reading.loop_steps(), ..ring },
             pattern_siblings: reading.pattern_siblings(referee_history.profile.as_ref()),
             tied_to_other_referrer: reading.tied_elsewhere(),
@@ -111,13 +113,28 @@ struct SidedValue<'a> {
     referee: bool,
 }
 
+impl SidedValue<'_> {
+    const fn is_of(&self, side: Side) -> bool {
+        match side {
+            Side::Referrer => self.referrer,
+            Side::Referee => self.referee,
+        }
+    }
+}
+
 /// The values of both sides as they are known now, without repeats.
-struct Values<'a>(SmallVec<[SidedValue<'a>; 48]>);
+struct Values<'a> {
+    all: SmallVec<[SidedValue<'a>; 48]>,
+    /// The digests of what the sides are paid out to. Repeats are not removed.
+    payouts: SmallVec<[&'a Digest; 4]>,
+}
 
 impl<'a> Values<'a> {
     fn of(conversion: &'a Conversion, referrer: &'a AccountHistory, referee: &'a AccountHistory) -> Self {
         let mut all: SmallVec<[SidedValue<'a>; 48]> = SmallVec::new();
+        let mut payouts = SmallVec::new();
         let mut add = |bundle: &'a SignalBundle, side: Side| {
+            payouts.extend(super::apply::payouts(bundle));
             visit_values(bundle, |kind, set, _| {
                 all.extend(set.iter().map(|digest| SidedValue {
                     kind,
@@ -141,12 +158,70 @@ impl<'a> Values<'a> {
             kept.referee |= same && later.referee;
             same
         });
-        Self(all)
+        Self { all, payouts }
     }
+
+    /// Whether a side has a cookie beside its fingerprints.
+    fn has_cookie(&self, side: Side) -> bool {
+        self.all.iter().any(|value| value.kind == IdentifierKind::Browser && value.is_of(side))
+    }
+}
+
+/// What the book knows of the values of both sides.
+struct KnownValues {
+    crowds: BTreeMap<Identifier, Crowd>,
+    placeholders: BTreeSet<Identifier>,
+    payout_sharers: u32,
+    ring: RingHistory,
 }
 
 /// Accounts around the sides, without repeats.
 type Group = SmallVec<[AccountNumber; 16]>;
+
+/// Accounts on the values of each side that are on few accounts, fingerprints left out: whoever shares a fingerprint and one of these is no stranger.
+#[derive(Default)]
+struct Near {
+    referrer: Group,
+    referee: Group,
+    both: Group,
+}
+
+impl Near {
+    fn add(&mut self, value: &SidedValue<'_>, sightings: Sightings<'_>) {
+        if !tells_near(value.kind) {
+            return;
+        }
+        for account in sightings.tied() {
+            if value.referrer {
+                self.referrer.push(account);
+            }
+            if value.referee {
+                self.referee.push(account);
+            }
+        }
+    }
+
+    /// Puts the groups in order, without the sides.
+    fn sort(&mut self, sides: [Option<AccountNumber>; 2]) {
+        for group in [&mut self.referrer, &mut self.referee] {
+            group.retain(|account| !sides.contains(&Some(*account)));
+        }
+        self.both.extend(self.referrer.iter().chain(&self.referee).copied());
+        for group in [&mut self.referrer, &mut self.referee, &mut self.both] {
+            group.sort_unstable();
+            group.dedup();
+        }
+    }
+
+    /// The accounts near to whoever has the value, in order.
+    fn to(&self, value: &SidedValue<'_>) -> &[AccountNumber] {
+        match (value.referrer, value.referee) {
+            (true, true) => &self.both,
+            (true, false) => &self.referrer,
+            (false, _) => &self.referee,
+        }
+    }
+}
 
 struct Reading<'a> {
     book: &'a Book,
@@ -160,28 +235,74 @@ impl Reading<'_> {
         [self.referrer, self.referee].map(|known| known.map(|(number, _)| number))
     }
 
-    fn crowds_and_ring(&self, values: &Values<'_>) -> (BTreeMap<Identifier, Crowd>, RingHistory) {
+    fn known_values(&self, values: &Values<'_>) -> KnownValues {
         let Book { values: known, texts, hasher, .. } = self.book;
         let sides = self.side_numbers();
         let as_of = self.conversion.occurred_at;
-        let mut crowds = BTreeMap::new();
+        let (mut crowds, mut placeholders) = (BTreeMap::new(), BTreeSet::new());
         let mut seeds: Group = sides.into_iter().flatten().collect();
         let mut has_strong = false;
-        for value in &values.0 {
+        let mut fingerprints: SmallVec<[(&SidedValue<'_>, Sightings<'_>); 4]> = SmallVec::new();
+        let mut near = Near::default();
+        for value in &values.all {
             let strong = value.kind.is_strong();
             has_strong |= strong;
             let Some(number) = known.find(ValueKind::Identifier(value.kind), value.digest, texts, hasher) else { continue };
             let sightings = known.sightings(number);
+            let identifier = || Identifier { kind: value.kind, digest: value.digest.clone() };
+            if sightings.is_placeholder(value.kind) {
+                placeholders.insert(identifier());
+                continue;
+            }
+            if value.kind == IdentifierKind::Device {
+                fingerprints.push((value, sightings));
+                continue;
+            }
             if strong {
                 seeds.extend(sightings.tied());
             }
-            let crowd = sightings.crowd_beside(sides, as_of);
-            if crowd.accounts_ever > 0 {
+            near.add(value, sightings);
+            let crowd = Self::with_times(sightings.crowd_beside(sides, as_of), value, sightings, sides);
+            if crowd != Crowd::default() {
+                crowds.insert(identifier(), crowd);
+            }
+        }
+        near.sort(sides);
+        for (value, sightings) in fingerprints {
+            let crowd = Self::with_times(sightings.crowd_beside(sides, as_of), value, sightings, sides);
+            let accounts_near_30d = if crowd.accounts_30d == 0 { 0 } else { sightings.of_these_30d(near.to(value), as_of) };
+            let alone =
+                !(value.referrer && values.has_cookie(Side::Referrer) || value.referee && values.has_cookie(Side::Referee));
+            seeds.extend(sightings.tied().filter(|account| alone || near.to(value).binary_search(account).is_ok()));
+            let crowd = Crowd { accounts_near_30d, ..crowd };
+            if crowd != Crowd::default() {
                 crowds.insert(Identifier { kind: value.kind, digest: value.digest.clone() }, crowd);
             }
         }
+        let mut payout_sharers = 0;
+        for digest in &values.payouts {
+            let Some(number) = known.find(ValueKind::Payout, digest, texts, hasher) else { continue };
+            let sightings = known.sightings(number);
+            payout_sharers = payout_sharers.max(sightings.crowd_beside(sides, as_of).accounts_ever);
+            // The others were tied to each other when they came.
+            seeds.extend(sightings.tied_by_payout().next());
+        }
         let ring = if has_strong { self.ring(seeds) } else { RingHistory::default() };
-        (crowds, ring)
+        KnownValues { crowds, placeholders, payout_sharers, ring }
+    }
+
+    /// A crowd with when each side was seen on the value, where both have it.
+    fn with_times(
+        crowd: Crowd,
+        value: &SidedValue<'_>,
+        sightings: Sightings<'_>,
+        [referrer, referee]: [Option<AccountNumber>; 2],
+    ) -> Crowd {
+        if !(value.referrer && value.referee) {
+            return crowd;
+        }
+        let seen_at = |account: Option<AccountNumber>| account.and_then(|account| sightings.last_seen(account));
+        Crowd { referrer_seen_at: seen_at(referrer), referee_seen_at: seen_at(referee), ..crowd }
     }
 
     /// The rings of the sides and of everybody on a strong value of theirs, taken together.
@@ -266,7 +387,7 @@ impl Reading<'_> {
         for (side, bundle) in sides {
             look(ListSubject::Account(bundle.account_id.clone()), &[side], None);
         }
-        for value in &values.0 {
+        for value in &values.all {
             let sides: SmallVec<[Side; 2]> = [(Side::Referrer, value.referrer), (Side::Referee, value.referee)]
                 .into_iter()
                 .filter_map(|(side, carries)| carries.then_some(side))

@@ -301,6 +301,11 @@ impl ProfileReader<'_> {
 }
 
 impl Profile {
+    /// Whether a browser of the account is known by its cookie.
+    pub(super) fn has_browser(&self) -> bool {
+        self.devices.iter().any(|device| device.browser.is_some())
+    }
+
     /// Memory that it takes. Unit: bytes.
     pub(super) fn bytes(&self) -> usize {
         let sketches =

@@ -7,6 +7,7 @@ use super::index::{Hasher, Index};
 use super::slab::{AccountNumber, CrowdNumber, PairNumber, Slab, TextNumber, ValueNumber};
 use super::texts::Texts;
 use crate::screening::history::{CROWD_MAX, Crowd, IdentifierKind, RING_VALUE_ACCOUNTS_MAX};
+use crate::screening::placeholders::accounts_max;
 use crate::vocabulary::digest::{Digest, DigestSet, KeyId};
 use crate::vocabulary::time::{Span, Timestamp};
 
@@ -22,6 +23,8 @@ pub(super) enum ValueKind {
     Identifier(IdentifierKind),
     /// A mailbox without its digits.
     Pattern,
+    /// An instrument that accounts are paid out to, beside what it is as an identifier: who pays with it is another matter.
+    Payout,
 }
 
 /// One account on a value.
@@ -100,7 +103,33 @@ impl<'a> Sightings<'a> {
             accounts_ever: crowd.accounts_ever.min(CROWD_MAX),
             accounts_30d: crowd.accounts_30d.min(CROWD_MAX),
             accounts_24h: crowd.accounts_24h.min(CROWD_MAX),
+            ..Crowd::default()
         }
+    }
+
+    /// How many of these accounts, in order, were seen on it in the 30 days before a time.
+    pub(super) fn of_these_30d(self, accounts: &[AccountNumber], as_of: Timestamp) -> u32 {
+        let month = as_of.minus(Span::from_days(30)).as_index_seconds();
+        let counts = |seen: &&Sighting| seen.last_seen >= month && accounts.binary_search(&seen.account).is_ok();
+        u32::try_from(self.iter().filter(counts).count()).unwrap_or(CROWD_MAX).min(CROWD_MAX)
+    }
+
+    /// When an account was last seen on it; absent when never.
+    pub(super) fn last_seen(self, account: AccountNumber) -> Option<Timestamp> {
+        let sighting = self.iter().find(|sighting| sighting.account == account)?;
+        Some(Timestamp::saturating_from_millis(i64::from(sighting.last_seen) * 1_000))
+    }
+
+    /// The accounts that are tied by being paid out to it. More than are paid out to a person's instrument are tied all the same, up to where it is a
+    /// placeholder.
+    pub(super) fn tied_by_payout(self) -> impl Iterator<Item = AccountNumber> + 'a {
+        let ties = !self.is_placeholder(IdentifierKind::Payment);
+        self.iter().take(if ties { self.len() } else { 0 }).map(|sighting| sighting.account)
+    }
+
+    /// Whether it is on more accounts than a value of its kind can have.
+    pub(super) fn is_placeholder(self, kind: IdentifierKind) -> bool {
+        accounts_max(kind).is_some_and(|most| self.len() > most as usize)
     }
 
     /// The accounts that a strong value ties together; none when it is on too many to be an identity.
@@ -324,6 +353,13 @@ mod tests {
         let as_of = at(1_790_000_000 + i64::from(SATURATED_FOR_SECONDS));
         let crowd = values.sightings(value).crowd_beside([None, Some(account(7))], as_of);
         assert_eq!(crowd.accounts_24h, CROWD_MAX, "what was not written would not have counted more");
+    }
+
+    #[test]
+    fn a_placeholder_ties_nobody() {
+        for most in IdentifierKind::ALL.into_iter().filter_map(accounts_max) {
+            assert!(most >= RING_VALUE_ACCOUNTS_MAX, "what is no value any more must have stopped tying accounts before");
+        }
     }
 
     #[test]

@@ -183,7 +183,8 @@ fn write_answer(out: &mut impl Write, text: &mut Vec<u8>, record: &DecisionRecor
         View::Decision => serde_json::to_writer(&mut *text, &decision)?,
         View::Full => {
             let evidence = decision::evidence_messages(&record.decision.evidence);
-            let full = v1::GetDecisionResponse { decision: Some(decision), evidence, features: Vec::new() };
+            let comparable = decision::comparable_messages(&record.decision.comparability);
+            let full = v1::GetDecisionResponse { decision: Some(decision), evidence, features: Vec::new(), comparable };
             serde_json::to_writer(&mut *text, &full)?;
         }
     }

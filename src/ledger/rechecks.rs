@@ -38,7 +38,7 @@ impl Rechecks {
     /// Ends the thread once it sees that the ledger is being closed.
     pub(super) fn end(&mut self) {
         // A full channel wakes it just as well.
-        drop(self.wake.try_send(()));
+        let _ = self.wake.try_send(());
         if let Some(thread) = self.thread.take() {
             // A panic has been printed; there is nobody left to tell.
             drop(thread.join());

@@ -161,7 +161,7 @@ impl Sequencer {
                     book.apply_known(cursor, &event, *read);
                     if book.has_late() {
                         // A full channel wakes just as well, and nobody may be listening.
-                        drop(self.late.try_send(()));
+                        let _ = self.late.try_send(());
                     }
                     if book.has_unfinished() && !self.unfinished.contains(&program) {
                         self.unfinished.push(program.clone());

@@ -1,8 +1,10 @@
 //! The decision: verdict, score, reasons, and the versions of what made it. Pure data with its order of verdicts.
 
+use super::comparability::Comparability;
 use super::evidence::{Evidence, EvidenceCode};
 use super::features::{self, Facts, FeatureVector};
 use super::rules::RuleHit;
+use super::warning::Warning;
 use crate::vocabulary::ids::ConversionId;
 use crate::vocabulary::time::Timestamp;
 
@@ -81,6 +83,29 @@ pub struct ShadowScore {
     pub verdict: Verdict,
 }
 
+/// What a score is made of: base, contributions and rest add up to its log-odds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScoreParts {
+    /// The log-odds that a score begins with: those of the model's average referral, or the policy's intercept.
+    pub base_log_odds: f64,
+    /// What each hit adds, in log-odds, in catalogue order. A hit that is not named adds nothing.
+    pub contributions: Vec<(EvidenceCode, f64)>,
+    /// What all that was looked for and not found, or could not be looked for, adds together. Zero where rule weights scored.
+    pub rest_log_odds: f64,
+    /// From here upwards the score asks for a review. Range: (0, 1].
+    pub review_threshold: f64,
+    /// From here upwards the score asks for a reject; absent when it never does.
+    pub reject_threshold: Option<f64>,
+}
+
+impl ScoreParts {
+    /// The log-odds of the score.
+    #[must_use]
+    pub fn log_odds(&self) -> f64 {
+        self.base_log_odds + self.contributions.iter().map(|(_, part)| part).sum::<f64>() + self.rest_log_odds
+    }
+}
+
 /// Whether a would-be auto-reject of the model was sent to review for its label. What a rule rejects is not sampled; older records may say so, and
 /// [`audited_model`] tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -100,6 +125,8 @@ pub struct Decision {
     pub score: f64,
     /// What made the score.
     pub scored: Scored,
+    /// What the score is made of.
+    pub score_parts: ScoreParts,
     /// Why: what decided first, then the largest contribution. Empty when nothing spoke against the referral.
     pub reasons: Vec<Reason>,
     /// What may be told to the referrer.
@@ -120,6 +147,10 @@ pub struct Decision {
     pub evidence: Evidence,
     /// The plain numbers that the features are made of beside the findings.
     pub facts: Facts,
+    /// What could be compared between the two sides.
+    pub comparability: Comparability,
+    /// What the caller should know of what it sent; most have none.
+    pub warnings: Vec<Warning>,
     /// When it was made.
     pub decided_at: Timestamp,
 }

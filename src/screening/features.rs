@@ -45,11 +45,61 @@ pub struct Feature {
     pub code: EvidenceCode,
 }
 
+/// The evidence that a model sees, in the order of its features. Evidence that is not here is for rules alone: a code that is added to the
+/// catalogue does not change what models were fitted on. Whoever adds one here fits the models again.
+const PROJECTED: [EvidenceCode; 40] = [
+    EvidenceCode::SameAccount,
+    EvidenceCode::SameEmail,
+    EvidenceCode::SameMailbox,
+    EvidenceCode::SameLocalPart,
+    EvidenceCode::SimilarMailbox,
+    EvidenceCode::SimilarName,
+    EvidenceCode::SameDevice,
+    EvidenceCode::SameBrowser,
+    EvidenceCode::SimilarEnvironment,
+    EvidenceCode::SameAddress,
+    EvidenceCode::SamePrefix,
+    EvidenceCode::SameInstrument,
+    EvidenceCode::PayoutIsBilling,
+    EvidenceCode::ReferrerPresent,
+    EvidenceCode::SimilarPath,
+    EvidenceCode::SharedPrivateDomain,
+    EvidenceCode::DisposableEmail,
+    EvidenceCode::AnonymisedNetwork,
+    EvidenceCode::NoClick,
+    EvidenceCode::ClickToSignup,
+    EvidenceCode::SignupToConversion,
+    EvidenceCode::ManualAttribution,
+    EvidenceCode::InvalidCode,
+    EvidenceCode::CodeChanged,
+    EvidenceCode::ExistingUser,
+    EvidenceCode::MinimumPurchase,
+    EvidenceCode::DuplicateInvoice,
+    EvidenceCode::CrowdedDevice,
+    EvidenceCode::CrowdedNetwork,
+    EvidenceCode::CrowdedPayment,
+    EvidenceCode::PatternRepeats,
+    EvidenceCode::ReferrerBurst,
+    EvidenceCode::ReferrerRate,
+    EvidenceCode::ReferrerRejections,
+    EvidenceCode::ReferrerRefunds,
+    EvidenceCode::RingLoop,
+    EvidenceCode::RingSize,
+    EvidenceCode::RingTouchesRejected,
+    EvidenceCode::Blocked,
+    EvidenceCode::Trusted,
+];
+
+/// Whether a piece of evidence has a number beside it that a model sees.
+const fn is_measured(code: EvidenceCode) -> bool {
+    !matches!(code.measure_kind(), MeasureKind::Nothing | MeasureKind::Way)
+}
+
 const MEASURE_COUNT: usize = {
     let mut count = 0;
     let mut index = 0;
-    while index < EvidenceCode::COUNT {
-        if !matches!(EvidenceCode::ALL[index].measure_kind(), MeasureKind::Nothing) {
+    while index < PROJECTED.len() {
+        if is_measured(PROJECTED[index]) {
             count += 1;
         }
         index += 1;
@@ -61,7 +111,7 @@ const MEASURE_COUNT: usize = {
 pub const FACT_COUNT: usize = 9;
 
 /// How many features there are.
-pub const FEATURE_COUNT: usize = EvidenceCode::COUNT + MEASURE_COUNT + FACT_COUNT;
+pub const FEATURE_COUNT: usize = PROJECTED.len() + MEASURE_COUNT + FACT_COUNT;
 
 /// One number for every feature, in catalogue order.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,8 +133,8 @@ impl FeatureVector {
 
 /// The catalogue: all features in the order of the vector.
 pub static CATALOGUE: LazyLock<Vec<Feature>> = LazyLock::new(|| {
-    let mut features: Vec<Feature> = EvidenceCode::ALL.into_iter().map(strength_feature).collect();
-    features.extend(EvidenceCode::ALL.into_iter().filter_map(measure_feature));
+    let mut features: Vec<Feature> = PROJECTED.into_iter().map(strength_feature).collect();
+    features.extend(PROJECTED.into_iter().filter_map(measure_feature));
     features.extend(fact_features());
     features
 });
@@ -123,7 +173,7 @@ fn strength_feature(code: EvidenceCode) -> Feature {
 
 fn measure_feature(code: EvidenceCode) -> Option<Feature> {
     let (suffix, unit, high, direction) = match code.measure_kind() {
-        MeasureKind::Nothing => return None,
+        MeasureKind::Nothing | MeasureKind::Way => return None,
         MeasureKind::Similarity => ("similarity", "similarity", 1.0, Direction::Rises),
         MeasureKind::Accounts => ("accounts", "accounts", f64::INFINITY, Direction::Either),
         MeasureKind::Count => ("count", "count", f64::INFINITY, Direction::Rises),
@@ -251,9 +301,13 @@ pub fn gather(conversion: &Conversion, referrer: &SignalBundle, referee: &Signal
 #[must_use]
 pub fn project(evidence: &Evidence, facts: &Facts) -> FeatureVector {
     let mut values = [ABSENT; FEATURE_COUNT];
-    let strengths = evidence.iter().map(|(_, finding)| if finding.is_absent() { ABSENT } else { finding.strength() });
-    let measured = |code: &EvidenceCode| !matches!(code.measure_kind(), MeasureKind::Nothing);
-    let measures = evidence.iter().filter(|(code, _)| measured(code)).map(|(_, finding)| finding.measure().unwrap_or(ABSENT));
+    let strength = |code: EvidenceCode| {
+        let finding = &evidence[code];
+        if finding.is_absent() { ABSENT } else { finding.strength() }
+    };
+    let strengths = PROJECTED.into_iter().map(strength);
+    let measured = PROJECTED.into_iter().filter(|code| is_measured(*code));
+    let measures = measured.map(|code| evidence[code].measure().unwrap_or(ABSENT));
     for (slot, value) in values.iter_mut().zip(strengths.chain(measures).chain(facts.0)) {
         *slot = value;
     }
@@ -276,6 +330,11 @@ mod tests {
     fn the_catalogue_has_as_many_unique_names_as_the_vector_has_numbers() {
         let names: BTreeSet<&str> = CATALOGUE.iter().map(|feature| feature.name.as_str()).collect();
         assert_eq!(names.len(), FEATURE_COUNT);
+    }
+
+    #[test]
+    fn what_is_added_to_the_evidence_changes_no_model() {
+        assert_eq!(schema_hash(), "d1c086eaa4f0c55f");
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! Fixtures for tests: conversions and histories that say only what the test is about.
 
+use proptest::prelude::*;
+
 use crate::screening::audit::AuditKey;
 use crate::screening::decision::{Decision, Verdict};
-use crate::screening::evidence::EvidenceCode;
+use crate::screening::evidence::{Evidence, EvidenceCode, Finding};
 use crate::screening::gate::{Accepts, Held, Standing};
 use crate::screening::history::{Crowd, History, Identifier, IdentifierKind};
 use crate::screening::policy::{
@@ -12,7 +14,8 @@ use crate::screening::rarity::Rarity;
 use crate::screening::rules::{Condition, Rule};
 use crate::screening::{Models, Rulebook, assess};
 use crate::vocabulary::bundle::{
-    DeviceSignals, EmailSignals, NetworkFlag, NetworkSignals, PaymentKind, PaymentPurpose, PaymentSignals, SignalBundle,
+    DeviceSignals, EmailSignals, NameSignals, NetworkFlag, NetworkSignals, PaymentKind, PaymentPurpose, PaymentSignals,
+    SignalBundle,
 };
 use crate::vocabulary::conversion::{Conversion, ConversionKind, RefereeStanding};
 use crate::vocabulary::digest::{Digest, DigestSet, KeyId};
@@ -98,9 +101,15 @@ pub(crate) fn usual_journey() -> Journey {
     Journey::new(steps, None)
 }
 
-/// An honest conversion between two accounts of which nothing is shared.
+pub(crate) fn name(number: u8) -> NameSignals {
+    NameSignals { exact: Some(value(number)), sketches: Vec::new() }
+}
+
+/// An honest conversion between two accounts of which nothing is shared: two persons of two names.
 pub(crate) fn honest() -> Conversion {
-    let mut referee = bundle("bob");
+    let (mut referrer, mut referee) = (bundle("ann"), bundle("bob"));
+    referrer.names.push(name(251));
+    referee.names.push(name(252));
     referee.journey = usual_journey();
     Conversion {
         program_id: ProgramId::new("shop").unwrap(),
@@ -120,7 +129,7 @@ pub(crate) fn honest() -> Conversion {
             captured_at: None,
             attached_by: None,
         },
-        referrer: bundle("ann"),
+        referrer,
         referee,
         rewards: Vec::new(),
     }
@@ -135,7 +144,7 @@ pub(crate) fn conversion(change: impl FnOnce(&mut Conversion)) -> Conversion {
 
 /// A history in which `others` other accounts use the value.
 pub(crate) fn crowd_on(kind: IdentifierKind, number: u8, others: u32) -> History {
-    let crowd = Crowd { accounts_ever: others, accounts_30d: others, accounts_24h: others };
+    let crowd = Crowd { accounts_ever: others, accounts_30d: others, accounts_24h: others, ..Crowd::default() };
     History { crowds: [(identifier(kind, number), crowd)].into(), ..History::default() }
 }
 
@@ -146,7 +155,7 @@ pub(crate) fn rule(name: &str, when: &str, mode: RuleMode, weight_log_odds: f64)
 /// A policy with one rule for every piece of evidence: the conclusive ones reject, the rest weighs.
 pub(crate) fn policy_parts() -> PolicyParts {
     let conclusive = [EvidenceCode::SameAccount, EvidenceCode::PayoutIsBilling, EvidenceCode::Blocked];
-    let rules = EvidenceCode::ALL.into_iter().map(|code| {
+    let rules = EvidenceCode::ALL.into_iter().filter(|code| code.speaks()).map(|code| {
         let mode = if conclusive.contains(&code) { RuleMode::Reject } else { RuleMode::Weigh };
         let weight = if code == EvidenceCode::Trusted { -2.0 } else { 2.0 };
         rule(code.dotted(), code.dotted(), mode, weight)
@@ -195,4 +204,22 @@ pub(crate) fn approved() -> Standing {
         accepts: Accepts::Any,
         rewards: Vec::new(),
     }
+}
+
+fn any_finding() -> impl Strategy<Value = Finding> {
+    prop_oneof![
+        Just(Finding::Absent),
+        Just(Finding::CLEAR),
+        (0.01_f64..=1.0, 0.0_f64..100.0).prop_map(|(strength, measure)| Finding::measured(strength, measure)),
+    ]
+}
+
+/// Evidence of every shape.
+pub(crate) fn any_evidence() -> impl Strategy<Value = Evidence> {
+    proptest::collection::vec(any_finding(), EvidenceCode::COUNT).prop_map(|findings| {
+        EvidenceCode::ALL
+            .into_iter()
+            .zip(findings)
+            .fold(Evidence::absent(), |evidence, (code, finding)| evidence.with(code, finding))
+    })
 }

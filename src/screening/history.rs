@@ -3,7 +3,7 @@
 //! Pure data. A ledger fills it in one consistent read; nothing in it may stem from the conversion itself.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::vocabulary::bundle::SignalBundle;
 use crate::vocabulary::conversion::{Conversion, Side};
@@ -91,6 +91,13 @@ pub struct Crowd {
     pub accounts_30d: u32,
     /// Accounts seen on it in the 24 hours before the conversion. Saturates at [`CROWD_MAX`].
     pub accounts_24h: u32,
+    /// Of the accounts seen on a fingerprint in 30 days, those that share another value with the side too: a cookie, an address, an instrument or a
+    /// mailbox that is on few accounts. Zero for other kinds.
+    pub accounts_near_30d: u32,
+    /// When the referrer was last seen on it by an earlier message; absent when never, or when only one side has it.
+    pub referrer_seen_at: Option<Timestamp>,
+    /// The same for the referee.
+    pub referee_seen_at: Option<Timestamp>,
 }
 
 /// What was known of one account.
@@ -166,10 +173,15 @@ pub struct History {
     pub referee: AccountHistory,
     /// How crowded the sides' values are. A value that nobody else used may be left out.
     pub crowds: BTreeMap<Identifier, Crowd>,
+    /// The sides' values that are on more accounts than such a kind can have (see `placeholders`). They are no values, and have no crowd.
+    pub placeholders: BTreeSet<Identifier>,
     /// The group around the sides.
     pub ring: RingHistory,
     /// Other referees of this referrer whose mailbox has a pattern of the referee's.
     pub pattern_siblings: u32,
+    /// Accounts, other than the two sides, that are paid out to an instrument that a side is paid out to; of several instruments, the largest.
+    /// Saturates at [`CROWD_MAX`].
+    pub payout_sharers: u32,
     /// Whether the referee's referral was tied to another referrer before.
     pub tied_to_other_referrer: TiedElsewhere,
     /// Entries of the lists that the sides match.
@@ -200,6 +212,17 @@ impl History {
     pub fn crowd(&self, kind: IdentifierKind, value: &DigestSet) -> Crowd {
         let crowd_of = |digest: &Digest| self.crowds.get(&Identifier { kind, digest: digest.clone() }).copied();
         value.iter().filter_map(crowd_of).max_by_key(|crowd| crowd.accounts_ever).unwrap_or_default()
+    }
+
+    /// When a side was last seen on a value that both have, by an earlier message; absent when never.
+    #[must_use]
+    pub fn seen_at(&self, side: Side, kind: IdentifierKind, value: &DigestSet) -> Option<Timestamp> {
+        let crowds = value.iter().filter_map(|digest| self.crowds.get(&Identifier { kind, digest: digest.clone() }));
+        let seen = crowds.map(|crowd| match side {
+            Side::Referrer => crowd.referrer_seen_at,
+            Side::Referee => crowd.referee_seen_at,
+        });
+        seen.max().flatten()
     }
 }
 

@@ -10,6 +10,7 @@
 
 pub mod audit;
 pub mod case;
+pub mod comparability;
 pub mod decision;
 pub mod evidence;
 pub mod explanation;
@@ -18,25 +19,31 @@ pub mod gate;
 pub mod history;
 pub mod model;
 pub mod monitor;
+pub mod placeholders;
 pub mod policy;
 pub mod rarity;
 pub mod rules;
 pub mod similarity;
+pub mod warning;
 
 #[cfg(test)]
 pub(crate) mod fixtures;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 use self::audit::AuditKey;
-use self::decision::{AuditSample, Decision, Reason, ReferrerSafeReason, Scored, ShadowScore, Verdict, logistic};
+use self::comparability::Comparability;
+use self::decision::{AuditSample, Decision, Reason, ReferrerSafeReason, ScoreParts, Scored, ShadowScore, Verdict, logistic};
 use self::evidence::{Evidence, EvidenceCode};
 use self::features::{Facts, FeatureVector};
 use self::history::History;
 use self::model::{Model, ModelScore};
 use self::policy::{Policy, RuleMode, ScoreSource};
 use self::rules::RuleHit;
-use crate::vocabulary::conversion::Conversion;
+use self::warning::{Warning, WarningCode};
+use crate::vocabulary::conversion::{Conversion, Side};
 use crate::vocabulary::time::Timestamp;
 
 /// The models that take part in a decision.
@@ -80,16 +87,33 @@ pub struct Observation {
     pub facts: Facts,
     /// The projection of both.
     pub features: FeatureVector,
+    /// What could be compared between the two sides.
+    pub comparability: Comparability,
+    /// What the caller should know of what it sent.
+    pub warnings: Vec<Warning>,
 }
 
 /// Gathers the evidence on a conversion and projects it to features. Online and offline call this same function.
 #[must_use]
 pub fn observe(conversion: &Conversion, history: &History, policy: &Policy) -> Observation {
     let (referrer, referee) = history.sides(conversion);
-    let evidence = evidence::gather(conversion, &referrer, &referee, history, policy.rarity());
+    let mut warnings = Vec::new();
+    let referrer = placeholders::left_out(referrer, Side::Referrer, history, &mut warnings);
+    let referee = placeholders::left_out(referee, Side::Referee, history, &mut warnings);
+    let (comparability, of_keys) = Comparability::of(&referrer, &referee);
+    warnings.extend(of_keys);
+    warnings.extend(zero_value(conversion));
+    let evidence = evidence::gather(conversion, &referrer, &referee, &comparability, history, policy.rarity());
     let facts = features::gather(conversion, &referrer, &referee, history);
     let features = features::project(&evidence, &facts);
-    Observation { evidence, facts, features }
+    Observation { evidence, facts, features, comparability, warnings }
+}
+
+/// A purchase that is worth nothing is told: it may be a trial, and it may be a lost amount.
+fn zero_value(conversion: &Conversion) -> Option<Warning> {
+    let value = conversion.value.filter(|value| value.amount_minor() == 0)?;
+    let sentence = format!("The conversion is worth nothing: 0 {}.", value.currency().as_str());
+    Some(Warning { code: WarningCode::ZeroValue, field: "conversion.value".into(), sentence })
 }
 
 /// Decides a conversion. Pure: the same arguments give the same decision, at any time and on any machine.
@@ -111,7 +135,7 @@ pub fn decide(
     now: Timestamp,
 ) -> Decision {
     let Rulebook { policy, models, audit_key } = rulebook;
-    let Observation { evidence, facts, ref features } = observed;
+    let Observation { evidence, facts, ref features, comparability, mut warnings } = observed;
     let rule_hits: Vec<RuleHit> = policy.rules().iter().filter_map(|rule| rule.evaluate(&evidence)).collect();
     let scoring = Scoring::of(&rule_hits, &evidence, features, policy, models);
     let by_rules = rule_hits.iter().map(|hit| verdict_of_mode(hit.mode));
@@ -129,11 +153,13 @@ pub fn decide(
         AuditSample::NotSampled => scoring.verdict,
     };
     let verdict = by_score.max(without_score);
+    warnings.extend(scoring.warning);
     let shadow = models.challenger.map(|challenger| challenge(challenger, &evidence, features, policy, without_score));
     Decision {
         verdict,
         score: scoring.score,
         scored: scoring.scored,
+        score_parts: scoring.parts,
         reasons: reasons(&evidence, &rule_hits, scoring.contributions, verdict),
         referrer_safe_reason: referrer_safe(verdict, history),
         rule_hits,
@@ -144,6 +170,8 @@ pub fn decide(
         audit,
         evidence,
         facts,
+        comparability,
+        warnings,
         decided_at: now,
     }
 }
@@ -153,20 +181,17 @@ struct Scoring {
     score: f64,
     scored: Scored,
     verdict: Verdict,
+    parts: ScoreParts,
+    /// What each piece of evidence adds under the model; empty without one.
     contributions: Vec<(EvidenceCode, f64)>,
+    /// That the score asked for a review for which there is no evidence.
+    warning: Option<Warning>,
 }
 
 impl Scoring {
     fn of(rule_hits: &[RuleHit], evidence: &Evidence, features: &FeatureVector, policy: &Policy, models: Models<'_>) -> Self {
         match (policy.score().source, models.active) {
-            (ScoreSource::Model, Some(model)) => {
-                let ModelScore { probability, contributions } = score_of(model, evidence, features);
-                let verdict = match (model_verdict(model, probability, evidence, policy), models.auto_reject) {
-                    (Verdict::Rejected, AutoReject::Tripped) => Verdict::InReview,
-                    (verdict, AutoReject::Armed | AutoReject::Tripped) => verdict,
-                };
-                Self { score: probability, scored: Scored::ByModel, verdict, contributions }
-            }
+            (ScoreSource::Model, Some(model)) => Self::by_model(model, evidence, features, policy, models.auto_reject),
             (ScoreSource::Model, None) => {
                 let judged = Self::by_judgement(rule_hits, policy);
                 Self { scored: Scored::ModelMissing, verdict: judged.verdict.max(Verdict::InReview), ..judged }
@@ -175,24 +200,87 @@ impl Scoring {
         }
     }
 
+    fn by_model(model: &Model, evidence: &Evidence, features: &FeatureVector, policy: &Policy, auto_reject: AutoReject) -> Self {
+        let ModelScore { probability: score, contributions, log_odds } = score_of(model, evidence, features);
+        let hits: Vec<(EvidenceCode, f64)> = contributions.iter().filter(|(code, _)| evidence[*code].is_hit()).copied().collect();
+        let base_log_odds = model.base_log_odds();
+        let parts = ScoreParts {
+            base_log_odds,
+            rest_log_odds: log_odds - base_log_odds - hits.iter().map(|(_, part)| part).sum::<f64>(),
+            contributions: hits,
+            review_threshold: review_threshold(model, policy),
+            reject_threshold: model.thresholds().reject,
+        };
+        let (verdict, warning) = match (model_verdict(model, score, evidence, policy), auto_reject) {
+            (ModelVerdict::WithoutEvidence, _) => (Verdict::Approved, Some(without_evidence(score, &parts))),
+            (ModelVerdict::Given(Verdict::Rejected), AutoReject::Tripped) => (Verdict::InReview, None),
+            (ModelVerdict::Given(verdict), AutoReject::Armed | AutoReject::Tripped) => (verdict, None),
+        };
+        Self { score, scored: Scored::ByModel, verdict, parts, contributions, warning }
+    }
+
     fn by_judgement(rule_hits: &[RuleHit], policy: &Policy) -> Self {
         let settings = policy.score();
         let log_odds = rule_hits.iter().map(|hit| hit.contribution_log_odds).sum::<f64>() + settings.intercept_log_odds;
         let score = logistic(log_odds);
         let verdict = verdict_of_score(score, settings.review_threshold, Some(settings.reject_threshold));
-        Self { score, scored: Scored::ByJudgement, verdict, contributions: Vec::new() }
+        let mut by_code: BTreeMap<EvidenceCode, f64> = BTreeMap::new();
+        for hit in rule_hits.iter().filter(|hit| hit.mode != RuleMode::Shadow) {
+            *by_code.entry(hit.code).or_default() += hit.contribution_log_odds;
+        }
+        let parts = ScoreParts {
+            base_log_odds: settings.intercept_log_odds,
+            contributions: by_code.into_iter().collect(),
+            rest_log_odds: 0.0,
+            review_threshold: settings.review_threshold,
+            reject_threshold: Some(settings.reject_threshold),
+        };
+        Self { score, scored: Scored::ByJudgement, verdict, parts, contributions: Vec::new(), warning: None }
+    }
+}
+
+/// Where a model's score leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ModelVerdict {
+    /// There.
+    Given(Verdict),
+    /// To a review for which there is no evidence: to none.
+    WithoutEvidence,
+}
+
+impl ModelVerdict {
+    const fn verdict(self) -> Verdict {
+        match self {
+            Self::Given(verdict) => verdict,
+            Self::WithoutEvidence => Verdict::Approved,
+        }
     }
 }
 
 /// Where the model's score leads. A model may find a referral unusual of which nothing is known but what is missing; a reviewer could not say why
-/// he looks at it. So the score alone sends nothing to review against which there is no evidence at all.
-fn model_verdict(model: &Model, probability: f64, evidence: &Evidence, policy: &Policy) -> Verdict {
-    let thresholds = model.thresholds();
-    let review_threshold = thresholds.review.min(policy.score().review_threshold);
-    let has_a_reason = || evidence.iter().any(|(code, finding)| code != EvidenceCode::Trusted && finding.is_hit());
-    match verdict_of_score(probability, review_threshold, thresholds.reject) {
-        Verdict::InReview if probability.is_finite() && !has_a_reason() => Verdict::Approved,
-        verdict => verdict,
+/// he looks at it. So the score alone sends nothing to review against which there is no evidence at all; it is told.
+fn model_verdict(model: &Model, probability: f64, evidence: &Evidence, policy: &Policy) -> ModelVerdict {
+    let has_a_reason = || evidence.hits().any(|(code, _)| code != EvidenceCode::Trusted);
+    match verdict_of_score(probability, review_threshold(model, policy), model.thresholds().reject) {
+        Verdict::InReview if probability.is_finite() && !has_a_reason() => ModelVerdict::WithoutEvidence,
+        verdict => ModelVerdict::Given(verdict),
+    }
+}
+
+/// The lower of the model's own and the policy's.
+fn review_threshold(model: &Model, policy: &Policy) -> f64 {
+    model.thresholds().review.min(policy.score().review_threshold)
+}
+
+fn without_evidence(score: f64, parts: &ScoreParts) -> Warning {
+    Warning {
+        code: WarningCode::ScoreWithoutEvidence,
+        field: "".into(),
+        sentence: format!(
+            "The score of {score:.3} alone reaches the review threshold of {:.3}, and nothing was found that a reviewer could look at; what was missing \
+             makes it unusual, and it asks for no review.",
+            parts.review_threshold
+        ),
     }
 }
 
@@ -236,7 +324,7 @@ fn challenge(
     without_score: Verdict,
 ) -> ShadowScore {
     let score = challenger.probability(features);
-    let verdict = model_verdict(challenger, score, evidence, policy).max(without_score);
+    let verdict = model_verdict(challenger, score, evidence, policy).verdict().max(without_score);
     ShadowScore { model_version: challenger.version().into(), score, verdict }
 }
 
@@ -245,7 +333,8 @@ fn score_of(model: &Model, evidence: &Evidence, features: &FeatureVector) -> Mod
     if evidence.hits().next().is_some() {
         model.score(features)
     } else {
-        ModelScore { probability: model.probability(features), contributions: Vec::new() }
+        let log_odds = model.log_odds(features);
+        ModelScore { probability: logistic(log_odds), contributions: Vec::new(), log_odds }
     }
 }
 
@@ -276,7 +365,12 @@ fn reasons(evidence: &Evidence, rule_hits: &[RuleHit], contributions: Vec<(Evide
     weights.sort_by(|(code_a, a), (code_b, b)| waits(*code_a).cmp(&waits(*code_b)).then(b.total_cmp(a)).then(code_a.cmp(code_b)));
     let reason = |(code, contribution_log_odds): (EvidenceCode, f64)| {
         let finding = &evidence[code];
-        Reason { code, strength: finding.strength(), contribution_log_odds, sentence: explanation::sentence(code, finding) }
+        Reason {
+            code,
+            strength: finding.strength(),
+            contribution_log_odds,
+            sentence: explanation::reason(code, finding, contribution_log_odds),
+        }
     };
     weights.into_iter().map(reason).collect()
 }

@@ -189,12 +189,14 @@ impl Policy {
         for (key, decay) in [
             ("rarity.network_decay", parts.rarity.network_decay),
             ("rarity.device_decay", parts.rarity.device_decay),
+            ("rarity.browser_decay", parts.rarity.browser_decay),
             ("rarity.payment_decay", parts.rarity.payment_decay),
             ("rarity.identity_decay", parts.rarity.identity_decay),
         ] {
             violations.check_range(key, decay, 0.0, 2.0);
         }
         violations.check_rules(&parts.rules);
+        violations.check_incomparable(&parts.rules);
         if violations.found.is_empty() {
             let PolicyParts { version, score, payout, review, audit, rarity, rules } = parts;
             Ok(Self { version: version.into(), score, payout, review, audit, rarity, rules })
@@ -313,6 +315,17 @@ impl Violations {
             self.check(!(eases && decides), &key("mode"), "must be `weigh`, `shadow` or `off` when the weight is negative");
             self.check_shared_address(rule);
         }
+    }
+
+    /// What could not be compared is not approved because nobody thought of it: a policy says what becomes of it, be it with `mode = "off"`.
+    fn check_incomparable(&mut self, rules: &[Rule]) {
+        let alone = |rule: &Rule| matches!(&*rule.when, [condition] if condition.code == EvidenceCode::Incomparable);
+        self.check(
+            rules.is_empty() || rules.iter().any(alone),
+            "rule",
+            "none says what becomes of a referral whose sides could not be compared; add one with `when = \"signals.incomparable\"`, \
+             `mode = \"review\"` (or `\"off\"`) and a weight",
+        );
     }
 
     /// A shared address or network alone never rejects: households, offices and dorms are the classic false positive.

@@ -3,18 +3,22 @@
 use proptest::prelude::*;
 
 use super::audit::AuditKey;
+use super::comparability::Comparability;
 use super::decide;
-use super::decision::{AuditSample, Decision, ReferrerSafeReason, Scored, Verdict};
+use super::decision::{AuditSample, Decision, ReferrerSafeReason, Scored, Verdict, logistic};
 use super::evidence::{Evidence, EvidenceCode, Finding};
 use super::features::{FEATURE_COUNT, Facts, FeatureVector};
 use super::fixtures::{
-    approved, assess_by_rules, conversion, crowd_on, device, honest, network, noon, policy, policy_parts, rule,
+    any_evidence, approved, assess_by_rules, bundle, card, conversion, crowd_on, device, honest, identifier, network, noon,
+    policy, policy_parts, rule,
 };
 use super::gate::{self, Accepts, Asker, Cancelled, Gate, GateReason, Held, RewardStanding, RewardState, Standing};
 use super::history::{History, IdentifierKind};
 use super::model::{Calibrator, Certificate, FeatureSpec, Linear, Model, ModelParts, Scorer, Thresholds, TrainingSpread};
 use super::policy::{CampaignPayout, CountsFrom, PayoutPolicy, Policy, PolicyParts, RuleMode, ScorePolicy, ScoreSource};
-use super::{AutoReject, Models, Observation, Rulebook, observe, reasons};
+use super::warning::WarningCode;
+use super::{AutoReject, Models, Observation, Rulebook, assess, observe, reasons};
+use crate::vocabulary::bundle::PaymentPurpose;
 use crate::vocabulary::conversion::Side;
 use crate::vocabulary::ids::{CampaignId, ConversionId, RequestId, RewardId};
 use crate::vocabulary::journey::{CapturedVia, Journey};
@@ -25,7 +29,8 @@ use crate::vocabulary::time::Span;
 fn decide_on(evidence: Evidence, policy: &Policy, models: Models<'_>) -> Decision {
     let audit_key = AuditKey::new([1; 32]);
     let features = FeatureVector::from_values([0.0; FEATURE_COUNT]);
-    let observed = Observation { evidence, facts: Facts::ABSENT, features };
+    let (facts, comparability) = (Facts::ABSENT, Comparability::default());
+    let observed = Observation { evidence, facts, features, comparability, warnings: Vec::new() };
     decide(&honest(), &History::default(), observed, Rulebook { policy, models, audit_key: &audit_key }, noon())
 }
 
@@ -75,6 +80,62 @@ fn every_violation_of_a_policy_is_named_at_once() {
     parts.audit.sample_share = f64::NAN;
     let keys: Vec<String> = Policy::new(parts).unwrap_err().into_iter().map(|violation| violation.key).collect();
     assert_eq!(keys, ["version", "score.review_threshold", "score.reject_threshold", "audit.sample_share"]);
+}
+
+#[test]
+fn a_policy_that_says_nothing_of_what_cannot_be_compared_is_refused() {
+    let mut parts = policy_parts();
+    parts.rules.retain(|rule| &*rule.name != "signals.incomparable");
+    let violations = Policy::new(parts).unwrap_err();
+    assert!(violations.len() == 1 && violations[0].problem.contains("signals.incomparable"), "{violations:?}");
+}
+
+#[test]
+fn what_cannot_be_compared_is_not_approved_whatever_the_model_says_unless_the_policy_does() {
+    let bare = conversion(|cv| {
+        cv.referrer = bundle("ann");
+        cv.referee = bundle("bob");
+    });
+    let verdict = |mode| {
+        let mut parts = policy_parts();
+        parts.score.source = ScoreSource::Model;
+        parts.rules.iter_mut().filter(|rule| &*rule.name == "signals.incomparable").for_each(|rule| rule.mode = mode);
+        let (policy, sure, audit_key) = (Policy::new(parts).unwrap(), model_of_log_odds(-9.0, None), AuditKey::new([1; 32]));
+        let models = Models { active: Some(&sure), ..Models::default() };
+        let decision = assess(&bare, &History::default(), Rulebook { policy: &policy, models, audit_key: &audit_key }, noon());
+        (decision.verdict, decision.reasons.first().map(|reason| reason.sentence.clone()))
+    };
+    let why = "Nothing could be compared: neither side has a signal that identifies anybody.".to_owned();
+    assert_eq!(verdict(RuleMode::Review), (Verdict::InReview, Some(why.clone())));
+    assert_eq!(verdict(RuleMode::Reject), (Verdict::Rejected, Some(why)));
+    for lenient in [RuleMode::Off, RuleMode::Shadow, RuleMode::Weigh] {
+        assert_eq!(verdict(lenient).0, Verdict::Approved);
+    }
+}
+
+#[test]
+fn a_placeholder_on_both_sides_is_absent_and_told_on_each() {
+    let shared = conversion(|cv| {
+        cv.referrer.payments.push(card(7, PaymentPurpose::Payout));
+        cv.referee.payments.push(card(7, PaymentPurpose::Billing));
+    });
+    assert_eq!(assess_by_rules(&shared, &History::default()).verdict, Verdict::Rejected);
+    let history = History { placeholders: [identifier(IdentifierKind::Payment, 7)].into(), ..History::default() };
+    let decision = assess_by_rules(&shared, &history);
+    assert_eq!(decision.verdict, Verdict::Approved);
+    assert!(decision.evidence[EvidenceCode::PayoutIsBilling].is_absent());
+    let told: Vec<_> = decision.warnings.iter().map(|warning| (warning.code, &*warning.field)).collect();
+    let payment = |side: &str| format!("conversion.{side}.payments.instrument");
+    let (referrer, referee) = (payment("referrer"), payment("referee"));
+    assert_eq!(told, [(WarningCode::Placeholder, &*referrer), (WarningCode::Placeholder, &*referee)]);
+}
+
+#[test]
+fn a_purchase_that_is_worth_nothing_is_told() {
+    let worth = |amount_minor| conversion(|cv| cv.value = Some(Money::new(amount_minor, "EUR").unwrap()));
+    let told = |amount_minor| assess_by_rules(&worth(amount_minor), &History::default()).warnings;
+    assert_eq!(told(1), []);
+    assert_eq!(told(0)[0].sentence, "The conversion is worth nothing: 0 EUR.");
 }
 
 #[test]
@@ -135,7 +196,10 @@ fn model_of_log_odds(intercept: f64, reject: Option<f64>) -> Model {
 fn a_score_without_any_evidence_sends_nothing_to_review_and_with_some_it_does() {
     let policy = Policy::new(PolicyParts {
         score: ScorePolicy { source: ScoreSource::Model, ..policy_parts().score },
-        rules: vec![rule("trusted", "list.trusted", RuleMode::Weigh, -1.0)],
+        rules: vec![
+            rule("trusted", "list.trusted", RuleMode::Weigh, -1.0),
+            rule("incomparable", "signals.incomparable", RuleMode::Off, 0.0),
+        ],
         ..policy_parts()
     });
     let (policy, unsure) = (policy.unwrap(), model_of_log_odds(0.0, None));
@@ -145,6 +209,8 @@ fn a_score_without_any_evidence_sends_nothing_to_review_and_with_some_it_does() 
     let some = Evidence::absent().with(EvidenceCode::SimilarPath, Finding::of_strength(0.1));
     let trusted = Evidence::absent().with(EvidenceCode::Trusted, Finding::of_strength(1.0));
     assert_eq!(verdict(Evidence::absent(), AutoReject::Armed, &unsure), Verdict::Approved);
+    let told = decide_on(Evidence::absent(), &policy, Models { active: Some(&unsure), ..Models::default() }).warnings;
+    assert_eq!(told.iter().map(|warning| warning.code).collect::<Vec<_>>(), [WarningCode::ScoreWithoutEvidence]);
     assert_eq!(verdict(trusted, AutoReject::Armed, &unsure), Verdict::Approved);
     assert_eq!(verdict(some.clone(), AutoReject::Armed, &unsure), Verdict::InReview);
     let sure = model_of_log_odds(9.0, Some(0.9));
@@ -261,23 +327,6 @@ fn evidence_does_not_depend_on_the_order_of_signals() {
     assert_eq!(assess_by_rules(&ordered, &history), assess_by_rules(&reversed, &history));
 }
 
-fn any_finding() -> impl Strategy<Value = Finding> {
-    prop_oneof![
-        Just(Finding::Absent),
-        Just(Finding::CLEAR),
-        (0.01_f64..=1.0, 0.0_f64..100.0).prop_map(|(strength, measure)| Finding::measured(strength, measure)),
-    ]
-}
-
-fn any_evidence() -> impl Strategy<Value = Evidence> {
-    proptest::collection::vec(any_finding(), EvidenceCode::COUNT).prop_map(|findings| {
-        EvidenceCode::ALL
-            .into_iter()
-            .zip(findings)
-            .fold(Evidence::absent(), |evidence, (code, finding)| evidence.with(code, finding))
-    })
-}
-
 proptest! {
     #[test]
     fn every_decision_has_a_finite_score_and_ordered_finite_reasons(evidence in any_evidence()) {
@@ -290,6 +339,13 @@ proptest! {
         prop_assert!(order.iter().all(|(_, value)| value.is_finite()));
         prop_assert!(order.windows(2).all(|pair| pair[0] >= pair[1]), "{order:?}");
         prop_assert!(order.iter().all(|(decided, value)| !decided || *value >= 0.0));
+    }
+
+    #[test]
+    fn what_a_score_is_made_of_adds_up_to_it(evidence in any_evidence()) {
+        let decision = decide_on(evidence, &policy(), Models::default());
+        prop_assert!((logistic(decision.score_parts.log_odds()) - decision.score).abs() < 1e-12);
+        prop_assert!(decision.score_parts.contributions.iter().all(|(code, _)| decision.evidence[*code].is_hit()));
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod forgetting;
 mod forwarding;
 pub mod gauges;
 mod health;
+mod incomparable;
 pub mod limits;
 mod list;
 mod model;

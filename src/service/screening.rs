@@ -15,12 +15,14 @@ use super::forwarding::screening_error_of;
 use super::limits::contained;
 use super::shared::{Phase, Shared, count_skew};
 use crate::book::command::{Command, Done, Executed, OutcomeCommand, ScreenCommand, SignalsCommand};
-use crate::book::records::{Freshness, OutcomeAnswer, Screened};
+use crate::book::records::{DecisionRecord, Freshness, OutcomeAnswer, Screened};
 use crate::ports::ledger::{Answerers, Ledger};
 use crate::screening::decision::Verdict;
+use crate::screening::warning::Warning;
 use crate::vocabulary::ids::ProgramId;
 use crate::wire::fields::Arrival;
 use crate::wire::signals::SignalsRecord;
+use crate::wire::violation::Warned;
 use crate::wire::{content, conversion, decision, outcome, screening as requests, signals, v1};
 
 /// The handlers of `ScreeningService`.
@@ -33,9 +35,10 @@ impl v1::screening_service_server::ScreeningService for ScreeningHandlers {
         request: Request<v1::ScreenConversionRequest>,
     ) -> Result<Response<v1::ScreenConversionResponse>, Status> {
         let v1::ScreenConversionRequest { conversion } = request.into_inner();
-        let Screened { record, freshness } = screen(&self.0, conversion).await?;
+        let (Screened { record, freshness }, warnings) = screen(&self.0, conversion).await?;
         let replayed = was_replayed(freshness);
-        Ok(Response::new(v1::ScreenConversionResponse { decision: Some(decision::message_of(&record)), replayed }))
+        let warnings = all_warnings(&record, &warnings);
+        Ok(Response::new(v1::ScreenConversionResponse { decision: Some(decision::message_of(&record)), replayed, warnings }))
     }
 
     type ScreenConversionsStream = BoxStream<'static, Result<v1::ScreenConversionsResponse, Status>>;
@@ -79,13 +82,16 @@ impl v1::screening_service_server::ScreeningService for ScreeningHandlers {
         let wanted = requests::decision_wanted(request.into_inner()).map_err(Refusal::from)?;
         let found = self.0.look_up(self.0.ledger.decision(&wanted.program_id, &wanted.conversion_id)).await?;
         let record = found.ok_or_else(|| Refusal::not_known("conversion", wanted.conversion_id.as_str()))?;
-        let (evidence, features) = match wanted.view {
-            requests::DecisionView::Basic => (Vec::new(), Vec::new()),
-            requests::DecisionView::Full => {
-                (decision::evidence_messages(&record.decision.evidence), decision::feature_messages(&record.decision.features()))
-            }
-        };
-        Ok(Response::new(v1::GetDecisionResponse { decision: Some(decision::message_of(&record)), evidence, features }))
+        let message = decision::message_of(&record);
+        Ok(Response::new(match wanted.view {
+            requests::DecisionView::Basic => v1::GetDecisionResponse { decision: Some(message), ..Default::default() },
+            requests::DecisionView::Full => v1::GetDecisionResponse {
+                decision: Some(message),
+                evidence: decision::evidence_messages(&record.decision.evidence),
+                features: decision::feature_messages(&record.decision.features()),
+                comparable: decision::comparable_messages(&record.decision.comparability),
+            },
+        }))
     }
 
     async fn list_decisions(
@@ -112,12 +118,13 @@ impl v1::screening_service_server::ScreeningService for ScreeningHandlers {
         let message = request.into_inner();
         let received_at = self.0.now();
         let content = content::fingerprint(&message);
-        let SignalsRecord { program_id, record_id, bundles } =
+        let (SignalsRecord { program_id, record_id, bundles }, warnings) =
             signals::parse_request(message, Arrival::At(received_at)).map_err(Refusal::from)?;
         let command = SignalsCommand { program_id, record_id, content, bundles, received_at };
         let answer = self.0.ledger.record_signals(command).await;
         let (cursor, freshness) = answer.map_err(|error| self.0.refusal(error))?;
-        Ok(Response::new(v1::RecordSignalsResponse { replayed: was_replayed(freshness), cursor: cursor.0 }))
+        let warnings = warnings.iter().map(decision::warning_message).collect();
+        Ok(Response::new(v1::RecordSignalsResponse { replayed: was_replayed(freshness), cursor: cursor.0, warnings }))
     }
 
     async fn record_outcome(
@@ -163,19 +170,28 @@ impl v1::screening_service_server::ScreeningService for ScreeningHandlers {
     }
 }
 
-/// Screens one conversion.
-async fn screen(shared: &Shared, message: Option<v1::Conversion>) -> Result<Screened, Refusal> {
+/// Screens one conversion, with the warnings of its message.
+async fn screen(shared: &Shared, message: Option<v1::Conversion>) -> Result<Warned<Screened>, Refusal> {
     let message = message.ok_or_else(|| Refusal::invalid_field("conversion", "is required"))?;
     let received_at = shared.now();
     let content = content::fingerprint(&message);
-    let conversion = conversion::parse(message, "conversion", Arrival::At(received_at))?;
+    let (conversion, warnings) = conversion::parse_warned(message, "conversion", Arrival::At(received_at))?;
     let program_id = conversion.program_id.clone();
     let answer = shared.ledger.screen(ScreenCommand { conversion, content, received_at }).await;
     let screened = answer.map_err(|error| shared.refusal(error).below("conversion"))?;
     if screened.freshness == Freshness::New {
-        count_verdict(&program_id, screened.record.decision.verdict);
+        let decision = &screened.record.decision;
+        count_verdict(&program_id, decision.verdict);
+        if let Some(want) = decision.comparability.want() {
+            shared.incomparable.seen(&program_id, want, received_at);
+        }
     }
-    Ok(screened)
+    Ok((screened, warnings))
+}
+
+/// The decision's warnings, then those of the message that was sent now.
+fn all_warnings(record: &DecisionRecord, of_message: &[Warning]) -> Vec<v1::Warning> {
+    record.decision.warnings.iter().chain(of_message).map(decision::warning_message).collect()
 }
 
 /// Screens one conversion of a stream. A bad one is answered like a good one: by its position.
@@ -192,25 +208,28 @@ async fn screen_item(
     let conversion_id = message.as_ref().map(|message| message.conversion_id.clone()).unwrap_or_default();
     let kept = (shared.ledger.answerers() == Answerers::ManyProcesses).then(|| message.clone()).flatten();
     let outcome = contained(screen(shared, message)).await.and_then(|screened| screened);
-    let (result, replayed) = match outcome {
-        Ok(Screened { record, freshness }) => (Outcome::Decision(decision::message_of(&record)), was_replayed(freshness)),
+    let (result, replayed, warnings) = match outcome {
+        Ok((Screened { record, freshness }, warnings)) => {
+            let warnings = all_warnings(&record, &warnings);
+            (Outcome::Decision(decision::message_of(&record)), was_replayed(freshness), warnings)
+        }
         Err(refusal) => match (refusal.held_by(), kept) {
             (Some(address), Some(conversion)) => {
                 let _turn = turn.lock().await;
                 match shared.replicas.screen(address, conversion).await {
-                    Ok(v1::ScreenConversionResponse { decision: Some(decision), replayed }) => {
-                        (Outcome::Decision(decision), replayed)
+                    Ok(v1::ScreenConversionResponse { decision: Some(decision), replayed, warnings }) => {
+                        (Outcome::Decision(decision), replayed, warnings)
                     }
                     Ok(v1::ScreenConversionResponse { decision: None, .. }) => {
-                        (Outcome::Error(Refusal::internal().into_screening_error()), false)
+                        (Outcome::Error(Refusal::internal().into_screening_error()), false, Vec::new())
                     }
-                    Err(status) => (Outcome::Error(screening_error_of(&status)), false),
+                    Err(status) => (Outcome::Error(screening_error_of(&status)), false, Vec::new()),
                 }
             }
-            _ => (Outcome::Error(refusal.into_screening_error()), false),
+            _ => (Outcome::Error(refusal.into_screening_error()), false, Vec::new()),
         },
     };
-    v1::ScreenConversionsResponse { position, conversion_id, replayed, result: Some(result) }
+    v1::ScreenConversionsResponse { position, conversion_id, replayed, warnings, result: Some(result) }
 }
 
 pub(super) const fn was_replayed(freshness: Freshness) -> bool {

@@ -14,6 +14,7 @@ use tonic_health::server::{HealthReporter, HealthService};
 use tower::util::option_layer;
 
 use super::forwarding::{ForwardLayer, Replicas};
+use super::incomparable::Incomparable;
 use super::limits::{GuardLayer, Limits, StreamPlaces, WaitingPlaces};
 use super::list::ListHandlers;
 use super::model::ModelHandlers;
@@ -77,6 +78,7 @@ pub async fn serve(listener: TcpListener, parts: ServerParts, shutdown: impl Fut
         clock,
         models,
         watch,
+        incomparable: Incomparable::default(),
         replicas,
         places,
         reads,

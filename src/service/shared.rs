@@ -9,6 +9,7 @@ use tokio::task::JoinError;
 
 use super::errors::Refusal;
 use super::forwarding::Replicas;
+use super::incomparable::Incomparable;
 use super::limits::{Limits, PANICS, StreamPlaces, WaitingPlaces};
 use crate::adapters::model_store::{ModelStore, ModelStoreError};
 use crate::adapters::model_watch::{ModelWatch, WatchError};
@@ -56,6 +57,8 @@ pub(super) struct Shared {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) models: Arc<ModelStore>,
     pub(super) watch: Arc<ModelWatch>,
+    /// Who was told of conversions that could not be compared.
+    pub(super) incomparable: Incomparable,
     /// The other processes that share the ledger.
     pub(super) replicas: Replicas,
     pub(super) places: StreamPlaces,

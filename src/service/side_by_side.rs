@@ -6,7 +6,7 @@
 use crate::book::records::{CaseFile, Neighbour, identifier_words};
 use crate::screening::evidence::{Evidence, EvidenceCode};
 use crate::screening::explanation;
-use crate::screening::history::IdentifierKind;
+use crate::screening::history::{CROWD_MAX, IdentifierKind};
 use crate::vocabulary::bundle::{EmailSignals, NetworkFlag, PaymentKind, PaymentPurpose, PaymentSignals, SignalBundle};
 use crate::vocabulary::conversion::Side;
 use crate::vocabulary::digest::DigestSet;
@@ -311,7 +311,7 @@ impl Sides<'_> {
         self.row(label, Some(code), compared)
     }
 
-    /// Who else is on a value of one side alone. On a value of both, the evidence's own sentence says it.
+    /// Who else is on a value of one side alone, now; the evidence's own sentence says who was on a value of both before the conversion.
     fn crowd_note(&self, kind: IdentifierKind, comparison: Comparison) -> String {
         let of_kind =
             self.file.neighbours.iter().filter(|neighbour| neighbour.identifier.kind == kind && neighbour.accounts_count > 0);
@@ -323,12 +323,16 @@ impl Sides<'_> {
             (true, true) | (false, false) => "the shared",
         };
         let rejected = if *rejected_count > 0 { format!(", {rejected_count} of those shown rejected") } else { String::new() };
-        let others = if *accounts_count == 1 { "1 other account".to_owned() } else { format!("{accounts_count} other accounts") };
+        let others = match *accounts_count {
+            1 => "1 other account".to_owned(),
+            CROWD_MAX.. => "1,024 or more other accounts".to_owned(),
+            count => format!("{count} other accounts"),
+        };
         let shared = comparison == Comparison::Same && whose == "the shared";
         if shared && *rejected_count == 0 {
             return String::new();
         }
-        format!("{others} on {whose} {} {}{rejected}.", identifier_words(kind), short_digest(&identifier.digest))
+        format!("{others} now on {whose} {} {}{rejected}.", identifier_words(kind), short_digest(&identifier.digest))
     }
 }
 

@@ -205,6 +205,19 @@ impl SignalBundle {
 }
 
 impl DeviceSignals {
+    /// Whether nothing but the time is known of it.
+    #[must_use]
+    pub fn says_nothing(&self) -> bool {
+        let Self { fingerprint, browser, user_agent, platform, time_zone, languages, screen_px, seen_at: _ } = self;
+        fingerprint.is_none()
+            && browser.is_none()
+            && user_agent.is_empty()
+            && platform.is_empty()
+            && time_zone.is_empty()
+            && languages.is_empty()
+            && screen_px.is_none()
+    }
+
     /// Equal in all but the time. Every field is named, so that a new one cannot be forgotten.
     fn is_same_sighting(&self, other: &Self) -> bool {
         let Self { fingerprint, browser, user_agent, platform, time_zone, languages, screen_px, seen_at: _ } = self;
@@ -219,6 +232,13 @@ impl DeviceSignals {
 }
 
 impl NetworkSignals {
+    /// Whether nothing but the time is known of it.
+    #[must_use]
+    pub fn says_nothing(&self) -> bool {
+        let Self { address, prefix, asn, country, flags, seen_at: _ } = self;
+        address.is_none() && prefix.is_none() && asn.is_none() && country.is_none() && flags.is_empty()
+    }
+
     /// Equal in all but the time.
     fn is_same_sighting(&self, other: &Self) -> bool {
         let Self { address, prefix, asn, country, flags, seen_at: _ } = self;

@@ -114,6 +114,17 @@ impl Journey {
         Self::new(all, Some(self.touchpoint_count_total.max(earlier.touchpoint_count_total)))
     }
 
+    /// This journey without the browsers that `is_nobodys` holds of.
+    #[must_use]
+    pub fn without_browsers(mut self, mut is_nobodys: impl FnMut(&DigestSet) -> bool) -> Self {
+        for touchpoint in &mut self.touchpoints {
+            if touchpoint.browser.as_ref().is_some_and(&mut is_nobodys) {
+                touchpoint.browser = None;
+            }
+        }
+        self
+    }
+
     fn holds(&self, touchpoint: &Touchpoint) -> bool {
         let from = self.touchpoints.partition_point(|known| known.occurred_at < touchpoint.occurred_at);
         let later = self.touchpoints.iter().skip(from);

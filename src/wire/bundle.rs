@@ -1,10 +1,12 @@
 //! Signal bundles between messages and vocabulary.
-//! It must never take a raw personal datum, nor fill in what was not sent. Conversions, recorded signals and the ledger's records call it.
+//! It must never take a raw personal datum, nor fill in what was not sent. Soft signals (what a device looks like, where a network is) that are
+//! malformed count as absent with a warning; digests are right or refused. Conversions, recorded signals and the ledger's records call it.
 
 use super::digest::{digest_messages, digest_set, sketch_messages, sketches};
 use super::enums::WireEnum;
 use super::fields::{
-    Arrival, country, country_text, enum_set, list, optional_enum, optional_time, required_enum, required_id, text, time_message,
+    Arrival, country, country_text, list, optional_enum, optional_time, required_enum, required_id, soft_enum_set, soft_text,
+    time_message,
 };
 use super::violation::{At, Violation, Violations};
 use super::{journey, v1};
@@ -73,7 +75,7 @@ fn name(message: v1::NameSignals, at: &At<'_>, found: &mut Violations) -> Option
 fn device(message: v1::DeviceSignals, at: &At<'_>, arrival: Arrival, found: &mut Violations) -> Option<DeviceSignals> {
     let unseen = v1::DeviceSignals { seen_at: message.seen_at, ..Default::default() };
     if message == unseen {
-        found.add(at, "says nothing of the device; send at least one field besides `seen_at`, or leave the entry out");
+        found.ignore(at, "says nothing of the device; send at least one field besides `seen_at`, or leave the entry out");
         return None;
     }
     let v1::DeviceSignals {
@@ -87,57 +89,70 @@ fn device(message: v1::DeviceSignals, at: &At<'_>, arrival: Arrival, found: &mut
         screen_height_px,
         seen_at,
     } = message;
-    Some(DeviceSignals {
+    let device = DeviceSignals {
         fingerprint: digest_set(fingerprint, &at.field("fingerprint"), found),
         browser: digest_set(browser, &at.field("browser"), found),
-        user_agent: text(&user_agent, USER_AGENT_BYTES_MAX, &at.field("user_agent"), found),
-        platform: text(&platform, ATTRIBUTE_BYTES_MAX, &at.field("platform"), found),
-        time_zone: text(&time_zone, ATTRIBUTE_BYTES_MAX, &at.field("time_zone"), found),
-        languages: list(languages, LANGUAGES_MAX, &at.field("languages"), found, language),
+        user_agent: soft_text(&user_agent, USER_AGENT_BYTES_MAX, &at.field("user_agent"), found),
+        platform: soft_text(&platform, ATTRIBUTE_BYTES_MAX, &at.field("platform"), found),
+        time_zone: soft_text(&time_zone, ATTRIBUTE_BYTES_MAX, &at.field("time_zone"), found),
+        languages: self::languages(&languages, &at.field("languages"), found),
         screen_px: screen(screen_width_px, screen_height_px, at, found),
         seen_at: optional_time(seen_at, &at.field("seen_at"), arrival, found),
-    })
+    };
+    (!device.says_nothing()).then_some(device)
 }
 
-fn language(tag: String, at: &At<'_>, found: &mut Violations) -> Option<Box<str>> {
-    if tag.is_empty() {
-        found.add(at, "is empty; leave the entry out");
-        return None;
+fn languages(tags: &[String], at: &At<'_>, found: &mut Violations) -> Vec<Box<str>> {
+    if tags.len() > LANGUAGES_MAX {
+        found.cut(at, &format!("holds {} entries, and {LANGUAGES_MAX} are kept", tags.len()));
     }
-    Some(text(&tag, ATTRIBUTE_BYTES_MAX, at, found))
+    let mut kept = Vec::with_capacity(tags.len().min(LANGUAGES_MAX));
+    for (index, tag) in tags.iter().take(LANGUAGES_MAX).enumerate() {
+        let at = at.entry(index);
+        if tag.is_empty() {
+            found.ignore(&at, "is empty; leave the entry out");
+        }
+        let tag = soft_text(tag, ATTRIBUTE_BYTES_MAX, &at, found);
+        kept.extend((!tag.is_empty()).then_some(tag));
+    }
+    kept
 }
 
+/// The screen; half of one, and one that is larger than any, counts as absent.
 fn screen(width: u32, height: u32, at: &At<'_>, found: &mut Violations) -> Option<(u32, u32)> {
     if (width, height) == (0, 0) {
         return None;
     }
+    let mut plausible = true;
     for (pixels, field, other) in
         [(width, "screen_width_px", "screen_height_px"), (height, "screen_height_px", "screen_width_px")]
     {
         if pixels == 0 {
-            found.add(&at.field(field), format!("is required beside `{other}`"));
+            found.ignore(&at.field(field), &format!("is missing beside `{other}`"));
         } else if pixels > SCREEN_PX_MAX {
-            found.add(&at.field(field), format!("is {pixels}; at most {SCREEN_PX_MAX} pixels are allowed"));
+            found.ignore(&at.field(field), &format!("is {pixels}, and no screen has more than {SCREEN_PX_MAX} pixels"));
         }
+        plausible &= (1..=SCREEN_PX_MAX).contains(&pixels);
     }
-    Some((width, height))
+    plausible.then_some((width, height))
 }
 
 fn network(message: v1::NetworkSignals, at: &At<'_>, arrival: Arrival, found: &mut Violations) -> Option<NetworkSignals> {
     let unseen = v1::NetworkSignals { seen_at: message.seen_at, ..Default::default() };
     if message == unseen {
-        found.add(at, "says nothing of the network; send at least one field besides `seen_at`, or leave the entry out");
+        found.ignore(at, "says nothing of the network; send at least one field besides `seen_at`, or leave the entry out");
         return None;
     }
     let v1::NetworkSignals { address, prefix, asn, country: country_code, flags, seen_at } = message;
-    Some(NetworkSignals {
+    let network = NetworkSignals {
         address: digest_set(address, &at.field("address"), found),
         prefix: digest_set(prefix, &at.field("prefix"), found),
         asn: (asn != 0).then_some(asn),
         country: country(&country_code, &at.field("country"), found),
-        flags: enum_set(&flags, NETWORK_FLAGS_MAX, &at.field("flags"), found),
+        flags: soft_enum_set(&flags, NETWORK_FLAGS_MAX, &at.field("flags"), found),
         seen_at: optional_time(seen_at, &at.field("seen_at"), arrival, found),
-    })
+    };
+    (!network.says_nothing()).then_some(network)
 }
 
 fn payment(message: v1::PaymentSignals, at: &At<'_>, arrival: Arrival, found: &mut Violations) -> Option<PaymentSignals> {

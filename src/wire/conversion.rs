@@ -9,7 +9,7 @@ use super::fields::{
     Arrival, id_text, list, money, money_message, optional_enum, optional_id, required_enum, required_id, required_time,
     time_message,
 };
-use super::violation::{At, Violation, Violations};
+use super::violation::{At, Violation, Violations, Warned};
 use super::{bundle, journey, v1};
 use crate::vocabulary::bundle::SignalBundle;
 use crate::vocabulary::conversion::{Conversion, REWARDS_MAX, RefereeStanding, Reward};
@@ -20,9 +20,17 @@ use crate::vocabulary::money::Money;
 /// # Errors
 /// All violations.
 pub fn parse(message: v1::Conversion, path: &str, arrival: Arrival) -> Result<Conversion, Vec<Violation>> {
+    parse_warned(message, path, arrival).map(|(conversion, _)| conversion)
+}
+
+/// As [`parse`], with the warnings of soft signals that were cut or counted as absent.
+///
+/// # Errors
+/// All violations.
+pub fn parse_warned(message: v1::Conversion, path: &str, arrival: Arrival) -> Result<Warned<Conversion>, Vec<Violation>> {
     let mut found = Violations::default();
     let conversion = read(message, &At::path(path), arrival, &mut found);
-    found.into_result(conversion)
+    found.into_warned(conversion)
 }
 
 /// Reads a conversion and notes what is wrong.

@@ -5,12 +5,14 @@ use super::enums::WireEnum;
 use super::fields::{id_text, money_message, time_message};
 use super::v1;
 use crate::book::records::{Cursor, DecisionRecord};
-use crate::screening::decision::{Decision, Reason, ReferrerSafeReason, ShadowScore, Verdict};
+use crate::screening::comparability::{Comparability, Compared, SignalKind};
+use crate::screening::decision::{Decision, Reason, ReferrerSafeReason, ScoreParts, ShadowScore, Verdict};
 use crate::screening::evidence::{Evidence, EvidenceCode, Finding, MeasureKind};
 use crate::screening::explanation;
 use crate::screening::features::{CATALOGUE, Feature, FeatureVector};
 use crate::screening::gate::{Held, RewardStanding, RewardState, Standing};
 use crate::screening::rules::RuleHit;
+use crate::screening::warning::Warning;
 use crate::vocabulary::journey::CapturedVia;
 
 /// Writes a decision with where it stands now.
@@ -21,6 +23,7 @@ pub fn message_of(record: &DecisionRecord) -> v1::Decision {
         verdict: screened_verdict,
         score,
         scored,
+        score_parts,
         reasons,
         referrer_safe_reason,
         rule_hits,
@@ -31,6 +34,8 @@ pub fn message_of(record: &DecisionRecord) -> v1::Decision {
         audit: _,
         evidence: _,
         facts: _,
+        comparability: _,
+        warnings,
         decided_at,
     } = decision;
     let Cursor(cursor) = *cursor;
@@ -60,6 +65,8 @@ pub fn message_of(record: &DecisionRecord) -> v1::Decision {
         cancelled_at: standing.cancelled.map(|cancelled| time_message(cancelled.at)),
         scored_by: scored.to_number(),
         standing: Some(standing_message(standing)),
+        warnings: warnings.iter().map(warning_message).collect(),
+        score_parts: Some(score_parts_message(score_parts)),
     }
 }
 
@@ -92,6 +99,36 @@ fn reward_standing_message(reward: &RewardStanding) -> Option<v1::RewardStanding
         reservation_id: id_text(by),
         reserved_until: until.map(time_message),
     })
+}
+
+fn score_parts_message(parts: &ScoreParts) -> v1::ScoreParts {
+    let ScoreParts { base_log_odds, contributions, rest_log_odds, review_threshold, reject_threshold } = parts;
+    let contribution =
+        |(code, log_odds): &(EvidenceCode, f64)| v1::ScoreContribution { code: code.dotted().to_owned(), log_odds: *log_odds };
+    v1::ScoreParts {
+        base_log_odds: *base_log_odds,
+        contributions: contributions.iter().map(contribution).collect(),
+        rest_log_odds: *rest_log_odds,
+        review_threshold: *review_threshold,
+        reject_threshold: *reject_threshold,
+    }
+}
+
+/// Writes a warning.
+#[must_use]
+pub fn warning_message(warning: &Warning) -> v1::Warning {
+    let Warning { code, field, sentence } = warning;
+    v1::Warning { code: code.dotted().to_owned(), field: field.to_string(), sentence: sentence.clone() }
+}
+
+/// Writes what could be compared.
+#[must_use]
+pub fn comparable_messages(comparability: &Comparability) -> Vec<v1::ComparedSignal> {
+    let message = |(kind, compared): &(SignalKind, Compared)| v1::ComparedSignal {
+        kind: kind.field().to_owned(),
+        comparison: compared.to_number(),
+    };
+    comparability.kinds().iter().map(message).collect()
 }
 
 /// What the referrer may be told follows a reviewer's verdict where it differs from screening's.
@@ -176,7 +213,7 @@ pub(super) fn evidence_message(code: EvidenceCode, finding: &Finding) -> v1::Evi
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "casts of floats saturate, and counts are small")]
 fn measure_message(kind: MeasureKind, measure: f64) -> Option<v1::evidence::Measure> {
     match kind {
-        MeasureKind::Nothing => None,
+        MeasureKind::Nothing | MeasureKind::Way => None,
         MeasureKind::Similarity => Some(v1::evidence::Measure::Similarity(measure)),
         MeasureKind::Accounts => Some(v1::evidence::Measure::Accounts(measure as u64)),
         MeasureKind::Count => Some(v1::evidence::Measure::Count(measure as u64)),

@@ -5,6 +5,7 @@ use super::v1;
 use crate::book::query::{CaseOrder, CaseStateKind};
 use crate::book::records::{FeedKind, HistoryKind};
 use crate::screening::case::Resolution;
+use crate::screening::comparability::Compared;
 use crate::screening::decision::{ReferrerSafeReason, Scored, Verdict};
 use crate::screening::evidence::Sides;
 use crate::screening::gate::Gate;
@@ -106,6 +107,9 @@ wire_enum! {
     Verdict => Verdict { Approved => Approved, InReview => InReview, Rejected => Rejected }
     Sides => EvidenceSides { Both => Both, Referrer => Referrer, Referee => Referee }
     RuleMode => RuleMode { Off => Off, Shadow => Shadow, Review => Review, Reject => Reject, Weigh => Weigh }
+    Compared => SignalComparison {
+        Yes => Compared, KeysDiffer => KeysDiffer, OnlyReferrer => OnlyReferrer, OnlyReferee => OnlyReferee,
+    }
     Scored => ScoredBy { ByModel => Model, ByJudgement => Judgement, ModelMissing => JudgementModelMissing }
     ReferrerSafeReason => ReferrerSafeReasonCode {
         None => None, UnderReview => UnderReview, NotEligible => NotEligible, AlreadyCounted => AlreadyCounted, Cancelled => Cancelled,

@@ -103,6 +103,21 @@ pub fn enum_set<T: WireEnum + Ord>(numbers: &[i32], max: usize, at: &At<'_>, fou
     values
 }
 
+/// As [`enum_set`], for soft signals: what this version does not know, repeats and entries beyond `max` are left out with a warning.
+pub fn soft_enum_set<T: WireEnum + Ord>(numbers: &[i32], max: usize, at: &At<'_>, found: &mut Violations) -> Vec<T> {
+    let mut values = Vec::with_capacity(numbers.len().min(max));
+    for (index, number) in numbers.iter().enumerate() {
+        match T::Wire::try_from(*number).ok().and_then(T::from_wire) {
+            Some(value) if values.contains(&value) => found.ignore(&at.entry(index), "stands in the list twice"),
+            Some(value) if values.len() < max => values.push(value),
+            Some(_) => found.ignore(&at.entry(index), &format!("is beyond the {max} entries that are kept")),
+            None => found.ignore(&at.entry(index), &format!("is none of `{}`", T::wire_names().join("`, `"))),
+        }
+    }
+    values.sort_unstable();
+    values
+}
+
 /// Reads a text of at most `bytes_max` bytes without control characters. Empty means absent.
 pub fn text(value: &str, bytes_max: usize, at: &At<'_>, found: &mut Violations) -> Box<str> {
     if value.len() > bytes_max {
@@ -111,6 +126,20 @@ pub fn text(value: &str, bytes_max: usize, at: &At<'_>, found: &mut Violations) 
         found.add(at, format!("holds a control character at byte {position}"));
     }
     value.into()
+}
+
+/// Reads a soft text, as [`text`]: one that is too long is cut, one with control characters counts as absent, and both are warned of.
+pub fn soft_text(value: &str, bytes_max: usize, at: &At<'_>, found: &mut Violations) -> Box<str> {
+    if let Some(position) = value.find(char::is_control) {
+        found.ignore(at, &format!("holds a control character at byte {position}"));
+        return "".into();
+    }
+    if value.len() <= bytes_max {
+        return value.into();
+    }
+    found.cut(at, &format!("is {} bytes long, and {bytes_max} are kept", value.len()));
+    let end = (0..=bytes_max).rev().find(|end| value.is_char_boundary(*end)).unwrap_or_default();
+    value.get(..end).unwrap_or_default().into()
 }
 
 /// Reads a time that must be there.
@@ -209,13 +238,13 @@ pub fn money_message(money: Money) -> v1::Money {
     v1::Money { amount_minor: money.amount_minor(), currency: money.currency().as_str().to_owned() }
 }
 
-/// Reads a country of two upper-case letters. Empty means absent.
+/// Reads a country of two upper-case letters. Empty means absent, and so does what is no country, with a warning.
 pub fn country(code: &str, at: &At<'_>, found: &mut Violations) -> Option<[u8; 2]> {
     match *code.as_bytes() {
         [] => None,
         [a, b] if a.is_ascii_uppercase() && b.is_ascii_uppercase() => Some([a, b]),
         [..] => {
-            found.add(at, "must be two upper-case letters of ISO 3166-1, like `DE`");
+            found.ignore(at, "is not two upper-case letters of ISO 3166-1, like `DE`");
             None
         }
     }

@@ -3,7 +3,7 @@
 
 use super::digest::{digest_messages, digest_set};
 use super::enums::WireEnum;
-use super::fields::{Arrival, id_text, list, optional_id, optional_time, required_enum, required_time, text, time_message};
+use super::fields::{Arrival, id_text, list, optional_id, optional_time, required_enum, required_time, soft_text, time_message};
 use super::v1;
 use super::violation::{At, Violations};
 use crate::vocabulary::journey::{
@@ -30,11 +30,17 @@ fn touchpoint(message: v1::Touchpoint, at: &At<'_>, arrival: Arrival, found: &mu
     let occurred_at = required_time(occurred_at, &at.field("occurred_at"), arrival, found);
     let device = digest_set(device, &at.field("device"), found);
     let browser = digest_set(browser, &at.field("browser"), found);
-    if path_token.contains(['@', '?']) {
-        found.add(&at.field("path_token"), "holds `@` or `?`; send a token of your own without query string or personal data");
-    }
-    let path_token = text(&path_token, PATH_TOKEN_BYTES_MAX, &at.field("path_token"), found);
+    let path_token = path(&path_token, &at.field("path_token"), found);
     Some(Touchpoint { kind: kind?, occurred_at: occurred_at?, device, browser, path_token })
+}
+
+/// A token that may hold personal data is not kept.
+fn path(token: &str, at: &At<'_>, found: &mut Violations) -> Box<str> {
+    if token.contains(['@', '?']) {
+        found.ignore(at, "holds `@` or `?`, and a token has no query string and no personal data");
+        return "".into();
+    }
+    soft_text(token, PATH_TOKEN_BYTES_MAX, at, found)
 }
 
 /// Writes a journey; `None` when none is known.

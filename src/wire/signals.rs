@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::fields::{Arrival, list, required_id};
-use super::violation::{At, Violation, Violations};
+use super::violation::{At, Violation, Violations, Warned};
 use super::{bundle, v1};
 use crate::vocabulary::bundle::{BUNDLES_PER_RECORD_MAX, SignalBundle};
 use crate::vocabulary::ids::{ProgramId, RecordId};
@@ -20,18 +20,18 @@ pub struct SignalsRecord {
     pub bundles: Vec<SignalBundle>,
 }
 
-/// Reads a request to record signals.
+/// Reads a request to record signals, with the warnings of soft signals that were cut or counted as absent.
 ///
 /// # Errors
 /// All violations.
-pub fn parse_request(message: v1::RecordSignalsRequest, arrival: Arrival) -> Result<SignalsRecord, Vec<Violation>> {
+pub fn parse_request(message: v1::RecordSignalsRequest, arrival: Arrival) -> Result<Warned<SignalsRecord>, Vec<Violation>> {
     let v1::RecordSignalsRequest { program_id, record_id, bundles: messages } = message;
     let mut found = Violations::default();
     let program_id = required_id(&program_id, &At::MESSAGE.field("program_id"), &mut found);
     let record_id = required_id(&record_id, &At::MESSAGE.field("record_id"), &mut found);
     let bundles = bundles(messages, &At::path("bundles"), arrival, &mut found);
     let record = program_id.zip(record_id).map(|(program_id, record_id)| SignalsRecord { program_id, record_id, bundles });
-    found.into_result(record)
+    found.into_warned(record)
 }
 
 /// Reads bundles of distinct accounts and notes what is wrong.

@@ -5,8 +5,13 @@
 
 use std::fmt;
 
+use crate::screening::warning::{Warning, WarningCode};
+
 /// How many violations of one message are collected. A message with more is refused all the same; nobody reads the thousand-first.
 pub const VIOLATIONS_MAX: usize = 1_000;
+
+/// How many warnings of one message are kept. Thousands of touchpoints can be wrong in the same way.
+pub const WARNINGS_MAX: usize = 20;
 
 /// One field that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,17 +29,40 @@ impl fmt::Display for Violation {
     }
 }
 
-/// The violations of one message, in the order in which its fields are read.
+/// The violations of one message, in the order in which its fields are read; and warnings of soft signals, for which nothing is refused: money and
+/// identity are right or refused, a screen size or a user agent is not worth a lost conversion.
 #[derive(Debug, Default)]
 pub struct Violations {
     found: Vec<Violation>,
+    warnings: Vec<Warning>,
 }
+
+/// What was read, with the warnings of it.
+pub type Warned<T> = (T, Vec<Warning>);
 
 impl Violations {
     /// Notes that something is wrong at a place.
     pub fn add(&mut self, at: &At<'_>, problem: impl Into<String>) {
         if self.found.len() < VIOLATIONS_MAX {
             self.found.push(Violation { field: at.to_string(), problem: problem.into() });
+        }
+    }
+
+    /// Notes that a soft signal at a place was malformed. `problem` reads after the field and says what is expected; that it counted as absent is
+    /// added.
+    pub fn ignore(&mut self, at: &At<'_>, problem: &str) {
+        self.warn(WarningCode::Ignored, at, |field| format!("`{field}` {problem}; it counted as absent."));
+    }
+
+    /// Notes that a soft signal at a place was longer than what is kept. `problem` reads after the field.
+    pub fn cut(&mut self, at: &At<'_>, problem: &str) {
+        self.warn(WarningCode::Cut, at, |field| format!("`{field}` {problem}; the rest was cut off."));
+    }
+
+    fn warn(&mut self, code: WarningCode, at: &At<'_>, sentence: impl FnOnce(&str) -> String) {
+        if self.warnings.len() < WARNINGS_MAX {
+            let field = at.to_string();
+            self.warnings.push(Warning { code, sentence: sentence(&field), field: field.into() });
         }
     }
 
@@ -49,8 +77,16 @@ impl Violations {
     /// # Errors
     /// All violations, at least one: the sender fixes the message.
     pub fn into_result<T>(self, value: Option<T>) -> Result<T, Vec<Violation>> {
+        self.into_warned(value).map(|(value, _)| value)
+    }
+
+    /// The value when nothing is wrong, with the warnings of it.
+    ///
+    /// # Errors
+    /// All violations, at least one: the sender fixes the message.
+    pub fn into_warned<T>(self, value: Option<T>) -> Result<Warned<T>, Vec<Violation>> {
         match value {
-            Some(value) if self.found.is_empty() => Ok(value),
+            Some(value) if self.found.is_empty() => Ok((value, self.warnings)),
             Some(_) | None if !self.found.is_empty() => Err(self.found),
             Some(_) | None => {
                 let problem = "cannot be read".to_owned();

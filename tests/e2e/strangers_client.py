@@ -4,8 +4,10 @@ Starts the release build on a folder of its own and makes claims about races, re
 `grpcio`, `grpcio-reflection` and `protobuf`. Prints one line for each claim; exits non-zero when one does not hold.
 """
 
+import base64
 import concurrent.futures
 import datetime
+import hashlib
 import os
 import pathlib
 import subprocess
@@ -75,13 +77,17 @@ def refusal(call):
 
 
 def digest(number, key="k1"):
-    import base64
-
     return [{"keyId": key, "value": base64.b64encode(number.to_bytes(32, "big")).decode()}]
 
 
 def moment(seconds_ago):
     return (NOW - datetime.timedelta(seconds=seconds_ago)).isoformat().replace("+00:00", "Z")
+
+
+def own_name(account):
+    """A name that no other account has: two sides with one can be compared."""
+    value = base64.b64encode(hashlib.sha256(account.encode()).digest()).decode()
+    return {"exact": [{"keyId": "k1", "value": value}]}
 
 
 def conversion(number, referrer, referee, device=None, address=None, **changes):
@@ -92,9 +98,10 @@ def conversion(number, referrer, referee, device=None, address=None, **changes):
         "kind": "CONVERSION_KIND_NEW_SIGNUP",
         "occurredAt": moment(5),
         "attribution": {"capturedVia": "CAPTURED_VIA_LINK", "ucc": f"CODE-{referrer}", "codeValidity": "CODE_VALIDITY_VALID"},
-        "referrer": {"accountId": referrer},
+        "referrer": {"accountId": referrer, "names": [own_name(referrer)]},
         "referee": {
             "accountId": referee,
+            "names": [own_name(referee)],
             "journey": {
                 "touchpoints": [
                     {"kind": "TOUCHPOINT_KIND_LINK_CLICK", "occurredAt": moment(4000)},

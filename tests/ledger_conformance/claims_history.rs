@@ -9,11 +9,17 @@ use selfsame::screening::case::Resolution;
 use selfsame::screening::history::{
     Banned, Crowd, History, Identifier, IdentifierKind, ListHit, ListKind, RING_VALUE_ACCOUNTS_MAX, TiedElsewhere,
 };
+use selfsame::screening::placeholders::accounts_max;
+use selfsame::vocabulary::bundle::{PaymentPurpose, PaymentSignals};
 use selfsame::vocabulary::conversion::{ConversionKind, Side};
+use selfsame::vocabulary::digest::DigestSet;
 use selfsame::vocabulary::outcome::{OutcomeKind, OutcomeSubject};
 use selfsame::vocabulary::time::Span;
 
-use crate::subject::{Subject, account, blocked, conversion_id, draft, email_of_pattern, full_bundle, minute, shop, value};
+use crate::subject::{
+    Draft, Subject, account, blocked, card, conversion_id, device, draft, email_of_pattern, full_bundle, minute, network, shop,
+    value,
+};
 
 fn crowd_on(history: &History, kind: IdentifierKind, number: u32) -> Crowd {
     history.crowds.get(&Identifier { kind, digest: value(number) }).copied().unwrap_or_default()
@@ -49,7 +55,9 @@ pub(crate) fn a_conversion_does_not_see_itself(subject: &Subject) {
     assert!(history.crowds.is_empty());
     assert_eq!((history.referrer.profile, history.referrer.first_seen_at), (None, None));
     let history = subject.history(&draft("c2", "ann", "bob").referee_on_device(1).referrer_on_device(1));
-    assert!(history.crowds.is_empty(), "the two sides are no crowd on their own device");
+    let device = crowd_on(&history, IdentifierKind::Device, 1);
+    assert_eq!((device.accounts_ever, device.accounts_30d), (0, 0), "the two sides are no crowd on their own device");
+    assert_eq!((device.referrer_seen_at, device.referee_seen_at), (Some(minute(0)), Some(minute(0))));
     assert_eq!(history.accounts_known, 2);
     assert_eq!(history.referrer.first_seen_at, Some(minute(0)));
     assert_eq!(history.referrer.profile.unwrap().devices.len(), 1);
@@ -70,7 +78,7 @@ pub(crate) fn a_crowd_has_windows(subject: &Subject) {
         subject.screen(&draft(id, &format!("a-{id}"), &format!("b-{id}")).at(when).referee_on_device(1));
     }
     let history = subject.history(&draft("c4", "ann", "bob").referee_on_device(1));
-    let wanted = Crowd { accounts_ever: 3, accounts_30d: 2, accounts_24h: 1 };
+    let wanted = Crowd { accounts_ever: 3, accounts_30d: 2, accounts_24h: 1, ..Crowd::default() };
     assert_eq!(crowd_on(&history, IdentifierKind::Device, 1), wanted);
 }
 
@@ -79,7 +87,7 @@ pub(crate) fn signals_that_came_before_are_known(subject: &Subject) {
     let history = subject.history(&draft("c1", "ann", "bob"));
     assert_eq!(history.referrer.profile, Some(full_bundle("ann", 10)));
     assert_eq!(accounts_on_device(&history, 12), 1, "the profile's values are looked up although the message holds none");
-    let with_card = draft("c2", "ann", "bob").change(|c| c.referrer.payments.push(crate::subject::card(99)));
+    let with_card = draft("c2", "ann", "bob").change(|c| c.referrer.payments.push(card(99)));
     subject.screen(&with_card);
     let profile = subject.history(&draft("c3", "ann", "bob")).referrer.profile.unwrap();
     assert_eq!(profile.payments.len(), 2);
@@ -197,6 +205,64 @@ pub(crate) fn a_kiosk_makes_no_ring(subject: &Subject) {
     let history = subject.history(&draft("last", "ann", "zed").referee_on_device(1));
     assert_eq!(accounts_on_device(&history, 1), RING_VALUE_ACCOUNTS_MAX + 1);
     assert_eq!(history.ring.accounts, 2);
+}
+
+/// A referee on a phone of one model with a cookie and an address of its own.
+fn on_own_phone(number: u32, address: u32) -> Draft {
+    draft(&format!("c{number}"), &format!("a{number}"), &format!("b{number}")).change(|c| {
+        let mut phone = device(1);
+        phone.browser = Some(DigestSet::single(value(10_000 + number)));
+        c.referee.devices.push(phone);
+        c.referee.networks.push(network(address));
+    })
+}
+
+pub(crate) fn phones_of_one_model_tie_only_whoever_shares_something_else_too(subject: &Subject) {
+    for number in 0..12 {
+        subject.screen(&on_own_phone(number, 20_000 + number));
+    }
+    let history = subject.history(&on_own_phone(12, 20_012));
+    let crowd = crowd_on(&history, IdentifierKind::Device, 1);
+    assert_eq!((crowd.accounts_30d, crowd.accounts_near_30d, history.ring.accounts), (12, 0, 2));
+    for number in 13..16 {
+        subject.screen(&on_own_phone(number, 30_000));
+    }
+    let history = subject.history(&on_own_phone(16, 30_000));
+    let crowd = crowd_on(&history, IdentifierKind::Device, 1);
+    assert_eq!((crowd.accounts_near_30d, history.ring.accounts), (3, 5), "three with one address, and the two sides");
+}
+
+/// A referrer who is paid out to an instrument, with a referee.
+fn paid_out_to(number: u32, instrument: u32) -> Draft {
+    draft(&format!("c{number}"), &format!("a{number}"), &format!("b{number}")).change(|c| {
+        c.referrer.payments.push(PaymentSignals { purpose: PaymentPurpose::Payout, ..card(instrument) });
+    })
+}
+
+pub(crate) fn referrers_paid_out_to_one_account_are_counted_and_tied_also_above_sixteen(subject: &Subject) {
+    for number in 0..20 {
+        subject.screen(&paid_out_to(number, 1));
+    }
+    let history = subject.history(&paid_out_to(20, 1));
+    assert_eq!((history.payout_sharers, history.ring.accounts), (20, 22));
+    let billing = draft("c21", "a21", "b21").change(|c| c.referee.payments.push(card(1)));
+    assert_eq!(subject.history(&billing).payout_sharers, 0, "who pays with it is not paid out to it");
+}
+
+pub(crate) fn a_value_on_more_accounts_than_its_kind_can_have_is_a_placeholder(subject: &Subject) {
+    let with_card = |number: u32| {
+        draft(&format!("c{number}"), &format!("a{number}"), &format!("b{number}")).change(|c| c.referee.payments.push(card(1)))
+    };
+    let most = accounts_max(IdentifierKind::Payment).unwrap();
+    let identifier = Identifier { kind: IdentifierKind::Payment, digest: value(1) };
+    for number in 0..most {
+        subject.screen(&with_card(number));
+    }
+    let history = subject.history(&with_card(most));
+    assert!(history.placeholders.is_empty() && history.crowds[&identifier].accounts_ever == most);
+    let history = subject.history(&with_card(most + 1));
+    assert!(history.placeholders.contains(&identifier) && !history.crowds.contains_key(&identifier));
+    assert_eq!(history.ring.accounts, 2, "it ties nobody");
 }
 
 pub(crate) fn siblings_of_a_pattern_are_counted_once(subject: &Subject) {

@@ -120,6 +120,9 @@ conformance! {
         accounts_on_a_strong_value_are_a_ring
         a_rejected_account_is_seen_in_its_ring
         a_kiosk_makes_no_ring
+        phones_of_one_model_tie_only_whoever_shares_something_else_too
+        referrers_paid_out_to_one_account_are_counted_and_tied_also_above_sixteen
+        a_value_on_more_accounts_than_its_kind_can_have_is_a_placeholder
         siblings_of_a_pattern_are_counted_once
         list_entries_are_hit_until_they_expire_or_are_lifted;
     claims_money:

@@ -17,13 +17,15 @@ use selfsame::book::records::{
 };
 use selfsame::ports::ledger::{Ledger, LedgerError};
 use selfsame::screening::case::{Resolution, Step};
-use selfsame::screening::decision::{AuditSample, Decision, Reason, ReferrerSafeReason, Scored, Verdict};
+use selfsame::screening::comparability::{Comparability, Compared, SignalKind};
+use selfsame::screening::decision::{AuditSample, Decision, Reason, ReferrerSafeReason, ScoreParts, Scored, Verdict};
 use selfsame::screening::evidence::{Evidence, EvidenceCode, Finding};
 use selfsame::screening::explanation;
 use selfsame::screening::features::Facts;
 use selfsame::screening::gate::{self, Asker, Gate, Standing};
 use selfsame::screening::history::{History, ListKind};
 use selfsame::screening::policy::PayoutPolicy;
+use selfsame::screening::warning::{Warning, WarningCode};
 use selfsame::vocabulary::bundle::{
     DeviceSignals, EmailSignals, NetworkSignals, PaymentKind, PaymentPurpose, PaymentSignals, SignalBundle,
 };
@@ -91,6 +93,22 @@ impl Assessor for Probe {
             audit: AuditSample::NotSampled,
             evidence,
             facts: Facts::from_values(&[0.0, 1.0, f64::from(history.accounts_known), 0.1 + 0.2]),
+            score_parts: ScoreParts {
+                base_log_odds: -2.5,
+                contributions: vec![(EvidenceCode::SameDevice, 0.1 + 0.2)],
+                rest_log_odds: 0.7,
+                review_threshold: 0.2,
+                reject_threshold: None,
+            },
+            comparability: Comparability::of_kinds(vec![
+                (SignalKind::Device, Compared::Yes),
+                (SignalKind::Name, Compared::KeysDiffer),
+            ]),
+            warnings: vec![Warning {
+                code: WarningCode::ZeroValue,
+                field: "conversion.value".into(),
+                sentence: "The conversion is worth nothing: 0 EUR.".to_owned(),
+            }],
             decided_at: now,
         }
     }

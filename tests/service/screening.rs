@@ -67,6 +67,57 @@ async fn conversions_that_race_on_one_device_are_never_both_the_first() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_compared_is_held_and_the_answer_says_why() {
+    let world = World::start().await;
+    let mut bare = conversion("cv-1", "ann", "bob");
+    bare.referrer.as_mut().unwrap().names.clear();
+    bare.referee.as_mut().unwrap().names.clear();
+    let decision = world.screen(bare).await;
+    assert_eq!((decision.verdict(), decision.reasons[0].code.as_str()), (v1::Verdict::InReview, "signals.incomparable"));
+    assert_eq!(world.gate("r-cv-1", "cv-1").await.gate(), v1::Gate::Hold);
+
+    let mut apart = conversion("cv-2", "cid", "dan");
+    apart.referee.as_mut().unwrap().names[0].exact[0].key_id = "k2".to_owned();
+    let request = v1::ScreenConversionRequest { conversion: Some(apart) };
+    let answer = world.screening().screen_conversion(request.clone()).await.unwrap().into_inner();
+    assert_eq!(answer.decision.as_ref().unwrap().reasons[0].code, "signals.incomparable");
+    let told: Vec<_> = answer.warnings.iter().map(|warning| (warning.code.as_str(), warning.field.as_str())).collect();
+    assert_eq!(told, [("signals.keys_differ", "conversion.referee.names.exact")]);
+    let again = world.screening().screen_conversion(request).await.unwrap().into_inner();
+    assert_eq!((again.replayed, again.warnings, again.decision), (true, answer.warnings, answer.decision));
+
+    let view = Some(v1::DecisionView::Full.into());
+    let wanted = v1::GetDecisionRequest { program_id: PROGRAM.to_owned(), conversion_id: "cv-2".to_owned(), view };
+    let full = world.screening().get_decision(wanted).await.unwrap().into_inner();
+    let compared: Vec<_> = full.comparable.iter().map(|signal| (signal.kind.as_str(), signal.comparison())).collect();
+    assert_eq!(compared, [("names.exact", v1::SignalComparison::KeysDiffer)]);
+    let parts = full.decision.as_ref().unwrap().score_parts.clone().unwrap();
+    let sum = parts.base_log_odds + parts.contributions.iter().map(|part| part.log_odds).sum::<f64>() + parts.rest_log_odds;
+    let score = full.decision.unwrap().score;
+    assert!((sum - (score / (1.0 - score)).ln()).abs() < 1e-9);
+}
+
+#[tokio::test]
+async fn a_soft_signal_that_is_wrong_refuses_no_money() {
+    let world = World::start().await;
+    let device =
+        v1::DeviceSignals { fingerprint: digest(7), user_agent: "x".repeat(600), screen_width_px: 7, ..Default::default() };
+    let mut sent = conversion("cv-1", "ann", "bob");
+    sent.referee.as_mut().unwrap().devices = vec![device.clone()];
+    let request = v1::ScreenConversionRequest { conversion: Some(sent) };
+    let answer = world.screening().screen_conversion(request).await.unwrap().into_inner();
+    assert_eq!(answer.decision.unwrap().verdict(), v1::Verdict::Approved);
+    let codes = |warnings: &[v1::Warning]| warnings.iter().map(|warning| warning.code.clone()).collect::<Vec<_>>();
+    assert_eq!(codes(&answer.warnings), ["field.cut", "field.ignored"]);
+    assert_eq!(answer.warnings[0].field, "conversion.referee.devices[0].user_agent");
+
+    let bundle = v1::SignalBundle { account_id: "ann".to_owned(), devices: vec![device], ..Default::default() };
+    let signals = v1::RecordSignalsRequest { program_id: PROGRAM.to_owned(), record_id: "s-1".to_owned(), bundles: vec![bundle] };
+    let taken = world.screening().record_signals(signals).await.unwrap().into_inner();
+    assert_eq!(codes(&taken.warnings), ["field.cut", "field.ignored"]);
+}
+
+#[tokio::test]
 async fn every_violation_is_named_at_once_and_nothing_is_kept() {
     let world = World::start().await;
     let mut sent = conversion("bad", "jane@example.org", "bob");

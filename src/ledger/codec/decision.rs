@@ -6,11 +6,15 @@
 
 use super::numbers;
 use crate::ledger::packed::{Damaged, Reader, Writer};
-use crate::screening::decision::{self, AuditSample, Decision, Reason, ReferrerSafeReason, Scored, ShadowScore, Verdict};
+use crate::screening::comparability::Comparability;
+use crate::screening::decision::{
+    self, AuditSample, Decision, Reason, ReferrerSafeReason, ScoreParts, Scored, ShadowScore, Verdict,
+};
 use crate::screening::evidence::{Evidence, EvidenceCode, Finding, Strength};
 use crate::screening::explanation;
 use crate::screening::features::{self, Facts};
 use crate::screening::rules::RuleHit;
+use crate::screening::warning::Warning;
 use crate::vocabulary::ids::ConversionId;
 use crate::vocabulary::time::Timestamp;
 
@@ -19,6 +23,7 @@ pub(crate) fn write(w: &mut Writer, decision: &Decision) {
         verdict,
         score,
         scored,
+        score_parts,
         reasons,
         referrer_safe_reason,
         rule_hits,
@@ -29,6 +34,8 @@ pub(crate) fn write(w: &mut Writer, decision: &Decision) {
         audit,
         evidence,
         facts,
+        comparability,
+        warnings,
         decided_at,
     } = decision;
     w.u8(numbers::verdict(*verdict));
@@ -57,6 +64,24 @@ pub(crate) fn write(w: &mut Writer, decision: &Decision) {
         w.u8(numbers::evidence_code(*code));
         w.f64(*strength);
         w.f64(*contribution_log_odds);
+    });
+    let ScoreParts { base_log_odds, contributions, rest_log_odds, review_threshold, reject_threshold } = score_parts;
+    w.f64(*base_log_odds);
+    w.f64(*rest_log_odds);
+    w.list(contributions, |w, (code, part)| {
+        w.u8(numbers::evidence_code(*code));
+        w.f64(*part);
+    });
+    w.f64(*review_threshold);
+    w.option(*reject_threshold, Writer::f64);
+    w.list(comparability.kinds(), |w, (kind, compared)| {
+        w.u8(numbers::signal_kind(*kind));
+        w.u8(numbers::compared(*compared));
+    });
+    w.list(warnings, |w, Warning { code, field, sentence }| {
+        w.u8(numbers::warning_code(*code));
+        w.text(field);
+        w.text(sentence);
     });
 }
 
@@ -113,10 +138,22 @@ pub(crate) fn read(r: &mut Reader<'_>) -> Result<Decision, Damaged> {
             contribution_log_odds: r.f64()?,
         })
     })?;
+    let score_parts = ScoreParts {
+        base_log_odds: r.f64()?,
+        rest_log_odds: r.f64()?,
+        contributions: r.list(|r| Ok((numbers::read_evidence_code(r.u8()?)?, r.f64()?)))?,
+        review_threshold: r.f64()?,
+        reject_threshold: r.option(Reader::f64)?,
+    };
+    let kinds = r.list(|r| Ok((numbers::read_signal_kind(r.u8()?)?, numbers::read_compared(r.u8()?)?)))?;
+    let warnings = r.list(|r| {
+        Ok(Warning { code: numbers::read_warning_code(r.u8()?)?, field: r.boxed_text()?, sentence: r.text()?.to_owned() })
+    })?;
     Ok(Decision {
         verdict,
         score,
         scored,
+        score_parts,
         reasons,
         referrer_safe_reason,
         rule_hits,
@@ -127,6 +164,8 @@ pub(crate) fn read(r: &mut Reader<'_>) -> Result<Decision, Damaged> {
         audit,
         evidence,
         facts,
+        comparability: Comparability::of_kinds(kinds),
+        warnings,
         decided_at,
     })
 }
@@ -136,7 +175,8 @@ fn write_reason(w: &mut Writer, reason: &Reason, evidence: &Evidence) {
     let Reason { code, strength, contribution_log_odds, sentence } = reason;
     let finding = &evidence[*code];
     w.f64(*contribution_log_odds);
-    let told = finding.strength().to_bits() == strength.to_bits() && *sentence == explanation::sentence(*code, finding);
+    let told = finding.strength().to_bits() == strength.to_bits()
+        && *sentence == explanation::reason(*code, finding, *contribution_log_odds);
     w.option((!told).then_some(()), |w, ()| {
         w.f64(*strength);
         w.text(sentence);
@@ -147,7 +187,8 @@ fn read_reason(r: &mut Reader<'_>, code: EvidenceCode, evidence: &Evidence) -> R
     let contribution_log_odds = r.f64()?;
     let finding = &evidence[code];
     let own = r.option(|r| Ok((r.f64()?, r.text()?.to_owned())))?;
-    let (strength, sentence) = own.unwrap_or_else(|| (finding.strength(), explanation::sentence(code, finding)));
+    let (strength, sentence) =
+        own.unwrap_or_else(|| (finding.strength(), explanation::reason(code, finding, contribution_log_odds)));
     Ok(Reason { code, strength, contribution_log_odds, sentence })
 }
 

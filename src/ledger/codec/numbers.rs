@@ -5,11 +5,13 @@ use crate::book::command::Change;
 use crate::book::event::Effect;
 use crate::ledger::packed::Damaged;
 use crate::screening::case::Resolution;
+use crate::screening::comparability::{Compared, SignalKind};
 use crate::screening::decision::{AuditSample, ReferrerSafeReason, Scored, Verdict};
 use crate::screening::evidence::EvidenceCode;
 use crate::screening::gate::Gate;
 use crate::screening::history::{IdentifierKind, ListKind};
 use crate::screening::policy::RuleMode;
+use crate::screening::warning::WarningCode;
 use crate::vocabulary::bundle::{NetworkFlag, PaymentKind, PaymentPurpose};
 use crate::vocabulary::conversion::{ConversionKind, RefereeStanding, Side};
 use crate::vocabulary::email::EmailDomainClass;
@@ -73,6 +75,15 @@ numbered! {
         InvalidCode = 23, CodeChanged = 24, ExistingUser = 25, MinimumPurchase = 26, DuplicateInvoice = 27,
         CrowdedDevice = 28, CrowdedNetwork = 29, CrowdedPayment = 30, PatternRepeats = 31, ReferrerBurst = 32,
         ReferrerRate = 33, ReferrerRejections = 34, ReferrerRefunds = 35, RingLoop = 36, RingSize = 37,
-        RingTouchesRejected = 38, Blocked = 39, Trusted = 40,
+        RingTouchesRejected = 38, Blocked = 39, Trusted = 40, Comparable = 41, Incomparable = 42, BelowMinimum = 43,
+        SharedPayout = 44,
+    }
+    signal_kind read_signal_kind SignalKind {
+        EmailExact = 1, Mailbox = 2, LocalPart = 3, LocalPartSketch = 4, Name = 5, NameSketch = 6, Device = 7, Browser = 8,
+        Address = 9, Prefix = 10, Payment = 11,
+    }
+    compared read_compared Compared { Yes = 1, KeysDiffer = 2, OnlyReferrer = 3, OnlyReferee = 4 }
+    warning_code read_warning_code WarningCode {
+        KeysDiffer = 1, Placeholder = 2, ZeroValue = 3, ScoreWithoutEvidence = 4, Cut = 5, Ignored = 6,
     }
 }

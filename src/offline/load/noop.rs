@@ -90,7 +90,8 @@ impl ScreeningService for NoopScreening {
             let kept = path.keep(&conversion.conversion_id, record).await;
             kept.map_err(|error| Status::unavailable(error.to_string()))?;
         }
-        Ok(Response::new(v1::ScreenConversionResponse { decision: Some(constant_decision(conversion)), replayed: false }))
+        let decision = Some(constant_decision(conversion));
+        Ok(Response::new(v1::ScreenConversionResponse { decision, ..Default::default() }))
     }
 
     async fn screen_conversions(

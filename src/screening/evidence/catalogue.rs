@@ -1,7 +1,7 @@
 //! The evidence catalogue: every fact that Selfsame looks for, by its dotted code.
 //!
 //! One table. The codes are API: they stand in decisions, policies, exports and the feed, so a code is never reused for another meaning.
-//! To add one, add a row here and the function that finds it in `pairwise`, `referee` or `past`; the compiler and the tests lead the rest of the way.
+//! To add one, add a row here, at the end, and the function that finds it in `pairwise`, `referee` or `past`; the compiler and the tests lead the rest of the way.
 
 use std::fmt;
 
@@ -31,6 +31,8 @@ pub enum MeasureKind {
     Seconds,
     /// Steps of a loop of referrals.
     Steps,
+    /// Which of several ways it holds; said in the sentence, never shown as a number.
+    Way,
 }
 
 macro_rules! evidence_catalogue {
@@ -77,7 +79,7 @@ evidence_catalogue! {
     SameAccount "identity.same_account" Both Nothing "Referrer and referee are one account.";
     SameEmail "identity.same_email" Both Accounts "Both sides use one e-mail address.";
     SameMailbox "identity.same_mailbox" Both Accounts "Both sides' e-mail addresses are aliases of one mailbox.";
-    SameLocalPart "identity.same_local_part" Both Accounts "Both sides use the same name before the @, at different providers.";
+    SameLocalPart "identity.same_local_part" Both Accounts "Both sides use the same name before the @.";
     SimilarMailbox "identity.similar_mailbox" Both Similarity "The names before the @ are nearly the same.";
     SimilarName "identity.similar_name" Both Similarity "The persons' names are the same or nearly so.";
     SameDevice "device.same_device" Both Accounts "Both sides were seen on one device.";
@@ -103,8 +105,8 @@ evidence_catalogue! {
     DuplicateInvoice "value.duplicate_invoice" Referee Nothing "The same purchase was reported before.";
     CrowdedDevice "device.crowded" Referee Accounts "Other accounts were seen on the referee's device.";
     CrowdedNetwork "network.crowded" Referee Accounts "Other accounts were seen on the referee's network address.";
-    CrowdedPayment "payment.crowded" Referee Accounts "Other accounts use the referee's payment instrument.";
-    PatternRepeats "identity.pattern_repeats" Both Count "The referrer's other referees have e-mail addresses of the same pattern.";
+    CrowdedPayment "payment.crowded" Both Accounts "Other accounts use a payment instrument of the two sides.";
+    PatternRepeats "identity.pattern_repeats" Both Count "Other referees of the referrer have e-mail addresses of the same pattern.";
     ReferrerBurst "velocity.referrer_burst" Referrer Count "The referrer brought several new users within ten minutes.";
     ReferrerRate "velocity.referrer_rate" Referrer Count "The referrer brings new users at an unusual rate.";
     ReferrerRejections "history.referrer_rejections" Referrer Count "Earlier referrals of this referrer were rejected.";
@@ -114,6 +116,10 @@ evidence_catalogue! {
     RingTouchesRejected "ring.touches_rejected" Both Count "The group that the accounts belong to holds rejected accounts.";
     Blocked "list.blocked" Both Nothing "An account or value is on the block list.";
     Trusted "list.trusted" Both Nothing "An account or value is on the trust list.";
+    Comparable "signals.comparable" Both Count "Both sides have signals of one kind under one key, so that they could be compared.";
+    Incomparable "signals.incomparable" Both Way "Nothing that identifies anybody could be compared between the two sides.";
+    BelowMinimum "value.below_minimum" Referee Nothing "The purchase is smaller than the smallest that earns the reward.";
+    SharedPayout "payment.shared_payout" Both Accounts "Several accounts are paid out to one instrument.";
 }
 
 impl EvidenceCode {
@@ -124,6 +130,12 @@ impl EvidenceCode {
     #[must_use]
     pub const fn index(self) -> usize {
         self as usize
+    }
+
+    /// Whether a hit says anything of the referral. That the sides could be compared speaks neither for nor against it.
+    #[must_use]
+    pub const fn speaks(self) -> bool {
+        !matches!(self, Self::Comparable)
     }
 
     /// The code with this dotted name; `None` when there is none.

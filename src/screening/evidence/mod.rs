@@ -16,6 +16,7 @@ pub use past::{past_windows, referrals_within};
 
 use std::ops::Index;
 
+use super::comparability::Comparability;
 use super::history::History;
 use super::rarity::Rarity;
 use crate::vocabulary::bundle::SignalBundle;
@@ -134,9 +135,9 @@ impl Evidence {
         EvidenceCode::ALL.into_iter().zip(&self.findings)
     }
 
-    /// The hits, in catalogue order.
+    /// The hits that say something of the referral, in catalogue order.
     pub fn hits(&self) -> impl Iterator<Item = (EvidenceCode, &Finding)> {
-        self.iter().filter(|(_, finding)| finding.is_hit())
+        self.iter().filter(|(code, finding)| code.speaks() && finding.is_hit())
     }
 
     fn set(&mut self, code: EvidenceCode, finding: Finding) {
@@ -157,18 +158,20 @@ impl Index<EvidenceCode> for Evidence {
 /// Gathers all evidence on a conversion.
 ///
 /// `referrer` and `referee` are the sides as they are known now: the message's bundle merged into the account's profile
-/// (see [`History::sides`]).
+/// (see [`History::sides`]), without placeholders; `comparability` is theirs.
 #[must_use]
 pub fn gather(
     conversion: &Conversion,
     referrer: &SignalBundle,
     referee: &SignalBundle,
+    comparability: &Comparability,
     history: &History,
     rarity: &Rarity,
 ) -> Evidence {
     let mut evidence = Evidence::absent();
-    pairwise::gather(&mut evidence, referrer, referee, history, rarity, conversion.occurred_at);
+    comparability.findings().into_iter().for_each(|(code, finding)| evidence.set(code, finding));
+    pairwise::gather(&mut evidence, conversion, referrer, referee, history, rarity);
     referee::gather(&mut evidence, conversion, referee, history);
-    past::gather(&mut evidence, conversion, referee, history);
+    past::gather(&mut evidence, conversion, referrer, referee, history);
     evidence
 }

@@ -4,14 +4,15 @@
 //! rare the shared value is. Called by `gather` alone.
 
 use super::{Evidence, EvidenceCode, Finding};
-use crate::screening::history::{History, IdentifierKind};
+use crate::screening::history::{History, IdentifierKind, visit_values};
 use crate::screening::rarity::Rarity;
 use crate::screening::similarity;
 use crate::vocabulary::bundle::{PaymentPurpose, SignalBundle};
+use crate::vocabulary::conversion::{Conversion, Side};
 use crate::vocabulary::digest::DigestSet;
 use crate::vocabulary::email::EmailDomainClass;
 use crate::vocabulary::sketch::Sketch;
-use crate::vocabulary::time::Timestamp;
+use crate::vocabulary::time::{Span, Timestamp};
 
 /// Dice similarity of mailbox sketches from which a pair counts as similar. Different people reach it in about one of a thousand pairs
 /// (see `docs/digests.md`).
@@ -25,15 +26,16 @@ const SIMILAR_PATH: f64 = 0.85;
 
 pub(super) fn gather(
     evidence: &mut Evidence,
+    conversion: &Conversion,
     referrer: &SignalBundle,
     referee: &SignalBundle,
     history: &History,
     rarity: &Rarity,
-    as_of: Timestamp,
 ) {
+    let as_of = conversion.occurred_at;
     let same_account = f64::from(u8::from(referrer.account_id == referee.account_id));
     evidence.set(EvidenceCode::SameAccount, Finding::of_strength(same_account));
-    let shared = Shared { history, rarity };
+    let shared = Shared { conversion, history, rarity };
     identities(evidence, referrer, referee, &shared);
     environments(evidence, referrer, referee, &shared);
     payments(evidence, referrer, referee, &shared);
@@ -43,11 +45,34 @@ pub(super) fn gather(
 
 /// What is needed to weigh a shared value.
 struct Shared<'a> {
+    conversion: &'a Conversion,
     history: &'a History,
     rarity: &'a Rarity,
 }
 
 impl Shared<'_> {
+    /// How long before or after the referrer the referee was last seen on a value that both have.
+    fn time_apart(&self, kind: IdentifierKind, value: &DigestSet) -> Span {
+        self.last_seen(Side::Referrer, kind, value).since(self.last_seen(Side::Referee, kind, value))
+    }
+
+    /// When a side was last seen on a value, by this message or an earlier one. What a message brings without a time is of the conversion's.
+    fn last_seen(&self, side: Side, kind: IdentifierKind, value: &DigestSet) -> Timestamp {
+        let as_of = self.conversion.occurred_at;
+        let mut last = self.history.seen_at(side, kind, value);
+        let sent = match side {
+            Side::Referrer => &self.conversion.referrer,
+            Side::Referee => &self.conversion.referee,
+        };
+        visit_values(sent, |sent_kind, sent, seen_at| {
+            if sent_kind == kind && sent.shares_value_with(value) {
+                last = last.max(Some(seen_at.unwrap_or(as_of)));
+            }
+        });
+        // Later than the conversion is not longer ago.
+        last.map_or(as_of, |last| last.min(as_of))
+    }
+
     /// Compares two lists of values of one kind; the rarest shared value gives the strength and, as its measure, how many other accounts use it.
     fn compare<'v>(
         &self,
@@ -62,7 +87,7 @@ impl Shared<'_> {
                 comparable = comparable || mine.is_comparable_with(other);
                 if mine.shares_value_with(other) {
                     let crowd = self.history.crowd(kind, mine);
-                    let strength = self.rarity.of_shared(kind, crowd);
+                    let strength = self.rarity.of_shared(kind, crowd) * Rarity::of_time_apart(kind, self.time_apart(kind, mine));
                     if best.is_none_or(|(known, _)| strength > known) {
                         best = Some((strength, crowd.accounts_ever));
                     }

@@ -3,8 +3,8 @@
 //! Uses nothing that happened after the conversion: times later than it are passed over here, counts are cut by the ledger.
 
 use super::{Evidence, EvidenceCode, Finding};
-use crate::screening::history::{AccountHistory, Banned, Crowd, History, IdentifierKind, ListHit, ListKind};
-use crate::vocabulary::bundle::SignalBundle;
+use crate::screening::history::{AccountHistory, Banned, History, IdentifierKind, ListHit, ListKind, RING_VALUE_ACCOUNTS_MAX};
+use crate::vocabulary::bundle::{DeviceSignals, PaymentPurpose, SignalBundle};
 use crate::vocabulary::conversion::Conversion;
 use crate::vocabulary::digest::DigestSet;
 use crate::vocabulary::time::{Span, Timestamp};
@@ -15,17 +15,24 @@ const REFERRER_WINDOWS: [(Span, u32); 4] =
 /// The window of a burst, and the number of new referrals that make one. Judgement.
 const BURST: (Span, u32) = (Span::from_minutes(10), 3);
 
-pub(super) fn gather(evidence: &mut Evidence, conversion: &Conversion, referee: &SignalBundle, history: &History) {
+pub(super) fn gather(
+    evidence: &mut Evidence,
+    conversion: &Conversion,
+    referrer: &SignalBundle,
+    referee: &SignalBundle,
+    history: &History,
+) {
     let as_of = conversion.occurred_at;
-    let referrer = &history.referrer;
-    crowds(evidence, referee, history);
+    let referring = &history.referrer;
+    crowds(evidence, referrer, referee, history);
+    evidence.set(EvidenceCode::SharedPayout, shared_payout(conversion, referrer, referee, history));
     evidence.set(EvidenceCode::PatternRepeats, pattern_repeats(referee, history));
-    let known = referrer.first_seen_at.is_some();
-    let burst = referrals_within(referrer, as_of, BURST.0);
+    let known = referring.first_seen_at.is_some();
+    let burst = referrals_within(referring, as_of, BURST.0);
     evidence.set(EvidenceCode::ReferrerBurst, counted(known, f64::from(burst), excess(burst, BURST.1)));
-    evidence.set(EvidenceCode::ReferrerRate, referrer_rate(known, referrer, as_of));
-    evidence.set(EvidenceCode::ReferrerRejections, share_of_referrals(known, referrer, referrer.referrals_rejected));
-    evidence.set(EvidenceCode::ReferrerRefunds, share_of_referrals(known, referrer, referrer.referrals_refunded));
+    evidence.set(EvidenceCode::ReferrerRate, referrer_rate(known, referring, as_of));
+    evidence.set(EvidenceCode::ReferrerRejections, share_of_referrals(known, referring, referring.referrals_rejected));
+    evidence.set(EvidenceCode::ReferrerRefunds, share_of_referrals(known, referring, referring.referrals_refunded));
     ring(evidence, history);
     evidence.set(EvidenceCode::Blocked, listed(history, ListKind::Blocked));
     evidence.set(EvidenceCode::Trusted, listed(history, ListKind::Trusted));
@@ -45,32 +52,59 @@ pub fn referrals_within(account: &AccountHistory, as_of: Timestamp, window: Span
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
-fn crowds(evidence: &mut Evidence, referee: &SignalBundle, history: &History) {
-    let devices = referee.devices.iter().filter_map(|device| device.fingerprint.as_ref().or(device.browser.as_ref()));
+fn crowds(evidence: &mut Evidence, referrer: &SignalBundle, referee: &SignalBundle, history: &History) {
     let addresses = referee.networks.iter().filter_map(|network| network.address.as_ref());
-    let instruments = referee.payments.iter().map(|payment| &payment.instrument);
-    let device = largest_crowd(history, &[IdentifierKind::Device, IdentifierKind::Browser], devices);
-    let network = largest_crowd(history, &[IdentifierKind::Address], addresses);
-    let payment = largest_crowd(history, &[IdentifierKind::Payment], instruments);
+    let instruments = referrer.payments.iter().chain(&referee.payments).map(|payment| &payment.instrument);
+    let within_30d = |kind: IdentifierKind| move |value: &DigestSet| history.crowd(kind, value).accounts_30d;
+    let network = addresses.map(within_30d(IdentifierKind::Address)).max();
+    let payment = instruments.map(within_30d(IdentifierKind::Payment)).max();
     // One other account on a device is a couple's tablet; on an address it is every household. What counts is how far beyond.
-    evidence.set(EvidenceCode::CrowdedDevice, crowded(device, 0, 4.0));
+    evidence.set(EvidenceCode::CrowdedDevice, crowded_device(referee, history));
     evidence.set(EvidenceCode::CrowdedNetwork, crowded(network, 4, 40.0));
     evidence.set(EvidenceCode::CrowdedPayment, crowded(payment, 0, 2.0));
 }
 
-/// The largest crowd on any of the values; absent when there is no value.
-fn largest_crowd<'a>(history: &History, kinds: &[IdentifierKind], values: impl Iterator<Item = &'a DigestSet>) -> Option<Crowd> {
-    let crowd_of =
-        |value: &DigestSet| kinds.iter().map(|kind| history.crowd(*kind, value)).max_by_key(|crowd| crowd.accounts_30d);
-    values.filter_map(crowd_of).max_by_key(|crowd| crowd.accounts_30d)
+/// The device that speaks loudest; absent when nothing names one. A browser is told by its cookie, also when its fingerprint is another each time.
+/// Phones of one model have one fingerprint: beside a cookie, only accounts count that share something else too, and without one a fingerprint says less
+/// and less once it is on more accounts than a device is.
+fn crowded_device(referee: &SignalBundle, history: &History) -> Finding {
+    let beyond = |accounts: u32| f64::from(accounts) / (f64::from(accounts) + 4.0);
+    let by_cookie = |device: &DeviceSignals| {
+        let accounts = history.crowd(IdentifierKind::Browser, device.browser.as_ref()?).accounts_30d;
+        Some((beyond(accounts), accounts))
+    };
+    let by_fingerprint = |device: &DeviceSignals| {
+        let crowd = history.crowd(IdentifierKind::Device, device.fingerprint.as_ref()?);
+        if device.browser.is_some() {
+            return Some((beyond(crowd.accounts_near_30d), crowd.accounts_near_30d));
+        }
+        let a_device_has = f64::from(RING_VALUE_ACCOUNTS_MAX);
+        let may_be_one = (a_device_has / f64::from(crowd.accounts_ever.max(1))).min(1.0);
+        Some((beyond(crowd.accounts_30d) * may_be_one, crowd.accounts_30d))
+    };
+    let each = referee.devices.iter().flat_map(|device| [by_cookie(device), by_fingerprint(device)]).flatten();
+    let loudest = each.max_by(|(one, of_one), (other, of_other)| one.total_cmp(other).then(of_one.cmp(of_other)));
+    loudest.map_or(Finding::Absent, |(strength, accounts)| Finding::measured(strength, f64::from(accounts)))
 }
 
 /// A hit for more than `usual` other accounts in 30 days, half strong at `half` beyond.
-fn crowded(crowd: Option<Crowd>, usual: u32, half: f64) -> Finding {
-    crowd.map_or(Finding::Absent, |crowd| {
-        let beyond = f64::from(crowd.accounts_30d.saturating_sub(usual));
-        Finding::measured(beyond / (beyond + half), f64::from(crowd.accounts_30d))
+fn crowded(accounts_30d: Option<u32>, usual: u32, half: f64) -> Finding {
+    accounts_30d.map_or(Finding::Absent, |accounts| {
+        let beyond = f64::from(accounts.saturating_sub(usual));
+        Finding::measured(beyond / (beyond + half), f64::from(accounts))
     })
+}
+
+/// Other accounts that are paid where a side is paid, at any time: half strong at two others. A placeholder counts here too: money that goes where
+/// sixty go is looked at, whatever the digest stands for.
+fn shared_payout(conversion: &Conversion, referrer: &SignalBundle, referee: &SignalBundle, history: &History) -> Finding {
+    let sides = [referrer, referee, &conversion.referrer, &conversion.referee];
+    let mut payments = sides.into_iter().flat_map(|side| &side.payments);
+    if history.payout_sharers == 0 && payments.all(|payment| payment.purpose != PaymentPurpose::Payout) {
+        return Finding::Absent;
+    }
+    let others = f64::from(history.payout_sharers);
+    Finding::measured(others / (others + 2.0), others)
 }
 
 fn pattern_repeats(referee: &SignalBundle, history: &History) -> Finding {

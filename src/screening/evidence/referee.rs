@@ -29,7 +29,10 @@ pub(super) fn gather(evidence: &mut Evidence, conversion: &Conversion, referee: 
     evidence.set(EvidenceCode::InvalidCode, invalid_code(conversion.attribution.code_validity));
     evidence.set(EvidenceCode::CodeChanged, code_changed(conversion, history));
     evidence.set(EvidenceCode::ExistingUser, existing_user(conversion, referee));
-    evidence.set(EvidenceCode::MinimumPurchase, minimum_purchase(conversion));
+    let above_minimum = above_minimum(conversion);
+    evidence
+        .set(EvidenceCode::MinimumPurchase, of_purchase(above_minimum, |above| (0.0..=MINIMUM_PURCHASE_MARGIN).contains(&above)));
+    evidence.set(EvidenceCode::BelowMinimum, of_purchase(above_minimum, |above| above < 0.0));
     evidence.set(EvidenceCode::DuplicateInvoice, of_fact(history.duplicate_of.is_some()));
 }
 
@@ -145,13 +148,14 @@ fn existing_user(conversion: &Conversion, referee: &SignalBundle) -> Finding {
     }
 }
 
+/// By which share of the minimum the purchase lies above it; absent when there is no purchase or no minimum in its currency.
 #[expect(clippy::cast_precision_loss, reason = "amounts are at most 10^12")]
-fn minimum_purchase(conversion: &Conversion) -> Finding {
-    match (conversion.value, conversion.minimum_purchase) {
-        (Some(value), Some(minimum)) if value.currency() == minimum.currency() && minimum.amount_minor() > 0 => {
-            let above = (value.amount_minor() - minimum.amount_minor()) as f64 / minimum.amount_minor() as f64;
-            of_fact((0.0..=MINIMUM_PURCHASE_MARGIN).contains(&above))
-        }
-        _ => Finding::Absent,
-    }
+fn above_minimum(conversion: &Conversion) -> Option<f64> {
+    let (value, minimum) = conversion.value.zip(conversion.minimum_purchase)?;
+    let comparable = value.currency() == minimum.currency() && minimum.amount_minor() > 0;
+    comparable.then(|| (value.amount_minor() - minimum.amount_minor()) as f64 / minimum.amount_minor() as f64)
+}
+
+fn of_purchase(above_minimum: Option<f64>, holds: impl FnOnce(f64) -> bool) -> Finding {
+    above_minimum.map_or(Finding::Absent, |above| of_fact(holds(above)))
 }

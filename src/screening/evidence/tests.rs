@@ -1,10 +1,11 @@
 //! Claims about evidence: what hits, how strongly, and what is absent rather than clear.
 
 use super::{Evidence, EvidenceCode, Finding, gather};
-use crate::screening::fixtures::{bundle, card, conversion, crowd_on, device, email, honest, network, noon, value};
-use crate::screening::history::{AccountHistory, History, IdentifierKind, RingHistory, TiedElsewhere};
+use crate::screening::comparability::Comparability;
+use crate::screening::fixtures::{bundle, card, conversion, crowd_on, device, email, honest, identifier, network, noon, value};
+use crate::screening::history::{AccountHistory, Crowd, History, IdentifierKind, RingHistory, TiedElsewhere};
 use crate::screening::rarity::Rarity;
-use crate::vocabulary::bundle::{NetworkFlag, PaymentPurpose};
+use crate::vocabulary::bundle::{DeviceSignals, NetworkFlag, PaymentPurpose};
 use crate::vocabulary::conversion::{Conversion, ConversionKind, RefereeStanding};
 use crate::vocabulary::email::EmailDomainClass;
 use crate::vocabulary::journey::{CapturedVia, Journey, Touchpoint, TouchpointKind};
@@ -13,7 +14,8 @@ use crate::vocabulary::time::Span;
 
 fn evidence_of(conversion: &Conversion, history: &History) -> Evidence {
     let (referrer, referee) = history.sides(conversion);
-    gather(conversion, &referrer, &referee, history, &Rarity::default())
+    let (comparability, _) = Comparability::of(&referrer, &referee);
+    gather(conversion, &referrer, &referee, &comparability, history, &Rarity::default())
 }
 
 fn evidence(change: impl FnOnce(&mut Conversion)) -> Evidence {
@@ -212,6 +214,21 @@ fn a_purchase_just_above_the_minimum_is_seen() {
 }
 
 #[test]
+fn a_purchase_below_the_minimum_is_seen_beside_one_just_above_it() {
+    let paid = |amount_minor, currency| {
+        let evidence = evidence(|cv| {
+            cv.value = Some(Money::new(amount_minor, currency).unwrap());
+            cv.minimum_purchase = Some(Money::new(1_000, "EUR").unwrap());
+        });
+        (evidence[EvidenceCode::BelowMinimum], evidence[EvidenceCode::MinimumPurchase])
+    };
+    let hit = Finding::of_strength(1.0);
+    assert_eq!((paid(0, "EUR"), paid(999, "EUR")), ((hit, Finding::CLEAR), (hit, Finding::CLEAR)));
+    assert_eq!((paid(1_000, "EUR"), paid(1_200, "EUR")), ((Finding::CLEAR, hit), (Finding::CLEAR, Finding::CLEAR)));
+    assert_eq!(paid(10, "USD"), (Finding::Absent, Finding::Absent));
+}
+
+#[test]
 fn a_relay_of_the_operating_system_hardly_counts_as_hiding() {
     let through = |flag| {
         evidence(|cv| {
@@ -283,4 +300,76 @@ fn a_couple_on_one_device_is_no_ring() {
 fn a_referee_who_came_with_another_referrer_before_has_a_changed_code() {
     let history = History { tied_to_other_referrer: TiedElsewhere::Yes, ..History::default() };
     assert!(evidence_of(&honest(), &history)[EvidenceCode::CodeChanged].is_hit());
+}
+
+/// A phone that its cookie tells from others of its model.
+fn phone_with_cookie(fingerprint: u8, cookie: u8) -> DeviceSignals {
+    DeviceSignals { browser: Some(value(cookie)), ..device(fingerprint) }
+}
+
+#[test]
+fn phones_of_one_model_with_own_cookies_are_no_crowd_unless_they_share_something_else() {
+    let on_phone = conversion(|cv| cv.referee.devices = vec![phone_with_cookie(1, 2)]);
+    let crowded = |accounts_near_30d| {
+        let mut history = crowd_on(IdentifierKind::Device, 1, 100);
+        history.crowds.values_mut().for_each(|crowd| crowd.accounts_near_30d = accounts_near_30d);
+        evidence_of(&on_phone, &history)[EvidenceCode::CrowdedDevice]
+    };
+    assert_eq!(crowded(0), Finding::Clear { measure: Some(0.0) });
+    assert!(crowded(6).strength() > 0.5);
+}
+
+#[test]
+fn without_a_cookie_a_fingerprint_says_less_once_it_is_on_more_accounts_than_a_device_is() {
+    let on_phone = conversion(|cv| cv.referee.devices = vec![device(1)]);
+    let crowded = |others| evidence_of(&on_phone, &crowd_on(IdentifierKind::Device, 1, others))[EvidenceCode::CrowdedDevice];
+    assert_eq!((crowded(16).strength(), crowded(16).measure()), (0.8, Some(16.0)));
+    assert!(crowded(40).strength() < 0.5 && crowded(400).strength() < 0.05 && crowded(400).measure() == Some(400.0));
+}
+
+#[test]
+fn a_fingerprint_that_is_another_each_time_has_the_crowd_of_its_cookie() {
+    let on_phone = conversion(|cv| cv.referee.devices = vec![phone_with_cookie(99, 2)]);
+    let crowded = evidence_of(&on_phone, &crowd_on(IdentifierKind::Browser, 2, 6))[EvidenceCode::CrowdedDevice];
+    assert_eq!((crowded.strength(), crowded.measure()), (0.6, Some(6.0)));
+}
+
+#[test]
+fn a_card_of_either_side_that_others_use_is_seen() {
+    let history = crowd_on(IdentifierKind::Payment, 1, 6);
+    let paid = card(1, PaymentPurpose::Billing);
+    for of_referrer in [true, false] {
+        let conversion =
+            conversion(|cv| if of_referrer { &mut cv.referrer } else { &mut cv.referee }.payments.push(paid.clone()));
+        assert_eq!(evidence_of(&conversion, &history)[EvidenceCode::CrowdedPayment].measure(), Some(6.0));
+    }
+}
+
+#[test]
+fn referrers_paid_out_to_one_account_speak_louder_the_more_they_are() {
+    let paid_out = conversion(|cv| cv.referrer.payments.push(card(1, PaymentPurpose::Payout)));
+    let shared =
+        |payout_sharers| evidence_of(&paid_out, &History { payout_sharers, ..History::default() })[EvidenceCode::SharedPayout];
+    assert_eq!(shared(0), Finding::Clear { measure: Some(0.0) });
+    assert!(shared(1).strength() < 0.5 && shared(2).strength() == 0.5 && shared(5).strength() > 0.7);
+    assert!(shared(40).strength() > shared(20).strength());
+    assert!(evidence_of(&honest(), &History::default())[EvidenceCode::SharedPayout].is_absent());
+}
+
+#[test]
+fn a_shared_device_says_half_when_the_other_was_there_a_year_before() {
+    let strength = |seen_at, known_at| {
+        let shared = conversion(|cv| {
+            cv.referee.devices = vec![device(1)];
+            cv.referrer.devices = vec![DeviceSignals { seen_at, ..device(1) }];
+        });
+        let crowd = Crowd { referrer_seen_at: known_at, ..Crowd::default() };
+        let history = History { crowds: [(identifier(IdentifierKind::Device, 1), crowd)].into(), ..History::default() };
+        evidence_of(&shared, &history)[EvidenceCode::SameDevice].strength()
+    };
+    let (year_ago, day_ago) = (noon().minus(Span::from_days(365)), noon().minus(Span::from_days(1)));
+    assert_eq!(strength(None, None), 1.0, "what is sent without a time is of now");
+    assert!((strength(Some(year_ago), None) - 0.5).abs() < 1e-9);
+    assert!(strength(Some(year_ago), Some(day_ago)) > 0.99, "the last time counts");
+    assert_eq!(strength(Some(noon().plus(Span::from_days(365))), None), 1.0, "what is later is not longer ago");
 }

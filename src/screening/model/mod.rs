@@ -19,7 +19,7 @@ pub use scorer::{BinnedFeature, Blend, LEAF, Linear, LinearTerm, Scale, Scorecar
 
 use super::decision::logistic;
 use super::evidence::EvidenceCode;
-use super::features::{CATALOGUE, FEATURE_COUNT, FeatureVector};
+use super::features::{ABSENT, CATALOGUE, FEATURE_COUNT, FeatureVector};
 use crate::vocabulary::time::Timestamp;
 
 /// What a model says of one conversion.
@@ -29,6 +29,8 @@ pub struct ModelScore {
     pub probability: f64,
     /// What each piece of evidence adds, in log-odds against the average referral; only what adds anything.
     pub contributions: Vec<(EvidenceCode, f64)>,
+    /// The log-odds of the probability: those of the average referral and all contributions.
+    pub log_odds: f64,
 }
 
 /// Where a model's probabilities lead.
@@ -138,6 +140,8 @@ pub struct Model {
     parts: ModelParts,
     /// The scorer once more, when it is made of small trees: the same bits, and faster.
     masks: Option<ScorerMasks>,
+    /// The calibrated log-odds of the average referral.
+    base_log_odds: f64,
 }
 
 impl Model {
@@ -168,7 +172,21 @@ impl Model {
             return Err(not_usable("training spread", "it does not fit the features"));
         }
         let masks = ScorerMasks::new(&parts.scorer);
-        Ok(Self { parts, masks })
+        let base = parts.scorer.explain(&[ABSENT; FEATURE_COUNT], &mut [0.0; FEATURE_COUNT]);
+        let base_log_odds = parts.calibrator.log_odds(base);
+        Ok(Self { parts, masks, base_log_odds })
+    }
+
+    /// The log-odds of the average referral in training, to which contributions are added.
+    #[must_use]
+    pub const fn base_log_odds(&self) -> f64 {
+        self.base_log_odds
+    }
+
+    /// The calibrated log-odds that the referral is abusive. Allocates nothing.
+    #[must_use]
+    pub fn log_odds(&self, features: &FeatureVector) -> f64 {
+        self.parts.calibrator.log_odds(self.margin(features))
     }
 
     /// The version that decisions quote.
@@ -207,7 +225,7 @@ impl Model {
     /// Calibrated probability that the referral is abusive. Allocates nothing. Range: [0, 1].
     #[must_use]
     pub fn probability(&self, features: &FeatureVector) -> f64 {
-        logistic(self.parts.calibrator.log_odds(self.margin(features)))
+        logistic(self.log_odds(features))
     }
 
     /// Scores one feature vector, with what each piece of evidence adds.
@@ -222,7 +240,7 @@ impl Model {
             by_code[feature.code.index()] += part * slope;
         }
         let contributions = EvidenceCode::ALL.into_iter().zip(by_code).filter(|(_, part)| *part != 0.0).collect();
-        ModelScore { probability: logistic(log_odds), contributions }
+        ModelScore { probability: logistic(log_odds), contributions, log_odds }
     }
 
     /// What each feature adds to the calibrated log-odds, in catalogue order.

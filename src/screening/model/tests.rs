@@ -176,7 +176,7 @@ proptest! {
         for scorer in [linear(), scorecard(), Scorer::Trees(stump()), forest(15), forest(16), blend()] {
             let base = scorer.clone().explain(&values, &mut [0.0; FEATURE_COUNT]);
             let model = Model::from_parts(parts(scorer)).unwrap();
-            let ModelScore { probability, contributions } = model.score(&features);
+            let ModelScore { probability, contributions, log_odds: _ } = model.score(&features);
             prop_assert!(probability > 0.0 && probability < 1.0);
             let log_odds = model.parts().calibrator.log_odds(base) + contributions.iter().map(|(_, part)| part).sum::<f64>();
             prop_assert!((logistic(log_odds) - probability).abs() < 1e-9);

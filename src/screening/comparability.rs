@@ -1,0 +1,379 @@
+//! Comparability: which kinds of signal that identify somebody could be compared between the two sides. Pure; called by `observe`.
+//!
+//! A referral of which nothing could be compared is not known to be honest: nobody looked. E-mail domains, patterns, device attributes and ways
+//! through the product identify nobody, so that they do not count.
+
+use smallvec::SmallVec;
+
+use super::evidence::{EvidenceCode, Finding};
+use super::warning::{Warning, WarningCode};
+use crate::vocabulary::bundle::SignalBundle;
+use crate::vocabulary::digest::{DigestSet, KeyId};
+use crate::vocabulary::sketch::Sketch;
+
+/// A kind of signal that identifies somebody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum SignalKind {
+    /// Exact e-mail addresses.
+    EmailExact,
+    /// Mailboxes with aliases folded.
+    Mailbox,
+    /// The names before the @.
+    LocalPart,
+    /// Sketches of the names before the @.
+    LocalPartSketch,
+    /// Persons' names.
+    Name,
+    /// Sketches of persons' names.
+    NameSketch,
+    /// Device fingerprints.
+    Device,
+    /// Browser cookies.
+    Browser,
+    /// Network addresses.
+    Address,
+    /// Neighbourhoods of network addresses.
+    Prefix,
+    /// Payment instruments.
+    Payment,
+}
+
+impl SignalKind {
+    /// All kinds, in the order in which they are shown.
+    pub const ALL: [Self; 11] = [
+        Self::EmailExact,
+        Self::Mailbox,
+        Self::LocalPart,
+        Self::LocalPartSketch,
+        Self::Name,
+        Self::NameSketch,
+        Self::Device,
+        Self::Browser,
+        Self::Address,
+        Self::Prefix,
+        Self::Payment,
+    ];
+
+    /// Where it stands in a bundle of the API, indexes left out.
+    #[must_use]
+    pub const fn field(self) -> &'static str {
+        match self {
+            Self::EmailExact => "emails.exact",
+            Self::Mailbox => "emails.mailbox",
+            Self::LocalPart => "emails.local_part",
+            Self::LocalPartSketch => "emails.local_part_sketch",
+            Self::Name => "names.exact",
+            Self::NameSketch => "names.sketch",
+            Self::Device => "devices.fingerprint",
+            Self::Browser => "devices.browser",
+            Self::Address => "networks.address",
+            Self::Prefix => "networks.prefix",
+            Self::Payment => "payments.instrument",
+        }
+    }
+
+    /// Many of it, in a reviewer's words.
+    const fn plural(self) -> &'static str {
+        match self {
+            Self::EmailExact => "e-mail addresses",
+            Self::Mailbox => "mailboxes",
+            Self::LocalPart => "names before the @",
+            Self::LocalPartSketch => "sketches of the names before the @",
+            Self::Name => "persons' names",
+            Self::NameSketch => "sketches of the persons' names",
+            Self::Device => "device fingerprints",
+            Self::Browser => "browser cookies",
+            Self::Address => "network addresses",
+            Self::Prefix => "network prefixes",
+            Self::Payment => "payment instruments",
+        }
+    }
+}
+
+/// Whether a kind of signal could be compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Compared {
+    /// Both sides have it under a common key.
+    Yes,
+    /// Both sides have it, under key ids that do not meet.
+    KeysDiffer,
+    /// Only the referrer has it.
+    OnlyReferrer,
+    /// Only the referee has it.
+    OnlyReferee,
+}
+
+/// Why nothing could be compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Want {
+    /// Neither side has a signal that identifies.
+    OfBoth,
+    /// The referrer has none.
+    OfReferrer,
+    /// The referee has none.
+    OfReferee,
+    /// Each side has some, and no kind of them in common.
+    OfCommonKind,
+    /// Each side has some of one kind, under key ids that never meet.
+    OfCommonKey,
+}
+
+impl Want {
+    const ALL: [Self; 5] = [Self::OfBoth, Self::OfReferrer, Self::OfReferee, Self::OfCommonKind, Self::OfCommonKey];
+
+    /// The measure that stands for it beside `signals.incomparable`.
+    fn measure(self) -> f64 {
+        f64::from(self as u8)
+    }
+
+    /// What a measure stands for; `None` when it stands for nothing.
+    #[must_use]
+    pub fn of_measure(measure: f64) -> Option<Self> {
+        Self::ALL.into_iter().find(|want| want.measure().to_bits() == measure.to_bits())
+    }
+
+    /// The sentence for a reviewer.
+    #[must_use]
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::OfBoth => "Nothing could be compared: neither side has a signal that identifies anybody.",
+            Self::OfReferrer => "Nothing could be compared: the referrer has no signal that identifies anybody.",
+            Self::OfReferee => "Nothing could be compared: the referee has no signal that identifies anybody.",
+            Self::OfCommonKind => "Nothing could be compared: the two sides have no kind of signal in common.",
+            Self::OfCommonKey => {
+                "Nothing could be compared: what both sides have was digested under different keys, whose ids never meet."
+            }
+        }
+    }
+}
+
+/// Which kinds of signal could be compared. Kinds that neither side has are left out.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Comparability {
+    kinds: Vec<(SignalKind, Compared)>,
+}
+
+/// The key ids of one side's signals, by kind, without repeats.
+#[derive(Default)]
+struct Keys([SmallVec<[KeyId; 2]>; SignalKind::ALL.len()]);
+
+impl Keys {
+    fn add(&mut self, kind: SignalKind, key: KeyId) {
+        if let Some(known) = self.0.get_mut(kind as usize)
+            && !known.contains(&key)
+        {
+            known.push(key);
+        }
+    }
+
+    fn add_set(&mut self, kind: SignalKind, set: Option<&DigestSet>) {
+        set.into_iter().flat_map(DigestSet::iter).for_each(|digest| self.add(kind, digest.key_id));
+    }
+
+    fn add_sketches(&mut self, kind: SignalKind, sketches: &[Sketch]) {
+        for sketch in sketches {
+            self.add(kind, sketch.key_id);
+        }
+    }
+
+    fn of(bundle: &SignalBundle) -> Self {
+        let mut keys = Self::default();
+        for email in &bundle.emails {
+            keys.add_set(SignalKind::EmailExact, email.exact.as_ref());
+            keys.add_set(SignalKind::Mailbox, email.mailbox.as_ref());
+            keys.add_set(SignalKind::LocalPart, email.local_part.as_ref());
+            keys.add_sketches(SignalKind::LocalPartSketch, &email.local_part_sketches);
+        }
+        for name in &bundle.names {
+            keys.add_set(SignalKind::Name, name.exact.as_ref());
+            keys.add_sketches(SignalKind::NameSketch, &name.sketches);
+        }
+        for device in &bundle.devices {
+            keys.add_set(SignalKind::Device, device.fingerprint.as_ref());
+            keys.add_set(SignalKind::Browser, device.browser.as_ref());
+        }
+        for network in &bundle.networks {
+            keys.add_set(SignalKind::Address, network.address.as_ref());
+            keys.add_set(SignalKind::Prefix, network.prefix.as_ref());
+        }
+        for payment in &bundle.payments {
+            keys.add_set(SignalKind::Payment, Some(&payment.instrument));
+        }
+        keys
+    }
+
+    /// As [`Keys::of`], with the devices of the way, which are compared with the referrer's.
+    fn of_referee(bundle: &SignalBundle) -> Self {
+        let mut keys = Self::of(bundle);
+        for step in bundle.journey.touchpoints() {
+            keys.add_set(SignalKind::Device, step.device.as_ref());
+            keys.add_set(SignalKind::Browser, step.browser.as_ref());
+        }
+        keys
+    }
+
+    fn kind(&self, kind: SignalKind) -> &[KeyId] {
+        self.0.get(kind as usize).map(|keys| &**keys).unwrap_or_default()
+    }
+}
+
+impl Comparability {
+    /// What could be compared between two sides, and a warning for each kind whose key ids do not meet.
+    #[must_use]
+    pub fn of(referrer: &SignalBundle, referee: &SignalBundle) -> (Self, Vec<Warning>) {
+        let (ours, theirs) = (Keys::of(referrer), Keys::of_referee(referee));
+        let mut kinds = Vec::new();
+        let mut warnings = Vec::new();
+        for kind in SignalKind::ALL {
+            let (ours, theirs) = (ours.kind(kind), theirs.kind(kind));
+            let compared = match (ours.is_empty(), theirs.is_empty()) {
+                (true, true) => continue,
+                (false, true) => Compared::OnlyReferrer,
+                (true, false) => Compared::OnlyReferee,
+                (false, false) if ours.iter().any(|key| theirs.contains(key)) => Compared::Yes,
+                (false, false) => {
+                    warnings.push(keys_differ(kind, ours, theirs));
+                    Compared::KeysDiffer
+                }
+            };
+            kinds.push((kind, compared));
+        }
+        (Self { kinds }, warnings)
+    }
+
+    /// As it was kept.
+    #[must_use]
+    pub const fn of_kinds(kinds: Vec<(SignalKind, Compared)>) -> Self {
+        Self { kinds }
+    }
+
+    /// Each kind that a side has, in the order in which they are shown.
+    #[must_use]
+    pub fn kinds(&self) -> &[(SignalKind, Compared)] {
+        &self.kinds
+    }
+
+    /// Why nothing could be compared; absent when something could.
+    #[must_use]
+    pub fn want(&self) -> Option<Want> {
+        let has = |wanted: &[Compared]| self.kinds.iter().any(|(_, compared)| wanted.contains(compared));
+        if has(&[Compared::Yes]) {
+            return None;
+        }
+        Some(match (has(&[Compared::KeysDiffer]), has(&[Compared::OnlyReferrer]), has(&[Compared::OnlyReferee])) {
+            (true, _, _) => Want::OfCommonKey,
+            (false, true, true) => Want::OfCommonKind,
+            (false, true, false) => Want::OfReferee,
+            (false, false, true) => Want::OfReferrer,
+            (false, false, false) => Want::OfBoth,
+        })
+    }
+
+    /// The evidence that it makes: `signals.comparable`, with how many kinds were compared, and `signals.incomparable`.
+    pub(super) fn findings(&self) -> [(EvidenceCode, Finding); 2] {
+        let compared = self.kinds.iter().filter(|(_, compared)| *compared == Compared::Yes).count();
+        let count = f64::from(u8::try_from(compared).unwrap_or(u8::MAX));
+        let incomparable = self.want().map_or(Finding::CLEAR, |want| Finding::measured(1.0, want.measure()));
+        let share = count / f64::from(u8::try_from(SignalKind::ALL.len()).unwrap_or(u8::MAX));
+        [(EvidenceCode::Comparable, Finding::measured(share, count)), (EvidenceCode::Incomparable, incomparable)]
+    }
+}
+
+fn keys_differ(kind: SignalKind, ours: &[KeyId], theirs: &[KeyId]) -> Warning {
+    let names = |keys: &[KeyId]| keys.iter().map(|key| format!("`{}`", key.as_str())).collect::<Vec<_>>().join(" and ");
+    Warning {
+        code: WarningCode::KeysDiffer,
+        field: format!("conversion.referee.{}", kind.field()).into(),
+        sentence: format!(
+            "The {} of the two sides could not be compared: the referrer's were made under {}, the referee's under {}.",
+            kind.plural(),
+            names(ours),
+            names(theirs)
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::screening::fixtures::{bundle, card, device, network};
+    use crate::vocabulary::bundle::PaymentPurpose;
+    use crate::vocabulary::digest::Digest;
+
+    fn with(change: impl FnOnce(&mut SignalBundle)) -> SignalBundle {
+        let mut side = bundle("ann");
+        change(&mut side);
+        side
+    }
+
+    fn under(key: &str, keys: &[&str]) -> DigestSet {
+        let digest = |key: &str| Digest { value: [9; 32], key_id: KeyId::new(key).unwrap() };
+        DigestSet::new([digest(key)].into_iter().chain(keys.iter().map(|key| digest(key)))).unwrap().unwrap()
+    }
+
+    fn want(referrer: &SignalBundle, referee: &SignalBundle) -> Option<Want> {
+        Comparability::of(referrer, referee).0.want()
+    }
+
+    #[test]
+    fn one_common_kind_is_comparable_and_what_is_wanting_is_named() {
+        let (bare, on_device) = (bundle("ann"), with(|side| side.devices.push(device(1))));
+        let on_network = with(|side| side.networks.push(network(1)));
+        assert_eq!(want(&on_device, &on_device), None);
+        assert_eq!(want(&bare, &bare), Some(Want::OfBoth));
+        assert_eq!(want(&bare, &on_device), Some(Want::OfReferrer));
+        assert_eq!(want(&on_device, &bare), Some(Want::OfReferee));
+        assert_eq!(want(&on_device, &on_network), Some(Want::OfCommonKind));
+    }
+
+    #[test]
+    fn keys_that_never_meet_are_incomparable_and_a_rotation_meets() {
+        let paid = |set: DigestSet| {
+            let mut instrument = card(1, PaymentPurpose::Billing);
+            instrument.instrument = set;
+            with(|side| side.payments.push(instrument))
+        };
+        let (old, new, both) = (paid(under("k1", &[])), paid(under("k2", &[])), paid(under("k1", &["k2"])));
+        assert_eq!(want(&old, &new), Some(Want::OfCommonKey));
+        assert_eq!((want(&old, &both), want(&both, &new)), (None, None));
+    }
+
+    #[test]
+    fn a_kind_whose_keys_do_not_meet_is_warned_of_even_where_another_kind_was_compared() {
+        let side = |key: &str| {
+            with(|side| {
+                side.devices.push(device(1));
+                let mut line = network(1);
+                line.address = Some(under(key, &[]));
+                side.networks.push(line);
+            })
+        };
+        let (comparability, warnings) = Comparability::of(&side("k1"), &side("k2"));
+        assert_eq!(comparability.kinds(), [(SignalKind::Device, Compared::Yes), (SignalKind::Address, Compared::KeysDiffer)]);
+        assert_eq!(comparability.want(), None);
+        let [warning] = &*warnings else { panic!("{warnings:?}") };
+        assert_eq!(&*warning.field, "conversion.referee.networks.address");
+        assert_eq!(
+            warning.sentence,
+            "The network addresses of the two sides could not be compared: the referrer's were made under `k1`, the referee's under `k2`."
+        );
+    }
+
+    #[test]
+    fn what_identifies_nobody_is_not_comparable() {
+        let vague = with(|side| {
+            let mut phone = device(1);
+            phone.fingerprint = None;
+            (phone.platform, phone.time_zone) = ("iOS".into(), "Europe/Berlin".into());
+            side.devices.push(phone);
+        });
+        assert_eq!(want(&vague, &vague), Some(Want::OfBoth));
+    }
+
+    #[test]
+    fn every_want_comes_back_from_its_measure() {
+        assert!(Want::ALL.into_iter().all(|want| Want::of_measure(want.measure()) == Some(want)));
+        assert_eq!(Want::of_measure(5.0), None);
+    }
+}
