@@ -10,7 +10,7 @@ use crate::vocabulary::conversion::{Conversion, Side};
 use crate::vocabulary::ids::{AccountId, Actor, CaseId, ConversionId, RecordId, RewardId};
 use crate::vocabulary::label::Label;
 use crate::vocabulary::money::Money;
-use crate::vocabulary::outcome::OutcomeKind;
+use crate::vocabulary::outcome::{Outcome, OutcomeKind};
 use crate::vocabulary::time::Timestamp;
 
 /// A position in a programme's journal and feed. Starts at 1; 0 stands before everything.
@@ -291,6 +291,15 @@ pub struct RecordedSignals {
     pub bundles: Vec<SignalBundle>,
     /// When it arrived.
     pub observed_at: Timestamp,
+}
+
+/// A message beside conversions that was taken once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TakenMessage {
+    /// Signals of accounts.
+    Signals(RecordedSignals),
+    /// What happened later.
+    Outcome(Outcome),
 }
 
 /// A kind of value in a reviewer's words, for headings.

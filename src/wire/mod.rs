@@ -28,6 +28,8 @@ pub use generated::{FILE_DESCRIPTOR_SET, v1};
 pub use violation::Violation;
 
 #[cfg(test)]
+mod content_tests;
+#[cfg(test)]
 mod contract_tests;
 #[cfg(test)]
 pub(crate) mod fixtures;
