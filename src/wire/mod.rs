@@ -13,6 +13,7 @@ pub mod enums;
 pub mod fields;
 mod generated;
 pub mod journey;
+pub mod json;
 pub mod list;
 pub mod model;
 pub mod outcome;
