@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use selfsame::cli::{
-    demo, digest, evaluate, export, in_words, ledger, load, model, policy, queue, screen, serve, simulate, train,
+    AlreadyTold, demo, digest, evaluate, export, in_words, ledger, load, model, policy, queue, screen, serve, simulate, train,
 };
 
 /// A decision is allocated by one thread and freed by another; the C library's allocator took a fifth of all time for that.
@@ -70,6 +70,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever reads standard output has seen enough (`| head`).
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) if error.is::<AlreadyTold>() => ExitCode::FAILURE,
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "error: {}", in_words(&error));
             ExitCode::FAILURE

@@ -2,13 +2,14 @@
 //!
 //! It must never print the secret, nor make a new one where one is kept: the sample of a conversion would change. `serve` calls it.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use rand::RngCore as _;
 use rand::rngs::OsRng;
 use secrecy::{ExposeSecret as _, SecretString};
+use tempfile::NamedTempFile;
 
 use super::config::AuditConfig;
 use crate::screening::audit::AuditKey;
@@ -69,18 +70,27 @@ fn derived(secret: &SecretString, origin: String) -> Result<AuditKey, AuditSecre
     Ok(AuditKey::new(blake3::derive_key(CONTEXT, bytes)))
 }
 
-/// Makes a secret that only its owner reads, and keeps it durably.
+/// Makes a secret that only its owner reads, and keeps it durably. The file has its name when all of it is there; where another process was quicker
+/// its secret is the one that is kept.
 fn make(path: &Path) -> io::Result<SecretString> {
     let mut random = [0; SECRET_BYTES_MIN];
     OsRng.fill_bytes(&mut random);
     let secret = SecretString::from(hex::encode(random));
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // Made for its owner alone.
+    let mut file = NamedTempFile::new_in(folder)?;
     file.write_all(secret.expose_secret().as_bytes())?;
-    file.sync_all()?;
+    file.as_file().sync_all()?;
+    match file.persist_noclobber(path) {
+        Ok(_) => {}
+        Err(refused) if refused.error.kind() == io::ErrorKind::AlreadyExists => {
+            return fs::read_to_string(path).map(|text| SecretString::from(text.trim()));
+        }
+        Err(refused) => return Err(refused.error),
+    }
+    // The name is durable too: another secret after a power cut would pick another sample.
+    #[cfg(unix)]
+    fs::File::open(folder)?.sync_all()?;
     Ok(secret)
 }
 
@@ -101,6 +111,22 @@ mod tests {
         let first = audit_key(&AuditConfig::default(), folder.path()).unwrap();
         let second = audit_key(&AuditConfig::default(), folder.path()).unwrap();
         assert_eq!(sample(&first), sample(&second));
+        let kept: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(kept, [KEPT_FILE], "nothing half-written is left beside it");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            let mode = fs::metadata(folder.path().join(KEPT_FILE)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn of_two_processes_that_make_a_secret_at_once_both_have_the_one_that_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(KEPT_FILE);
+        let first = make(&path).unwrap();
+        assert_eq!(make(&path).unwrap().expose_secret(), first.expose_secret());
     }
 
     #[test]

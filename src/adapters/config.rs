@@ -14,6 +14,7 @@ use figment::{Figment, Metadata, Profile, Provider, value};
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::log_filter;
 use crate::screening::similarity::closest;
 
 /// The prefix of all variables. Sections are joined with two underscores: `SELFSAME_LIMITS__IN_FLIGHT_MAX`.
@@ -357,6 +358,16 @@ impl Config {
         Err(ConfigError(located.collect()))
     }
 
+    /// How the log looks, as far as the sources that can be read say so: what is wrong with the configuration is said in that form too.
+    #[must_use]
+    pub fn log_format_alone(file: Option<&Path>, command_line: CommandLine) -> LogFormat {
+        let variables = Env::prefixed(VARIABLE_PREFIX).split("__").filter(|key| key.as_str().to_lowercase().starts_with("log"));
+        let spoken = Figment::from(variables).merge(command_line);
+        let all = Figment::from(Toml::file(file.unwrap_or(Path::new(USUAL_FILE)))).merge(spoken.clone());
+        let format = |sources: &Figment| sources.extract_inner::<LogFormat>("log.format").ok();
+        format(&all).or_else(|| format(&spoken)).unwrap_or(LogFormat::Text)
+    }
+
     /// What the types cannot say.
     fn violations(&self) -> Vec<(&'static str, String)> {
         let mut found = Vec::new();
@@ -393,6 +404,9 @@ impl Config {
                 self.listen.0
             );
             found.push(("journal.address", problem));
+        }
+        if let Some(problem) = log_filter::problem_of(&self.log.level) {
+            found.push(("log.level", problem));
         }
         if self.data_folder.0.as_os_str().is_empty() {
             found.push(("data_folder", "is empty; name a folder".to_owned()));

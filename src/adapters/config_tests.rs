@@ -89,3 +89,27 @@ fn a_wrong_value_of_the_command_line_is_said_to_be_from_there() {
     let error = loaded("", CommandLine::default().with("limits.in_flight_max", Some(0))).unwrap_err();
     assert_eq!(error.0[0].to_string(), "`limits.in_flight_max` is 0; it must be between 1 and 1000000 (set by the command line)");
 }
+
+#[test]
+fn a_misspelt_log_level_is_refused_with_the_one_that_was_meant() {
+    let from_file = violations("[log]\nlevel = \"warning\"\n");
+    assert_eq!(from_file[0].key, "log.level");
+    assert!(from_file[0].problem.contains("did you mean `warn`?"), "{from_file:?}");
+    let from_flag = loaded("", CommandLine::default().with("log.level", Some("selfsame=debg"))).unwrap_err().0;
+    assert!(from_flag[0].to_string().contains("did you mean `debug`?"), "{from_flag:?}");
+    assert!(loaded("[log]\nlevel = \"selfsame=debug,warn\"\n", CommandLine::default()).is_ok());
+}
+
+#[test]
+fn the_form_of_the_log_is_known_when_the_rest_of_the_configuration_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("s.toml");
+    let format = |toml: &str, flag: Option<&str>| {
+        std::fs::write(&file, toml).unwrap();
+        Config::log_format_alone(Some(&file), CommandLine::default().with("log.format", flag))
+    };
+    assert_eq!(format("listen = 7\n[log]\nformat = \"json\"\nlevel = \"loud\"\n", None), LogFormat::Json);
+    assert_eq!(format("this is no TOML", Some("json")), LogFormat::Json);
+    assert_eq!(format("[log]\nformat = \"json\"\n", Some("text")), LogFormat::Text);
+    assert_eq!(format("[log]\nformat = \"xml\"\n", None), LogFormat::Text);
+}

@@ -55,7 +55,12 @@ pub fn start_logging(format: LogFormat, filter: &str) -> Result<(), TelemetryErr
         LogFormat::Text => lines.try_init(),
         LogFormat::Json => lines.json().flatten_event(true).try_init(),
     };
-    started.map_err(|_| TelemetryError::StartedTwice)
+    started.map_err(|_| TelemetryError::StartedTwice)?;
+    if format == LogFormat::Json {
+        // A panic is a line like any other: whoever reads the log reads JSON and nothing else.
+        std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "a thread panicked")));
+    }
+    Ok(())
 }
 
 /// Serves figures at `http://<address>/metrics`. Must be called inside the runtime that will serve them.

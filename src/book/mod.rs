@@ -91,8 +91,10 @@ pub struct Book {
 
 /// What a message that is taken once is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-enum MessageKind {
+pub enum MessageKind {
+    /// Signals of accounts.
     Signals,
+    /// What happened later.
     Outcome,
     /// A call with an id of its own.
     Request,

@@ -1,7 +1,6 @@
 //! Readings: where a conversion and its case stand, put together at one moment, with the record that last changed it. What was decided long ago
 //! is read from the journal and joined to them.
 
-use super::Book;
 use super::command::Done;
 use super::conversions::ConversionRow;
 use super::event::{
@@ -11,12 +10,13 @@ use super::outcomes::{OutcomeRow, OutcomeState, Through, that_stand};
 use super::records::{CaseSummary, Cursor, DecisionRecord, Hold, HoldAnswer, ListEntry, ListSubject, OutcomeAnswer, PaidAnswer};
 use super::rewards::Reward;
 use super::slab::{AccountNumber, ConversionNumber, RewardNumber};
+use super::{Book, MessageKind};
 use crate::screening::decision::{Decision, Verdict};
 use crate::screening::gate::Standing;
 use crate::screening::history::ListKind;
 use crate::vocabulary::bundle::SignalBundle;
 use crate::vocabulary::conversion::{Conversion, Side};
-use crate::vocabulary::ids::{AccountId, CaseId, ConversionId};
+use crate::vocabulary::ids::{AccountId, CaseId, ConversionId, RecordId};
 use crate::vocabulary::outcome::{OutcomeKind, OutcomeSubject};
 use crate::vocabulary::time::Timestamp;
 
@@ -59,6 +59,11 @@ pub(crate) struct CaseReading {
 }
 
 impl Book {
+    /// Where the record of a message stands; `None` when none of this id was taken, or its record is removed.
+    pub(crate) fn message(&self, kind: MessageKind, id: &RecordId) -> Option<Cursor> {
+        self.messages.find(kind, id.as_str(), &self.hasher).map(|message| message.cursor).filter(|cursor| *cursor >= self.floor)
+    }
+
     /// Where a conversion stands; `None` when it is not known or its record is removed.
     pub(crate) fn conversion(&self, id: &ConversionId) -> Option<ConversionReading> {
         self.conversions.find(id, &self.hasher).and_then(|number| self.reading(number))

@@ -321,6 +321,15 @@ pub struct RecordedSignals {
     pub observed_at: Timestamp,
 }
 
+/// A message beside conversions that was taken once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TakenMessage {
+    /// Signals of accounts.
+    Signals(RecordedSignals),
+    /// What happened later.
+    Outcome(Outcome),
+}
+
 /// A kind of value in a reviewer's words, for headings.
 #[must_use]
 pub const fn identifier_words(kind: IdentifierKind) -> &'static str {

@@ -3,7 +3,7 @@
 //! Only files, arguments and progress; what is done with them is in `offline`.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -32,7 +32,7 @@ pub(super) enum InputForm {
 /// Where the data come from.
 #[derive(Debug, Args)]
 pub(super) struct HistoryInput {
-    /// Labelled conversions to replay
+    /// Labelled conversions to replay; `-` for standard input
     #[arg(long, short, value_name = "FILE")]
     pub(super) input: PathBuf,
 
@@ -145,17 +145,18 @@ impl HistoryInput {
     /// Replays a history while it is read. It is looked through for its times first, so that a line is gone once it was played; what is no file
     /// and comes only once stays in memory until all of it is there.
     fn replay_history(&self, replay: &mut Replay<'_>) -> anyhow::Result<Read> {
-        let file = self.open()?;
-        let is_file = file.metadata().is_ok_and(|metadata| metadata.is_file());
-        let horizon = if is_file {
-            let input = BufReader::with_capacity(INPUT_BUFFER_BYTES, self.open()?);
-            Some(Horizon::of(input).context("the input cannot be read")?)
-        } else {
-            None
+        let (input, reading) = self.open()?;
+        let horizon = match reading {
+            Reading::AsOftenAsWanted => {
+                let (input, _) = self.open()?;
+                let input = BufReader::with_capacity(INPUT_BUFFER_BYTES, input);
+                Some(Horizon::of(input).context("the input cannot be read")?)
+            }
+            Reading::Once => None,
         };
         let bar = progress_bar("replaying", horizon.as_ref().map_or(0, Horizon::lines));
         let mut read = Read::default();
-        for line in ReadAhead::of(BufReader::with_capacity(INPUT_BUFFER_BYTES, file)) {
+        for line in ReadAhead::of(BufReader::with_capacity(INPUT_BUFFER_BYTES, input)) {
             let ReadLine { number, parsed } = line.context("the input cannot be read")?;
             read.add(replay, *parsed.map_err(|problem| anyhow::anyhow!("line {number}: {problem}"))?)?;
             if let Some(instant) = horizon.as_ref().and_then(|horizon| horizon.after(read.lines)) {
@@ -172,15 +173,29 @@ impl HistoryInput {
         let mut key = [0; 32];
         rand::rngs::OsRng.try_fill_bytes(&mut key).context("no randomness for the key of this run")?;
         let mut read = Read::default();
-        for line in foreign::read_csv(self.open()?, &mapping, &key)? {
+        for line in foreign::read_csv(self.open()?.0, &mapping, &key)? {
             read.add(replay, line)?;
         }
         Ok(read)
     }
 
-    fn open(&self) -> anyhow::Result<File> {
-        File::open(&self.input).with_context(|| format!("cannot read `{}`", self.input.display()))
+    fn open(&self) -> anyhow::Result<(Box<dyn io::Read + Send>, Reading)> {
+        if self.input == Path::new("-") {
+            return Ok((Box::new(io::stdin()), Reading::Once));
+        }
+        let file = File::open(&self.input).with_context(|| format!("cannot read `{}`", self.input.display()))?;
+        let is_file = file.metadata().is_ok_and(|metadata| metadata.is_file());
+        Ok((Box::new(file), if is_file { Reading::AsOftenAsWanted } else { Reading::Once }))
     }
+}
+
+/// How often an input can be read from its beginning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    /// It is a file.
+    AsOftenAsWanted,
+    /// It is a pipe, a terminal, or standard input, whatever stands behind that.
+    Once,
 }
 
 /// Input that is read from the file at once, in bytes.

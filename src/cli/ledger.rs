@@ -13,6 +13,7 @@ use crate::adapters::journal::{
     BackupFile, CheckReport, Compacted, JOURNAL_FOLDER, JournalOptions, JournalStats, SledJournal, StorageError, check, compact,
     restore, stats, verify_backup,
 };
+use crate::adapters::private;
 use crate::adapters::snapshots::SNAPSHOTS_FOLDER;
 use crate::ports::journal::{BackupSummary, Journal};
 use crate::wire::v1;
@@ -128,6 +129,7 @@ impl LedgerCommand {
     /// # Errors
     /// When the folder cannot be opened, is in use, or is damaged; the message says what to do.
     pub fn run(self) -> Result<()> {
+        private::keep_private();
         let mut out = stdout().lock();
         match self.action {
             Action::Check(data) => {

@@ -52,3 +52,8 @@ mod tests {
         assert_eq!(in_words(&plain), "outside: inside");
     }
 }
+
+/// An error that was told already, where whoever reads the output expects it; the process only ends with it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct AlreadyTold(pub String);

@@ -11,8 +11,9 @@ use clap::Args;
 use rand::RngCore as _;
 use tokio::net::TcpListener;
 
+use super::{AlreadyTold, in_words};
 use crate::adapters::audit_secret::audit_key;
-use crate::adapters::config::{CommandLine, Config, JournalConfig, LedgerConfig, LimitsConfig};
+use crate::adapters::config::{CommandLine, Config, JournalConfig, LedgerConfig, LimitsConfig, LogFormat};
 use crate::adapters::journal::postgres::DatabaseUrl;
 use crate::adapters::journal::{JournalOptions, MemoryJournal};
 use crate::adapters::model_shelf::ModelShelf;
@@ -21,7 +22,7 @@ use crate::adapters::policy_store::{PolicySources, PolicyStore};
 use crate::adapters::standing_rules::StandingRules;
 use crate::adapters::stray_variables::{StrayVariable, stray_variables};
 use crate::adapters::system_clock::SystemClock;
-use crate::adapters::{embedded, shared, telemetry};
+use crate::adapters::{embedded, private, shared, telemetry};
 use crate::book::command::Assessor;
 use crate::ledger::{GroupOptions, JournaledLedger, LateFacts, LedgerOptions};
 use crate::ports::clock::Clock as _;
@@ -133,6 +134,21 @@ fn limits(config: &LimitsConfig) -> Limits {
 /// When it cannot be started: the configuration or a policy has mistakes, a model that decides does not fit, the folder is in use or damaged,
 /// an address is taken.
 pub fn run(args: &ServeArgs) -> anyhow::Result<()> {
+    private::keep_private();
+    let format = Config::log_format_alone(args.config.as_deref(), args.command_line());
+    match serve_as_configured(args) {
+        Err(error) if format == LogFormat::Json => {
+            // Where the configuration is what is wrong, nothing logs yet; where something does, it stays.
+            drop(telemetry::start_logging(format, "error"));
+            let told = in_words(&error);
+            tracing::error!(error = told, "selfsame cannot serve");
+            Err(AlreadyTold(told).into())
+        }
+        ended => ended,
+    }
+}
+
+fn serve_as_configured(args: &ServeArgs) -> anyhow::Result<()> {
     let config = Config::load(args.config.as_deref(), args.command_line())?;
     telemetry::start_logging(config.log.format, &config.log.level)?;
     for StrayVariable { name, meant } in stray_variables(std::env::vars_os()) {
@@ -158,11 +174,23 @@ enum Keeping {
     Database,
 }
 
+impl Keeping {
+    /// The home of the journal, as the log says it.
+    const fn journal(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Folder => "folder",
+            Self::Database => "database",
+        }
+    }
+}
+
 async fn run_until_told(config: &Config, keeping: Keeping) -> anyhow::Result<()> {
     let sources = PolicySources { file: config.policy.file.clone(), folder: config.policy.folder.clone() };
     let policies = Arc::new(PolicyStore::open(sources).context("reading the policies")?);
     if keeping != Keeping::Memory {
         make_data_folder(&config.data_folder.0)?;
+        tighten(&config.data_folder.0)?;
     }
     let clock = Arc::new(SystemClock);
     let shelf = Arc::new(ModelShelf::default());
@@ -180,10 +208,23 @@ async fn run_until_told(config: &Config, keeping: Keeping) -> anyhow::Result<()>
     }
     let stop = told_to_stop()?;
     reload_on_hangup(Arc::clone(&policies))?;
-    writeln!(std::io::stdout().lock(), "{}", welcome(config, keeping, address, &policies, &models))?;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        %address,
+        journal = keeping.journal(),
+        data_folder = %config.data_folder.0.display(),
+        policy = policies.in_force().default.version(),
+        "selfsame serves"
+    );
+    let speaks = config.log.format == LogFormat::Text;
+    if speaks {
+        writeln!(std::io::stdout().lock(), "{}", welcome(config, keeping, address, &policies, &models))?;
+    }
     let parts = ServerParts { ledger, policies, clock, models, limits: limits(&config.limits) };
     serve(listener, parts, stop).await?;
-    writeln!(std::io::stdout().lock(), "stopped")?;
+    if speaks {
+        writeln!(std::io::stdout().lock(), "stopped")?;
+    }
     Ok(())
 }
 
@@ -195,7 +236,22 @@ fn make_data_folder(folder: &Path) -> anyhow::Result<()> {
             folder.display()
         );
     }
-    std::fs::create_dir_all(folder).with_context(|| format!("making the data folder `{}`", folder.display()))
+    private::make_folder(folder).with_context(|| format!("making the data folder `{}`", folder.display()))
+}
+
+/// Takes what others could read in the data folder from them, and says so.
+fn tighten(folder: &Path) -> anyhow::Result<()> {
+    let found = private::tighten(folder).with_context(|| format!("looking through the data folder `{}`", folder.display()))?;
+    if found.corrected > 0 {
+        tracing::warn!(
+            count = found.corrected,
+            "files and folders of the data folder were open to other users of the machine; they are their owner's alone now"
+        );
+    }
+    for (path, error) in found.left {
+        tracing::warn!(path = %path.display(), %error, "this is open to other users of the machine, and cannot be taken from them");
+    }
+    Ok(())
 }
 
 fn open_models(config: &Config, keeping: Keeping, shelf: Arc<ModelShelf>, now: Timestamp) -> anyhow::Result<ModelStore> {
@@ -325,10 +381,11 @@ fn told_to_stop() -> anyhow::Result<impl Future<Output = ()>> {
     let mut interrupt = signal(SignalKind::interrupt()).context("listening for INT")?;
     let mut terminate = signal(SignalKind::terminate()).context("listening for TERM")?;
     Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
+        let signal = tokio::select! {
+            _ = interrupt.recv() => "INT",
+            _ = terminate.recv() => "TERM",
+        };
+        tracing::info!(signal, "told to stop");
     })
 }
 

@@ -10,11 +10,12 @@ use super::holding::Holding;
 use super::journaled::{JournaledLedger, LedgerOptions};
 use super::open::OpenError;
 use super::programme::Sharing;
+use crate::book::MessageKind;
 use crate::book::command::{Assessor, Command, Executed};
 use crate::book::query::{CaseFilter, CaseOrder, DecisionFilter, Page, PageRequest};
 use crate::book::records::{
     CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Hold, LabelledConversion, ListEntry, ListSubject, PendingOutcome,
-    QueueStats,
+    QueueStats, TakenMessage,
 };
 use crate::ports::clock::SteadyClock;
 use crate::ports::journal::{BackupSummary, Journal};
@@ -23,7 +24,7 @@ use crate::ports::ledger::{Answer, Answerers, Ledger, LedgerError, LedgerHealth,
 use crate::ports::snapshots::Snapshots;
 use crate::screening::gate::Standing;
 use crate::screening::history::ListKind;
-use crate::vocabulary::ids::{CaseId, ConversionId, ProgramId, RewardId};
+use crate::vocabulary::ids::{CaseId, ConversionId, ProgramId, RecordId, RewardId};
 use crate::vocabulary::time::{Span, Timestamp};
 
 /// A ledger over a journal that other processes write to as well.
@@ -101,6 +102,15 @@ impl Ledger for HeldLedger {
 
     fn decision<'a>(&'a self, program: &'a ProgramId, conversion: &'a ConversionId) -> Answer<'a, Option<DecisionRecord>> {
         self.under_lease(program.clone(), |ledger| ledger.decision(program, conversion))
+    }
+
+    fn taken<'a>(
+        &'a self,
+        program: &'a ProgramId,
+        kind: MessageKind,
+        id: &'a RecordId,
+    ) -> Answer<'a, Option<(Cursor, TakenMessage)>> {
+        self.under_lease(program.clone(), move |ledger| ledger.taken(program, kind, id))
     }
 
     fn decisions<'a>(

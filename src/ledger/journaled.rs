@@ -21,9 +21,9 @@ use crate::book::command::{Assessor, CaseStep, Command, Done, Executed, ReserveC
 use crate::book::query::{CaseFilter, CaseOrder, DecisionFilter, Page, PageRequest};
 use crate::book::records::{
     CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, LabelledConversion, ListEntry, ListSubject,
-    PendingOutcome, QueueStats,
+    PendingOutcome, QueueStats, TakenMessage,
 };
-use crate::book::{Book, CaseListing, Progress, QueueCount, Refusal};
+use crate::book::{Book, CaseListing, MessageKind, Progress, QueueCount, Refusal};
 use crate::ports::journal::{BackupSummary, Journal, JournalError};
 use crate::ports::ledger::{Answer, Ledger, LedgerError, LedgerHealth, ProgramSummary, Reading};
 use crate::ports::snapshots::Snapshots;
@@ -31,7 +31,7 @@ use crate::screening::case::Step;
 use crate::screening::decision::Verdict;
 use crate::screening::gate::{RewardState, Standing};
 use crate::screening::history::ListKind;
-use crate::vocabulary::ids::{CaseId, ConversionId, ProgramId, RewardId};
+use crate::vocabulary::ids::{CaseId, ConversionId, ProgramId, RecordId, RewardId};
 use crate::vocabulary::time::{Span, Timestamp};
 
 /// How a ledger is run.
@@ -333,6 +333,20 @@ impl Ledger for JournaledLedger {
         Box::pin(async move {
             match self.shared.records(program) {
                 Some(records) => records.decision(conversion).await,
+                None => Ok(None),
+            }
+        })
+    }
+
+    fn taken<'a>(
+        &'a self,
+        program: &'a ProgramId,
+        kind: MessageKind,
+        id: &'a RecordId,
+    ) -> Answer<'a, Option<(Cursor, TakenMessage)>> {
+        Box::pin(async move {
+            match self.shared.records(program) {
+                Some(records) => records.taken(kind, id).await,
                 None => Ok(None),
             }
         })

@@ -13,13 +13,15 @@ use std::thread::{self, JoinHandle};
 
 use bytes::Bytes;
 use prost::Message;
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
 
 use self::packed::PACKED_BEGINNING;
 use self::times::earliest;
 use crate::vocabulary::time::Timestamp;
 use crate::wire::fields::Arrival;
 use crate::wire::training::{self, HistoryLine};
-use crate::wire::{Violation, conversion, v1};
+use crate::wire::{Violation, conversion, json, v1};
 
 /// The longest message in the binary form, in bytes. A length beyond it is no length: the file is something else, or broken.
 const MESSAGE_BYTES_MAX: usize = 256 << 20;
@@ -306,13 +308,13 @@ fn text_of(line: &[u8]) -> Result<&str, String> {
 }
 
 fn parse_conversion(text: &str) -> Result<Box<HistoryLine>, String> {
-    let message: v1::Conversion = serde_json::from_str(text).map_err(|error| not_json(&error, "Conversion"))?;
+    let message: v1::Conversion = read_json(text, "Conversion")?;
     let conversion = conversion::parse(message, "", Arrival::Recorded).map_err(all)?;
     Ok(Box::new(HistoryLine::of_conversion(conversion)))
 }
 
 fn parse_labelled(text: &str) -> Result<Box<HistoryLine>, String> {
-    let message: v1::LabeledConversion = serde_json::from_str(text).map_err(|error| not_json(&error, "LabeledConversion"))?;
+    let message: v1::LabeledConversion = read_json(text, "LabeledConversion")?;
     training::parse(message).map(Box::new).map_err(all)
 }
 
@@ -323,21 +325,17 @@ fn parse_message(bytes: Bytes) -> Result<Box<HistoryLine>, String> {
     training::parse(message).map(Box::new).map_err(all)
 }
 
-/// What the JSON reader says of unknown fields and types, without what it says of values: those could be personal.
-fn not_json(error: &serde_json::Error, message: &str) -> String {
-    let place = format!("at column {}", error.column());
-    match error.classify() {
-        serde_json::error::Category::Syntax | serde_json::error::Category::Eof => format!("is not JSON ({place})"),
-        serde_json::error::Category::Io => format!("cannot be read ({place})"),
-        serde_json::error::Category::Data => {
-            let text = error.to_string();
-            let known = text.strip_prefix("unknown field `").and_then(|rest| rest.split_once('`'));
-            match known {
-                Some((field, _)) => format!("is not a `selfsame.v1.{message}`: it has no field `{field}` ({place})"),
-                None => format!("is not a `selfsame.v1.{message}` in JSON: a value has the wrong type ({place})"),
-            }
+/// A message in JSON: read quickly as it is written here, and by the whole of the mapping where it is written otherwise.
+fn read_json<T: DeserializeOwned>(text: &str, message: &str) -> Result<T, String> {
+    serde_json::from_str(text).or_else(|error| {
+        let place = format!("at column {}", error.column());
+        match error.classify() {
+            Category::Syntax | Category::Eof => Err(format!("is not JSON ({place})")),
+            Category::Io => Err(format!("cannot be read ({place})")),
+            Category::Data => json::read_by_contract(text, message)
+                .map_err(|refused| format!("is not a `selfsame.v1.{message}` in JSON: {refused}")),
         }
-    }
+    })
 }
 
 fn all(violations: Vec<Violation>) -> String {

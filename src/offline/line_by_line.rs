@@ -5,9 +5,6 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::hash::BuildHasher as _;
-
-use foldhash::quality::RandomState;
 
 use crate::book::command::{Assessor, Command, OutcomeCommand, ScreenCommand, SignalsCommand};
 use crate::book::records::{ContentFingerprint, DecisionRecord, RecordedSignals};
@@ -16,6 +13,7 @@ use crate::vocabulary::ids::{AccountId, ConversionId, ProgramId, RecordId};
 use crate::vocabulary::outcome::{Outcome, OutcomeKind, OutcomeSubject};
 use crate::vocabulary::time::Timestamp;
 use crate::wire::training::HistoryLine;
+use crate::wire::{bundle, content, conversion, v1};
 
 /// An outcome that lies ahead of the conversion of its line.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,14 +33,13 @@ pub struct LineByLine<'a> {
     assessor: &'a dyn Assessor,
     ahead: BinaryHeap<Reverse<Ahead>>,
     outcomes_read: u64,
-    contents: RandomState,
 }
 
 impl<'a> LineByLine<'a> {
     /// Begins with nothing known.
     #[must_use]
     pub fn new(assessor: &'a dyn Assessor) -> Self {
-        Self { books: Books::default(), assessor, ahead: BinaryHeap::new(), outcomes_read: 0, contents: RandomState::default() }
+        Self { books: Books::default(), assessor, ahead: BinaryHeap::new(), outcomes_read: 0 }
     }
 
     /// Screens one line; `None` when it repeats the conversion of an earlier one.
@@ -67,16 +64,9 @@ impl<'a> LineByLine<'a> {
                 referee: conversion.referee.account_id.clone(),
             }));
         }
-        let content = self.fingerprint(&conversion);
+        let content = content::fingerprint(&conversion::message_of(&conversion));
         let command = ScreenCommand { conversion, content, received_at: now };
         Ok(self.books.execute(Command::Screen(Box::new(command)), self.assessor)?.done.screened())
-    }
-
-    /// Tells contents apart that came under one id, within this process: a hash of 64 bits, which a service could not live with.
-    fn fingerprint(&self, content: &impl std::hash::Hash) -> ContentFingerprint {
-        let mut fingerprint = [0; 16];
-        fingerprint[..8].copy_from_slice(&self.contents.hash_one(content).to_le_bytes());
-        ContentFingerprint(fingerprint)
     }
 
     /// Records the outcomes that were known before this instant.
@@ -103,7 +93,8 @@ impl<'a> LineByLine<'a> {
             | OutcomeKind::SubscriptionCanceled
             | OutcomeKind::DisputeWon => OutcomeSubject::Conversion(conversion_id),
         };
-        let content = self.fingerprint(&place);
+        // No two outcomes have one id here, so that any content does.
+        let content = ContentFingerprint([0; 16]);
         let (amount, actor, note) = (None, None, String::new());
         let outcome = Outcome { program_id, outcome_id, kind, subject, occurred_at: at, amount, actor, note };
         let command = OutcomeCommand { outcome, content, received_at: at };
@@ -111,8 +102,12 @@ impl<'a> LineByLine<'a> {
     }
 
     fn learn(&mut self, program_id: &ProgramId, signals: RecordedSignals) -> Result<(), Refusal> {
-        let content = self.fingerprint(&signals.bundles);
         let RecordedSignals { record_id, bundles, observed_at } = signals;
+        let content = content::fingerprint(&v1::RecordSignalsRequest {
+            program_id: program_id.to_string(),
+            record_id: record_id.to_string(),
+            bundles: bundles.iter().map(bundle::message_of).collect(),
+        });
         let command = SignalsCommand { program_id: program_id.clone(), record_id, content, bundles, received_at: observed_at };
         self.books.execute(Command::RecordSignals(command), self.assessor).map(|_| ())
     }

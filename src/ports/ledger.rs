@@ -9,18 +9,18 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 
 use super::journal::BackupSummary;
-use crate::book::Refusal;
 use crate::book::command::{
     CaseCommand, Command, Executed, HoldCommand, ListCommand, OutcomeCommand, PaidCommand, ScreenCommand, SignalsCommand,
 };
 use crate::book::query::{CaseFilter, CaseOrder, DecisionFilter, Page, PageRequest};
 use crate::book::records::{
     CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, LabelledConversion, ListEntry, ListSubject,
-    PendingOutcome, QueueStats, Screened,
+    PendingOutcome, QueueStats, Screened, TakenMessage,
 };
+use crate::book::{MessageKind, Refusal};
 use crate::screening::gate::Standing;
 use crate::screening::history::ListKind;
-use crate::vocabulary::ids::{CaseId, ConversionId, ProgramId, RewardId};
+use crate::vocabulary::ids::{CaseId, ConversionId, ProgramId, RecordId, RewardId};
 use crate::vocabulary::time::{Span, Timestamp};
 
 /// Whether the ledger keeps its promises.
@@ -173,6 +173,14 @@ pub trait Ledger: Send + Sync {
 
     /// The decision of a conversion; `None` when it was never screened.
     fn decision<'a>(&'a self, program: &'a ProgramId, conversion: &'a ConversionId) -> Answer<'a, Option<DecisionRecord>>;
+
+    /// What was taken under the id of a message beside conversions, and where it stands; `None` when nothing was, or it is not kept any more.
+    fn taken<'a>(
+        &'a self,
+        program: &'a ProgramId,
+        kind: MessageKind,
+        id: &'a RecordId,
+    ) -> Answer<'a, Option<(Cursor, TakenMessage)>>;
 
     /// Decisions, newest first.
     fn decisions<'a>(

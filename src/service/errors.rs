@@ -26,6 +26,9 @@ pub(super) const HELD_BY: &str = "selfsame-held-by";
 /// than 8 KiB (the default of gRPC's C core); the violations that do not fit are counted instead.
 const VIOLATION_BYTES_MAX: usize = 4_500;
 
+/// The field that holds a page token, in every listing.
+const PAGE_TOKEN: &str = "page_token";
+
 /// Bytes of field names in the message itself, for clients that do not show details.
 const NAMED_BYTES_MAX: usize = 600;
 
@@ -35,63 +38,94 @@ const UNAVAILABLE_RETRY: Duration = Duration::from_secs(5);
 /// Why a call was refused, for machines. Stable: a reason never changes its name or its meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
-    /// Fields of the request are malformed; each is named.
+    /// Fields are malformed.
     InvalidFields,
-    /// The bytes are not the message that the method takes.
+    /// The bytes are not the method's message.
     MalformedMessage,
-    /// The message is larger than the server takes.
+    /// Larger than the server takes (4 MiB).
     MessageTooLarge,
-    /// The page token belongs to another listing.
+    /// The page token is of another listing, or of none.
     InvalidPageToken,
     /// The cursor lies past the end of the feed.
     CursorAhead,
-    /// What came right after the cursor was removed by retention.
+    /// What came after the cursor was removed by age.
     CursorForgotten,
-    /// The id was used before with other content.
+    /// The id, or the version of a model, was used before with other content.
     ContentDiffers,
-    /// There is no such thing in the programme.
+    /// No such conversion, case, reward, invoice or loaded model in the programme, or no such model file.
     NotKnown,
     /// Another reviewer's lease runs.
     CaseClaimedByOther,
-    /// The actor has not claimed the case.
+    /// Nothing to release.
     CaseNotClaimed,
-    /// The case is resolved already.
+    /// It was decided.
     CaseAlreadyResolved,
-    /// The case is not resolved yet.
+    /// Nothing to reopen.
     CaseNotResolved,
-    /// The change is not possible from where the thing stands.
+    /// The state does not allow it.
     NotPossible,
-    /// The model was made for other features or another format than this server's.
+    /// The model was made for other features or another format; the message names them.
     ModelDoesNotFit,
-    /// Somebody changed it meanwhile.
+    /// Somebody changed the case meanwhile.
     RevisionDiffers,
     /// Too many writes wait for the disk.
     LedgerBusy,
-    /// What is known takes more memory than it may.
+    /// What is known takes more memory than `ledger.memory_mib`.
     LedgerFull,
-    /// Too many calls are in flight.
+    /// Too many calls in flight, or too many long reads run, those whose callers left included.
     ServerBusy,
-    /// Too many streams are open.
+    /// Too many open streams.
     TooManyStreams,
-    /// The ledger cannot be written.
+    /// The ledger cannot be written; health is `NOT_SERVING`.
     LedgerUnavailable,
-    /// Another replica answers for the programme.
+    /// Another replica holds the programme and could not be reached; nothing was done.
     HeldElsewhere,
-    /// The model folder cannot be read or written.
+    /// The model folder cannot be read or written; nothing was changed.
     ModelFolderUnavailable,
-    /// A stored record is damaged.
+    /// A stored record cannot be read.
     RecordDamaged,
-    /// The server is going down.
+    /// The server drains.
     ShuttingDown,
-    /// The time that the caller gave, or the server's own limit, is over.
+    /// Your `grpc-timeout`, or the server's limit.
     DeadlineExceeded,
-    /// There is no such method.
+    /// No such method.
     UnknownMethod,
     /// A fault of the server.
     Internal,
 }
 
 impl Reason {
+    /// All of them, in the order in which the code tells them apart.
+    pub const ALL: [Self; 27] = [
+        Self::InvalidFields,
+        Self::MalformedMessage,
+        Self::MessageTooLarge,
+        Self::InvalidPageToken,
+        Self::CursorAhead,
+        Self::CursorForgotten,
+        Self::ContentDiffers,
+        Self::NotKnown,
+        Self::CaseClaimedByOther,
+        Self::CaseNotClaimed,
+        Self::CaseAlreadyResolved,
+        Self::CaseNotResolved,
+        Self::NotPossible,
+        Self::ModelDoesNotFit,
+        Self::RevisionDiffers,
+        Self::LedgerBusy,
+        Self::LedgerFull,
+        Self::ServerBusy,
+        Self::TooManyStreams,
+        Self::LedgerUnavailable,
+        Self::HeldElsewhere,
+        Self::ModelFolderUnavailable,
+        Self::RecordDamaged,
+        Self::ShuttingDown,
+        Self::DeadlineExceeded,
+        Self::UnknownMethod,
+        Self::Internal,
+    ];
+
     /// The reason as it stands in `google.rpc.ErrorInfo`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -173,6 +207,8 @@ enum Detail {
     Precondition,
     /// What was looked for.
     Resource { what: &'static str, id: String },
+    /// From where a stream that was cut goes on, under this name, and when trying again is worth it.
+    Resume { name: &'static str, at: u64, retry_after: Duration },
 }
 
 /// A call that was refused. Nothing was written unless the message says so.
@@ -197,9 +233,14 @@ impl Refusal {
         Self::invalid(violations.into_iter().map(named).collect())
     }
 
-    /// The request is malformed in these fields.
+    /// The request is malformed in these fields. When it is the page token alone, that is a reason of its own: beginning again mends it.
     #[must_use]
     pub fn invalid(violations: Vec<Violation>) -> Self {
+        if let [Violation { field, problem }] = violations.as_slice()
+            && field == PAGE_TOKEN
+        {
+            return Self::new(Reason::InvalidPageToken, format!("`{field}` {problem}"), Detail::Fields(violations));
+        }
         let message = match violations.as_slice() {
             [only] => format!("`{}` {}", only.field, only.problem),
             several => format!("{} fields are invalid: {}; see the details", several.len(), named(several)),
@@ -218,6 +259,19 @@ impl Refusal {
     pub fn not_known(what: &'static str, id: &str) -> Self {
         let message = format!("{what} `{id}` is not known in this programme");
         Self::new(Reason::NotKnown, message, Detail::Resource { what, id: id.to_owned() })
+    }
+
+    /// The id names another message, which differs in these fields. Empty when what came first is not kept any more.
+    #[must_use]
+    pub fn content_differs(id: &str, differences: Vec<Violation>) -> Self {
+        let told = match differences.as_slice() {
+            [] => String::new(),
+            [only] => format!(": `{}` {}", only.field, only.problem),
+            several => format!(": {} fields differ: {}", several.len(), named(several)),
+        };
+        let message = format!("`{id}` was sent before with other content{told}; an id names one message for ever");
+        let detail = if differences.is_empty() { Detail::None } else { Detail::Fields(differences) };
+        Self::new(Reason::ContentDiffers, message, detail)
     }
 
     /// The cursor lies past the end of the feed, as after a restore from a backup. Going on from there would skip events.
@@ -253,11 +307,32 @@ impl Refusal {
         Self::new(Reason::TooManyStreams, "too many streams are open", Detail::RetryAfter(retry_after))
     }
 
-    /// The server is going down; streams resume elsewhere.
+    /// The server is going down; the feed resumes elsewhere from a cursor.
     #[must_use]
-    pub fn shutting_down() -> Self {
-        let message = "the server is shutting down; resume from the last cursor";
+    pub fn feed_cut_off(cursor: u64) -> Self {
+        let message = format!("the server is shutting down; resume from the cursor {cursor}, before which everything was sent");
+        Self::cut_off(message, "cursor", cursor)
+    }
+
+    /// The server is going down; requests of a stream from this position on were not taken. Answers come in order, so all before it are answered.
+    #[must_use]
+    pub fn stream_cut_off(position: u64) -> Self {
+        let message = format!(
+            "the server is shutting down; requests up to position {position} were answered, that one and all after it were not \
+             taken: send them again (positions count from 0)"
+        );
+        Self::cut_off(message, "first_unanswered_position", position)
+    }
+
+    /// The server is going down; a backup begins again, for half of one is none.
+    #[must_use]
+    pub fn backup_cut_off() -> Self {
+        let message = "the server is shutting down; take the backup again when it serves";
         Self::new(Reason::ShuttingDown, message, Detail::RetryAfter(Duration::from_secs(1)))
+    }
+
+    fn cut_off(message: String, name: &'static str, at: u64) -> Self {
+        Self::new(Reason::ShuttingDown, message, Detail::Resume { name, at, retry_after: Duration::from_secs(1) })
     }
 
     /// What the transport refused before a handler saw it, in this API's words.
@@ -315,7 +390,12 @@ impl Refusal {
     pub fn held_by(&self) -> Option<&str> {
         match &self.detail {
             Detail::Elsewhere { address, retry_after: _ } => Some(address),
-            Detail::None | Detail::Fields(_) | Detail::RetryAfter(_) | Detail::Precondition | Detail::Resource { .. } => None,
+            Detail::None
+            | Detail::Fields(_)
+            | Detail::RetryAfter(_)
+            | Detail::Precondition
+            | Detail::Resource { .. }
+            | Detail::Resume { .. } => None,
         }
     }
 
@@ -325,9 +405,9 @@ impl Refusal {
         let Self { reason, message, detail } = self;
         let (violations, retry_after) = match detail {
             Detail::Fields(violations) => (violations, None),
-            Detail::RetryAfter(after) | Detail::Elsewhere { address: _, retry_after: after } => {
-                (Vec::new(), Some(pbjson_types::Duration::from(after)))
-            }
+            Detail::RetryAfter(after)
+            | Detail::Elsewhere { address: _, retry_after: after }
+            | Detail::Resume { name: _, at: _, retry_after: after } => (Vec::new(), Some(pbjson_types::Duration::from(after))),
             Detail::None | Detail::Precondition | Detail::Resource { .. } => (Vec::new(), None),
         };
         let violation = |Violation { field, problem }: Violation| v1::FieldViolation { field, description: problem };
@@ -399,7 +479,7 @@ fn of_book(refused: book::Refusal, message: String) -> Refusal {
         book::Refusal::RevisionDiffers { .. } => Refusal::new(Reason::RevisionDiffers, message, Detail::Precondition),
         book::Refusal::NotPossible(_) => Refusal::new(Reason::NotPossible, message, Detail::Precondition),
         book::Refusal::PageToken => {
-            let violation = Violation { field: "page_token".to_owned(), problem: "is not valid for this listing".to_owned() };
+            let violation = Violation { field: PAGE_TOKEN.to_owned(), problem: "is not valid for this listing".to_owned() };
             Refusal::new(Reason::InvalidPageToken, message, Detail::Fields(vec![violation]))
         }
     }
@@ -483,6 +563,10 @@ impl From<Refusal> for Status {
                 details.set_error_info(reason.as_str(), ERROR_DOMAIN, [("address".to_owned(), address)]);
                 details.set_retry_info(Some(retry_after));
             }
+            Detail::Resume { name, at, retry_after } => {
+                details.set_error_info(reason.as_str(), ERROR_DOMAIN, [(name.to_owned(), at.to_string())]);
+                details.set_retry_info(Some(retry_after));
+            }
             Detail::Precondition => {
                 details.set_precondition_failure(vec![PreconditionViolation::new(reason.as_str(), "state", message.as_str())]);
             }
@@ -512,7 +596,11 @@ fn field_violations(violations: Vec<Violation>) -> Vec<FieldViolation> {
     }
     let left_out = total - shown.len();
     if left_out > 0 {
-        shown.push(FieldViolation::new("", format!("{left_out} more fields are violated; fix these first")));
+        shown.push(FieldViolation::new("", format!("and {left_out} more fields; see to these first")));
     }
     shown
 }
+
+#[cfg(test)]
+#[path = "errors_tests.rs"]
+mod tests;

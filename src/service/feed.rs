@@ -132,7 +132,7 @@ impl Running {
             biased;
             () = self.shared.draining() => {
                 self.make_sign_of_life();
-                Stage::Ending(Some(Refusal::shutting_down()))
+                Stage::Ending(Some(Refusal::feed_cut_off(self.cursor.0)))
             }
             () = self.shared.ledger.grown_past(&program_id, self.cursor) => Stage::Running,
             () = tokio::time::sleep(until_heartbeat) => {

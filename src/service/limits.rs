@@ -34,6 +34,9 @@ pub struct Limits {
     pub streams_max: usize,
     /// Conversions of one `ScreenConversions` stream that are screened at a time.
     pub stream_in_flight_max: usize,
+    /// Answers of `ScreenConversions`, over all streams, that may wait for readers who are slow; beyond them reading waits for the reader. An answer
+    /// takes one to two kilobytes.
+    pub waiting_answers_max: usize,
     /// Reads that may wait for the disk and run at a time; of calls that would begin more, each is refused at once. A read whose caller has left counts
     /// until it ends.
     pub reads_max: usize,
@@ -55,6 +58,7 @@ impl Default for Limits {
             in_flight_max: 1_024,
             streams_max: 256,
             stream_in_flight_max: 128,
+            waiting_answers_max: 65_536,
             reads_max: 64,
             deadline_max: Duration::from_secs(30),
             message_bytes_max: 4 * 1_024 * 1_024,

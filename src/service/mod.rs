@@ -3,6 +3,7 @@
 //! Each handler reads its message with `wire`, asks the ledger, and writes the answer with `wire`. Nothing here decides. [`server::serve`] is
 //! the place to start reading; [`errors`] has every way in which a call can fail.
 
+mod bulk;
 pub mod errors;
 mod feed;
 pub mod forgetting;
@@ -16,6 +17,7 @@ mod model;
 mod operations;
 mod payout;
 mod review;
+mod sameness;
 mod screening;
 pub mod server;
 mod shared;

@@ -50,7 +50,7 @@ impl v1::operations_service_server::OperationsService for OperationsHandlers {
             let last = match written {
                 Ok(Ok(summary)) => Ok(summary_message(summary)),
                 Ok(Err(Ended::ReaderLeft)) => return,
-                Ok(Err(Ended::Draining)) => Err(Refusal::shutting_down().into()),
+                Ok(Err(Ended::Draining)) => Err(Refusal::backup_cut_off().into()),
                 Err(refusal) => Err(refusal.into()),
             };
             // A reader that left needs no summary.

@@ -7,16 +7,15 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use tokio::sync::Mutex;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::errors::Refusal;
-use super::forwarding::screening_error_of;
-use super::limits::contained;
-use super::shared::{Phase, Shared, count_skew};
+use super::shared::{Shared, count_skew};
+use super::{bulk, sameness};
+use crate::book;
 use crate::book::command::{Command, Done, Executed, OutcomeCommand, ScreenCommand, SignalsCommand};
 use crate::book::records::{DecisionRecord, Freshness, OutcomeAnswer, Screened};
-use crate::ports::ledger::{Answerers, Ledger};
+use crate::ports::ledger::{Ledger, LedgerError};
 use crate::screening::decision::Verdict;
 use crate::screening::warning::Warning;
 use crate::vocabulary::ids::ProgramId;
@@ -48,34 +47,11 @@ impl v1::screening_service_server::ScreeningService for ScreeningHandlers {
         request: Request<Streaming<v1::ScreenConversionsRequest>>,
     ) -> Result<Response<Self::ScreenConversionsStream>, Status> {
         let place = self.0.places.take()?;
-        let shared = Arc::clone(&self.0);
-        let draining = Arc::clone(&self.0);
-        let phase = self.0.phase.clone();
-        let turn = Arc::new(Mutex::new(()));
-        let in_flight = self.0.limits.stream_in_flight_max.max(1);
-        let sent = request.into_inner().take_until(async move { draining.draining().await });
-        let answers = sent.enumerate().map(move |(at, item)| {
-            let (shared, turn) = (Arc::clone(&shared), Arc::clone(&turn));
-            async move {
-                match item {
-                    Ok(v1::ScreenConversionsRequest { conversion }) => {
-                        Ok(screen_item(&shared, &turn, at as u64, conversion).await)
-                    }
-                    // The bytes were no message: what follows them cannot be found.
-                    Err(status) if status.details().is_empty() => Err(Refusal::of_transport(&status).into()),
-                    Err(status) => Err(status),
-                }
-            }
-        });
-        // In order, because a later conversion's history holds the earlier ones.
-        let answers = answers.buffered(in_flight);
-        let last = futures::stream::iter([()]).filter_map(move |()| {
+        let answers = bulk::answered(Arc::clone(&self.0), request.into_inner()).inspect(move |_| {
             // The place is given back when the stream ends.
             let _place = &place;
-            let end = (*phase.borrow() == Phase::Draining).then(|| Err(Status::from(Refusal::shutting_down())));
-            std::future::ready(end)
         });
-        Ok(Response::new(answers.chain(last).boxed()))
+        Ok(Response::new(answers.boxed()))
     }
 
     async fn get_decision(&self, request: Request<v1::GetDecisionRequest>) -> Result<Response<v1::GetDecisionResponse>, Status> {
@@ -116,13 +92,19 @@ impl v1::screening_service_server::ScreeningService for ScreeningHandlers {
         request: Request<v1::RecordSignalsRequest>,
     ) -> Result<Response<v1::RecordSignalsResponse>, Status> {
         let message = request.into_inner();
+        let sent = message.clone();
         let received_at = self.0.now();
         let content = content::fingerprint(&message);
         let (SignalsRecord { program_id, record_id, bundles }, warnings) =
             signals::parse_request(message, Arrival::At(received_at)).map_err(Refusal::from)?;
+        let (program, id) = (program_id.clone(), record_id.clone());
         let command = SignalsCommand { program_id, record_id, content, bundles, received_at };
-        let answer = self.0.ledger.record_signals(command).await;
-        let (cursor, freshness) = answer.map_err(|error| self.0.refusal(error))?;
+        let (cursor, freshness) = match self.0.ledger.record_signals(command).await {
+            Err(LedgerError::Refused(book::Refusal::ContentDiffers { .. })) => {
+                sameness::signals_before(&self.0, &program, &id, &sent).await?
+            }
+            answer => answer.map_err(|error| self.0.refusal(error))?,
+        };
         let warnings = warnings.iter().map(decision::warning_message).collect();
         Ok(Response::new(v1::RecordSignalsResponse { replayed: was_replayed(freshness), cursor: cursor.0, warnings }))
     }
@@ -132,13 +114,20 @@ impl v1::screening_service_server::ScreeningService for ScreeningHandlers {
         request: Request<v1::RecordOutcomeRequest>,
     ) -> Result<Response<v1::RecordOutcomeResponse>, Status> {
         let message = request.into_inner();
+        let sent = message.clone();
         let received_at = self.0.now();
         let content = content::fingerprint(&message);
         let (outcome, warnings) = outcome::parse_request(message, Arrival::At(received_at)).map_err(Refusal::from)?;
         count_skew(&warnings);
+        let (program, id) = (outcome.program_id.clone(), outcome.outcome_id.clone());
         let command = Command::RecordOutcome(OutcomeCommand { outcome, content, received_at });
-        let executed = self.0.ledger.execute(command).await;
-        let Executed { cursor, freshness, done } = executed.map_err(|error| self.0.refusal(error))?;
+        let Executed { cursor, freshness, done } = match self.0.ledger.execute(command).await {
+            Err(LedgerError::Refused(book::Refusal::ContentDiffers { .. })) => {
+                let (cursor, freshness) = sameness::outcome_before(&self.0, &program, &id, &sent).await?;
+                Executed { cursor, freshness, done: Done::Recorded }
+            }
+            answer => answer.map_err(|error| self.0.refusal(error))?,
+        };
         let pending = done == Done::Outcome(OutcomeAnswer::Pending);
         let replayed = was_replayed(freshness);
         Ok(Response::new(v1::RecordOutcomeResponse { replayed, cursor: cursor.0, pending, warnings }))
@@ -171,14 +160,19 @@ impl v1::screening_service_server::ScreeningService for ScreeningHandlers {
 }
 
 /// Screens one conversion, with the warnings of its message.
-async fn screen(shared: &Shared, message: Option<v1::Conversion>) -> Result<Warned<Screened>, Refusal> {
+pub(super) async fn screen(shared: &Shared, message: Option<v1::Conversion>) -> Result<Warned<Screened>, Refusal> {
     let message = message.ok_or_else(|| Refusal::invalid_field("conversion", "is required"))?;
     let received_at = shared.now();
     let content = content::fingerprint(&message);
+    let sent = message.clone();
     let (conversion, warnings) = conversion::parse_warned(message, "conversion", Arrival::At(received_at))?;
-    let program_id = conversion.program_id.clone();
-    let answer = shared.ledger.screen(ScreenCommand { conversion, content, received_at }).await;
-    let screened = answer.map_err(|error| shared.refusal(error).below("conversion"))?;
+    let (program_id, id) = (conversion.program_id.clone(), conversion.conversion_id.clone());
+    let screened = match shared.ledger.screen(ScreenCommand { conversion, content, received_at }).await {
+        Err(LedgerError::Refused(book::Refusal::ContentDiffers { .. })) => {
+            sameness::screened_before(shared, &program_id, &id, &sent).await?
+        }
+        answer => answer.map_err(|error| shared.refusal(error).below("conversion"))?,
+    };
     if screened.freshness == Freshness::New {
         let decision = &screened.record.decision;
         count_verdict(&program_id, decision.verdict);
@@ -190,46 +184,8 @@ async fn screen(shared: &Shared, message: Option<v1::Conversion>) -> Result<Warn
 }
 
 /// The decision's warnings, then those of the message that was sent now.
-fn all_warnings(record: &DecisionRecord, of_message: &[Warning]) -> Vec<v1::Warning> {
+pub(super) fn all_warnings(record: &DecisionRecord, of_message: &[Warning]) -> Vec<v1::Warning> {
     record.decision.warnings.iter().chain(of_message).map(decision::warning_message).collect()
-}
-
-/// Screens one conversion of a stream. A bad one is answered like a good one: by its position.
-///
-/// `turn` is the stream's: what another replica screens is sent one after the other, because there they may overtake each other.
-async fn screen_item(
-    shared: &Shared,
-    turn: &Mutex<()>,
-    position: u64,
-    message: Option<v1::Conversion>,
-) -> v1::ScreenConversionsResponse {
-    use v1::screen_conversions_response::Result as Outcome;
-
-    let conversion_id = message.as_ref().map(|message| message.conversion_id.clone()).unwrap_or_default();
-    let kept = (shared.ledger.answerers() == Answerers::ManyProcesses).then(|| message.clone()).flatten();
-    let outcome = contained(screen(shared, message)).await.and_then(|screened| screened);
-    let (result, replayed, warnings) = match outcome {
-        Ok((Screened { record, freshness }, warnings)) => {
-            let warnings = all_warnings(&record, &warnings);
-            (Outcome::Decision(decision::message_of(&record)), was_replayed(freshness), warnings)
-        }
-        Err(refusal) => match (refusal.held_by(), kept) {
-            (Some(address), Some(conversion)) => {
-                let _turn = turn.lock().await;
-                match shared.replicas.screen(address, conversion).await {
-                    Ok(v1::ScreenConversionResponse { decision: Some(decision), replayed, warnings }) => {
-                        (Outcome::Decision(decision), replayed, warnings)
-                    }
-                    Ok(v1::ScreenConversionResponse { decision: None, .. }) => {
-                        (Outcome::Error(Refusal::internal().into_screening_error()), false, Vec::new())
-                    }
-                    Err(status) => (Outcome::Error(screening_error_of(&status)), false, Vec::new()),
-                }
-            }
-            _ => (Outcome::Error(refusal.into_screening_error()), false, Vec::new()),
-        },
-    };
-    v1::ScreenConversionsResponse { position, conversion_id, replayed, warnings, result: Some(result) }
 }
 
 pub(super) const fn was_replayed(freshness: Freshness) -> bool {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
 use tonic_health::pb::health_server::HealthServer;
@@ -31,6 +31,18 @@ use crate::ports::clock::Clock;
 use crate::ports::ledger::{Answerers, Ledger};
 use crate::ports::policies::Policies;
 use crate::wire::{FILE_DESCRIPTOR_SET, v1};
+
+/// Bytes that a client may send into one stream before the server has read them.
+///
+/// The HTTP/2 library (h2 since 0.4.16) takes many small frames that were not read yet for an attack, and ends the connection with
+/// `too_many_data_frames`: each frame of fewer than 256 bytes costs what it lacks of them until it is read, and all of a connection may cost half
+/// of its window. Only the window of its stream holds a client back, so this and [`CONNECTION_WINDOW_BYTES`] are chosen so that a client that
+/// sends all it has is held back first: filled with messages of 80 bytes a stream costs 264 kB, with the smallest there are (5 bytes) 6.6 MB.
+/// Large messages lose nothing: 128 KiB under way are 128 MB/s at a millisecond between both ends.
+const STREAM_WINDOW_BYTES: u32 = 128 << 10;
+/// Bytes that a client may send into all streams of a connection before the server has read them. Half of it is what small frames may cost: one
+/// stream of the smallest messages, or thirty of 80 bytes, all of them unread.
+const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
 
 /// What a server is made of.
 #[derive(Clone)]
@@ -83,13 +95,16 @@ pub async fn serve(listener: TcpListener, parts: ServerParts, shutdown: impl Fut
         places,
         reads,
         counts,
+        waiting_answers: Arc::new(Semaphore::new(limits.waiting_answers_max)),
         limits: limits.clone(),
         phase,
         ledger_failed,
     });
     let reporter = HealthReporter::new();
     let routes = routes(&shared, &reporter)?;
-    let mut builder = tonic::transport::Server::builder();
+    let mut builder = tonic::transport::Server::builder()
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
     if let Some(age) = limits.connection_age_max {
         builder = builder.max_connection_age(age).max_connection_age_grace(limits.connection_age_grace);
     }
@@ -112,9 +127,12 @@ pub async fn serve(listener: TcpListener, parts: ServerParts, shutdown: impl Fut
         tokio::time::sleep(limits.drain_max).await;
     };
     let ended = tokio::select! {
-        ended = serving => ended,
+        ended = serving => {
+            tracing::info!(drained = true, "stopped: every call that was taken has ended");
+            ended
+        }
         () = too_long => {
-            tracing::warn!("some calls did not end within the drain time and were dropped");
+            tracing::warn!(drained = false, "stopped: some calls did not end within the drain time and were dropped");
             Ok(())
         }
     };

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinError;
 
 use super::errors::Refusal;
@@ -66,6 +66,8 @@ pub(super) struct Shared {
     pub(super) reads: WaitingPlaces,
     /// Places of counts of audits.
     pub(super) counts: WaitingPlaces,
+    /// Places, over all streams, of answers that their readers have not taken yet.
+    pub(super) waiting_answers: Arc<Semaphore>,
     pub(super) limits: Limits,
     pub(super) phase: watch::Receiver<Phase>,
     /// Told when the ledger failed, so that health need not wait for its next look.

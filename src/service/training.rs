@@ -70,7 +70,7 @@ impl Export {
             return Ok(None);
         }
         if *self.shared.phase.borrow() == Phase::Draining {
-            return Err(Refusal::shutting_down());
+            return Err(Refusal::feed_cut_off(self.cursor.0));
         }
         let (program_id, after) = (self.program_id.clone(), self.cursor);
         let (labelled, read_up_to) = self

@@ -1,5 +1,7 @@
 //! The way of one user to the conversion: touchpoints in time order, and how the referral code was captured.
 
+use std::cmp::Ordering;
+
 use super::digest::DigestSet;
 use super::ids::{Actor, Ucc};
 use super::time::Timestamp;
@@ -35,6 +37,8 @@ pub enum TouchpointKind {
 }
 
 /// One step of a journey.
+///
+/// Steps are ordered by time; those of one instant in the usual order of their kinds, so that the order of a message tells nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Touchpoint {
     /// What was done.
@@ -47,6 +51,25 @@ pub struct Touchpoint {
     pub browser: Option<DigestSet>,
     /// Which page, as a token of the caller's making without personal data; empty when not known.
     pub path_token: Box<str>,
+}
+
+impl Ord for Touchpoint {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let Self { kind, occurred_at, device, browser, path_token } = self;
+        (occurred_at, kind, path_token, device, browser).cmp(&(
+            &other.occurred_at,
+            &other.kind,
+            &other.path_token,
+            &other.device,
+            &other.browser,
+        ))
+    }
+}
+
+impl PartialOrd for Touchpoint {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 /// A user's touchpoints in time order, cut to what evidence reads. May be empty: then there is no journey.
@@ -64,7 +87,7 @@ impl Journey {
     #[must_use]
     pub fn new(mut touchpoints: Vec<Touchpoint>, count_total: Option<u32>) -> Self {
         let sent = u32::try_from(touchpoints.len()).unwrap_or(u32::MAX);
-        touchpoints.sort_by_key(|touchpoint| touchpoint.occurred_at);
+        touchpoints.sort();
         if touchpoints.len() > TOUCHPOINTS_KEPT_MAX {
             let cut_end = touchpoints.len() - (TOUCHPOINTS_KEPT_MAX - TOUCHPOINTS_KEPT_FIRST);
             touchpoints.drain(TOUCHPOINTS_KEPT_FIRST..cut_end);
@@ -207,6 +230,20 @@ mod tests {
         again.push(again[6].clone());
         let merged = Journey::new(again, None).merged_with(&seen);
         assert_eq!(merged.touchpoints(), page_views(7));
+    }
+
+    #[test]
+    fn the_order_of_a_message_tells_nothing_also_among_steps_of_one_instant() {
+        let mut steps = page_views(3);
+        for (step, path) in steps.iter_mut().zip(["a", "b", "c"]) {
+            step.occurred_at = Timestamp::MIN;
+            step.path_token = path.into();
+        }
+        steps.push(Touchpoint { kind: TouchpointKind::LinkClick, ..steps[2].clone() });
+        let ordered = Journey::new(steps.clone(), None);
+        steps.reverse();
+        assert_eq!(Journey::new(steps, None), ordered);
+        assert_eq!(ordered.touchpoints()[0].kind, TouchpointKind::LinkClick);
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub mod fields;
 mod generated;
 pub mod hold;
 pub mod journey;
+pub mod json;
 pub mod list;
 pub mod model;
 pub mod outcome;
@@ -29,6 +30,8 @@ pub mod violation;
 pub use generated::{FILE_DESCRIPTOR_SET, v1};
 pub use violation::Violation;
 
+#[cfg(test)]
+mod content_tests;
 #[cfg(test)]
 mod contract_tests;
 #[cfg(test)]

@@ -89,9 +89,11 @@ pub(super) fn page(size: u32, token: &str, listing: ListingFingerprint, found: &
 pub struct ListingFingerprint([u8; 8]);
 
 impl ListingFingerprint {
-    /// The fingerprint of a request whose page fields were cleared.
-    pub(super) fn of(request_without_page: &impl Message) -> Self {
-        let mut reader = blake3::Hasher::new().update(&request_without_page.encode_to_vec()).finalize_xof();
+    /// The fingerprint of a request whose page fields were cleared. Two listings may be asked for with the same bytes, so the kind of request counts.
+    pub(super) fn of<R: Message>(request_without_page: &R) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(std::any::type_name::<R>().as_bytes()).update(&request_without_page.encode_to_vec());
+        let mut reader = hasher.finalize_xof();
         let mut first_bytes = [0; 8];
         reader.fill(&mut first_bytes);
         Self(first_bytes)

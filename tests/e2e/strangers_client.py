@@ -161,6 +161,24 @@ def loops(api):
         claim(f"a loop of {length} is seen when it closes", "ring.loop" in codes, codes)
 
 
+def floods(api):
+    """Small messages, sent without waiting: each a frame of its own, more of them unread than HTTP/2 libraries like."""
+    path, request, _ = api.method("ScreeningService", "ScreenConversions")
+    whole = 0
+    for run in range(3):
+        bodies = (
+            {"conversion": {"programId": "flood", "conversionId": f"c{run}-{n}", "kind": 1, "occurredAt": moment(5),
+                            "attribution": {"capturedVia": 1}, "referrer": {"accountId": f"r{n % 977}"}, "referee": {"accountId": f"u{run}-{n}"}}}
+            for n in range(30_000)
+        )
+        sent = [json_format.ParseDict(body, request()).SerializeToString() for body in bodies]
+        with grpc.insecure_channel(ADDRESS, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
+            stub = channel.stream_stream(path, lambda message: message, lambda message: message)
+            failed = refusal(lambda: results.update(answers=sum(1 for _ in stub(iter(sent), timeout=240))))
+        whole += failed is None and results.pop("answers") == len(sent)
+    claim("30,000 tiny messages sent without waiting are all answered, three times", whole == 3, whole)
+
+
 def malformed(api):
     def broken(change):
         body = conversion("malformed", "ann", "bob", device=1)
@@ -241,7 +259,7 @@ def main():
             channel = grpc.insecure_channel(ADDRESS)
             grpc.channel_ready_future(channel).result(timeout=30)
             api = Api(channel)
-            for part in (races, households, loops, malformed, streams, feed):
+            for part in (races, households, loops, malformed, streams, floods, feed):
                 print(f"# {part.__name__}")
                 part(api)
             channel.close()

@@ -3,6 +3,7 @@
 use futures::StreamExt;
 use selfsame::wire::v1;
 use tonic::{Code, Streaming};
+use tonic_types::StatusExt;
 
 use crate::world::{PROGRAM, World, conversion, on_one_device, reason, violated};
 
@@ -108,6 +109,8 @@ async fn a_drain_ends_a_follower_with_its_cursor_and_a_reason() {
     assert_eq!(next(&mut stream).await.cursor, cursor);
     let last = stream.next().await.unwrap().unwrap_err();
     assert_eq!((last.code(), reason(&last).as_str()), (Code::Unavailable, "SHUTTING_DOWN"));
+    assert!(last.message().contains(&format!("cursor {cursor}")), "{}", last.message());
+    assert_eq!(last.get_details_error_info().unwrap().metadata.get("cursor"), Some(&cursor.to_string()));
     ended.await.unwrap().unwrap();
 }
 

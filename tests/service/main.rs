@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+mod bulk;
 mod feed;
 mod limits;
 mod models;
@@ -10,6 +11,7 @@ mod operations;
 mod payouts;
 mod refusals;
 mod reviews;
+mod sameness;
 mod screening;
 #[path = "../support/models.rs"]
 mod test_models;

@@ -12,7 +12,7 @@ use selfsame::wire::v1;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use crate::world::{Fault, World, conversion, reason, retry_after, violated};
+use crate::world::{Fault, PROGRAM, World, conversion, reason, retry_after, violated};
 
 fn status(error: LedgerError) -> Status {
     Refusal::from(error).into()
@@ -96,4 +96,37 @@ async fn a_panic_inside_a_stream_is_the_answer_to_its_item_alone() {
     let Some(v1::screen_conversions_response::Result::Error(error)) = answer.result else { panic!("a broken ledger decided") };
     assert_eq!((error.code, error.reason.as_str()), (13, "INTERNAL"));
     assert!(stream.message().await.unwrap().is_none());
+}
+
+/// A token as it comes with a page of decisions, and one that nothing gave.
+#[tokio::test]
+async fn a_page_token_of_another_listing_is_refused_as_one_by_every_listing() {
+    let world = World::start().await;
+    for n in 0..3 {
+        world.screen(conversion(&format!("cv-{n}"), "ann", &format!("new-{n}"))).await;
+    }
+    let page = v1::ListDecisionsRequest { program_id: PROGRAM.to_owned(), page_size: 1, ..Default::default() };
+    let foreign = world.screening().list_decisions(page).await.unwrap().into_inner().next_page_token;
+    assert!(!foreign.is_empty());
+    for token in [foreign, "nonsense".to_owned()] {
+        let (program_id, page_token) = (PROGRAM.to_owned(), token);
+        let decisions =
+            v1::ListDecisionsRequest { program_id: "other".to_owned(), page_token: page_token.clone(), ..Default::default() };
+        let cases = v1::ListCasesRequest { program_id: program_id.clone(), page_token: page_token.clone(), ..Default::default() };
+        let holds = v1::ListHoldsRequest { program_id: program_id.clone(), page_token: page_token.clone(), ..Default::default() };
+        let entries =
+            v1::ListListEntriesRequest { program_id: program_id.clone(), page_token: page_token.clone(), ..Default::default() };
+        let challenged = v1::ListDisagreementsRequest { program_id, page_token, ..Default::default() };
+        let refused = [
+            world.screening().list_decisions(decisions).await.unwrap_err(),
+            world.review().list_cases(cases).await.unwrap_err(),
+            world.payout().list_holds(holds).await.unwrap_err(),
+            world.list().list_list_entries(entries).await.unwrap_err(),
+            world.model().list_disagreements(challenged).await.unwrap_err(),
+        ];
+        for status in refused {
+            assert_eq!((status.code(), reason(&status).as_str()), (Code::InvalidArgument, "INVALID_PAGE_TOKEN"), "{status:?}");
+            assert_eq!(violated(&status), ["page_token"]);
+        }
+    }
 }

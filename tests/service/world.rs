@@ -15,11 +15,12 @@ use selfsame::adapters::model_store::ModelStore;
 use selfsame::adapters::policy_file::{self, SHIPPED_POLICY};
 use selfsame::adapters::policy_store::FixedPolicy;
 use selfsame::adapters::standing_rules::StandingRules;
+use selfsame::book::MessageKind;
 use selfsame::book::command::{Command, Executed};
 use selfsame::book::query::{CaseFilter, CaseOrder, DecisionFilter, Page, PageRequest};
 use selfsame::book::records::{
     CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Hold, LabelledConversion, ListEntry, ListSubject, PendingOutcome,
-    QueueStats,
+    QueueStats, TakenMessage,
 };
 use selfsame::ledger::JournaledLedger;
 use selfsame::ports::clock::Clock;
@@ -31,7 +32,7 @@ use selfsame::screening::gate::Standing;
 use selfsame::screening::history::ListKind;
 use selfsame::service::limits::Limits;
 use selfsame::service::server::{ServeError, ServerParts, serve};
-use selfsame::vocabulary::ids::{CaseId, ConversionId, ProgramId, RewardId};
+use selfsame::vocabulary::ids::{CaseId, ConversionId, ProgramId, RecordId, RewardId};
 use selfsame::vocabulary::time::{Span, Timestamp};
 use selfsame::wire::v1;
 use tokio::net::TcpListener;
@@ -116,6 +117,14 @@ impl Ledger for SwitchedLedger {
     }
     fn decision<'a>(&'a self, program: &'a ProgramId, conversion: &'a ConversionId) -> Answer<'a, Option<DecisionRecord>> {
         self.read(self.inner.decision(program, conversion))
+    }
+    fn taken<'a>(
+        &'a self,
+        program: &'a ProgramId,
+        kind: MessageKind,
+        id: &'a RecordId,
+    ) -> Answer<'a, Option<(Cursor, TakenMessage)>> {
+        self.read(self.inner.taken(program, kind, id))
     }
     fn decisions<'a>(
         &'a self,
@@ -215,6 +224,7 @@ pub(crate) struct World {
     pub(crate) ledger: Arc<SwitchedLedger>,
     pub(crate) clock: Arc<SetClock>,
     pub(crate) channel: Channel,
+    address: String,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<Result<(), ServeError>>,
 }
@@ -261,7 +271,12 @@ impl World {
         let parts = ServerParts { ledger: Arc::clone(&ledger) as _, policies, clock: Arc::clone(&clock) as _, models, limits };
         let serving = tokio::spawn(serve(listener, parts, stopped.map(|_| ())));
         let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
-        Self { ledger, clock, channel, stop, serving }
+        Self { ledger, clock, channel, address: format!("http://{address}"), stop, serving }
+    }
+
+    /// Where the server is, for connections of a test's own.
+    pub(crate) fn address(&self) -> String {
+        self.address.clone()
     }
 
     pub(crate) fn screening(&self) -> v1::screening_service_client::ScreeningServiceClient<Channel> {

@@ -106,3 +106,19 @@ fn the_horizon_is_the_earliest_of_what_is_still_to_come() {
         assert_eq!(horizon.lines(), 4);
     }
 }
+
+#[test]
+fn a_line_in_any_spelling_of_the_mapping_is_read_and_what_is_none_is_named() {
+    let usual = serde_json::to_string(&full_conversion()).unwrap();
+    let other = usual
+        .replace("\"amountMinor\":\"4900\"", "\"amountMinor\":4.9e3")
+        .replace("\"kind\":\"CONVERSION_KIND_INVOICE_PAID\"", "\"kind\":3,\"refereeStanding\":null");
+    assert_ne!(usual, other);
+    let lines = read(format!("{usual}\n{other}\n").as_bytes());
+    assert_eq!(lines[0].conversion, lines[1].conversion);
+    let wrong = usual.replace("CONVERSION_KIND_INVOICE_PAID", "INVOICE_PAID");
+    let [Err(problem)] = &HistoryFile::of(wrong.as_bytes()).map(|line| line.unwrap().parsed).collect::<Vec<_>>()[..] else {
+        panic!("it was read")
+    };
+    assert!(problem.contains("`kind` is no `ConversionKind`; use one of"), "{problem}");
+}

@@ -37,8 +37,13 @@ struct LineTimes {
     #[prost(message, optional, tag = "1")]
     conversion: Option<ConversionTimes>,
     #[prost(message, repeated, tag = "7")]
-    #[serde(alias = "signals_before")]
+    #[serde(alias = "signals_before", deserialize_with = "list_or_null")]
     signals_before: Vec<SignalsTimes>,
+}
+
+/// What is null is left out.
+fn list_or_null<'de, D: serde::Deserializer<'de>>(list: D) -> Result<Vec<SignalsTimes>, D::Error> {
+    Option::deserialize(list).map(Option::unwrap_or_default)
 }
 
 /// The time of a `Conversion`.

@@ -1,0 +1,137 @@
+//! `ScreenConversions`: many conversions in one stream, answered in their order.
+//!
+//! Reading does not wait for whoever reads the answers: a client that sends all it has before it looks is served as far as the server's places
+//! for waiting answers reach. What was read is answered, also when the server goes down; the last status then says what was not read.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::JoinHandle;
+use tonic::Status;
+
+use super::errors::Refusal;
+use super::forwarding::screening_error_of;
+use super::limits::contained;
+use super::screening::{all_warnings, screen, was_replayed};
+use super::shared::Shared;
+use crate::book::records::Screened;
+use crate::ports::ledger::Answerers;
+use crate::wire::{decision, v1};
+
+/// What a stream says next: an answer, or why it ends.
+type Said = Result<v1::ScreenConversionsResponse, Status>;
+
+/// Screening goes on while its answers wait; when nobody is left to read them it ends.
+struct Running(JoinHandle<()>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// The answers to a stream of requests.
+pub(super) fn answered(
+    shared: Arc<Shared>,
+    sent: impl Stream<Item = Result<v1::ScreenConversionsRequest, Status>> + Send + 'static,
+) -> impl Stream<Item = Said> + Send + 'static {
+    let own_places = Arc::new(Semaphore::new(shared.limits.stream_in_flight_max.max(1)));
+    let common_places = shared.waiting_answers.clone();
+    let (said, mut waiting) = mpsc::unbounded_channel::<(Said, OwnedSemaphorePermit)>();
+    let running = Running(tokio::spawn(async move {
+        let mut answers = in_order(shared, sent);
+        while let Some(answer) = answers.next().await {
+            // A place of the stream's own while nobody is slow, and a common one for those whose reader is.
+            let own = Arc::clone(&own_places).acquire_owned();
+            let common = Arc::clone(&common_places).acquire_owned();
+            let place = tokio::select! { biased; place = own => place, place = common => place };
+            let Ok(place) = place else { return };
+            if said.send((answer, place)).is_err() {
+                return;
+            }
+        }
+    }));
+    futures::stream::poll_fn(move |context| {
+        let _running = &running;
+        waiting.poll_recv(context).map(|next| next.map(|(said, _place)| said))
+    })
+}
+
+/// Answers in the order of the requests, because a later conversion's history holds the earlier ones; when the server drains, what was read is
+/// answered, and the last status says what was not.
+fn in_order(
+    shared: Arc<Shared>,
+    sent: impl Stream<Item = Result<v1::ScreenConversionsRequest, Status>> + Send + 'static,
+) -> BoxStream<'static, Said> {
+    let (draining, in_flight) = (Arc::clone(&shared), shared.limits.stream_in_flight_max.max(1));
+    // How many requests were read, and whether the client sent no more: then there is nothing to tell.
+    let (read, ended) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+    let turn = Arc::new(Mutex::new(()));
+    let (of_read, of_ended) = (Arc::clone(&read), Arc::clone(&ended));
+    let noticed = sent.map(Some).chain(futures::stream::once(async { None })).filter_map(move |item| {
+        match &item {
+            Some(_) => drop(of_read.fetch_add(1, Ordering::Relaxed)),
+            None => of_ended.store(true, Ordering::Relaxed),
+        }
+        std::future::ready(item)
+    });
+    let taken = noticed.take_until(async move { draining.draining().await });
+    let answers = taken.enumerate().map(move |(at, item)| {
+        let (shared, turn) = (Arc::clone(&shared), Arc::clone(&turn));
+        async move {
+            match item {
+                Ok(v1::ScreenConversionsRequest { conversion }) => Ok(screen_item(&shared, &turn, at as u64, conversion).await),
+                // The bytes were no message: what follows them cannot be found.
+                Err(status) if status.details().is_empty() => Err(Refusal::of_transport(&status).into()),
+                Err(status) => Err(status),
+            }
+        }
+    });
+    let last = futures::stream::once(std::future::ready(())).filter_map(move |()| {
+        let cut_off = !ended.load(Ordering::Relaxed);
+        let position = read.load(Ordering::Relaxed);
+        std::future::ready(cut_off.then(|| Err(Status::from(Refusal::stream_cut_off(position)))))
+    });
+    answers.buffered(in_flight).chain(last).boxed()
+}
+
+/// Screens one conversion of a stream. A bad one is answered like a good one: by its position.
+///
+/// `turn` is the stream's: what another replica screens is sent one after the other, because there they may overtake each other.
+async fn screen_item(
+    shared: &Shared,
+    turn: &Mutex<()>,
+    position: u64,
+    message: Option<v1::Conversion>,
+) -> v1::ScreenConversionsResponse {
+    use v1::screen_conversions_response::Result as Outcome;
+
+    let conversion_id = message.as_ref().map(|message| message.conversion_id.clone()).unwrap_or_default();
+    let kept = (shared.ledger.answerers() == Answerers::ManyProcesses).then(|| message.clone()).flatten();
+    let outcome = contained(screen(shared, message)).await.and_then(|screened| screened);
+    let (result, replayed, warnings) = match outcome {
+        Ok((Screened { record, freshness }, warnings)) => {
+            let warnings = all_warnings(&record, &warnings);
+            (Outcome::Decision(decision::message_of(&record)), was_replayed(freshness), warnings)
+        }
+        Err(refusal) => match (refusal.held_by(), kept) {
+            (Some(address), Some(conversion)) => {
+                let _turn = turn.lock().await;
+                match shared.replicas.screen(address, conversion).await {
+                    Ok(v1::ScreenConversionResponse { decision: Some(decision), replayed, warnings }) => {
+                        (Outcome::Decision(decision), replayed, warnings)
+                    }
+                    Ok(v1::ScreenConversionResponse { decision: None, .. }) => {
+                        (Outcome::Error(Refusal::internal().into_screening_error()), false, Vec::new())
+                    }
+                    Err(status) => (Outcome::Error(screening_error_of(&status)), false, Vec::new()),
+                }
+            }
+            _ => (Outcome::Error(refusal.into_screening_error()), false, Vec::new()),
+        },
+    };
+    v1::ScreenConversionsResponse { position, conversion_id, replayed, warnings, result: Some(result) }
+}
