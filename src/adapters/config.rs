@@ -216,11 +216,21 @@ impl Default for LedgerConfig {
 }
 
 /// How long things are kept.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RetentionConfig {
-    /// Records and sightings that are older are removed. Unit: days. 0 keeps them for ever; otherwise at least 90, which evidence needs.
+    /// Records and sightings that are older are removed. Unit: days. 0 keeps them for ever; otherwise at least 90, which evidence needs, and at least
+    /// the longest payout delay.
     pub days: u32,
+    /// Refunds and disputes that wait for longer for a purchase that nobody reported are given up. Unit: days. Range: 1 to 36,500.
+    pub pending_outcome_days: u32,
+}
+
+impl Default for RetentionConfig {
+    fn default() -> Self {
+        // Judgement: card networks let a payer dispute for up to 120 days.
+        Self { days: 0, pending_outcome_days: 180 }
+    }
 }
 
 /// The audit sample.
@@ -389,6 +399,7 @@ impl Config {
         within("ledger.journal_cache_bytes", ledger.journal_cache_bytes, 1 << 20, 64 << 30);
         within("ledger.group_commands_max", ledger.group_commands_max as u64, 1, 65_536);
         within("ledger.queue_commands_max", ledger.queue_commands_max as u64, 1, 1_000_000);
+        within("retention.pending_outcome_days", u64::from(retention.pending_outcome_days), 1, 36_500);
         if retention.days != 0 {
             within("retention.days", u64::from(retention.days), 90, 36_500);
         }

@@ -44,6 +44,12 @@ impl Assessor for StandingRules {
         decision
     }
 
+    fn assess_again(&self, conversion: &Conversion, history: &History, now: Timestamp) -> Decision {
+        let policy = self.policies.policy_of(&conversion.program_id);
+        let models = self.models.models_for_decision(&conversion.program_id);
+        assess(conversion, history, Rulebook { policy: &policy, models: models.as_models(), audit_key: &self.audit_key }, now)
+    }
+
     fn due_after(&self, program: &ProgramId) -> Span {
         self.policies.policy_of(program).review().due_after
     }

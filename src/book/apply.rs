@@ -14,18 +14,18 @@ use super::cases::{Case, REASON_CODES_MAX};
 use super::command::{CaseStep, Change, Request};
 use super::conversions::{ConversionRow, Hands};
 use super::event::{CaseStepped, ConversionKept, ConversionScreened, Event, ListChanged, SignalsRecorded};
+use super::late::Touched;
 use super::profiles::{ProfileMaker, ProfileReader};
 use super::records::Cursor;
 use super::rewards::RewardNumbers;
 use super::slab::{AccountNumber, ConversionNumber, ValueNumber};
-use super::values::{Sighting, ValueKind};
+use super::values::{Sighted, Sighting, ValueKind};
 use super::{Book, Message, MessageKind};
 use crate::screening::case::{CaseState, Resolution, Step};
 use crate::screening::decision::Verdict;
 use crate::screening::gate::Accepts;
 use crate::screening::history::{IdentifierKind, visit_values};
 use crate::vocabulary::bundle::{PaymentPurpose, SignalBundle};
-use crate::vocabulary::conversion::Conversion;
 use crate::vocabulary::digest::{Digest, DigestSet};
 use crate::vocabulary::ids::AccountId;
 use crate::vocabulary::time::Timestamp;
@@ -123,7 +123,7 @@ impl Book {
         let number = self.conversions.add(row, &self.hasher)?;
         self.name_rewards(number, &conversion.rewards)?;
         if decision.duplicate_of.is_none() {
-            self.count_referral(conversion, referrer, referee, profile.as_ref())?;
+            self.count_referral(number, profile.as_ref().unwrap_or(&conversion.referee))?;
             self.conversions.remember_purchase(number, &self.hasher);
         }
         self.accounts.get_mut(referrer).newest_as_referrer = Some(number);
@@ -152,14 +152,10 @@ impl Book {
     }
 
     /// Counts a conversion to its referral; the first one also counts as a new user of the referrer.
-    fn count_referral(
-        &mut self,
-        conversion: &Conversion,
-        referrer: AccountNumber,
-        referee: AccountNumber,
-        profile: Option<&SignalBundle>,
-    ) -> Option<()> {
-        for digest in patterns(profile.unwrap_or(&conversion.referee)) {
+    fn count_referral(&mut self, number: ConversionNumber, known: &SignalBundle) -> Option<()> {
+        let row = self.conversions.get(number);
+        let (referrer, referee, occurred_at) = (row.referrer, row.referee, row.occurred_at);
+        for digest in patterns(known) {
             let pattern = self.values.intern(ValueKind::Pattern, digest, &mut self.texts, &self.hasher)?;
             self.conversions.remember_pattern(referrer, pattern, referee, &self.hasher);
         }
@@ -170,10 +166,21 @@ impl Book {
         }
         let referring = self.accounts.get_mut(referrer).referring_mut();
         referring.referrals += 1;
-        referring.remember(conversion.occurred_at);
+        referring.remember(occurred_at);
         if referrer != referee && self.accounts.get(referee).referred_by.is_none() {
             self.accounts.get_mut(referee).referred_by = Some(referrer);
         }
+        Some(())
+    }
+
+    /// A reviewer found that what was taken for a repeat is none: from now on it counts as any other.
+    fn count_as_its_own(&mut self, number: ConversionNumber) -> Option<()> {
+        let row = self.conversions.get_mut(number);
+        row.duplicate_of = None;
+        let referee = row.referee;
+        let known = self.profile(referee).unwrap_or_else(|| SignalBundle::of_account(self.accounts.get(referee).id.clone()));
+        self.count_referral(number, &known)?;
+        self.conversions.remember_purchase(number, &self.hasher);
         Some(())
     }
 
@@ -202,6 +209,11 @@ impl Book {
         self.accounts.change_standing(referee, |account| {
             account.rejected_as_referee = account.rejected_as_referee.saturating_add_signed(rejected_by);
         });
+        if rejected_by != 0 {
+            let mut touched = self.met_by(referee);
+            touched.push(referrer);
+            self.touch(&touched);
+        }
         Some(())
     }
 
@@ -253,6 +265,9 @@ impl Book {
             self.conversions.get_mut(number).hands = Hands::Person;
         }
         let accepted = matches!(event.state, CaseState::Resolved { resolution: Resolution::Accept, .. });
+        if accepted && self.conversions.get(number).duplicate_of.is_some() {
+            self.count_as_its_own(number)?;
+        }
         self.change_verdict(number, event.verdict, accepted)?;
         if !event.paid.is_empty() {
             let rewards = self.conversions.get(number).rewards.clone();
@@ -270,6 +285,8 @@ impl Book {
             Change::Lift => lists.remove(&key),
         };
         self.lists_changed = cursor;
+        let touched = self.listed(&entry.subject);
+        self.touch(&touched);
     }
 
     fn kept(&mut self, cursor: Cursor, event: &ConversionKept) -> Option<()> {
@@ -335,7 +352,8 @@ impl Book {
         account.profile.as_ref().map(|profile| reader.bundle(account.id.clone(), profile))
     }
 
-    /// Adds a message's signals to an account, whose profile may have been read before. Returns the profile when there was an earlier one.
+    /// Adds a message's signals to an account, whose profile may have been read before, and marks the conversions to which they say something new.
+    /// Returns the profile when there was an earlier one.
     fn learn(
         &mut self,
         number: AccountNumber,
@@ -345,20 +363,26 @@ impl Book {
     ) -> Option<SignalBundle> {
         let account = self.accounts.get_mut(number);
         account.first_seen_at = Some(account.first_seen_at.map_or(at, |known| known.min(at)));
-        self.sight(number, bundle, at);
+        let mut touched = self.sight(number, bundle, at);
         let earlier = known.or_else(|| self.profile(number));
-        if says_nothing(bundle) {
-            return earlier;
-        }
-        let Some(earlier) = earlier else {
-            self.keep_profile(number, bundle);
-            return None;
+        let merged = match (&earlier, says_nothing(bundle)) {
+            (_, true) => earlier.clone(),
+            (None, false) => {
+                self.keep_profile(number, bundle);
+                None
+            }
+            (Some(earlier), false) => Some(bundle.merged_with(earlier)),
         };
-        let merged = bundle.merged_with(&earlier);
-        if merged != earlier {
-            self.keep_profile(number, &merged);
+        if let (Some(merged), Some(earlier)) = (&merged, &earlier)
+            && merged != earlier
+        {
+            self.keep_profile(number, merged);
+            if merged.names != earlier.names || merged.emails != earlier.emails {
+                touched.push(number);
+            }
         }
-        Some(merged)
+        self.touch(&touched);
+        merged
     }
 
     fn keep_profile(&mut self, number: AccountNumber, bundle: &SignalBundle) {
@@ -370,8 +394,10 @@ impl Book {
         account.profile = Some(Arc::new(profile));
     }
 
-    /// Notes that an account was seen on each value of a message, and ties it to whoever shares a strong one.
-    fn sight(&mut self, number: AccountNumber, bundle: &SignalBundle, at: Timestamp) {
+    /// Notes that an account was seen on each value of a message, and ties it to whoever shares a strong one. Returns those for whom that is new: the
+    /// account, if it was not known to be there, and whoever it meets.
+    fn sight(&mut self, number: AccountNumber, bundle: &SignalBundle, at: Timestamp) -> Touched {
+        let mut touched = Touched::new();
         let mut sightings: SmallVec<[(IdentifierKind, &Digest, u32); 32]> = SmallVec::new();
         visit_values(bundle, |kind, set, seen_at| {
             let last_seen = seen_at.unwrap_or(at).as_index_seconds();
@@ -386,10 +412,17 @@ impl Book {
         for (kind, digest, last_seen) in sightings {
             let identifier = ValueKind::Identifier(kind);
             let Some(value) = self.values.intern(identifier, digest, &mut self.texts, &self.hasher) else { continue };
-            let changed = self.values.sight(value, Sighting { account: number, last_seen });
+            let sighted = self.values.sight(value, Sighting { account: number, last_seen });
+            let changed = sighted != Sighted::AsBefore;
+            if sighted == Sighted::New {
+                touched.push(number);
+            }
             if has_cookie && kind == IdentifierKind::Device {
                 fingerprints.extend(changed.then_some(value));
                 continue;
+            }
+            if sighted == Sighted::New && kind.is_strong() {
+                touched.extend(self.values.sightings(value).tied());
             }
             if changed && kind.is_strong() {
                 // The others were tied to each other when they came.
@@ -408,14 +441,21 @@ impl Book {
                 self.accounts.tie(number, other);
             }
         }
-        self.sight_payouts(number, bundle, at);
+        self.sight_payouts(number, bundle, at, &mut touched);
+        touched.sort_unstable();
+        touched.dedup();
+        touched
     }
 
     /// Notes that an account is paid out to each instrument of a message, and ties it to whoever is paid out there too.
-    fn sight_payouts(&mut self, number: AccountNumber, bundle: &SignalBundle, at: Timestamp) {
+    fn sight_payouts(&mut self, number: AccountNumber, bundle: &SignalBundle, at: Timestamp, touched: &mut Touched) {
         for digest in payouts(bundle) {
             let Some(value) = self.values.intern(ValueKind::Payout, digest, &mut self.texts, &self.hasher) else { continue };
-            if self.values.sight(value, Sighting { account: number, last_seen: at.as_index_seconds() }) {
+            let sighted = self.values.sight(value, Sighting { account: number, last_seen: at.as_index_seconds() });
+            if sighted == Sighted::New {
+                touched.extend(self.values.sightings(value).tied_by_payout());
+            }
+            if sighted != Sighted::AsBefore {
                 let other = self.values.sightings(value).tied_by_payout().find(|other| *other != number);
                 if let Some(other) = other {
                     self.accounts.tie(number, other);

@@ -22,6 +22,11 @@ pub trait Assessor: Send + Sync {
     /// The decision.
     fn assess(&self, conversion: &Conversion, history: &History, now: Timestamp) -> Decision;
 
+    /// The decision of a conversion that was decided before, with what is known by now. The same decision; what only counts new ones does not count it.
+    fn assess_again(&self, conversion: &Conversion, history: &History, now: Timestamp) -> Decision {
+        self.assess(conversion, history, now)
+    }
+
     /// How long after opening a case of this programme is overdue.
     fn due_after(&self, program: &ProgramId) -> Span;
 
@@ -357,7 +362,7 @@ pub enum Command {
     RecordOutcome(OutcomeCommand),
     /// Takes an outcome back.
     RevokeOutcome(RevokeCommand),
-    /// Gives up outcomes that waited for their subject since before a time.
+    /// Gives up outcomes that waited for their purchase since before a time. The second time is now.
     ExpirePending(ProgramId, Timestamp, Timestamp),
     /// Steps a case. What was decided is needed to open one for a conversion that never had one; absent when its record is gone.
     StepCase(Box<CaseCommand>, Option<Box<DecidedBefore>>),
@@ -459,6 +464,8 @@ pub enum Done {
     Held(HoldAnswer),
     /// An outcome was recorded.
     Outcome(OutcomeAnswer),
+    /// So many outcomes were given up.
+    Expired(u64),
     /// Something was recorded that needs no more words.
     Recorded,
 }

@@ -13,7 +13,8 @@ use super::slab::{
 };
 use crate::screening::decision::Verdict;
 use crate::screening::gate::{Accepts, Cancelled};
-use crate::vocabulary::conversion::ConversionKind;
+use crate::screening::history::DUPLICATE_WINDOW;
+use crate::vocabulary::conversion::{Conversion, ConversionKind};
 use crate::vocabulary::ids::{ConversionId, InvoiceId};
 use crate::vocabulary::money::Money;
 use crate::vocabulary::time::Timestamp;
@@ -67,6 +68,29 @@ pub(super) enum Hands {
     Machine,
     /// A person resolved or reopened it.
     Person,
+}
+
+/// What a conversion was for: two of one occasion may be one that was sent twice. An invoice that was paid and its charge are one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Occasion {
+    Signup,
+    Demo,
+    Purchase,
+}
+
+impl Occasion {
+    const fn of(kind: ConversionKind) -> Self {
+        match kind {
+            ConversionKind::NewSignup => Self::Signup,
+            ConversionKind::DemoAttended => Self::Demo,
+            ConversionKind::InvoicePaid | ConversionKind::ChargeSucceeded => Self::Purchase,
+        }
+    }
+}
+
+/// The window of time that an instant lies in.
+const fn moment(at: Timestamp) -> i64 {
+    at.as_millis().div_euclid(DUPLICATE_WINDOW.as_millis())
 }
 
 /// What came after the decision.
@@ -124,8 +148,10 @@ pub(super) struct Conversions {
     by_id: Index<ConversionNumber>,
     /// The first conversion of a referee with an invoice.
     by_invoice: Index<ConversionNumber>,
-    /// The last conversion of a referee of a kind without an invoice.
-    without_invoice: Index<ConversionNumber>,
+    /// The conversions of a referee by when they happened.
+    by_moment: Index<ConversionNumber>,
+    /// The first sign-up of a referee.
+    by_signup: Index<ConversionNumber>,
     by_sides: Index<ReferralNumber>,
     by_pattern: Index<PatternNumber>,
 }
@@ -179,18 +205,55 @@ impl Conversions {
     /// Remembers what a repeat of this purchase would look like.
     pub(super) fn remember_purchase(&mut self, number: ConversionNumber, hasher: &Hasher) {
         let row = self.rows.get(number);
-        let (referee, kind) = (row.referee, row.kind);
-        if let Some(invoice) = row.invoice_id.clone() {
-            if self.with_invoice(referee, &invoice, hasher).is_none() {
-                self.by_invoice.insert(hasher.hash((referee, invoice.as_str())), number);
-            }
-            return;
+        let (referee, kind, at) = (row.referee, row.kind, row.occurred_at);
+        if let Some(invoice) = row.invoice_id.clone()
+            && self.with_invoice(referee, &invoice, hasher).is_none()
+        {
+            self.by_invoice.insert(hasher.hash((referee, invoice.as_str())), number);
         }
-        let hash = hasher.hash((referee, kind));
-        match self.last_without_invoice(referee, kind, hasher) {
-            Some(before) => self.without_invoice.replace(hash, before, number),
-            None => self.without_invoice.insert(hash, number),
+        self.by_moment.insert(hasher.hash((referee, Occasion::of(kind), moment(at))), number);
+        if kind == ConversionKind::NewSignup && self.signup_of(referee, None, hasher).is_none() {
+            self.by_signup.insert(hasher.hash(referee), number);
         }
+    }
+
+    /// The sign-up of a referee, duplicates not counted, among the conversions that came before one.
+    pub(super) fn signup_of(
+        &self,
+        referee: AccountNumber,
+        before: Option<ConversionNumber>,
+        hasher: &Hasher,
+    ) -> Option<ConversionNumber> {
+        self.by_signup.find(hasher.hash(referee), |number| {
+            self.rows.get(number).referee == referee && before.is_none_or(|before| number < before)
+        })
+    }
+
+    /// A conversion of a referee on the same occasion that happened within the window of a moment, duplicates not counted, and of which nothing says
+    /// that it was another one: two invoices or two amounts do. Among those that came before one.
+    pub(super) fn looks_like(
+        &self,
+        referee: AccountNumber,
+        sent: &Conversion,
+        before: Option<ConversionNumber>,
+        hasher: &Hasher,
+    ) -> Option<ConversionNumber> {
+        let occasion = Occasion::of(sent.kind);
+        let differ = |ours: bool, theirs: bool, same: bool| ours && theirs && !same;
+        let is_it = |number: ConversionNumber| {
+            let row = self.rows.get(number);
+            let other_invoice = differ(sent.invoice_id.is_some(), row.invoice_id.is_some(), sent.invoice_id == row.invoice_id);
+            let other_amount = differ(sent.value.is_some(), row.value.is_some(), sent.value == row.value);
+            row.referee == referee
+                && Occasion::of(row.kind) == occasion
+                && before.is_none_or(|before| number < before)
+                && sent.occurred_at.since(row.occurred_at).abs() <= DUPLICATE_WINDOW
+                && !other_invoice
+                && !other_amount
+        };
+        let here = moment(sent.occurred_at);
+        let found = |moment: i64| self.by_moment.find(hasher.hash((referee, occasion, moment)), is_it);
+        [here - 1, here, here + 1].into_iter().filter_map(found).min()
     }
 
     /// The first conversion of a referee with an invoice, duplicates not counted.
@@ -198,19 +261,6 @@ impl Conversions {
         self.by_invoice.find(hasher.hash((referee, invoice.as_str())), |number| {
             let row = self.rows.get(number);
             row.referee == referee && row.invoice_id.as_ref() == Some(invoice)
-        })
-    }
-
-    /// The last conversion of a referee of a kind that came without an invoice, duplicates not counted.
-    pub(super) fn last_without_invoice(
-        &self,
-        referee: AccountNumber,
-        kind: ConversionKind,
-        hasher: &Hasher,
-    ) -> Option<ConversionNumber> {
-        self.without_invoice.find(hasher.hash((referee, kind)), |number| {
-            let row = self.rows.get(number);
-            row.referee == referee && row.kind == kind && row.invoice_id.is_none()
         })
     }
 
@@ -282,7 +332,8 @@ impl Conversions {
     pub(super) fn bytes(&self) -> usize {
         let indexes = self.by_id.bytes()
             + self.by_invoice.bytes()
-            + self.without_invoice.bytes()
+            + self.by_moment.bytes()
+            + self.by_signup.bytes()
             + self.by_sides.bytes()
             + self.by_pattern.bytes();
         self.rows.len() * (size_of::<ConversionRow>() + 2 * ID_BYTES)

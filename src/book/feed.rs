@@ -124,8 +124,15 @@ fn recorded_outcome(cursor: Cursor, event: &OutcomeRecorded) -> Vec<FeedEvent> {
 
 fn revoked_outcome(cursor: Cursor, event: &OutcomeRevoked) -> Vec<FeedEvent> {
     let mut told = Vec::new();
-    if let (OutcomeKind::AccountBanned, OutcomeSubject::Account(account)) = (event.kind, &event.subject) {
-        told.push(of_referrer(cursor, FeedKind::Reinstated, account, event.at));
+    let kind = match event.kind {
+        OutcomeKind::AccountBanned => Some(FeedKind::Reinstated),
+        OutcomeKind::AccountUnbanned => Some(FeedKind::Cancelled),
+        OutcomeKind::ChargeRefunded | OutcomeKind::Chargeback | OutcomeKind::SubscriptionCanceled | OutcomeKind::DisputeWon => {
+            None
+        }
+    };
+    if let (Some(kind), OutcomeSubject::Account(account)) = (kind, &event.subject) {
+        told.push(of_referrer(cursor, kind, account, event.at));
     }
     told.extend(concerned(cursor, &event.concerned, event.at));
     told
@@ -150,7 +157,7 @@ fn concerned(cursor: Cursor, concerned: &[Concerned], at: Timestamp) -> Vec<Feed
 
 fn reassessed(cursor: Cursor, event: &Rechecked) -> Vec<FeedEvent> {
     let mut told = Vec::new();
-    for changed in &event.changed {
+    for changed in event.changed.iter().filter(|changed| changed.verdict != changed.previous_verdict) {
         let Reassessed { conversion_id, referrer, referee, previous_verdict, verdict, paid, decision, due_at: _ } = changed;
         let referral = Referral { conversion_id, referrer, referee, verdict: *verdict };
         told.push(FeedEvent {

@@ -12,11 +12,11 @@ use super::records::ListSubject;
 use super::slab::{AccountNumber, ConversionNumber};
 use super::values::{Sightings, ValueKind};
 use crate::screening::history::{
-    AccountHistory, Banned, Crowd, DUPLICATE_WINDOW, History, Identifier, IdentifierKind, LOOP_STEPS_MAX, ListHit, ListKind,
-    RingHistory, TiedElsewhere, visit_values,
+    AccountHistory, Banned, Crowd, History, Identifier, IdentifierKind, LOOP_STEPS_MAX, ListHit, ListKind, RingHistory,
+    TiedElsewhere, visit_values,
 };
 use crate::vocabulary::bundle::SignalBundle;
-use crate::vocabulary::conversion::{Conversion, Side};
+use crate::vocabulary::conversion::{Conversion, ConversionKind, Side};
 use crate::vocabulary::digest::Digest;
 use crate::vocabulary::ids::ConversionId;
 
@@ -24,11 +24,16 @@ impl Book {
     /// The history of a conversion, as of the last record that was applied.
     #[must_use]
     pub fn history(&self, conversion: &Conversion) -> History {
+        self.history_before(conversion, None)
+    }
+
+    /// The history of a conversion; of what it repeats, only what came before this one counts.
+    fn history_before(&self, conversion: &Conversion, before: Option<ConversionNumber>) -> History {
         let referrer = self.accounts.known(&conversion.referrer.account_id, &self.hasher);
         let referee = self.accounts.known(&conversion.referee.account_id, &self.hasher);
         let referrer_history = referrer.map(|known| self.account_history(known)).unwrap_or_default();
         let referee_history = referee.map(|known| self.account_history(known)).unwrap_or_default();
-        let reading = Reading { book: self, conversion, referrer, referee };
+        let reading = Reading { book: self, conversion, referrer, referee, before };
         let (known_values, list_hits) = {
             let values = Values::of(conversion, &referrer_history, &referee_history);
             (reading.known_values(&values), reading.list_hits(&values))
@@ -44,6 +49,7 @@ impl Book {
             tied_to_other_referrer: reading.tied_elsewhere(),
             list_hits,
             duplicate_of: reading.duplicate_of(),
+            looks_like: reading.looks_like(),
             referrer: referrer_history,
             referee: referee_history,
         }
@@ -52,7 +58,7 @@ impl Book {
     /// The history of a conversion that was screened before, as of now: what it brought itself is left out, what came since is in.
     pub(super) fn history_again(&self, conversion: &Conversion, number: ConversionNumber) -> History {
         let row = self.conversions.get(number);
-        let mut history = self.history(conversion);
+        let mut history = self.history_before(conversion, Some(number));
         history.duplicate_of.clone_from(&row.duplicate_of);
         for side in [&mut history.referrer, &mut history.referee] {
             side.first_seen_at = side.first_seen_at.filter(|seen_at| *seen_at != row.occurred_at);
@@ -228,6 +234,8 @@ struct Reading<'a> {
     conversion: &'a Conversion,
     referrer: Option<(AccountNumber, &'a Account)>,
     referee: Option<(AccountNumber, &'a Account)>,
+    /// Of a conversion that was screened before: itself.
+    before: Option<ConversionNumber>,
 }
 
 impl Reading<'_> {
@@ -400,16 +408,24 @@ impl Reading<'_> {
         hits
     }
 
+    /// What it repeats beyond doubt: the same invoice, or a second sign-up of one account.
     fn duplicate_of(&self) -> Option<ConversionId> {
         let Book { conversions, hasher, .. } = self.book;
         let (referee, _) = self.referee?;
-        let conversion = self.conversion;
-        if let Some(invoice_id) = &conversion.invoice_id {
-            let first = conversions.with_invoice(referee, invoice_id, hasher)?;
-            return Some(conversions.get(first).id.clone());
-        }
-        let last = conversions.get(conversions.last_without_invoice(referee, conversion.kind, hasher)?);
-        let repeats = conversion.occurred_at.since(last.occurred_at).abs() <= DUPLICATE_WINDOW;
-        repeats.then(|| last.id.clone())
+        let invoice_id = self.conversion.invoice_id.as_ref();
+        let with_invoice = invoice_id.and_then(|invoice_id| conversions.with_invoice(referee, invoice_id, hasher));
+        let signup = || match self.conversion.kind {
+            ConversionKind::NewSignup => conversions.signup_of(referee, self.before, hasher),
+            ConversionKind::DemoAttended | ConversionKind::InvoicePaid | ConversionKind::ChargeSucceeded => None,
+        };
+        with_invoice.or_else(signup).map(|first| conversions.get(first).id.clone())
+    }
+
+    /// What it looks like: sent again under another id, perhaps.
+    fn looks_like(&self) -> Option<ConversionId> {
+        let Book { conversions, hasher, .. } = self.book;
+        let (referee, _) = self.referee?;
+        let found = conversions.looks_like(referee, self.conversion, self.before, hasher)?;
+        Some(conversions.get(found).id.clone())
     }
 }

@@ -70,16 +70,6 @@ impl<N: Number> Index<N> {
         }
     }
 
-    /// Puts a row in the place of another that is known by the same.
-    pub(super) fn replace(&mut self, hash: u64, before: N, number: N) {
-        let (part, hash) = split(hash);
-        if let Some(part) = self.parts.get_mut(part)
-            && let Some(entry) = part.find_mut(spread(hash), |entry| entry.hash == hash && entry.number == before)
-        {
-            entry.number = number;
-        }
-    }
-
     /// Memory that it takes. Unit: bytes.
     pub(super) fn bytes(&self) -> usize {
         self.parts.iter().map(|part| part.allocation_size() + size_of::<HashTable<Entry<N>>>()).sum()

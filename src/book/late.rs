@@ -9,9 +9,11 @@ use smallvec::SmallVec;
 
 use super::Book;
 use super::conversions::ConversionRow;
-use super::records::Cursor;
+use super::records::{Cursor, ListSubject};
 use super::slab::{AccountNumber, ConversionNumber};
+use super::values::ValueKind;
 use crate::screening::decision::Verdict;
+use crate::screening::history::visit_values;
 use crate::vocabulary::conversion::Side;
 use crate::vocabulary::ids::ConversionId;
 
@@ -40,8 +42,9 @@ impl Late {
 }
 
 impl Book {
-    /// Marks the unpaid conversions of accounts, on either side, as touched by the record at this place.
-    pub(super) fn touch(&mut self, cursor: Cursor, accounts: &[AccountNumber]) {
+    /// Marks the unpaid conversions of accounts, on either side, as touched by the record that is being applied.
+    pub(super) fn touch(&mut self, accounts: &[AccountNumber]) {
+        let cursor = self.cursor;
         for account in accounts {
             let known = self.accounts.get(*account);
             let (as_referrer, as_referee) = (known.newest_as_referrer, known.newest_as_referee);
@@ -57,9 +60,37 @@ impl Book {
     }
 
     /// Marks one conversion, if it is worth it.
-    pub(super) fn touch_conversion(&mut self, cursor: Cursor, number: ConversionNumber) {
+    pub(super) fn touch_conversion(&mut self, number: ConversionNumber) {
         if self.is_worth_another_look(self.conversions.get(number)) {
-            self.late.0.insert(number, cursor);
+            self.late.0.insert(number, self.cursor);
+        }
+    }
+
+    /// Accounts on the strong values of an account: for them it matters that it was rejected or banned, or is not any more.
+    pub(super) fn met_by(&self, account: AccountNumber) -> Touched {
+        let mut met = Touched::new();
+        let Some(profile) = self.profile(account) else { return met };
+        visit_values(&profile, |kind, set, _| {
+            for digest in set.iter().filter(|_| kind.is_strong()) {
+                let value = self.values.find(ValueKind::Identifier(kind), digest, &self.texts, &self.hasher);
+                met.extend(value.into_iter().flat_map(|value| self.values.sightings(value).tied()));
+            }
+        });
+        met.sort_unstable();
+        met.dedup();
+        met.retain(|other| *other != account);
+        met
+    }
+
+    /// Accounts that an entry of a list is about.
+    pub(super) fn listed(&self, subject: &ListSubject) -> Touched {
+        match subject {
+            ListSubject::Account(id) => self.accounts.find(id, &self.hasher).into_iter().collect(),
+            ListSubject::Identifier(identifier) => {
+                let kind = ValueKind::Identifier(identifier.kind);
+                let value = self.values.find(kind, &identifier.digest, &self.texts, &self.hasher);
+                value.into_iter().flat_map(|value| self.values.sightings(value).iter()).map(|seen| seen.account).collect()
+            }
         }
     }
 

@@ -6,14 +6,16 @@ use std::ops::Bound;
 
 use super::Book;
 use super::cases::{Case, Opened};
-use super::outcomes::OutcomeRow;
+use super::outcomes::{Effects, OutcomeRow};
 use super::query::{CaseFilter, CaseOrder, CaseStateKind, Page, PageRequest, PageToken};
 use super::records::{CaseSummary, Cursor, Hold, ListEntry, ListSubject, PendingOutcome, QueueStats};
 use super::refusal::Refusal;
 use super::slab::CaseNumber;
 use crate::screening::case::CaseState;
 use crate::screening::evidence::EvidenceCode;
+use crate::screening::gate::cancelled_under;
 use crate::screening::history::{Identifier, IdentifierKind, ListKind};
+use crate::screening::policy::PayoutPolicy;
 use crate::vocabulary::digest::{Digest, KeyId};
 use crate::vocabulary::ids::{AccountId, ConversionId, HoldId, ProgramId};
 use crate::vocabulary::time::Timestamp;
@@ -63,6 +65,7 @@ enum Part {
 pub struct CaseListing {
     filter: CaseFilter,
     order: CaseOrder,
+    payout: PayoutPolicy,
     now: Timestamp,
     size: usize,
     after: Option<Vec<u8>>,
@@ -89,7 +92,13 @@ impl CaseListing {
     ///
     /// # Errors
     /// [`Refusal::PageToken`] for the token of another listing.
-    pub fn begin(filter: &CaseFilter, order: CaseOrder, page: &PageRequest, now: Timestamp) -> Result<Self, Refusal> {
+    pub fn begin(
+        filter: &CaseFilter,
+        order: CaseOrder,
+        page: &PageRequest,
+        payout: PayoutPolicy,
+        now: Timestamp,
+    ) -> Result<Self, Refusal> {
         let parts = parts_of(filter);
         let along = match (&*parts, order) {
             ([Part::Resolved], CaseOrder::OldestFirst) => Some(Along::OldestFirst),
@@ -104,6 +113,7 @@ impl CaseListing {
         Ok(Self {
             filter: filter.clone(),
             order,
+            payout,
             now,
             size: page_size(page),
             after,
@@ -148,7 +158,7 @@ impl CaseListing {
 
     fn look_at(&mut self, book: &Book, case: &Case) {
         // A decided case whose record is removed is not listed, and what is cancelled needs no reviewer.
-        if book.conversions.get(case.conversion).cursor < book.floor || book.needs_nobody(case) {
+        if book.conversions.get(case.conversion).cursor < book.floor || book.needs_nobody(case, &self.payout) {
             return;
         }
         let summary = case.summary(self.now);
@@ -206,6 +216,7 @@ impl CaseListing {
 /// The queue's numbers on their way.
 #[derive(Debug)]
 pub struct QueueCount {
+    payout: PayoutPolicy,
     now: Timestamp,
     past: Option<Opened>,
     stats: QueueStats,
@@ -216,8 +227,8 @@ pub struct QueueCount {
 impl QueueCount {
     /// Begins.
     #[must_use]
-    pub fn begin(now: Timestamp) -> Self {
-        Self { now, past: None, stats: QueueStats::default(), by_first_reason: BTreeMap::new(), changed: Cursor(0) }
+    pub fn begin(payout: PayoutPolicy, now: Timestamp) -> Self {
+        Self { payout, now, past: None, stats: QueueStats::default(), by_first_reason: BTreeMap::new(), changed: Cursor(0) }
     }
 
     /// Takes the next piece.
@@ -231,7 +242,7 @@ impl QueueCount {
             walked += 1;
             self.past = Some(opened.clone());
             let case = book.cases.rows.get(*number);
-            if book.needs_nobody(case) {
+            if book.needs_nobody(case, &self.payout) {
                 continue;
             }
             match case.state.at(self.now) {
@@ -260,8 +271,13 @@ impl QueueCount {
 
 impl Book {
     /// Whether an undecided case has left the queue: an outcome cancelled its conversion.
-    fn needs_nobody(&self, case: &Case) -> bool {
-        case.is_undecided() && self.effects_on(self.conversions.get(case.conversion)).cancelled.is_some()
+    fn needs_nobody(&self, case: &Case, policy: &PayoutPolicy) -> bool {
+        if !case.is_undecided() {
+            return false;
+        }
+        let row = self.conversions.get(case.conversion);
+        let Effects { cancelled, refunded, taken_back: _ } = self.effects_on(row);
+        cancelled_under(cancelled, refunded, row.value, policy).is_some()
     }
 
     /// Holds in force, ordered by id, with the newest record that the page is made of.

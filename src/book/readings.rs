@@ -199,10 +199,10 @@ impl Book {
                 Done::Held(HoldAnswer { holds_left: u32::try_from(on_it).unwrap_or(u32::MAX), hold })
             }
             Event::OutcomeRecorded(recorded) => Done::Outcome(outcome_answer(&recorded)),
+            Event::PendingExpired(expired) => Done::Expired(expired.outcome_ids.len() as u64),
             Event::SignalsRecorded(_)
             | Event::OutcomeRevoked(_)
             | Event::OutcomeSpread(_)
-            | Event::PendingExpired(_)
             | Event::Rechecked(_)
             | Event::ReservationChanged(_)
             | Event::PayoutFailed(_)
@@ -230,14 +230,26 @@ impl Book {
 
     // For retention.
 
-    /// The oldest record of a conversion that waits for a decision or is held.
-    pub(crate) fn needed_from(&self) -> Option<Cursor> {
+    /// The oldest record before a place of a conversion that waits for a decision, is held, or is approved and has rewards that are not paid yet.
+    pub(crate) fn needed_before(&self, end: Cursor) -> Option<Cursor> {
         let undecided = self.cases.undecided().values().map(|case| self.cases.rows.get(*case).conversion);
         let held = self.holds.values().filter_map(|(hold, _)| match &hold.subject {
             super::records::HoldSubject::Conversion(id) => self.conversions.find(id, &self.hasher),
             super::records::HoldSubject::Referrer(_) => None,
         });
-        undecided.chain(held).map(|number| self.conversions.get(number).cursor).min()
+        let rows = self.conversions.rows.iter().map(|(_, row)| row);
+        let mut old = rows.skip_while(|row| row.cursor < self.floor).take_while(|row| row.cursor < end);
+        let payable = old.find(|row| self.is_payable(row)).map(|row| row.cursor);
+        let waiting = undecided.chain(held).map(|number| self.conversions.get(number).cursor);
+        waiting.chain(payable).min().filter(|needed| *needed < end)
+    }
+
+    /// Whether rewards that it names may yet be paid.
+    fn is_payable(&self, row: &ConversionRow) -> bool {
+        row.verdict == Verdict::Approved
+            && row.duplicate_of.is_none()
+            && row.rewards.iter().any(|number| self.rewards.get(*number).payment().is_none())
+            && self.effects_on(row).cancelled.is_none()
     }
 
     /// What must outlive the record of a conversion, as it stands now.

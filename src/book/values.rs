@@ -166,6 +166,17 @@ impl<'a> Sightings<'a> {
     }
 }
 
+/// What a sighting said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sighted {
+    /// Nothing new.
+    AsBefore,
+    /// The account was seen there before, and now again.
+    Again,
+    /// The account was not known to be there.
+    New,
+}
+
 /// Where a sighting goes in the list of a value.
 enum Change {
     At(usize),
@@ -250,9 +261,14 @@ impl Values {
         Sightings { first: value.first.as_ref(), others }
     }
 
-    /// Notes that an account was seen on a value. Returns whether anything changed.
-    pub(super) fn sight(&mut self, number: ValueNumber, seen: Sighting) -> bool {
-        let Some(change) = self.sightings(number).change_by(seen) else { return false };
+    /// Notes that an account was seen on a value.
+    pub(super) fn sight(&mut self, number: ValueNumber, seen: Sighting) -> Sighted {
+        let known = self.sightings(number);
+        let Some(change) = known.change_by(seen) else { return Sighted::AsBefore };
+        let again = match change {
+            Change::Append => false,
+            Change::At(place) => known.iter().nth(place).is_some_and(|known| known.account == seen.account),
+        };
         let others = self.rows.get(number).others;
         match (change, others) {
             (Change::At(0), _) => self.rows.get_mut(number).first = Some(seen),
@@ -271,7 +287,7 @@ impl Values {
                 }
             }
         }
-        true
+        if again { Sighted::Again } else { Sighted::New }
     }
 
     /// Memory that it takes, the crowds included. Unit: bytes.
@@ -315,11 +331,12 @@ mod tests {
     #[test]
     fn an_account_counts_once_however_often_it_is_seen() {
         let (mut values, value) = with(1..=3, 1_790_000_000);
-        assert!(!values.sight(value, Sighting { account: account(2), last_seen: 1_790_000_000 }));
-        assert!(values.sight(value, Sighting { account: account(2), last_seen: 1_790_000_100 }));
-        assert_eq!(values.sightings(value).len(), 3);
+        assert_eq!(values.sight(value, Sighting { account: account(2), last_seen: 1_790_000_000 }), Sighted::AsBefore);
+        assert_eq!(values.sight(value, Sighting { account: account(2), last_seen: 1_790_000_100 }), Sighted::Again);
+        assert_eq!(values.sight(value, Sighting { account: account(4), last_seen: 1_790_000_000 }), Sighted::New);
+        assert_eq!(values.sightings(value).len(), 4);
         let seen: Vec<u32> = values.sightings(value).iter().map(|sighting| sighting.last_seen).collect();
-        assert_eq!(seen, [1_790_000_000, 1_790_000_100, 1_790_000_000]);
+        assert_eq!(seen, [1_790_000_000, 1_790_000_100, 1_790_000_000, 1_790_000_000]);
     }
 
     #[test]
@@ -344,11 +361,12 @@ mod tests {
             let (mut values, value) = with(1..=full, 1_790_000_000);
             let mut seen_after =
                 |seconds| values.sight(value, Sighting { account: account(number), last_seen: 1_790_000_000 + seconds });
-            assert!(!seen_after(SATURATED_FOR_SECONDS));
-            assert!(seen_after(SATURATED_FOR_SECONDS + 1));
+            assert_eq!(seen_after(SATURATED_FOR_SECONDS), Sighted::AsBefore);
+            assert_ne!(seen_after(SATURATED_FOR_SECONDS + 1), Sighted::AsBefore);
         }
         let (mut values, value) = with(1..=full - 1, 1_790_000_000);
-        assert!(values.sight(value, Sighting { account: account(7), last_seen: 1_790_000_001 }), "it is not full");
+        let again = values.sight(value, Sighting { account: account(7), last_seen: 1_790_000_001 });
+        assert_eq!(again, Sighted::Again, "it is not full");
         let (values, value) = with(1..=full, 1_790_000_000);
         let as_of = at(1_790_000_000 + i64::from(SATURATED_FOR_SECONDS));
         let crowd = values.sightings(value).crowd_beside([None, Some(account(7))], as_of);

@@ -18,7 +18,7 @@ use crate::adapters::journal::postgres::DatabaseUrl;
 use crate::adapters::journal::{JournalOptions, MemoryJournal};
 use crate::adapters::model_shelf::ModelShelf;
 use crate::adapters::model_store::ModelStore;
-use crate::adapters::policy_store::{PolicySources, PolicyStore};
+use crate::adapters::policy_store::{PolicySet, PolicySources, PolicyStore};
 use crate::adapters::standing_rules::StandingRules;
 use crate::adapters::stray_variables::{StrayVariable, stray_variables};
 use crate::adapters::system_clock::SystemClock;
@@ -32,7 +32,7 @@ use crate::screening::audit::AuditKey;
 use crate::screening::policy::ScoreSource;
 use crate::service::limits::Limits;
 use crate::service::server::{ServerParts, serve};
-use crate::service::{forgetting, gauges};
+use crate::service::{expiring, forgetting, gauges};
 use crate::vocabulary::time::{Span, Timestamp};
 
 const EXAMPLES: &str = "\
@@ -204,8 +204,11 @@ async fn run_until_told(config: &Config, keeping: Keeping) -> anyhow::Result<()>
     let address = listener.local_addr().context("asking for the address")?;
     if config.retention.days > 0 {
         let age = Span::from_days(config.retention.days.into());
+        check_retention(age, &policies)?;
         tokio::spawn(forgetting::forget(Arc::clone(&ledger), Arc::clone(&clock) as _, age));
     }
+    let waits_for = Span::from_days(config.retention.pending_outcome_days.into());
+    tokio::spawn(expiring::expire(Arc::clone(&ledger), Arc::clone(&clock) as _, waits_for));
     let stop = told_to_stop()?;
     reload_on_hangup(Arc::clone(&policies))?;
     tracing::info!(
@@ -310,6 +313,17 @@ fn database_url(config: &JournalConfig) -> anyhow::Result<DatabaseUrl> {
         (None, Some(file)) => Ok(DatabaseUrl::from_file(file)?),
         (None, None) => bail!("`journal.url` names no database"),
     }
+}
+
+/// What is removed before it may be paid could never be paid.
+fn check_retention(age: Span, policies: &PolicyStore) -> anyhow::Result<()> {
+    let PolicySet { default, programs } = &*policies.in_force();
+    let longest = programs.values().map(|policy| policy.payout().longest_delay());
+    let longest = longest.fold(default.payout().longest_delay(), Span::max);
+    if age < longest {
+        bail!("`retention.days` is {age}, and the longest payout delay of a policy is {longest}; keep records at least as long");
+    }
+    Ok(())
 }
 
 /// What the configuration gives the ledger.

@@ -324,8 +324,15 @@ fn standings(programme: &Programme, payouts: &[(RewardId, ConversionId)]) -> Vec
 impl Ledger for JournaledLedger {
     fn execute(&self, command: Command) -> Answer<'_, Executed> {
         Box::pin(async move {
+            let program = command.program().clone();
             let command = self.prepared(command).await?;
-            self.sequenced(command).await
+            let executed = self.sequenced(command).await?;
+            Ok(match (executed.done, self.shared.records(&program)) {
+                (Done::Screened(record), Some(records)) => {
+                    Executed { done: Done::Screened(Box::new(records.settled(*record))), ..executed }
+                }
+                (done, _) => Executed { done, ..executed },
+            })
         })
     }
 
@@ -375,7 +382,7 @@ impl Ledger for JournaledLedger {
         now: Timestamp,
     ) -> Answer<'a, Page<CaseSummary>> {
         Box::pin(async move {
-            let mut listing = CaseListing::begin(filter, order, page, now)?;
+            let mut listing = CaseListing::begin(filter, order, page, self.shared.assessor.payout(program), now)?;
             let Some(programme) = self.shared.programmes.get(program) else { return Ok(listing.finish().0) };
             let of = Arc::clone(&programme);
             let (page, as_of) = waiting(move || {
@@ -401,8 +408,9 @@ impl Ledger for JournaledLedger {
         Box::pin(async move {
             let Some(programme) = self.shared.programmes.get(program) else { return Ok(QueueStats::default()) };
             let of = Arc::clone(&programme);
+            let payout = self.shared.assessor.payout(program);
             let (stats, as_of) = waiting(move || {
-                let mut count = QueueCount::begin(now);
+                let mut count = QueueCount::begin(payout, now);
                 in_pieces(&of, |book| count.advance(book));
                 Ok(count.finish())
             })

@@ -48,19 +48,19 @@ impl Rechecks {
 
 fn run(shared: &Shared, woken: &mpsc::Receiver<()>) {
     while !shared.is_closing() {
-        let mut waits = true;
+        let mut next = Some(EVERY);
         for programme in shared.programmes.all() {
             let late = programme.book.read().late(AT_ONCE);
             if late.is_empty() || programme.failure().is_some() {
                 continue;
             }
-            match look_again(shared, &programme, &late) {
-                Ok(()) => waits = false,
+            next = match (look_again(shared, &programme, &late), next) {
+                (Ok(()), _) => None,
                 // Busy, or failed for good: whoever waits for it is told elsewhere.
-                Err(_) => std::thread::sleep(PAUSE),
-            }
+                (Err(_), next) => next.map(|wait| wait.min(PAUSE)),
+            };
         }
-        if waits && woken.recv_timeout(EVERY) == Err(mpsc::RecvTimeoutError::Disconnected) {
+        if next.is_some_and(|wait| woken.recv_timeout(wait) == Err(mpsc::RecvTimeoutError::Disconnected)) {
             return;
         }
     }

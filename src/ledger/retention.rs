@@ -104,7 +104,7 @@ fn raised_floor(shared: &Shared, programme: &Arc<Programme>, wanted: Cursor) -> 
     shared.send(Job::Between(Box::new(move |sequencer| {
         sequencer.hand_over();
         let mut book = of.book.write();
-        let end = book.needed_from().map_or(wanted, |needed| needed.min(wanted));
+        let end = book.needed_before(wanted).unwrap_or(wanted);
         book.raise_floor(end);
         // Who asked may have given up.
         let _ = tell.send((end, book.cursor()));

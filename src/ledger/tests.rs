@@ -195,6 +195,7 @@ fn command(act: &Act, step: usize) -> Command {
             request: Request { id: request_id(id % 4), content: ContentFingerprint([id; 16]) },
             payouts: vec![wanted(id), wanted(id + 1)],
             lifetime: Span::from_minutes(if long { 600 } else { 2 }),
+            conversions: Vec::new(),
             at: at(step),
         }),
         Act::Release(id, renew) => Command::ChangeReservation(ReservationCommand {

@@ -141,6 +141,8 @@ pub struct Decision {
     pub shadow: Option<ShadowScore>,
     /// The conversion that this one repeats; absent when it is new.
     pub duplicate_of: Option<ConversionId>,
+    /// The conversion that it may repeat; absent when it looks like none. A person decides.
+    pub looks_like: Option<ConversionId>,
     /// Whether it was sampled for an audit.
     pub audit: AuditSample,
     /// All findings.

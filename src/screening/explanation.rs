@@ -15,6 +15,9 @@ const RECENT_REFERRALS_MAX_COUNT: f64 = 256.0;
 #[expect(clippy::cast_possible_truncation, reason = "measures are small and rounded on purpose")]
 pub fn sentence(code: EvidenceCode, finding: &Finding) -> String {
     let meaning = code.meaning();
+    if code == EvidenceCode::DuplicateInvoice && finding.strength() < 1.0 {
+        return "A purchase that may be this one was reported within a minute of it.".to_owned();
+    }
     let Some(measure) = finding.measure() else { return meaning.to_owned() };
     let stem = meaning.trim_end_matches('.');
     match code.measure_kind() {

@@ -205,6 +205,14 @@ impl Standing {
         cancelled_under(self.cancelled, self.refunded, self.value, policy)
     }
 
+    /// The same standing with what the policy makes of refunds: what it cancels for them is cancelled.
+    #[must_use]
+    pub fn under(mut self, policy: &PayoutPolicy) -> Self {
+        self.cancelled = self.cancelled_under(policy);
+        self.refunded = self.refunded.filter(|_| self.cancelled.is_none());
+        self
+    }
+
     /// What may be paid of a reward, at most: its amount, less the share of the value that was given back.
     #[must_use]
     pub fn payable(&self, amount: Option<Money>) -> Option<Money> {

@@ -188,6 +188,8 @@ pub struct History {
     pub list_hits: Vec<ListHit>,
     /// The earlier conversion that this one repeats; absent when it is new.
     pub duplicate_of: Option<ConversionId>,
+    /// An earlier conversion that this one may be: on the same occasion, within a minute, and nothing says that it was another. A person decides.
+    pub looks_like: Option<ConversionId>,
 }
 
 /// Whether a referee already has a referral with another referrer.

@@ -167,6 +167,7 @@ pub fn decide(
         model_version: models.active.map(|model| model.version().into()),
         shadow,
         duplicate_of: history.duplicate_of.clone(),
+        looks_like: history.looks_like.clone().filter(|_| history.duplicate_of.is_none()),
         audit,
         evidence,
         facts,
@@ -303,13 +304,15 @@ const fn verdict_of_mode(mode: RuleMode) -> Verdict {
     }
 }
 
-/// What no policy can switch off: a repeated purchase earns nothing twice, and a referral attached by hand is not approved without a journey.
+/// What no policy can switch off: a repeated purchase earns nothing twice, one that may be repeated is not approved by a machine, and neither is a
+/// referral attached by hand without a journey.
 /// Those that hold, with the verdict of each.
 fn invariants(evidence: &Evidence) -> impl Iterator<Item = (EvidenceCode, Verdict)> + use<> {
-    let repeated = evidence[EvidenceCode::DuplicateInvoice].is_hit();
+    let repeated = evidence[EvidenceCode::DuplicateInvoice];
     let manual_without_journey = evidence[EvidenceCode::ManualAttribution].strength() >= 1.0;
     let all = [
-        (repeated, EvidenceCode::DuplicateInvoice, Verdict::Rejected),
+        (repeated.strength() >= 1.0, EvidenceCode::DuplicateInvoice, Verdict::Rejected),
+        (repeated.is_hit(), EvidenceCode::DuplicateInvoice, Verdict::InReview),
         (manual_without_journey, EvidenceCode::ManualAttribution, Verdict::InReview),
     ];
     all.into_iter().filter(|(holds, _, _)| *holds).map(|(_, code, verdict)| (code, verdict))

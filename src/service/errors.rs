@@ -52,7 +52,7 @@ pub enum Reason {
     CursorForgotten,
     /// The id, or the version of a model, was used before with other content.
     ContentDiffers,
-    /// No such conversion, case, reward, invoice or loaded model in the programme, or no such model file.
+    /// No such conversion, case, reward, reservation, hold, outcome or loaded model in the programme, or no such model file.
     NotKnown,
     /// Another reviewer's lease runs.
     CaseClaimedByOther,

@@ -5,6 +5,7 @@
 
 mod bulk;
 pub mod errors;
+pub mod expiring;
 mod feed;
 pub mod forgetting;
 mod forwarding;

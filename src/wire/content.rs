@@ -23,6 +23,9 @@ const NAMES: [&str; 3] = ["rewardId", "accountId", "keyId"];
 
 /// A message that is taken once, and recognised when it comes again.
 pub trait Content: Message + Clone + Serialize {
+    /// The call, where ids of several calls are kept side by side; empty for what has ids of its own kind.
+    const CALL: &'static str = "";
+
     /// Gives the message the one form that all messages of its meaning have.
     fn make_canonical(&mut self, order: Order);
 }
@@ -38,10 +41,10 @@ pub enum Order {
 
 /// The fingerprint of a message: 16 bytes of BLAKE3 over the encoding of its canonical form. Equal for all messages of one meaning.
 #[must_use]
-pub fn fingerprint(message: &impl Content) -> ContentFingerprint {
+pub fn fingerprint<T: Content>(message: &T) -> ContentFingerprint {
     let mut canonical = message.clone();
     canonical.make_canonical(Order::Sorted);
-    let mut reader = blake3::Hasher::new().update(&canonical.encode_to_vec()).finalize_xof();
+    let mut reader = blake3::Hasher::new().update(T::CALL.as_bytes()).update(&canonical.encode_to_vec()).finalize_xof();
     let mut first_bytes = [0; 16];
     reader.fill(&mut first_bytes);
     ContentFingerprint(first_bytes)
@@ -138,36 +141,62 @@ impl Content for v1::RecordOutcomeRequest {
     }
 }
 
+/// How long a reservation lasts, unless the caller says.
+pub(super) const RESERVED_FOR: pbjson_types::Duration = pbjson_types::Duration { seconds: 15 * 60, nanos: 0 };
+
 /// Calls with an id of their own: each is one sentence, and says it in one way.
 macro_rules! said_in_one_way {
     ($($call:ident),+ $(,)?) => { $(impl Content for v1::$call {
+        const CALL: &'static str = stringify!($call);
+
         fn make_canonical(&mut self, _: Order) {}
     })+ };
 }
 
 said_in_one_way!(
     AddNoteRequest,
-    CancelReservationRequest,
     ClaimCaseRequest,
     LiftHoldRequest,
     PlaceHoldRequest,
     PutListEntryRequest,
     ReleaseCaseRequest,
     RemoveListEntryRequest,
-    RenewReservationRequest,
     ReopenCaseRequest,
     ResolveCaseRequest,
     RevokeOutcomeRequest,
 );
 
+impl Content for v1::RenewReservationRequest {
+    const CALL: &'static str = "RenewReservationRequest";
+
+    fn make_canonical(&mut self, _: Order) {
+        let Self { program_id: _, reservation_id: _, reward_ids, lifetime, request_id: _ } = self;
+        reward_ids.sort_unstable();
+        lifetime.get_or_insert(RESERVED_FOR);
+    }
+}
+
+impl Content for v1::CancelReservationRequest {
+    const CALL: &'static str = "CancelReservationRequest";
+
+    fn make_canonical(&mut self, _: Order) {
+        let Self { program_id: _, reservation_id: _, reward_ids, request_id: _ } = self;
+        reward_ids.sort_unstable();
+    }
+}
+
 impl Content for v1::ReservePayoutsRequest {
+    const CALL: &'static str = "ReservePayoutsRequest";
+
     fn make_canonical(&mut self, _: Order) {
         let Self { program_id: _, request_id: _, payouts: _, lifetime } = self;
-        lifetime.get_or_insert(pbjson_types::Duration { seconds: 15 * 60, nanos: 0 });
+        lifetime.get_or_insert(RESERVED_FOR);
     }
 }
 
 impl Content for v1::MarkPaidRequest {
+    const CALL: &'static str = "MarkPaidRequest";
+
     fn make_canonical(&mut self, _: Order) {
         let Self { program_id: _, reward_id: _, conversion_id: _, paid_at, amount: _, reservation_id: _, request_id: _ } = self;
         time(paid_at);
@@ -175,6 +204,8 @@ impl Content for v1::MarkPaidRequest {
 }
 
 impl Content for v1::MarkFailedRequest {
+    const CALL: &'static str = "MarkFailedRequest";
+
     fn make_canonical(&mut self, _: Order) {
         let Self { program_id: _, reward_id: _, conversion_id: _, failed_at, reason_code: _, note: _, request_id: _ } = self;
         time(failed_at);
@@ -182,6 +213,8 @@ impl Content for v1::MarkFailedRequest {
 }
 
 impl Content for v1::AddRewardsRequest {
+    const CALL: &'static str = "AddRewardsRequest";
+
     fn make_canonical(&mut self, order: Order) {
         let Self { program_id: _, conversion_id: _, rewards, actor: _, note: _, request_id: _ } = self;
         set(rewards, order, |_| {});
@@ -189,6 +222,8 @@ impl Content for v1::AddRewardsRequest {
 }
 
 impl Content for v1::UpdateRewardsRequest {
+    const CALL: &'static str = "UpdateRewardsRequest";
+
     fn make_canonical(&mut self, order: Order) {
         let Self { program_id: _, conversion_id: _, rewards, actor: _, note: _, request_id: _ } = self;
         set(rewards, order, |_| {});

@@ -271,7 +271,7 @@ fn an_outcome_about_something_else_names_both_subjects() {
             kind: v1::OutcomeKind::Chargeback.into(),
             subject: Some(subject),
             occurred_at: seconds_ago(60),
-            amount: None,
+            ..Default::default()
         }),
     };
     let sent = of(v1::outcome::Subject::AccountId("bob".into()));

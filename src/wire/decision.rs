@@ -31,6 +31,7 @@ pub fn message_of(record: &DecisionRecord) -> v1::Decision {
         model_version,
         shadow,
         duplicate_of: _,
+        looks_like,
         audit: _,
         evidence: _,
         facts: _,
@@ -59,6 +60,7 @@ pub fn message_of(record: &DecisionRecord) -> v1::Decision {
         decided_at: Some(time_message(*decided_at)),
         cursor,
         duplicate_of: id_text(standing.duplicate_of.as_ref()),
+        looks_like: id_text(looks_like.as_ref()),
         manual_attribution: conversion.attribution.captured_via == CapturedVia::Manual,
         // Older records are marked as sampled also where a rule rejected all the same.
         audit_sampled: decision.audited_model().is_some(),

@@ -6,6 +6,7 @@ use std::thread;
 use selfsame::book::command::Change;
 use selfsame::book::records::ListSubject;
 use selfsame::screening::case::Resolution;
+use selfsame::screening::gate::Gate;
 use selfsame::screening::history::{
     Banned, Crowd, History, Identifier, IdentifierKind, ListHit, ListKind, RING_VALUE_ACCOUNTS_MAX, TiedElsewhere,
 };
@@ -13,6 +14,7 @@ use selfsame::screening::placeholders::accounts_max;
 use selfsame::vocabulary::bundle::{PaymentPurpose, PaymentSignals};
 use selfsame::vocabulary::conversion::{ConversionKind, Side};
 use selfsame::vocabulary::digest::DigestSet;
+use selfsame::vocabulary::money::Money;
 use selfsame::vocabulary::outcome::{OutcomeKind, OutcomeSubject};
 use selfsame::vocabulary::time::Span;
 
@@ -111,15 +113,51 @@ pub(crate) fn a_repeated_invoice_is_a_duplicate_and_counts_for_nothing(subject: 
     assert_eq!(subject.history(&other_referee).duplicate_of, None);
 }
 
-pub(crate) fn a_purchase_without_an_invoice_repeats_within_a_minute(subject: &Subject) {
+pub(crate) fn what_only_looks_like_a_repeat_is_told_and_not_called_one(subject: &Subject) {
     let at_second = |id: &str, seconds: i64| {
         draft(id, "ann", "bob").without_invoice().change(|c| c.occurred_at = minute(0).plus(Span::from_seconds(seconds)))
     };
-    assert_eq!(subject.history(&at_second("c1", 0)).duplicate_of, None);
-    assert_eq!(subject.history(&at_second("c2", 50)).duplicate_of, Some(conversion_id("c1")));
-    assert_eq!(subject.history(&at_second("c3", 100)).duplicate_of, None, "a duplicate does not stretch the window");
-    let other_kind = at_second("c4", 101).change(|c| c.kind = ConversionKind::DemoAttended);
-    assert_eq!(subject.history(&other_kind).duplicate_of, None);
+    let worth = |draft: Draft, minor: i64| draft.change(|c| c.value = Money::new(minor, "EUR").ok());
+    let looks_like = |draft: &Draft| {
+        let history = subject.history(draft);
+        assert_eq!(history.duplicate_of, None);
+        history.looks_like.map(|id| id.to_string())
+    };
+    assert_eq!(looks_like(&worth(at_second("c1", 0), 1_500)), None);
+    assert_eq!(looks_like(&at_second("c2", 1_500)), None);
+    assert_eq!(looks_like(&worth(at_second("c3", 30), 1_500)).as_deref(), Some("c1"), "any earlier one, not the last");
+    assert_eq!(looks_like(&worth(at_second("c4", 31), 24_000)), None, "another amount is another purchase");
+    let with_invoice = worth(draft("c5", "ann", "bob"), 1_500).change(|c| c.occurred_at = minute(0).plus(Span::from_seconds(3)));
+    assert_eq!(looks_like(&with_invoice).as_deref(), Some("c1"), "with and without its invoice");
+    let other_invoice = worth(draft("c6", "ann", "cleo"), 1_500).at(10);
+    assert_eq!((looks_like(&other_invoice), looks_like(&worth(draft("c7", "ann", "cleo"), 1_500).at(10))), (None, None));
+    let demo = at_second("c8", 2).change(|c| c.kind = ConversionKind::DemoAttended);
+    assert_eq!(looks_like(&demo), None, "another occasion");
+    let charge = worth(at_second("c9", 20_001), 900);
+    let invoice = worth(at_second("c10", 20_002), 900).change(|c| c.kind = ConversionKind::ChargeSucceeded);
+    assert_eq!((looks_like(&charge), looks_like(&invoice).as_deref()), (None, Some("c9")), "a charge is an invoice's");
+}
+
+pub(crate) fn a_second_sign_up_is_a_repeat_at_any_distance(subject: &Subject) {
+    let sign_up = |id: &str, days: i64| {
+        draft(id, "ann", "bob").without_invoice().at(days * 24 * 60).change(|c| c.kind = ConversionKind::NewSignup)
+    };
+    assert_eq!(subject.history(&sign_up("c1", 0)).duplicate_of, None);
+    assert_eq!(subject.history(&sign_up("c2", 2)).duplicate_of, Some(conversion_id("c1")));
+    assert_eq!(subject.history(&draft("c3", "ann", "bob")).duplicate_of, None, "its first invoice is no sign-up");
+}
+
+pub(crate) fn a_repeat_that_a_reviewer_accepts_counts_as_its_own(subject: &Subject) {
+    let paid =
+        |id: &str| draft(id, "ann", "bob").change(|c| c.invoice_id = selfsame::vocabulary::ids::InvoiceId::new("inv-1").ok());
+    subject.screen(&paid("c1"));
+    subject.screen(&paid("c2"));
+    assert_eq!(subject.gate("c2"), Gate::Deny);
+    subject.reopen("c2");
+    assert_eq!(subject.gate("c2"), Gate::Deny, "it stays a repeat until somebody says otherwise");
+    subject.resolve("c2", Resolution::Accept);
+    assert_eq!((subject.gate("c2"), subject.standing("c2").unwrap().duplicate_of), (Gate::Release, None));
+    assert_eq!(subject.history(&paid("c3")).duplicate_of, Some(conversion_id("c1")));
 }
 
 pub(crate) fn velocity_counts_new_users_not_conversions(subject: &Subject) {

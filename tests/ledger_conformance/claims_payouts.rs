@@ -43,7 +43,14 @@ fn wanted(id: &str, amount: Option<Money>) -> PayoutWanted {
 
 fn reserve(subject: &Subject, run: &str, payouts: Vec<PayoutWanted>, at: Timestamp) -> Result<Executed, LedgerError> {
     let lifetime = Span::from_minutes(15);
-    subject.execute(Command::Reserve(ReserveCommand { program_id: shop(), request: request(run), payouts, lifetime, at }))
+    subject.execute(Command::Reserve(ReserveCommand {
+        program_id: shop(),
+        request: request(run),
+        payouts,
+        lifetime,
+        conversions: Vec::new(),
+        at,
+    }))
 }
 
 fn answers(executed: Executed) -> Vec<ReserveAnswer> {
@@ -132,8 +139,14 @@ pub(crate) fn a_reservation_is_answered_once_however_often_it_is_sent(subject: &
     assert_eq!((again.freshness, again.cursor, &again.done), (Freshness::Replayed, first.cursor, &first.done));
     let other = Request { content: ContentFingerprint([2; 16]), ..request("run-1") };
     let (program_id, payouts, lifetime) = (shop(), vec![wanted("c1", None)], Span::from_minutes(15));
-    let differs =
-        subject.execute(Command::Reserve(ReserveCommand { program_id, request: other, payouts, lifetime, at: later(9) }));
+    let differs = subject.execute(Command::Reserve(ReserveCommand {
+        program_id,
+        request: other,
+        payouts,
+        lifetime,
+        conversions: Vec::new(),
+        at: later(9),
+    }));
     assert!(matches!(differs, Err(LedgerError::Refused(Refusal::ContentDiffers { .. }))), "{differs:?}");
 }
 

@@ -20,6 +20,7 @@ pub(crate) fn a_retry_gets_the_first_answer_again(subject: &Subject) {
     let first = draft("c1", "ann", "bob").decided("review").referee_on_device(1);
     let made = subject.screen(&first);
     subject.screen(&draft("c2", "ann", "cleo").referee_on_device(1));
+    subject.settled("c1");
     let again = subject.screen(&first);
     assert_eq!((made.freshness, again.freshness), (Freshness::New, Freshness::Replayed));
     assert_eq!(made.record, again.record);

@@ -12,6 +12,7 @@
 #[path = "../support/asked.rs"]
 mod asked;
 mod claims_history;
+mod claims_late;
 mod claims_money;
 mod claims_outcomes;
 mod claims_payouts;
@@ -112,7 +113,9 @@ conformance! {
         a_crowd_has_windows
         signals_that_came_before_are_known
         a_repeated_invoice_is_a_duplicate_and_counts_for_nothing
-        a_purchase_without_an_invoice_repeats_within_a_minute
+        what_only_looks_like_a_repeat_is_told_and_not_called_one
+        a_second_sign_up_is_a_repeat_at_any_distance
+        a_repeat_that_a_reviewer_accepts_counts_as_its_own
         velocity_counts_new_users_not_conversions
         rejections_are_counted_and_taken_back
         a_loop_of_referrals_is_found_however_long
@@ -142,6 +145,13 @@ conformance! {
         a_ban_is_taken_however_much_there_is_to_report
         labels_follow_reviews_and_outcomes
         signals_go_with_the_conversion_that_came_next;
+    claims_late:
+        signals_that_come_late_hold_and_open_a_case
+        a_payer_is_answered_by_what_is_known_at_that_moment
+        what_a_reviewer_accepted_is_reopened_only_by_something_worse
+        what_was_never_in_a_persons_hands_follows_the_facts_both_ways
+        what_was_paid_is_left_alone
+        any_order_of_one_referrals_messages_ends_in_the_same_gate;
     claims_outcomes:
         an_outcome_waits_for_what_it_is_about
         what_waits_too_long_is_given_up

@@ -102,11 +102,12 @@ fn what_is_too_old_goes_and_what_still_speaks_stays() {
 fn what_waits_for_a_decision_or_is_held_stays_with_everything_after_it() {
     let folder = tempfile::tempdir().unwrap();
     let subject = forgetting(folder.path());
-    subject.screen(&draft("c1", "ann", "bob").at(1));
-    subject.screen(&draft("c2", "abe", "cleo").at(2).decided("review"));
-    subject.screen(&draft("c3", "abe", "dora").at(3));
+    let unnamed = |id: &str, referrer: &str, referee: &str| draft(id, referrer, referee).change(|c| c.rewards.clear());
+    subject.screen(&unnamed("c1", "ann", "bob").at(1));
+    subject.screen(&unnamed("c2", "abe", "cleo").at(2).decided("review"));
+    subject.screen(&unnamed("c3", "abe", "dora").at(3));
     subject.change_hold(HoldSubject::Conversion(conversion_id("c3")), Change::Place);
-    subject.screen(&draft("c4", "abe", "emil").at(4));
+    subject.screen(&unnamed("c4", "abe", "emil").at(4));
     assert_eq!(forget(&subject, minute(HORIZON)), 1, "up to the undecided one");
     subject.resolve("c2", Resolution::Accept);
     assert_eq!(forget(&subject, minute(HORIZON)), 1, "up to the held one");
@@ -116,6 +117,22 @@ fn what_waits_for_a_decision_or_is_held_stays_with_everything_after_it() {
     subject.change_hold(HoldSubject::Conversion(conversion_id("c3")), Change::Lift);
     forget(&subject, minute(HORIZON));
     assert_eq!(subject.feed(), []);
+}
+
+#[test]
+fn money_that_is_approved_and_not_paid_is_kept_until_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let subject = forgetting(folder.path());
+    subject.screen(&draft("c1", "ann", "bob").at(1).decided("reject"));
+    subject.screen(&draft("c2", "ann", "cleo").at(2));
+    subject.screen(&draft("c3", "ann", "dora").at(3));
+    assert_eq!(forget(&subject, minute(HORIZON)), 1);
+    assert_eq!(subject.gate("c2"), Gate::Release, "however old it is");
+    subject.pay("c2");
+    assert_eq!(forget(&subject, minute(HORIZON)), 1);
+    subject.outcome("o1", OutcomeKind::Chargeback, OutcomeSubject::Conversion(conversion_id("c3")));
+    assert!(forget(&subject, minute(HORIZON)) > 0, "what is cancelled is paid no more");
+    assert!(!is_known(&subject, "c2") && !is_known(&subject, "c3"));
 }
 
 #[test]
@@ -158,7 +175,7 @@ fn while_a_backup_runs_nothing_is_removed_and_later_it_is() {
     }
     let folder = tempfile::tempdir().unwrap();
     let subject = forgetting(folder.path());
-    subject.screen(&draft("old", "ann", "bob").at(1));
+    subject.screen(&draft("old", "ann", "bob").at(1).decided("reject"));
     let mut asking = Asking(&subject, None);
     subject.ledger.back_up(&mut asking).unwrap();
     assert_eq!(asking.1, Some(0));

@@ -22,7 +22,7 @@ use selfsame::screening::decision::{AuditSample, Decision, Reason, ReferrerSafeR
 use selfsame::screening::evidence::{Evidence, EvidenceCode, Finding};
 use selfsame::screening::explanation;
 use selfsame::screening::features::Facts;
-use selfsame::screening::gate::{self, Asker, Gate, Standing};
+use selfsame::screening::gate::{self, Asker, Gate, Held, Standing};
 use selfsame::screening::history::{History, ListKind};
 use selfsame::screening::policy::PayoutPolicy;
 use selfsame::screening::warning::{Warning, WarningCode};
@@ -60,11 +60,23 @@ impl Probe {
 
 impl Assessor for Probe {
     fn assess(&self, conversion: &Conversion, history: &History, now: Timestamp) -> Decision {
-        self.seen.lock().insert(conversion.conversion_id.clone(), history.clone());
-        self.order.lock().push(conversion.conversion_id.clone());
+        let mut seen = self.seen.lock();
+        // Another look comes later, and is not what tests ask about.
+        if !seen.contains_key(&conversion.conversion_id) {
+            seen.insert(conversion.conversion_id.clone(), history.clone());
+            self.order.lock().push(conversion.conversion_id.clone());
+        }
+        drop(seen);
         let campaign = conversion.campaign_id.as_ref().map(CampaignId::as_str).unwrap_or_default();
+        let (referrer, referee) = history.sides(conversion);
+        let devices =
+            |side: &SignalBundle| side.devices.iter().filter_map(|device| device.fingerprint.clone()).collect::<Vec<_>>();
+        let (ours, theirs) = (devices(&referrer), devices(&referee));
+        let on_one_device = ours.iter().any(|mine| theirs.iter().any(|other| mine.shares_value_with(other)));
+        let blocked = history.list_hits.iter().filter(|hit| hit.list == ListKind::Blocked).count();
         let verdict = match campaign {
-            _ if history.duplicate_of.is_some() => Verdict::Rejected,
+            _ if history.duplicate_of.is_some() || blocked > 1 => Verdict::Rejected,
+            _ if on_one_device || blocked > 0 || history.looks_like.is_some() => Verdict::InReview,
             "review" => Verdict::InReview,
             "reject" => Verdict::Rejected,
             _ => Verdict::Approved,
@@ -90,6 +102,7 @@ impl Assessor for Probe {
             model_version: None,
             shadow: None,
             duplicate_of: history.duplicate_of.clone(),
+            looks_like: history.looks_like.clone(),
             audit: AuditSample::NotSampled,
             evidence,
             facts: Facts::from_values(&[0.0, 1.0, f64::from(history.accounts_known), 0.1 + 0.2]),
@@ -464,8 +477,25 @@ impl Subject {
         self.gate_of(&format!("rw-{id}"), id)
     }
 
-    /// As [`Subject::gate`], for a reward of any name.
+    /// As [`Subject::gate`], for a reward of any name, once nothing is late and everything is durable.
     pub(crate) fn gate_of(&self, reward_id: &str, id: &str) -> Gate {
+        self.settled(id);
+        self.gate_now(reward_id, id)
+    }
+
+    /// The verdict in force once nothing of a conversion is late any more, and everything durable. Absent when it is not known.
+    pub(crate) fn settled(&self, id: &str) -> Option<Verdict> {
+        for _ in 0..200_000 {
+            if self.standing(id)?.late_facts == Held::No {
+                return self.ledger.decision(&shop(), &conversion_id(id)).unwrap().map(|record| record.verdict);
+            }
+            std::thread::yield_now();
+        }
+        panic!("nobody looked at {id} again")
+    }
+
+    /// As [`Subject::gate_of`], at this very moment.
+    pub(crate) fn gate_now(&self, reward_id: &str, id: &str) -> Gate {
         let far = minute(0).plus(Span::from_days(400));
         let policy = PayoutPolicy::after(Span::from_days(14));
         gate::check(self.standing_for(reward_id, id).as_ref(), &reward(reward_id), Asker::Anybody, &policy, far).gate

@@ -81,6 +81,7 @@ async fn signals_and_outcomes_of_another_meaning_are_refused_with_their_fields()
             subject: Some(v1::outcome::Subject::ConversionId("cv-1".to_owned())),
             occurred_at: Some(pbjson_types::Timestamp { nanos, ..at(NOON) }),
             amount: None,
+            ..Default::default()
         }),
     };
     let recorded = world.screening().record_outcome(outcome(v1::OutcomeKind::Chargeback, 0)).await.unwrap().into_inner();

@@ -71,11 +71,6 @@ impl Book {
         let numbers: Vec<OutcomeNumber> = found.collect();
         for number in &numbers {
             self.outcomes.get_mut(*number).state = OutcomeState::Expired;
-            if let OutcomeSubject::Account(id) = self.outcomes.get(*number).subject.clone()
-                && let Some(account) = self.accounts.find(&id, &self.hasher)
-            {
-                self.account_told(cursor, account);
-            }
         }
         self.forget_waiting(cursor, &numbers);
     }
@@ -121,6 +116,8 @@ impl Book {
             referring.banned_at = banned_at;
             referring.trail.push(cursor);
         });
+        let touched = self.met_by(number);
+        self.touch(&touched);
     }
 
     /// Notes a record with the conversions that it tells of.
@@ -167,6 +164,7 @@ impl Book {
         if stepped != 0 {
             let referring = self.accounts.get_mut(referrer).referring_mut();
             referring.referrals_refunded = referring.referrals_refunded.saturating_add_signed(stepped);
+            self.touch(&[referrer]);
         }
         Some(())
     }

@@ -99,7 +99,7 @@ impl Book {
         if !paid_later {
             self.rewards.set_payout(reward, None);
             // While it was paid, nobody looked.
-            self.touch_conversion(cursor, number);
+            self.touch_conversion(number);
         }
         Some(())
     }

@@ -31,6 +31,9 @@ impl Book {
         row.changed = cursor;
         row.later_mut().trail.push(cursor);
         let known = row.case;
+        if event.verdict == event.previous_verdict {
+            return Some(());
+        }
         let state = match event.verdict {
             Verdict::InReview => CaseState::Open,
             Verdict::Approved | Verdict::Rejected => {

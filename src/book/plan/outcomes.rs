@@ -89,9 +89,13 @@ pub(super) fn revoke(book: &Book, command: RevokeCommand, policy: &PayoutPolicy)
     Ok(Plan::commit(Event::OutcomeRevoked(Box::new(revoked))))
 }
 
-/// Gives up outcomes that wait since before a time; the next call goes on where one record ends.
+/// Gives up outcomes that wait for one purchase since before a time; the next call goes on where one record ends.
 pub(super) fn expire(book: &Book, received_before: Timestamp, at: Timestamp) -> Plan {
-    let old = |number: &OutcomeNumber| book.outcomes.get(*number).received_at < received_before;
+    // What befell an account is not about one purchase: it stands, whenever the account appears.
+    let old = |number: &OutcomeNumber| {
+        let row = book.outcomes.get(*number);
+        row.received_at < received_before && !matches!(row.subject, OutcomeSubject::Account(_))
+    };
     let waiting = book.outcomes.waiting().filter(old).take(EXPIRED_MAX);
     let outcome_ids: Vec<_> = waiting.map(|number| book.outcomes.get(number).id.clone()).collect();
     if outcome_ids.is_empty() {

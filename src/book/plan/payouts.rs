@@ -1,6 +1,6 @@
 //! Plans of what payers do: reserve, pay, fail; and of rewards that are added or changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Plan;
 use super::recheck::SecondLook;
@@ -19,7 +19,7 @@ use crate::screening::decision::Verdict;
 use crate::screening::gate::{self, Accepts, Asker, Gate, GateAnswer, GateReason, Held, InOneCall};
 use crate::screening::policy::PayoutPolicy;
 use crate::vocabulary::conversion;
-use crate::vocabulary::ids::{ConversionId, RequestId, RewardId};
+use crate::vocabulary::ids::{AccountId, ConversionId, RequestId, RewardId};
 use crate::vocabulary::money::Money;
 use crate::vocabulary::time::Timestamp;
 
@@ -42,10 +42,14 @@ pub(super) fn reserve(book: &Book, command: ReserveCommand, assessor: &dyn Asses
     let verdicts: BTreeMap<&ConversionId, Verdict> =
         conversions.iter().filter_map(|sent| Some((&sent.conversion_id, second.look(sent)?))).collect();
     let policy = assessor.payout(&program_id);
+    // What was rejected just now says something of the other referrals of its referrer, which the look before it did not see.
+    let told_of: BTreeSet<AccountId> = second.rejected().cloned().collect();
     let ask = |wanted: &PayoutWanted| {
         let mut standing = book.standing(&wanted.reward_id, &wanted.conversion_id).map(|(standing, _)| standing);
         if let (Some(standing), Some(verdict)) = (&mut standing, verdicts.get(&wanted.conversion_id)) {
-            (standing.verdict, standing.late_facts) = (*verdict, Held::No);
+            let referrer = book.row(&wanted.conversion_id).map(|(_, row)| &book.accounts.get(row.referrer).id);
+            let sibling = *verdict == Verdict::Approved && referrer.is_some_and(|referrer| told_of.contains(referrer));
+            (standing.verdict, standing.late_facts) = (*verdict, if sibling { Held::Yes } else { Held::No });
         }
         let own = Asker::Reservation(&request.id);
         enough(gate::check(standing.as_ref(), &wanted.reward_id, own, &policy, at), wanted.amount)
@@ -187,6 +191,7 @@ fn still_released(
     }
     let conversion = &book.conversions.get(reward.conversion).id;
     let answer = book.asked(&reward.id, conversion, Asker::Reservation(reservation), policy, at);
+    let answer = enough(answer, reward.reservation().and_then(|held| held.amount));
     match answer.gate {
         Gate::Release => Ok(()),
         Gate::Hold | Gate::Deny => {

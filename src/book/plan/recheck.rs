@@ -9,7 +9,7 @@ use crate::book::records::Cursor;
 use crate::screening::case::CaseState;
 use crate::screening::decision::{Decision, Verdict};
 use crate::vocabulary::conversion::Conversion;
-use crate::vocabulary::ids::ConversionId;
+use crate::vocabulary::ids::{AccountId, ConversionId};
 use crate::vocabulary::time::{Span, Timestamp};
 
 /// Looks at conversions again. What is not late any more is left out.
@@ -47,7 +47,7 @@ impl<'a> SecondLook<'a> {
     /// Looks at one conversion, late or not. Returns the verdict that is in force then.
     pub(super) fn look(&mut self, conversion: &Conversion) -> Option<Verdict> {
         let (number, row) = self.book.row(&conversion.conversion_id)?;
-        let decision = self.assessor.assess(conversion, &self.book.history_again(conversion, number), self.at);
+        let decision = self.assessor.assess_again(conversion, &self.book.history_again(conversion, number), self.at);
         let changed = self.reassessed(row, decision);
         let verdict = changed.as_ref().map_or(row.verdict, |changed| changed.verdict);
         if changed.is_some() || self.book.late.contains(number) {
@@ -55,6 +55,11 @@ impl<'a> SecondLook<'a> {
         }
         self.changed.extend(changed);
         Some(verdict)
+    }
+
+    /// The referrers of what it rejects.
+    pub(super) fn rejected(&self) -> impl Iterator<Item = &AccountId> {
+        self.changed.iter().filter(|changed| changed.verdict == Verdict::Rejected).map(|changed| &changed.referrer)
     }
 
     /// The record of it; absent when nothing was late and nothing changed.
@@ -73,6 +78,8 @@ impl<'a> SecondLook<'a> {
         let verdict = match decided_by(row) {
             DecidedBy::Accepted if decision.verdict > row.machine => Verdict::InReview,
             DecidedBy::Machine if !claimed && decision.verdict != row.verdict => decision.verdict,
+            // Noted, so that who decides it is not asked again because of what he could see.
+            DecidedBy::Machine | DecidedBy::Person if decision.verdict != row.machine => row.verdict,
             DecidedBy::Accepted | DecidedBy::Machine | DecidedBy::Person | DecidedBy::Rejected => return None,
         };
         let (referrer, referee) = self.book.sides_of(row);

@@ -31,6 +31,7 @@ pub(crate) fn write(w: &mut Writer, decision: &Decision) {
         model_version,
         shadow,
         duplicate_of,
+        looks_like,
         audit,
         evidence,
         facts,
@@ -53,6 +54,7 @@ pub(crate) fn write(w: &mut Writer, decision: &Decision) {
         w.u8(numbers::verdict(*verdict));
     });
     w.option(duplicate_of.as_ref(), |w, id| w.text(id.as_str()));
+    w.option(looks_like.as_ref(), |w, id| w.text(id.as_str()));
     write_evidence(w, evidence);
     w.list(facts.values(), |w, fact| write_fact(w, *fact));
     for reason in reasons {
@@ -126,6 +128,7 @@ pub(crate) fn read(r: &mut Reader<'_>) -> Result<Decision, Damaged> {
         Ok(ShadowScore { model_version: r.boxed_text()?, score: r.f64()?, verdict: numbers::read_verdict(r.u8()?)? })
     })?;
     let duplicate_of = r.option(|r| r.id(ConversionId::new))?;
+    let looks_like = r.option(|r| r.id(ConversionId::new))?;
     let evidence = read_evidence(r)?;
     let facts = Facts::from_values(&r.list(read_fact)?);
     let reasons = reason_codes.into_iter().map(|code| read_reason(r, code, &evidence)).collect::<Result<Vec<_>, _>>()?;
@@ -161,6 +164,7 @@ pub(crate) fn read(r: &mut Reader<'_>) -> Result<Decision, Damaged> {
         model_version: model_version.map(Into::into),
         shadow,
         duplicate_of,
+        looks_like,
         audit,
         evidence,
         facts,

@@ -26,7 +26,7 @@ impl Records {
             let book = self.programme.book.read();
             file.neighbours = book.neighbours(&file.summary.conversion_id, &file.referrer, &file.referee);
             if let Some(history) = book.history_now(&file.record.conversion) {
-                file.now = self.assessor.assess(&file.record.conversion, &history, now);
+                file.now = self.assessor.assess_again(&file.record.conversion, &history, now);
             }
             (file, book.cursor())
         }) else {
@@ -48,7 +48,7 @@ impl Records {
         }
         let (referrer, referee) = sides(&screened, referrer_now.as_ref(), referee_now.as_ref());
         let ConversionScreened { conversion: sent, decision, .. } = screened;
-        let record = conversion.record(sent, decision);
+        let record = self.record(conversion, sent, decision);
         let now = record.decision.clone();
         Ok(Some(CaseFile { summary, record, now, referrer, referee, history, neighbours: Vec::new() }))
     }

@@ -43,7 +43,7 @@ impl Records {
 
     fn join(&self, reading: ConversionReading) -> Result<Option<DecisionRecord>, LedgerError> {
         let screened = self.screened(reading.cursor)?;
-        Ok(screened.map(|ConversionScreened { conversion, decision, .. }| reading.record(conversion, decision)))
+        Ok(screened.map(|ConversionScreened { conversion, decision, .. }| self.record(reading, conversion, decision)))
     }
 
     /// Decisions, newest first.

@@ -3,11 +3,13 @@
 use super::{Records, damaged_at, decode, waiting};
 use crate::book::ConversionReading;
 use crate::book::command::CaseStep;
-use crate::book::event::{ConversionScreened, Event, SignalsRecorded};
+use crate::book::event::{ConversionScreened, Event, Rechecked, SignalsRecorded};
 use crate::book::records::{Cursor, LabelledConversion, RecordedSignals};
 use crate::ports::journal::Direction;
 use crate::ports::ledger::LedgerError;
 use crate::screening::case::{Resolution, Step};
+use crate::screening::decision::Verdict;
+use crate::vocabulary::ids::ConversionId;
 use crate::vocabulary::label::{Label, LabelSource, Truth};
 use crate::vocabulary::outcome::OutcomeKind;
 use crate::vocabulary::time::Timestamp;
@@ -94,7 +96,14 @@ impl Records {
         let mut by_reviewer: Option<Label> = None;
         let mut resolution = None;
         for cursor in &reading.trail {
-            let Some(Event::CaseStepped(stepped)) = self.read(*cursor)? else { continue };
+            let stepped = match self.read(*cursor)? {
+                Some(Event::CaseStepped(stepped)) => stepped,
+                Some(event) => {
+                    by_reviewer = by_reviewer.filter(|_| !reopens(&event, &screened.conversion.conversion_id));
+                    continue;
+                }
+                None => continue,
+            };
             match &stepped.step {
                 CaseStep::Step(Step::Resolve(resolved)) => {
                     let (truth, labeled_at) = (truth_of(*resolved), stepped.at);
@@ -110,8 +119,33 @@ impl Records {
         labels.extend(by_reviewer);
         labels.sort_by_key(|label| label.labeled_at);
         let ConversionScreened { conversion, decision, .. } = screened;
-        let record = reading.record(conversion, decision);
+        let record = self.record(reading, conversion, decision);
         Ok(LabelledConversion { record, labels, resolution, outcomes, signals_before })
+    }
+}
+
+/// Whether something that was learned later put a conversion back into review.
+fn reopens(event: &Event, id: &ConversionId) -> bool {
+    let of_it = |looked: &Rechecked| {
+        looked.changed.iter().any(|changed| changed.conversion_id == *id && changed.verdict == Verdict::InReview)
+    };
+    match event {
+        Event::Rechecked(looked) => of_it(looked),
+        Event::RewardsReserved(reserved) => reserved.rechecked.as_ref().is_some_and(of_it),
+        Event::ConversionScreened(_)
+        | Event::SignalsRecorded(_)
+        | Event::OutcomeRecorded(_)
+        | Event::OutcomeRevoked(_)
+        | Event::OutcomeSpread(_)
+        | Event::PendingExpired(_)
+        | Event::CaseStepped(_)
+        | Event::ReservationChanged(_)
+        | Event::RewardPaid(_)
+        | Event::PayoutFailed(_)
+        | Event::RewardsChanged(_)
+        | Event::HoldChanged(_)
+        | Event::ListChanged(_)
+        | Event::ConversionKept(_) => false,
     }
 }
 

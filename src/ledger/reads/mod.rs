@@ -10,11 +10,13 @@ use std::sync::Arc;
 
 use super::codec;
 use super::programme::Programme;
+use crate::book::ConversionReading;
 use crate::book::command::{Assessor, Done};
 use crate::book::event::{ConversionScreened, Event};
-use crate::book::records::{Cursor, FeedEvent};
+use crate::book::records::{Cursor, DecisionRecord, FeedEvent};
 use crate::ports::journal::{Direction, Journal, JournalError, Reach, Record};
 use crate::ports::ledger::LedgerError;
+use crate::screening::decision::Decision;
 use crate::vocabulary::conversion::Conversion;
 use crate::vocabulary::ids::ConversionId;
 
@@ -60,6 +62,17 @@ impl Records {
     /// One event; `None` when its record is not kept any more or may not be shown.
     fn read(&self, cursor: Cursor) -> Result<Option<Event>, LedgerError> {
         self.part(cursor, cursor, Direction::Forward, 1)?.first().map(decode).transpose()
+    }
+
+    /// A decision with where it stands under the policy.
+    fn record(&self, reading: ConversionReading, conversion: Conversion, decision: Decision) -> DecisionRecord {
+        self.settled(reading.record(conversion, decision))
+    }
+
+    /// The same record with what the policy makes of where it stands.
+    pub(super) fn settled(&self, record: DecisionRecord) -> DecisionRecord {
+        let standing = record.standing.under(&self.assessor.payout(&self.programme.id));
+        DecisionRecord { standing, ..record }
     }
 
     /// The answer to a command that was done before, by the record at this place; without words when that is not kept any more.

@@ -102,7 +102,7 @@ evidence_catalogue! {
     CodeChanged "attribution.code_changed" Referee Nothing "The referral code changed on the way, or the referee came with another referrer before.";
     ExistingUser "attribution.existing_user" Referee Nothing "The referee had an account before the referral.";
     MinimumPurchase "value.minimum_purchase" Referee Nothing "The purchase is just large enough to earn the reward.";
-    DuplicateInvoice "value.duplicate_invoice" Referee Nothing "The same purchase was reported before.";
+    DuplicateInvoice "value.duplicate_invoice" Referee Nothing "The same purchase was reported before, or one that may be it.";
     CrowdedDevice "device.crowded" Referee Accounts "Other accounts were seen on the referee's device.";
     CrowdedNetwork "network.crowded" Referee Accounts "Other accounts were seen on the referee's network address.";
     CrowdedPayment "payment.crowded" Both Accounts "Other accounts use a payment instrument of the two sides.";

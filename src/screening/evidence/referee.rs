@@ -33,7 +33,16 @@ pub(super) fn gather(evidence: &mut Evidence, conversion: &Conversion, referee: 
     evidence
         .set(EvidenceCode::MinimumPurchase, of_purchase(above_minimum, |above| (0.0..=MINIMUM_PURCHASE_MARGIN).contains(&above)));
     evidence.set(EvidenceCode::BelowMinimum, of_purchase(above_minimum, |above| above < 0.0));
-    evidence.set(EvidenceCode::DuplicateInvoice, of_fact(history.duplicate_of.is_some()));
+    evidence.set(EvidenceCode::DuplicateInvoice, repeats(history));
+}
+
+/// A proven repeat fully, one that only looks so half.
+fn repeats(history: &History) -> Finding {
+    Finding::of_strength(match (&history.duplicate_of, &history.looks_like) {
+        (Some(_), _) => 1.0,
+        (None, Some(_)) => 0.5,
+        (None, None) => 0.0,
+    })
 }
 
 fn of_fact(holds: bool) -> Finding {
