@@ -328,7 +328,15 @@ async fn decision_of(client: &mut ScreeningServiceClient<Channel>, conversion_id
 
 /// The part of a decision that never changes: all but the verdict in force, what the referrer may be told of it, and a cancellation.
 fn as_screened(decision: &v1::Decision) -> v1::Decision {
-    v1::Decision { verdict: 0, referrer_safe_reason: None, cancelled_at: None, standing: None, ..decision.clone() }
+    let decision = decision.clone();
+    v1::Decision {
+        verdict: 0,
+        referrer_safe_reason: None,
+        cancelled_at: None,
+        standing: None,
+        case_id: String::new(),
+        ..decision
+    }
 }
 
 /// Every decision that went to review has its case, every case its decision, and every acknowledged resolution stands.

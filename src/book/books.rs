@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::command::{Assessor, Command, Done, Executed};
-use super::plan::{Plan, next_piece, plan};
-use super::records::{Cursor, Freshness};
+use super::event::{Event, Rechecked};
+use super::plan::{Plan, decided_then, next_piece, plan};
+use super::records::{Cursor, Freshness, LaterVerdict};
 use super::{Book, Refusal};
 use crate::screening::history::History;
 use crate::vocabulary::conversion::Conversion;
@@ -36,6 +37,16 @@ impl Books {
                 Ok(Executed { cursor, freshness: Freshness::New, done })
             }
         }
+    }
+
+    /// Decides a conversion again as was decided then, when something had been learned after its decision. Nothing happens where it is not known.
+    pub fn decide_again(&mut self, conversion: &Conversion, later: LaterVerdict, assessor: &dyn Assessor) {
+        let Some(book) = self.0.get_mut(&conversion.program_id) else { return };
+        let due_after = assessor.due_after(&conversion.program_id);
+        let Some(changed) = decided_then(book, conversion, later, due_after, assessor) else { return };
+        let seen = vec![conversion.conversion_id.clone()];
+        let rechecked = Rechecked { at: later.at, as_of: book.cursor(), seen, changed: vec![changed] };
+        book.apply(Cursor(book.cursor().0 + 1), &Event::Rechecked(Box::new(rechecked)));
     }
 
     /// The book of a programme; absent when it holds nothing.

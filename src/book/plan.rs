@@ -8,6 +8,8 @@ mod recheck;
 
 use std::borrow::Cow;
 
+pub(super) use self::recheck::decided_then;
+
 use super::Book;
 use super::MessageKind;
 use super::apply::ReadProfiles;

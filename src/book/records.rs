@@ -308,6 +308,19 @@ pub struct LabelledConversion {
     pub outcomes: Vec<(OutcomeKind, Timestamp)>,
     /// What was learned of any account since the conversion before, oldest first.
     pub signals_before: Vec<RecordedSignals>,
+    /// What the machine said of it later, oldest first.
+    pub later_verdicts: Vec<LaterVerdict>,
+}
+
+/// What the machine said of a conversion when it looked at it again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LaterVerdict {
+    /// The verdict in force from then on.
+    pub verdict: Verdict,
+    /// What the machine said.
+    pub machine: Verdict,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// Signals that were recorded outside a conversion.

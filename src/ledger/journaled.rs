@@ -301,8 +301,16 @@ fn in_pieces(programme: &Programme, mut advance: impl FnMut(&Book) -> Progress) 
     while advance(&programme.book.read()) == Progress::More {}
 }
 
-/// What the gate reads, of one moment. What is not durable yet holds.
-fn standings(programme: &Programme, payouts: &[(RewardId, ConversionId)]) -> Vec<Option<Standing>> {
+/// What the gate reads, of one moment, with the newest record that it is made of.
+fn standings(programme: &Programme, payouts: &[(RewardId, ConversionId)]) -> (Vec<Option<Standing>>, Cursor) {
+    let book = programme.book.read();
+    let read: Vec<_> = payouts.iter().map(|(reward, conversion)| book.standing(reward, conversion)).collect();
+    let as_of = read.iter().flatten().map(|(_, changed)| *changed).max().unwrap_or(Cursor(0));
+    (read.into_iter().map(|read| read.map(|(standing, _)| standing)).collect(), as_of)
+}
+
+/// The same where the journal takes nothing more: what never became durable holds.
+fn durable_standings(programme: &Programme, payouts: &[(RewardId, ConversionId)]) -> Vec<Option<Standing>> {
     let book = programme.book.read();
     let durable = programme.durable();
     let standing = |(reward, conversion): &(RewardId, ConversionId)| {
@@ -425,9 +433,14 @@ impl Ledger for JournaledLedger {
         program: &'a ProgramId,
         payouts: &'a [(RewardId, ConversionId)],
     ) -> Answer<'a, Vec<Option<Standing>>> {
-        let known = self.shared.programmes.get(program);
-        let standings = known.map_or_else(|| vec![None; payouts.len()], |programme| standings(&programme, payouts));
-        Box::pin(std::future::ready(Ok(standings)))
+        Box::pin(async move {
+            let Some(programme) = self.shared.programmes.get(program) else { return Ok(vec![None; payouts.len()]) };
+            let (standings, as_of) = standings(&programme, payouts);
+            Ok(match programme.wait_for(as_of).await {
+                Ok(()) => standings,
+                Err(_) => durable_standings(&programme, payouts),
+            })
+        })
     }
 
     fn feed<'a>(&'a self, program: &'a ProgramId, after: Cursor, limit: usize) -> Answer<'a, (Vec<FeedEvent>, Cursor)> {

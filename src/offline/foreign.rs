@@ -417,6 +417,7 @@ impl Row<'_> {
             persona: self.cell("persona").unwrap_or_default().chars().take(60).collect::<String>().into(),
             outcomes: Vec::new(),
             signals_before,
+            later_verdicts: Vec::new(),
         })
     }
 

@@ -56,6 +56,7 @@ pub fn labeled_line(
         persona: raw.persona.name().to_owned(),
         outcomes: outcomes.collect(),
         signals_before: Vec::new(),
+        later_verdicts: Vec::new(),
     })
 }
 

@@ -47,7 +47,16 @@ impl<'a> LineByLine<'a> {
     /// # Errors
     /// [`Refusal`]: most often that the id was used on an earlier line with other content. Later lines can go on.
     pub fn screen(&mut self, line: HistoryLine) -> Result<Option<Box<DecisionRecord>>, Refusal> {
-        let HistoryLine { conversion, labels: _, decision: _, group_id: _, persona: _, outcomes, signals_before } = line;
+        let HistoryLine {
+            conversion,
+            labels: _,
+            decision: _,
+            group_id: _,
+            persona: _,
+            outcomes,
+            signals_before,
+            later_verdicts: _,
+        } = line;
         let now = conversion.occurred_at;
         self.catch_up(now)?;
         for signals in signals_before {

@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use super::grouping::Grouping;
 use super::learning::matrix::{Matrix, Row};
 use crate::book::command::{Assessor, CaseCommand, CaseStep, Command, Done, OutcomeCommand, ScreenCommand, SignalsCommand};
-use crate::book::records::{ContentFingerprint, RecordedSignals};
+use crate::book::records::{ContentFingerprint, LaterVerdict, RecordedSignals};
 use crate::book::{Books, Refusal};
 use crate::screening::audit::AuditKey;
 use crate::screening::case::{Resolution, Step};
@@ -84,6 +84,11 @@ impl Recorder {
         Arc::new(Self { policy, decided_then: Mutex::default(), recorded: Mutex::default() })
     }
 
+    fn decided(&self, conversion: &Conversion, history: &History, now: Timestamp) -> Decision {
+        let rulebook = Rulebook { policy: &self.policy, models: Models::default(), audit_key: &AuditKey::new([0; 32]) };
+        assess(conversion, history, rulebook, now)
+    }
+
     /// Tells what was decided of a conversion when it happened.
     fn decide_as_then(&self, conversion: &Conversion, verdict: Verdict) {
         self.decided_then.lock().insert(key(conversion), verdict);
@@ -98,12 +103,16 @@ impl Recorder {
 
 impl Assessor for Recorder {
     fn assess(&self, conversion: &Conversion, history: &History, now: Timestamp) -> Decision {
-        let rulebook = Rulebook { policy: &self.policy, models: Models::default(), audit_key: &AuditKey::new([0; 32]) };
-        let decision = assess(conversion, history, rulebook, now);
+        let decision = self.decided(conversion, history, now);
         let recorded = Recorded { features: decision.features(), rule_score: decision.score, rule_verdict: decision.verdict };
         self.recorded.lock().insert(key(conversion), recorded);
         let decided_then = self.decided_then.lock().remove(&key(conversion));
         Decision { verdict: decided_then.unwrap_or(decision.verdict), ..decision }
+    }
+
+    /// What was made of it later is told by the history and not recorded.
+    fn assess_again(&self, conversion: &Conversion, history: &History, now: Timestamp) -> Decision {
+        self.decided(conversion, history, now)
     }
 
     fn due_after(&self, _program: &ProgramId) -> Span {
@@ -155,12 +164,17 @@ enum Moment {
     Conversion { line: usize },
     Outcome { line: usize, entry: usize },
     Review { line: usize },
+    SecondLook { line: usize, entry: usize },
 }
 
 impl Moment {
     const fn line(self) -> usize {
         match self {
-            Self::Signals { line, .. } | Self::Conversion { line } | Self::Outcome { line, .. } | Self::Review { line } => line,
+            Self::Signals { line, .. }
+            | Self::Conversion { line }
+            | Self::Outcome { line, .. }
+            | Self::Review { line }
+            | Self::SecondLook { line, .. } => line,
         }
     }
 }
@@ -172,6 +186,7 @@ enum Event {
     Screen(Box<HistoryLine>),
     Befall(Outcome),
     Resolve(ProgramId, CaseId, Resolution),
+    DecideAgain(Box<Conversion>, LaterVerdict),
 }
 
 /// An event that lies ahead. Ordered by its moment, which it shares with no other.
@@ -312,12 +327,17 @@ impl<'a> Replay<'a> {
             Event::Screen(line) => self.screen(*line, moment),
             Event::Befall(outcome) => self.befall(outcome, moment),
             Event::Resolve(program_id, case_id, resolution) => self.resolve(program_id, case_id, resolution, at),
+            Event::DecideAgain(conversion, later) => {
+                self.books.decide_again(&conversion, later, self.assessor);
+                Ok(())
+            }
         }
     }
 
     /// Screens a conversion, takes its row, and expects what follows from it.
     fn screen(&mut self, line: HistoryLine, moment: Moment) -> Result<(), ReplayError> {
-        let HistoryLine { conversion, labels, decision, group_id: _, persona, outcomes, signals_before: _ } = line;
+        let HistoryLine { conversion, labels, decision, group_id: _, persona, outcomes, signals_before: _, later_verdicts } =
+            line;
         let (program_id, id) = (conversion.program_id.clone(), conversion.conversion_id.clone());
         let (line, occurred_at) = (moment.line(), conversion.occurred_at);
         if let Some(verdict) = decision.and_then(|decided| Verdict::from_wire(decided.screened_verdict())) {
@@ -354,6 +374,10 @@ impl<'a> Replay<'a> {
                 note: String::new(),
             };
             self.expect(at.max(occurred_at), Moment::Outcome { line, entry }, Event::Befall(outcome))?;
+        }
+        for (entry, later) in later_verdicts.into_iter().enumerate() {
+            let event = Event::DecideAgain(Box::new(screened.conversion.clone()), later);
+            self.expect(later.at.max(occurred_at), Moment::SecondLook { line, entry }, event)?;
         }
         if let (Some(case_id), Some(label)) = (screened.case_id, reviewed(&labels)) {
             let resolution = match label.truth {

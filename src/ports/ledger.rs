@@ -208,7 +208,7 @@ pub trait Ledger: Send + Sync {
 
     /// What the gate needs to know of each reward and the conversion that is said to have earned it, in order; `None` for an unknown
     /// conversion, and for one that retention removed. A reward that was paid for another conversion counts as paid. All of it
-    /// is of one moment; where something that is not durable yet would change an answer, the conversion stands in review, so that the gate holds.
+    /// is of one moment, and durable; where the journal takes nothing more, what never became durable stands in review, so that the gate holds.
     fn standings<'a>(
         &'a self,
         program: &'a ProgramId,

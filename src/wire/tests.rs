@@ -7,6 +7,7 @@ use super::fields::Arrival;
 use super::fixtures::{RECEIVED_AT_MILLIS, any_bundle, any_conversion, digest, full_bundle, full_conversion, seconds_ago};
 use super::violation::WARNINGS_MAX;
 use super::{Violation, bundle, conversion, outcome, signals, training, v1};
+use crate::screening::decision::Verdict;
 use crate::screening::warning::WarningCode;
 use crate::vocabulary::journey::TOUCHPOINTS_KEPT_MAX;
 use crate::vocabulary::time::Timestamp;
@@ -390,10 +391,17 @@ fn a_line_of_history_is_read_with_its_labels_and_outcomes() {
             bundles: vec![full_bundle("ann", 1)],
             observed_at: seconds_ago(100),
         }],
+        later_verdicts: vec![v1::LaterVerdict {
+            verdict: v1::Verdict::InReview.into(),
+            screened_verdict: v1::Verdict::Rejected.into(),
+            decided_at: seconds_ago(-90),
+        }],
         ..Default::default()
     };
     let read = training::parse(line.clone()).unwrap();
     assert_eq!((read.labels.len(), read.outcomes.len(), read.signals_before.len()), (1, 1, 1));
+    let later = read.later_verdicts[0];
+    assert_eq!((later.verdict, later.machine), (Verdict::InReview, Verdict::Rejected));
     let spoilt = v1::LabeledConversion { labels: vec![v1::Label::default()], conversion: None, ..line };
     let fields: Vec<String> = training::parse(spoilt).unwrap_err().into_iter().map(|violation| violation.field).collect();
     assert_eq!(fields, ["conversion", "labels[0].truth", "labels[0].source", "labels[0].labeled_at"]);

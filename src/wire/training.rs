@@ -5,7 +5,7 @@ use super::enums::WireEnum;
 use super::fields::{Arrival, list, required_enum, required_id, required_time, text, time_message};
 use super::violation::{At, Violation, Violations};
 use super::{bundle, conversion, decision, signals, v1};
-use crate::book::records::{LabelledConversion, RecordedSignals};
+use crate::book::records::{LabelledConversion, LaterVerdict, RecordedSignals};
 use crate::vocabulary::conversion::Conversion;
 use crate::vocabulary::label::Label;
 use crate::vocabulary::outcome::OutcomeKind;
@@ -15,6 +15,8 @@ use crate::vocabulary::time::Timestamp;
 pub const LABELS_MAX: usize = 64;
 /// Outcomes of one line.
 pub const OUTCOMES_MAX: usize = 1_000;
+/// Later verdicts of one line.
+pub const LATER_VERDICTS_MAX: usize = 1_000;
 /// Records of signals before one line: what all accounts of a programme sent between two conversions.
 pub const SIGNALS_MAX: usize = 100_000;
 /// The longest group id or persona, in bytes.
@@ -37,6 +39,8 @@ pub struct HistoryLine {
     pub outcomes: Vec<(OutcomeKind, Timestamp)>,
     /// What was learned of any account before the conversion and after the line before.
     pub signals_before: Vec<RecordedSignals>,
+    /// What the machine said of the conversion later, in the order of the line.
+    pub later_verdicts: Vec<LaterVerdict>,
 }
 
 impl HistoryLine {
@@ -51,6 +55,7 @@ impl HistoryLine {
             persona: "".into(),
             outcomes: Vec::new(),
             signals_before: Vec::new(),
+            later_verdicts: Vec::new(),
         }
     }
 }
@@ -83,15 +88,25 @@ fn line_of(
     message: v1::LabeledConversion,
     mut found: Violations,
 ) -> Result<HistoryLine, Vec<Violation>> {
-    let v1::LabeledConversion { conversion: _, labels, decision, group_id, persona, outcomes, signals_before } = message;
+    let v1::LabeledConversion { conversion: _, labels, decision, group_id, persona, outcomes, signals_before, later_verdicts } =
+        message;
     let at = At::MESSAGE;
     let labels = list(labels, LABELS_MAX, &at.field("labels"), &mut found, label);
     let group_id = text(&group_id, GROUP_BYTES_MAX, &at.field("group_id"), &mut found);
     let persona = text(&persona, GROUP_BYTES_MAX, &at.field("persona"), &mut found);
     let outcomes = list(outcomes, OUTCOMES_MAX, &at.field("outcomes"), &mut found, later_outcome);
     let signals_before = list(signals_before, SIGNALS_MAX, &at.field("signals_before"), &mut found, observed_signals);
-    let line =
-        conversion.map(|conversion| HistoryLine { conversion, labels, decision, group_id, persona, outcomes, signals_before });
+    let later_verdicts = list(later_verdicts, LATER_VERDICTS_MAX, &at.field("later_verdicts"), &mut found, later_verdict);
+    let line = conversion.map(|conversion| HistoryLine {
+        conversion,
+        labels,
+        decision,
+        group_id,
+        persona,
+        outcomes,
+        signals_before,
+        later_verdicts,
+    });
     found.into_result(line)
 }
 
@@ -111,6 +126,14 @@ fn later_outcome(message: v1::LaterOutcome, at: &At<'_>, found: &mut Violations)
     kind.zip(occurred_at)
 }
 
+fn later_verdict(message: v1::LaterVerdict, at: &At<'_>, found: &mut Violations) -> Option<LaterVerdict> {
+    let v1::LaterVerdict { verdict, screened_verdict, decided_at } = message;
+    let verdict = required_enum(verdict, &at.field("verdict"), found);
+    let machine = required_enum(screened_verdict, &at.field("screened_verdict"), found);
+    let decided_at = required_time(decided_at, &at.field("decided_at"), Arrival::Recorded, found);
+    Some(LaterVerdict { verdict: verdict?, machine: machine?, at: decided_at? })
+}
+
 fn observed_signals(message: v1::RecordedSignals, at: &At<'_>, found: &mut Violations) -> Option<RecordedSignals> {
     let v1::RecordedSignals { record_id, bundles, observed_at } = message;
     let record_id = required_id(&record_id, &at.field("record_id"), found);
@@ -122,7 +145,7 @@ fn observed_signals(message: v1::RecordedSignals, at: &At<'_>, found: &mut Viola
 /// Writes a line from the ledger. The ledger knows neither groups nor personas.
 #[must_use]
 pub fn message_of(labelled: &LabelledConversion) -> v1::LabeledConversion {
-    let LabelledConversion { record, labels, resolution: _, outcomes, signals_before } = labelled;
+    let LabelledConversion { record, labels, resolution: _, outcomes, signals_before, later_verdicts } = labelled;
     let outcome =
         |(kind, at): &(OutcomeKind, Timestamp)| v1::LaterOutcome { kind: kind.to_number(), occurred_at: Some(time_message(*at)) };
     v1::LabeledConversion {
@@ -133,7 +156,13 @@ pub fn message_of(labelled: &LabelledConversion) -> v1::LabeledConversion {
         persona: String::new(),
         outcomes: outcomes.iter().map(outcome).collect(),
         signals_before: signals_before.iter().map(signals_message).collect(),
+        later_verdicts: later_verdicts.iter().map(later_verdict_message).collect(),
     }
+}
+
+fn later_verdict_message(later: &LaterVerdict) -> v1::LaterVerdict {
+    let LaterVerdict { verdict, machine, at } = *later;
+    v1::LaterVerdict { verdict: verdict.to_number(), screened_verdict: machine.to_number(), decided_at: Some(time_message(at)) }
 }
 
 fn signals_message(signals: &RecordedSignals) -> v1::RecordedSignals {

@@ -14,7 +14,7 @@ server=
 
 # start_server [DATA_FOLDER]
 start_server() {
-  "$binary" serve --listen "$address" --data-dir "${1:-$folder/ledger}" --metrics none >>"$log" 2>&1 &
+  "$binary" serve --listen "$address" --data-dir "${1:-$folder/ledger}" --policy "$folder/policy.toml" --metrics none >>"$log" 2>&1 &
   server=$!
   local _
   for _ in $(seq 1 100); do
@@ -69,6 +69,7 @@ now=$(date -u +%Y-%m-%dT%H:%M:%SZ)
 an_hour_ago=$(date -u -d '1 hour ago' +%Y-%m-%dT%H:%M:%SZ 2>/dev/null || date -u -v-1H +%Y-%m-%dT%H:%M:%SZ)
 fifty_minutes_ago=$(date -u -d '50 minutes ago' +%Y-%m-%dT%H:%M:%SZ 2>/dev/null || date -u -v-50M +%Y-%m-%dT%H:%M:%SZ)
 last_year=2025-01-01T12:00:00Z
+backfill=',"campaignId":"backfill"'
 
 # conversion ID REFERRER REFEREE REFERRER_DEVICE REFEREE_DEVICE [OCCURRED_AT] [EXTRA FIELDS]
 conversion() {
@@ -83,6 +84,8 @@ conversion() {
     "$1" "$at" "$2" "$1" "$2" "$(digest "$4")" "$3" "$(digest "$5")" "$click" "$signup" "${7:-}"
 }
 
+# The shipped policy, with a campaign whose old conversions are sent in bulk.
+"$binary" policy show | sed '/^\[payout.campaigns\]/a backfill = { delay_days = 14, counts_from = "occurrence" }' >"$folder/policy.toml"
 start_server
 
 echo "# screening"
@@ -93,7 +96,7 @@ claim "one account on both sides is rejected" 'VERDICT_REJECTED' ScreeningServic
 claim "a shared device goes to review" 'VERDICT_IN_REVIEW' ScreeningService/ScreenConversion "$(conversion cv-3 dan joe d d)"
 claim "the decision says why in words" 'were seen on one device' ScreeningService/GetDecision '{"programId":"shop","conversionId":"cv-3"}'
 claim "an unknown conversion is not found" 'NotFound' ScreeningService/GetDecision '{"programId":"shop","conversionId":"nobody"}'
-claim "an old conversion is screened too" 'VERDICT_APPROVED' ScreeningService/ScreenConversion "$(conversion cv-4 ida kim f g "$last_year")"
+claim "an old conversion is screened too" 'VERDICT_APPROVED' ScreeningService/ScreenConversion "$(conversion cv-4 ida kim f g "$last_year" "$backfill")"
 
 echo "# bad input"
 claim "an empty message names its fields" 'conversion' ScreeningService/ScreenConversion '{}'
@@ -140,11 +143,46 @@ claim "a hold on the referrer holds it" '"replayed": false' PayoutService/PlaceH
 claim "the gate says so" 'GATE_REASON_REFERRER_HELD' PayoutService/CheckPayouts "$(gate rw-cv-4 cv-4)"
 claim "the hold is lifted" '"replayed": false' PayoutService/LiftHold \
   '{"programId":"shop","subject":{"referrerAccountId":"ida"},"actor":"rita","note":"fine"}'
+claim "legal's hold is another one" '"holdId": "case-7"' PayoutService/PlaceHold \
+  '{"programId":"shop","subject":{"referrerAccountId":"ida"},"actor":"legal","holdId":"case-7"}'
+claim "operations have theirs beside it" '"replayed": false' PayoutService/PlaceHold \
+  '{"programId":"shop","subject":{"referrerAccountId":"ida"},"actor":"ops"}'
+claim "lifting one leaves the other" '"holdsLeft": 1' PayoutService/LiftHold \
+  '{"programId":"shop","subject":{"referrerAccountId":"ida"},"actor":"ops"}'
+claim "and the gate held" 'GATE_REASON_REFERRER_HELD' PayoutService/CheckPayouts "$(gate rw-cv-4 cv-4)"
+claim "until both are lifted" '"holdsLeft": 0' PayoutService/LiftHold '{"programId":"shop","holdId":"case-7","actor":"legal"}'
+reserve() { printf '{"programId":"shop","requestId":"%s","payouts":[{"rewardId":"rw-cv-4","conversionId":"cv-4"%s}]}' "$1" "${2:-}"; }
+claim "more than the reward is worth is refused by its field" 'payouts\[0\].amount.amount_minor' PayoutService/ReservePayouts \
+  "$(reserve run-0 ',"amount":{"amountMinor":"2001","currency":"EUR"}')"
+claim "a payer reserves it" '"reservationId": "run-1"' PayoutService/ReservePayouts "$(reserve run-1)"
+claim "sending it again answers the same" '"replayed": true' PayoutService/ReservePayouts "$(reserve run-1)"
+claim "another payer waits" 'GATE_REASON_RESERVED' PayoutService/ReservePayouts "$(reserve run-2)"
+claim "the payment fails" '"replayed": false' PayoutService/MarkFailed \
+  "{\"programId\":\"shop\",\"rewardId\":\"rw-cv-4\",\"conversionId\":\"cv-4\",\"failedAt\":\"$now\",\"reasonCode\":\"account_closed\"}"
+claim "and the reward is payable again" 'GATE_RELEASE' PayoutService/CheckPayouts "$(gate rw-cv-4 cv-4)"
+claim "a reward id names one reward for ever" 'conversion.rewards\[0\].reward_id' ScreeningService/ScreenConversion \
+  "$(conversion cv-4b ida lou f h | sed 's/rw-cv-4b/rw-cv-4/')"
 claim "it is paid" '"replayed": false' PayoutService/MarkPaid \
   "{\"programId\":\"shop\",\"rewardId\":\"rw-cv-4\",\"conversionId\":\"cv-4\",\"paidAt\":\"$now\"}"
 claim "paying twice is denied" 'GATE_REASON_ALREADY_PAID' PayoutService/CheckPayouts "$(gate rw-cv-4 cv-4)"
 claim "a chargeback is recorded" '"replayed": false' ScreeningService/RecordOutcome \
   "{\"programId\":\"shop\",\"outcomeId\":\"o-1\",\"outcome\":{\"kind\":\"OUTCOME_KIND_CHARGEBACK\",\"conversionId\":\"cv-4\",\"occurredAt\":\"$now\"}}"
+claim "the dispute is won" '"replayed": false' ScreeningService/RecordOutcome \
+  "{\"programId\":\"shop\",\"outcomeId\":\"o-2\",\"outcome\":{\"kind\":\"OUTCOME_KIND_DISPUTE_WON\",\"conversionId\":\"cv-4\",\"occurredAt\":\"$now\"}}"
+claim "and one sentence says where it stands" 'Approved and paid' ScreeningService/GetDecision '{"programId":"shop","conversionId":"cv-4"}'
+claim "an outcome of something unknown waits for it" '"pending": true' ScreeningService/RecordOutcome \
+  "{\"programId\":\"shop\",\"outcomeId\":\"o-3\",\"outcome\":{\"kind\":\"OUTCOME_KIND_CHARGEBACK\",\"conversionId\":\"cv-5\",\"occurredAt\":\"$now\"}}"
+claim "it is listed while it waits" '"outcomeId": "o-3"' ScreeningService/ListPendingOutcomes '{"programId":"shop"}'
+claim "and cancels it when it comes" 'OUTCOME_KIND_CHARGEBACK' ScreeningService/ScreenConversion \
+  "$(conversion cv-5 mia ned m n "$last_year" "$backfill")"
+claim "sent by mistake, it is taken back" '"replayed": false' ScreeningService/RevokeOutcome \
+  '{"programId":"shop","outcomeId":"o-3","actor":"rita","reasonCode":"mistake"}'
+claim "and the gate opens" 'GATE_RELEASE' PayoutService/CheckPayouts "$(gate rw-cv-5 cv-5)"
+claim "something is learned of the referrer" '"replayed": false' ScreeningService/RecordSignals \
+  "{\"programId\":\"shop\",\"recordId\":\"late-1\",\"bundles\":[{\"accountId\":\"mia\",\"devices\":[{\"fingerprint\":$(digest n)}]}]}"
+claim "whoever pays now is told" 'GATE_REASON_IN_REVIEW' PayoutService/ReservePayouts \
+  '{"programId":"shop","requestId":"run-3","payouts":[{"rewardId":"rw-cv-5","conversionId":"cv-5"}]}'
+claim "and a reviewer sees what was learned" 'learned_after_the_decision' ReviewService/GetCase '{"programId":"shop","caseId":"case-cv-5"}'
 claim "the feed reports it after the payment" 'FEED_EVENT_KIND_REJECTED_AFTER_PAYMENT' PayoutService/WatchDecisions \
   '{"programId":"shop","mode":"WATCH_MODE_STOP_AT_END"}'
 

@@ -13,6 +13,7 @@
 mod asked;
 mod claims_history;
 mod claims_late;
+mod claims_model;
 mod claims_money;
 mod claims_outcomes;
 mod claims_payouts;
@@ -31,20 +32,37 @@ use selfsame::adapters::embedded;
 use selfsame::adapters::journal::postgres::{LeaseTerms, PostgresLeases, PostgresSnapshots};
 use selfsame::adapters::journal::{JournalOptions, MemoryJournal};
 use selfsame::adapters::system_clock::SystemClock;
-use selfsame::ledger::{HeldLedger, JournaledLedger, LedgerOptions};
+use selfsame::ledger::{HeldLedger, JournaledLedger, LateFacts, LedgerOptions};
 
 use subject::{Probe, Subject};
 
 fn in_memory() -> Subject {
+    in_memory_with(LedgerOptions::default())
+}
+
+/// As [`quietly_on_disk`].
+fn quietly_in_memory() -> Subject {
+    in_memory_with(LedgerOptions { late_facts: LateFacts::LeftAlone, ..LedgerOptions::default() })
+}
+
+fn in_memory_with(options: LedgerOptions) -> Subject {
     let probe = Arc::new(Probe::default());
-    let ledger = JournaledLedger::over(Arc::new(MemoryJournal::default()), Arc::clone(&probe) as _).unwrap();
+    let ledger = JournaledLedger::open(Arc::new(MemoryJournal::default()), None, options, Arc::clone(&probe) as _).unwrap();
     Subject { ledger: Asked(Box::new(ledger)), probe }
 }
 
 fn on_disk(folder: &std::path::Path) -> Subject {
+    on_disk_with(folder, LedgerOptions::default())
+}
+
+/// A ledger that writes what it is told and nothing by itself, so that a test knows every record.
+fn quietly_on_disk(folder: &std::path::Path) -> Subject {
+    on_disk_with(folder, LedgerOptions { late_facts: LateFacts::LeftAlone, ..LedgerOptions::default() })
+}
+
+fn on_disk_with(folder: &std::path::Path, options: LedgerOptions) -> Subject {
     let probe = Arc::new(Probe::default());
-    let (journal, options) = (JournalOptions::default(), LedgerOptions::default());
-    let ledger = embedded::open(folder, journal, options, Arc::clone(&probe) as _).unwrap();
+    let ledger = embedded::open(folder, JournalOptions::default(), options, Arc::clone(&probe) as _).unwrap();
     Subject { ledger: Asked(Box::new(ledger)), probe }
 }
 
@@ -152,6 +170,8 @@ conformance! {
         what_was_never_in_a_persons_hands_follows_the_facts_both_ways
         what_was_paid_is_left_alone
         any_order_of_one_referrals_messages_ends_in_the_same_gate;
+    claims_model:
+        random_steps_end_where_the_model_says;
     claims_outcomes:
         an_outcome_waits_for_what_it_is_about
         what_waits_too_long_is_given_up

@@ -24,7 +24,7 @@ use selfsame::vocabulary::time::Span;
 use crate::subject::{
     Subject, account, blocked, case_id, conversion_id, draft, email_of_pattern, full_bundle, minute, pages, shop,
 };
-use crate::{in_memory, on_disk};
+use crate::{quietly_in_memory, quietly_on_disk};
 
 /// Everything that can be read of a ledger.
 #[derive(Debug, PartialEq)]
@@ -131,7 +131,7 @@ fn copy(from: &Path, to: &Path) {
 #[test]
 fn both_ledgers_show_the_same_after_the_same_commands() {
     let folder = tempfile::tempdir().unwrap();
-    let (memory, disk) = (in_memory(), on_disk(folder.path()));
+    let (memory, disk) = (quietly_in_memory(), quietly_on_disk(folder.path()));
     play(&memory);
     play(&disk);
     assert_eq!(everything(&memory), everything(&disk));
@@ -141,13 +141,13 @@ fn both_ledgers_show_the_same_after_the_same_commands() {
 #[test]
 fn a_ledger_that_was_closed_opens_as_it_was() {
     let folder = tempfile::tempdir().unwrap();
-    let disk = on_disk(folder.path());
+    let disk = quietly_on_disk(folder.path());
     play(&disk);
     let before = everything(&disk);
     drop(disk);
-    let disk = on_disk(folder.path());
+    let disk = quietly_on_disk(folder.path());
     assert_eq!(everything(&disk), before);
-    let memory = in_memory();
+    let memory = quietly_in_memory();
     play(&memory);
     assert_eq!(later_history(&disk), later_history(&memory));
 }
@@ -155,12 +155,12 @@ fn a_ledger_that_was_closed_opens_as_it_was() {
 #[test]
 fn a_ledger_that_crashed_holds_everything_that_was_answered() {
     let (folder, crashed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let disk = on_disk(folder.path());
+    let disk = quietly_on_disk(folder.path());
     play(&disk);
     let before = everything(&disk);
     // What a killed process leaves: the files as they are, with no farewell.
     copy(folder.path(), crashed.path());
-    let reopened = on_disk(crashed.path());
+    let reopened = quietly_on_disk(crashed.path());
     assert_eq!(everything(&reopened), before);
     let replayed = reopened.screen(
         &draft("c6", "a1", "b6").at(6).decided("approve").referee_on_device(6).referee_on_address(7).change(|c| {
@@ -174,7 +174,7 @@ fn a_ledger_that_crashed_holds_everything_that_was_answered() {
 #[test]
 fn snapshots_that_are_gone_or_damaged_are_passed_over_and_the_journal_is_replayed() {
     let folder = tempfile::tempdir().unwrap();
-    let disk = on_disk(folder.path());
+    let disk = quietly_on_disk(folder.path());
     play(&disk);
     let before = everything(&disk);
     drop(disk);
@@ -184,17 +184,17 @@ fn snapshots_that_are_gone_or_damaged_are_passed_over_and_the_journal_is_replaye
         let damaged: Vec<u8> = std::fs::read(path).unwrap().iter().map(|byte| byte ^ 0x55).collect();
         std::fs::write(path, damaged).unwrap();
     }
-    let disk = on_disk(folder.path());
+    let disk = quietly_on_disk(folder.path());
     assert_eq!(everything(&disk), before);
     drop(disk);
     std::fs::remove_dir_all(folder.path().join(SNAPSHOTS_FOLDER)).unwrap();
-    let disk = on_disk(folder.path());
+    let disk = quietly_on_disk(folder.path());
     assert_eq!(everything(&disk), before);
     drop(disk);
     assert!(!files_in(&folder.path().join(SNAPSHOTS_FOLDER)).is_empty(), "what was replayed is not replayed again");
     // From a snapshot it is the same again.
-    let disk = on_disk(folder.path());
-    assert_eq!((everything(&disk), later_history(&disk)), (before, later_history(&played_in_memory())));
+    let disk = quietly_on_disk(folder.path());
+    assert_eq!((everything(&disk), later_history(&disk)), (before, later_history(&played_quietly_in_memory())));
 }
 
 /// All files below a folder.
@@ -207,8 +207,8 @@ fn files_in(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-fn played_in_memory() -> Subject {
-    let memory = in_memory();
+fn played_quietly_in_memory() -> Subject {
+    let memory = quietly_in_memory();
     play(&memory);
     memory
 }
@@ -216,7 +216,7 @@ fn played_in_memory() -> Subject {
 #[test]
 fn a_backup_taken_while_serving_holds_what_was_acknowledged_before_it_and_no_half_of_anything() {
     let (folder, restored) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let disk = on_disk(folder.path());
+    let disk = quietly_on_disk(folder.path());
     play(&disk);
     let before = everything(&disk);
     let file = restored.path().join("backup");
@@ -229,7 +229,7 @@ fn a_backup_taken_while_serving_holds_what_was_acknowledged_before_it_and_no_hal
     });
     assert_eq!(verify_backup(&file).unwrap().digest, told.digest);
     restore(&file, &restored.path().join(JOURNAL_FOLDER)).unwrap();
-    let again = on_disk(restored.path());
+    let again = quietly_on_disk(restored.path());
     let (restored, original) = (everything(&again), everything(&disk));
     assert!(restored.feed.len() >= before.feed.len());
     assert_eq!(restored.feed, original.feed[..restored.feed.len()]);
@@ -242,7 +242,7 @@ fn a_backup_taken_while_serving_holds_what_was_acknowledged_before_it_and_no_hal
 
 #[test]
 fn a_ledger_in_memory_says_that_it_has_nothing_to_back_up() {
-    let refused = in_memory().ledger.back_up(&mut Vec::new());
+    let refused = quietly_in_memory().ledger.back_up(&mut Vec::new());
     assert!(matches!(refused, Err(LedgerError::Refused(Refusal::NotPossible(_)))), "{refused:?}");
 }
 
@@ -250,7 +250,7 @@ fn a_ledger_in_memory_says_that_it_has_nothing_to_back_up() {
 fn a_journal_that_is_not_the_one_of_the_snapshots_beside_it_is_refused() {
     let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     for place in [&folder, &other] {
-        play(&on_disk(place.path()));
+        play(&quietly_on_disk(place.path()));
     }
     std::fs::remove_dir_all(other.path().join(JOURNAL_FOLDER)).unwrap();
     assert!(opened(other.path()).is_err(), "an empty journal beside snapshots is one that was lost");
@@ -267,7 +267,7 @@ fn opened(folder: &Path) -> Result<JournaledLedger, embedded::EmbeddedError> {
 #[test]
 fn a_second_ledger_on_a_folder_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let _first = on_disk(folder.path());
+    let _first = quietly_on_disk(folder.path());
     let second = opened(folder.path());
     assert!(second.err().unwrap().to_string().contains("in use"));
     assert!(folder.path().join(JOURNAL_FOLDER).is_dir());

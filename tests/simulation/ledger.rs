@@ -17,7 +17,7 @@ use selfsame::adapters::journal::{JournalOptions, SledJournal};
 use selfsame::book::Refusal;
 use selfsame::book::command::{CaseCommand, CaseStep, OutcomeCommand, PaidCommand};
 use selfsame::book::records::{ContentFingerprint, Cursor, FeedKind, Freshness};
-use selfsame::ledger::{GroupOptions, JournaledLedger, LedgerOptions};
+use selfsame::ledger::{GroupOptions, JournaledLedger, LateFacts, LedgerOptions};
 use selfsame::offline::load::generator::Dice;
 use selfsame::ports::journal::{Direction, Journal, Reach};
 use selfsame::ports::ledger::{Ledger, LedgerError, LedgerHealth};
@@ -123,6 +123,8 @@ fn open(folder: &Path) -> (JournaledLedger, Disk) {
     let options = LedgerOptions {
         group: GroupOptions { group_records: GROUP_ENTRIES, ..GroupOptions::default() },
         snapshot_every_records: 5,
+        // The script knows every append.
+        late_facts: LateFacts::LeftAlone,
         ..LedgerOptions::default()
     };
     let faulty = |journal| Arc::new(FaultyJournal::new(journal, script)) as Arc<dyn Journal>;
@@ -317,8 +319,8 @@ fn simulate(seed: u64) {
 
 /// What must hold of the folder, whatever happened.
 fn verify(folder: &Path, callers: &Callers) {
-    let (journal, options) = (JournalOptions::default(), LedgerOptions::default());
-    let ledger = embedded::open(folder, journal, options, Arc::new(Probe::default())).unwrap();
+    let options = LedgerOptions { late_facts: LateFacts::LeftAlone, ..LedgerOptions::default() };
+    let ledger = embedded::open(folder, JournalOptions::default(), options, Arc::new(Probe::default())).unwrap();
     let ledger = Asked(&ledger);
     let Some(programme) = ledger.programs().pop() else {
         assert_eq!(callers.acknowledged, Vec::new());

@@ -5,7 +5,7 @@ use crate::book::Book;
 use crate::book::command::{Assessor, RecheckCommand};
 use crate::book::conversions::{ConversionRow, Hands};
 use crate::book::event::{Event, Reassessed, Rechecked};
-use crate::book::records::Cursor;
+use crate::book::records::{Cursor, LaterVerdict};
 use crate::screening::case::CaseState;
 use crate::screening::decision::{Decision, Verdict};
 use crate::vocabulary::conversion::Conversion;
@@ -95,6 +95,30 @@ impl<'a> SecondLook<'a> {
             decision: Box::new(decision),
         })
     }
+}
+
+/// What became of a conversion then: as its history tells it, whatever would be made of it now. `None` where it is not known.
+pub(in crate::book) fn decided_then(
+    book: &Book,
+    conversion: &Conversion,
+    later: LaterVerdict,
+    due_after: Span,
+    assessor: &dyn Assessor,
+) -> Option<Reassessed> {
+    let LaterVerdict { verdict, machine, at } = later;
+    let (number, row) = book.row(&conversion.conversion_id)?;
+    let decision = assessor.assess_again(conversion, &book.history_again(conversion, number), at);
+    let (referrer, referee) = book.sides_of(row);
+    Some(Reassessed {
+        conversion_id: row.id.clone(),
+        referrer,
+        referee,
+        previous_verdict: row.verdict,
+        verdict,
+        due_at: at.plus(due_after),
+        paid: Vec::new(),
+        decision: Box::new(Decision { verdict: machine, ..decision }),
+    })
 }
 
 /// Who decided last.

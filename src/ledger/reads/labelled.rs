@@ -4,7 +4,7 @@ use super::{Records, damaged_at, decode, waiting};
 use crate::book::ConversionReading;
 use crate::book::command::CaseStep;
 use crate::book::event::{ConversionScreened, Event, Rechecked, SignalsRecorded};
-use crate::book::records::{Cursor, LabelledConversion, RecordedSignals};
+use crate::book::records::{Cursor, LabelledConversion, LaterVerdict, RecordedSignals};
 use crate::ports::journal::Direction;
 use crate::ports::ledger::LedgerError;
 use crate::screening::case::{Resolution, Step};
@@ -94,12 +94,14 @@ impl Records {
     fn with_labels(&self, unlabelled: Unlabelled) -> Result<LabelledConversion, LedgerError> {
         let Unlabelled { screened, reading, signals_before } = unlabelled;
         let mut by_reviewer: Option<Label> = None;
-        let mut resolution = None;
+        let (mut resolution, mut later_verdicts) = (None, Vec::new());
         for cursor in &reading.trail {
             let stepped = match self.read(*cursor)? {
                 Some(Event::CaseStepped(stepped)) => stepped,
                 Some(event) => {
-                    by_reviewer = by_reviewer.filter(|_| !reopens(&event, &screened.conversion.conversion_id));
+                    let later = later_verdict(&event, &screened.conversion.conversion_id);
+                    by_reviewer = by_reviewer.filter(|_| later.is_none_or(|later| later.verdict != Verdict::InReview));
+                    later_verdicts.extend(later);
                     continue;
                 }
                 None => continue,
@@ -120,18 +122,15 @@ impl Records {
         labels.sort_by_key(|label| label.labeled_at);
         let ConversionScreened { conversion, decision, .. } = screened;
         let record = self.record(reading, conversion, decision);
-        Ok(LabelledConversion { record, labels, resolution, outcomes, signals_before })
+        Ok(LabelledConversion { record, labels, resolution, outcomes, signals_before, later_verdicts })
     }
 }
 
-/// Whether something that was learned later put a conversion back into review.
-fn reopens(event: &Event, id: &ConversionId) -> bool {
-    let of_it = |looked: &Rechecked| {
-        looked.changed.iter().any(|changed| changed.conversion_id == *id && changed.verdict == Verdict::InReview)
-    };
-    match event {
-        Event::Rechecked(looked) => of_it(looked),
-        Event::RewardsReserved(reserved) => reserved.rechecked.as_ref().is_some_and(of_it),
+/// What another look made of a conversion, if this was one.
+fn later_verdict(event: &Event, id: &ConversionId) -> Option<LaterVerdict> {
+    let looked = match event {
+        Event::Rechecked(looked) => looked,
+        Event::RewardsReserved(reserved) => reserved.rechecked.as_ref()?,
         Event::ConversionScreened(_)
         | Event::SignalsRecorded(_)
         | Event::OutcomeRecorded(_)
@@ -145,8 +144,11 @@ fn reopens(event: &Event, id: &ConversionId) -> bool {
         | Event::RewardsChanged(_)
         | Event::HoldChanged(_)
         | Event::ListChanged(_)
-        | Event::ConversionKept(_) => false,
-    }
+        | Event::ConversionKept(_) => return None,
+    };
+    let Rechecked { at, as_of: _, seen: _, changed } = looked;
+    let changed = changed.iter().find(|changed| changed.conversion_id == *id)?;
+    Some(LaterVerdict { verdict: changed.verdict, machine: changed.decision.verdict, at: *at })
 }
 
 const fn truth_of(resolution: Resolution) -> Truth {
