@@ -206,7 +206,7 @@ claim "what is not loaded is not activated" 'NotFound' ModelService/ActivateMode
   '{"programId":"shop","modelVersion":"ghost","actor":"dana"}'
 claim "it is activated without a restart" "\"previousVersion\": \"$shipped\"" ModelService/ActivateModel \
   "{\"programId\":\"shop\",\"modelVersion\":\"$own\",\"actor\":\"dana\",\"note\":\"two weeks in the shadow\"}"
-claim "and decides at once" "\"modelVersion\": \"$own\"" ScreeningService/ScreenConversion "$(conversion cv-5 max eva h i)"
+claim "and decides at once" "\"modelVersion\": \"$own\"" ScreeningService/ScreenConversion "$(conversion cv-8 max eva h i)"
 claim "another programme keeps its own" "\"modelVersion\": \"$shipped\"" ModelService/GetModelStatus '{"programId":"sandbox"}'
 claim "the earlier one becomes the challenger" 'MODEL_ROLE_CHALLENGER' ModelService/SetChallenger \
   "{\"programId\":\"shop\",\"modelVersion\":\"$shipped\",\"actor\":\"dana\"}"
