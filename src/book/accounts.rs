@@ -69,6 +69,19 @@ pub(super) struct Referring {
     pub(super) trail: Vec<Cursor>,
 }
 
+/// Whether a tie made one ring of two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tied {
+    Now,
+    Before,
+}
+
+impl Tied {
+    pub(super) fn or(self, other: Self) -> Self {
+        if self == Self::Now { self } else { other }
+    }
+}
+
 /// A node of the forest of rings. Counts are right at roots only.
 #[derive(Debug, Clone, Copy, Hash, serde::Serialize, serde::Deserialize)]
 pub(super) struct RingNode {
@@ -78,6 +91,8 @@ pub(super) struct RingNode {
     pub(super) accounts: u32,
     /// Of these, accounts that stand rejected or banned.
     pub(super) rejected: u32,
+    /// The next account of the ring, in a circle; absent when it is alone. Right at every node.
+    pub(super) next: Option<AccountNumber>,
 }
 
 static NOTHING: Referring = Referring {
@@ -154,7 +169,7 @@ impl Accounts {
             newest_as_referrer: None,
             newest_as_referee: None,
             rejected_as_referee: 0,
-            ring: RingNode { parent: None, accounts: 1, rejected: 0 },
+            ring: RingNode { parent: None, accounts: 1, rejected: 0, next: None },
             profile: None,
             referring: None,
             changed: Cursor(0),
@@ -183,10 +198,10 @@ impl Accounts {
     }
 
     /// Makes one ring of the rings of two accounts.
-    pub(super) fn tie(&mut self, a: AccountNumber, b: AccountNumber) {
+    pub(super) fn tie(&mut self, a: AccountNumber, b: AccountNumber) -> Tied {
         let (a, b) = (self.ring_root(a), self.ring_root(b));
         if a == b {
-            return;
+            return Tied::Before;
         }
         let (size_a, size_b) = (self.get(a).ring.accounts, self.get(b).ring.accounts);
         let (large, small) = if (size_a, b) > (size_b, a) { (a, b) } else { (b, a) };
@@ -196,6 +211,20 @@ impl Accounts {
         let root = &mut self.get_mut(large).ring;
         root.accounts += accounts;
         root.rejected += rejected;
+        let (next_a, next_b) = (self.after_in_ring(a), self.after_in_ring(b));
+        self.get_mut(a).ring.next = Some(next_b);
+        self.get_mut(b).ring.next = Some(next_a);
+        Tied::Now
+    }
+
+    fn after_in_ring(&self, number: AccountNumber) -> AccountNumber {
+        self.get(number).ring.next.unwrap_or(number)
+    }
+
+    /// The ring of an account, from itself on.
+    pub(super) fn ring_of(&self, number: AccountNumber) -> impl Iterator<Item = AccountNumber> {
+        let next = move |at: &AccountNumber| Some(self.after_in_ring(*at)).filter(|next| *next != number);
+        std::iter::successors(Some(number), next)
     }
 
     /// Changes an account and keeps its ring's count of rejected accounts right.

@@ -10,11 +10,12 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use super::accounts::Tied;
 use super::cases::{Case, REASON_CODES_MAX};
 use super::command::{CaseStep, Change, Request};
 use super::conversions::{ConversionRow, Hands};
 use super::event::{CaseStepped, ConversionKept, ConversionScreened, Event, ListChanged, SignalsRecorded};
-use super::late::Touched;
+use super::late::{RING_TOUCHED_MAX, Touched};
 use super::profiles::{ProfileMaker, ProfileReader};
 use super::records::Cursor;
 use super::rewards::RewardNumbers;
@@ -22,6 +23,7 @@ use super::slab::{AccountNumber, ConversionNumber, ValueNumber};
 use super::values::{Sighted, Sighting, ValueKind};
 use super::{Book, Message, MessageKind};
 use crate::screening::case::{CaseState, Resolution, Step};
+use crate::screening::comparability::Comparability;
 use crate::screening::decision::Verdict;
 use crate::screening::gate::Accepts;
 use crate::screening::history::{IdentifierKind, visit_values};
@@ -83,6 +85,7 @@ impl Book {
             }
             Event::ConversionKept(kept) => self.kept(cursor, kept),
         };
+        self.sweep();
         debug_assert!(applied.is_some() || !self.has_room(), "an event speaks of what is not there: {event:?}");
     }
 
@@ -155,10 +158,7 @@ impl Book {
     fn count_referral(&mut self, number: ConversionNumber, known: &SignalBundle) -> Option<()> {
         let row = self.conversions.get(number);
         let (referrer, referee, occurred_at) = (row.referrer, row.referee, row.occurred_at);
-        for digest in patterns(known) {
-            let pattern = self.values.intern(ValueKind::Pattern, digest, &mut self.texts, &self.hasher)?;
-            self.conversions.remember_pattern(referrer, pattern, referee, &self.hasher);
-        }
+        self.remember_patterns(referee, known, &[referrer])?;
         let referral = self.conversions.referral_mut(referrer, referee, &self.hasher)?;
         referral.conversions += 1;
         if referral.conversions > 1 {
@@ -169,6 +169,19 @@ impl Book {
         referring.remember(occurred_at);
         if referrer != referee && self.accounts.get(referee).referred_by.is_none() {
             self.accounts.get_mut(referee).referred_by = Some(referrer);
+            self.touch_loops(referee);
+        }
+        Some(())
+    }
+
+    /// Notes the patterns of a referee's mailboxes with those who referred it; who has the same pattern through one of them is looked at again.
+    fn remember_patterns(&mut self, referee: AccountNumber, known: &SignalBundle, referrers: &[AccountNumber]) -> Option<()> {
+        for digest in patterns(known) {
+            let pattern = self.values.intern(ValueKind::Pattern, digest, &mut self.texts, &self.hasher)?;
+            for referrer in referrers {
+                let siblings = self.conversions.remember_pattern(*referrer, pattern, referee, &self.hasher);
+                siblings.into_iter().for_each(|sibling| self.touch_referral(*referrer, sibling));
+            }
         }
         Some(())
     }
@@ -363,12 +376,14 @@ impl Book {
     ) -> Option<SignalBundle> {
         let account = self.accounts.get_mut(number);
         account.first_seen_at = Some(account.first_seen_at.map_or(at, |known| known.min(at)));
-        let mut touched = self.sight(number, bundle, at);
+        let News { mut touched, values } = self.sight(number, bundle, at);
         let earlier = known.or_else(|| self.profile(number));
         let merged = match (&earlier, says_nothing(bundle)) {
             (_, true) => earlier.clone(),
             (None, false) => {
                 self.keep_profile(number, bundle);
+                touched.push(number);
+                self.learn_patterns(number, bundle);
                 None
             }
             (Some(earlier), false) => Some(bundle.merged_with(earlier)),
@@ -377,12 +392,28 @@ impl Book {
             && merged != earlier
         {
             self.keep_profile(number, merged);
-            if merged.names != earlier.names || merged.emails != earlier.emails {
+            let is_someone_else = merged.names != earlier.names || merged.emails != earlier.emails;
+            if merged.emails != earlier.emails {
+                self.learn_patterns(number, bundle);
+            }
+            if is_someone_else || Comparability::grows(earlier, merged) {
                 touched.push(number);
+            } else if merged.adds_to(earlier) {
+                self.touch_newest(number);
+                values.into_iter().for_each(|value| self.touch_between(number, value));
             }
         }
         self.touch(&touched);
         merged
+    }
+
+    /// Notes the patterns of a message with whoever referred the account before.
+    fn learn_patterns(&mut self, number: AccountNumber, bundle: &SignalBundle) {
+        let mut referrers: Touched = self.referred_by(number).collect();
+        referrers.sort_unstable();
+        referrers.dedup();
+        // A book without room for a value is refused its next command.
+        let _ = self.remember_patterns(number, bundle, &referrers);
     }
 
     fn keep_profile(&mut self, number: AccountNumber, bundle: &SignalBundle) {
@@ -394,10 +425,9 @@ impl Book {
         account.profile = Some(Arc::new(profile));
     }
 
-    /// Notes that an account was seen on each value of a message, and ties it to whoever shares a strong one. Returns those for whom that is new: the
-    /// account, if it was not known to be there, and whoever it meets.
-    fn sight(&mut self, number: AccountNumber, bundle: &SignalBundle, at: Timestamp) -> Touched {
-        let mut touched = Touched::new();
+    /// Notes that an account was seen on each value of a message, and ties it to whoever shares a strong one. Returns what is new of it.
+    fn sight(&mut self, number: AccountNumber, bundle: &SignalBundle, at: Timestamp) -> News {
+        let News { mut touched, mut values } = News::default();
         let mut sightings: SmallVec<[(IdentifierKind, &Digest, u32); 32]> = SmallVec::new();
         visit_values(bundle, |kind, set, seen_at| {
             let last_seen = seen_at.unwrap_or(at).as_index_seconds();
@@ -409,26 +439,27 @@ impl Book {
             || self.accounts.get(number).profile.as_ref().is_some_and(|profile| profile.has_browser());
         let mut fingerprints: SmallVec<[ValueNumber; 4]> = SmallVec::new();
         let mut near: SmallVec<[AccountNumber; 16]> = SmallVec::new();
+        let mut tied = Tied::Before;
         for (kind, digest, last_seen) in sightings {
             let identifier = ValueKind::Identifier(kind);
             let Some(value) = self.values.intern(identifier, digest, &mut self.texts, &self.hasher) else { continue };
             let sighted = self.values.sight(value, Sighting { account: number, last_seen });
             let changed = sighted != Sighted::AsBefore;
-            if sighted == Sighted::New {
-                touched.push(number);
+            if sighted == Sighted::New && self.values.sightings(value).len() > 1 {
+                values.push(value);
             }
             if has_cookie && kind == IdentifierKind::Device {
                 fingerprints.extend(changed.then_some(value));
                 continue;
             }
-            if sighted == Sighted::New && kind.is_strong() {
+            if sighted == Sighted::New && kind.is_strong() && self.values.sightings(value).len() > 1 {
                 touched.extend(self.values.sightings(value).tied());
             }
             if changed && kind.is_strong() {
                 // The others were tied to each other when they came.
                 let other = self.values.sightings(value).tied().find(|other| *other != number);
                 if let Some(other) = other {
-                    self.accounts.tie(number, other);
+                    tied = tied.or(self.accounts.tie(number, other));
                 }
             }
             if has_cookie && tells_near(kind) {
@@ -438,31 +469,46 @@ impl Book {
         // Phones of one model have one fingerprint: beside a cookie it ties only whoever shares something else too.
         for value in fingerprints {
             for other in self.values.sightings(value).tied().filter(|other| near.contains(other)) {
-                self.accounts.tie(number, other);
+                tied = tied.or(self.accounts.tie(number, other));
             }
         }
-        self.sight_payouts(number, bundle, at, &mut touched);
+        tied = tied.or(self.sight_payouts(number, bundle, at, &mut touched));
+        if tied == Tied::Now {
+            touched.extend(self.accounts.ring_of(number).take(RING_TOUCHED_MAX));
+        }
         touched.sort_unstable();
         touched.dedup();
-        touched
+        News { touched, values }
     }
 
-    /// Notes that an account is paid out to each instrument of a message, and ties it to whoever is paid out there too.
-    fn sight_payouts(&mut self, number: AccountNumber, bundle: &SignalBundle, at: Timestamp, touched: &mut Touched) {
+    /// Notes that an account is paid out to each instrument of a message, and ties it to whoever is paid out there too. Returns whether that made one
+    /// ring of two.
+    fn sight_payouts(&mut self, number: AccountNumber, bundle: &SignalBundle, at: Timestamp, touched: &mut Touched) -> Tied {
+        let mut tied = Tied::Before;
         for digest in payouts(bundle) {
             let Some(value) = self.values.intern(ValueKind::Payout, digest, &mut self.texts, &self.hasher) else { continue };
             let sighted = self.values.sight(value, Sighting { account: number, last_seen: at.as_index_seconds() });
-            if sighted == Sighted::New {
+            if sighted == Sighted::New && self.values.sightings(value).len() > 1 {
                 touched.extend(self.values.sightings(value).tied_by_payout());
             }
             if sighted != Sighted::AsBefore {
                 let other = self.values.sightings(value).tied_by_payout().find(|other| *other != number);
                 if let Some(other) = other {
-                    self.accounts.tie(number, other);
+                    tied = tied.or(self.accounts.tie(number, other));
                 }
             }
         }
+        tied
     }
+}
+
+/// What is new when an account was seen somewhere.
+#[derive(Default)]
+struct News {
+    /// Those who are tied by it, the account included.
+    touched: Touched,
+    /// Values on which it is new, and others are.
+    values: SmallVec<[ValueNumber; 8]>,
 }
 
 /// Whether two accounts on one value of a kind, which is on few accounts, are no strangers to each other.

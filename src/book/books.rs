@@ -30,6 +30,7 @@ impl Books {
                 let cursor = Cursor(book.cursor().0 + 1);
                 book.apply_known(cursor, &event, *known);
                 let done = book.answer(event);
+                book.leave_late_alone();
                 while let Some(piece) = next_piece(book, || assessor.payout(&program)) {
                     let cursor = Cursor(book.cursor().0 + 1);
                     book.apply(cursor, &piece);

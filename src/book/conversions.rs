@@ -308,17 +308,20 @@ impl Conversions {
         self.find_pattern(referrer, pattern, hasher).map(|number| &*self.patterns.get(number).referees).unwrap_or_default()
     }
 
+    /// Notes that a referee of a referrer has a pattern. Returns the others who had it before, if that is new of this one.
     pub(super) fn remember_pattern(
         &mut self,
         referrer: AccountNumber,
         pattern: ValueNumber,
         referee: AccountNumber,
         hasher: &Hasher,
-    ) {
+    ) -> SmallVec<[AccountNumber; 2]> {
         if let Some(number) = self.find_pattern(referrer, pattern, hasher) {
             let known = &self.patterns.get(number).referees;
             if !known.contains(&referee) && known.len() < PATTERN_REFEREES_MAX {
+                let before = known.clone();
                 self.patterns.get_mut(number).referees.push(referee);
+                return before;
             }
         } else {
             let new = Pattern { referrer, value: pattern, referees: smallvec::smallvec![referee] };
@@ -326,6 +329,7 @@ impl Conversions {
                 self.by_pattern.insert(hasher.hash((referrer, pattern)), number);
             }
         }
+        SmallVec::new()
     }
 
     /// Memory that it takes. Unit: bytes. An estimate: ids are taken to be as long as a UUID.

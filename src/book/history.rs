@@ -38,13 +38,15 @@ impl Book {
             let values = Values::of(conversion, &referrer_history, &referee_history);
             (reading.known_values(&values), reading.list_hits(&values))
         };
+        let sides = referrer.zip(referee).map(|((referrer, _), (referee, _))| (referrer, referee));
+        let loop_steps = sides.and_then(|(referrer, referee)| self.loop_steps(referrer, referee));
         let KnownValues { crowds, placeholders, payout_sharers, ring } = known_values;
         History {
             accounts_known: self.accounts_known(),
             crowds,
             placeholders,
             payout_sharers,
-            ring: RingHistory { loop_steps: reading.loop_steps(), ..ring },
+            ring: RingHistory { loop_steps, ..ring },
             pattern_siblings: reading.pattern_siblings(referee_history.profile.as_ref()),
             tied_to_other_referrer: reading.tied_elsewhere(),
             list_hits,
@@ -87,6 +89,19 @@ impl Book {
     pub(crate) fn history_now(&self, conversion: &Conversion) -> Option<History> {
         let number = self.conversions.find(&conversion.conversion_id, &self.hasher)?;
         Some(self.history_again(conversion, number))
+    }
+
+    /// Walks from a referrer to whoever referred him, and so on, until the referee is met. Returns the steps of the circle that they make.
+    pub(super) fn loop_steps(&self, referrer: AccountNumber, referee: AccountNumber) -> Option<u8> {
+        let mut above = self.accounts.get(referrer).referred_by;
+        for steps in 2..=LOOP_STEPS_MAX {
+            let number = above?;
+            if number == referee {
+                return Some(steps);
+            }
+            above = self.accounts.get(number).referred_by;
+        }
+        None
     }
 
     /// Whether a conversion was the first of its referrer and referee: it counted as a new user.
@@ -332,20 +347,6 @@ impl Reading<'_> {
             accounts: known_accounts + unknown_sides,
             accounts_rejected: rejected.saturating_sub(referrer_rejected),
         }
-    }
-
-    /// Walks from the referrer to whoever referred him, and so on, until the referee is met.
-    fn loop_steps(&self) -> Option<u8> {
-        let ((_, referrer), (referee, _)) = (self.referrer?, self.referee?);
-        let mut above = referrer.referred_by;
-        for steps in 2..=LOOP_STEPS_MAX {
-            let number = above?;
-            if number == referee {
-                return Some(steps);
-            }
-            above = self.book.accounts.get(number).referred_by;
-        }
-        None
     }
 
     fn tied_elsewhere(&self) -> TiedElsewhere {

@@ -165,10 +165,10 @@ impl Book {
         self.outcomes.waiting().count()
     }
 
-    /// Whether an outcome of an account has yet to be told of some of its conversions.
+    /// Whether an outcome of an account has yet to be told of some of its conversions, or some of them have yet to be marked for another look.
     #[must_use]
-    pub const fn has_unfinished(&self) -> bool {
-        !self.outcomes.spreads.is_empty()
+    pub fn has_unfinished(&self) -> bool {
+        !self.outcomes.spreads.is_empty() || self.has_sweeps()
     }
 
     /// An entry of a list, with the record that wrote it.

@@ -63,8 +63,10 @@ impl Book {
 
     /// Whether something was added to it that was not looked at yet. Nearly always nothing is late at all.
     fn is_late(&self, row: &ConversionRow) -> bool {
-        let is_late = |number| self.late.contains(number);
-        !self.late.is_empty() && self.conversions.find(&row.id, &self.hasher).is_some_and(is_late)
+        let is_marked = |number| self.late.contains(number);
+        !self.late.is_empty()
+            && (self.late.sweeps([row.referrer, row.referee])
+                || self.conversions.find(&row.id, &self.hasher).is_some_and(is_marked))
     }
 
     /// The record that last changed where a conversion stands.

@@ -50,20 +50,48 @@ fn run(shared: &Shared, woken: &mpsc::Receiver<()>) {
     while !shared.is_closing() {
         let mut next = Some(EVERY);
         for programme in shared.programmes.all() {
-            let late = programme.book.read().late(AT_ONCE);
-            if late.is_empty() || programme.failure().is_some() {
-                continue;
-            }
-            next = match (look_again(shared, &programme, &late), next) {
-                (Ok(()), _) => None,
-                // Busy, or failed for good: whoever waits for it is told elsewhere.
-                (Err(_), next) => next.map(|wait| wait.min(PAUSE)),
+            next = match (pass(shared, &programme), next) {
+                (Pass::Nothing, next) => next,
+                (Pass::Looked, _) => None,
+                (Pass::Busy, next) => next.map(|wait| wait.min(PAUSE)),
             };
         }
         if next.is_some_and(|wait| woken.recv_timeout(wait) == Err(mpsc::RecvTimeoutError::Disconnected)) {
             return;
         }
     }
+}
+
+/// What going once through what is late of a programme came to.
+enum Pass {
+    /// Nothing was late, or nothing of it can be read.
+    Nothing,
+    /// Something was looked at, and more may have come.
+    Looked,
+    /// Busy, or failed for good: whoever waits for it is told elsewhere.
+    Busy,
+}
+
+fn pass(shared: &Shared, programme: &Arc<Programme>) -> Pass {
+    let (mut after, mut came_to) = (None, Pass::Nothing);
+    while !shared.is_closing() && programme.failure().is_none() {
+        let (numbers, late): (Vec<_>, Vec<_>) = programme.book.read().late_after(after, AT_ONCE).into_iter().unzip();
+        let Some(last) = numbers.last() else { break };
+        after = Some(*last);
+        match look_again(shared, programme, &late) {
+            Ok(()) => came_to = Pass::Looked,
+            // A record that is damaged stands in the way of no other. What cannot be read stays late, and held.
+            Err(LedgerError::Damaged(_)) => {
+                for id in &late {
+                    if look_again(shared, programme, std::slice::from_ref(id)).is_ok() {
+                        came_to = Pass::Looked;
+                    }
+                }
+            }
+            Err(_) => return Pass::Busy,
+        }
+    }
+    came_to
 }
 
 fn look_again(shared: &Shared, programme: &Arc<Programme>, late: &[ConversionId]) -> Result<(), LedgerError> {

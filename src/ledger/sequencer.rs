@@ -212,6 +212,9 @@ impl Sequencer {
             *chain
         };
         book.apply(cursor, &event);
+        if book.has_late() {
+            let _ = self.late.try_send(());
+        }
         drop(book);
         let record = Record { cursor, chain, payload: payload.into() };
         let append = Append { program, epoch: programme.epoch, record };

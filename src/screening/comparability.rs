@@ -242,6 +242,12 @@ impl Comparability {
         (Self { kinds }, warnings)
     }
 
+    /// Whether a profile can be compared in more ways than the same one earlier.
+    pub(crate) fn grows(earlier: &SignalBundle, later: &SignalBundle) -> bool {
+        let (earlier, later) = (Keys::of_referee(earlier), Keys::of_referee(later));
+        SignalKind::ALL.into_iter().any(|kind| later.kind(kind).iter().any(|key| !earlier.kind(kind).contains(key)))
+    }
+
     /// As it was kept.
     #[must_use]
     pub const fn of_kinds(kinds: Vec<(SignalKind, Compared)>) -> Self {

@@ -183,6 +183,19 @@ impl SignalBundle {
         }
     }
 
+    /// Whether it says more of the same account than an earlier profile did, times apart.
+    #[must_use]
+    pub fn adds_to(&self, earlier: &Self) -> bool {
+        let Self { account_id: _, account_created_at, emails, names, devices, networks, payments, journey } = self;
+        *account_created_at != earlier.account_created_at
+            || adds(emails, &earlier.emails, PartialEq::eq)
+            || adds(names, &earlier.names, PartialEq::eq)
+            || adds(devices, &earlier.devices, DeviceSignals::is_same_sighting)
+            || adds(networks, &earlier.networks, NetworkSignals::is_same_sighting)
+            || adds(payments, &earlier.payments, PaymentSignals::is_same_sighting)
+            || *journey != earlier.journey
+    }
+
     /// What is known once this message is added to an earlier profile: the newest first, repeats removed, cut to the limits.
     ///
     /// The account stays that of `self`. The earliest known opening time wins.
@@ -254,6 +267,11 @@ impl PaymentSignals {
     fn is_same_sighting(&self, other: &Self) -> bool {
         self.instrument == other.instrument && self.kind == other.kind && self.purpose == other.purpose
     }
+}
+
+/// Whether something is new.
+fn adds<T>(new: &[T], earlier: &[T], same: impl Fn(&T, &T) -> bool) -> bool {
+    new.iter().any(|item| !earlier.iter().any(|known| same(known, item)))
 }
 
 fn merged<T: Clone>(new: &[T], earlier: &[T], limit: usize, same: impl Fn(&T, &T) -> bool) -> Vec<T> {

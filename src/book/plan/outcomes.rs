@@ -5,7 +5,7 @@ use crate::book::Book;
 use crate::book::MessageKind;
 use crate::book::command::{Change, OutcomeCommand, RevokeCommand};
 use crate::book::conversions::ConversionRow;
-use crate::book::event::{Concerned, Effect, Event, OutcomeRecorded, OutcomeRevoked, OutcomeSpread, PendingExpired};
+use crate::book::event::{Concerned, Effect, Event, OutcomeRecorded, OutcomeRevoked, OutcomeSpread, PendingExpired, Rechecked};
 use crate::book::outcomes::{Effects, OutcomeRow, OutcomeState, Through, effects};
 use crate::book::records::Cursor;
 use crate::book::refusal::{Misfit, Refusal};
@@ -105,7 +105,11 @@ pub(super) fn expire(book: &Book, received_before: Timestamp, at: Timestamp) -> 
 }
 
 pub(super) fn next_piece(book: &Book, policy: impl FnOnce() -> PayoutPolicy) -> Option<Event> {
-    let spread = book.outcomes.spreads.first()?;
+    let Some(spread) = book.outcomes.spreads.first() else {
+        // Each record sweeps on; this one does nothing else.
+        let nothing = Rechecked { at: book.latest, as_of: book.cursor, seen: Vec::new(), changed: Vec::new() };
+        return book.has_sweeps().then(|| Event::Rechecked(Box::new(nothing)));
+    };
     let row = book.outcomes.get(spread.outcome);
     let change = match row.state {
         OutcomeState::InForce => Change::Place,

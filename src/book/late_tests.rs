@@ -1,0 +1,312 @@
+//! Holds late facts to their claim: of what is not late, nothing that is known by now would be decided worse than it was.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::*;
+use crate::book::command::{
+    Assessor, CaseCommand, CaseStep, Change, Command, ListCommand, OutcomeCommand, RecheckCommand, ScreenCommand, SignalsCommand,
+};
+use crate::book::conversions::Hands;
+use crate::book::plan::{Plan, next_piece, plan};
+use crate::book::records::{ContentFingerprint, ListEntry};
+use crate::screening::audit::AuditKey;
+use crate::screening::case::{Resolution, Step};
+use crate::screening::decision::Decision;
+use crate::screening::evidence::EvidenceCode;
+use crate::screening::fixtures::{bundle, card, conversion, device, email, identifier, name, network, policy_parts, rule};
+use crate::screening::history::{History, IdentifierKind, ListKind};
+use crate::screening::policy::{PayoutPolicy, Policy, PolicyParts, RuleMode};
+use crate::screening::{Models, Rulebook, assess};
+use crate::vocabulary::bundle::{PaymentPurpose, SignalBundle};
+use crate::vocabulary::conversion::Conversion;
+use crate::vocabulary::email::EmailDomainClass;
+use crate::vocabulary::ids::{AccountId, Actor, CaseId, ProgramId, RecordId};
+use crate::vocabulary::outcome::{Outcome, OutcomeKind, OutcomeSubject};
+use crate::vocabulary::time::{Span, Timestamp};
+
+/// Sends to review what shows some evidence, however weak.
+struct Rules(Policy);
+
+impl Rules {
+    fn on(codes: &[EvidenceCode]) -> Self {
+        let rules = EvidenceCode::ALL.into_iter().filter(|code| code.speaks()).map(|code| {
+            let mode = if codes.contains(&code) { RuleMode::Review } else { RuleMode::Off };
+            rule(code.dotted(), code.dotted(), mode, 0.0)
+        });
+        Self(Policy::new(PolicyParts { rules: rules.collect(), ..policy_parts() }).unwrap())
+    }
+}
+
+impl Assessor for Rules {
+    fn assess(&self, conversion: &Conversion, history: &History, now: Timestamp) -> Decision {
+        let audit_key = AuditKey::new([1; 32]);
+        assess(conversion, history, Rulebook { policy: &self.0, models: Models::default(), audit_key: &audit_key }, now)
+    }
+
+    fn due_after(&self, _: &ProgramId) -> Span {
+        Span::from_hours(48)
+    }
+
+    fn payout(&self, _: &ProgramId) -> PayoutPolicy {
+        PayoutPolicy::after(Span::ZERO)
+    }
+}
+
+/// A signal from a small pool, so that accounts meet.
+#[derive(Debug, Clone, Copy)]
+enum Signal {
+    Device(u8),
+    Network(u8),
+    Billing(u8),
+    Payout(u8),
+    Email(u8),
+    Name(u8),
+}
+
+#[derive(Debug, Clone)]
+enum Act {
+    Screen { id: u8, referrer: u8, referee: u8, ours: Vec<Signal>, theirs: Vec<Signal> },
+    Learn { account: u8, signal: Signal },
+    Ban { account: u8, lifted: bool },
+    List { account: u8, list: ListKind, change: Change },
+    Block { device: u8, change: Change },
+    Resolve { id: u8, resolution: Resolution },
+    Look,
+}
+
+fn any_signal() -> impl Strategy<Value = Signal> {
+    prop_oneof![
+        (0..9_u8).prop_map(Signal::Device),
+        (0..9_u8).prop_map(Signal::Network),
+        (0..9_u8).prop_map(Signal::Billing),
+        (0..6_u8).prop_map(Signal::Payout),
+        (0..9_u8).prop_map(Signal::Email),
+        (0..6_u8).prop_map(Signal::Name),
+    ]
+}
+
+fn any_act() -> impl Strategy<Value = Act> {
+    let account = 0..12_u8;
+    let signals = || prop::collection::vec(any_signal(), 0..3);
+    let change = || select(vec![Change::Place, Change::Lift]);
+    prop_oneof![
+        8 => (0..40_u8, account.clone(), 1..12_u8, signals(), signals())
+            .prop_map(|(id, referrer, after, ours, theirs)| Act::Screen { id, referrer, referee: (referrer + after) % 12, ours, theirs }),
+        5 => (account.clone(), any_signal()).prop_map(|(account, signal)| Act::Learn { account, signal }),
+        1 => (account.clone(), any::<bool>()).prop_map(|(account, lifted)| Act::Ban { account, lifted }),
+        1 => (account, select(vec![ListKind::Blocked, ListKind::Trusted]), change())
+            .prop_map(|(account, list, change)| Act::List { account, list, change }),
+        1 => (0..9_u8, change()).prop_map(|(device, change)| Act::Block { device, change }),
+        1 => (0..40_u8, select(vec![Resolution::Accept, Resolution::Reject]))
+            .prop_map(|(id, resolution)| Act::Resolve { id, resolution }),
+        2 => Just(Act::Look),
+    ]
+}
+
+fn account_id(number: u8) -> AccountId {
+    AccountId::new(&format!("account-{number}")).unwrap()
+}
+
+fn bundle_of(account: u8, signals: &[Signal]) -> SignalBundle {
+    let mut side = bundle(account_id(account).as_str());
+    for signal in signals {
+        match *signal {
+            Signal::Device(number) => side.devices.push(device(number)),
+            Signal::Network(number) => side.networks.push(network(20 + number)),
+            Signal::Billing(number) => side.payments.push(card(40 + number, PaymentPurpose::Billing)),
+            Signal::Payout(number) => side.payments.push(card(40 + number, PaymentPurpose::Payout)),
+            Signal::Email(number) => side.emails.push(email(60 + number, 80 + number, EmailDomainClass::Corporate)),
+            Signal::Name(number) => side.names.push(name(100 + number)),
+        }
+    }
+    side
+}
+
+/// Evidence that what comes after a decision can bring. Left out is what the conversion itself says, and what counts the referrer's later users.
+const LEARNED_LATER: [EvidenceCode; 22] = [
+    EvidenceCode::SameEmail,
+    EvidenceCode::SameMailbox,
+    EvidenceCode::SameLocalPart,
+    EvidenceCode::SimilarMailbox,
+    EvidenceCode::SimilarName,
+    EvidenceCode::SameDevice,
+    EvidenceCode::SameBrowser,
+    EvidenceCode::SameAddress,
+    EvidenceCode::SamePrefix,
+    EvidenceCode::SameInstrument,
+    EvidenceCode::PayoutIsBilling,
+    EvidenceCode::SharedPrivateDomain,
+    EvidenceCode::SimilarEnvironment,
+    EvidenceCode::CrowdedDevice,
+    EvidenceCode::CrowdedNetwork,
+    EvidenceCode::CrowdedPayment,
+    EvidenceCode::PatternRepeats,
+    EvidenceCode::ReferrerRejections,
+    EvidenceCode::RingLoop,
+    EvidenceCode::RingTouchesRejected,
+    EvidenceCode::Blocked,
+    EvidenceCode::SharedPayout,
+];
+
+/// A programme that lives, with what was sent.
+struct World {
+    rules: Rules,
+    book: Book,
+    sent: BTreeMap<ConversionId, Conversion>,
+    minutes: i64,
+}
+
+impl World {
+    fn under(codes: &[EvidenceCode]) -> Self {
+        Self { rules: Rules::on(codes), book: Book::new(1), sent: BTreeMap::new(), minutes: 0 }
+    }
+
+    fn now(&self) -> Timestamp {
+        crate::screening::fixtures::noon().plus(Span::from_minutes(self.minutes))
+    }
+
+    fn execute(&mut self, command: Command) {
+        if let Ok(Plan::Commit(event, known)) = plan(&self.book, command, &self.rules) {
+            let cursor = Cursor(self.book.cursor().0 + 1);
+            self.book.apply_known(cursor, &event, *known);
+        }
+        self.sweep();
+    }
+
+    fn sweep(&mut self) {
+        while let Some(piece) = next_piece(&self.book, || self.rules.payout(&program())) {
+            let cursor = Cursor(self.book.cursor().0 + 1);
+            self.book.apply(cursor, &piece);
+        }
+    }
+
+    fn look(&mut self) {
+        loop {
+            let late = self.book.late_after(None, 16);
+            if late.is_empty() {
+                return;
+            }
+            let conversions = late.iter().map(|(_, id)| self.sent[id].clone()).collect();
+            let at = self.now();
+            self.execute(Command::Recheck(RecheckCommand { program_id: program(), conversions, unreadable: Vec::new(), at }));
+        }
+    }
+
+    fn act(&mut self, act: &Act) {
+        self.minutes += 7;
+        let (program_id, now, number) = (program(), self.now(), self.minutes);
+        let actor = Actor::new("rita").unwrap();
+        let content = ContentFingerprint([7; 16]);
+        let list = |list, subject, change| {
+            let entry = ListEntry { list, subject, actor: actor.clone(), note: String::new(), placed_at: now, expires_at: None };
+            Command::ChangeList(ListCommand { program_id: program(), entry, change, request: None })
+        };
+        let command = match act.clone() {
+            Act::Screen { id, referrer, referee, ours, theirs } => {
+                let sent = conversion(|sent| {
+                    sent.program_id = program();
+                    sent.conversion_id = ConversionId::new(&format!("c{id}")).unwrap();
+                    sent.occurred_at = now;
+                    sent.invoice_id = None;
+                    sent.referrer = bundle_of(referrer, &ours);
+                    sent.referee = bundle_of(referee, &theirs);
+                    sent.rewards.clear();
+                });
+                self.sent.entry(sent.conversion_id.clone()).or_insert_with(|| sent.clone());
+                Command::Screen(Box::new(ScreenCommand { conversion: sent, content, received_at: now }))
+            }
+            Act::Learn { account, signal } => Command::RecordSignals(SignalsCommand {
+                program_id,
+                record_id: RecordId::new(&format!("r{number}")).unwrap(),
+                content,
+                bundles: vec![bundle_of(account, &[signal])],
+                received_at: now,
+            }),
+            Act::Ban { account, lifted } => Command::RecordOutcome(OutcomeCommand {
+                outcome: Outcome {
+                    program_id,
+                    outcome_id: RecordId::new(&format!("o{number}")).unwrap(),
+                    kind: if lifted { OutcomeKind::AccountUnbanned } else { OutcomeKind::AccountBanned },
+                    subject: OutcomeSubject::Account(account_id(account)),
+                    occurred_at: now,
+                    amount: None,
+                    actor: None,
+                    note: String::new(),
+                },
+                content,
+                received_at: now,
+            }),
+            Act::List { account, list: kind, change } => list(kind, ListSubject::Account(account_id(account)), change),
+            Act::Block { device, change } => {
+                list(ListKind::Blocked, ListSubject::Identifier(identifier(IdentifierKind::Device, device)), change)
+            }
+            Act::Resolve { id, resolution } => Command::StepCase(
+                Box::new(CaseCommand {
+                    program_id,
+                    case_id: CaseId::of(&ConversionId::new(&format!("c{id}")).unwrap()),
+                    step: CaseStep::Step(Step::Resolve(resolution)),
+                    actor,
+                    reason_code: String::new(),
+                    note: String::new(),
+                    expected_revision: None,
+                    request: None,
+                    at: now,
+                }),
+                None,
+            ),
+            Act::Look => return self.look(),
+        };
+        self.execute(command);
+    }
+
+    /// What would be decided worse by now than it was, with why.
+    fn worse(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        for (id, sent) in &self.sent {
+            let Some((number, row)) = self.book.row(id) else { continue };
+            let cancelled = self.book.standing_of(row).cancelled;
+            if row.verdict == Verdict::Rejected || row.duplicate_of.is_some() || cancelled.is_some() {
+                continue;
+            }
+            let now = self.rules.assess_again(sent, &self.book.history_again(sent, number), self.now());
+            let stands = if row.hands == Hands::Machine { row.verdict } else { row.machine };
+            if now.verdict > stands {
+                let reasons: Vec<_> = now.reasons.iter().map(|reason| (reason.code, reason.sentence.as_str())).collect();
+                found.push(format!("{id} stands {stands:?} and would be {:?}: {reasons:?}", now.verdict));
+            }
+        }
+        found
+    }
+}
+
+fn program() -> ProgramId {
+    ProgramId::new("shop").unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn of_what_is_not_late_nothing_would_be_decided_worse(
+        codes in prop::collection::vec(select(LEARNED_LATER.to_vec()), 1..4),
+        acts in prop::collection::vec(any_act(), 1..80),
+    ) {
+        let mut world = World::under(&codes);
+        acts.iter().for_each(|act| world.act(act));
+        world.look();
+        prop_assert_eq!(world.worse(), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn the_claim_can_fail() {
+    let mut world = World::under(&[EvidenceCode::SameDevice]);
+    world.act(&Act::Screen { id: 1, referrer: 1, referee: 2, ours: vec![Signal::Device(1)], theirs: vec![Signal::Device(2)] });
+    world.act(&Act::Learn { account: 1, signal: Signal::Device(2) });
+    assert_eq!(world.worse().len(), 1, "nobody looked yet");
+    world.look();
+    assert!(world.worse().is_empty());
+}
