@@ -87,12 +87,11 @@ impl Book {
                 continue;
             }
             self.accounts.get_mut(*account).changed = self.cursor;
-            match self.late.sweeps.iter_mut().find(|sweep| sweep.account == *account) {
-                Some(sweep) => sweep.again |= sweep.begun,
-                None => {
-                    let sweep = Sweep { account: *account, as_referrer, as_referee, begun: false, again: false };
-                    self.late.sweeps.push_back(sweep);
-                }
+            if let Some(sweep) = self.late.sweeps.iter_mut().find(|sweep| sweep.account == *account) {
+                sweep.again |= sweep.begun;
+            } else {
+                let sweep = Sweep { account: *account, as_referrer, as_referee, begun: false, again: false };
+                self.late.sweeps.push_back(sweep);
             }
         }
     }
@@ -114,7 +113,7 @@ impl Book {
                 *next = rows.next();
                 drop(rows);
                 budget -= piece.len();
-                piece.into_iter().for_each(|number| self.touch_conversion(number));
+                self.touch_all(&piece);
             }
             let ended = sweep.as_referrer.is_none() && sweep.as_referee.is_none();
             if !ended {
@@ -132,7 +131,7 @@ impl Book {
         for (newest, side) in sides {
             let newest: SmallVec<[ConversionNumber; NEWEST]> =
                 self.conversions_from(newest, side).take(NEWEST).map(|(number, _)| number).collect();
-            newest.into_iter().for_each(|number| self.touch_conversion(number));
+            self.touch_all(&newest);
         }
     }
 
@@ -164,7 +163,13 @@ impl Book {
         let of_referee = self.conversions_from(self.accounts.get(referee).newest_as_referee, Side::Referee).take(REFERRAL_MAX);
         let both: Vec<ConversionNumber> =
             of_referee.filter(|(_, row)| row.referrer == referrer).map(|(number, _)| number).collect();
-        both.into_iter().for_each(|number| self.touch_conversion(number));
+        self.touch_all(&both);
+    }
+
+    fn touch_all(&mut self, numbers: &[ConversionNumber]) {
+        for number in numbers {
+            self.touch_conversion(*number);
+        }
     }
 
     /// Marks one conversion, if it is worth it.
@@ -186,7 +191,7 @@ impl Book {
             let in_circle = of_referee.filter(|(_, row)| self.loop_steps(row.referrer, referee).is_some());
             in_circles.extend(in_circle.map(|(number, _)| number));
         }
-        in_circles.into_iter().for_each(|number| self.touch_conversion(number));
+        self.touch_all(&in_circles);
     }
 
     /// Accounts on the strong values of an account, and its ring: for them it matters that it was rejected or banned, or is not any more.

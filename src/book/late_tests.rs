@@ -295,7 +295,9 @@ proptest! {
         acts in prop::collection::vec(any_act(), 1..80),
     ) {
         let mut world = World::under(&codes);
-        acts.iter().for_each(|act| world.act(act));
+        for act in &acts {
+            world.act(act);
+        }
         world.look();
         prop_assert_eq!(world.worse(), Vec::<String>::new());
     }
