@@ -5,13 +5,15 @@ use selfsame::book::query::{CaseFilter, CaseOrder};
 use selfsame::book::records::{ContentFingerprint, FeedKind, HistoryKind, ListSubject};
 use selfsame::screening::case::{CaseState, Resolution};
 use selfsame::screening::decision::Verdict;
-use selfsame::screening::gate::{Gate, GateReason};
+use selfsame::screening::gate::{Gate, GateReason, Held};
 use selfsame::vocabulary::bundle::SignalBundle;
 use selfsame::vocabulary::ids::RequestId;
 use selfsame::vocabulary::outcome::{OutcomeKind, OutcomeSubject};
 use selfsame::vocabulary::time::Span;
 
-use crate::subject::{Draft, Subject, account, blocked, case_id, conversion_id, device, draft, minute, page, reward, shop};
+use crate::subject::{
+    Draft, Subject, account, blocked, case_id, conversion_id, device, draft, minute, network, page, reward, shop,
+};
 
 /// Ann refers Bob, who is on device 7.
 fn bob_on_seven(id: &str) -> Draft {
@@ -107,6 +109,46 @@ pub(crate) fn what_was_paid_is_left_alone(subject: &Subject) {
     subject.signals("s1", ann_on(7)).unwrap();
     assert_eq!(settled(subject, "c1"), Verdict::Approved);
     assert!(subject.feed_kinds().iter().all(|kind| *kind != FeedKind::Reassessed));
+}
+
+/// A referrer of many is at a new address every day: that is no reason to look at everything again.
+pub(crate) fn a_referrer_of_many_is_looked_at_where_it_concerns_her(subject: &Subject) {
+    let referee = |number: u32| draft(&format!("c{number}"), "ann", &format!("bob{number}")).referee_on_address(number);
+    let ann_at = |number: u32| {
+        let mut bundle = SignalBundle::of_account(account("ann"));
+        bundle.networks.push(network(number));
+        vec![bundle]
+    };
+    subject.signals("s0", ann_at(900)).unwrap();
+    for number in 0..40 {
+        subject.screen(&referee(number).at(i64::from(number)));
+    }
+    let late = |id: &str| subject.standing(id).unwrap().late_facts == Held::Yes;
+    subject.signals("s1", ann_at(901)).unwrap();
+    subject.signals("s2", ann_at(3)).unwrap();
+    assert_eq!((settled(subject, "c3"), settled(subject, "c39")), (Verdict::Approved, Verdict::Approved));
+    let looked_at = subject.probe.looked_again();
+    let times = |id: &str| looked_at.iter().filter(|looked| **looked == conversion_id(id)).count();
+    assert_eq!((times("c4"), times("c5")), (0, 0), "nobody there has her address");
+    assert!(times("c3") > 0 && times("c39") > 0, "the newest are looked at with anything new");
+    assert!(!late("c3") && !late("c4"));
+}
+
+pub(crate) fn everything_of_a_referrer_of_many_is_held_until_it_was_looked_at(subject: &Subject) {
+    for number in 0..600 {
+        subject.screen(
+            &draft(&format!("c{number}"), "ann", &format!("bob{number}")).referee_on_device(number).at(i64::from(number)),
+        );
+    }
+    subject.change_list(blocked(ListSubject::Account(account("ann"))), Change::Place);
+    assert_ne!(subject.gate_now("rw-c0", "c0"), Gate::Release, "the oldest too, at once");
+    assert_ne!(subject.gate_now("rw-c599", "c599"), Gate::Release);
+    for number in (0..600).step_by(50) {
+        assert_eq!(settled(subject, &format!("c{number}")), Verdict::InReview);
+    }
+    assert_eq!(settled(subject, "c599"), Verdict::InReview, "the last that was looked at");
+    let reassessed = subject.feed().into_iter().filter(|event| event.kind == FeedKind::Reassessed);
+    assert_eq!(reassessed.count(), 600, "each once");
 }
 
 /// One thing that is said of a referral, in a programme of its own.

@@ -169,6 +169,8 @@ conformance! {
         what_a_reviewer_accepted_is_reopened_only_by_something_worse
         what_was_never_in_a_persons_hands_follows_the_facts_both_ways
         what_was_paid_is_left_alone
+        a_referrer_of_many_is_looked_at_where_it_concerns_her
+        everything_of_a_referrer_of_many_is_held_until_it_was_looked_at
         any_order_of_one_referrals_messages_ends_in_the_same_gate;
     claims_model:
         random_steps_end_where_the_model_says;

@@ -44,12 +44,18 @@ use selfsame::vocabulary::time::{Span, Timestamp};
 pub(crate) struct Probe {
     seen: Mutex<BTreeMap<ConversionId, History>>,
     order: Mutex<Vec<ConversionId>>,
+    again: Mutex<Vec<ConversionId>>,
 }
 
 impl Probe {
     /// The history that a conversion was screened with.
     pub(crate) fn history(&self, id: &str) -> History {
         self.seen.lock().get(&ConversionId::new(id).unwrap()).cloned().expect("the conversion was screened")
+    }
+
+    /// The conversions that were assessed again, as often as they were.
+    pub(crate) fn looked_again(&self) -> Vec<ConversionId> {
+        self.again.lock().clone()
     }
 
     /// The conversions in the order in which they were assessed.
@@ -124,6 +130,11 @@ impl Assessor for Probe {
             }],
             decided_at: now,
         }
+    }
+
+    fn assess_again(&self, conversion: &Conversion, history: &History, now: Timestamp) -> Decision {
+        self.again.lock().push(conversion.conversion_id.clone());
+        self.assess(conversion, history, now)
     }
 
     fn due_after(&self, _: &ProgramId) -> Span {
