@@ -86,6 +86,9 @@ impl Book {
             Event::ConversionKept(kept) => self.kept(cursor, kept),
         };
         self.sweep();
+        if let Event::ConversionScreened(screened) = event {
+            self.just_decided(&screened.conversion.conversion_id);
+        }
         debug_assert!(applied.is_some() || !self.has_room(), "an event speaks of what is not there: {event:?}");
     }
 
@@ -392,11 +395,11 @@ impl Book {
             && merged != earlier
         {
             self.keep_profile(number, merged);
-            let is_someone_else = merged.names != earlier.names || merged.emails != earlier.emails;
-            if merged.emails != earlier.emails {
+            let has_new_mail = merged.adds_emails_to(earlier);
+            if has_new_mail {
                 self.learn_patterns(number, bundle);
             }
-            if is_someone_else || Comparability::grows(earlier, merged) {
+            if has_new_mail || merged.adds_names_to(earlier) || Comparability::grows(earlier, merged) {
                 touched.push(number);
             } else if merged.adds_to(earlier) {
                 self.touch_newest(number);

@@ -10,11 +10,12 @@ use std::ops::Bound;
 use smallvec::SmallVec;
 
 use super::Book;
-use super::conversions::ConversionRow;
+use super::conversions::{ConversionRow, Hands};
 use super::records::{Cursor, ListSubject};
 use super::slab::{AccountNumber, ConversionNumber, ValueNumber};
 use super::values::ValueKind;
 use crate::screening::decision::Verdict;
+use crate::screening::gate::Accepts;
 use crate::screening::history::{LOOP_STEPS_MAX, visit_values};
 use crate::vocabulary::conversion::Side;
 use crate::vocabulary::ids::ConversionId;
@@ -124,6 +125,15 @@ impl Book {
         }
     }
 
+    /// What was decided with this record knew all of it.
+    pub(super) fn just_decided(&mut self, id: &ConversionId) {
+        if !self.late.conversions.is_empty()
+            && let Some(number) = self.conversions.find(id, &self.hasher)
+        {
+            self.late.looked_at(number, self.cursor);
+        }
+    }
+
     /// Marks the newest conversions of an account on each side.
     pub(super) fn touch_newest(&mut self, account: AccountNumber) {
         let known = self.accounts.get(account);
@@ -194,9 +204,9 @@ impl Book {
         self.touch_all(&in_circles);
     }
 
-    /// Accounts on the strong values of an account, and its ring: for them it matters that it was rejected or banned, or is not any more.
+    /// An account, those on its strong values, and its ring: for them it matters that it was rejected or banned, or is not any more.
     pub(super) fn met_by(&self, account: AccountNumber) -> Touched {
-        let mut met = Touched::new();
+        let mut met: Touched = self.accounts.ring_of(account).take(RING_TOUCHED_MAX).collect();
         let Some(profile) = self.profile(account) else { return met };
         visit_values(&profile, |kind, set, _| {
             for digest in set.iter().filter(|_| kind.is_strong()) {
@@ -204,10 +214,8 @@ impl Book {
                 met.extend(value.into_iter().flat_map(|value| self.values.sightings(value).tied()));
             }
         });
-        met.extend(self.accounts.ring_of(account).take(RING_TOUCHED_MAX));
         met.sort_unstable();
         met.dedup();
-        met.retain(|other| *other != account);
         met
     }
 
@@ -223,14 +231,14 @@ impl Book {
         }
     }
 
-    /// Whether another look could change what may be paid. What was rejected is not made good by what comes later, what is a repeat stays one, what
-    /// was paid is paid, and of what retention removed nothing is left to look at.
+    /// Whether another look could change what may be paid. What a person rejected stays rejected, what is a repeat stays one, what was paid is paid,
+    /// and of what retention removed nothing is left to look at.
     fn is_worth_another_look(&self, row: &ConversionRow) -> bool {
         let unpaid = || row.rewards.iter().any(|number| self.rewards.get(*number).payment().is_none());
         row.cursor >= self.floor
-            && row.verdict != Verdict::Rejected
+            && (row.verdict, row.hands) != (Verdict::Rejected, Hands::Person)
             && row.duplicate_of.is_none()
-            && (row.rewards.is_empty() || unpaid())
+            && (row.accepts == Accepts::Any || row.rewards.is_empty() || unpaid())
     }
 
     /// The conversions that wait longest for another look after one of them, at most so many.

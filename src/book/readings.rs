@@ -230,9 +230,10 @@ impl Book {
 
     // For retention.
 
-    /// The oldest record before a place of a conversion that waits for a decision, is held, or is approved and has rewards that are not paid yet.
+    /// The oldest record before a place of a conversion that waits for a decision and is not cancelled, is held, or is approved and has rewards that are not paid yet.
     pub(crate) fn needed_before(&self, end: Cursor) -> Option<Cursor> {
         let undecided = self.cases.undecided().values().map(|case| self.cases.rows.get(*case).conversion);
+        let undecided = undecided.filter(|number| self.effects_on(self.conversions.get(*number)).cancelled.is_none());
         let held = self.holds.values().filter_map(|(hold, _)| match &hold.subject {
             super::records::HoldSubject::Conversion(id) => self.conversions.find(id, &self.hasher),
             super::records::HoldSubject::Referrer(_) => None,

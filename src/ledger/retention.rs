@@ -1,7 +1,8 @@
 //! Retention: what of the journal is removed by age, what outlives it, and the book made again of what is left.
 //!
-//! Removed are records from the beginning of the journal, up to the first that is young enough or belongs to an undecided case or a held referral.
-//! What still speaks (list entries, holds on referrers, bans), and of each conversion its id, what bars it and what was paid, is kept under its own
+//! Removed are records from the beginning of the journal, up to the first that is young enough or belongs to an undecided case, a held referral or
+//! rewards that are approved and not paid.
+//! What still speaks (list entries, holds on referrers, what was reported of accounts), and of each conversion its id, what bars it and what was paid, is kept under its own
 //! place. Then the book is made again, exactly as it would be made at the next start, so that a running server and a restarted one know the same.
 
 use std::sync::{Arc, mpsc};

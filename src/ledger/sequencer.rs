@@ -63,7 +63,7 @@ pub(super) struct Sequencer {
     pub(super) outbox: Vec<commit::Underway>,
     /// Commands until memory is measured again.
     pub(super) unmeasured: u32,
-    /// Programmes with an outcome that has yet to be told of some conversions.
+    /// Programmes with an outcome that has yet to be told of some conversions, or with some that have yet to be marked for another look.
     pub(super) unfinished: Vec<ProgramId>,
     /// Wakes whoever looks again at what a fact touched.
     pub(super) late: mpsc::SyncSender<()>,

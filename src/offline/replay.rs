@@ -375,11 +375,14 @@ impl<'a> Replay<'a> {
             };
             self.expect(at.max(occurred_at), Moment::Outcome { line, entry }, Event::Befall(outcome))?;
         }
+        // A case may have been opened by screening, or by a later look.
+        let has_case = screened.case_id.is_some() || !later_verdicts.is_empty();
         for (entry, later) in later_verdicts.into_iter().enumerate() {
             let event = Event::DecideAgain(Box::new(screened.conversion.clone()), later);
             self.expect(later.at.max(occurred_at), Moment::SecondLook { line, entry }, event)?;
         }
-        if let (Some(case_id), Some(label)) = (screened.case_id, reviewed(&labels)) {
+        if let Some(label) = reviewed(&labels).filter(|_| has_case) {
+            let case_id = CaseId::of(&id);
             let resolution = match label.truth {
                 Truth::Honest => Resolution::Accept,
                 Truth::Abusive => Resolution::Reject,
@@ -423,8 +426,8 @@ impl<'a> Replay<'a> {
             at,
         };
         match self.books.execute(Command::StepCase(Box::new(command), None), self.assessor) {
-            // An outcome may have closed the case meanwhile.
-            Ok(_) | Err(Refusal::IllegalStep(_) | Refusal::NotPossible(_)) => Ok(()),
+            // An outcome may have closed the case meanwhile, or no later look opened one before.
+            Ok(_) | Err(Refusal::IllegalStep(_) | Refusal::NotPossible(_) | Refusal::NotFound { .. }) => Ok(()),
             Err(error) => Err(refused(id.as_str())(error)),
         }
     }

@@ -186,14 +186,26 @@ impl SignalBundle {
     /// Whether it says more of the same account than an earlier profile did, times apart.
     #[must_use]
     pub fn adds_to(&self, earlier: &Self) -> bool {
-        let Self { account_id: _, account_created_at, emails, names, devices, networks, payments, journey } = self;
+        let Self { account_id: _, account_created_at, emails: _, names: _, devices, networks, payments, journey } = self;
         *account_created_at != earlier.account_created_at
-            || adds(emails, &earlier.emails, PartialEq::eq)
-            || adds(names, &earlier.names, PartialEq::eq)
+            || self.adds_emails_to(earlier)
+            || self.adds_names_to(earlier)
             || adds(devices, &earlier.devices, DeviceSignals::is_same_sighting)
             || adds(networks, &earlier.networks, NetworkSignals::is_same_sighting)
             || adds(payments, &earlier.payments, PaymentSignals::is_same_sighting)
             || *journey != earlier.journey
+    }
+
+    /// Whether it holds an e-mail address that an earlier profile did not.
+    #[must_use]
+    pub fn adds_emails_to(&self, earlier: &Self) -> bool {
+        adds(&self.emails, &earlier.emails, PartialEq::eq)
+    }
+
+    /// Whether it holds a name that an earlier profile did not.
+    #[must_use]
+    pub fn adds_names_to(&self, earlier: &Self) -> bool {
+        adds(&self.names, &earlier.names, PartialEq::eq)
     }
 
     /// What is known once this message is added to an earlier profile: the newest first, repeats removed, cut to the limits.

@@ -282,10 +282,10 @@ fn network(message: &mut v1::NetworkSignals, order: Order) {
     time(seen_at);
 }
 
-/// A journey without steps is none. A long one is what is kept of it, and a count that says what the list says is left out.
+/// A journey of which nothing is told is none. A long one is what is kept of it, and a count that says what the list says is left out.
 fn journey(message: &mut Option<v1::Journey>, order: Order) {
     let Some(v1::Journey { touchpoints, touchpoint_count_total }) = message else { return };
-    if touchpoints.is_empty() {
+    if touchpoints.is_empty() && touchpoint_count_total.unwrap_or(0) == 0 {
         *message = None;
         return;
     }

@@ -143,10 +143,9 @@ pub(crate) fn everything_of_a_referrer_of_many_is_held_until_it_was_looked_at(su
     subject.change_list(blocked(ListSubject::Account(account("ann"))), Change::Place);
     assert_ne!(subject.gate_now("rw-c0", "c0"), Gate::Release, "the oldest too, at once");
     assert_ne!(subject.gate_now("rw-c599", "c599"), Gate::Release);
-    for number in (0..600).step_by(50) {
+    for number in 0..600 {
         assert_eq!(settled(subject, &format!("c{number}")), Verdict::InReview);
     }
-    assert_eq!(settled(subject, "c599"), Verdict::InReview, "the last that was looked at");
     let reassessed = subject.feed().into_iter().filter(|event| event.kind == FeedKind::Reassessed);
     assert_eq!(reassessed.count(), 600, "each once");
 }

@@ -129,14 +129,14 @@ enum DecidedBy {
     Accepted,
     /// A person: who reopened it decides it.
     Person,
-    /// It stands rejected: what comes later does not make it good.
+    /// A reviewer rejected: what comes later does not make it good.
     Rejected,
 }
 
 fn decided_by(row: &ConversionRow) -> DecidedBy {
     match (row.verdict, row.hands) {
-        (Verdict::Rejected, _) => DecidedBy::Rejected,
-        (Verdict::Approved | Verdict::InReview, Hands::Machine) => DecidedBy::Machine,
+        (_, Hands::Machine) => DecidedBy::Machine,
+        (Verdict::Rejected, Hands::Person) => DecidedBy::Rejected,
         (Verdict::Approved, Hands::Person) => DecidedBy::Accepted,
         (Verdict::InReview, Hands::Person) => DecidedBy::Person,
     }
