@@ -18,7 +18,7 @@ use selfsame::screening::audit::AuditKey;
 use selfsame::screening::comparability::Comparability;
 use selfsame::screening::evidence::{EvidenceCode, gather};
 use selfsame::screening::features::{self, FEATURE_COUNT, project};
-use selfsame::screening::gate::{Accepts, Asker, Held, RewardStanding, RewardState, Standing, check};
+use selfsame::screening::gate::{Accepts, Asker, Held, Record, RewardStanding, RewardState, Standing, check};
 use selfsame::screening::history::{AccountHistory, Crowd, History, identifiers};
 use selfsame::screening::model::{
     BinnedFeature, Calibrator, Certificate, FeatureSpec, Model, ModelParts, Scorecard, Scorer, Thresholds, TrainingSpread,
@@ -238,6 +238,7 @@ fn gate(criterion: &mut Criterion) {
     let now = Timestamp::saturating_from_millis(1_790_000_000_000);
     let rewards: Vec<RewardId> = (0..100).map(|n| RewardId::new(&format!("rw-{n}")).unwrap()).collect();
     let standing = |reward: &RewardId| Standing {
+        record: Record::Kept,
         verdict: Verdict::Approved,
         occurred_at: now.minus(Span::from_days(20)),
         received_at: now.minus(Span::from_days(20)),

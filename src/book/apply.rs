@@ -11,7 +11,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::accounts::Tied;
-use super::cases::{Case, REASON_CODES_MAX};
+use super::cases::{Case, reason_codes};
 use super::command::{CaseStep, Change, Request};
 use super::conversions::{ConversionRow, Hands};
 use super::event::{CaseStepped, ConversionKept, ConversionScreened, Event, ListChanged, SignalsRecorded};
@@ -148,7 +148,7 @@ impl Book {
                 due_at: case.due_at,
                 score: decision.score,
                 value: conversion.value,
-                reason_codes: decision.reasons.iter().map(|reason| reason.code).take(REASON_CODES_MAX).collect(),
+                reason_codes: reason_codes(decision),
                 headline: decision.reasons.first().map(|reason| reason.sentence.as_str().into()).unwrap_or_default(),
                 changed: cursor,
             };
@@ -169,7 +169,12 @@ impl Book {
         }
         let referring = self.accounts.get_mut(referrer).referring_mut();
         referring.referrals += 1;
+        let told_late = referring.recent.last().is_some_and(|newest| *newest > occurred_at);
         referring.remember(occurred_at);
+        if told_late {
+            // Those that happened after it were screened without it.
+            self.touch_newest(referrer);
+        }
         if referrer != referee && self.accounts.get(referee).referred_by.is_none() {
             self.accounts.get_mut(referee).referred_by = Some(referrer);
             self.touch_loops(referee);
@@ -351,6 +356,9 @@ impl Book {
         self.accounts.get_mut(referee).newest_as_referee = Some(number);
         if cancelled.is_some() {
             self.conversions.get_mut(number).later_mut().kept_cancelled = *cancelled;
+        }
+        if duplicate_of.is_none() {
+            self.conversions.remember_purchase(number, &self.hasher);
         }
         self.keep_rewards(number, rewards)
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::records::{CaseSummary, Cursor};
 use super::slab::{CaseNumber, ConversionNumber, Slab};
 use crate::screening::case::CaseState;
+use crate::screening::decision::Decision;
 use crate::screening::evidence::EvidenceCode;
 use crate::vocabulary::ids::{AccountId, CaseId, ConversionId};
 use crate::vocabulary::money::Money;
@@ -12,6 +13,11 @@ use crate::vocabulary::time::Timestamp;
 
 /// Codes kept of a case's reasons.
 pub(super) const REASON_CODES_MAX: usize = 8;
+
+/// The codes of a decision's first reasons, for the queue.
+pub(super) fn reason_codes(decision: &Decision) -> Vec<EvidenceCode> {
+    decision.reasons.iter().map(|reason| reason.code).take(REASON_CODES_MAX).collect()
+}
 
 /// A case.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]

@@ -284,8 +284,10 @@ pub(crate) struct RewardPaid {
     /// The verdict in force.
     pub(crate) verdict: Verdict,
     pub(crate) entitlement: Entitlement,
-    /// What the gate said against it; absent when it was reserved or released.
+    /// What the gate said against it; absent when it released it.
     pub(crate) against_gate: Option<GateReason>,
+    /// The reservation that it settles; absent when it was told without one.
+    pub(crate) reservation_id: Option<RequestId>,
     pub(crate) request: Option<Request>,
 }
 

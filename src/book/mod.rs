@@ -57,6 +57,18 @@ use crate::screening::history::ListKind;
 use crate::vocabulary::ids::HoldId;
 use crate::vocabulary::time::Timestamp;
 
+impl MessageKind {
+    /// The field that holds the id of such a message.
+    const fn field(self) -> &'static str {
+        match self {
+            Self::Signals => "record_id",
+            Self::Outcome => "outcome_id",
+            Self::Request => "request_id",
+            Self::LiftedHold => "hold_id",
+        }
+    }
+}
+
 /// What is kept in order under a key, with the record that wrote each.
 type Ordered<K, V> = BTreeMap<K, (V, Cursor)>;
 

@@ -94,9 +94,19 @@ impl Book {
         self.conversions.find(id, &self.hasher).map(|number| (number, self.conversions.get(number)))
     }
 
+    /// A conversion whose record is kept.
+    pub(super) fn kept_row(&self, id: &ConversionId) -> Result<(ConversionNumber, &ConversionRow), Refusal> {
+        let (what, named) = ("conversion", id.to_string());
+        match self.row(id) {
+            Some((_, row)) if row.cursor < self.floor => Err(Refusal::Removed { what, id: named }),
+            Some(found) => Ok(found),
+            None => Err(Refusal::NotFound { what, id: named }),
+        }
+    }
+
     fn taken(&self, kind: MessageKind, id: &str, content: ContentFingerprint) -> Result<Option<Plan>, Refusal> {
         let before = self.messages.find(kind, id, &self.hasher);
-        before.map(|before| same(before.content, content, before.cursor, id)).transpose()
+        before.map(|before| same(before.content, content, before.cursor, (kind.field(), id))).transpose()
     }
 
     pub(super) fn sides_of(&self, row: &ConversionRow) -> (AccountId, AccountId) {
@@ -104,15 +114,20 @@ impl Book {
     }
 }
 
-fn same(before: ContentFingerprint, now: ContentFingerprint, cursor: Cursor, id: &str) -> Result<Plan, Refusal> {
-    if before == now { Ok(Plan::AlreadyDone(cursor)) } else { Err(Refusal::ContentDiffers { id: id.to_owned() }) }
+fn same(
+    before: ContentFingerprint,
+    now: ContentFingerprint,
+    cursor: Cursor,
+    (field, id): (&'static str, &str),
+) -> Result<Plan, Refusal> {
+    if before == now { Ok(Plan::AlreadyDone(cursor)) } else { Err(Refusal::ContentDiffers { field, id: id.to_owned() }) }
 }
 
 /// Screens a conversion, or finds that it was screened.
 fn screen(book: &Book, command: ScreenCommand, assessor: &dyn Assessor) -> Result<Plan, Refusal> {
     let ScreenCommand { conversion, content, received_at } = command;
     if let Some((_, row)) = book.row(&conversion.conversion_id) {
-        return same(row.content, content, row.cursor, conversion.conversion_id.as_str());
+        return same(row.content, content, row.cursor, ("conversion.conversion_id", conversion.conversion_id.as_str()));
     }
     let misfits: Vec<Misfit> = conversion
         .rewards

@@ -5,18 +5,21 @@ use super::command::Done;
 use super::conversions::ConversionRow;
 use super::event::{
     CaseStepped, ConversionKept, ConversionScreened, Event, HoldChanged, KeptPayment, KeptReward, OutcomeRecorded, RewardPaid,
+    RewardsReserved,
 };
 use super::outcomes::{OutcomeRow, OutcomeState, Through, that_stand};
-use super::records::{CaseSummary, Cursor, DecisionRecord, Hold, HoldAnswer, ListEntry, ListSubject, OutcomeAnswer, PaidAnswer};
+use super::records::{
+    CaseSummary, Cursor, DecisionRecord, Hold, HoldAnswer, ListEntry, ListSubject, OutcomeAnswer, PaidAnswer, ReserveAnswer,
+};
 use super::rewards::Reward;
 use super::slab::{AccountNumber, ConversionNumber, RewardNumber};
-use super::{Book, MessageKind};
+use super::{Book, MessageKind, Refusal};
 use crate::screening::decision::{Decision, Verdict};
-use crate::screening::gate::Standing;
+use crate::screening::gate::{Gate, GateAnswer, GateReason, Standing};
 use crate::screening::history::ListKind;
 use crate::vocabulary::bundle::SignalBundle;
 use crate::vocabulary::conversion::{Conversion, Side};
-use crate::vocabulary::ids::{AccountId, CaseId, ConversionId, RecordId};
+use crate::vocabulary::ids::{AccountId, CaseId, ConversionId, RecordId, RequestId};
 use crate::vocabulary::outcome::{OutcomeKind, OutcomeSubject};
 use crate::vocabulary::time::Timestamp;
 
@@ -67,6 +70,15 @@ impl Book {
     /// Where a conversion stands; `None` when it is not known or its record is removed.
     pub(crate) fn conversion(&self, id: &ConversionId) -> Option<ConversionReading> {
         self.conversions.find(id, &self.hasher).and_then(|number| self.reading(number))
+    }
+
+    /// As [`Book::conversion`], refused with what became of it when its record is removed.
+    pub(crate) fn kept_conversion(&self, id: &ConversionId) -> Result<Option<ConversionReading>, Refusal> {
+        match self.kept_row(id) {
+            Ok((_, row)) => Ok(Some(self.reading_of(row))),
+            Err(Refusal::NotFound { .. }) => Ok(None),
+            Err(removed) => Err(removed),
+        }
     }
 
     /// Where the record of a conversion stands; `None` when it is not known or its record is removed.
@@ -224,7 +236,28 @@ impl Book {
                     Done::Stepped(Box::new(CaseSummary { state: state.at(at), revision, opened_at, due_at, ..known }))
                 })
             }
+            Event::RewardsReserved(reserved) => {
+                let RewardsReserved { request, at: _, rechecked: _, answers } = *reserved;
+                Done::Reserved(answers.into_iter().map(|answer| self.reserved_still(answer, &request.id)).collect())
+            }
             event => self.answer(event),
+        }
+    }
+
+    /// What a call reserved, as long as it holds it: whoever retries must not pay on a reservation that was settled, given back or ran out.
+    fn reserved_still(&self, answer: ReserveAnswer, by: &RequestId) -> ReserveAnswer {
+        let reward = self.rewards.known(&answer.reward_id, &self.hasher);
+        let held = reward.and_then(Reward::reservation).filter(|held| held.by == *by && self.latest < held.until);
+        match (answer.reserved_until, held) {
+            (None, _) => answer,
+            (Some(_), Some(held)) => ReserveAnswer { reserved_until: Some(held.until), ..answer },
+            (Some(_), None) => {
+                let paid = reward.is_some_and(|reward| reward.payment().is_some());
+                let (gate, reason) =
+                    if paid { (Gate::Deny, GateReason::AlreadyPaid) } else { (Gate::Hold, GateReason::ReservationEnded) };
+                let gate = GateAnswer { gate, reason, hold_until: None, payable: None };
+                ReserveAnswer { gate, reserved_until: None, amount: None, ..answer }
+            }
         }
     }
 

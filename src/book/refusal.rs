@@ -8,6 +8,8 @@ pub enum Refusal {
     /// The id was used with other content.
     #[error("`{id}` was sent before with other content; an id names one message for ever")]
     ContentDiffers {
+        /// The field that holds the id.
+        field: &'static str,
         /// The id.
         id: String,
     },
@@ -17,6 +19,14 @@ pub enum Refusal {
     /// There is no such thing in the programme.
     #[error("{what} `{id}` is not known in this programme")]
     NotFound {
+        /// What was looked for.
+        what: &'static str,
+        /// Its id.
+        id: String,
+    },
+    /// It was in the programme, and its record is not kept any more.
+    #[error("{what} `{id}` was removed by retention; nothing more can be done with it, and its ids stay taken")]
+    Removed {
         /// What was looked for.
         what: &'static str,
         /// Its id.

@@ -50,6 +50,10 @@ pub(super) struct Reservation {
 pub(super) struct Payment {
     pub(super) amount: Option<Money>,
     pub(super) cursor: Cursor,
+    /// The reservations that it, or a second payment of the same reward, settled, and the calls that told of them, as far as they were named. Empty
+    /// for what outlived its record.
+    pub(super) reservations: SmallVec<[RequestId; 1]>,
+    pub(super) calls: SmallVec<[RequestId; 1]>,
     /// Whether its payment for a rejected or cancelled referral was told.
     pub(super) reported: bool,
 }

@@ -7,7 +7,7 @@ use super::conversions::ConversionRow;
 use super::outcomes::{Effects, OutcomeRow, Through, effects};
 use super::records::Cursor;
 use super::slab::OutcomeNumber;
-use crate::screening::gate::{Held, Standing};
+use crate::screening::gate::{Held, Record, Standing};
 use crate::vocabulary::ids::{CampaignId, ConversionId, RewardId};
 
 /// The outcomes that reach a conversion.
@@ -45,6 +45,7 @@ impl Book {
         let Effects { cancelled, refunded, taken_back: _ } = effects;
         let held = |holds: u32| if holds > 0 { Held::Yes } else { Held::No };
         Standing {
+            record: if row.cursor < self.floor { Record::Removed } else { Record::Kept },
             verdict: row.verdict,
             occurred_at: row.occurred_at,
             received_at: row.received_at,
@@ -76,14 +77,11 @@ impl Book {
     }
 
     /// The standing as it is for one reward, which may be another conversion's, and the record that last changed it. `None` for a
-    /// conversion that is not known, or whose record is removed.
+    /// conversion that is not known.
     #[must_use]
     pub fn standing(&self, reward: &RewardId, conversion: &ConversionId) -> Option<(Standing, Cursor)> {
         let number = self.conversions.find(conversion, &self.hasher)?;
         let row = self.conversions.get(number);
-        if row.cursor < self.floor {
-            return None;
-        }
         let mut standing = self.standing_of(row);
         let mut changed = self.standing_changed(row);
         if let Some(known) = self.rewards.known(reward, &self.hasher).filter(|known| known.conversion != number) {

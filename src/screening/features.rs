@@ -90,6 +90,12 @@ const PROJECTED: [EvidenceCode; 40] = [
     EvidenceCode::Trusted,
 ];
 
+/// Whether a model sees this evidence.
+#[must_use]
+pub fn sees(code: EvidenceCode) -> bool {
+    PROJECTED.contains(&code)
+}
+
 /// Whether a piece of evidence has a number beside it that a model sees.
 const fn is_measured(code: EvidenceCode) -> bool {
     !matches!(code.measure_kind(), MeasureKind::Nothing | MeasureKind::Way)

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use crate::screening::audit::AuditKey;
 use crate::screening::decision::{Decision, Verdict};
 use crate::screening::evidence::{Evidence, EvidenceCode, Finding};
-use crate::screening::gate::{Accepts, Held, Standing};
+use crate::screening::gate::{Accepts, Held, Record, Standing};
 use crate::screening::history::{Crowd, History, Identifier, IdentifierKind};
 use crate::screening::policy::{
     AuditPolicy, PayoutPolicy, Policy, PolicyParts, ReviewPolicy, RuleMode, ScorePolicy, ScoreSource,
@@ -190,6 +190,7 @@ pub(crate) fn assess_by_rules(conversion: &Conversion, history: &History) -> Dec
 /// Where an approved conversion stands that nothing was said of since.
 pub(crate) fn approved() -> Standing {
     Standing {
+        record: Record::Kept,
         verdict: Verdict::Approved,
         occurred_at: noon(),
         received_at: noon(),

@@ -29,8 +29,10 @@ pub enum Gate {
 pub enum GateReason {
     /// Approved, the delay is over, nothing holds it.
     Cleared,
-    /// The conversion was never screened here, or retention removed it.
+    /// The conversion was never screened here.
     UnknownConversion,
+    /// Retention removed the conversion's record.
+    Removed,
     /// The reward is not one of the conversion's rewards.
     UnknownReward,
     /// The reward is another conversion's: a reward id names one reward for ever.
@@ -49,6 +51,8 @@ pub enum GateReason {
     ReferrerHeld,
     /// A payer has reserved it.
     Reserved,
+    /// The call that is answered again had reserved it, and that reservation has ended.
+    ReservationEnded,
     /// Part of the value was given back, and less may be paid than was asked for.
     Reduced,
     /// Rejected by policy or by a reviewer.
@@ -106,6 +110,14 @@ pub struct RewardStanding {
     pub state: RewardState,
 }
 
+impl RewardStanding {
+    /// Whether it was paid, for whichever conversion.
+    #[must_use]
+    pub const fn is_paid(&self) -> bool {
+        matches!(self.state, RewardState::Paid { .. })
+    }
+}
+
 /// Whether a reward was paid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RewardState {
@@ -138,9 +150,21 @@ pub struct Cancelled {
     pub at: Timestamp,
 }
 
+/// Whether the record of a conversion is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Record {
+    /// It is.
+    #[default]
+    Kept,
+    /// Retention removed it.
+    Removed,
+}
+
 /// What the ledger knows of a conversion when its payout is asked for: the one standing of which every answer, sentence and event is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
+    /// Whether its record is there. Of one that is not, the rest is what outlived it.
+    pub record: Record,
     /// The verdict in force.
     pub verdict: Verdict,
     /// When the conversion happened.
@@ -178,25 +202,36 @@ impl Standing {
     /// Whether the referral counts, and if not why, in one sentence. What is told to people is made of it.
     #[must_use]
     pub fn sentence(&self) -> String {
+        if self.record == Record::Removed {
+            return GateReason::Removed.sentence();
+        }
+        let paid = if self.paid().next().is_some() { " It was paid." } else { "" };
         if let Some(first) = &self.duplicate_of {
-            return GateReason::Duplicate(first.clone()).sentence();
+            return format!("{}{paid}", GateReason::Duplicate(first.clone()).sentence());
         }
         if let Some(cancelled) = self.cancelled {
-            return format!("Cancelled: {}", cancelled_sentence(cancelled.by));
+            return format!("Cancelled: {}{paid}", cancelled_sentence(cancelled.by));
         }
         let unpaid = self.rewards.iter().any(|reward| !matches!(reward.state, RewardState::Paid { .. }));
         let (first, held) = match self.verdict {
-            Verdict::Rejected => return GateReason::Rejected.sentence(),
-            Verdict::InReview => return GateReason::InReview.sentence(),
-            Verdict::Approved if !self.rewards.is_empty() && !unpaid => ("Approved and paid.", None),
-            Verdict::Approved if self.referrer_held == Held::Yes => ("Approved.", Some(GateReason::ReferrerHeld)),
-            Verdict::Approved if self.referral_held == Held::Yes => ("Approved.", Some(GateReason::ReferralHeld)),
-            Verdict::Approved if self.late_facts == Held::Yes => ("Approved.", Some(GateReason::LateFacts)),
-            Verdict::Approved => ("Approved.", None),
+            Verdict::Rejected => return format!("{}{paid}", GateReason::Rejected.sentence()),
+            Verdict::InReview => (GateReason::InReview.sentence(), self.held_by()),
+            Verdict::Approved if !self.rewards.is_empty() && !unpaid => ("Approved and paid.".to_owned(), None),
+            Verdict::Approved => ("Approved.".to_owned(), self.held_by()),
         };
         let reduced = self.refunded.map(|_| " Part of the purchase was refunded.").unwrap_or_default();
         let held = held.map(|reason| format!(" {}", reason.sentence())).unwrap_or_default();
         format!("{first}{held}{reduced}")
+    }
+
+    /// What holds it beside its verdict.
+    fn held_by(&self) -> Option<GateReason> {
+        let holds = [
+            (self.referrer_held, GateReason::ReferrerHeld),
+            (self.referral_held, GateReason::ReferralHeld),
+            (self.late_facts, GateReason::LateFacts),
+        ];
+        holds.into_iter().find(|(held, _)| *held == Held::Yes).map(|(_, reason)| reason)
     }
 
     /// What cancelled it, a refund of so much that the policy cancels for it included.
@@ -259,6 +294,9 @@ pub fn check(
     let deny = |reason| GateAnswer { gate: Gate::Deny, reason, hold_until: None, payable: None };
     let Some(standing) = standing else { return hold(GateReason::UnknownConversion, None) };
     let known = standing.rewards.iter().find(|known| known.reward_id == *reward);
+    if standing.record == Record::Removed && !known.is_some_and(RewardStanding::is_paid) {
+        return hold(GateReason::Removed, None);
+    }
     if known.is_none() && standing.accepts == Accepts::Named {
         return hold(GateReason::UnknownReward, None);
     }
@@ -324,6 +362,7 @@ impl GateReason {
         match self {
             Self::Cleared => "Approved, the payout delay is over and nothing holds it.".to_owned(),
             Self::UnknownConversion => "No decision is known for this conversion; screen it first.".to_owned(),
+            Self::Removed => "The conversion's record was removed by retention; nothing of it is paid any more.".to_owned(),
             Self::UnknownReward => "The conversion was screened with other rewards than this one; add it first.".to_owned(),
             Self::OtherConversion => {
                 "This reward belongs to another conversion; a reward id names one reward for ever.".to_owned()
@@ -335,6 +374,10 @@ impl GateReason {
             Self::ReferralHeld => "The referral is on hold.".to_owned(),
             Self::ReferrerHeld => "The referrer is on hold.".to_owned(),
             Self::Reserved => "A payer has reserved this reward.".to_owned(),
+            Self::ReservationEnded => {
+                "This call had reserved the reward, and the reservation has ended; reserve again with another request id."
+                    .to_owned()
+            }
             Self::Reduced => "Part of the purchase was refunded; less may be paid than was asked for.".to_owned(),
             Self::Rejected => "The referral was rejected.".to_owned(),
             Self::Cancelled(kind) => cancelled_sentence(*kind).to_owned(),

@@ -259,9 +259,10 @@ impl ModelVerdict {
 }
 
 /// Where the model's score leads. A model may find a referral unusual of which nothing is known but what is missing; a reviewer could not say why
-/// he looks at it. So the score alone sends nothing to review against which there is no evidence at all; it is told.
+/// he looks at it. So the score alone sends nothing to review against which there is no evidence that counts here at all; it is told.
 fn model_verdict(model: &Model, probability: f64, evidence: &Evidence, policy: &Policy) -> ModelVerdict {
-    let has_a_reason = || evidence.hits().any(|(code, _)| code != EvidenceCode::Trusted);
+    let counts = |code| code != EvidenceCode::Trusted && (features::sees(code) || policy.counts(code));
+    let has_a_reason = || evidence.hits().any(|(code, _)| counts(code));
     match verdict_of_score(probability, review_threshold(model, policy), model.thresholds().reject) {
         Verdict::InReview if probability.is_finite() && !has_a_reason() => ModelVerdict::WithoutEvidence,
         verdict => ModelVerdict::Given(verdict),

@@ -248,6 +248,13 @@ impl Policy {
         &self.rarity
     }
 
+    /// Whether a rule that does more than be shown has this evidence among its conditions.
+    #[must_use]
+    pub fn counts(&self, code: EvidenceCode) -> bool {
+        let active = self.rules.iter().filter(|rule| !matches!(rule.mode, RuleMode::Off | RuleMode::Shadow));
+        active.flat_map(|rule| &rule.when).any(|condition| condition.code == code)
+    }
+
     /// The rules, in the order in which they are shown.
     #[must_use]
     pub fn rules(&self) -> &[Rule] {

@@ -54,6 +54,8 @@ pub enum Reason {
     ContentDiffers,
     /// No such conversion, case, reward, reservation, hold, outcome or loaded model in the programme, or no such model file.
     NotKnown,
+    /// It was in the programme, and retention removed its record; its ids stay taken.
+    Removed,
     /// Another reviewer's lease runs.
     CaseClaimedByOther,
     /// Nothing to release.
@@ -96,7 +98,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them, in the order in which the code tells them apart.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::InvalidFields,
         Self::MalformedMessage,
         Self::MessageTooLarge,
@@ -105,6 +107,7 @@ impl Reason {
         Self::CursorForgotten,
         Self::ContentDiffers,
         Self::NotKnown,
+        Self::Removed,
         Self::CaseClaimedByOther,
         Self::CaseNotClaimed,
         Self::CaseAlreadyResolved,
@@ -138,6 +141,7 @@ impl Reason {
             Self::CursorForgotten => "CURSOR_FORGOTTEN",
             Self::ContentDiffers => "CONTENT_DIFFERS",
             Self::NotKnown => "NOT_KNOWN",
+            Self::Removed => "REMOVED",
             Self::CaseClaimedByOther => "CASE_CLAIMED_BY_OTHER",
             Self::CaseNotClaimed => "CASE_NOT_CLAIMED",
             Self::CaseAlreadyResolved => "CASE_ALREADY_RESOLVED",
@@ -170,7 +174,7 @@ impl Reason {
             Self::InvalidFields | Self::MalformedMessage | Self::InvalidPageToken => Code::InvalidArgument,
             Self::CursorAhead | Self::CursorForgotten => Code::OutOfRange,
             Self::ContentDiffers => Code::AlreadyExists,
-            Self::NotKnown => Code::NotFound,
+            Self::NotKnown | Self::Removed => Code::NotFound,
             Self::CaseClaimedByOther
             | Self::CaseNotClaimed
             | Self::CaseAlreadyResolved
@@ -469,11 +473,15 @@ impl From<LedgerError> for Refusal {
 /// What a book refuses.
 fn of_book(refused: book::Refusal, message: String) -> Refusal {
     match refused {
-        book::Refusal::ContentDiffers { .. } => Refusal::new(Reason::ContentDiffers, message, Detail::None),
+        book::Refusal::ContentDiffers { field, .. } => {
+            let problem = "names another message, with other content; give each message an id of its own".to_owned();
+            Refusal::new(Reason::ContentDiffers, message, Detail::Fields(vec![Violation { field: field.to_owned(), problem }]))
+        }
         book::Refusal::Invalid(misfits) => {
             let violation = |book::Misfit { field, problem }| Violation { field, problem };
             Refusal::invalid(misfits.into_iter().map(violation).collect())
         }
+        book::Refusal::Removed { what, id } => Refusal::new(Reason::Removed, message, Detail::Resource { what, id }),
         book::Refusal::NotFound { what, id } => Refusal::new(Reason::NotKnown, message, Detail::Resource { what, id }),
         book::Refusal::IllegalStep(step) => of_illegal_step(&step),
         book::Refusal::RevisionDiffers { .. } => Refusal::new(Reason::RevisionDiffers, message, Detail::Precondition),

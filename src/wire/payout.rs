@@ -91,6 +91,8 @@ pub(super) fn gate_reason_number(reason: &GateReason) -> i32 {
         GateReason::ReferrerHeld => v1::GateReason::ReferrerHeld,
         GateReason::Reserved => v1::GateReason::Reserved,
         GateReason::Reduced => v1::GateReason::Reduced,
+        GateReason::Removed => v1::GateReason::Removed,
+        GateReason::ReservationEnded => v1::GateReason::ReservationEnded,
         GateReason::Rejected => v1::GateReason::Rejected,
         GateReason::Cancelled(_) => v1::GateReason::Cancelled,
         GateReason::Duplicate(_) => v1::GateReason::Duplicate,

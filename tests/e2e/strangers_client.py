@@ -211,7 +211,6 @@ def malformed(api):
             at("referee", "devices", 0, "fingerprint")(digest(1) + digest(2)),
             at("referee", "devices", 0, "fingerprint")(digest(1, "a") + digest(2, "b") + digest(3, "c")),
         ],
-        "conversion.referee.networks[0].country": [at("referee", "networks")([{"country": "Germany"}])],
         "conversion.referee.journey": [at("referee", "journey", "touchpoints")([{"kind": 0, "occurredAt": moment(1)}])],
         "conversion.rewards": [at("rewards")([{"rewardId": "r", "beneficiary": 1}, {"rewardId": "r", "beneficiary": 1}])],
     }
@@ -222,6 +221,11 @@ def malformed(api):
             claim(f"malformed {field} ({number + 1}) is refused by name", named, seen)
     trace = refusal(lambda: api.call("ScreeningService", "GetDecision", {"programId": "shop", "conversionId": "cv-malformed"}))
     claim("no malformed message left a trace", trace is not None and trace[0] == grpc.StatusCode.NOT_FOUND, trace)
+    soft = conversion("soft", "ann", "bob", device=1)
+    soft["referee"]["networks"] = [{"country": "Germany"}]
+    warnings = screen(api, soft).get("warnings", [])
+    told = [warning for warning in warnings if warning.get("field", "").endswith("referee.networks[0].country")]
+    claim("a soft signal that is wrong is told beside the decision", len(told) == 1, warnings)
     huge = conversion("huge", "ann2", "bob2")
     huge["referee"]["journey"]["touchpoints"] = [{"kind": "TOUCHPOINT_KIND_PAGE_VIEW", "occurredAt": moment(3000)}] * 10_000
     claim("10,000 touchpoints are taken", "decision" in screen(api, huge))

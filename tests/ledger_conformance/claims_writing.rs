@@ -32,7 +32,10 @@ pub(crate) fn an_id_with_other_content_is_refused(subject: &Subject) {
     subject.screen(&draft("c1", "ann", "bob"));
     let other = draft("c1", "ann", "bob").referee_on_device(1);
     let refused = block_on(subject.ledger.screen(other.command()));
-    assert_eq!(refused, Err(LedgerError::Refused(Refusal::ContentDiffers { id: "c1".to_owned() })));
+    assert_eq!(
+        refused,
+        Err(LedgerError::Refused(Refusal::ContentDiffers { field: "conversion.conversion_id", id: "c1".to_owned() }))
+    );
     assert_eq!(subject.feed().len(), 1);
 }
 

@@ -22,7 +22,7 @@ use selfsame::screening::decision::{AuditSample, Decision, Reason, ReferrerSafeR
 use selfsame::screening::evidence::{Evidence, EvidenceCode, Finding};
 use selfsame::screening::explanation;
 use selfsame::screening::features::Facts;
-use selfsame::screening::gate::{self, Asker, Gate, Held, Standing};
+use selfsame::screening::gate::{self, Asker, Gate, GateAnswer, GateReason, Held, Record, Standing};
 use selfsame::screening::history::{History, ListKind};
 use selfsame::screening::policy::PayoutPolicy;
 use selfsame::screening::warning::{Warning, WarningCode};
@@ -497,7 +497,11 @@ impl Subject {
     /// The verdict in force once nothing of a conversion is late any more, and everything durable. Absent when it is not known.
     pub(crate) fn settled(&self, id: &str) -> Option<Verdict> {
         for _ in 0..200_000 {
-            if self.standing(id)?.late_facts == Held::No {
+            let standing = self.standing(id)?;
+            if standing.record == Record::Removed {
+                return None;
+            }
+            if standing.late_facts == Held::No {
                 return self.ledger.decision(&shop(), &conversion_id(id)).unwrap().map(|record| record.verdict);
             }
             std::thread::yield_now();
@@ -507,9 +511,18 @@ impl Subject {
 
     /// As [`Subject::gate_of`], at this very moment.
     pub(crate) fn gate_now(&self, reward_id: &str, id: &str) -> Gate {
+        self.answer_now(reward_id, id).gate
+    }
+
+    /// Why the gate says of a conversion's reward what it says at this very moment.
+    pub(crate) fn reason_now(&self, id: &str) -> GateReason {
+        self.answer_now(&format!("rw-{id}"), id).reason
+    }
+
+    fn answer_now(&self, reward_id: &str, id: &str) -> GateAnswer {
         let far = minute(0).plus(Span::from_days(400));
         let policy = PayoutPolicy::after(Span::from_days(14));
-        gate::check(self.standing_for(reward_id, id).as_ref(), &reward(reward_id), Asker::Anybody, &policy, far).gate
+        gate::check(self.standing_for(reward_id, id).as_ref(), &reward(reward_id), Asker::Anybody, &policy, far)
     }
 
     pub(crate) fn feed(&self) -> Vec<FeedEvent> {

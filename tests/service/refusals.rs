@@ -22,7 +22,11 @@ fn status(error: LedgerError) -> Status {
 fn every_ledger_error_has_its_code_and_its_reason() {
     let rita = || Actor::new("rita").unwrap();
     let table = [
-        (book::Refusal::ContentDiffers { id: "cv-1".to_owned() }.into(), Code::AlreadyExists, "CONTENT_DIFFERS"),
+        (
+            book::Refusal::ContentDiffers { field: "conversion.conversion_id", id: "cv-1".to_owned() }.into(),
+            Code::AlreadyExists,
+            "CONTENT_DIFFERS",
+        ),
         (book::Refusal::NotFound { what: "case", id: "case-1".to_owned() }.into(), Code::NotFound, "NOT_KNOWN"),
         (
             book::Refusal::from(IllegalStep::ClaimedByOther { by: rita(), lease_until: Timestamp::MIN }).into(),

@@ -79,8 +79,15 @@ impl Book {
     pub(super) fn meet_outcomes(&mut self, cursor: Cursor, number: ConversionNumber, conversion: &Conversion) -> Option<()> {
         let own = self.waiting_for(conversion);
         if !own.is_empty() {
-            self.conversions.get_mut(number).later_mut().outcomes.extend_from_slice(&own);
+            let purchase = self.purchase_of(number);
+            for conversion in &purchase {
+                self.conversions.get_mut(*conversion).later_mut().outcomes.extend_from_slice(&own);
+                self.conversions.get_mut(*conversion).changed = cursor;
+            }
             self.forget_waiting(cursor, &own);
+            for first in purchase.into_iter().skip(1) {
+                self.count_taken_back(first)?;
+            }
         }
         let sides = [&conversion.referrer.account_id, &conversion.referee.account_id];
         for id in sides {

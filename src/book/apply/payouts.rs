@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::book::Book;
 use crate::book::command::Change;
 use crate::book::event::{
-    Entitlement, HoldChanged, KeptReward, PayoutFailed, ReservationChanged, RewardPaid, RewardsChanged, RewardsReserved,
+    Entitlement, HoldChanged, KeptPayment, KeptReward, PayoutFailed, ReservationChanged, RewardPaid, RewardsChanged,
+    RewardsReserved,
 };
 use crate::book::records::{ContentFingerprint, Cursor, Hold, HoldSubject};
 use crate::book::rewards::{Payment, Payout, Reservation, Reward};
@@ -83,11 +86,14 @@ impl Book {
         self.stepped_on(cursor, number);
         let reward = self.reward_numbered(number, &event.reward_id)?;
         // It may be noted already with what outlived its conversion's record.
-        if self.rewards.get(reward).payment().is_none() {
+        let known = self.rewards.get(reward).payment().cloned();
+        let mut payment = known.unwrap_or_else(|| {
             let reported = event.entitlement == Entitlement::Lost;
-            let payment = Payment { amount: event.amount, cursor, reported };
-            self.rewards.set_payout(reward, Some(Payout::Paid(payment)));
-        }
+            Payment { amount: event.amount, cursor, reservations: SmallVec::new(), calls: SmallVec::new(), reported }
+        });
+        payment.reservations.extend(event.reservation_id.clone());
+        payment.calls.extend(event.request.as_ref().map(|request| request.id.clone()));
+        self.rewards.set_payout(reward, Some(Payout::Paid(payment)));
         Some(())
     }
 
@@ -118,7 +124,8 @@ impl Book {
             let reward = self.rewards.get_mut(numbered);
             (reward.beneficiary, reward.amount) = (*beneficiary, *amount);
             if let Some(payment) = payment {
-                let payment = Payment { amount: payment.amount, cursor: payment.cursor, reported: payment.reported };
+                let KeptPayment { amount, cursor, reported } = *payment;
+                let payment = Payment { amount, cursor, reservations: SmallVec::new(), calls: SmallVec::new(), reported };
                 self.rewards.set_payout(numbered, Some(Payout::Paid(payment)));
             }
         }

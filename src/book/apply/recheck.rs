@@ -1,7 +1,7 @@
 //! What another look at conversions changes.
 
 use crate::book::Book;
-use crate::book::cases::{Case, REASON_CODES_MAX};
+use crate::book::cases::{Case, reason_codes};
 use crate::book::event::{Reassessed, Rechecked};
 use crate::book::records::Cursor;
 use crate::book::slab::ConversionNumber;
@@ -32,6 +32,12 @@ impl Book {
         row.later_mut().trail.push(cursor);
         let known = row.case;
         if event.verdict == event.previous_verdict {
+            if let Some(case) = known.filter(|_| event.verdict == Verdict::InReview) {
+                self.cases.change(case, |case| {
+                    case.revision += 1;
+                    case.show(event, cursor);
+                });
+            }
             return Some(());
         }
         let state = match event.verdict {
@@ -44,17 +50,15 @@ impl Book {
         match known {
             Some(case) => self.cases.change(case, |case| {
                 case.revision += 1;
-                case.changed = cursor;
+                case.show(event, cursor);
                 if state == CaseState::Open {
                     (case.opened_at, case.due_at) = (look.at, event.due_at);
-                    case.score = event.decision.score;
-                    case.reason_codes = event.reason_codes();
-                    case.headline = event.headline().into();
                 }
                 case.state = state;
             }),
-            None if state == CaseState::Open => {
-                let opened = self.cases.open(self.case_of(number, event, look, cursor));
+            // What it rejected after the decision can be read, and reopened, like any other case.
+            None if event.verdict != Verdict::Approved => {
+                let opened = self.cases.open(Case { state, ..self.case_of(number, event, look, cursor) });
                 self.conversions.get_mut(number).case = opened;
             }
             None => {}
@@ -79,19 +83,24 @@ impl Book {
             due_at: event.due_at,
             score: event.decision.score,
             value: self.conversions.get(number).value,
-            reason_codes: event.reason_codes(),
+            reason_codes: reason_codes(&event.decision),
             headline: event.headline().into(),
             changed: cursor,
         }
     }
 }
 
-impl Reassessed {
-    /// The codes of its reasons, for the queue.
-    pub(in crate::book) fn reason_codes(&self) -> Vec<crate::screening::evidence::EvidenceCode> {
-        self.decision.reasons.iter().map(|reason| reason.code).take(REASON_CODES_MAX).collect()
+impl Case {
+    /// Shows what was learned after the decision.
+    fn show(&mut self, event: &Reassessed, cursor: Cursor) {
+        self.score = event.decision.score;
+        self.reason_codes = reason_codes(&event.decision);
+        self.headline = event.headline().into();
+        self.changed = cursor;
     }
+}
 
+impl Reassessed {
     /// Its first reason, for the queue: what was learned after the decision.
     fn headline(&self) -> String {
         let first = self.decision.reasons.first().map(|reason| reason.sentence.as_str()).unwrap_or_default();

@@ -27,8 +27,8 @@ pub(super) fn step(
         return Err(Refusal::RevisionDiffers { expected, actual: revision });
     }
     let reopens = command.step == CaseStep::Step(Step::Reopen);
-    if reopens && row.cursor < book.floor {
-        return Err(Refusal::NotPossible("the decision was removed by retention; its case cannot be reopened".to_owned()));
+    if row.cursor < book.floor {
+        return Err(Refusal::Removed { what: "case", id: command.case_id.to_string() });
     }
     let event = match (case, decided) {
         (Some(case), _) => next_step(book, case, row, command, due_after)?,

@@ -90,8 +90,7 @@ fn change(book: &Book, command: HoldCommand, change: Change, hold_id: HoldId, su
     let HoldCommand { program_id: _, step: _, actor, note, request, at } = command;
     let referral = match &subject {
         HoldSubject::Conversion(id) => {
-            let missing = || Refusal::NotFound { what: "conversion", id: id.to_string() };
-            let (_, row) = book.row(id).filter(|(_, row)| row.cursor >= book.floor).ok_or_else(missing)?;
+            let (_, row) = book.kept_row(id)?;
             let (referrer, referee) = book.sides_of(row);
             Some(HeldReferral { referrer, referee, verdict: row.verdict })
         }

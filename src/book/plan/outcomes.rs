@@ -74,6 +74,12 @@ fn fits(book: &Book, outcome: &Outcome, row: &ConversionRow) -> Result<(), Refus
     Ok(())
 }
 
+/// Whether an amount is in the currency of a sale and not beyond it, as far as both are known.
+fn can_be_part_of(back: Option<Money>, value: Option<Money>) -> bool {
+    let fits = |(back, value): (Money, Money)| back.currency() == value.currency() && back.amount_minor() <= value.amount_minor();
+    back.zip(value).is_none_or(fits)
+}
+
 /// Takes an outcome back.
 pub(super) fn revoke(book: &Book, command: RevokeCommand, policy: &PayoutPolicy) -> Result<Plan, Refusal> {
     let RevokeCommand { program_id: _, outcome_id, actor, reason_code, note, request, at } = command;
@@ -143,7 +149,9 @@ impl Book {
     /// The conversions that an outcome on this subject reaches, the oldest first. Empty while the subject is not known.
     pub(in crate::book) fn reached_by(&self, subject: &OutcomeSubject) -> Vec<ConversionNumber> {
         match subject {
-            OutcomeSubject::Conversion(id) => self.conversions.find(id, &self.hasher).into_iter().collect(),
+            OutcomeSubject::Conversion(id) => {
+                self.conversions.find(id, &self.hasher).map(|number| self.purchase_of(number)).unwrap_or_default()
+            }
             OutcomeSubject::Invoice { referee, invoice_id } => {
                 let referee = self.accounts.find(referee, &self.hasher);
                 let first = referee.and_then(|referee| self.conversions.with_invoice(referee, invoice_id, &self.hasher));
@@ -151,6 +159,13 @@ impl Book {
             }
             OutcomeSubject::Account(id) => self.numbers_of(id),
         }
+    }
+
+    /// A conversion, and the one that it repeats: what befell the purchase befell both.
+    pub(in crate::book) fn purchase_of(&self, number: ConversionNumber) -> Vec<ConversionNumber> {
+        let first =
+            self.conversions.get(number).duplicate_of.as_ref().and_then(|first| self.conversions.find(first, &self.hasher));
+        [Some(number), first].into_iter().flatten().collect()
     }
 
     /// The conversions of an account on either side, the oldest first.
@@ -164,14 +179,15 @@ impl Book {
         numbers
     }
 
-    /// Outcomes that wait for a conversion or its invoice.
+    /// Outcomes that wait for a conversion or its invoice. What cannot have been part of what was paid would have been refused had it come later; it waits on.
     pub(in crate::book) fn waiting_for(&self, conversion: &Conversion) -> Vec<OutcomeNumber> {
         let by_id = OutcomeSubject::Conversion(conversion.conversion_id.clone());
         let referee = || conversion.referee.account_id.clone();
         let invoice = |invoice_id| OutcomeSubject::Invoice { referee: referee(), invoice_id };
         let by_invoice = conversion.invoice_id.clone().map(invoice);
         let subjects = [Some(by_id), by_invoice].into_iter().flatten();
-        subjects.filter_map(|subject| self.outcomes.pending.get(&subject)).flatten().copied().collect()
+        let waiting = subjects.filter_map(|subject| self.outcomes.pending.get(&subject)).flatten().copied();
+        waiting.filter(|number| can_be_part_of(self.outcomes.get(*number).amount, conversion.value)).collect()
     }
 
     /// What recording an outcome, or taking it back, does to each of these conversions.
@@ -214,6 +230,7 @@ impl Book {
         let effect = match (cancels(before), cancels(after)) {
             (_, true) if !reverses => Effect::Cancelled,
             (true, false) => Effect::Reinstated,
+            (false, false) if before.refunded.is_some() && after.refunded.is_none() => Effect::Reinstated,
             (false, false) if before.refunded != after.refunded => Effect::Reduced,
             (_, true) | (false, false) => Effect::None,
         };

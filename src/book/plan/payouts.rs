@@ -14,7 +14,7 @@ use crate::book::conversions::ConversionRow;
 use crate::book::event::{Entitlement, Event, PayoutFailed, ReservationChanged, RewardPaid, RewardsChanged, RewardsReserved};
 use crate::book::records::{Cursor, ReserveAnswer};
 use crate::book::refusal::{Misfit, Refusal};
-use crate::book::rewards::Reward;
+use crate::book::rewards::{Payment, Reward};
 use crate::screening::decision::Verdict;
 use crate::screening::gate::{self, Accepts, Asker, Gate, GateAnswer, GateReason, Held, InOneCall};
 use crate::screening::policy::PayoutPolicy;
@@ -83,6 +83,25 @@ fn beyond(amount: Money, worth: Option<Money>, path: &str) -> Option<Misfit> {
     (asked > known).then(|| Misfit::at(format!("{path}.amount_minor"), format!("is {asked}, but the reward is worth {known}")))
 }
 
+/// What is wrong with an amount, compared with what was reserved.
+fn beyond_reserved(amount: Money, reserved: Option<Money>) -> Option<Misfit> {
+    let reserved = reserved?;
+    let misfit = beyond(amount, Some(reserved), "amount")?;
+    let (asked, held) = (amount.amount_minor(), reserved.amount_minor());
+    if amount.currency() != reserved.currency() {
+        return Some(misfit);
+    }
+    Some(Misfit::at("amount.amount_minor", format!("is {asked}, but {held} were reserved; reserve what is paid")))
+}
+
+/// Whether what is told is a second payment of a reward, and not the first one told again: it names another reservation, or both name a call and
+/// the calls differ.
+fn is_another(payment: &Payment, reservation: Option<&RequestId>, call: Option<&RequestId>) -> bool {
+    let is_new =
+        |told: Option<&RequestId>, known: &[RequestId]| !known.is_empty() && told.is_some_and(|told| !known.contains(told));
+    is_new(reservation, &payment.reservations) || (reservation.is_none() && is_new(call, &payment.calls))
+}
+
 /// Holds what is released when less may be paid than is asked for.
 fn enough(answer: GateAnswer, amount: Option<Money>) -> GateAnswer {
     let too_much = amount.zip(answer.payable).is_some_and(|(asked, payable)| asked.amount_minor() > payable.amount_minor());
@@ -112,9 +131,6 @@ impl Book {
         let known = self.rewards.known(reward, &self.hasher);
         if let Some(elsewhere) = known.filter(|known| known.conversion != number) {
             let of = &self.conversions.get(elsewhere.conversion).id;
-            if elsewhere.payment().is_some() {
-                return Err(Refusal::ContentDiffers { id: reward.to_string() });
-            }
             let problem = format!("is not the conversion of this reward, which is `{of}`");
             return Err(Refusal::Invalid(vec![Misfit::at("conversion_id", problem)]));
         }
@@ -204,12 +220,15 @@ fn still_released(
 pub(super) fn paid(book: &Book, command: PaidCommand, policy: &PayoutPolicy) -> Result<Plan, Refusal> {
     let PaidCommand { program_id: _, conversion_id, reward_id, reservation_id, paid_at, amount, request, received_at } = command;
     let Payable { row, reward } = book.reward_of(&conversion_id, &reward_id)?;
-    if let Some(payment) = reward.and_then(Reward::payment) {
+    let payment = reward.and_then(Reward::payment);
+    if let Some(payment) = payment
+        && !is_another(payment, reservation_id.as_ref(), request.as_ref().map(|request| &request.id))
+    {
         // An amount that is left out says nothing, and a second try may have another idea of the time.
         return if amount.is_none_or(|amount| payment.amount == Some(amount)) {
             Ok(Plan::AlreadyDone(payment.cursor))
         } else {
-            Err(Refusal::ContentDiffers { id: reward_id.to_string() })
+            Err(Refusal::Invalid(vec![Misfit::at("amount", "is another than what was paid of this reward before")]))
         };
     }
     let reserved = reward.and_then(Reward::reservation).filter(|held| received_at < held.until);
@@ -220,12 +239,14 @@ pub(super) fn paid(book: &Book, command: PaidCommand, policy: &PayoutPolicy) -> 
     if let Some(misfit) = amount.and_then(|amount| beyond(amount, worth, "amount")) {
         return Err(Refusal::Invalid(vec![misfit]));
     }
-    if let Some(misfit) = amount.and_then(|amount| beyond(amount, own.and_then(|held| held.amount), "amount")) {
+    if let Some(misfit) = amount.and_then(|amount| beyond_reserved(amount, own.and_then(|held| held.amount))) {
         return Err(Refusal::Invalid(vec![misfit]));
     }
-    let said = || enough(book.asked(&reward_id, &conversion_id, Asker::Anybody, policy, received_at), amount);
-    let against_gate = if own.is_some() { None } else { Some(said()).filter(|answer| answer.gate != Gate::Release) };
-    let against_gate = against_gate.map(|answer| answer.reason);
+    let asker = own.map_or(Asker::Anybody, |held| Asker::Reservation(&held.by));
+    let said = enough(book.asked(&reward_id, &conversion_id, asker, policy, received_at), amount);
+    // What arrived a moment ago says nothing yet against what was reserved before.
+    let unsaid = said.gate == Gate::Release || (own.is_some() && said.reason == GateReason::LateFacts);
+    let against_gate = (!unsaid).then_some(said.reason);
     let lost = row.verdict == Verdict::Rejected || standing.cancelled_under(policy).is_some() || standing.duplicate_of.is_some();
     let (referrer, referee) = book.sides_of(row);
     let paid = RewardPaid {
@@ -239,6 +260,7 @@ pub(super) fn paid(book: &Book, command: PaidCommand, policy: &PayoutPolicy) -> 
         verdict: row.verdict,
         entitlement: if lost { Entitlement::Lost } else { Entitlement::Standing },
         against_gate,
+        reservation_id,
         request,
     };
     Ok(Plan::commit(Event::RewardPaid(Box::new(paid))))
@@ -263,8 +285,7 @@ pub(super) fn failed(book: &Book, command: FailedCommand) -> Result<Plan, Refusa
 /// Adds rewards, or changes what they are worth.
 pub(super) fn rewards(book: &Book, command: RewardsCommand) -> Result<Plan, Refusal> {
     let RewardsCommand { program_id: _, conversion_id, rewards, change, actor, note, request, at } = command;
-    let missing = || Refusal::NotFound { what: "conversion", id: conversion_id.to_string() };
-    let (number, row) = book.row(&conversion_id).filter(|(_, row)| row.cursor >= book.floor).ok_or_else(missing)?;
+    let (number, row) = book.kept_row(&conversion_id)?;
     let mut misfits = Vec::new();
     let mut new = Vec::new();
     for (index, reward) in rewards.into_iter().enumerate() {

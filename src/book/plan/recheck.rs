@@ -2,6 +2,7 @@
 
 use super::Plan;
 use crate::book::Book;
+use crate::book::cases::reason_codes;
 use crate::book::command::{Assessor, RecheckCommand};
 use crate::book::conversions::{ConversionRow, Hands};
 use crate::book::event::{Event, Reassessed, Rechecked};
@@ -80,6 +81,8 @@ impl<'a> SecondLook<'a> {
             DecidedBy::Machine if !claimed && decision.verdict != row.verdict => decision.verdict,
             // Noted, so that who decides it is not asked again because of what he could see.
             DecidedBy::Machine | DecidedBy::Person if decision.verdict != row.machine => row.verdict,
+            // Shown, so that nobody decides on what was known when he looked.
+            DecidedBy::Machine | DecidedBy::Person if self.shows_something_new(row, &decision) => row.verdict,
             DecidedBy::Accepted | DecidedBy::Machine | DecidedBy::Person | DecidedBy::Rejected => return None,
         };
         let (referrer, referee) = self.book.sides_of(row);
@@ -94,6 +97,14 @@ impl<'a> SecondLook<'a> {
             paid,
             decision: Box::new(decision),
         })
+    }
+}
+
+impl SecondLook<'_> {
+    /// Whether the case of a conversion that is being reviewed has other reasons than it had.
+    fn shows_something_new(&self, row: &ConversionRow, decision: &Decision) -> bool {
+        let case = row.case.filter(|_| row.verdict == Verdict::InReview).map(|case| self.book.cases.rows.get(case));
+        case.is_some_and(|case| case.reason_codes != reason_codes(decision))
     }
 }
 

@@ -41,6 +41,8 @@ fn write_gate_reason(w: &mut Writer, reason: &GateReason) {
         GateReason::Reduced => 14,
         GateReason::Cancelled(_) => 15,
         GateReason::Duplicate(_) => 16,
+        GateReason::Removed => 17,
+        GateReason::ReservationEnded => 18,
     });
     if let GateReason::Cancelled(kind) = reason {
         w.u8(numbers::outcome_kind(*kind));
@@ -68,6 +70,8 @@ fn read_gate_reason(r: &mut Reader<'_>) -> Result<GateReason, Damaged> {
         14 => GateReason::Reduced,
         15 => GateReason::Cancelled(numbers::read_outcome_kind(r.u8()?)?),
         16 => GateReason::Duplicate(r.id(ConversionId::new)?),
+        17 => GateReason::Removed,
+        18 => GateReason::ReservationEnded,
         _ => return Err(Damaged("a number stands for no reason of the gate")),
     })
 }
@@ -142,8 +146,10 @@ pub(super) fn write_paid(w: &mut Writer, event: &RewardPaid) {
         verdict,
         entitlement,
         against_gate,
+        reservation_id,
         request,
     } = event;
+    w.option(reservation_id.as_ref(), |w, id| w.text(id.as_str()));
     w.text(conversion_id.as_str());
     w.text(referrer.as_str());
     w.text(referee.as_str());
@@ -162,6 +168,7 @@ pub(super) fn write_paid(w: &mut Writer, event: &RewardPaid) {
 
 pub(super) fn read_paid(r: &mut Reader<'_>) -> Result<RewardPaid, Damaged> {
     Ok(RewardPaid {
+        reservation_id: r.option(|r| r.id(RequestId::new))?,
         conversion_id: r.id(ConversionId::new)?,
         referrer: r.id(AccountId::new)?,
         referee: r.id(AccountId::new)?,

@@ -235,6 +235,7 @@ pub(crate) fn one_of_each() -> Vec<Event> {
             request: request.clone(),
         })),
         Event::RewardPaid(Box::new(RewardPaid {
+            reservation_id: RequestId::new("run-1").ok(),
             conversion_id: conversion_id.clone(),
             referrer: referrer.clone(),
             referee: referee.clone(),
@@ -287,6 +288,8 @@ fn answers(conversion: &ConversionId, reward: &RewardId) -> Vec<ReserveAnswer> {
         GateReason::ReferrerHeld,
         GateReason::Reserved,
         GateReason::Reduced,
+        GateReason::Removed,
+        GateReason::ReservationEnded,
         GateReason::Rejected,
         GateReason::Cancelled(OutcomeKind::Chargeback),
         GateReason::Duplicate(conversion.clone()),

@@ -23,7 +23,8 @@ type Found = (Page<DecisionRecord>, Cursor);
 impl Records {
     /// The decision of a conversion with where it stands; `None` when it was never screened or is not kept any more.
     pub(in super::super) async fn decision(&self, id: &ConversionId) -> Result<Option<DecisionRecord>, LedgerError> {
-        let Some(reading) = self.programme.book.read().conversion(id) else { return Ok(None) };
+        let found = self.programme.book.read().kept_conversion(id)?;
+        let Some(reading) = found else { return Ok(None) };
         self.programme.wait_for(reading.changed).await?;
         let records = self.clone();
         waiting(move || records.join(reading)).await

@@ -27,7 +27,8 @@ pub(super) fn gather(
     crowds(evidence, referrer, referee, history);
     evidence.set(EvidenceCode::SharedPayout, shared_payout(conversion, referrer, referee, history));
     evidence.set(EvidenceCode::PatternRepeats, pattern_repeats(referee, history));
-    let known = referring.first_seen_at.is_some();
+    // Who was first seen with this conversion is known by the others, whichever was told first.
+    let known = referring.first_seen_at.is_some() || referring.referrals_total > 0;
     let burst = referrals_within(referring, as_of, BURST.0);
     evidence.set(EvidenceCode::ReferrerBurst, counted(known, f64::from(burst), excess(burst, BURST.1)));
     evidence.set(EvidenceCode::ReferrerRate, referrer_rate(known, referring, as_of));
