@@ -321,3 +321,23 @@ fn the_claim_can_fail() {
     world.look();
     assert!(world.otherwise().is_empty());
 }
+
+#[test]
+fn whichever_referral_of_many_is_told_first_the_burst_is_seen_in_each() {
+    let verdicts = |order: Vec<u8>| {
+        let mut world = World::under(&[(EvidenceCode::ReferrerBurst, RuleMode::Review)]);
+        for id in order {
+            // Told whenever it is, it happened at its minute.
+            world.minutes = i64::from(id) - 7;
+            world.act(&Act::Screen { id, referrer: 0, referee: id, ours: vec![], theirs: vec![] });
+        }
+        world.minutes = 60;
+        world.look();
+        let verdicts = world.sent.keys().map(|id| (id.to_string(), world.book.row(id).unwrap().1.verdict));
+        verdicts.collect::<BTreeMap<_, _>>()
+    };
+    let in_order = verdicts((1..=8).collect());
+    assert_eq!(in_order.values().filter(|verdict| **verdict == Verdict::InReview).count(), 4, "{in_order:?}");
+    assert_eq!(verdicts((1..=8).rev().collect()), in_order);
+    assert_eq!(verdicts(vec![8, 1, 3, 2, 7, 5, 4, 6]), in_order);
+}

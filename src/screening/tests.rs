@@ -219,6 +219,28 @@ fn a_score_without_any_evidence_sends_nothing_to_review_and_with_some_it_does() 
 }
 
 #[test]
+fn evidence_that_counts_nowhere_is_no_reason_for_the_score() {
+    let codes = EvidenceCode::ALL.into_iter().filter(|code| code.speaks() && *code != EvidenceCode::Trusted);
+    let unseen: Vec<EvidenceCode> = codes.filter(|code| !super::features::sees(*code)).collect();
+    assert!(unseen.contains(&EvidenceCode::Incomparable), "{unseen:?}");
+    let verdict = |code: EvidenceCode, mode| {
+        let policy = Policy::new(PolicyParts {
+            score: ScorePolicy { source: ScoreSource::Model, ..policy_parts().score },
+            rules: vec![rule("it", code.dotted(), mode, 0.1), rule("incomparable", "signals.incomparable", RuleMode::Off, 0.0)],
+            ..policy_parts()
+        });
+        let evidence = Evidence::absent().with(code, Finding::of_strength(0.5));
+        let unsure = model_of_log_odds(0.0, None);
+        decide_on(evidence, &policy.unwrap(), Models { active: Some(&unsure), ..Models::default() }).verdict
+    };
+    for code in unseen {
+        assert_eq!(verdict(code, RuleMode::Off), Verdict::Approved, "{}", code.dotted());
+        assert_eq!(verdict(code, RuleMode::Weigh), Verdict::InReview, "{}", code.dotted());
+    }
+    assert_eq!(verdict(EvidenceCode::SimilarPath, RuleMode::Off), Verdict::InReview, "the model sees it");
+}
+
+#[test]
 fn a_rule_in_shadow_is_shown_and_changes_nothing() {
     let mut parts = policy_parts();
     parts.rules.retain(|rule| &*rule.name != "device.same_device");

@@ -37,6 +37,10 @@ fn open_cases(subject: &Subject) -> Vec<(String, String)> {
     cases.entries.into_iter().map(|case| (case.conversion_id.to_string(), case.headline)).collect()
 }
 
+fn summary_of(subject: &Subject, id: &str) -> selfsame::book::records::CaseSummary {
+    subject.ledger.case(&shop(), &case_id(id), minute(2_000)).unwrap().unwrap().summary
+}
+
 pub(crate) fn signals_that_come_late_hold_and_open_a_case(subject: &Subject) {
     subject.screen(&bob_on_seven("c1"));
     subject.screen(&draft("c2", "ann", "cleo").referee_on_device(8));
@@ -225,4 +229,26 @@ pub(crate) fn any_order_of_one_referrals_messages_ends_in_the_same_gate(subject:
             assert_eq!(ended, (verdict, gate), "{order:?}");
         }
     }
+}
+
+pub(crate) fn a_case_shows_what_was_learned_since_it_was_opened(subject: &Subject) {
+    subject.screen(&bob_on_seven("c1").decided("review"));
+    let summary = || summary_of(subject, "c1");
+    let before = summary();
+    subject.change_list(blocked(ListSubject::Account(account("bob"))), Change::Place);
+    assert_eq!(settled(subject, "c1"), Verdict::InReview);
+    // The probe gives the same reasons whatever it sees, so there is nothing new to show.
+    assert_eq!(summary().revision, before.revision);
+    subject.change_list(blocked(ListSubject::Account(account("ann"))), Change::Place);
+    assert_eq!((settled(subject, "c1"), summary().revision), (Verdict::Rejected, before.revision + 1));
+}
+
+pub(crate) fn what_is_rejected_after_the_decision_has_a_case_that_can_be_reopened(subject: &Subject) {
+    subject.screen(&bob_on_seven("c1"));
+    subject.change_list(blocked(ListSubject::Account(account("bob"))), Change::Place);
+    subject.change_list(blocked(ListSubject::Account(account("ann"))), Change::Place);
+    assert_eq!(settled(subject, "c1"), Verdict::Rejected);
+    assert!(matches!(summary_of(subject, "c1").state, CaseState::Resolved { .. }));
+    subject.reopen("c1");
+    assert_eq!((subject.standing("c1").unwrap().verdict, subject.gate("c1")), (Verdict::InReview, Gate::Hold));
 }

@@ -242,3 +242,45 @@ pub(crate) fn refunds_count_for_the_referrer_as_long_as_they_stand(subject: &Sub
     told(subject, "o2", OutcomeKind::DisputeWon, of_conversion("c1"), 20).unwrap();
     assert_eq!(refunds("c3"), 0);
 }
+
+pub(crate) fn a_refund_that_cannot_be_of_what_was_paid_waits_on(subject: &Subject) {
+    let refund = |id: &str, minor: i64| {
+        refunded(subject, id, OutcomeKind::ChargeRefunded, of_conversion("c1"), 10, Money::new(minor, "EUR").ok()).unwrap();
+    };
+    refund("o1", 4_901);
+    refund("o2", 4_900);
+    subject.screen(&worth("c1", "bob"));
+    assert_eq!(subject.gate("c1"), Gate::Deny, "the one that can be");
+    let waiting = subject.ledger.pending_outcomes(&shop(), &page(9)).unwrap().entries;
+    assert_eq!(waiting.into_iter().map(|pending| pending.outcome.outcome_id).collect::<Vec<_>>(), [record_id("o1")]);
+    revoke(subject, "o2").unwrap();
+    assert_eq!(subject.gate("c1"), Gate::Release);
+}
+
+pub(crate) fn a_partial_refund_that_is_taken_back_is_told(subject: &Subject) {
+    subject.screen(&worth("c1", "bob"));
+    for (id, minor) in [("o1", 1_000), ("o2", 500)] {
+        refunded(subject, id, OutcomeKind::ChargeRefunded, of_conversion("c1"), 10, Money::new(minor, "EUR").ok()).unwrap();
+    }
+    revoke(subject, "o1").unwrap();
+    assert_eq!(subject.standing("c1").unwrap().refunded.map(|(amount, _)| amount.amount_minor()), Some(500));
+    revoke(subject, "o2").unwrap();
+    assert_eq!(subject.standing("c1").unwrap().refunded, None);
+    let kinds = [FeedKind::Decided, FeedKind::Reduced, FeedKind::Reduced, FeedKind::Reduced, FeedKind::Reinstated];
+    assert_eq!(kinds_of(subject, "c1"), kinds);
+}
+
+/// One purchase, sent under two conversion ids: what is told of either is told of the purchase.
+pub(crate) fn what_is_told_of_a_repeat_reaches_what_it_repeats(subject: &Subject) {
+    let with_invoice = |id: &str| draft(id, "ann", "bob").change(|c| c.invoice_id = InvoiceId::new("inv-1").ok());
+    subject.screen(&with_invoice("c1"));
+    let repeat = subject.screen(&with_invoice("c2"));
+    assert_eq!(repeat.record.decision.duplicate_of, Some(conversion_id("c1")));
+    told(subject, "o1", OutcomeKind::Chargeback, of_conversion("c2"), 10).unwrap();
+    assert_eq!((subject.gate("c1"), subject.gate("c2")), (Gate::Deny, Gate::Deny));
+    revoke(subject, "o1").unwrap();
+    assert_eq!((subject.gate("c1"), subject.gate("c2")), (Gate::Release, Gate::Deny));
+    told(subject, "o2", OutcomeKind::Chargeback, of_conversion("c3"), 10).unwrap();
+    subject.screen(&with_invoice("c3"));
+    assert_eq!(subject.gate("c1"), Gate::Deny, "told before the repeat was");
+}

@@ -287,3 +287,58 @@ pub(crate) fn a_clock_that_steps_back_undoes_nothing(subject: &Subject) {
     let paid = pay(subject, "c1", Some("run-1"), None, later(-600)).unwrap();
     assert_eq!(paid.done, Done::Paid(selfsame::book::records::PaidAnswer { amount: euros(2_000), against_gate: None }));
 }
+
+pub(crate) fn a_retry_is_told_what_became_of_its_reservation(subject: &Subject) {
+    let ids = [("c1", "bob"), ("c2", "cleo"), ("c3", "dora"), ("c4", "emil")];
+    for (id, referee) in ids {
+        subject.screen(&worth_twenty(id, referee));
+    }
+    for (id, _) in ids {
+        reserve(subject, &format!("run-{id}"), vec![wanted(id, None)], later(0)).unwrap();
+    }
+    pay(subject, "c1", Some("run-c1"), None, later(1)).unwrap();
+    change(subject, "run-c2", ReservationChange::Cancel, later(1)).unwrap();
+    change(subject, "run-c3", ReservationChange::Renew(Span::from_minutes(60)), later(1)).unwrap();
+    let again = |id: &str, at: i64| {
+        let executed = reserve(subject, &format!("run-{id}"), vec![wanted(id, None)], later(at)).unwrap();
+        assert_eq!(executed.freshness, Freshness::Replayed);
+        let answer = answers(executed).remove(0);
+        (answer.gate.reason, answer.reserved_until, answer.amount)
+    };
+    assert_eq!(again("c1", 2), (GateReason::AlreadyPaid, None, None));
+    assert_eq!(again("c2", 2), (GateReason::ReservationEnded, None, None));
+    assert_eq!(again("c3", 2), (GateReason::Cleared, Some(later(61)), euros(2_000)));
+    assert_eq!(again("c4", 2), (GateReason::Cleared, Some(later(15)), euros(2_000)));
+    subject.screen(&worth_twenty("c5", "fritz").at(later(20).since(minute(0)).as_millis() / 60_000));
+    assert_eq!(again("c4", 20), (GateReason::ReservationEnded, None, None), "it ran out");
+    let second = answers(reserve(subject, "run-9", vec![wanted("c4", None)], later(21)).unwrap());
+    assert_eq!(reasons(&second), [GateReason::Cleared], "with another id it can be had again");
+    assert_eq!(again("c4", 22), (GateReason::ReservationEnded, None, None), "another call holds it");
+}
+
+pub(crate) fn what_was_learned_since_is_told_of_a_payment_that_was_reserved(subject: &Subject) {
+    subject.screen(&worth_twenty("c1", "bob"));
+    subject.screen(&worth_twenty("c2", "cleo"));
+    reserve(subject, "run-1", vec![wanted("c1", None), wanted("c2", None)], later(0)).unwrap();
+    subject.change_hold(HoldSubject::Conversion(conversion_id("c1")), Change::Place);
+    let told = |id: &str| pay(subject, id, Some("run-1"), None, later(1)).unwrap().done.paid().unwrap().against_gate;
+    assert_eq!((told("c1"), told("c2")), (Some(GateReason::ReferralHeld), None));
+}
+
+pub(crate) fn a_second_payment_of_a_reward_is_recorded_and_told(subject: &Subject) {
+    subject.screen(&worth_twenty("c1", "bob"));
+    reserve(subject, "run-1", vec![wanted("c1", None)], later(0)).unwrap();
+    let told = |run: Option<&str>| {
+        let executed = pay(subject, "c1", run, None, later(1)).unwrap();
+        (executed.freshness, executed.done.paid().unwrap().against_gate)
+    };
+    assert_eq!(told(Some("run-1")), (Freshness::New, None));
+    assert_eq!(told(Some("run-1")), (Freshness::Replayed, None));
+    assert_eq!(told(None), (Freshness::Replayed, None), "who names nothing tells the same again");
+    assert_eq!(told(Some("run-2")), (Freshness::New, Some(GateReason::AlreadyPaid)), "money left twice");
+    assert_eq!(told(Some("run-2")).0, Freshness::Replayed);
+    assert_eq!(told(Some("run-1")).0, Freshness::Replayed);
+    let paid = subject.feed().into_iter().filter(|event| event.kind == FeedKind::Paid);
+    let against: Vec<_> = paid.map(|event| event.against_gate).collect();
+    assert_eq!(against, [None, Some(GateReason::AlreadyPaid)]);
+}

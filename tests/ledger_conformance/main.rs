@@ -171,7 +171,9 @@ conformance! {
         what_was_paid_is_left_alone
         a_referrer_of_many_is_looked_at_where_it_concerns_her
         everything_of_a_referrer_of_many_is_held_until_it_was_looked_at
-        any_order_of_one_referrals_messages_ends_in_the_same_gate;
+        any_order_of_one_referrals_messages_ends_in_the_same_gate
+        a_case_shows_what_was_learned_since_it_was_opened
+        what_is_rejected_after_the_decision_has_a_case_that_can_be_reopened;
     claims_model:
         random_steps_end_where_the_model_says;
     claims_outcomes:
@@ -183,7 +185,10 @@ conformance! {
         an_outcome_is_taken_back
         refunds_are_at_most_what_was_paid
         what_is_cancelled_leaves_the_queue_and_comes_back
-        refunds_count_for_the_referrer_as_long_as_they_stand;
+        refunds_count_for_the_referrer_as_long_as_they_stand
+        a_refund_that_cannot_be_of_what_was_paid_waits_on
+        a_partial_refund_that_is_taken_back_is_told
+        what_is_told_of_a_repeat_reaches_what_it_repeats;
     claims_payouts:
         what_is_reserved_is_one_payers_until_it_ends
         a_reservation_is_answered_once_however_often_it_is_sent
@@ -193,7 +198,10 @@ conformance! {
         a_payment_that_failed_makes_the_reward_payable_again
         rewards_are_added_and_changed_while_unpaid
         holds_of_two_people_are_two
-        a_clock_that_steps_back_undoes_nothing;
+        a_clock_that_steps_back_undoes_nothing
+        a_retry_is_told_what_became_of_its_reservation
+        what_was_learned_since_is_told_of_a_payment_that_was_reserved
+        a_second_payment_of_a_reward_is_recorded_and_told;
     claims_review:
         a_case_is_opened_claimed_and_resolved
         a_revision_that_is_gone_is_told

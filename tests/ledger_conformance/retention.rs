@@ -11,7 +11,7 @@ use selfsame::ports::ledger::LedgerError;
 use selfsame::screening::case::{Resolution, Step};
 use selfsame::screening::gate::{Gate, GateReason, Held, Record};
 use selfsame::screening::history::{Banned, History};
-use selfsame::vocabulary::ids::ProgramId;
+use selfsame::vocabulary::ids::{InvoiceId, ProgramId};
 use selfsame::vocabulary::outcome::{OutcomeKind, OutcomeSubject};
 use selfsame::vocabulary::time::{Span, Timestamp};
 
@@ -132,6 +132,8 @@ fn money_that_is_approved_and_not_paid_is_kept_until_it_is() {
     subject.screen(&draft("c3", "ann", "dora").at(3));
     assert_eq!(forget(&subject, minute(HORIZON)), 1);
     assert_eq!(subject.gate("c2"), Gate::Release, "however old it is");
+    let again = draft("c9", "ann", "cleo").at(HORIZON + 9).change(|c| c.invoice_id = InvoiceId::new("inv-c2").ok());
+    assert_eq!(subject.screen(&again).record.decision.duplicate_of, Some(conversion_id("c2")), "and is not paid under another id");
     subject.pay("c2");
     assert_eq!(forget(&subject, minute(HORIZON)), 1);
     subject.outcome("o1", OutcomeKind::Chargeback, OutcomeSubject::Conversion(conversion_id("c3")));

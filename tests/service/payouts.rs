@@ -155,3 +155,47 @@ async fn a_blocked_account_is_rejected_from_then_on() {
     assert!(!world.list().remove_list_entry(remove).await.unwrap().into_inner().replayed);
     assert!(world.list().list_list_entries(listing).await.unwrap().into_inner().entries.is_empty());
 }
+
+#[tokio::test]
+async fn a_reservation_is_answered_again_and_its_id_with_other_rewards_is_refused_by_name() {
+    let world = past_the_delay().await;
+    let wanted = |reward: &str| v1::PayoutWanted { reward_id: reward.to_owned(), conversion_id: "cv-1".to_owned(), amount: None };
+    let reserve = |reward: &str| v1::ReservePayoutsRequest {
+        program_id: PROGRAM.to_owned(),
+        request_id: "run-1".to_owned(),
+        payouts: vec![wanted(reward)],
+        lifetime: None,
+    };
+    let first = world.payout().reserve_payouts(reserve("r-cv-1")).await.unwrap().into_inner();
+    let again = world.payout().reserve_payouts(reserve("r-cv-1")).await.unwrap().into_inner();
+    assert_eq!((again.replayed, &again.answers), (true, &first.answers));
+    let refused = world.payout().reserve_payouts(reserve("r-x")).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::AlreadyExists, "CONTENT_DIFFERS"));
+    assert_eq!(violated(&refused), ["request_id"]);
+
+    let call = v1::CancelReservationRequest { program_id: PROGRAM.to_owned(), reservation_id: "run-1".to_owned(), ..Default::default() };
+    world.payout().cancel_reservation(call).await.unwrap();
+    let ended = world.payout().reserve_payouts(reserve("r-cv-1")).await.unwrap().into_inner();
+    let gate = ended.answers[0].gate.clone().unwrap();
+    assert_eq!((gate.gate(), gate.reason()), (v1::Gate::Hold, v1::GateReason::ReservationEnded));
+    assert_eq!(ended.answers[0].reserved_until, None);
+}
+
+#[tokio::test]
+async fn a_reward_that_was_paid_is_not_paid_for_another_conversion_or_another_amount() {
+    let world = past_the_delay().await;
+    world.screen(conversion("cv-2", "ann", "cleo")).await;
+    let paid = |conversion: &str, amount_minor| v1::MarkPaidRequest {
+        program_id: PROGRAM.to_owned(),
+        reward_id: "r-cv-1".to_owned(),
+        conversion_id: conversion.to_owned(),
+        paid_at: Some(at(NOON)),
+        amount: Some(v1::Money { amount_minor, currency: "EUR".to_owned() }),
+        ..Default::default()
+    };
+    world.payout().mark_paid(paid("cv-1", 2_000)).await.unwrap();
+    for (request, field) in [(paid("cv-2", 2_000), "conversion_id"), (paid("cv-1", 1_999), "amount")] {
+        let refused = world.payout().mark_paid(request).await.unwrap_err();
+        assert_eq!((refused.code(), violated(&refused)), (Code::InvalidArgument, vec![field.to_owned()]));
+    }
+}
