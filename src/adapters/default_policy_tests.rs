@@ -99,7 +99,7 @@ fn a_shared_device_or_card_is_looked_at() {
 
 #[test]
 fn an_alias_alone_is_looked_at_and_with_a_device_card_or_name_rejected() {
-    let alias = |side: &mut SignalBundle| side.emails.push(email(7, 7, EmailDomainClass::FreeMail));
+    let alias = |side: &mut SignalBundle| side.emails = vec![email(7, 7, EmailDomainClass::FreeMail)];
     let other_address = |side: &mut SignalBundle| {
         alias(side);
         let number = if side.account_id.as_str() == "ann" { 1 } else { 2 };

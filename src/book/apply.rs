@@ -93,7 +93,7 @@ impl Book {
     }
 
     fn screened(&mut self, cursor: Cursor, event: &ConversionScreened, known: ReadProfiles) -> Option<()> {
-        let ConversionScreened { conversion, content, decision, received_at, case, cancelled: _ } = event;
+        let ConversionScreened { conversion, content, decision, received_at, case, came_before: _ } = event;
         let at = conversion.occurred_at;
         let referrer = self.enrol(&conversion.referrer.account_id)?;
         let referee = self.enrol(&conversion.referee.account_id)?;

@@ -94,8 +94,8 @@ pub(crate) struct ConversionScreened {
     pub(crate) received_at: Timestamp,
     /// Present when it opened a case.
     pub(crate) case: Option<OpenedCase>,
-    /// Present when outcomes that came before it cancel it.
-    pub(crate) cancelled: Option<Cancelled>,
+    /// What outcomes that came before it do to it.
+    pub(crate) came_before: Effect,
 }
 
 /// A case that screening opened.
@@ -123,6 +123,8 @@ pub(crate) struct OutcomeRecorded {
     pub(crate) outcome: Outcome,
     pub(crate) content: ContentFingerprint,
     pub(crate) received_at: Timestamp,
+    /// What it does to the account that it is about.
+    pub(crate) on_account: Effect,
     /// The conversions that it concerns, one by one. Empty while it waits for its subject. Of an account with many the oldest; the others follow
     /// in records of their own, and stand as it says from now on.
     pub(crate) concerned: Vec<Concerned>,
@@ -139,6 +141,8 @@ pub(crate) struct OutcomeRevoked {
     pub(crate) note: String,
     pub(crate) request: Option<Request>,
     pub(crate) at: Timestamp,
+    /// As for the outcome.
+    pub(crate) on_account: Effect,
     /// As for the outcome.
     pub(crate) concerned: Vec<Concerned>,
 }
@@ -201,7 +205,7 @@ pub(crate) struct Concerned {
     pub(crate) paid: Vec<RewardId>,
 }
 
-/// What an outcome, or taking one back, does to a conversion.
+/// What an outcome, or taking one back, does to a conversion; to an account, whether it is banned by it or opened again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Effect {
     /// What is unpaid is cancelled.
@@ -315,12 +319,20 @@ pub(crate) struct RewardsChanged {
     pub(crate) referee: AccountId,
     /// The verdict in force.
     pub(crate) verdict: Verdict,
-    pub(crate) rewards: Vec<Reward>,
+    pub(crate) rewards: Vec<ChangedReward>,
     pub(crate) change: RewardsChange,
     pub(crate) actor: Actor,
     pub(crate) note: String,
     pub(crate) request: Option<Request>,
     pub(crate) at: Timestamp,
+}
+
+/// A reward that is worth something else by now.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ChangedReward {
+    pub(crate) reward: Reward,
+    /// What it was worth; absent when it is new, or nothing was said of it.
+    pub(crate) previous: Option<Money>,
 }
 
 /// Whether a reward was paid to somebody who could still earn it.

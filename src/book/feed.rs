@@ -9,9 +9,8 @@ use super::event::{
 use super::records::{Cursor, FeedEvent, FeedKind, HoldSubject};
 use crate::screening::case::Step;
 use crate::screening::decision::Verdict;
-use crate::screening::gate::Cancelled;
 use crate::vocabulary::ids::{AccountId, ConversionId, RewardId};
-use crate::vocabulary::outcome::{OutcomeKind, OutcomeSubject};
+use crate::vocabulary::outcome::OutcomeSubject;
 use crate::vocabulary::time::Timestamp;
 
 /// What an event tells, in order. Empty for what concerns no payout.
@@ -77,7 +76,7 @@ impl Referral<'_> {
 }
 
 fn decided(cursor: Cursor, event: &ConversionScreened) -> Vec<FeedEvent> {
-    let ConversionScreened { conversion, decision, cancelled, .. } = event;
+    let ConversionScreened { conversion, decision, came_before, .. } = event;
     let referral = Referral {
         conversion_id: &conversion.conversion_id,
         referrer: &conversion.referrer.account_id,
@@ -90,13 +89,13 @@ fn decided(cursor: Cursor, event: &ConversionScreened) -> Vec<FeedEvent> {
         reason_codes: decision.reasons.iter().map(|reason| reason.code).collect(),
         ..referral.event(cursor, FeedKind::Decided, decision.decided_at)
     };
-    with_what_came_before(told, *cancelled)
+    with_what_came_before(told, *came_before)
 }
 
-/// A decision's event, and that of the outcome which came before and cancels it at once.
-pub(crate) fn with_what_came_before(decided: FeedEvent, cancelled: Option<Cancelled>) -> Vec<FeedEvent> {
-    let at_once = cancelled.map(|_| FeedEvent {
-        kind: FeedKind::Cancelled,
+/// A decision's event, and that of the outcomes which came before and cancel or reduce it at once.
+pub(crate) fn with_what_came_before(decided: FeedEvent, came_before: Effect) -> Vec<FeedEvent> {
+    let at_once = told_as(came_before).map(|kind| FeedEvent {
+        kind,
         previous_verdict: decided.verdict,
         audited_model: None,
         reason_codes: Vec::new(),
@@ -106,36 +105,29 @@ pub(crate) fn with_what_came_before(decided: FeedEvent, cancelled: Option<Cancel
 }
 
 fn recorded_outcome(cursor: Cursor, event: &OutcomeRecorded) -> Vec<FeedEvent> {
-    let OutcomeRecorded { outcome, concerned: first, received_at, content: _ } = event;
-    let kind = match outcome.kind {
-        OutcomeKind::AccountBanned => Some(FeedKind::Cancelled),
-        OutcomeKind::AccountUnbanned => Some(FeedKind::Reinstated),
-        OutcomeKind::ChargeRefunded | OutcomeKind::Chargeback | OutcomeKind::SubscriptionCanceled | OutcomeKind::DisputeWon => {
-            None
-        }
-    };
-    let account = if let OutcomeSubject::Account(account) = &outcome.subject { Some(account) } else { None };
-    let of_account = kind.zip(account);
-    let mut told: Vec<FeedEvent> =
-        of_account.map(|(kind, account)| of_referrer(cursor, kind, account, *received_at)).into_iter().collect();
-    told.extend(concerned(cursor, first, *received_at));
-    told
+    let OutcomeRecorded { outcome, on_account, concerned: first, received_at, content: _ } = event;
+    let account = account_told(cursor, &outcome.subject, *on_account, *received_at);
+    account.into_iter().chain(concerned(cursor, first, *received_at)).collect()
 }
 
 fn revoked_outcome(cursor: Cursor, event: &OutcomeRevoked) -> Vec<FeedEvent> {
-    let mut told = Vec::new();
-    let kind = match event.kind {
-        OutcomeKind::AccountBanned => Some(FeedKind::Reinstated),
-        OutcomeKind::AccountUnbanned => Some(FeedKind::Cancelled),
-        OutcomeKind::ChargeRefunded | OutcomeKind::Chargeback | OutcomeKind::SubscriptionCanceled | OutcomeKind::DisputeWon => {
-            None
-        }
-    };
-    if let (Some(kind), OutcomeSubject::Account(account)) = (kind, &event.subject) {
-        told.push(of_referrer(cursor, kind, account, event.at));
+    let account = account_told(cursor, &event.subject, event.on_account, event.at);
+    account.into_iter().chain(concerned(cursor, &event.concerned, event.at)).collect()
+}
+
+/// The event of an account that is banned from now on, or not any more.
+fn account_told(cursor: Cursor, subject: &OutcomeSubject, effect: Effect, at: Timestamp) -> Option<FeedEvent> {
+    let OutcomeSubject::Account(account) = subject else { return None };
+    Some(of_referrer(cursor, told_as(effect)?, account, at))
+}
+
+const fn told_as(effect: Effect) -> Option<FeedKind> {
+    match effect {
+        Effect::Cancelled => Some(FeedKind::Cancelled),
+        Effect::Reduced => Some(FeedKind::Reduced),
+        Effect::Reinstated => Some(FeedKind::Reinstated),
+        Effect::None => None,
     }
-    told.extend(concerned(cursor, &event.concerned, event.at));
-    told
 }
 
 fn concerned(cursor: Cursor, concerned: &[Concerned], at: Timestamp) -> Vec<FeedEvent> {
@@ -143,12 +135,7 @@ fn concerned(cursor: Cursor, concerned: &[Concerned], at: Timestamp) -> Vec<Feed
     for one in concerned {
         let Concerned { conversion_id, referrer, referee, verdict, effect, paid } = one;
         let referral = Referral { conversion_id, referrer, referee, verdict: *verdict };
-        let kind = match effect {
-            Effect::Cancelled => FeedKind::Cancelled,
-            Effect::Reduced => FeedKind::Reduced,
-            Effect::Reinstated => FeedKind::Reinstated,
-            Effect::None => continue,
-        };
+        let Some(kind) = told_as(*effect) else { continue };
         told.push(referral.event(cursor, kind, at));
         told.extend(referral.rejected_after_payment(cursor, paid, at));
     }

@@ -140,6 +140,15 @@ pub(super) fn effects(reaching: &[(Through, &OutcomeRow)], value: Option<Money>)
     found
 }
 
+/// Since when an account is banned: by the earliest ban that no later opening answers.
+pub(super) fn banned_at(told: &[&OutcomeRow]) -> Option<Timestamp> {
+    let in_force = || told.iter().filter(|row| row.state == OutcomeState::InForce);
+    let bans = in_force().filter(|row| row.kind == OutcomeKind::AccountBanned);
+    let answered =
+        |ban: &&&OutcomeRow| in_force().any(|row| row.kind == OutcomeKind::AccountUnbanned && row.occurred_at >= ban.occurred_at);
+    bans.filter(|ban| !answered(ban)).map(|ban| ban.occurred_at).min()
+}
+
 /// An outcome of an account with many conversions, some of which have yet to be told of in the feed. They stand as it says already.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub(super) struct Spread {

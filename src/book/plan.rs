@@ -147,8 +147,8 @@ fn screen(book: &Book, command: ScreenCommand, assessor: &dyn Assessor) -> Resul
     let decision = assessor.assess(&conversion, &history, received_at);
     let case = opened_case(&conversion, &history, &decision, assessor);
     let known = Box::new(ReadProfiles { referrer: history.referrer.profile, referee: history.referee.profile });
-    let cancelled = outcomes::awaiting(book, &conversion, &assessor.payout(&conversion.program_id));
-    let screened = ConversionScreened { conversion, content, decision, received_at, case, cancelled };
+    let came_before = outcomes::awaiting(book, &conversion, &assessor.payout(&conversion.program_id));
+    let screened = ConversionScreened { conversion, content, decision, received_at, case, came_before };
     Ok(Plan::Commit(Event::ConversionScreened(Box::new(screened)), known))
 }
 

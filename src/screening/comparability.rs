@@ -55,6 +55,12 @@ impl SignalKind {
         Self::Payment,
     ];
 
+    /// Whether it is alike for many who are not one person: names, and neighbourhoods of network addresses. That only such were compared clears nobody.
+    #[must_use]
+    pub const fn is_vague(self) -> bool {
+        matches!(self, Self::LocalPart | Self::LocalPartSketch | Self::Name | Self::NameSketch | Self::Prefix)
+    }
+
     /// Where it stands in a bundle of the API, indexes left out.
     #[must_use]
     pub const fn field(self) -> &'static str {
@@ -117,10 +123,13 @@ pub enum Want {
     OfCommonKind,
     /// Each side has some of one kind, under key ids that never meet.
     OfCommonKey,
+    /// What they have in common is alike for many strangers.
+    OfDistinctKind,
 }
 
 impl Want {
-    const ALL: [Self; 5] = [Self::OfBoth, Self::OfReferrer, Self::OfReferee, Self::OfCommonKind, Self::OfCommonKey];
+    const ALL: [Self; 6] =
+        [Self::OfBoth, Self::OfReferrer, Self::OfReferee, Self::OfCommonKind, Self::OfCommonKey, Self::OfDistinctKind];
 
     /// The measure that stands for it beside `signals.incomparable`.
     fn measure(self) -> f64 {
@@ -143,6 +152,9 @@ impl Want {
             Self::OfCommonKind => "Nothing could be compared: the two sides have no kind of signal in common.",
             Self::OfCommonKey => {
                 "Nothing could be compared: what both sides have was digested under different keys, whose ids never meet."
+            }
+            Self::OfDistinctKind => {
+                "Nothing that identifies anybody could be compared: only names or network prefixes, which many strangers share."
             }
         }
     }
@@ -263,16 +275,18 @@ impl Comparability {
     /// Why nothing could be compared; absent when something could.
     #[must_use]
     pub fn want(&self) -> Option<Want> {
-        let has = |wanted: &[Compared]| self.kinds.iter().any(|(_, compared)| wanted.contains(compared));
-        if has(&[Compared::Yes]) {
+        if self.kinds.iter().any(|(kind, compared)| *compared == Compared::Yes && !kind.is_vague()) {
             return None;
         }
-        Some(match (has(&[Compared::KeysDiffer]), has(&[Compared::OnlyReferrer]), has(&[Compared::OnlyReferee])) {
+        let has = |wanted: Compared| self.kinds.iter().any(|(_, compared)| *compared == wanted);
+        let of_one_side = (has(Compared::OnlyReferrer), has(Compared::OnlyReferee));
+        Some(match (has(Compared::KeysDiffer), has(Compared::Yes), of_one_side) {
             (true, _, _) => Want::OfCommonKey,
-            (false, true, true) => Want::OfCommonKind,
-            (false, true, false) => Want::OfReferee,
-            (false, false, true) => Want::OfReferrer,
-            (false, false, false) => Want::OfBoth,
+            (false, true, _) => Want::OfDistinctKind,
+            (false, false, (true, true)) => Want::OfCommonKind,
+            (false, false, (true, false)) => Want::OfReferee,
+            (false, false, (false, true)) => Want::OfReferrer,
+            (false, false, (false, false)) => Want::OfBoth,
         })
     }
 
@@ -303,7 +317,7 @@ fn keys_differ(kind: SignalKind, ours: &[KeyId], theirs: &[KeyId]) -> Warning {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::screening::fixtures::{bundle, card, device, network};
+    use crate::screening::fixtures::{bundle, card, device, name, network};
     use crate::vocabulary::bundle::PaymentPurpose;
     use crate::vocabulary::digest::Digest;
 
@@ -331,6 +345,10 @@ mod tests {
         assert_eq!(want(&bare, &on_device), Some(Want::OfReferrer));
         assert_eq!(want(&on_device, &bare), Some(Want::OfReferee));
         assert_eq!(want(&on_device, &on_network), Some(Want::OfCommonKind));
+        let mut named = with(|side| side.names.push(name(1)));
+        assert_eq!(want(&named, &named), Some(Want::OfDistinctKind), "a name clears nobody");
+        named.devices.push(device(1));
+        assert_eq!((want(&named, &named), want(&named, &on_device)), (None, None));
     }
 
     #[test]
@@ -380,6 +398,6 @@ mod tests {
     #[test]
     fn every_want_comes_back_from_its_measure() {
         assert!(Want::ALL.into_iter().all(|want| Want::of_measure(want.measure()) == Some(want)));
-        assert_eq!(Want::of_measure(5.0), None);
+        assert_eq!(Want::of_measure(6.0), None);
     }
 }

@@ -52,7 +52,7 @@ pub enum ReferrerSafeReason {
     UnderReview,
     /// It does not meet the programme's terms.
     NotEligible,
-    /// This purchase was already counted.
+    /// This purchase or sign-up was already counted.
     AlreadyCounted,
     /// The purchase was cancelled, or an account closed.
     Cancelled,
@@ -66,8 +66,8 @@ impl ReferrerSafeReason {
             Self::None => "The referral counts.",
             Self::UnderReview => "The referral is being checked. This can take a few days.",
             Self::NotEligible => "The referral does not meet the terms of the programme.",
-            Self::AlreadyCounted => "This purchase has already been counted.",
-            Self::Cancelled => "The purchase was cancelled, so that the referral does not count.",
+            Self::AlreadyCounted => "This referral has already been counted.",
+            Self::Cancelled => "The referral was cancelled and does not count.",
         }
     }
 }

@@ -16,7 +16,7 @@ const RECENT_REFERRALS_MAX_COUNT: f64 = 256.0;
 pub fn sentence(code: EvidenceCode, finding: &Finding) -> String {
     let meaning = code.meaning();
     if code == EvidenceCode::DuplicateInvoice && finding.strength() < 1.0 {
-        return "A purchase that may be this one was reported within a minute of it.".to_owned();
+        return "What may be the same purchase or sign-up was reported within a minute of it.".to_owned();
     }
     let Some(measure) = finding.measure() else { return meaning.to_owned() };
     let stem = meaning.trim_end_matches('.');
@@ -59,6 +59,13 @@ fn counted(code: EvidenceCode, count: f64) -> String {
     let Some((_, one, many)) = COUNTED.into_iter().find(|(counted, _, _)| *counted == code) else { return thousands(count) };
     let saturates = matches!(code, EvidenceCode::ReferrerBurst | EvidenceCode::ReferrerRate);
     saturating(count, if saturates { RECENT_REFERRALS_MAX_COUNT } else { f64::INFINITY }, one, many)
+}
+
+/// Accounts beside the two sides on a value, for the eye: a count saturates at [`CROWD_MAX`].
+#[must_use]
+pub fn other_accounts(count: u64) -> String {
+    let count = u32::try_from(count).unwrap_or(u32::MAX);
+    saturating(f64::from(count), f64::from(CROWD_MAX), "other account", "other accounts")
 }
 
 fn accounts_sentence(code: EvidenceCode, stem: &str, accounts: f64) -> String {

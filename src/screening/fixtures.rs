@@ -83,6 +83,19 @@ pub(crate) fn email(mailbox: u8, local_part: u8, class: EmailDomainClass) -> Ema
     }
 }
 
+/// A mailbox of which nothing else is told: two sides with one can be compared.
+fn own_mailbox(number: u8) -> EmailSignals {
+    EmailSignals {
+        exact: None,
+        mailbox: Some(value(number)),
+        pattern: None,
+        local_part: None,
+        domain: None,
+        domain_class: None,
+        local_part_sketches: Vec::new(),
+    }
+}
+
 /// A click, a sign-up two minutes later, and some pages, all in the hour before [`noon`].
 pub(crate) fn usual_journey() -> Journey {
     let step = |kind, minutes: i64, path: &str| Touchpoint {
@@ -108,8 +121,8 @@ pub(crate) fn name(number: u8) -> NameSignals {
 /// An honest conversion between two accounts of which nothing is shared: two persons of two names.
 pub(crate) fn honest() -> Conversion {
     let (mut referrer, mut referee) = (bundle("ann"), bundle("bob"));
-    referrer.names.push(name(251));
-    referee.names.push(name(252));
+    referrer.emails.push(own_mailbox(251));
+    referee.emails.push(own_mailbox(252));
     referee.journey = usual_journey();
     Conversion {
         program_id: ProgramId::new("shop").unwrap(),

@@ -337,7 +337,13 @@ pub fn check(
     if reserved_until.is_some() {
         return hold(GateReason::Reserved, reserved_until);
     }
-    let payable = standing.payable(known.and_then(|known| known.amount));
+    let worth = known.and_then(|known| known.amount);
+    let payable = standing.payable(worth);
+    let nothing_is_left =
+        worth.is_some_and(|worth| worth.amount_minor() > 0) && payable.is_some_and(|left| left.amount_minor() == 0);
+    if nothing_is_left {
+        return GateAnswer { payable, ..deny(GateReason::Reduced) };
+    }
     GateAnswer { gate: Gate::Release, reason: GateReason::Cleared, hold_until: None, payable }
 }
 
@@ -381,7 +387,7 @@ impl GateReason {
             Self::Reduced => "Part of the purchase was refunded; less may be paid than was asked for.".to_owned(),
             Self::Rejected => "The referral was rejected.".to_owned(),
             Self::Cancelled(kind) => cancelled_sentence(*kind).to_owned(),
-            Self::Duplicate(first) => format!("The same purchase was screened before as `{first}`."),
+            Self::Duplicate(first) => format!("It repeats `{first}`, which was screened before."),
             Self::AlreadyPaid => "This reward was already paid.".to_owned(),
         }
     }

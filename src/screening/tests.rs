@@ -478,4 +478,12 @@ fn a_refund_of_a_part_scales_what_may_be_paid_and_cancels_from_the_policys_share
     assert_eq!(ask(1_000), (GateReason::Cleared, Some(1_591)));
     assert_eq!(ask(2_449), (GateReason::Cleared, Some(1_000)));
     assert_eq!(ask(2_450), (GateReason::Cancelled(OutcomeKind::ChargeRefunded), None));
+    let of_a_cent = Standing {
+        value: Money::new(4_900, "EUR").ok(),
+        refunded: Money::new(1, "EUR").ok().map(|amount| (amount, noon())),
+        rewards: vec![worth(1, RewardState::Unpaid)],
+        ..approved()
+    };
+    let answer = gate::check(Some(&of_a_cent), &reward(), Asker::Anybody, &policy, noon());
+    assert_eq!((answer.gate, answer.reason), (Gate::Deny, GateReason::Reduced), "nothing is left to pay");
 }

@@ -6,7 +6,7 @@
 use crate::book::records::{CaseFile, Neighbour, identifier_words};
 use crate::screening::evidence::{Evidence, EvidenceCode};
 use crate::screening::explanation;
-use crate::screening::history::{CROWD_MAX, IdentifierKind};
+use crate::screening::history::IdentifierKind;
 use crate::vocabulary::bundle::{EmailSignals, NetworkFlag, PaymentKind, PaymentPurpose, PaymentSignals, SignalBundle};
 use crate::vocabulary::conversion::Side;
 use crate::vocabulary::digest::DigestSet;
@@ -323,11 +323,7 @@ impl Sides<'_> {
             (true, true) | (false, false) => "the shared",
         };
         let rejected = if *rejected_count > 0 { format!(", {rejected_count} of those shown rejected") } else { String::new() };
-        let others = match *accounts_count {
-            1 => "1 other account".to_owned(),
-            CROWD_MAX.. => "1,024 or more other accounts".to_owned(),
-            count => format!("{count} other accounts"),
-        };
+        let others = explanation::other_accounts(u64::from(*accounts_count));
         let shared = comparison == Comparison::Same && whose == "the shared";
         if shared && *rejected_count == 0 {
             return String::new();

@@ -93,16 +93,36 @@ impl Money {
     }
 }
 
-/// `1990 EUR (minor units)`; the number of decimals is the caller's knowledge.
+/// `19.90 EUR`, `1990 JPY`; `1990 QQQ (minor units)` where the decimals of the currency are not known.
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} (minor units)", self.amount_minor, self.currency.as_str())
+        let Self { amount_minor, currency } = self;
+        let code = currency.as_str();
+        match iso_currency::Currency::from_code(code).and_then(iso_currency::Currency::exponent) {
+            Some(0) => write!(f, "{amount_minor} {code}"),
+            Some(decimals) => {
+                let whole = 10_i64.pow(u32::from(decimals));
+                let width = usize::from(decimals);
+                write!(f, "{}.{:0width$} {code}", amount_minor / whole, amount_minor % whole)
+            }
+            None => write!(f, "{amount_minor} {code} (minor units)"),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_amount_is_written_with_the_decimals_of_its_currency() {
+        let written = |minor, code| Money::new(minor, code).unwrap().to_string();
+        assert_eq!(written(1_990, "EUR"), "19.90 EUR");
+        assert_eq!(written(5, "USD"), "0.05 USD");
+        assert_eq!(written(1_990, "JPY"), "1990 JPY");
+        assert_eq!(written(1_990, "KWD"), "1.990 KWD");
+        assert_eq!(written(1_990, "QQQ"), "1990 QQQ (minor units)");
+    }
 
     #[test]
     fn a_negative_amount_and_a_lower_case_currency_are_refused() {

@@ -284,3 +284,28 @@ pub(crate) fn what_is_told_of_a_repeat_reaches_what_it_repeats(subject: &Subject
     subject.screen(&with_invoice("c3"));
     assert_eq!(subject.gate("c1"), Gate::Deny, "told before the repeat was");
 }
+
+pub(crate) fn an_account_is_told_of_when_it_is_banned_or_opened_and_not_otherwise(subject: &Subject) {
+    let kinds = || {
+        let of_account = |event: &selfsame::book::records::FeedEvent| event.conversion_id.is_none();
+        subject.feed().into_iter().filter(of_account).map(|event| event.kind).collect::<Vec<_>>()
+    };
+    told(subject, "o1", OutcomeKind::AccountUnbanned, of_account("ann"), 10).unwrap();
+    assert_eq!(kinds(), [], "she was never banned");
+    told(subject, "o2", OutcomeKind::AccountBanned, of_account("ann"), 9).unwrap();
+    assert_eq!(kinds(), [], "and was opened since");
+    told(subject, "o3", OutcomeKind::AccountBanned, of_account("ann"), 11).unwrap();
+    revoke(subject, "o2").unwrap();
+    assert_eq!(kinds(), [FeedKind::Cancelled]);
+    revoke(subject, "o3").unwrap();
+    told(subject, "o4", OutcomeKind::Chargeback, of_account("ann"), 12).unwrap();
+    assert_eq!(kinds(), [FeedKind::Cancelled, FeedKind::Reinstated]);
+}
+
+pub(crate) fn a_refund_of_a_part_that_came_first_is_told_with_the_decision(subject: &Subject) {
+    let amount = Money::new(1_000, "EUR").ok();
+    refunded(subject, "o1", OutcomeKind::ChargeRefunded, of_conversion("c1"), 10, amount).unwrap();
+    subject.screen(&worth("c1", "bob"));
+    assert_eq!(subject.standing("c1").unwrap().refunded.map(|(amount, _)| amount.amount_minor()), Some(1_000));
+    assert_eq!(kinds_of(subject, "c1"), [FeedKind::Decided, FeedKind::Reduced]);
+}

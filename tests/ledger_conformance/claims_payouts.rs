@@ -5,7 +5,7 @@ use selfsame::book::command::{
     Change, Command, Done, Executed, FailedCommand, HoldStep, PaidCommand, PayoutWanted, Request, ReservationChange,
     ReservationCommand, ReserveCommand, RewardsChange, RewardsCommand,
 };
-use selfsame::book::records::{ContentFingerprint, FeedKind, Freshness, HoldSubject, ReserveAnswer};
+use selfsame::book::records::{ContentFingerprint, FeedKind, Freshness, HistoryKind, HoldSubject, ReserveAnswer};
 use selfsame::ports::ledger::LedgerError;
 use selfsame::screening::gate::{Gate, GateReason, RewardState};
 use selfsame::vocabulary::conversion::{Reward, Side};
@@ -13,7 +13,7 @@ use selfsame::vocabulary::ids::{HoldId, RequestId};
 use selfsame::vocabulary::money::Money;
 use selfsame::vocabulary::time::{Span, Timestamp};
 
-use crate::subject::{Draft, Subject, account, actor, conversion_id, draft, minute, reward, shop};
+use crate::subject::{Draft, Subject, account, actor, case_id, conversion_id, draft, minute, reward, shop};
 
 /// Long after every delay.
 fn later(minutes: i64) -> Timestamp {
@@ -341,4 +341,14 @@ pub(crate) fn a_second_payment_of_a_reward_is_recorded_and_told(subject: &Subjec
     let paid = subject.feed().into_iter().filter(|event| event.kind == FeedKind::Paid);
     let against: Vec<_> = paid.map(|event| event.against_gate).collect();
     assert_eq!(against, [None, Some(GateReason::AlreadyPaid)]);
+}
+
+pub(crate) fn a_change_of_a_reward_tells_what_it_was_worth(subject: &Subject) {
+    subject.screen(&worth_twenty("c1", "bob").decided("review"));
+    rewards(subject, "c1", &[("rw-c1", 1_250)], RewardsChange::Change).unwrap();
+    rewards(subject, "c1", &[("bonus", 500)], RewardsChange::Add).unwrap();
+    let file = subject.ledger.case(&shop(), &case_id("c1"), later(1)).unwrap().unwrap();
+    let changes = file.history.iter().filter(|entry| entry.kind == HistoryKind::RewardsChanged);
+    let told: Vec<_> = changes.map(|entry| (&*entry.previous, &*entry.new)).collect();
+    assert_eq!(told, [("worth 20.00 EUR", "reward rw-c1 changed, worth 12.50 EUR"), ("", "reward bonus added, worth 5.00 EUR")]);
 }

@@ -188,7 +188,9 @@ conformance! {
         refunds_count_for_the_referrer_as_long_as_they_stand
         a_refund_that_cannot_be_of_what_was_paid_waits_on
         a_partial_refund_that_is_taken_back_is_told
-        what_is_told_of_a_repeat_reaches_what_it_repeats;
+        what_is_told_of_a_repeat_reaches_what_it_repeats
+        an_account_is_told_of_when_it_is_banned_or_opened_and_not_otherwise
+        a_refund_of_a_part_that_came_first_is_told_with_the_decision;
     claims_payouts:
         what_is_reserved_is_one_payers_until_it_ends
         a_reservation_is_answered_once_however_often_it_is_sent
@@ -201,7 +203,8 @@ conformance! {
         a_clock_that_steps_back_undoes_nothing
         a_retry_is_told_what_became_of_its_reservation
         what_was_learned_since_is_told_of_a_payment_that_was_reserved
-        a_second_payment_of_a_reward_is_recorded_and_told;
+        a_second_payment_of_a_reward_is_recorded_and_told
+        a_change_of_a_reward_tells_what_it_was_worth;
     claims_review:
         a_case_is_opened_claimed_and_resolved
         a_revision_that_is_gone_is_told

@@ -70,19 +70,19 @@ async fn conversions_that_race_on_one_device_are_never_both_the_first() {
 async fn what_cannot_be_compared_is_held_and_the_answer_says_why() {
     let world = World::start().await;
     let mut bare = conversion("cv-1", "ann", "bob");
-    bare.referrer.as_mut().unwrap().names.clear();
-    bare.referee.as_mut().unwrap().names.clear();
+    bare.referrer.as_mut().unwrap().emails.clear();
+    bare.referee.as_mut().unwrap().emails.clear();
     let decision = world.screen(bare).await;
     assert_eq!((decision.verdict(), decision.reasons[0].code.as_str()), (v1::Verdict::InReview, "signals.incomparable"));
     assert_eq!(world.gate("r-cv-1", "cv-1").await.gate(), v1::Gate::Hold);
 
     let mut apart = conversion("cv-2", "cid", "dan");
-    apart.referee.as_mut().unwrap().names[0].exact[0].key_id = "k2".to_owned();
+    apart.referee.as_mut().unwrap().emails[0].mailbox[0].key_id = "k2".to_owned();
     let request = v1::ScreenConversionRequest { conversion: Some(apart) };
     let answer = world.screening().screen_conversion(request.clone()).await.unwrap().into_inner();
     assert_eq!(answer.decision.as_ref().unwrap().reasons[0].code, "signals.incomparable");
     let told: Vec<_> = answer.warnings.iter().map(|warning| (warning.code.as_str(), warning.field.as_str())).collect();
-    assert_eq!(told, [("signals.keys_differ", "conversion.referee.names.exact")]);
+    assert_eq!(told, [("signals.keys_differ", "conversion.referee.emails.mailbox")]);
     let again = world.screening().screen_conversion(request).await.unwrap().into_inner();
     assert_eq!((again.replayed, again.warnings, again.decision), (true, answer.warnings, answer.decision));
 
@@ -90,7 +90,7 @@ async fn what_cannot_be_compared_is_held_and_the_answer_says_why() {
     let wanted = v1::GetDecisionRequest { program_id: PROGRAM.to_owned(), conversion_id: "cv-2".to_owned(), view };
     let full = world.screening().get_decision(wanted).await.unwrap().into_inner();
     let compared: Vec<_> = full.comparable.iter().map(|signal| (signal.kind.as_str(), signal.comparison())).collect();
-    assert_eq!(compared, [("names.exact", v1::SignalComparison::KeysDiffer)]);
+    assert_eq!(compared, [("emails.mailbox", v1::SignalComparison::KeysDiffer)]);
     let parts = full.decision.as_ref().unwrap().score_parts.clone().unwrap();
     let sum = parts.base_log_odds + parts.contributions.iter().map(|part| part.log_odds).sum::<f64>() + parts.rest_log_odds;
     let score = full.decision.unwrap().score;

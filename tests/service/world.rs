@@ -335,10 +335,10 @@ pub(crate) fn digest(byte: u8) -> Vec<v1::Digest> {
     vec![v1::Digest { key_id: "k1".to_owned(), value: vec![byte; 32].into() }]
 }
 
-/// A name that no other account has: two sides with one can be compared.
-fn own_name(account: &str) -> v1::NameSignals {
+/// A mailbox that no other account has: two sides with one can be compared.
+fn own_mailbox(account: &str) -> v1::EmailSignals {
     let value: Vec<u8> = account.bytes().chain([0xff; 32]).take(32).collect();
-    v1::NameSignals { exact: vec![v1::Digest { key_id: "k1".to_owned(), value: value.into() }], sketch: Vec::new() }
+    v1::EmailSignals { mailbox: vec![v1::Digest { key_id: "k1".to_owned(), value: value.into() }], ..Default::default() }
 }
 
 /// An honest conversion of `referee`, brought by `referrer`, with one reward `r-<id>`.
@@ -361,12 +361,12 @@ pub(crate) fn conversion(id: &str, referrer: &str, referee: &str) -> v1::Convers
         }),
         referrer: Some(v1::SignalBundle {
             account_id: referrer.to_owned(),
-            names: vec![own_name(referrer)],
+            emails: vec![own_mailbox(referrer)],
             ..Default::default()
         }),
         referee: Some(v1::SignalBundle {
             account_id: referee.to_owned(),
-            names: vec![own_name(referee)],
+            emails: vec![own_mailbox(referee)],
             journey: Some(v1::Journey {
                 touchpoints: vec![step(v1::TouchpointKind::LinkClick, 4_000), step(v1::TouchpointKind::Signup, 3_000)],
                 touchpoint_count_total: None,

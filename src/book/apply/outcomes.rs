@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use crate::book::Book;
 use crate::book::event::{Concerned, OutcomeRecorded, OutcomeRevoked, OutcomeSpread, PendingExpired};
-use crate::book::outcomes::{OutcomeRow, OutcomeState, Spread};
+use crate::book::outcomes::{OutcomeRow, OutcomeState, Spread, banned_at};
 use crate::book::records::Cursor;
 use crate::book::slab::{AccountNumber, ConversionNumber, OutcomeNumber};
 use crate::book::{Message, MessageKind};
 use crate::vocabulary::conversion::Conversion;
-use crate::vocabulary::outcome::{OutcomeKind, OutcomeSubject};
+use crate::vocabulary::outcome::OutcomeSubject;
 use crate::vocabulary::time::Timestamp;
 
 impl Book {
     pub(super) fn outcome(&mut self, cursor: Cursor, event: &OutcomeRecorded) -> Option<()> {
-        let OutcomeRecorded { outcome, content, received_at, concerned } = event;
+        let OutcomeRecorded { outcome, content, received_at, on_account: _, concerned } = event;
         let (kind, id) = (MessageKind::Outcome, Arc::from(outcome.outcome_id.as_str()));
         self.messages.add(Message { kind, id, content: *content, cursor }, &self.hasher);
         let number = self.outcomes.add(OutcomeRow::of(outcome, *received_at, cursor), &self.hasher)?;
@@ -175,13 +175,4 @@ impl Book {
         }
         Some(())
     }
-}
-
-/// Since when an account is banned: by the earliest ban that no later opening answers.
-fn banned_at(told: &[&OutcomeRow]) -> Option<Timestamp> {
-    let in_force = || told.iter().filter(|row| row.state == OutcomeState::InForce);
-    let bans = in_force().filter(|row| row.kind == OutcomeKind::AccountBanned);
-    let answered =
-        |ban: &&&OutcomeRow| in_force().any(|row| row.kind == OutcomeKind::AccountUnbanned && row.occurred_at >= ban.occurred_at);
-    bans.filter(|ban| !answered(ban)).map(|ban| ban.occurred_at).min()
 }

@@ -114,7 +114,7 @@ impl Book {
         let number = self.conversions.find(&event.conversion_id, &self.hasher)?;
         self.stepped_on(cursor, number);
         self.conversions.get_mut(number).accepts = Accepts::Named;
-        self.name_rewards(number, &event.rewards)
+        self.name_rewards(number, event.rewards.iter().map(|changed| &changed.reward))
     }
 
     /// Notes rewards that outlived the record of their conversion.

@@ -6,12 +6,12 @@ use crate::book::MessageKind;
 use crate::book::command::{Change, OutcomeCommand, RevokeCommand};
 use crate::book::conversions::ConversionRow;
 use crate::book::event::{Concerned, Effect, Event, OutcomeRecorded, OutcomeRevoked, OutcomeSpread, PendingExpired, Rechecked};
-use crate::book::outcomes::{Effects, OutcomeRow, OutcomeState, Through, effects};
+use crate::book::outcomes::{Effects, OutcomeRow, OutcomeState, Through, banned_at, effects};
 use crate::book::records::Cursor;
 use crate::book::refusal::{Misfit, Refusal};
 use crate::book::slab::{ConversionNumber, OutcomeNumber};
 use crate::book::standing::Reaching;
-use crate::screening::gate::{Cancelled, cancelled_under};
+use crate::screening::gate::cancelled_under;
 use crate::screening::policy::PayoutPolicy;
 use crate::vocabulary::conversion::{Conversion, Side};
 use crate::vocabulary::ids::AccountId;
@@ -38,7 +38,9 @@ pub(super) fn record(book: &Book, command: OutcomeCommand, policy: &PayoutPolicy
     }
     let row = OutcomeRow::of(&outcome, received_at, Cursor(book.cursor.0 + 1));
     let concerned = book.touched(&row, Change::Place, reached.iter().take(PIECE_CONVERSIONS), policy);
-    Ok(Plan::commit(Event::OutcomeRecorded(Box::new(OutcomeRecorded { outcome, content, received_at, concerned }))))
+    let on_account = book.on_account(&row, Change::Place);
+    let recorded = OutcomeRecorded { outcome, content, received_at, on_account, concerned };
+    Ok(Plan::commit(Event::OutcomeRecorded(Box::new(recorded))))
 }
 
 /// Whether what was given back can be part of what was paid.
@@ -90,8 +92,8 @@ pub(super) fn revoke(book: &Book, command: RevokeCommand, policy: &PayoutPolicy)
     }
     let reached = book.reached_by(&row.subject);
     let concerned = book.touched(row, Change::Lift, reached.iter().take(PIECE_CONVERSIONS), policy);
-    let (kind, subject) = (row.kind, row.subject.clone());
-    let revoked = OutcomeRevoked { outcome_id, kind, subject, actor, reason_code, note, request, at, concerned };
+    let (kind, subject, on_account) = (row.kind, row.subject.clone(), book.on_account(row, Change::Lift));
+    let revoked = OutcomeRevoked { outcome_id, kind, subject, actor, reason_code, note, request, at, on_account, concerned };
     Ok(Plan::commit(Event::OutcomeRevoked(Box::new(revoked))))
 }
 
@@ -127,7 +129,7 @@ pub(super) fn next_piece(book: &Book, policy: impl FnOnce() -> PayoutPolicy) -> 
 }
 
 /// What outcomes that came before a conversion do to it.
-pub(super) fn awaiting(book: &Book, conversion: &Conversion, policy: &PayoutPolicy) -> Option<Cancelled> {
+pub(super) fn awaiting(book: &Book, conversion: &Conversion, policy: &PayoutPolicy) -> Effect {
     let mut reaching = Reaching::new();
     for number in book.waiting_for(conversion) {
         reaching.push((Through::Conversion, book.outcomes.get(number)));
@@ -138,11 +140,12 @@ pub(super) fn awaiting(book: &Book, conversion: &Conversion, policy: &PayoutPoli
             reaching.extend(account.referring().outcomes.iter().map(|number| (through, book.outcomes.get(*number))));
         }
     }
-    if reaching.is_empty() {
-        return None;
-    }
     let Effects { cancelled, refunded, taken_back: _ } = effects(&reaching, conversion.value);
-    cancelled_under(cancelled, refunded, conversion.value, policy)
+    match (cancelled_under(cancelled, refunded, conversion.value, policy), refunded) {
+        (Some(_), _) => Effect::Cancelled,
+        (None, Some(_)) => Effect::Reduced,
+        (None, None) => Effect::None,
+    }
 }
 
 impl Book {
@@ -200,6 +203,25 @@ impl Book {
     ) -> Vec<Concerned> {
         let in_force = OutcomeRow { state: OutcomeState::InForce, ..outcome.clone() };
         numbers.map(|number| self.touches(&in_force, change, self.conversions.get(*number), policy)).collect()
+    }
+
+    /// What recording an outcome, or taking it back, does to the account that it is about.
+    fn on_account(&self, outcome: &OutcomeRow, change: Change) -> Effect {
+        let OutcomeSubject::Account(id) = &outcome.subject else { return Effect::None };
+        let told = self.accounts.known(id, &self.hasher).map(|(_, account)| &account.referring().outcomes);
+        let others = told.into_iter().flatten().map(|number| self.outcomes.get(*number)).filter(|known| known.id != outcome.id);
+        let mut rows: Vec<&OutcomeRow> = others.collect();
+        let without = banned_at(&rows).is_some();
+        let in_force = OutcomeRow { state: OutcomeState::InForce, ..outcome.clone() };
+        rows.push(&in_force);
+        let with = banned_at(&rows).is_some();
+        match (outcome.kind, change) {
+            (OutcomeKind::AccountBanned, Change::Place) if with => Effect::Cancelled,
+            (OutcomeKind::AccountUnbanned, Change::Lift) if without => Effect::Cancelled,
+            (OutcomeKind::AccountBanned, Change::Lift) if with && !without => Effect::Reinstated,
+            (OutcomeKind::AccountUnbanned, Change::Place) if without && !with => Effect::Reinstated,
+            _ => Effect::None,
+        }
     }
 
     fn touches(&self, outcome: &OutcomeRow, change: Change, row: &ConversionRow, policy: &PayoutPolicy) -> Concerned {

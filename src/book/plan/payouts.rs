@@ -11,7 +11,9 @@ use crate::book::command::{
     RewardsChange, RewardsCommand,
 };
 use crate::book::conversions::ConversionRow;
-use crate::book::event::{Entitlement, Event, PayoutFailed, ReservationChanged, RewardPaid, RewardsChanged, RewardsReserved};
+use crate::book::event::{
+    ChangedReward, Entitlement, Event, PayoutFailed, ReservationChanged, RewardPaid, RewardsChanged, RewardsReserved,
+};
 use crate::book::records::{Cursor, ReserveAnswer};
 use crate::book::refusal::{Misfit, Refusal};
 use crate::book::rewards::{Payment, Reward};
@@ -311,10 +313,12 @@ pub(super) fn rewards(book: &Book, command: RewardsCommand) -> Result<Plan, Refu
             (None, RewardsChange::Change) => {
                 misfits.push(Misfit::at(field("reward_id"), "is no reward of this conversion; add it with `AddRewards`"));
             }
-            (Some(_), _) | (None, RewardsChange::Add) => new.push(reward),
+            (Some(_), _) | (None, RewardsChange::Add) => {
+                new.push(ChangedReward { reward, previous: known.and_then(|known| known.amount) });
+            }
         }
     }
-    let added = new.iter().filter(|reward| book.rewards.find(&reward.reward_id, &book.hasher).is_none()).count();
+    let added = new.iter().filter(|changed| book.rewards.find(&changed.reward.reward_id, &book.hasher).is_none()).count();
     if row.rewards.len() + added > REWARDS_MAX {
         let problem =
             format!("would make {} rewards of one conversion; at most {REWARDS_MAX} are allowed", row.rewards.len() + added);

@@ -3,6 +3,10 @@
 use std::fmt::Write as _;
 
 use crate::cli::table::{instant, table};
+use crate::screening::decision::{logistic, risk_score};
+use crate::screening::evidence::EvidenceCode;
+use crate::screening::explanation;
+use crate::vocabulary::money::Money;
 use crate::vocabulary::time::{Span, Timestamp};
 use crate::wire::v1;
 
@@ -101,12 +105,18 @@ pub(super) fn case(case: &v1::Case, now: Timestamp) -> String {
     );
     text.push_str(&sides(&summary, side_by_side));
     if let Some(decision) = decision {
-        section(&mut text, "WHY", decision.reasons.iter().map(reason_row).collect());
+        section(&mut text, "WHY", decision.reasons.iter().map(|reason| reason_row(reason, decision)).collect());
+        section(
+            &mut text,
+            "WHAT THE RISK OF THE DECISION IS MADE OF, IN LOG-ODDS",
+            decision.score_parts.as_ref().map(score_rows).unwrap_or_default(),
+        );
         section(&mut text, "RULES THAT ASK FOR IT, WHATEVER THE SCORE SAYS", rule_rows(&decision.rule_hits));
         text.push_str(&where_it_stands(decision));
     }
-    if let Some(v1::SecondLook { verdict: _, score: _, reasons: _, learned }) = known_now {
-        section(&mut text, "LEARNED AFTER THE DECISION", learned.iter().map(learned_row).collect());
+    if let Some(v1::SecondLook { verdict: _, score, reasons: _, learned }) = known_now {
+        let title = format!("LEARNED AFTER THE DECISION; THE RISK IS {} BY NOW", risk_score(*score));
+        section(&mut text, &title, learned.iter().map(learned_row).collect());
     }
     section(&mut text, "ALSO ON THESE VALUES", neighbours.iter().map(neighbour_row).collect());
     let (paid, at_stake): (Vec<_>, Vec<_>) = rewards.iter().partition(|reward| paid_reward_ids.contains(&reward.reward_id));
@@ -164,8 +174,29 @@ fn sides(summary: &v1::CaseSummary, rows: &[v1::SideBySideRow]) -> String {
     table(&table_rows)
 }
 
-fn reason_row(reason: &v1::Reason) -> Vec<String> {
-    vec![format!("{:+.2}", reason.contribution_log_odds), reason.code.clone(), reason.sentence.clone()]
+/// A reason, with the conversion that a repeat repeats.
+fn reason_row(reason: &v1::Reason, decision: &v1::Decision) -> Vec<String> {
+    let earlier = [&decision.duplicate_of, &decision.looks_like].into_iter().find(|id| !id.is_empty());
+    let repeats = earlier.filter(|_| reason.code == EvidenceCode::DuplicateInvoice.dotted());
+    let sentence = repeats.map_or_else(|| reason.sentence.clone(), |id| format!("{} It was `{id}`.", reason.sentence));
+    vec![format!("{:+.2}", reason.contribution_log_odds), reason.code.clone(), sentence]
+}
+
+/// The sum that the risk is, so that it can be checked by eye: each row is rounded, the sum is of what is not.
+fn score_rows(parts: &v1::ScoreParts) -> Vec<Vec<String>> {
+    let v1::ScoreParts { base_log_odds, contributions, rest_log_odds, review_threshold, reject_threshold } = parts;
+    let row = |log_odds: f64, what: String| vec![format!("{log_odds:+.2}"), what];
+    let sum = base_log_odds + rest_log_odds + contributions.iter().map(|part| part.log_odds).sum::<f64>();
+    let rejects = reject_threshold.map(|reject| format!(", to reject from {}", risk_score(reject))).unwrap_or_default();
+    let asks =
+        format!("risk {}; the score asks to review from {}{rejects}", risk_score(logistic(sum)), risk_score(*review_threshold));
+    let mut rows = vec![row(*base_log_odds, "what a referral begins with".to_owned())];
+    rows.extend(contributions.iter().map(|part| row(part.log_odds, part.code.clone())));
+    rows.extend(
+        (*rest_log_odds != 0.0).then(|| row(*rest_log_odds, "what was not found, or could not be looked for".to_owned())),
+    );
+    rows.push(vec![format!("= {sum:.2}"), asks]);
+    rows
 }
 
 /// The rules that reject or review by themselves, the strictest first. The others only weigh, which the reasons show, or stand in the shadow.
@@ -187,15 +218,15 @@ fn neighbour_row(neighbour: &v1::SharedIdentifier) -> Vec<String> {
         if neighbour.rejected_accounts > 0 { format!("{} rejected", neighbour.rejected_accounts) } else { String::new() };
     vec![
         format!("{who} {} {}", neighbour.label, neighbour.digest_prefix),
-        format!("{} others", neighbour.accounts),
+        explanation::other_accounts(neighbour.accounts),
         rejected,
         neighbour.account_ids.join(" "),
     ]
 }
 
 fn reward_row(reward: &v1::Reward) -> Vec<String> {
-    let amount = reward.amount.as_ref().map(|money| format!("{} {} (minor units)", money.amount_minor, money.currency));
-    vec![reward.reward_id.clone(), amount.unwrap_or_default()]
+    let amount = reward.amount.as_ref().and_then(|money| Money::new(money.amount_minor, &money.currency).ok());
+    vec![reward.reward_id.clone(), amount.map(|amount| amount.to_string()).unwrap_or_default()]
 }
 
 fn history_row(event: &v1::CaseEvent) -> Vec<String> {
@@ -292,6 +323,53 @@ case-cv-3  2    open   78    in 2 h  dan       joe      Both sides were seen on 
         assert!(shown.starts_with("case-cv-3  revision 2  open"), "{shown}");
         let rules = "WHATEVER THE SCORE SAYS\nreject  certain  attribution.manual\nreview  by_hand  attribution.manual\n";
         assert!(shown.contains(rules) && !shown.contains("only_weighs"), "{shown}");
+    }
+
+    #[test]
+    fn what_the_risk_is_made_of_adds_up_to_it() {
+        let part = |code: &str, log_odds| v1::ScoreContribution { code: code.to_owned(), log_odds };
+        let parts = v1::ScoreParts {
+            base_log_odds: -3.0,
+            contributions: vec![part("device.same_device", 2.25), part("list.trusted", -1.0)],
+            rest_log_odds: 0.5,
+            review_threshold: 0.2,
+            reject_threshold: Some(0.97),
+        };
+        let decision = v1::Decision { score_parts: Some(parts), ..Default::default() };
+        let shown = case(&v1::Case { summary: Some(summary()), decision: Some(decision), ..Default::default() }, now());
+        let expected = "\
+WHAT THE RISK OF THE DECISION IS MADE OF, IN LOG-ODDS
+-3.00    what a referral begins with
++2.25    device.same_device
+-1.00    list.trusted
++0.50    what was not found, or could not be looked for
+= -1.25  risk 22; the score asks to review from 20, to reject from 97
+";
+        assert!(shown.contains(expected), "{shown}");
+    }
+
+    #[test]
+    fn a_repeat_names_what_it_repeats_and_accounts_and_amounts_are_words() {
+        let reason = |code: &str| v1::Reason { code: code.to_owned(), sentence: "It may be.".to_owned(), ..Default::default() };
+        let decision = v1::Decision {
+            reasons: vec![reason("value.duplicate_invoice"), reason("device.same_device")],
+            looks_like: "cv-1".to_owned(),
+            ..Default::default()
+        };
+        let on = |accounts| v1::SharedIdentifier { accounts, ..Default::default() };
+        let amount = Some(v1::Money { amount_minor: 2_000, currency: "EUR".to_owned() });
+        let shown = v1::Case {
+            summary: Some(summary()),
+            decision: Some(decision),
+            neighbours: vec![on(1), on(7), on(1_024)],
+            rewards: vec![v1::Reward { reward_id: "rw-1".to_owned(), amount, ..Default::default() }],
+            ..Default::default()
+        };
+        let shown = case(&shown, now());
+        assert_eq!(shown.matches("It was `cv-1`.").count(), 1, "{shown}");
+        for words in ["1 other account\n", "7 other accounts\n", "1,024 or more other accounts\n", "rw-1  20.00 EUR\n"] {
+            assert!(shown.contains(words), "{words}: {shown}");
+        }
     }
 
     #[test]

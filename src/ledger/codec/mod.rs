@@ -180,7 +180,7 @@ pub(crate) fn told(cursor: Cursor, bytes: &[u8]) -> Result<Vec<FeedEvent>, Damag
     };
     let mut r = Reader::new(rest);
     let Heads { conversion_id, referrer, referee } = conversion::read_heads(&mut r)?;
-    let cancelled = r.option(payouts::read_cancelled)?;
+    let came_before = numbers::read_effect(r.u8()?)?;
     let head = Head::read(&mut r)?;
     let decided = FeedEvent {
         cursor,
@@ -196,14 +196,14 @@ pub(crate) fn told(cursor: Cursor, bytes: &[u8]) -> Result<Vec<FeedEvent>, Damag
         reason_codes: head.reason_codes,
         at: head.decided_at,
     };
-    Ok(feed::with_what_came_before(decided, cancelled))
+    Ok(feed::with_what_came_before(decided, came_before))
 }
 
 /// What the feed tells stands first.
 fn write_screened(w: &mut Writer, event: &ConversionScreened) {
-    let ConversionScreened { conversion, content, decision, received_at, case, cancelled } = event;
+    let ConversionScreened { conversion, content, decision, received_at, case, came_before } = event;
     conversion::write_heads(w, conversion);
-    w.option(*cancelled, payouts::write_cancelled);
+    w.u8(numbers::effect(*came_before));
     decision::write(w, decision);
     parts::write_content(w, *content);
     w.time(*received_at);
@@ -217,14 +217,14 @@ fn write_screened(w: &mut Writer, event: &ConversionScreened) {
 
 fn read_screened(r: &mut Reader<'_>) -> Result<ConversionScreened, Damaged> {
     let heads = conversion::read_heads(r)?;
-    let cancelled = r.option(payouts::read_cancelled)?;
+    let came_before = numbers::read_effect(r.u8()?)?;
     let decision = decision::read(r)?;
     let content = parts::read_content(r)?;
     let received_at = r.time()?;
     let conversion = conversion::read(r, heads)?;
     let case =
         r.option(|r| Ok(OpenedCase { due_at: r.time()?, referrer: r.option(bundle::read)?, referee: r.option(bundle::read)? }))?;
-    Ok(ConversionScreened { conversion, content, decision, received_at, case, cancelled })
+    Ok(ConversionScreened { conversion, content, decision, received_at, case, came_before })
 }
 
 fn write_case(w: &mut Writer, event: &CaseStepped) {

@@ -9,7 +9,7 @@ use crate::vocabulary::ids::{AccountId, Actor, ConversionId, InvoiceId, ProgramI
 use crate::vocabulary::outcome::{Outcome, OutcomeSubject};
 
 pub(super) fn write_recorded(w: &mut Writer, event: &OutcomeRecorded) {
-    let OutcomeRecorded { outcome, content, received_at, concerned } = event;
+    let OutcomeRecorded { outcome, content, received_at, on_account, concerned } = event;
     let Outcome { program_id, outcome_id, kind, subject, occurred_at, amount, actor, note } = outcome;
     w.text(program_id.as_str());
     w.text(outcome_id.as_str());
@@ -21,6 +21,7 @@ pub(super) fn write_recorded(w: &mut Writer, event: &OutcomeRecorded) {
     w.text(note);
     parts::write_content(w, *content);
     w.time(*received_at);
+    w.u8(numbers::effect(*on_account));
     w.list(concerned, write_concerned);
 }
 
@@ -36,11 +37,12 @@ pub(super) fn read_recorded(r: &mut Reader<'_>) -> Result<OutcomeRecorded, Damag
         note: r.text()?.to_owned(),
     };
     let content = parts::read_content(r)?;
-    Ok(OutcomeRecorded { outcome, content, received_at: r.time()?, concerned: r.list(read_concerned)? })
+    let (received_at, on_account) = (r.time()?, numbers::read_effect(r.u8()?)?);
+    Ok(OutcomeRecorded { outcome, content, received_at, on_account, concerned: r.list(read_concerned)? })
 }
 
 pub(super) fn write_revoked(w: &mut Writer, event: &OutcomeRevoked) {
-    let OutcomeRevoked { outcome_id, kind, subject, actor, reason_code, note, request, at, concerned } = event;
+    let OutcomeRevoked { outcome_id, kind, subject, actor, reason_code, note, request, at, on_account, concerned } = event;
     w.text(outcome_id.as_str());
     w.u8(numbers::outcome_kind(*kind));
     write_subject(w, subject);
@@ -49,6 +51,7 @@ pub(super) fn write_revoked(w: &mut Writer, event: &OutcomeRevoked) {
     w.text(note);
     w.option(request.as_ref(), write_request);
     w.time(*at);
+    w.u8(numbers::effect(*on_account));
     w.list(concerned, write_concerned);
 }
 
@@ -62,6 +65,7 @@ pub(super) fn read_revoked(r: &mut Reader<'_>) -> Result<OutcomeRevoked, Damaged
         note: r.text()?.to_owned(),
         request: r.option(read_request)?,
         at: r.time()?,
+        on_account: numbers::read_effect(r.u8()?)?,
         concerned: r.list(read_concerned)?,
     })
 }

@@ -5,8 +5,8 @@ use super::parts;
 use super::recheck;
 use crate::book::command::{Request, RewardsChange};
 use crate::book::event::{
-    ConversionKept, Entitlement, HeldReferral, HoldChanged, KeptPayment, KeptReward, PayoutFailed, ReservationChanged,
-    RewardPaid, RewardsChanged, RewardsReserved,
+    ChangedReward, ConversionKept, Entitlement, HeldReferral, HoldChanged, KeptPayment, KeptReward, PayoutFailed,
+    ReservationChanged, RewardPaid, RewardsChanged, RewardsReserved,
 };
 use crate::book::records::{Cursor, ReserveAnswer};
 use crate::ledger::packed::{Damaged, Reader, Writer};
@@ -223,10 +223,11 @@ pub(super) fn write_rewards(w: &mut Writer, event: &RewardsChanged) {
     w.text(referrer.as_str());
     w.text(referee.as_str());
     w.u8(numbers::verdict(*verdict));
-    w.list(rewards, |w, Reward { reward_id, beneficiary, amount }| {
+    w.list(rewards, |w, ChangedReward { reward: Reward { reward_id, beneficiary, amount }, previous }| {
         w.text(reward_id.as_str());
         w.u8(numbers::side(*beneficiary));
         w.option(*amount, parts::write_money);
+        w.option(*previous, parts::write_money);
     });
     w.u8(match change {
         RewardsChange::Add => 1,
@@ -246,7 +247,8 @@ pub(super) fn read_rewards(r: &mut Reader<'_>) -> Result<RewardsChanged, Damaged
         verdict: numbers::read_verdict(r.u8()?)?,
         rewards: r.list(|r| {
             let (reward_id, beneficiary) = (r.id(RewardId::new)?, numbers::read_side(r.u8()?)?);
-            Ok(Reward { reward_id, beneficiary, amount: r.option(parts::read_money)? })
+            let reward = Reward { reward_id, beneficiary, amount: r.option(parts::read_money)? };
+            Ok(ChangedReward { reward, previous: r.option(parts::read_money)? })
         })?,
         change: match r.u8()? {
             1 => RewardsChange::Add,

@@ -4,9 +4,9 @@ use super::*;
 use crate::book::command::Change;
 use crate::book::command::{Request, RewardsChange};
 use crate::book::event::{
-    Concerned, ConversionKept, Effect, Entitlement, HeldReferral, HoldChanged, KeptPayment, KeptReward, OutcomeRecorded,
-    OutcomeRevoked, OutcomeSpread, PayoutFailed, PendingExpired, Reassessed, Rechecked, ReservationChanged, RewardPaid,
-    RewardsChanged, RewardsReserved,
+    ChangedReward, Concerned, ConversionKept, Effect, Entitlement, HeldReferral, HoldChanged, KeptPayment, KeptReward,
+    OutcomeRecorded, OutcomeRevoked, OutcomeSpread, PayoutFailed, PendingExpired, Reassessed, Rechecked, ReservationChanged,
+    RewardPaid, RewardsChanged, RewardsReserved,
 };
 use crate::book::records::{ContentFingerprint, HoldSubject, ListEntry, ListSubject, ReserveAnswer};
 use crate::screening::case::{CaseState, Resolution};
@@ -81,7 +81,7 @@ fn screened() -> ConversionScreened {
         decision,
         received_at: noon(),
         case: Some(OpenedCase { due_at: noon().plus(Span::from_hours(48)), referrer: Some(full_side("ann", 40)), referee: None }),
-        cancelled: None,
+        came_before: Effect::Reduced,
         conversion,
     }
 }
@@ -127,6 +127,7 @@ pub(crate) fn one_of_each() -> Vec<Event> {
             },
             content: ContentFingerprint([2; 16]),
             received_at: noon(),
+            on_account: Effect::Cancelled,
             concerned: concerned.clone(),
         })),
         Event::OutcomeRevoked(Box::new(OutcomeRevoked {
@@ -138,6 +139,7 @@ pub(crate) fn one_of_each() -> Vec<Event> {
             note: String::new(),
             request: request.clone(),
             at: noon(),
+            on_account: Effect::Reinstated,
             concerned: concerned.clone(),
         })),
         Event::OutcomeSpread(OutcomeSpread { outcome_id: RecordId::new("out-1").unwrap(), at: noon(), concerned }),
@@ -187,7 +189,10 @@ pub(crate) fn one_of_each() -> Vec<Event> {
             referrer: referrer.clone(),
             referee: referee.clone(),
             verdict: Verdict::Approved,
-            rewards: vec![Reward { reward_id: reward_id.clone(), beneficiary: Side::Referee, amount: None }],
+            rewards: vec![ChangedReward {
+                reward: Reward { reward_id: reward_id.clone(), beneficiary: Side::Referee, amount: None },
+                previous: Money::new(2_000, "EUR").ok(),
+            }],
             change: RewardsChange::Change,
             actor: actor.clone(),
             note: String::new(),

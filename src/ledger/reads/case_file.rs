@@ -2,8 +2,10 @@
 
 use super::{Records, waiting};
 use crate::book::CaseReading;
-use crate::book::command::{CaseStep, Change};
-use crate::book::event::{CaseStepped, ConversionScreened, Event, OpenedCase, OutcomeRecorded, Reassessed, Rechecked};
+use crate::book::command::{CaseStep, Change, RewardsChange};
+use crate::book::event::{
+    CaseStepped, ChangedReward, ConversionScreened, Event, OpenedCase, OutcomeRecorded, Reassessed, Rechecked,
+};
 use crate::book::records::{CaseFile, HistoryEntry, HistoryKind, ReserveAnswer};
 use crate::ports::ledger::LedgerError;
 use crate::screening::case::{CaseState, Step};
@@ -112,9 +114,15 @@ fn entries_of(event: &Event, of: &ConversionId) -> Vec<HistoryEntry> {
             vec![HistoryEntry { reason_code: failed.reason_code.clone(), note: failed.note.clone(), ..told }]
         }
         Event::RewardsChanged(changed) => {
-            let entry = |reward: &Reward| {
-                let told = format!("reward {} is worth {}", reward.reward_id, amount_words(reward.amount));
-                by(&changed.actor, HistoryKind::RewardsChanged, changed.at, &changed.note, &told)
+            let entry = |ChangedReward { reward: Reward { reward_id, amount, .. }, previous }: &ChangedReward| {
+                let worth = |amount: &Option<Money>| amount.map(|amount| format!(", worth {amount}")).unwrap_or_default();
+                let how = match changed.change {
+                    RewardsChange::Add => "added",
+                    RewardsChange::Change => "changed",
+                };
+                let told = format!("reward {reward_id} {how}{}", worth(amount));
+                let previous = previous.map(|was| format!("worth {was}")).unwrap_or_default();
+                HistoryEntry { previous, ..by(&changed.actor, HistoryKind::RewardsChanged, changed.at, &changed.note, &told) }
             };
             changed.rewards.iter().map(entry).collect()
         }

@@ -102,8 +102,8 @@ evidence_catalogue! {
     CodeChanged "attribution.code_changed" Referee Nothing "The referral code changed on the way, or the referee came with another referrer before.";
     ExistingUser "attribution.existing_user" Referee Nothing "The referee had an account before the referral.";
     MinimumPurchase "value.minimum_purchase" Referee Nothing "The purchase is just large enough to earn the reward.";
-    DuplicateInvoice "value.duplicate_invoice" Referee Nothing "The same purchase was reported before, or one that may be it.";
-    CrowdedDevice "device.crowded" Referee Accounts "Other accounts were seen on the referee's device.";
+    DuplicateInvoice "value.duplicate_invoice" Referee Nothing "The same purchase or sign-up was reported before.";
+    CrowdedDevice "device.crowded" Referee Accounts "Other accounts were seen on the referee's device or in his browser.";
     CrowdedNetwork "network.crowded" Referee Accounts "Other accounts were seen on the referee's network address.";
     CrowdedPayment "payment.crowded" Both Accounts "Other accounts use a payment instrument of the two sides.";
     PatternRepeats "identity.pattern_repeats" Both Count "Other referees of the referrer have e-mail addresses of the same pattern.";
@@ -113,7 +113,7 @@ evidence_catalogue! {
     ReferrerRefunds "history.referrer_refunds" Referrer Count "Earlier referrals of this referrer were refunded or disputed.";
     RingLoop "ring.loop" Both Steps "The referrals run in a circle.";
     RingSize "ring.size" Both Accounts "The accounts belong to a group tied by shared devices, mailboxes or payment instruments.";
-    RingTouchesRejected "ring.touches_rejected" Both Count "The group that the accounts belong to holds rejected accounts.";
+    RingTouchesRejected "ring.touches_rejected" Both Count "The group that the accounts belong to holds rejected or banned accounts.";
     Blocked "list.blocked" Both Nothing "An account or value is on the block list.";
     Trusted "list.trusted" Both Nothing "An account or value is on the trust list.";
     Comparable "signals.comparable" Both Count "Both sides have signals of one kind under one key, so that they could be compared.";
