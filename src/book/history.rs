@@ -273,7 +273,7 @@ impl Reading<'_> {
             let Some(number) = known.find(ValueKind::Identifier(value.kind), value.digest, texts, hasher) else { continue };
             let sightings = known.sightings(number);
             let identifier = || Identifier { kind: value.kind, digest: value.digest.clone() };
-            if sightings.is_placeholder(value.kind) {
+            if known.is_placeholder(value.kind, sightings) {
                 placeholders.insert(identifier());
                 continue;
             }

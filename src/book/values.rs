@@ -7,7 +7,7 @@ use super::index::{Hasher, Index};
 use super::slab::{AccountNumber, CrowdNumber, PairNumber, Slab, TextNumber, ValueNumber};
 use super::texts::Texts;
 use crate::screening::history::{CROWD_MAX, Crowd, IdentifierKind, RING_VALUE_ACCOUNTS_MAX};
-use crate::screening::placeholders::accounts_max;
+use crate::screening::placeholders::{ACCOUNTS_MAX_STEPS, accounts_max, accounts_max_learned};
 use crate::vocabulary::digest::{Digest, DigestSet, KeyId};
 use crate::vocabulary::time::{Span, Timestamp};
 
@@ -63,6 +63,31 @@ pub(super) struct Values {
     pair_index: Index<PairNumber>,
     /// Sightings beside the first of each value.
     crowded: usize,
+    beyond: Beyond,
+}
+
+/// How many values of a kind are on more accounts than each of the steps, which a kind's limit is learned from.
+#[derive(Debug, Default)]
+struct Beyond([[u32; ACCOUNTS_MAX_STEPS.len()]; IdentifierKind::ALL.len()]);
+
+impl Beyond {
+    /// Notes that a value has one account more than before.
+    fn grew(&mut self, kind: ValueKind, accounts: usize) {
+        let ValueKind::Identifier(kind) = kind else { return };
+        let step = ACCOUNTS_MAX_STEPS.iter().position(|step| *step as usize + 1 == accounts);
+        if let Some(count) = step.and_then(|step| self.0.get_mut(kind as usize)?.get_mut(step)) {
+            *count += 1;
+        }
+    }
+
+    /// Notes a value that is on so many accounts.
+    fn holds(&mut self, kind: ValueKind, accounts: usize) {
+        (1..=accounts).for_each(|accounts| self.grew(kind, accounts));
+    }
+
+    fn of(&self, kind: IdentifierKind) -> &[u32] {
+        self.0.get(kind as usize).map(|counts| &counts[..]).unwrap_or_default()
+    }
 }
 
 /// What a list takes beside its entries: two counters, the list's own three words, and half of its room unused.
@@ -123,13 +148,8 @@ impl<'a> Sightings<'a> {
     /// The accounts that are tied by being paid out to it. More than are paid out to a person's instrument are tied all the same, up to where it is a
     /// placeholder.
     pub(super) fn tied_by_payout(self) -> impl Iterator<Item = AccountNumber> + 'a {
-        let ties = !self.is_placeholder(IdentifierKind::Payment);
+        let ties = accounts_max(IdentifierKind::Payment).is_none_or(|most| self.len() <= most as usize);
         self.iter().take(if ties { self.len() } else { 0 }).map(|sighting| sighting.account)
-    }
-
-    /// Whether it is on more accounts than a value of its kind can have.
-    pub(super) fn is_placeholder(self, kind: IdentifierKind) -> bool {
-        accounts_max(kind).is_some_and(|most| self.len() > most as usize)
     }
 
     /// The accounts that a strong value ties together; none when it is on too many to be an identity.
@@ -198,7 +218,12 @@ impl Values {
             pair_index.insert(hasher.hash(pair), number);
         }
         let crowded = crowds.iter().map(|(_, crowd)| crowd.len()).sum();
-        Self { rows, crowds, pairs, index, pair_index, crowded }
+        let mut beyond = Beyond::default();
+        for (_, value) in rows.iter() {
+            let others = value.others.map_or(0, |crowd| crowds.get(crowd).len());
+            beyond.holds(value.kind, others + usize::from(value.first.is_some()));
+        }
+        Self { rows, crowds, pairs, index, pair_index, crowded, beyond }
     }
 
     pub(super) fn find(&self, kind: ValueKind, digest: &Digest, texts: &Texts, hasher: &Hasher) -> Option<ValueNumber> {
@@ -255,6 +280,11 @@ impl Values {
         }
     }
 
+    /// Whether accounts seen on a value are more than one of its kind can have in this programme.
+    pub(super) fn is_placeholder(&self, kind: IdentifierKind, sightings: Sightings<'_>) -> bool {
+        accounts_max_learned(kind, self.beyond.of(kind)).is_some_and(|most| sightings.len() > most as usize)
+    }
+
     pub(super) fn sightings(&self, number: ValueNumber) -> Sightings<'_> {
         let value = self.rows.get(number);
         let others = value.others.map(|crowd| &***self.crowds.get(crowd)).unwrap_or_default();
@@ -269,7 +299,10 @@ impl Values {
             Change::Append => false,
             Change::At(place) => known.iter().nth(place).is_some_and(|known| known.account == seen.account),
         };
-        let others = self.rows.get(number).others;
+        let (accounts, kind, others) = (known.len(), self.rows.get(number).kind, self.rows.get(number).others);
+        if matches!(change, Change::Append) {
+            self.beyond.grew(kind, accounts + 1);
+        }
         match (change, others) {
             (Change::At(0), _) => self.rows.get_mut(number).first = Some(seen),
             (Change::Append, None) if self.rows.get(number).first.is_none() => self.rows.get_mut(number).first = Some(seen),
@@ -378,6 +411,28 @@ mod tests {
         for most in IdentifierKind::ALL.into_iter().filter_map(accounts_max) {
             assert!(most >= RING_VALUE_ACCOUNTS_MAX, "what is no value any more must have stopped tying accounts before");
         }
+    }
+
+    #[test]
+    fn a_kind_of_which_many_values_are_on_many_accounts_can_have_as_many() {
+        let on_cookies = |cookies: u8| {
+            let (mut values, mut texts, hasher) = (Values::default(), Texts::default(), Hasher::new(1));
+            for cookie in 0..cookies {
+                let digest = Digest { value: [cookie; 32], key_id: KeyId::new("k1").unwrap() };
+                let kind = ValueKind::Identifier(IdentifierKind::Browser);
+                let number = values.intern(kind, &digest, &mut texts, &hasher).unwrap();
+                (1..=65).for_each(|number_of| {
+                    values.sight(number, Sighting { account: account(number_of), last_seen: 1 });
+                });
+            }
+            let reopened = Values::of_rows(values.rows.clone(), values.crowds.clone(), values.pairs.clone(), &hasher);
+            [values, reopened].map(|values| {
+                let (first, _) = values.rows.iter().next().unwrap();
+                values.is_placeholder(IdentifierKind::Browser, values.sightings(first))
+            })
+        };
+        assert_eq!(on_cookies(16), [true, true]);
+        assert_eq!(on_cookies(17), [false, false], "the programme's cookies are shared so");
     }
 
     #[test]

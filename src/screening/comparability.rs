@@ -10,6 +10,7 @@ use super::warning::{Warning, WarningCode};
 use crate::vocabulary::bundle::SignalBundle;
 use crate::vocabulary::digest::{DigestSet, KeyId};
 use crate::vocabulary::sketch::Sketch;
+use crate::vocabulary::time::Timestamp;
 
 /// A kind of signal that identifies somebody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -160,57 +161,80 @@ impl Want {
     }
 }
 
+/// One side's signals of a kind, as far as it matters for comparing them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SideSignals {
+    /// The keys that they were digested under, without repeats. Empty when the side has none of the kind.
+    pub keys: SmallVec<[KeyId; 2]>,
+    /// When the newest of them was seen; absent when that was not told of any.
+    pub newest_at: Option<Timestamp>,
+}
+
+/// A kind of signal, and what came of comparing it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ComparedKind {
+    /// The kind.
+    pub kind: SignalKind,
+    /// Whether it could be compared.
+    pub compared: Compared,
+    /// What the referrer has of it.
+    pub referrer: SideSignals,
+    /// What the referee has of it.
+    pub referee: SideSignals,
+}
+
 /// Which kinds of signal could be compared. Kinds that neither side has are left out.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Comparability {
-    kinds: Vec<(SignalKind, Compared)>,
+    kinds: Vec<ComparedKind>,
 }
 
-/// The key ids of one side's signals, by kind, without repeats.
+/// One side's signals, by kind.
 #[derive(Default)]
-struct Keys([SmallVec<[KeyId; 2]>; SignalKind::ALL.len()]);
+struct Keys([SideSignals; SignalKind::ALL.len()]);
 
 impl Keys {
-    fn add(&mut self, kind: SignalKind, key: KeyId) {
-        if let Some(known) = self.0.get_mut(kind as usize)
-            && !known.contains(&key)
-        {
-            known.push(key);
+    fn add(&mut self, kind: SignalKind, key: KeyId, seen_at: Option<Timestamp>) {
+        if let Some(known) = self.0.get_mut(kind as usize) {
+            known.newest_at = known.newest_at.max(seen_at);
+            if !known.keys.contains(&key) {
+                known.keys.push(key);
+            }
         }
     }
 
-    fn add_set(&mut self, kind: SignalKind, set: Option<&DigestSet>) {
-        set.into_iter().flat_map(DigestSet::iter).for_each(|digest| self.add(kind, digest.key_id));
+    fn add_set(&mut self, kind: SignalKind, set: Option<&DigestSet>, seen_at: Option<Timestamp>) {
+        set.into_iter().flat_map(DigestSet::iter).for_each(|digest| self.add(kind, digest.key_id, seen_at));
     }
 
     fn add_sketches(&mut self, kind: SignalKind, sketches: &[Sketch]) {
         for sketch in sketches {
-            self.add(kind, sketch.key_id);
+            self.add(kind, sketch.key_id, None);
         }
     }
 
     fn of(bundle: &SignalBundle) -> Self {
         let mut keys = Self::default();
         for email in &bundle.emails {
-            keys.add_set(SignalKind::EmailExact, email.exact.as_ref());
-            keys.add_set(SignalKind::Mailbox, email.mailbox.as_ref());
-            keys.add_set(SignalKind::LocalPart, email.local_part.as_ref());
+            keys.add_set(SignalKind::EmailExact, email.exact.as_ref(), None);
+            keys.add_set(SignalKind::Mailbox, email.mailbox.as_ref(), None);
+            keys.add_set(SignalKind::LocalPart, email.local_part.as_ref(), None);
             keys.add_sketches(SignalKind::LocalPartSketch, &email.local_part_sketches);
         }
         for name in &bundle.names {
-            keys.add_set(SignalKind::Name, name.exact.as_ref());
+            keys.add_set(SignalKind::Name, name.exact.as_ref(), None);
             keys.add_sketches(SignalKind::NameSketch, &name.sketches);
         }
         for device in &bundle.devices {
-            keys.add_set(SignalKind::Device, device.fingerprint.as_ref());
-            keys.add_set(SignalKind::Browser, device.browser.as_ref());
+            keys.add_set(SignalKind::Device, device.fingerprint.as_ref(), device.seen_at);
+            keys.add_set(SignalKind::Browser, device.browser.as_ref(), device.seen_at);
         }
         for network in &bundle.networks {
-            keys.add_set(SignalKind::Address, network.address.as_ref());
-            keys.add_set(SignalKind::Prefix, network.prefix.as_ref());
+            keys.add_set(SignalKind::Address, network.address.as_ref(), network.seen_at);
+            keys.add_set(SignalKind::Prefix, network.prefix.as_ref(), network.seen_at);
         }
         for payment in &bundle.payments {
-            keys.add_set(SignalKind::Payment, Some(&payment.instrument));
+            keys.add_set(SignalKind::Payment, Some(&payment.instrument), payment.seen_at);
         }
         keys
     }
@@ -219,14 +243,14 @@ impl Keys {
     fn of_referee(bundle: &SignalBundle) -> Self {
         let mut keys = Self::of(bundle);
         for step in bundle.journey.touchpoints() {
-            keys.add_set(SignalKind::Device, step.device.as_ref());
-            keys.add_set(SignalKind::Browser, step.browser.as_ref());
+            keys.add_set(SignalKind::Device, step.device.as_ref(), Some(step.occurred_at));
+            keys.add_set(SignalKind::Browser, step.browser.as_ref(), Some(step.occurred_at));
         }
         keys
     }
 
     fn kind(&self, kind: SignalKind) -> &[KeyId] {
-        self.0.get(kind as usize).map(|keys| &**keys).unwrap_or_default()
+        self.0.get(kind as usize).map(|signals| &*signals.keys).unwrap_or_default()
     }
 }
 
@@ -234,11 +258,11 @@ impl Comparability {
     /// What could be compared between two sides, and a warning for each kind whose key ids do not meet.
     #[must_use]
     pub fn of(referrer: &SignalBundle, referee: &SignalBundle) -> (Self, Vec<Warning>) {
-        let (ours, theirs) = (Keys::of(referrer), Keys::of_referee(referee));
+        let (Keys(ours), Keys(theirs)) = (Keys::of(referrer), Keys::of_referee(referee));
         let mut kinds = Vec::new();
         let mut warnings = Vec::new();
-        for kind in SignalKind::ALL {
-            let (ours, theirs) = (ours.kind(kind), theirs.kind(kind));
+        for (kind, (referrer, referee)) in SignalKind::ALL.into_iter().zip(ours.into_iter().zip(theirs)) {
+            let (ours, theirs) = (&referrer.keys, &referee.keys);
             let compared = match (ours.is_empty(), theirs.is_empty()) {
                 (true, true) => continue,
                 (false, true) => Compared::OnlyReferrer,
@@ -249,7 +273,7 @@ impl Comparability {
                     Compared::KeysDiffer
                 }
             };
-            kinds.push((kind, compared));
+            kinds.push(ComparedKind { kind, compared, referrer, referee });
         }
         (Self { kinds }, warnings)
     }
@@ -262,23 +286,23 @@ impl Comparability {
 
     /// As it was kept.
     #[must_use]
-    pub const fn of_kinds(kinds: Vec<(SignalKind, Compared)>) -> Self {
+    pub const fn of_kinds(kinds: Vec<ComparedKind>) -> Self {
         Self { kinds }
     }
 
     /// Each kind that a side has, in the order in which they are shown.
     #[must_use]
-    pub fn kinds(&self) -> &[(SignalKind, Compared)] {
+    pub fn kinds(&self) -> &[ComparedKind] {
         &self.kinds
     }
 
     /// Why nothing could be compared; absent when something could.
     #[must_use]
     pub fn want(&self) -> Option<Want> {
-        if self.kinds.iter().any(|(kind, compared)| *compared == Compared::Yes && !kind.is_vague()) {
+        if self.kinds.iter().any(|known| known.compared == Compared::Yes && !known.kind.is_vague()) {
             return None;
         }
-        let has = |wanted: Compared| self.kinds.iter().any(|(_, compared)| *compared == wanted);
+        let has = |wanted: Compared| self.kinds.iter().any(|known| known.compared == wanted);
         let of_one_side = (has(Compared::OnlyReferrer), has(Compared::OnlyReferee));
         Some(match (has(Compared::KeysDiffer), has(Compared::Yes), of_one_side) {
             (true, _, _) => Want::OfCommonKey,
@@ -292,7 +316,7 @@ impl Comparability {
 
     /// The evidence that it makes: `signals.comparable`, with how many kinds were compared, and `signals.incomparable`.
     pub(super) fn findings(&self) -> [(EvidenceCode, Finding); 2] {
-        let compared = self.kinds.iter().filter(|(_, compared)| *compared == Compared::Yes).count();
+        let compared = self.kinds.iter().filter(|known| known.compared == Compared::Yes).count();
         let count = f64::from(u8::try_from(compared).unwrap_or(u8::MAX));
         let incomparable = self.want().map_or(Finding::CLEAR, |want| Finding::measured(1.0, want.measure()));
         let share = count / f64::from(u8::try_from(SignalKind::ALL.len()).unwrap_or(u8::MAX));
@@ -317,9 +341,10 @@ fn keys_differ(kind: SignalKind, ours: &[KeyId], theirs: &[KeyId]) -> Warning {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::screening::fixtures::{bundle, card, device, name, network};
+    use crate::screening::fixtures::{bundle, card, device, name, network, noon};
     use crate::vocabulary::bundle::PaymentPurpose;
     use crate::vocabulary::digest::Digest;
+    use crate::vocabulary::time::Span;
 
     fn with(change: impl FnOnce(&mut SignalBundle)) -> SignalBundle {
         let mut side = bundle("ann");
@@ -374,7 +399,8 @@ mod tests {
             })
         };
         let (comparability, warnings) = Comparability::of(&side("k1"), &side("k2"));
-        assert_eq!(comparability.kinds(), [(SignalKind::Device, Compared::Yes), (SignalKind::Address, Compared::KeysDiffer)]);
+        let kinds: Vec<_> = comparability.kinds().iter().map(|known| (known.kind, known.compared)).collect();
+        assert_eq!(kinds, [(SignalKind::Device, Compared::Yes), (SignalKind::Address, Compared::KeysDiffer)]);
         assert_eq!(comparability.want(), None);
         let [warning] = &*warnings else { panic!("{warnings:?}") };
         assert_eq!(&*warning.field, "conversion.referee.networks.address");
@@ -382,6 +408,25 @@ mod tests {
             warning.sentence,
             "The network addresses of the two sides could not be compared: the referrer's were made under `k1`, the referee's under `k2`."
         );
+    }
+
+    #[test]
+    fn the_keys_and_the_newest_time_of_each_side_are_told() {
+        let seen = |days: Option<i64>| {
+            let mut seen = device(1);
+            seen.seen_at = days.map(|days| noon().minus(Span::from_days(days)));
+            seen
+        };
+        let referrer = with(|side| side.devices.extend([seen(Some(40)), seen(Some(3)), seen(None)]));
+        let referee = with(|side| side.devices.push(seen(None)));
+        let (comparability, _) = Comparability::of(&referrer, &referee);
+        let [ComparedKind { kind: SignalKind::Device, compared: Compared::Yes, referrer, referee }] = comparability.kinds()
+        else {
+            panic!("{comparability:?}")
+        };
+        let keys = |side: &SideSignals| side.keys.iter().map(|key| key.as_str().to_owned()).collect::<Vec<_>>();
+        assert_eq!((keys(referrer), referrer.newest_at), (vec!["k1".to_owned()], Some(noon().minus(Span::from_days(3)))));
+        assert_eq!((keys(referee), referee.newest_at), (vec!["k1".to_owned()], None));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Placeholders: values on more accounts than such a kind can have. They are no values, and count as absent.
 //!
 //! The digest of `unknown`, of a cookie that an app fills with zeros, of a test card: a caller should not send it (`selfsame digest` refuses what
-//! it knows), and one that does would tie thousands of strangers to each other. A book learns which values are, by counting accounts. Pure.
+//! it knows), and one that does would tie thousands of strangers to each other. A book learns which values are, by counting accounts, and what a kind
+//! can have, by counting values: what many values of a kind have is no placeholder there. Pure.
 
 use std::borrow::Cow;
 
@@ -31,6 +32,21 @@ pub const fn accounts_max(kind: IdentifierKind) -> Option<u32> {
         | IdentifierKind::Address
         | IdentifierKind::Prefix => None,
     }
+}
+
+/// The limits that a kind's own may be raised to. Unit: accounts. The last is as far as accounts on a value are counted.
+pub const ACCOUNTS_MAX_STEPS: [u32; 7] = [16, 32, 64, 128, 256, 512, 1_024];
+/// A limit that more values of a kind pass than this is too low for the programme. Judgement: a form has some defaults, each in some spellings.
+const PLACEHOLDERS_MAX: u32 = 16;
+
+/// As [`accounts_max`], raised to where at most [`PLACEHOLDERS_MAX`] values of the kind lie beyond. `beyond` counts the values of the kind that are on more
+/// accounts than each of [`ACCOUNTS_MAX_STEPS`].
+#[must_use]
+pub fn accounts_max_learned(kind: IdentifierKind, beyond: &[u32]) -> Option<u32> {
+    let most = accounts_max(kind)?;
+    let steps = ACCOUNTS_MAX_STEPS.into_iter().zip(beyond).filter(|(step, _)| *step >= most);
+    let fits = steps.clone().find(|(_, values)| **values <= PLACEHOLDERS_MAX);
+    Some(fits.or_else(|| steps.last()).map_or(most, |(step, _)| step))
 }
 
 /// Leaves out of a side what history takes for placeholders, with a warning for each kind of them. An e-mail entry goes as a whole: its sketch and
@@ -104,6 +120,17 @@ mod tests {
     use crate::screening::fixtures::{bundle, card, device, email, identifier, value};
     use crate::vocabulary::bundle::PaymentPurpose;
     use crate::vocabulary::email::EmailDomainClass;
+
+    #[test]
+    fn what_many_values_of_a_kind_have_is_what_it_can_have() {
+        let learned = |kind, beyond: [u32; 7]| accounts_max_learned(kind, &beyond);
+        assert_eq!(learned(IdentifierKind::Mailbox, [900, 400, 16, 16, 1, 1, 0]), Some(64));
+        assert_eq!(learned(IdentifierKind::Mailbox, [900, 400, 17, 16, 1, 1, 0]), Some(128));
+        assert_eq!(learned(IdentifierKind::EmailExact, [17, 2, 0, 0, 0, 0, 0]), Some(32));
+        assert_eq!(learned(IdentifierKind::EmailExact, [99; 7]), Some(1_024), "nothing beyond is counted");
+        assert_eq!(learned(IdentifierKind::EmailExact, [0; 7]), Some(16));
+        assert_eq!(learned(IdentifierKind::Name, [99; 7]), None);
+    }
 
     #[test]
     fn a_placeholder_is_left_out_with_a_warning_and_the_rest_of_its_device_stays() {

@@ -5,7 +5,7 @@ use super::enums::WireEnum;
 use super::fields::{id_text, money_message, time_message};
 use super::v1;
 use crate::book::records::{Cursor, DecisionRecord};
-use crate::screening::comparability::{Comparability, Compared, SignalKind};
+use crate::screening::comparability::{Comparability, ComparedKind, SideSignals};
 use crate::screening::decision::{Decision, Reason, ReferrerSafeReason, ScoreParts, ShadowScore, Verdict};
 use crate::screening::evidence::{Evidence, EvidenceCode, Finding, MeasureKind};
 use crate::screening::explanation;
@@ -126,9 +126,14 @@ pub fn warning_message(warning: &Warning) -> v1::Warning {
 /// Writes what could be compared.
 #[must_use]
 pub fn comparable_messages(comparability: &Comparability) -> Vec<v1::ComparedSignal> {
-    let message = |(kind, compared): &(SignalKind, Compared)| v1::ComparedSignal {
+    let key_ids = |side: &SideSignals| side.keys.iter().map(|key| key.as_str().to_owned()).collect();
+    let message = |ComparedKind { kind, compared, referrer, referee }: &ComparedKind| v1::ComparedSignal {
         kind: kind.field().to_owned(),
         comparison: compared.to_number(),
+        referrer_key_ids: key_ids(referrer),
+        referee_key_ids: key_ids(referee),
+        referrer_newest_at: referrer.newest_at.map(time_message),
+        referee_newest_at: referee.newest_at.map(time_message),
     };
     comparability.kinds().iter().map(message).collect()
 }

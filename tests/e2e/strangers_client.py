@@ -84,10 +84,10 @@ def moment(seconds_ago):
     return (NOW - datetime.timedelta(seconds=seconds_ago)).isoformat().replace("+00:00", "Z")
 
 
-def own_name(account):
-    """A name that no other account has: two sides with one can be compared."""
+def own_mailbox(account):
+    """A mailbox that no other account has: two sides with one can be compared."""
     value = base64.b64encode(hashlib.sha256(account.encode()).digest()).decode()
-    return {"exact": [{"keyId": "k1", "value": value}]}
+    return {"mailbox": [{"keyId": "k1", "value": value}]}
 
 
 def conversion(number, referrer, referee, device=None, address=None, **changes):
@@ -98,10 +98,10 @@ def conversion(number, referrer, referee, device=None, address=None, **changes):
         "kind": "CONVERSION_KIND_NEW_SIGNUP",
         "occurredAt": moment(5),
         "attribution": {"capturedVia": "CAPTURED_VIA_LINK", "ucc": f"CODE-{referrer}", "codeValidity": "CODE_VALIDITY_VALID"},
-        "referrer": {"accountId": referrer, "names": [own_name(referrer)]},
+        "referrer": {"accountId": referrer, "emails": [own_mailbox(referrer)]},
         "referee": {
             "accountId": referee,
-            "names": [own_name(referee)],
+            "emails": [own_mailbox(referee)],
             "journey": {
                 "touchpoints": [
                     {"kind": "TOUCHPOINT_KIND_LINK_CLICK", "occurredAt": moment(4000)},

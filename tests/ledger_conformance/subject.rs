@@ -17,7 +17,7 @@ use selfsame::book::records::{
 };
 use selfsame::ports::ledger::{Ledger, LedgerError};
 use selfsame::screening::case::{Resolution, Step};
-use selfsame::screening::comparability::{Comparability, Compared, SignalKind};
+use selfsame::screening::comparability::{Comparability, Compared, ComparedKind, SideSignals, SignalKind};
 use selfsame::screening::decision::{AuditSample, Decision, Reason, ReferrerSafeReason, ScoreParts, Scored, Verdict};
 use selfsame::screening::evidence::{Evidence, EvidenceCode, Finding};
 use selfsame::screening::explanation;
@@ -62,6 +62,12 @@ impl Probe {
     pub(crate) fn order(&self) -> Vec<ConversionId> {
         self.order.lock().clone()
     }
+}
+
+fn compared(kind: SignalKind, compared: Compared, ours: &[&str], theirs: &[&str]) -> ComparedKind {
+    let keys = |ids: &[&str]| ids.iter().map(|id| KeyId::new(id).unwrap()).collect();
+    let referrer = SideSignals { keys: keys(ours), newest_at: Some(minute(7)) };
+    ComparedKind { kind, compared, referrer, referee: SideSignals { keys: keys(theirs), newest_at: None } }
 }
 
 impl Assessor for Probe {
@@ -120,8 +126,8 @@ impl Assessor for Probe {
                 reject_threshold: None,
             },
             comparability: Comparability::of_kinds(vec![
-                (SignalKind::Device, Compared::Yes),
-                (SignalKind::Name, Compared::KeysDiffer),
+                compared(SignalKind::Device, Compared::Yes, &["k1"], &["k2", "k1"]),
+                compared(SignalKind::Name, Compared::KeysDiffer, &["k1"], &["k2"]),
             ]),
             warnings: vec![Warning {
                 code: WarningCode::ZeroValue,

@@ -91,6 +91,10 @@ async fn what_cannot_be_compared_is_held_and_the_answer_says_why() {
     let full = world.screening().get_decision(wanted).await.unwrap().into_inner();
     let compared: Vec<_> = full.comparable.iter().map(|signal| (signal.kind.as_str(), signal.comparison())).collect();
     assert_eq!(compared, [("emails.mailbox", v1::SignalComparison::KeysDiffer)]);
+    assert_eq!(
+        (&*full.comparable[0].referrer_key_ids, &*full.comparable[0].referee_key_ids),
+        (&["k1".to_owned()][..], &["k2".to_owned()][..])
+    );
     let parts = full.decision.as_ref().unwrap().score_parts.clone().unwrap();
     let sum = parts.base_log_odds + parts.contributions.iter().map(|part| part.log_odds).sum::<f64>() + parts.rest_log_odds;
     let score = full.decision.unwrap().score;

@@ -6,7 +6,7 @@
 
 use super::numbers;
 use crate::ledger::packed::{Damaged, Reader, Writer};
-use crate::screening::comparability::Comparability;
+use crate::screening::comparability::{Comparability, ComparedKind, SideSignals};
 use crate::screening::decision::{
     self, AuditSample, Decision, Reason, ReferrerSafeReason, ScoreParts, Scored, ShadowScore, Verdict,
 };
@@ -15,6 +15,7 @@ use crate::screening::explanation;
 use crate::screening::features::{self, Facts};
 use crate::screening::rules::RuleHit;
 use crate::screening::warning::Warning;
+use crate::vocabulary::digest::KeyId;
 use crate::vocabulary::ids::ConversionId;
 use crate::vocabulary::time::Timestamp;
 
@@ -76,15 +77,47 @@ pub(crate) fn write(w: &mut Writer, decision: &Decision) {
     });
     w.f64(*review_threshold);
     w.option(*reject_threshold, Writer::f64);
-    w.list(comparability.kinds(), |w, (kind, compared)| {
-        w.u8(numbers::signal_kind(*kind));
-        w.u8(numbers::compared(*compared));
-    });
+    write_comparability(w, comparability);
     w.list(warnings, |w, Warning { code, field, sentence }| {
         w.u8(numbers::warning_code(*code));
         w.text(field);
         w.text(sentence);
     });
+}
+
+/// Key ids are written once, and named by their place after that: nearly always there is one.
+fn write_comparability(w: &mut Writer, comparability: &Comparability) {
+    let mut keys: Vec<KeyId> = Vec::new();
+    for ComparedKind { referrer, referee, .. } in comparability.kinds() {
+        keys.extend(referrer.keys.iter().chain(&referee.keys));
+    }
+    keys.sort_unstable();
+    keys.dedup();
+    w.list(&keys, |w, key| w.text(key.as_str()));
+    let write_side = |w: &mut Writer, SideSignals { keys: own, newest_at }: &SideSignals| {
+        w.list(own, |w, key| w.u64(keys.binary_search(key).map_or(u64::MAX, |place| place as u64)));
+        w.option(*newest_at, Writer::time);
+    };
+    w.list(comparability.kinds(), |w, ComparedKind { kind, compared, referrer, referee }| {
+        w.u8(numbers::signal_kind(*kind));
+        w.u8(numbers::compared(*compared));
+        write_side(w, referrer);
+        write_side(w, referee);
+    });
+}
+
+fn read_comparability(r: &mut Reader<'_>) -> Result<Comparability, Damaged> {
+    let keys = r.list(|r| r.id(KeyId::new))?;
+    let key = |r: &mut Reader<'_>| {
+        let place = usize::try_from(r.u64()?).ok();
+        place.and_then(|place| keys.get(place)).copied().ok_or(Damaged("a place stands for no key id"))
+    };
+    let side = |r: &mut Reader<'_>| Ok(SideSignals { keys: r.list(key)?.into(), newest_at: r.option(Reader::time)? });
+    let kinds = r.list(|r| {
+        let (kind, compared) = (numbers::read_signal_kind(r.u8()?)?, numbers::read_compared(r.u8()?)?);
+        Ok(ComparedKind { kind, compared, referrer: side(r)?, referee: side(r)? })
+    })?;
+    Ok(Comparability::of_kinds(kinds))
 }
 
 /// The part of a decision that is written first: what the feed tells of it.
@@ -148,7 +181,7 @@ pub(crate) fn read(r: &mut Reader<'_>) -> Result<Decision, Damaged> {
         review_threshold: r.f64()?,
         reject_threshold: r.option(Reader::f64)?,
     };
-    let kinds = r.list(|r| Ok((numbers::read_signal_kind(r.u8()?)?, numbers::read_compared(r.u8()?)?)))?;
+    let comparability = read_comparability(r)?;
     let warnings = r.list(|r| {
         Ok(Warning { code: numbers::read_warning_code(r.u8()?)?, field: r.boxed_text()?, sentence: r.text()?.to_owned() })
     })?;
@@ -168,7 +201,7 @@ pub(crate) fn read(r: &mut Reader<'_>) -> Result<Decision, Damaged> {
         audit,
         evidence,
         facts,
-        comparability: Comparability::of_kinds(kinds),
+        comparability,
         warnings,
         decided_at,
     })
