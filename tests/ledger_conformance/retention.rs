@@ -133,7 +133,11 @@ fn money_that_is_approved_and_not_paid_is_kept_until_it_is() {
     assert_eq!(forget(&subject, minute(HORIZON)), 1);
     assert_eq!(subject.gate("c2"), Gate::Release, "however old it is");
     let again = draft("c9", "ann", "cleo").at(HORIZON + 9).change(|c| c.invoice_id = InvoiceId::new("inv-c2").ok());
-    assert_eq!(subject.screen(&again).record.decision.duplicate_of, Some(conversion_id("c2")), "and is not paid under another id");
+    assert_eq!(
+        subject.screen(&again).record.decision.duplicate_of,
+        Some(conversion_id("c2")),
+        "and is not paid under another id"
+    );
     subject.pay("c2");
     assert_eq!(forget(&subject, minute(HORIZON)), 1);
     subject.outcome("o1", OutcomeKind::Chargeback, OutcomeSubject::Conversion(conversion_id("c3")));

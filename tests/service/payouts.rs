@@ -173,7 +173,8 @@ async fn a_reservation_is_answered_again_and_its_id_with_other_rewards_is_refuse
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::AlreadyExists, "CONTENT_DIFFERS"));
     assert_eq!(violated(&refused), ["request_id"]);
 
-    let call = v1::CancelReservationRequest { program_id: PROGRAM.to_owned(), reservation_id: "run-1".to_owned(), ..Default::default() };
+    let call =
+        v1::CancelReservationRequest { program_id: PROGRAM.to_owned(), reservation_id: "run-1".to_owned(), ..Default::default() };
     world.payout().cancel_reservation(call).await.unwrap();
     let ended = world.payout().reserve_payouts(reserve("r-cv-1")).await.unwrap().into_inner();
     let gate = ended.answers[0].gate.clone().unwrap();
