@@ -26,7 +26,7 @@ fn lines(bytes: &[u8]) -> Vec<Value> {
 }
 
 #[test]
-fn a_misspelt_log_level_is_refused_in_every_place_and_in_the_form_of_the_log() {
+fn a_misspelt_log_level_or_module_is_refused_in_every_place_and_in_the_form_of_the_log() {
     let folder = tempfile::tempdir().unwrap();
     let refused = |arguments: &str, variable: &str| {
         let Output { status, stdout, stderr } =
@@ -36,6 +36,8 @@ fn a_misspelt_log_level_is_refused_in_every_place_and_in_the_form_of_the_log() {
     };
     assert!(text(&refused("serve --memory --log warning", "info")).contains("did you mean `warn`?"));
     assert!(text(&refused("serve --memory", "warning")).contains("the variable `SELFSAME_LOG__LEVEL`"));
+    assert!(text(&refused("serve --memory --log selfsame::legder=debug", "info")).contains("did you mean `selfsame::ledger`?"));
+    assert!(text(&refused("serve --memory", "selfsame::money=debug")).contains("those below `selfsame` are `adapters`"));
     let [only] = &lines(&refused("serve --memory --log-format json", "warning"))[..] else { panic!("one line") };
     assert_eq!(only["level"], "ERROR");
     assert!(only["error"].as_str().unwrap().contains("did you mean `warn`?"), "{only}");
@@ -123,6 +125,9 @@ fn histories_are_read_from_standard_input() {
     let screened = fed("screen -", &made);
     assert!(screened.status.success());
     assert_eq!(text(&screened.stdout).lines().count(), 20);
+    assert!(!text(&screened.stdout).contains("+00:00") && !text(&made).contains("+00:00"));
+    let marked = fed("screen -", &["\u{feff}".as_bytes(), &made].concat());
+    assert_eq!(text(&marked.stdout), text(&screened.stdout));
     let model = concat!(env!("CARGO_MANIFEST_DIR"), "/models/default.json");
     for command in ["train --input - --output m.json".to_owned(), format!("evaluate --model {model} --input -")] {
         let refused = text(&fed(&command, b"").stderr);

@@ -219,7 +219,7 @@ fn mark_paid(reward_id: &str, conversion_id: &str) -> v1::MarkPaidRequest {
         program_id: PROGRAM.to_owned(),
         reward_id: reward_id.to_owned(),
         conversion_id: conversion_id.to_owned(),
-        paid_at: Some(pbjson_types::Timestamp { seconds: 1_790_000_000, nanos: 0 }),
+        paid_at: Some(selfsame::wire::WireTimestamp { seconds: 1_790_000_000, nanos: 0 }),
         amount: None,
         ..Default::default()
     }

@@ -2,9 +2,9 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use selfsame::digesting::{
-    DigestKind, Digester, DomainRules, EmailAddress, IBAN_LENGTHS, InvalidEmail, InvalidIdentifier, InvalidName, NetworkAddress,
-    OpaqueIdentifier, PLACEHOLDERS, PROVIDERS, PaymentInstrument, PersonName, PlaceholderKind, ProgrammeKey, SketchKind,
-    Subdomains, payment_kind_of,
+    DigestKind, Digester, DomainRules, EmailAddress, IBAN_LENGTHS, InvalidEmail, InvalidIdentifier, InvalidName, InvalidPayment,
+    NetworkAddress, OpaqueIdentifier, PLACEHOLDERS, PROVIDERS, PaymentInstrument, PersonName, PlaceholderKind, ProgrammeKey,
+    SketchKind, Subdomains, TEST_CARD_BEGINNING, TEST_CARDS, payment_kind_of,
 };
 use selfsame::vocabulary::digest::KeyId;
 use selfsame::vocabulary::email::EmailDomainClass;
@@ -88,6 +88,10 @@ fn every_placeholder_vector_of_the_document_holds() {
     for row in table("### Placeholder vectors") {
         let refused = match row[0] {
             "identifier" => OpaqueIdentifier::parse(row[1]) == Err(InvalidIdentifier::Placeholder),
+            "payment" => matches!(
+                PaymentInstrument::parse(None, row[1]),
+                Err(InvalidPayment::TestCard | InvalidPayment::Identifier(InvalidIdentifier::Placeholder))
+            ),
             "name" => PersonName::parse(row[1]) == Err(InvalidName::Placeholder),
             "e-mail" => EmailAddress::parse(row[1]) == Err(InvalidEmail::Placeholder),
             other => panic!("no kind `{other}`"),
@@ -97,7 +101,7 @@ fn every_placeholder_vector_of_the_document_holds() {
 }
 
 #[test]
-fn the_document_prints_the_placeholders_and_lengths_as_the_code_has_them() {
+fn the_document_prints_the_placeholders_lengths_and_test_cards_as_the_code_has_them() {
     for (kind, texts) in PLACEHOLDERS {
         let kind = match kind {
             PlaceholderKind::Any => "any",
@@ -105,7 +109,9 @@ fn the_document_prints_the_placeholders_and_lengths_as_the_code_has_them() {
             PlaceholderKind::NameWord => "name, each word",
             PlaceholderKind::LocalPart => "local part",
             PlaceholderKind::MadeUpLocalPart => "made-up local part",
+            PlaceholderKind::EverydayLocalPart => "everyday local part",
             PlaceholderKind::MadeUpDomain => "made-up domain",
+            PlaceholderKind::NobodysDomain => "nobody's domain",
             PlaceholderKind::TopLevelDomain => "last label",
         };
         let texts = texts.iter().map(|text| format!("`{text}`")).collect::<Vec<_>>().join(", ");
@@ -114,6 +120,9 @@ fn the_document_prints_the_placeholders_and_lengths_as_the_code_has_them() {
     }
     let lengths = IBAN_LENGTHS.iter().map(|(country, length)| format!("{country} {length}")).collect::<Vec<_>>().join(", ");
     assert!(DOCUMENT.contains(&lengths), "docs/digests.md lacks these lengths:\n{lengths}");
+    let cards = format!("Test cards: {}.\n", TEST_CARDS.join(", "));
+    assert!(DOCUMENT.contains(&cards), "docs/digests.md lacks these test cards:\n{cards}");
+    assert!(DOCUMENT.contains(&format!("sixteen digits that begin with `{TEST_CARD_BEGINNING}`")));
 }
 
 #[test]

@@ -54,7 +54,7 @@ impl Clock for SetClock {
     }
 }
 
-fn millis(time: &pbjson_types::Timestamp) -> i64 {
+fn millis(time: &selfsame::wire::WireTimestamp) -> i64 {
     time.seconds * 1_000 + i64::from(time.nanos) / 1_000_000
 }
 
@@ -83,7 +83,7 @@ fn history() -> Vec<v1::LabeledConversion> {
         let (referrer, referee) = (sent.referrer.unwrap(), sent.referee.unwrap());
         let mut bundle = v1::SignalBundle { account_id: referrer.account_id, devices: referee.devices, ..Default::default() };
         bundle.devices.iter_mut().for_each(|device| device.seen_at = None);
-        let hour_before = pbjson_types::Timestamp { seconds: sent.occurred_at.unwrap().seconds - 3_600, nanos: 0 };
+        let hour_before = selfsame::wire::WireTimestamp { seconds: sent.occurred_at.unwrap().seconds - 3_600, nanos: 0 };
         line.signals_before = vec![v1::RecordedSignals {
             record_id: format!("signals-{}", sent.conversion_id),
             bundles: vec![bundle],

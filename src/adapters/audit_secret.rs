@@ -11,6 +11,7 @@ use rand::rngs::OsRng;
 use secrecy::{ExposeSecret as _, SecretString};
 use tempfile::NamedTempFile;
 
+use super::byte_order_mark;
 use super::config::AuditConfig;
 use crate::screening::audit::AuditKey;
 
@@ -52,7 +53,7 @@ pub fn audit_key(config: &AuditConfig, data_folder: &Path) -> Result<AuditKey, A
     }
     let path = config.key_file.clone().unwrap_or_else(|| data_folder.join(KEPT_FILE));
     let unusable = |cause| AuditSecretError::File { path: path.clone(), cause };
-    match fs::read_to_string(&path) {
+    match byte_order_mark::read_to_string(&path) {
         Ok(text) => derived(&SecretString::from(text.trim()), format!("`{}`", path.display())),
         Err(cause) if cause.kind() == io::ErrorKind::NotFound && config.key_file.is_none() => {
             let secret = make(&path).map_err(unusable)?;

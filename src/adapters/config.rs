@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use figment::error::Kind;
+use figment::error::{Actual, Kind};
 use figment::providers::{Env, Format as _, Serialized, Toml};
 use figment::{Figment, Metadata, Profile, Provider, value};
 use secrecy::SecretString;
@@ -400,8 +400,9 @@ impl Config {
         within("ledger.group_commands_max", ledger.group_commands_max as u64, 1, 65_536);
         within("ledger.queue_commands_max", ledger.queue_commands_max as u64, 1, 1_000_000);
         within("retention.pending_outcome_days", u64::from(retention.pending_outcome_days), 1, 36_500);
-        if retention.days != 0 {
-            within("retention.days", u64::from(retention.days), 90, 36_500);
+        if retention.days != 0 && !(90..=36_500).contains(&retention.days) {
+            let problem = format!("is {}; it must be 0, which keeps all for ever, or between 90 and 36500", retention.days);
+            found.push(("retention.days", problem));
         }
         if self.audit.key.is_some() && self.audit.key_file.is_some() {
             found.push(("audit.key_file", "stands beside `audit.key`; give one of the two".to_owned()));
@@ -455,6 +456,9 @@ fn violation(error: figment::Error) -> ConfigViolation {
         // A wrong secret must not be shown.
         _ if key == "journal.url" => "must be text in quotes, like \"postgres://user:password@host/database\"".to_owned(),
         _ if key == "audit.key" => "must be text in quotes of at least 32 characters".to_owned(),
+        Kind::InvalidType(found, expected) | Kind::InvalidValue(found, expected) => {
+            not_a_count(found, expected).unwrap_or_else(|| format!("is not usable: {}", error.kind))
+        }
         other => format!("is not usable: {other}"),
     };
     let origin = origin_of(error.metadata.as_ref(), &key);
@@ -463,6 +467,22 @@ fn violation(error: figment::Error) -> ConfigViolation {
         return ConfigViolation { key, origin: String::new(), problem: format!("{source} {problem}") };
     }
     ConfigViolation { key, origin, problem }
+}
+
+/// What is said of something that stands where a whole number is counted; `None` where something else is expected.
+fn not_a_count(found: &Actual, expected: &str) -> Option<String> {
+    let found = match found {
+        Actual::Signed(number) => number.to_string(),
+        Actual::Unsigned(number) => number.to_string(),
+        Actual::Float(number) => number.to_string(),
+        Actual::Str(text) => format!("`{text}`"),
+        other => other.to_string(),
+    };
+    match expected {
+        "u32" => Some(format!("is {found}; it must be a whole number of 0 or more, and less than {}", 1_u64 << 32)),
+        "u64" | "usize" => Some(format!("is {found}; it must be a whole number of 0 or more")),
+        _ => None,
+    }
 }
 
 fn read_optional_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {

@@ -52,6 +52,44 @@ fn values_out_of_range_are_all_named_with_their_source() {
 }
 
 #[test]
+fn a_value_out_of_range_is_told_with_its_key_itself_and_the_range_in_one_unit() {
+    for (section, line, said) in [
+        ("limits", "in_flight_max = 0", "`limits.in_flight_max` is 0; it must be between 1 and 1000000"),
+        ("limits", "streams_max = 100001", "`limits.streams_max` is 100001; it must be between 1 and 100000"),
+        ("limits", "stream_in_flight_max = 0", "`limits.stream_in_flight_max` is 0; it must be between 1 and 10000"),
+        ("limits", "message_bytes_max = 65535", "`limits.message_bytes_max` is 65535; it must be between 65536 and 67108864"),
+        ("limits", "deadline_millis = 9", "`limits.deadline_millis` is 9; it must be between 10 and 600000"),
+        ("limits", "drain_seconds = 601", "`limits.drain_seconds` is 601; it must be between 0 and 600"),
+        (
+            "limits",
+            "connection_age_seconds = 2592001",
+            "`limits.connection_age_seconds` is 2592001; it must be between 0 and 2592000",
+        ),
+        ("limits", "in_flight_max = -1", "`limits.in_flight_max` is -1; it must be a whole number of 0 or more"),
+        ("limits", "in_flight_max = 1.5", "`limits.in_flight_max` is 1.5; it must be a whole number of 0 or more"),
+        ("ledger", "memory_mib = 15", "`ledger.memory_mib` is 15; it must be between 16 and 1048576"),
+        (
+            "ledger",
+            "snapshot_every_records = 999",
+            "`ledger.snapshot_every_records` is 999; it must be between 1000 and 100000000",
+        ),
+        ("ledger", "journal_cache_bytes = 1", "`ledger.journal_cache_bytes` is 1; it must be between 1048576 and 68719476736"),
+        ("ledger", "group_commands_max = 65537", "`ledger.group_commands_max` is 65537; it must be between 1 and 65536"),
+        ("ledger", "queue_commands_max = 0", "`ledger.queue_commands_max` is 0; it must be between 1 and 1000000"),
+        ("retention", "days = 89", "`retention.days` is 89; it must be 0, which keeps all for ever, or between 90 and 36500"),
+        (
+            "retention",
+            "days = 5000000000",
+            "`retention.days` is 5000000000; it must be a whole number of 0 or more, and less than 4294967296",
+        ),
+        ("retention", "pending_outcome_days = 0", "`retention.pending_outcome_days` is 0; it must be between 1 and 36500"),
+    ] {
+        let found = violations(&format!("[{section}]\n{line}\n"));
+        assert!(found.len() == 1 && found[0].to_string().starts_with(&format!("{said} (set by ")), "{line}: {found:?}");
+    }
+}
+
+#[test]
 fn a_value_of_the_wrong_type_is_named() {
     let found = violations("[limits]\nin_flight_max = \"many\"\n");
     assert_eq!(found[0].key, "limits.in_flight_max");
@@ -61,6 +99,11 @@ fn a_value_of_the_wrong_type_is_named() {
 fn metrics_can_be_switched_off() {
     assert_eq!(loaded("[metrics]\nlisten = \"none\"\n", CommandLine::default()).unwrap().metrics.listen, None);
     assert!(violations("[metrics]\nlisten = \"here\"\n")[0].problem.contains("or `none`"));
+}
+
+#[test]
+fn a_byte_order_mark_before_the_file_is_passed_over() {
+    assert_eq!(loaded("\u{feff}[limits]\nin_flight_max = 7\n", CommandLine::default()).unwrap().limits.in_flight_max, 7);
 }
 
 #[test]

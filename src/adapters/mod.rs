@@ -1,6 +1,7 @@
 //! Adapters: how the ports meet the disk, files and the clock. Nothing above this layer knows them.
 
 pub mod audit_secret;
+pub mod byte_order_mark;
 pub mod config;
 pub mod embedded;
 pub mod journal;

@@ -5,13 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::byte_order_mark;
 use crate::screening::evidence::EvidenceCode;
 use crate::screening::policy::{
     AuditPolicy, CampaignPayout, CountsFrom, PayoutPolicy, Policy, PolicyParts, PolicyViolation, ReviewPolicy, RuleMode,
@@ -32,6 +33,8 @@ const SHIPPED_NAME: &str = "shipped policy";
 const MINUTE_MILLIS: f64 = 60_000.0;
 const HOUR_MILLIS: f64 = 60.0 * MINUTE_MILLIS;
 const DAY_MILLIS: f64 = 24.0 * HOUR_MILLIS;
+/// No key of a policy counts so much time. Floats are exact below it.
+const SPAN_MILLIS_MAX: f64 = 9e15;
 
 /// Why a policy file was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -88,7 +91,8 @@ fn lines(origin: &str, problems: &[PolicyProblem]) -> String {
 /// # Errors
 /// [`PolicyFileError`]: the file cannot be read, or holds mistakes.
 pub fn read(path: &Path) -> Result<Policy, PolicyFileError> {
-    let text = fs::read_to_string(path).map_err(|cause| PolicyFileError::Unreadable { path: path.to_owned(), cause })?;
+    let text =
+        byte_order_mark::read_to_string(path).map_err(|cause| PolicyFileError::Unreadable { path: path.to_owned(), cause })?;
     parse(&text, &path.display().to_string())
 }
 
@@ -220,8 +224,8 @@ impl Reader<'_> {
     /// A campaign's days, alone or with what they are counted from.
     fn campaign(&mut self, value: &Spanned<DeValue<'_>>, key: String) -> Option<CampaignPayout> {
         if !matches!(value.get_ref(), DeValue::Table(_)) {
-            let days = self.number_in(value, key)?;
-            return Some(CampaignPayout { delay: span_of(days, DAY_MILLIS), counts_from: CountsFrom::Later });
+            let delay = self.span_in(value, key, DAY_MILLIS)?;
+            return Some(CampaignPayout { delay, counts_from: CountsFrom::Later });
         }
         let mut section = self.table(key, value)?;
         let delay = self.span(&mut section, "delay_days", DAY_MILLIS);
@@ -374,7 +378,7 @@ impl Reader<'_> {
 
     fn number_in(&mut self, value: &Spanned<DeValue<'_>>, key: String) -> Option<f64> {
         let number = match value.get_ref() {
-            DeValue::Float(float) => float.as_str().parse().ok(),
+            DeValue::Float(float) => float.as_str().parse::<f64>().ok(),
             DeValue::Integer(integer) if integer.radix() == 10 => integer.as_str().parse().ok(),
             DeValue::Integer(_)
             | DeValue::String(_)
@@ -383,15 +387,30 @@ impl Reader<'_> {
             | DeValue::Array(_)
             | DeValue::Table(_) => None,
         };
-        if number.is_none() {
-            let line = self.line_at(value.span().start);
-            self.add(line, key, format!("must be a number, not {}", value.get_ref().type_str()));
-        }
-        number
+        let problem = match number {
+            Some(number) if number.is_finite() => return Some(number),
+            // TOML has words for what is no number, and what is none passes no comparison.
+            Some(_) => "must be a number, neither infinite nor `nan`".to_owned(),
+            None => format!("must be a number, not {}", value.get_ref().type_str()),
+        };
+        self.add(self.line_at(value.span().start), key, problem);
+        None
     }
 
     fn span(&mut self, section: &mut Section<'_>, key: &'static str, unit_millis: f64) -> Option<Span> {
-        self.number(section, key).map(|number| span_of(number, unit_millis))
+        let value = self.required(section, key)?;
+        self.span_in(value, section.dotted(key), unit_millis)
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "what does not fit was refused")]
+    fn span_in(&mut self, value: &Spanned<DeValue<'_>>, key: String, unit_millis: f64) -> Option<Span> {
+        let number = self.number_in(value, key.clone())?;
+        let millis = (number * unit_millis).round();
+        if millis.abs() < SPAN_MILLIS_MAX {
+            return Some(Span::from_millis(millis as i64));
+        }
+        self.add(self.line_at(value.span().start), key, format!("is {number:e}; no time is so long"));
+        None
     }
 
     /// Whatever was not asked for is a mistake, most often a slip of the pen.
@@ -430,12 +449,6 @@ impl Reader<'_> {
         let before = self.text.get(..byte).unwrap_or(self.text);
         1 + before.matches('\n').count()
     }
-}
-
-/// Out-of-range numbers saturate and are refused by the policy's own checks; not-a-number becomes zero and is refused where zero is.
-#[expect(clippy::cast_possible_truncation, reason = "casts of floats saturate, and the range is checked afterwards")]
-fn span_of(number: f64, unit_millis: f64) -> Span {
-    Span::from_millis((number * unit_millis).round() as i64)
 }
 
 fn wrong_condition(problem: &InvalidCondition) -> String {
@@ -512,7 +525,87 @@ mod tests {
         let text = SHIPPED_POLICY.replace("reject_threshold = 0.995", "reject_threshold = 0.1");
         let line = 1 + text.lines().position(|line| line.starts_with("reject_threshold")).unwrap();
         let found = problems(&text);
-        assert!(found.len() == 1 && found[0].starts_with(&format!("{line}: `score.reject_threshold` lies below")), "{found:?}");
+        assert!(
+            found.len() == 1
+                && found[0].starts_with(&format!(
+                    "{line}: `score.reject_threshold` is 0.1 and lies below `score.review_threshold`, 0.2;"
+                )),
+            "{found:?}"
+        );
+    }
+
+    /// What is said of the shipped policy with one line replaced, without the line's number.
+    fn said_of(line: &str, instead: &str) -> Vec<String> {
+        let text = SHIPPED_POLICY.replacen(line, instead, 1);
+        assert_ne!(text, SHIPPED_POLICY, "{line}");
+        problems(&text).iter().map(|problem| problem.split_once(": ").unwrap().1.to_owned()).collect()
+    }
+
+    #[test]
+    fn a_value_out_of_range_is_told_with_its_key_itself_and_the_range_in_one_unit() {
+        for (line, instead, said) in [
+            (
+                "intercept_log_odds = -5.0",
+                "intercept_log_odds = 3",
+                "`score.intercept_log_odds` is 3; it must be between -20 and 0",
+            ),
+            (
+                "review_threshold = 0.20",
+                "review_threshold = 0",
+                "`score.review_threshold` is 0; it must be above 0 and at most 1",
+            ),
+            (
+                "reject_threshold = 0.995",
+                "reject_threshold = 1.5",
+                "`score.reject_threshold` is 1.5; it must be above 0 and at most 1",
+            ),
+            (
+                "refund_cancels_from = 0.5",
+                "refund_cancels_from = 1.5",
+                "`payout.refund_cancels_from` is 1.5; it must be above 0 and at most 1",
+            ),
+            (
+                "refund_cancels_from = 0.5",
+                "refund_cancels_from = 0.0",
+                "`payout.refund_cancels_from` is 0; it must be above 0 and at most 1",
+            ),
+            (
+                "refund_cancels_from = 0.5",
+                "refund_cancels_from = 1e300",
+                "`payout.refund_cancels_from` is 1e300; it must be above 0 and at most 1",
+            ),
+            ("delay_days = 14", "delay_days = -1", "`payout.delay_days` is -1 days; it must be between 0 and 730"),
+            ("delay_days = 14", "delay_days = 730.5", "`payout.delay_days` is 730.5 days; it must be between 0 and 730"),
+            ("delay_days = 14", "delay_days = 1e300", "`payout.delay_days` is 1e300; no time is so long"),
+            ("delay_days = 14", "delay_days = nan", "`payout.delay_days` must be a number, neither infinite nor `nan`"),
+            (
+                "# black_friday = 30",
+                "black_friday = 800",
+                "`payout.campaigns.black_friday` is 800 days; it must be between 0 and 730",
+            ),
+            ("due_hours = 48", "due_hours = -2.5", "`review.due_hours` is -2.5 hours; it must be above 0"),
+            (
+                "lease_minutes = 30",
+                "lease_minutes = 0",
+                "`review.lease_minutes` is 0 minutes; it must be above 0 and at most 1440",
+            ),
+            (
+                "lease_minutes = 30",
+                "lease_minutes = 1441",
+                "`review.lease_minutes` is 1441 minutes; it must be above 0 and at most 1440",
+            ),
+            ("sample_share = 1.0", "sample_share = 1.01", "`audit.sample_share` is 1.01; it must be between 0 and 1"),
+            ("sample_share = 1.0", "sample_share = inf", "`audit.sample_share` must be a number, neither infinite nor `nan`"),
+            ("network_decay = 1.0", "network_decay = 2.1", "`rarity.network_decay` is 2.1; it must be between 0 and 2"),
+            ("weight = 9.0", "weight = 20.5", "`rule.same_account.weight` is 20.5; it must be between -20 and 20"),
+            (
+                "when = \"ring.loop\"",
+                "when = \"ring.loop >= 1.5\"",
+                "`rule.ring_loop.when` asks for a strength of 1.5; it must be above 0 and at most 1",
+            ),
+        ] {
+            assert!(said_of(line, instead).iter().any(|problem| problem == said), "{instead}: {:?}", said_of(line, instead));
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ use secrecy::zeroize::Zeroizing;
 
 use self::reading::{Sink, read_csv, read_jsonl, read_lines};
 use super::output::Output;
+use crate::adapters::byte_order_mark::{self, Unmarked};
 use crate::digesting::{AccountIds, Digester, DomainRules, PlusFolded, ProgrammeKey, RowSettings, payment_kind_of, purpose_of};
 use crate::vocabulary::bundle::{PaymentKind, PaymentPurpose};
 use crate::vocabulary::digest::KeyId;
@@ -58,6 +59,8 @@ Examples:
 
 The key is text in hexadecimal or base64 (or `raw:` and the text), or a binary file; at
 least 32 bytes. Without --key-file it is read from SELFSAME_PROGRAMME_KEY.
+What stands where there is no value (`n/a`, zeros, test@test.com, a test card of a
+payment provider) is refused, with line and column: all who have none would be one.
 The rules and test vectors for other languages are in docs/digests.md.";
 
 /// Turn e-mails, names, devices, addresses and cards into pseudonyms
@@ -250,7 +253,8 @@ fn digester(args: &DigestArgs) -> anyhow::Result<Digester> {
 fn settings(args: &DigestArgs) -> anyhow::Result<RowSettings> {
     let mut domains = DomainRules::SHIPPED;
     for path in &args.domains {
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the domains `{}`", path.display()))?;
+        let text =
+            byte_order_mark::read_to_string(path).with_context(|| format!("cannot read the domains `{}`", path.display()))?;
         domains.add_file(&text).with_context(|| format!("in the domains `{}`", path.display()))?;
     }
     Ok(RowSettings {
@@ -352,10 +356,10 @@ impl<'a> Source<'a> {
 
 fn open(path: &Path, bar: &ProgressBar) -> anyhow::Result<Box<dyn Read>> {
     if path == Path::new("-") {
-        return Ok(Box::new(io::stdin().lock()));
+        return Ok(Box::new(Unmarked::of(io::stdin().lock())));
     }
     let file = File::open(path).with_context(|| format!("cannot read `{}`", path.display()))?;
-    Ok(Box::new(bar.wrap_read(file)))
+    Ok(Box::new(Unmarked::of(bar.wrap_read(file))))
 }
 
 #[cfg(test)]
@@ -412,6 +416,36 @@ mod tests {
         let output = folder.path().join("p.jsonl");
         run(&args(&["--key-file", &key_name, "-i", &table_name, "-o", output.to_str().unwrap()])).unwrap();
         assert_eq!(std::fs::read_to_string(&output).unwrap().lines().count(), 1);
+    }
+
+    #[test]
+    fn an_input_with_a_byte_order_mark_is_the_input_without_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+        let (key, domains) = (path("k.key"), path("domains.txt"));
+        generate_key(Some(Path::new(&key))).unwrap();
+        let marked_key = path("marked.key");
+        std::fs::write(&marked_key, format!("\u{feff}{}", std::fs::read_to_string(&key).unwrap())).unwrap();
+        std::fs::write(&domains, "\u{feff}company.example folds_plus\n").unwrap();
+        for (name, more, content) in [
+            ("t.csv", "", "\"account_id\",\"email\"\na1,jane+x@company.example\n"),
+            ("t.csv", "", "account_id,ip\r\na1,203.0.113.9\r\n"),
+            ("t.jsonl", "", "{\"account_id\":\"a1\",\"name\":\"Jane Doe\"}\n"),
+            ("t.txt", "--kind ip", "203.0.113.9\n203.0.113.10\n"),
+            ("t.txt", "--kind device", "fp-1\n"),
+        ] {
+            let digested = |key: &str, mark: &str| {
+                let (input, output) = (path(name), path("out.jsonl"));
+                std::fs::write(&input, format!("{mark}{content}")).unwrap();
+                let words = ["--key-file", key, "--domains", &domains, "-i", &input, "-o", &output];
+                run(&args(&words.into_iter().chain(more.split_whitespace()).collect::<Vec<_>>())).unwrap();
+                std::fs::read_to_string(&output).unwrap()
+            };
+            let expected = digested(&key, "");
+            assert!(!expected.is_empty());
+            assert_eq!(digested(&key, "\u{feff}"), expected, "{content}");
+            assert_eq!(digested(&marked_key, ""), expected, "{content}");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use rand::RngCore;
 
+use crate::adapters::byte_order_mark::Unmarked;
 use crate::adapters::policy_file;
 use crate::offline::foreign;
 use crate::offline::history_file::{Horizon, ReadAhead, ReadLine};
@@ -181,11 +182,11 @@ impl HistoryInput {
 
     fn open(&self) -> anyhow::Result<(Box<dyn io::Read + Send>, Reading)> {
         if self.input == Path::new("-") {
-            return Ok((Box::new(io::stdin()), Reading::Once));
+            return Ok((Box::new(Unmarked::of(io::stdin())), Reading::Once));
         }
         let file = File::open(&self.input).with_context(|| format!("cannot read `{}`", self.input.display()))?;
         let is_file = file.metadata().is_ok_and(|metadata| metadata.is_file());
-        Ok((Box::new(file), if is_file { Reading::AsOftenAsWanted } else { Reading::Once }))
+        Ok((Box::new(Unmarked::of(file)), if is_file { Reading::AsOftenAsWanted } else { Reading::Once }))
     }
 }
 

@@ -15,6 +15,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use self::summary::Summary;
 use super::output::Output;
+use crate::adapters::byte_order_mark::Unmarked;
 use crate::adapters::model_shelf::ModelShelf;
 use crate::adapters::model_store::SHIPPED_MODEL;
 use crate::adapters::policy_store::FixedPolicy;
@@ -49,7 +50,10 @@ as `simulate` and `export` write them with --format protobuf and --format packed
 
 Conversions are screened in the order of the file, each with what the lines before it taught, at the time when it
 happened. A line that repeats the conversion of an earlier one gets no second decision. Nothing is kept: begin again and
-the same decisions come out. Memory holds what history needs of each account and value, and neither lines nor decisions.";
+the same decisions come out. Memory holds what history needs of each account and value, and neither lines nor decisions.
+
+Signals that are malformed and not worth a lost conversion (a country `Germany`, an endless user agent) count as absent
+or are cut, as in the service, and stand in the decision's `warnings`; --summary counts them.";
 
 /// Screen a file of conversions offline
 ///
@@ -129,7 +133,7 @@ pub fn run(args: &ScreenArgs) -> anyhow::Result<()> {
     for line in ReadAhead::of(BufReader::with_capacity(INPUT_BUFFER_BYTES, progress.wrap_read(input))) {
         let (number, answered) = screen_line(&mut screener, line.context("reading the conversions")?, &mut summary);
         match answered {
-            Ok(Some(record)) => write_answer(&mut out, &mut text, &record, args.view).context("writing the decisions")?,
+            Ok(Some(answer)) => write_answer(&mut out, &mut text, &answer, args.view).context("writing the decisions")?,
             Ok(None) => {}
             Err(problem) => match args.on_error {
                 OnError::Stop => {
@@ -154,30 +158,38 @@ pub fn run(args: &ScreenArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What is answered to a line.
+struct Answer {
+    record: Box<DecisionRecord>,
+    /// As the service answers them: the decision's, then those of the line.
+    warnings: Vec<v1::Warning>,
+}
+
 /// Screens one line, which gets no decision when it repeats another; the error says all that is wrong with it.
-fn screen_line(
-    screener: &mut LineByLine<'_>,
-    line: ReadLine,
-    summary: &mut Summary,
-) -> (u64, Result<Option<Box<DecisionRecord>>, String>) {
+fn screen_line(screener: &mut LineByLine<'_>, line: ReadLine, summary: &mut Summary) -> (u64, Result<Option<Answer>, String>) {
     let ReadLine { number, parsed } = line;
     let mut line = match parsed {
         Ok(line) => *line,
         Err(problem) => return (number, Err(problem)),
     };
-    let labels = mem::take(&mut line.labels);
-    let answered = screener.screen(line).map_err(|error| error.to_string());
-    match &answered {
-        Ok(Some(record)) => summary.count(record, &labels),
-        Ok(None) => summary.repeated(),
-        Err(_) => {}
+    let (labels, warnings) = (mem::take(&mut line.labels), mem::take(&mut line.warnings));
+    let screened = match screener.screen(line) {
+        Ok(screened) => screened,
+        Err(error) => return (number, Err(error.to_string())),
+    };
+    let answer = screened.map(|record| Answer { warnings: decision::all_warnings(&record, &warnings), record });
+    match &answer {
+        Some(Answer { record, warnings }) => summary.count(record, &labels, warnings),
+        None => summary.repeated(),
     }
-    (number, answered)
+    (number, Ok(answer))
 }
 
 /// Writes what is to be written of one conversion. `text` is a buffer that is used again: the output is not asked for each piece of JSON.
-fn write_answer(out: &mut impl Write, text: &mut Vec<u8>, record: &DecisionRecord, view: View) -> anyhow::Result<()> {
-    let decision = decision::message_of(record);
+fn write_answer(out: &mut impl Write, text: &mut Vec<u8>, answer: &Answer, view: View) -> anyhow::Result<()> {
+    let Answer { record, warnings } = answer;
+    // A decision keeps its own warnings only; there is no answer around it here that would hold those of the message.
+    let decision = v1::Decision { warnings: warnings.clone(), ..decision::message_of(record) };
     text.clear();
     match view {
         View::Decision => serde_json::to_writer(&mut *text, &decision)?,
@@ -196,11 +208,11 @@ fn write_answer(out: &mut impl Write, text: &mut Vec<u8>, record: &DecisionRecor
 /// The input with its length in bytes, where that is known.
 fn open(path: &Path) -> anyhow::Result<(Box<dyn Read + Send>, Option<u64>)> {
     if path == Path::new("-") {
-        return Ok((Box::new(io::stdin()), None));
+        return Ok((Box::new(Unmarked::of(io::stdin())), None));
     }
     let file = File::open(path).with_context(|| format!("opening `{}`", path.display()))?;
     let bytes = file.metadata().ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len());
-    Ok((Box::new(file), bytes))
+    Ok((Box::new(Unmarked::of(file)), bytes))
 }
 
 /// Drawn on standard error, and only when that is a terminal.

@@ -321,7 +321,12 @@ fn check_retention(age: Span, policies: &PolicyStore) -> anyhow::Result<()> {
     let longest = programs.values().map(|policy| policy.payout().longest_delay());
     let longest = longest.fold(default.payout().longest_delay(), Span::max);
     if age < longest {
-        bail!("`retention.days` is {age}, and the longest payout delay of a policy is {longest}; keep records at least as long");
+        let days = |span: Span| span.as_seconds() / 86_400.0;
+        bail!(
+            "`retention.days` is {}, and the longest payout delay of a policy is {} days; keep records at least as long",
+            days(age),
+            days(longest)
+        );
     }
     Ok(())
 }

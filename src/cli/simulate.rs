@@ -12,6 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::history_output::{HistoryOutput, OutputForm};
 use super::output::Output;
+use crate::adapters::byte_order_mark;
 use crate::offline::chance::Chance;
 use crate::offline::labeled_line::{labeled_line, simulation_digester};
 use crate::offline::people::People;
@@ -185,7 +186,7 @@ fn variety(text: &str) -> Result<f64, String> {
 /// The parameters: defaults, then the file, then the arguments.
 fn parameters_of(args: &SimulateArgs) -> anyhow::Result<SimulationParameters> {
     let text = match &args.config {
-        Some(path) => std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?,
+        Some(path) => byte_order_mark::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?,
         None => String::new(),
     };
     let mut parameters = SimulationParameters::from_toml(&text).with_context(|| match &args.config {

@@ -3,7 +3,7 @@
 use crate::vocabulary::time::Timestamp;
 
 /// The instant of a message; `None` outside the years that there are here.
-pub(super) fn instant(sent: &pbjson_types::Timestamp) -> Option<Timestamp> {
+pub(super) fn instant(sent: &crate::wire::WireTimestamp) -> Option<Timestamp> {
     Timestamp::from_millis(sent.seconds.checked_mul(1_000)?.checked_add(i64::from(sent.nanos / 1_000_000))?).ok()
 }
 

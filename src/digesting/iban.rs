@@ -37,11 +37,36 @@ pub enum InvalidIban {
 ///
 /// Meant as one is: two letters of a country with IBANs, two digits, then letters and digits, as many as the country has or nearly
 /// so, with or without separators. A text without separators in which capitals and small letters mix is somebody's fingerprint,
-/// unless its check digits fit.
+/// unless its check digits fit. The word `IBAN` before it, with `:` or separators or without, is no part of it.
 ///
 /// # Errors
 /// [`InvalidIban`]: ask for the number again.
 pub(super) fn canonical_iban(typed: &str) -> Option<Result<String, InvalidIban>> {
+    match without_label(typed) {
+        // `IBANDE89…` without a separator is a label only if a number follows it.
+        Some(number) if number.len() + LABEL.len() == typed.len() => number_of(number, Meant::ByItsShape).filter(Result::is_ok),
+        Some(number) => number_of(number, Meant::ByItsLabel),
+        None => number_of(typed, Meant::ByItsShape),
+    }
+}
+
+/// What people write before the number. No country has the code `IB`.
+const LABEL: &str = "IBAN";
+
+/// What stands behind the label; `None` when there is no label.
+pub(super) fn without_label(typed: &str) -> Option<&str> {
+    let (label, rest) = typed.split_at_checked(LABEL.len())?;
+    label.eq_ignore_ascii_case(LABEL).then(|| rest.trim_start_matches(|c| is_separator(c) || c == ':'))
+}
+
+/// How a text tells that it was meant as an IBAN.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meant {
+    ByItsLabel,
+    ByItsShape,
+}
+
+fn number_of(typed: &str, meant: Meant) -> Option<Result<String, InvalidIban>> {
     let kept: String = typed.chars().filter(|c| !is_separator(*c)).collect();
     let iban = kept.to_ascii_uppercase();
     let country = iban.get(..2)?;
@@ -51,7 +76,7 @@ pub(super) fn canonical_iban(typed: &str) -> Option<Result<String, InvalidIban>>
         return None;
     }
     let one_case = kept == iban || kept == iban.to_ascii_lowercase();
-    let is_separated = kept.len() < typed.len();
+    let is_separated = kept.len() < typed.len() || meant == Meant::ByItsLabel;
     if iban.len() == expected {
         return match remainder(&iban) {
             1 => Some(Ok(iban)),
@@ -84,9 +109,18 @@ mod tests {
 
     #[test]
     fn an_iban_has_one_text_however_it_was_written() {
-        for typed in
-            ["AT61 1904 3002 3457 3201", "at611904300234573201", "AT61-1904-3002-3457-3201", "At61\u{a0}1904300234573201"]
-        {
+        for typed in [
+            "AT61 1904 3002 3457 3201",
+            "at611904300234573201",
+            "AT61-1904-3002-3457-3201",
+            "At61\u{a0}1904300234573201",
+            "IBAN: AT61 1904 3002 3457 3201",
+            "iban AT61 1904 3002 3457 3201",
+            "Iban:at61-1904-3002-3457-3201",
+            "IBAN - AT611904300234573201",
+            "IBANAT611904300234573201",
+            "IBAN\u{a0}At611904300234573201",
+        ] {
             assert_eq!(canonical_iban(typed), Some(Ok("AT611904300234573201".to_owned())), "{typed}");
         }
         for typed in
@@ -102,6 +136,8 @@ mod tests {
         let short = Some(Err(InvalidIban::Length { found: 19, expected: 20 }));
         assert_eq!(canonical_iban("AT61 1904 3002 3457 320"), short);
         assert_eq!(canonical_iban("at61190430023457320"), short);
+        assert_eq!(canonical_iban("IBAN: AT61 1904 3002 3457 320"), short);
+        assert_eq!(canonical_iban("IBAN: At61aBcDeFgHiJkLmNoP"), Some(Err(InvalidIban::CheckDigits)));
     }
 
     #[test]
@@ -113,6 +149,9 @@ mod tests {
             "BE12aBcDeF345678",
             "zz12345678901234",
             "4242",
+            "iban_fp_1",
+            "IBAN: card_fp_1",
+            "ibanAt61aBcDeFgHiJkLmNoP",
         ] {
             assert_eq!(canonical_iban(typed), None, "{typed}");
         }

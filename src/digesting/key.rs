@@ -63,12 +63,12 @@ impl ProgrammeKey {
 
     /// Reads a key written as text: hexadecimal, base64 (standard or URL alphabet), or `hex:`, `base64:`, `raw:` and the key.
     ///
-    /// White space around it is dropped. Without a prefix, text of hexadecimal digits only is hexadecimal.
+    /// White space around it and a byte order mark before it are dropped. Without a prefix, text of hexadecimal digits only is hexadecimal.
     ///
     /// # Errors
     /// Any [`InvalidProgrammeKey`]; none shows the text.
     pub fn from_text(id: KeyId, text: &str) -> Result<Self, InvalidProgrammeKey> {
-        let text = text.trim();
+        let text = text.trim_start_matches('\u{feff}').trim();
         if text.is_empty() {
             return Err(InvalidProgrammeKey::Empty);
         }

@@ -33,6 +33,7 @@ mod providers;
 mod pseudonyms;
 mod rows;
 mod sketching;
+mod test_cards;
 mod text;
 
 pub use columns::{Column, RawRow};
@@ -54,3 +55,4 @@ pub use pseudonyms::{
 };
 pub use rows::{AccountIds, DigestedRow, InvalidCell, PlusFolded, RowSettings, UnreadableCell, digest_row};
 pub use sketching::{SKETCH_BITS_PER_BIGRAM, SketchKind, padded_bigrams};
+pub use test_cards::{TEST_CARD_BEGINNING, TEST_CARDS};

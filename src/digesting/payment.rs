@@ -2,8 +2,10 @@
 //! else the fingerprint that a payment processor gave, whose letters matter.
 
 use super::email::{EmailAddress, InvalidEmail};
-use super::iban::{InvalidIban, canonical_iban, is_separator};
+use super::iban::{InvalidIban, canonical_iban, is_separator, without_label};
 use super::identifier::{InvalidIdentifier, OpaqueIdentifier};
+use super::placeholders::is_placeholder_identifier;
+use super::test_cards::is_test_card;
 use crate::vocabulary::bundle::PaymentKind;
 
 /// Digits that a number needs, to be an account's or a card's and not somebody's fingerprint. Judgement.
@@ -32,6 +34,9 @@ pub enum InvalidPayment {
     /// `**** 4242`.
     #[error("shows a part of a number only, which many people share; give the fingerprint of your payment processor")]
     Masked,
+    /// `4242 4242 4242 4242`.
+    #[error("is a test card of a payment provider's documentation, which everybody's test accounts share; leave it empty")]
+    TestCard,
 }
 
 impl PaymentInstrument {
@@ -45,6 +50,9 @@ impl PaymentInstrument {
     pub fn parse(kind: Option<PaymentKind>, typed: &str) -> Result<Self, InvalidPayment> {
         let opaque = OpaqueIdentifier::parse(typed)?;
         let text = opaque.canonical();
+        if without_label(text).is_some_and(is_placeholder_identifier) {
+            return Err(InvalidIdentifier::Placeholder.into());
+        }
         if is_masked(text) {
             return Err(InvalidPayment::Masked);
         }
@@ -58,7 +66,8 @@ impl PaymentInstrument {
                 Err(_) => iban_or_number(text)?,
             },
         };
-        Ok(Self(canonical.unwrap_or_else(|| text.to_owned())))
+        let canonical = canonical.unwrap_or_else(|| text.to_owned());
+        if is_test_card(&canonical) { Err(InvalidPayment::TestCard) } else { Ok(Self(canonical)) }
     }
 
     /// The canonical text.
@@ -126,6 +135,7 @@ mod tests {
     fn each_kind_has_its_canonical_text_with_the_kind_and_without() {
         for (kind, typed, text) in [
             (PaymentKind::Sepa, " at61 1904 3002 3457 3201 ", "AT611904300234573201"),
+            (PaymentKind::Sepa, "IBAN: AT61 1904 3002 3457 3201", "AT611904300234573201"),
             (PaymentKind::BankAccount, "GB29-NWBK-6016-1331-9268-19", "GB29NWBK60161331926819"),
             (PaymentKind::BankAccount, "12-34-56 12345678", "12345612345678"),
             (PaymentKind::Sepa, "Xt5EWLLDS7FJjR1c", "Xt5EWLLDS7FJjR1c"),
@@ -152,10 +162,25 @@ mod tests {
                 assert_eq!(PaymentInstrument::parse(Some(kind), typed), Err(InvalidPayment::Masked), "{typed}");
             }
         }
+        for typed in ["IBAN", "IBAN:", "iban: n/a", "IBAN 000000"] {
+            let refused = PaymentInstrument::parse(None, typed);
+            assert_eq!(refused, Err(InvalidPayment::Identifier(InvalidIdentifier::Placeholder)), "{typed}");
+        }
         let wrong = PaymentInstrument::parse(Some(PaymentKind::Sepa), "AT61 1904 3002 3457 3202");
         assert_eq!(wrong, Err(InvalidPayment::Iban(InvalidIban::CheckDigits)));
         let wrong = PaymentInstrument::parse(Some(PaymentKind::Paypal), "jane@localhost");
         assert_eq!(wrong, Err(InvalidPayment::Email(InvalidEmail::DomainWithoutDot)));
+    }
+
+    #[test]
+    fn a_test_card_is_refused_however_it_is_written_and_whatever_its_kind() {
+        for kind in KINDS.map(Some).into_iter().chain([None]).filter(|kind| *kind != Some(PaymentKind::Paypal)) {
+            for typed in
+                ["4242 4242 4242 4242", "4000-0000-0000-0002", "3782 822463 10005", "6011.1111.1111.1117", "5555555555554444"]
+            {
+                assert_eq!(PaymentInstrument::parse(kind, typed), Err(InvalidPayment::TestCard), "{kind:?} {typed}");
+            }
+        }
     }
 
     proptest! {

@@ -14,10 +14,14 @@ pub enum PlaceholderKind {
     NameWord,
     /// A mailbox at whatever domain.
     LocalPart,
-    /// A mailbox at a domain of the next row.
+    /// A mailbox at a domain of either row below.
     MadeUpLocalPart,
-    /// The first label of a made-up domain; with a local part of this row or the last.
+    /// A mailbox that is somebody's at most domains (a role, a few letters): made up where the domain is nobody's, or begins with the same word.
+    EverydayLocalPart,
+    /// The first label of a domain that people make up, and that may be somebody's.
     MadeUpDomain,
+    /// The first label of a domain that is nobody's: of RFC 2606, or a template that was not filled in.
+    NobodysDomain,
     /// The last label of a domain that no mail reaches, by RFC 2606 and RFC 6761.
     TopLevelDomain,
 }
@@ -36,7 +40,7 @@ pub const PLACEHOLDERS: &[(PlaceholderKind, &[&str])] = &[
     (PlaceholderKind::Identifier, &[
         "true", "false", "error", "invalid", "default", "test", "dummy", "sample", "example", "string", "fake", "anonymous", "guest",
         "fingerprint", "deviceid", "cookie", "disabled", "blocked", "denied", "optedout", "xxx", "asdf", "12345678", "123456789",
-        "1234567890", "0123456789",
+        "1234567890", "0123456789", "iban",
         // Android 2.2 gave this id to whole product lines; phones answer the second address to applications that may not read theirs.
         "9774d56d682e549c", "020000000000",
         // MD5, SHA-1, SHA-256 and SHA-512 of the empty text, then MD5, SHA-1 and SHA-256 of `null` and of `undefined`.
@@ -59,16 +63,24 @@ pub const PLACEHOLDERS: &[(PlaceholderKind, &[&str])] = &[
     ]),
     (PlaceholderKind::MadeUpLocalPart, &[
         "test", "tester", "testing", "testtest", "test1", "test123", "user", "username", "name", "yourname", "firstnamelastname",
-        "email", "mail", "youremail", "myemail", "example", "sample", "dummy", "fake", "asdf", "qwerty", "abc", "foo", "bar", "foobar", "a",
-        "aa", "aaa", "x", "xx", "xxx", "na", "no", "me", "none", "admin", "info", "nobody", "anonymous", "guest", "1", "123",
+        "youremail", "myemail", "example", "sample", "dummy", "fake", "asdf", "qwerty", "foo", "foobar", "xxx", "none", "nobody",
+        "anonymous",
+    ]),
+    (PlaceholderKind::EverydayLocalPart, &[
+        "admin", "info", "mail", "email", "guest", "me", "no", "na", "abc", "bar", "a", "aa", "aaa", "x", "xx", "1", "123",
     ]),
     (PlaceholderKind::MadeUpDomain, &[
-        "test", "tester", "testing", "example", "sample", "dummy", "fake", "domain", "yourdomain", "mydomain", "yourcompany", "asdf",
-        "qwerty", "abc", "foo", "bar", "foobar", "a", "aa", "aaa", "x", "xx", "xxx", "na", "no", "none", "null", "undefined", "unknown",
-        "noemail", "nomail", "nowhere", "placeholder", "localhost",
+        "test", "tester", "testing", "sample", "dummy", "fake", "domain", "asdf", "qwerty", "abc", "foo", "bar", "foobar", "a", "aa",
+        "aaa", "x", "xx", "xxx", "na", "no", "none", "unknown", "nowhere",
+    ]),
+    (PlaceholderKind::NobodysDomain, &[
+        "example", "yourdomain", "mydomain", "yourcompany", "noemail", "nomail", "null", "undefined", "placeholder", "localhost",
     ]),
     (PlaceholderKind::TopLevelDomain, &["invalid", "localhost"]),
 ];
+
+/// The last labels of domains for tests and documents, by RFC 2606.
+const RESERVED_ENDINGS: [&str; 2] = ["test", "example"];
 
 /// A text of one character throughout is a placeholder from this length on, in letters and digits; of zeros at any length. Judgement.
 const REPEATED_CHARS_MIN: usize = 8;
@@ -88,7 +100,7 @@ pub(super) fn is_placeholder_identifier(typed: &str) -> bool {
 
 /// Whether a name, typed and folded, is of nobody. `Na` is a family name, and `Jennifer Null` a person.
 pub(super) fn is_placeholder_name(typed: &str, folded: &str) -> bool {
-    let written_apart = trim_pasted(typed).contains(|c: char| !c.is_alphanumeric());
+    let written_apart = trim_pasted(&fold_case(typed)).contains(|c: char| !c.is_alphanumeric());
     (written_apart && is_placeholder(typed))
         || folded.split(' ').all(|word| is_listed(PlaceholderKind::NameWord, word))
         || !folded.contains(char::is_alphabetic)
@@ -96,11 +108,33 @@ pub(super) fn is_placeholder_name(typed: &str, folded: &str) -> bool {
 
 /// Whether an address, folded, is nobody's mailbox.
 pub(super) fn is_placeholder_email(local_part: &str, domain: &str) -> bool {
-    let (local_part, label) = (squeezed(local_part), squeezed(domain.split('.').next().unwrap_or_default()));
+    let local_part = squeezed(local_part);
     let last = domain.rsplit('.').next().unwrap_or_default();
     is_listed(PlaceholderKind::LocalPart, &local_part)
         || is_listed(PlaceholderKind::TopLevelDomain, last)
-        || (is_listed(PlaceholderKind::MadeUpLocalPart, &local_part) && is_listed(PlaceholderKind::MadeUpDomain, &label))
+        || label_of_whole_domain(domain).is_some_and(|label| is_made_up(&local_part, &squeezed(label), last))
+}
+
+fn is_made_up(local_part: &str, label: &str, last: &str) -> bool {
+    let made_up_domain = is_listed(PlaceholderKind::MadeUpDomain, label);
+    let nobodys = is_listed(PlaceholderKind::NobodysDomain, label) || (made_up_domain && RESERVED_ENDINGS.contains(&last));
+    if is_listed(PlaceholderKind::MadeUpLocalPart, local_part) {
+        made_up_domain || nobodys
+    } else {
+        let of_one_word = made_up_domain && local_part == label;
+        is_listed(PlaceholderKind::EverydayLocalPart, local_part) && (of_one_word || nobodys)
+    }
+}
+
+/// The first label of a domain that is that label and the ending of a country or of a kind of owner. Below another's domain (`bar.duckdns.org`,
+/// `test.company.example`) a label is a host that somebody named, and tells nothing.
+fn label_of_whole_domain(domain: &str) -> Option<&str> {
+    let (label, ending) = domain.split_once('.')?;
+    let is_ending = match ending.split_once('.') {
+        None => true,
+        Some((kind, country)) => ["co", "com", "net", "org"].contains(&kind) && !country.contains('.'),
+    };
+    is_ending.then_some(label)
 }
 
 fn is_listed(kind: PlaceholderKind, squeezed: &str) -> bool {
@@ -219,8 +253,16 @@ mod tests {
             ("no.reply", "company.example"),
             ("jane", "gone.invalid"),
             ("user", "example.com"),
+            ("info", "example.com"),
+            ("admin", "test.test"),
+            ("admin", "foo.example"),
+            ("info", "yourdomain.com"),
+            ("test", "test.de"),
+            ("foo", "bar.com"),
+            ("test", "test.co.uk"),
+            ("abc", "abc.com.br"),
         ] {
-            assert!(is_placeholder_email(local_part, domain), "{local_part}");
+            assert!(is_placeholder_email(local_part, domain), "{local_part}@{domain}");
         }
         for (local_part, domain) in [
             ("jane", "example.com"),
@@ -228,8 +270,27 @@ mod tests {
             ("info", "company.example"),
             ("jane", "test.com"),
             ("a", "company.example"),
+            ("test", "test.company.example"),
+            ("admin", "bar.de"),
+            ("info", "abc.com"),
+            ("mail", "x.com"),
+            ("me", "a.org"),
         ] {
             assert!(!is_placeholder_email(local_part, domain), "{local_part}@{domain}");
+        }
+    }
+
+    #[test]
+    fn whoever_has_a_name_at_a_dynamic_dns_domain_has_mailboxes_there() {
+        let domains = include_str!("lists/dynamic_dns_domains.txt").lines().filter(|line| !line.starts_with('#'));
+        for domain in domains {
+            for (local_part, host) in
+                [("admin", "bar"), ("me", "a"), ("info", "test"), ("test", "test"), ("jane", "foo"), ("foo", "foo")]
+            {
+                let domain = format!("{host}.{domain}");
+                assert!(!is_placeholder_email(local_part, &domain), "{local_part}@{domain}");
+            }
+            assert!(!is_placeholder_email("admin", domain), "admin@{domain}");
         }
     }
 

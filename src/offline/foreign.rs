@@ -10,6 +10,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::learning::LearningError;
+use crate::adapters::byte_order_mark;
 use crate::book::records::RecordedSignals;
 use crate::digesting::{
     DigestKind, Digester, InvalidNetworkAddress, InvalidProgrammeKey, ProgrammeKey, digest_device, digest_email, digest_name,
@@ -158,7 +159,8 @@ pub struct Columns {
 /// # Errors
 /// [`ForeignError::Io`], [`ForeignError::Mapping`].
 pub fn read_mapping(path: &Path) -> Result<Mapping, ForeignError> {
-    let text = std::fs::read_to_string(path).map_err(|source| ForeignError::Io { path: path.display().to_string(), source })?;
+    let text =
+        byte_order_mark::read_to_string(path).map_err(|source| ForeignError::Io { path: path.display().to_string(), source })?;
     toml::from_str(&text).map_err(|error| ForeignError::Mapping(error.to_string()))
 }
 
@@ -418,6 +420,7 @@ impl Row<'_> {
             outcomes: Vec::new(),
             signals_before,
             later_verdicts: Vec::new(),
+            warnings: Vec::new(),
         })
     }
 

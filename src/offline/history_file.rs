@@ -309,8 +309,22 @@ fn text_of(line: &[u8]) -> Result<&str, String> {
 
 fn parse_conversion(text: &str) -> Result<Box<HistoryLine>, String> {
     let message: v1::Conversion = read_json(text, "Conversion")?;
-    let conversion = conversion::parse(message, "", Arrival::Recorded).map_err(all)?;
-    Ok(Box::new(HistoryLine::of_conversion(conversion)))
+    let (conversion, warnings) =
+        conversion::parse_warned(message, CONVERSION, Arrival::Recorded).map_err(|violations| all(of_the_line(violations)))?;
+    Ok(Box::new(HistoryLine { warnings, ..HistoryLine::of_conversion(conversion) }))
+}
+
+/// Where a conversion stands in a request of the service: what is warned of has the same path here and there.
+const CONVERSION: &str = "conversion";
+
+/// On a line that is the conversion itself, what is wrong is named by the fields of the line.
+fn of_the_line(mut violations: Vec<Violation>) -> Vec<Violation> {
+    for violation in &mut violations {
+        if let Some(field) = violation.field.strip_prefix(CONVERSION).and_then(|rest| rest.strip_prefix('.')) {
+            violation.field = field.to_owned();
+        }
+    }
+    violations
 }
 
 fn parse_labelled(text: &str) -> Result<Box<HistoryLine>, String> {

@@ -56,6 +56,7 @@ impl<'a> LineByLine<'a> {
             outcomes,
             signals_before,
             later_verdicts: _,
+            warnings: _,
         } = line;
         let now = conversion.occurred_at;
         self.catch_up(now)?;

@@ -336,8 +336,17 @@ impl<'a> Replay<'a> {
 
     /// Screens a conversion, takes its row, and expects what follows from it.
     fn screen(&mut self, line: HistoryLine, moment: Moment) -> Result<(), ReplayError> {
-        let HistoryLine { conversion, labels, decision, group_id: _, persona, outcomes, signals_before: _, later_verdicts } =
-            line;
+        let HistoryLine {
+            conversion,
+            labels,
+            decision,
+            group_id: _,
+            persona,
+            outcomes,
+            signals_before: _,
+            later_verdicts,
+            warnings: _,
+        } = line;
         let (program_id, id) = (conversion.program_id.clone(), conversion.conversion_id.clone());
         let (line, occurred_at) = (moment.line(), conversion.occurred_at);
         if let Some(verdict) = decision.and_then(|decided| Verdict::from_wire(decided.screened_verdict())) {

@@ -3,7 +3,9 @@
 //! Built with [`Policy::new`], which checks everything at once. A policy that exists is valid.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
+use super::case::LEASE_MAX;
 use super::evidence::EvidenceCode;
 use super::rarity::Rarity;
 use super::rules::Rule;
@@ -183,8 +185,8 @@ impl Policy {
         );
         violations.check_score(&parts.score);
         violations.check_payout(&parts.payout);
-        violations.check(parts.review.due_after > Span::ZERO, "review.due_hours", "must be above 0");
-        violations.check(parts.review.lease > Span::ZERO, "review.lease_minutes", "must be above 0");
+        violations.check_span("review.due_hours", parts.review.due_after, Unit::Hours, (Least::AboveZero, None));
+        violations.check_span("review.lease_minutes", parts.review.lease, Unit::Minutes, (Least::AboveZero, Some(LEASE_MAX)));
         violations.check_range("audit.sample_share", parts.audit.sample_share, 0.0, 1.0);
         for (key, decay) in [
             ("rarity.network_decay", parts.rarity.network_decay),
@@ -262,6 +264,57 @@ impl Policy {
     }
 }
 
+/// The longest payout delay. Judgement: two years outlast every dispute.
+const PAYOUT_DELAY_MAX: Span = Span::from_days(730);
+
+/// The least that a time may be.
+#[derive(Debug, Clone, Copy)]
+enum Least {
+    Zero,
+    AboveZero,
+}
+
+/// In what a key of the file counts time.
+#[derive(Debug, Clone, Copy)]
+enum Unit {
+    Minutes,
+    Hours,
+    Days,
+}
+
+impl Unit {
+    /// So many of it, with their fraction.
+    fn count(self, span: Span) -> f64 {
+        let seconds = match self {
+            Self::Minutes => 60.0,
+            Self::Hours => 3_600.0,
+            Self::Days => 86_400.0,
+        };
+        span.as_seconds() / seconds
+    }
+}
+
+impl fmt::Display for Unit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Minutes => "minutes",
+            Self::Hours => "hours",
+            Self::Days => "days",
+        })
+    }
+}
+
+/// A number as people write it: without hundreds of zeros where it is very large or very small.
+struct Shown(f64);
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(number) = *self;
+        let is_plain = number == 0.0 || !number.is_finite() || (1e-6..1e15).contains(&number.abs());
+        if is_plain { write!(f, "{number}") } else { write!(f, "{number:e}") }
+    }
+}
+
 #[derive(Default)]
 struct Violations {
     found: Vec<PolicyViolation>,
@@ -276,29 +329,52 @@ impl Violations {
 
     /// Both ends included; not-a-number is refused.
     fn check_range(&mut self, key: &str, value: f64, low: f64, high: f64) {
-        let problem = format!("is {value}; it must be between {low} and {high}");
+        let problem = format!("is {}; it must be between {low} and {high}", Shown(value));
         self.check((low..=high).contains(&value), key, &problem);
+    }
+
+    /// A part of something, neither nothing nor more than all; not-a-number is refused. `what` is said of the value.
+    fn check_part(&mut self, key: &str, what: &str, value: f64) {
+        let problem = format!("{what} {}; it must be above 0 and at most 1", Shown(value));
+        self.check(value > 0.0 && value <= 1.0, key, &problem);
+    }
+
+    fn check_span(&mut self, key: &str, value: Span, unit: Unit, (least, most): (Least, Option<Span>)) {
+        let shown = |span: Span| Shown(unit.count(span));
+        let is_enough = match least {
+            Least::Zero => value >= Span::ZERO,
+            Least::AboveZero => value > Span::ZERO,
+        };
+        let range = match (least, most) {
+            (Least::Zero, Some(most)) => format!("between 0 and {}", shown(most)),
+            (Least::Zero, None) => "0 or more".to_owned(),
+            (Least::AboveZero, Some(most)) => format!("above 0 and at most {}", shown(most)),
+            (Least::AboveZero, None) => "above 0".to_owned(),
+        };
+        let problem = format!("is {} {unit}; it must be {range}", shown(value));
+        self.check(is_enough && most.is_none_or(|most| value <= most), key, &problem);
     }
 
     fn check_score(&mut self, score: &ScorePolicy) {
         self.check_range("score.intercept_log_odds", score.intercept_log_odds, -20.0, 0.0);
-        self.check_range("score.review_threshold", score.review_threshold, f64::MIN_POSITIVE, 1.0);
-        self.check_range("score.reject_threshold", score.reject_threshold, f64::MIN_POSITIVE, 1.0);
-        let ordered = score.reject_threshold >= score.review_threshold;
-        self.check(
-            ordered,
-            "score.reject_threshold",
-            "lies below `score.review_threshold`; rejecting must take at least as much as reviewing",
+        self.check_part("score.review_threshold", "is", score.review_threshold);
+        self.check_part("score.reject_threshold", "is", score.reject_threshold);
+        let ScorePolicy { review_threshold, reject_threshold, .. } = *score;
+        let problem = format!(
+            "is {} and lies below `score.review_threshold`, {}; rejecting must take at least as much as reviewing",
+            Shown(reject_threshold),
+            Shown(review_threshold)
         );
+        self.check(reject_threshold >= review_threshold, "score.reject_threshold", &problem);
     }
 
     fn check_payout(&mut self, payout: &PayoutPolicy) {
-        let days = |span: Span| (0..=Span::from_days(730).as_millis()).contains(&span.as_millis());
-        self.check(days(payout.delay), "payout.delay_days", "must be between 0 and 730");
+        let range = (Least::Zero, Some(PAYOUT_DELAY_MAX));
+        self.check_span("payout.delay_days", payout.delay, Unit::Days, range);
         for (campaign, CampaignPayout { delay, counts_from: _ }) in &payout.campaigns {
-            self.check(days(*delay), &format!("payout.campaigns.{campaign}"), "must be between 0 and 730");
+            self.check_span(&format!("payout.campaigns.{campaign}"), *delay, Unit::Days, range);
         }
-        self.check_range("payout.refund_cancels_from", payout.refund_cancels_from, f64::MIN_POSITIVE, 1.0);
+        self.check_part("payout.refund_cancels_from", "is", payout.refund_cancels_from);
     }
 
     fn check_rules(&mut self, rules: &[Rule]) {
@@ -312,7 +388,7 @@ impl Violations {
             self.check_range(&key("weight"), rule.weight_log_odds, -20.0, 20.0);
             self.check(!rule.when.is_empty(), &key("when"), "is empty; name at least one condition");
             for condition in &rule.when {
-                self.check_range(&key("when"), condition.strength_min, f64::MIN_POSITIVE, 1.0);
+                self.check_part(&key("when"), "asks for a strength of", condition.strength_min);
             }
             // Promise 7: one more hit of damning evidence never lowers a verdict.
             let eases = rule.weight_log_odds < 0.0;

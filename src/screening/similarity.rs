@@ -92,6 +92,12 @@ pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     near.max_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, candidate)| candidate)
 }
 
+/// Whether a word is another one with at most one letter wrong, missing, too many or swapped with the next, or with other capitals.
+#[must_use]
+pub fn is_slip_of(word: &str, meant: &str) -> bool {
+    strsim::osa_distance(&word.to_lowercase(), meant) <= 1
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,7 +15,7 @@ use tonic::Status;
 use super::errors::Refusal;
 use super::forwarding::screening_error_of;
 use super::limits::contained;
-use super::screening::{all_warnings, screen, was_replayed};
+use super::screening::{screen, was_replayed};
 use super::shared::Shared;
 use crate::book::records::Screened;
 use crate::ports::ledger::Answerers;
@@ -114,7 +114,7 @@ async fn screen_item(
     let outcome = contained(screen(shared, message)).await.and_then(|screened| screened);
     let (result, replayed, warnings) = match outcome {
         Ok((Screened { record, freshness }, warnings)) => {
-            let warnings = all_warnings(&record, &warnings);
+            let warnings = decision::all_warnings(&record, &warnings);
             (Outcome::Decision(decision::message_of(&record)), was_replayed(freshness), warnings)
         }
         Err(refusal) => match (refusal.held_by(), kept) {

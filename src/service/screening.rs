@@ -14,10 +14,9 @@ use super::shared::{Shared, count_skew};
 use super::{bulk, sameness};
 use crate::book;
 use crate::book::command::{Command, Done, Executed, OutcomeCommand, ScreenCommand, SignalsCommand};
-use crate::book::records::{DecisionRecord, Freshness, OutcomeAnswer, Screened};
+use crate::book::records::{Freshness, OutcomeAnswer, Screened};
 use crate::ports::ledger::{Ledger, LedgerError};
 use crate::screening::decision::Verdict;
-use crate::screening::warning::Warning;
 use crate::vocabulary::ids::ProgramId;
 use crate::wire::fields::Arrival;
 use crate::wire::signals::SignalsRecord;
@@ -36,7 +35,7 @@ impl v1::screening_service_server::ScreeningService for ScreeningHandlers {
         let v1::ScreenConversionRequest { conversion } = request.into_inner();
         let (Screened { record, freshness }, warnings) = screen(&self.0, conversion).await?;
         let replayed = was_replayed(freshness);
-        let warnings = all_warnings(&record, &warnings);
+        let warnings = decision::all_warnings(&record, &warnings);
         Ok(Response::new(v1::ScreenConversionResponse { decision: Some(decision::message_of(&record)), replayed, warnings }))
     }
 
@@ -181,11 +180,6 @@ pub(super) async fn screen(shared: &Shared, message: Option<v1::Conversion>) -> 
         }
     }
     Ok((screened, warnings))
-}
-
-/// The decision's warnings, then those of the message that was sent now.
-pub(super) fn all_warnings(record: &DecisionRecord, of_message: &[Warning]) -> Vec<v1::Warning> {
-    record.decision.warnings.iter().chain(of_message).map(decision::warning_message).collect()
 }
 
 pub(super) const fn was_replayed(freshness: Freshness) -> bool {

@@ -82,11 +82,12 @@ impl fmt::Debug for Timestamp {
     }
 }
 
-/// RFC 3339 in UTC, to the millisecond.
+/// RFC 3339 in UTC, with `Z`, and with milliseconds where there are any.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match jiff::Timestamp::from_millisecond(self.0) {
-            Ok(instant) => fmt::Display::fmt(&instant, f),
+            Ok(instant) if self.0 % 1000 == 0 => write!(f, "{instant:.0}"),
+            Ok(instant) => write!(f, "{instant:.3}"),
             Err(_) => write!(f, "{} ms", self.0),
         }
     }
@@ -173,6 +174,13 @@ mod tests {
     fn seconds_taken_for_milliseconds_are_refused() {
         assert_eq!(Timestamp::from_millis(1_700_000_000), Err(OutOfRange));
         assert!(Timestamp::from_millis(1_700_000_000_000).is_ok());
+    }
+
+    #[test]
+    fn a_time_is_written_with_z_and_with_milliseconds_where_there_are_any() {
+        for (millis, text) in [(1_790_000_000_000, "2026-09-21T14:13:20Z"), (1_790_000_000_500, "2026-09-21T14:13:20.500Z")] {
+            assert_eq!(Timestamp::from_millis(millis).unwrap().to_string(), text);
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use prost::Message;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::fields::WireTimestamp;
+use super::WireTimestamp;
 use super::v1;
 use super::violation::Violation;
 use crate::book::records::ContentFingerprint;

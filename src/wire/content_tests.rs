@@ -25,7 +25,7 @@ impl Turns {
     }
 
     /// One of the spellings of an instant.
-    fn respell(&mut self, time: &mut Option<pbjson_types::Timestamp>) {
+    fn respell(&mut self, time: &mut Option<crate::wire::WireTimestamp>) {
         if let Some(time) = time {
             time.nanos += i32::try_from(self.below(1_000_000)).unwrap();
         }

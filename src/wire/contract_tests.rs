@@ -110,7 +110,7 @@ fn labelled_line() -> v1::LabeledConversion {
             program_id: "acme".into(),
             conversion_id: "c-1".into(),
             kind: v1::ConversionKind::InvoicePaid.into(),
-            occurred_at: Some(pbjson_types::Timestamp { seconds: 1_790_000_000, nanos: 123_456_789 }),
+            occurred_at: Some(crate::wire::WireTimestamp { seconds: 1_790_000_000, nanos: 123_456_789 }),
             value: Some(v1::Money { amount_minor: i64::MAX, currency: "EUR".into() }),
             referee_standing: Some(v1::RefereeStanding::Existing.into()),
             referee: Some(v1::SignalBundle {
@@ -138,7 +138,7 @@ fn a_labelled_line_survives_json_bit_for_bit() {
     let read: v1::LabeledConversion = serde_json::from_str(&json).unwrap();
     assert_eq!(read, line);
     assert!(json.contains("\"kind\":\"CONVERSION_KIND_INVOICE_PAID\""), "{json}");
-    assert!(json.contains("\"occurredAt\":\"2026-09-21T14:13:20.123456789+00:00\""), "{json}");
+    assert!(json.contains("\"occurredAt\":\"2026-09-21T14:13:20.123456789Z\""), "{json}");
     assert!(json.contains("\"amountMinor\":\"9223372036854775807\""), "{json}");
 }
 

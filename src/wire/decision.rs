@@ -123,6 +123,12 @@ pub fn warning_message(warning: &Warning) -> v1::Warning {
     v1::Warning { code: code.dotted().to_owned(), field: field.to_string(), sentence: sentence.clone() }
 }
 
+/// The decision's warnings, then those of the message that was read: what a caller should know of what it sent.
+#[must_use]
+pub fn all_warnings(record: &DecisionRecord, of_message: &[Warning]) -> Vec<v1::Warning> {
+    record.decision.warnings.iter().chain(of_message).map(warning_message).collect()
+}
+
 /// Writes what could be compared.
 #[must_use]
 pub fn comparable_messages(comparability: &Comparability) -> Vec<v1::ComparedSignal> {

@@ -4,17 +4,14 @@
 //! for the requests that are not messages of the vocabulary.
 
 use super::enums::WireEnum;
-use super::v1;
 use super::violation::{At, Violations};
+use super::{WireTimestamp, v1};
 use crate::vocabulary::ids::{
     AccountId, Actor, CampaignId, CaseId, ConversionId, HoldId, InvalidId, InvoiceId, ProgramId, RecordId, RequestId, RewardId,
     Ucc,
 };
 use crate::vocabulary::money::{InvalidMoney, Money};
 use crate::vocabulary::time::{CLOCK_SKEW_TOLERANCE, Timestamp};
-
-/// The instant of a message, as JSON and prost carry it.
-pub type WireTimestamp = pbjson_types::Timestamp;
 
 /// With which clock the times of a message are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

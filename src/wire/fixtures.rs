@@ -225,8 +225,8 @@ fn sketch(number: u8) -> v1::Sketch {
 
 /// An instant so many seconds before the messages arrive; negative lies in the future.
 #[expect(clippy::unnecessary_wraps, reason = "fields of messages are optional")]
-pub(crate) fn seconds_ago(seconds: i64) -> Option<pbjson_types::Timestamp> {
-    Some(pbjson_types::Timestamp { seconds: RECEIVED_AT_MILLIS / 1_000 - seconds, nanos: 0 })
+pub(crate) fn seconds_ago(seconds: i64) -> Option<crate::wire::WireTimestamp> {
+    Some(crate::wire::WireTimestamp { seconds: RECEIVED_AT_MILLIS / 1_000 - seconds, nanos: 0 })
 }
 
 /// A bundle that holds one of everything.

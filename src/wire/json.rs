@@ -135,7 +135,7 @@ impl Contract {
         match field.kind {
             Type::Message | Type::Group => match field.of.as_str() {
                 "google.protobuf.Timestamp" => {
-                    well_known::<pbjson_types::Timestamp>(value, path, "a time of RFC 3339, like `2026-11-20T12:00:00Z`")
+                    well_known::<crate::wire::WireTimestamp>(value, path, "a time of RFC 3339, like `2026-11-20T12:00:00Z`")
                 }
                 "google.protobuf.Duration" => well_known::<pbjson_types::Duration>(value, path, "a span in seconds, like `3.5s`"),
                 name => self.message(name, value, path),

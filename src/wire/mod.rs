@@ -14,6 +14,7 @@ pub mod feed;
 pub mod fields;
 mod generated;
 pub mod hold;
+pub mod instant;
 pub mod journey;
 pub mod json;
 pub mod list;
@@ -28,6 +29,7 @@ pub mod training;
 pub mod violation;
 
 pub use generated::{FILE_DESCRIPTOR_SET, v1};
+pub use instant::WireTimestamp;
 pub use violation::Violation;
 
 #[cfg(test)]

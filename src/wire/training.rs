@@ -6,6 +6,7 @@ use super::fields::{Arrival, list, required_enum, required_id, required_time, te
 use super::violation::{At, Violation, Violations};
 use super::{bundle, conversion, decision, signals, v1};
 use crate::book::records::{LabelledConversion, LaterVerdict, RecordedSignals};
+use crate::screening::warning::Warning;
 use crate::vocabulary::conversion::Conversion;
 use crate::vocabulary::label::Label;
 use crate::vocabulary::outcome::OutcomeKind;
@@ -41,6 +42,8 @@ pub struct HistoryLine {
     pub signals_before: Vec<RecordedSignals>,
     /// What the machine said of the conversion later, in the order of the line.
     pub later_verdicts: Vec<LaterVerdict>,
+    /// Soft signals that were cut or counted as absent when the line was read. A packed conversion has none: it was packed after it was read.
+    pub warnings: Vec<Warning>,
 }
 
 impl HistoryLine {
@@ -56,6 +59,7 @@ impl HistoryLine {
             outcomes: Vec::new(),
             signals_before: Vec::new(),
             later_verdicts: Vec::new(),
+            warnings: Vec::new(),
         }
     }
 }
@@ -106,8 +110,9 @@ fn line_of(
         outcomes,
         signals_before,
         later_verdicts,
+        warnings: Vec::new(),
     });
-    found.into_result(line)
+    found.into_warned(line).map(|(line, warnings)| HistoryLine { warnings, ..line })
 }
 
 /// Reads a label and notes what is wrong.

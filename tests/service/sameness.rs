@@ -79,7 +79,7 @@ async fn signals_and_outcomes_of_another_meaning_are_refused_with_their_fields()
         outcome: Some(v1::Outcome {
             kind: kind.into(),
             subject: Some(v1::outcome::Subject::ConversionId("cv-1".to_owned())),
-            occurred_at: Some(pbjson_types::Timestamp { nanos, ..at(NOON) }),
+            occurred_at: Some(selfsame::wire::WireTimestamp { nanos, ..at(NOON) }),
             amount: None,
             ..Default::default()
         }),

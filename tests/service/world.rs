@@ -327,8 +327,8 @@ impl World {
     }
 }
 
-pub(crate) fn at(seconds: i64) -> pbjson_types::Timestamp {
-    pbjson_types::Timestamp { seconds, nanos: 0 }
+pub(crate) fn at(seconds: i64) -> selfsame::wire::WireTimestamp {
+    selfsame::wire::WireTimestamp { seconds, nanos: 0 }
 }
 
 pub(crate) fn digest(byte: u8) -> Vec<v1::Digest> {

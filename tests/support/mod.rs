@@ -114,7 +114,7 @@ pub(crate) fn conversion(program_id: &str, number: u32, side: impl Fn(String) ->
         program_id: program_id.to_owned(),
         conversion_id: format!("cv-{number}"),
         kind: v1::ConversionKind::NewSignup.into(),
-        occurred_at: Some(pbjson_types::Timestamp { seconds: 1_767_225_600, nanos: 0 }),
+        occurred_at: Some(selfsame::wire::WireTimestamp { seconds: 1_767_225_600, nanos: 0 }),
         attribution: Some(v1::Attribution {
             captured_via: v1::CapturedVia::Link.into(),
             ucc: "CODE".to_owned(),

@@ -32,8 +32,7 @@ pub(super) fn read_csv<W: Write>(input: impl Read, sink: &mut Sink<'_, W>) -> an
     let uncounted = u64::from(begins_with_crlf_line(input.fill_buf().context("cannot read the input")?));
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::Headers).from_reader(input);
     let headers = reader.headers().context("cannot read the headers")?.clone();
-    let columns: Vec<Option<Column>> =
-        headers.iter().map(|header| Column::of_header(header.trim_start_matches('\u{feff}'))).collect();
+    let columns: Vec<Option<Column>> = headers.iter().map(Column::of_header).collect();
     let unknown: Vec<&str> =
         headers.iter().zip(&columns).filter(|(_, column)| column.is_none()).map(|(header, _)| header).collect();
     if unknown.len() == columns.len() {
@@ -269,6 +268,23 @@ mod tests {
             read_lines("null\nunknown\n00000000-0000-0000-0000-000000000000\nfp-12\n".as_bytes(), ValueKind::Device, sink)
         });
         assert_eq!((bundles.len(), said.len()), (1, 3));
+    }
+
+    #[test]
+    fn roles_and_dynamic_dns_are_values_and_test_cards_are_refused_with_line_and_column() {
+        let csv = "account_id,email\na1,admin@bar.de\na2,info@abc.com\na3,jane@foo.duckdns.org\na4,admin@bar.duckdns.org\na5,test@test.com\n";
+        let (bundles, said, outcome) = digested(OnError::Skip, |sink| read_csv(csv.as_bytes(), sink));
+        outcome.unwrap();
+        assert_eq!(bundles.len(), 4);
+        assert_eq!(said.len(), 1);
+        assert!(said[0].starts_with("line 6: email: is a placeholder"), "{said:?}");
+        for bundle in &bundles {
+            assert_eq!(bundle["emails"][0]["domainClass"], "EMAIL_DOMAIN_CLASS_CORPORATE");
+        }
+        let csv = "account_id,card,payment_purpose\na1,4242 4242 4242 4242,billing\na2,card_fp_1,billing\n";
+        let (bundles, said, _) = digested(OnError::Skip, |sink| read_csv(csv.as_bytes(), sink));
+        assert_eq!(bundles.len(), 1);
+        assert!(said[0].starts_with("line 2: card: is a test card"), "{said:?}");
     }
 
     #[test]

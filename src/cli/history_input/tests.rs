@@ -108,3 +108,27 @@ fn a_file_with_nothing_to_learn_from_says_so() {
         assert!(refused.contains(words), "{refused}");
     }
 }
+
+#[test]
+fn a_byte_order_mark_changes_nothing_of_a_history_a_table_or_its_mapping() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = programme(folder.path());
+    let expected = input(&path).matrix().unwrap().fingerprint();
+    let marked = folder.path().join("marked.jsonl");
+    fs::write(&marked, format!("\u{feff}{}", fs::read_to_string(&path).unwrap())).unwrap();
+    assert_eq!(input(&marked).matrix().unwrap().fingerprint(), expected);
+
+    let (table, mapping) = (folder.path().join("t.csv"), folder.path().join("m.toml"));
+    let rows: Vec<String> = (0..30).map(|row| format!("u{row},2024-01-{:02}T00:00:00Z,{}", row % 28 + 1, row % 3 / 2)).collect();
+    fs::write(&table, format!("\u{feff}\"user\",bought,fraud\n{}\n", rows.join("\n"))).unwrap();
+    let columns =
+        "program_id = \"shop\"\nabusive = [\"1\"]\n[columns]\nreferee = \"user\"\noccurred_at = \"bought\"\nlabel = \"fraud\"\n";
+    fs::write(&mapping, format!("\u{feff}{columns}")).unwrap();
+    let table = HistoryInput {
+        format: InputForm::Csv,
+        mapping: Some(mapping),
+        label_sources: vec![Source::OwnerReport],
+        ..input(&table)
+    };
+    assert_eq!(table.matrix().unwrap().len(), 30);
+}

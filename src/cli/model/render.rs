@@ -219,7 +219,7 @@ fn percent(share: f64) -> String {
     format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
-fn at(time: Option<&pbjson_types::Timestamp>) -> String {
+fn at(time: Option<&crate::wire::WireTimestamp>) -> String {
     time.and_then(instant).map(|at| at.to_string()).unwrap_or_default()
 }
 
@@ -249,7 +249,7 @@ mod tests {
             live_error_bound: Some(0.5),
             breaker: v1::BreakerState::ReviewInstead.into(),
             live_error_lower_bound: Some(0.125),
-            tripped_at: Some(pbjson_types::Timestamp { seconds: 1_790_000_000, nanos: 0 }),
+            tripped_at: Some(crate::wire::WireTimestamp { seconds: 1_790_000_000, nanos: 0 }),
         };
         let shown = status(&v1::GetModelStatusResponse { active: Some(model()), audit: Some(audit), ..Default::default() });
         assert!(

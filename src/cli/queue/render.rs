@@ -290,7 +290,7 @@ mod tests {
             referrer_account_id: "dan".to_owned(),
             referee_account_id: "joe".to_owned(),
             headline: "Both sides were seen on one device.".to_owned(),
-            due_at: Some(pbjson_types::Timestamp { seconds: 1_790_000_000 + 7_200, nanos: 0 }),
+            due_at: Some(crate::wire::WireTimestamp { seconds: 1_790_000_000 + 7_200, nanos: 0 }),
             ..Default::default()
         }
     }

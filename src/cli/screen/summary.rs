@@ -8,6 +8,7 @@ use crate::book::records::DecisionRecord;
 use crate::screening::decision::Verdict;
 use crate::screening::evidence::EvidenceCode;
 use crate::vocabulary::label::{Label, Truth};
+use crate::wire::v1;
 
 /// How many reasons are shown.
 const REASONS_SHOWN_MAX: usize = 12;
@@ -46,12 +47,18 @@ pub(super) struct Summary {
     abusive: Verdicts,
     repeated: u64,
     skipped: u64,
+    warned: u64,
+    warnings: BTreeMap<String, u64>,
     reasons: BTreeMap<EvidenceCode, u64>,
 }
 
 impl Summary {
-    /// Counts one decision. Of several labels the last one counts.
-    pub(super) fn count(&mut self, record: &DecisionRecord, labels: &[Label]) {
+    /// Counts one decision with the warnings that were answered with it. Of several labels the last one counts.
+    pub(super) fn count(&mut self, record: &DecisionRecord, labels: &[Label], warnings: &[v1::Warning]) {
+        self.warned += u64::from(!warnings.is_empty());
+        for warning in warnings {
+            *self.warnings.entry(warning.code.clone()).or_default() += 1;
+        }
         let verdict = record.decision.verdict;
         self.all.count(verdict);
         match labels.last().map(|label| label.truth) {
@@ -78,7 +85,7 @@ impl Summary {
 
     /// Writes the summary.
     pub(super) fn write(&self, out: &mut impl Write) -> io::Result<()> {
-        let Self { all, honest, abusive, repeated, skipped, reasons } = self;
+        let Self { all, honest, abusive, repeated, skipped, warned, warnings, reasons } = self;
         writeln!(out, "{} conversions screened", all.total())?;
         for (name, count) in [("approved", all.approved), ("in review", all.in_review), ("rejected", all.rejected)] {
             writeln!(out, "  {name:10} {count:>9}  {:>5.1} %", percent(count, all.total()))?;
@@ -88,6 +95,16 @@ impl Summary {
         }
         if *skipped > 0 {
             writeln!(out, "{skipped} lines could not be screened and were left out")?;
+        }
+        if *warned > 0 {
+            writeln!(
+                out,
+                "{warned} conversions with {} warnings (`warnings` of their decisions)",
+                warnings.values().sum::<u64>()
+            )?;
+        }
+        for (code, count) in warnings {
+            writeln!(out, "  {count:>7}  {code}")?;
         }
         let mut frequent: Vec<(&EvidenceCode, &u64)> = reasons.iter().collect();
         frequent.sort_by_key(|(code, count)| (std::cmp::Reverse(**count), **code));

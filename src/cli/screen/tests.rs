@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::*;
+use crate::wire::fields::Arrival;
 use crate::wire::fixtures::{full_bundle, full_conversion};
 
 fn args(input: &Path, output: &Path, on_error: OnError) -> ScreenArgs {
@@ -87,4 +88,68 @@ fn labelled_lines_are_told_by_the_first_line() {
     let labelled = v1::LabeledConversion { conversion: Some(full_conversion()), ..Default::default() };
     let decisions = screened(&[serde_json::to_string(&labelled).unwrap()], OnError::Stop).unwrap();
     assert_eq!(decisions[0].conversion_id, "cv-1");
+}
+
+#[test]
+fn a_byte_order_mark_before_the_first_line_is_passed_over() {
+    let plain = [line("c1", "bob", 2), line("c2", "carl", 3)];
+    let marked = [format!("\u{feff}{}", plain[0]), plain[1].clone()];
+    assert_eq!(screened(&marked, OnError::Stop).unwrap(), screened(&plain, OnError::Stop).unwrap());
+    let labelled = v1::LabeledConversion { conversion: Some(full_conversion()), ..Default::default() };
+    let marked = format!("\u{feff}{}", serde_json::to_string(&labelled).unwrap());
+    assert_eq!(screened(&[marked], OnError::Stop).unwrap()[0].conversion_id, "cv-1");
+}
+
+/// A conversion with a country that is none and a user agent that is too long.
+fn careless_conversion() -> v1::Conversion {
+    let mut message = full_conversion();
+    let referee = message.referee.as_mut().unwrap();
+    referee.payments[0].country = "Germany".to_owned();
+    referee.devices[0].user_agent = "x".repeat(600);
+    message
+}
+
+#[test]
+fn soft_signals_that_are_cut_or_absent_are_told_as_the_service_tells_them() {
+    let message = careless_conversion();
+    let labelled = v1::LabeledConversion { conversion: Some(message.clone()), ..Default::default() };
+    let (_, expected) = crate::wire::conversion::parse_warned(message.clone(), "conversion", Arrival::Recorded).unwrap();
+    let expected: Vec<v1::Warning> = expected.iter().map(decision::warning_message).collect();
+    let fields: Vec<&str> = expected.iter().map(|warning| &*warning.field).collect();
+    assert_eq!(fields, ["conversion.referee.devices[0].user_agent", "conversion.referee.payments[0].country"]);
+    for line in [serde_json::to_string(&message).unwrap(), serde_json::to_string(&labelled).unwrap()] {
+        let told = &screened(&[line], OnError::Stop).unwrap()[0].warnings;
+        assert!(told.ends_with(&expected), "{told:?}");
+    }
+}
+
+#[test]
+fn the_summary_counts_warnings() {
+    let policy = Arc::new(FixedPolicy::new(policy_file::shipped().unwrap()));
+    let rules = StandingRules::new(policy, Arc::new(ModelShelf::default()), AuditKey::new([0; 32]));
+    let (mut screener, mut summary) = (LineByLine::new(&rules), Summary::default());
+    let second =
+        v1::Conversion { conversion_id: "c2".into(), invoice_id: "i2".into(), rewards: Vec::new(), ..careless_conversion() };
+    let file: Vec<String> =
+        [careless_conversion(), second].iter().map(|message| serde_json::to_string(message).unwrap()).collect();
+    for line in ReadAhead::of(io::Cursor::new(file.join("\n"))) {
+        screen_line(&mut screener, line.unwrap(), &mut summary).1.unwrap();
+    }
+    let mut text = Vec::new();
+    summary.write(&mut text).unwrap();
+    let text = String::from_utf8(text).unwrap();
+    assert!(text.contains("\n2 conversions with 4 warnings"), "{text}");
+    assert!(text.contains("\n        2  field.cut\n        2  field.ignored\n"), "{text}");
+}
+
+#[test]
+fn times_are_written_with_z() {
+    let folder = tempfile::tempdir().unwrap();
+    let (input, output) = (folder.path().join("in.jsonl"), folder.path().join("out.jsonl"));
+    fs::write(&input, line("c1", "bob", 2)).unwrap();
+    for view in [View::Decision, View::Full] {
+        run(&ScreenArgs { view, ..args(&input, &output, OnError::Stop) }).unwrap();
+        let written = fs::read_to_string(&output).unwrap();
+        assert!(written.contains("Z\"") && !written.contains("+00:00"), "{written}");
+    }
 }

@@ -94,7 +94,7 @@ fn a_file_that_is_no_history_is_told_from_one() {
 fn the_horizon_is_the_earliest_of_what_is_still_to_come() {
     let mut messages = messages(4);
     for (message, seconds) in messages.iter_mut().zip([1_700_000_500, 1_700_000_200, 1_700_000_900, 1_700_000_300]) {
-        message.conversion.as_mut().unwrap().occurred_at = Some(pbjson_types::Timestamp { seconds, nanos: 0 });
+        message.conversion.as_mut().unwrap().occurred_at = Some(crate::wire::WireTimestamp { seconds, nanos: 0 });
     }
     for file in [json_lines(&messages), delimited(&messages), packed_file(&messages)] {
         let horizon = Horizon::of(&*file).unwrap();

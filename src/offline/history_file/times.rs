@@ -1,12 +1,12 @@
 //! The times of a line that is not read whole: of everything else only the end is looked for.
 
 use bytes::Bytes;
-use pbjson_types::Timestamp as TimeMessage;
 use prost::Message;
 use serde::Deserialize;
 
 use super::{Form, packed};
 use crate::vocabulary::time::Timestamp;
+use crate::wire::WireTimestamp;
 use crate::wire::fields::{Arrival, optional_time};
 use crate::wire::violation::{At, Violations};
 
@@ -52,7 +52,7 @@ fn list_or_null<'de, D: serde::Deserializer<'de>>(list: D) -> Result<Vec<Signals
 struct ConversionTimes {
     #[prost(message, optional, tag = "5")]
     #[serde(alias = "occurred_at")]
-    occurred_at: Option<TimeMessage>,
+    occurred_at: Option<WireTimestamp>,
 }
 
 /// The time of `RecordedSignals`.
@@ -61,7 +61,7 @@ struct ConversionTimes {
 struct SignalsTimes {
     #[prost(message, optional, tag = "3")]
     #[serde(alias = "observed_at")]
-    observed_at: Option<TimeMessage>,
+    observed_at: Option<WireTimestamp>,
 }
 
 #[cfg(test)]

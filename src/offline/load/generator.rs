@@ -4,10 +4,9 @@
 //! or a global random generator. Called by the load driver, the benches and the crash tests.
 
 use bytes::Bytes;
-use pbjson_types::Timestamp as WireTimestamp;
 
 use crate::vocabulary::sketch::SKETCH_BYTES;
-use crate::wire::v1;
+use crate::wire::{WireTimestamp, v1};
 
 /// Index entries that one account of this traffic brings: e-mail (exact, mailbox, local part), name, device, browser, address, payment.
 /// Domains and prefixes are shared by many and hardly add to the count.

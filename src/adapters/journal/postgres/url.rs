@@ -12,6 +12,7 @@ use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::error::PostgresError;
+use crate::adapters::byte_order_mark;
 
 /// A URL like `postgres://user:password@host:5432/database?sslmode=verify-full`.
 ///
@@ -40,7 +41,7 @@ impl DatabaseUrl {
     /// [`PostgresError::Url`] when the file cannot be read.
     pub fn from_file(file: &Path) -> Result<Self, PostgresError> {
         let refused = |error| PostgresError::Url(format!("cannot be read from the file `{}`: {error}", file.display()));
-        let text = std::fs::read_to_string(file).map_err(refused)?;
+        let text = byte_order_mark::read_to_string(file).map_err(refused)?;
         Ok(Self(SecretString::from(text.trim().to_owned())))
     }
 
