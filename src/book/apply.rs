@@ -451,6 +451,7 @@ impl Book {
         let mut fingerprints: SmallVec<[ValueNumber; 4]> = SmallVec::new();
         let mut near: SmallVec<[AccountNumber; 16]> = SmallVec::new();
         let mut tied = Tied::Before;
+        let may_be_models = self.values.fingerprint_sharing().is_of_models(0);
         for (kind, digest, last_seen) in sightings {
             let identifier = ValueKind::Identifier(kind);
             let Some(value) = self.values.intern(identifier, digest, &mut self.texts, &self.hasher) else { continue };
@@ -459,7 +460,7 @@ impl Book {
             if sighted == Sighted::New && self.values.sightings(value).len() > 1 {
                 values.push(value);
             }
-            if has_cookie && kind == IdentifierKind::Device {
+            if kind == IdentifierKind::Device && (has_cookie || self.values.is_of_models(self.values.sightings(value))) {
                 fingerprints.extend(changed.then_some(value));
                 continue;
             }
@@ -473,11 +474,11 @@ impl Book {
                     tied = tied.or(self.accounts.tie(number, other));
                 }
             }
-            if has_cookie && tells_near(kind) {
+            if tells_near(kind) && (has_cookie || may_be_models) {
                 near.extend(self.values.sightings(value).tied().filter(|other| *other != number));
             }
         }
-        // Phones of one model have one fingerprint: beside a cookie it ties only whoever shares something else too.
+        // Phones of one model have one fingerprint: beside a cookie, or where that is usual, it ties only whoever shares something else too.
         for value in fingerprints {
             for other in self.values.sightings(value).tied().filter(|other| near.contains(other)) {
                 tied = tied.or(self.accounts.tie(number, other));

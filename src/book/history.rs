@@ -44,6 +44,7 @@ impl Book {
         History {
             accounts_known: self.accounts_known(),
             crowds,
+            fingerprint_sharing: self.values.fingerprint_sharing(),
             placeholders,
             payout_sharers,
             ring: RingHistory { loop_steps, ..ring },
@@ -294,8 +295,9 @@ impl Reading<'_> {
         for (value, sightings) in fingerprints {
             let crowd = Self::with_times(sightings.crowd_beside(sides, as_of), value, sightings, sides);
             let accounts_near_30d = if crowd.accounts_30d == 0 { 0 } else { sightings.of_these_30d(near.to(value), as_of) };
-            let alone =
-                !(value.referrer && values.has_cookie(Side::Referrer) || value.referee && values.has_cookie(Side::Referee));
+            let beside_a_cookie =
+                value.referrer && values.has_cookie(Side::Referrer) || value.referee && values.has_cookie(Side::Referee);
+            let alone = !beside_a_cookie && !known.is_of_models(sightings);
             seeds.extend(sightings.tied().filter(|account| alone || near.to(value).binary_search(account).is_ok()));
             let crowd = Crowd { accounts_near_30d, ..crowd };
             if crowd != Crowd::default() {

@@ -1,12 +1,13 @@
 //! Values: every digest that was ever seen, and which accounts were seen on it when.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::accounts::NobodyOr;
 use super::index::{Hasher, Index};
 use super::slab::{AccountNumber, CrowdNumber, PairNumber, Slab, TextNumber, ValueNumber};
 use super::texts::Texts;
-use crate::screening::history::{CROWD_MAX, Crowd, IdentifierKind, RING_VALUE_ACCOUNTS_MAX};
+use crate::screening::history::{CROWD_MAX, CROWDED_FROM, Crowd, FingerprintSharing, IdentifierKind, RING_VALUE_ACCOUNTS_MAX};
 use crate::screening::placeholders::{ACCOUNTS_MAX_STEPS, accounts_max, accounts_max_learned};
 use crate::vocabulary::digest::{Digest, DigestSet, KeyId};
 use crate::vocabulary::time::{Span, Timestamp};
@@ -64,29 +65,36 @@ pub(super) struct Values {
     /// Sightings beside the first of each value.
     crowded: usize,
     beyond: Beyond,
+    fingerprints: FingerprintSharing,
+}
+
+impl FingerprintSharing {
+    /// Notes that a fingerprint is on so many accounts, one more than before.
+    fn grew(&mut self, accounts: usize) {
+        self.accounts = self.accounts.saturating_add(1);
+        let from = CROWDED_FROM as usize;
+        let more = if accounts == from + 1 { CROWDED_FROM + 1 } else { u32::from(accounts > from) };
+        self.crowded = self.crowded.saturating_add(more);
+    }
 }
 
 /// How many values of a kind are on more accounts than each of the steps, which a kind's limit is learned from.
 #[derive(Debug, Default)]
-struct Beyond([[u32; ACCOUNTS_MAX_STEPS.len()]; IdentifierKind::ALL.len()]);
+struct Beyond(BTreeMap<IdentifierKind, [u32; ACCOUNTS_MAX_STEPS.len()]>);
 
 impl Beyond {
     /// Notes that a value has one account more than before.
     fn grew(&mut self, kind: ValueKind, accounts: usize) {
         let ValueKind::Identifier(kind) = kind else { return };
-        let step = ACCOUNTS_MAX_STEPS.iter().position(|step| *step as usize + 1 == accounts);
-        if let Some(count) = step.and_then(|step| self.0.get_mut(kind as usize)?.get_mut(step)) {
+        if let Some(step) = ACCOUNTS_MAX_STEPS.iter().position(|step| *step as usize + 1 == accounts)
+            && let Some(count) = self.0.entry(kind).or_default().get_mut(step)
+        {
             *count += 1;
         }
     }
 
-    /// Notes a value that is on so many accounts.
-    fn holds(&mut self, kind: ValueKind, accounts: usize) {
-        (1..=accounts).for_each(|accounts| self.grew(kind, accounts));
-    }
-
-    fn of(&self, kind: IdentifierKind) -> &[u32] {
-        self.0.get(kind as usize).map(|counts| &counts[..]).unwrap_or_default()
+    fn of(&self, kind: IdentifierKind) -> [u32; ACCOUNTS_MAX_STEPS.len()] {
+        self.0.get(&kind).copied().unwrap_or_default()
     }
 }
 
@@ -218,12 +226,12 @@ impl Values {
             pair_index.insert(hasher.hash(pair), number);
         }
         let crowded = crowds.iter().map(|(_, crowd)| crowd.len()).sum();
-        let mut beyond = Beyond::default();
-        for (_, value) in rows.iter() {
-            let others = value.others.map_or(0, |crowd| crowds.get(crowd).len());
-            beyond.holds(value.kind, others + usize::from(value.first.is_some()));
+        let mut all = Self { rows, crowds, pairs, index, pair_index, crowded, ..Self::default() };
+        for number in all.rows.iter().map(|(number, _)| number).collect::<Vec<_>>() {
+            let (kind, accounts) = (all.rows.get(number).kind, all.sightings(number).len());
+            (1..=accounts).for_each(|accounts| all.grew(kind, accounts));
         }
-        Self { rows, crowds, pairs, index, pair_index, crowded, beyond }
+        all
     }
 
     pub(super) fn find(&self, kind: ValueKind, digest: &Digest, texts: &Texts, hasher: &Hasher) -> Option<ValueNumber> {
@@ -280,9 +288,26 @@ impl Values {
         }
     }
 
+    /// Notes that a value is on so many accounts, one more than before.
+    fn grew(&mut self, kind: ValueKind, accounts: usize) {
+        self.beyond.grew(kind, accounts);
+        if kind == ValueKind::Identifier(IdentifierKind::Device) {
+            self.fingerprints.grew(accounts);
+        }
+    }
+
+    /// Whether the accounts on a fingerprint have a model of phones in common, and not a phone.
+    pub(super) fn is_of_models(&self, sightings: Sightings<'_>) -> bool {
+        self.fingerprints.is_of_models(u32::try_from(sightings.len()).unwrap_or(u32::MAX))
+    }
+
+    pub(super) const fn fingerprint_sharing(&self) -> FingerprintSharing {
+        self.fingerprints
+    }
+
     /// Whether accounts seen on a value are more than one of its kind can have in this programme.
     pub(super) fn is_placeholder(&self, kind: IdentifierKind, sightings: Sightings<'_>) -> bool {
-        accounts_max_learned(kind, self.beyond.of(kind)).is_some_and(|most| sightings.len() > most as usize)
+        accounts_max_learned(kind, &self.beyond.of(kind)).is_some_and(|most| sightings.len() > most as usize)
     }
 
     pub(super) fn sightings(&self, number: ValueNumber) -> Sightings<'_> {
@@ -301,7 +326,7 @@ impl Values {
         };
         let (accounts, kind, others) = (known.len(), self.rows.get(number).kind, self.rows.get(number).others);
         if matches!(change, Change::Append) {
-            self.beyond.grew(kind, accounts + 1);
+            self.grew(kind, accounts + 1);
         }
         match (change, others) {
             (Change::At(0), _) => self.rows.get_mut(number).first = Some(seen),
@@ -433,6 +458,21 @@ mod tests {
         };
         assert_eq!(on_cookies(16), [true, true]);
         assert_eq!(on_cookies(17), [false, false], "the programme's cookies are shared so");
+    }
+
+    #[test]
+    fn accounts_on_crowded_fingerprints_are_counted_from_the_fifth_on_and_after_reopening() {
+        let shared = |accounts| {
+            let (values, _) = with(1..=accounts, 1);
+            let hasher = Hasher::new(1);
+            let reopened = Values::of_rows(values.rows.clone(), values.crowds.clone(), values.pairs.clone(), &hasher);
+            assert_eq!(values.fingerprint_sharing(), reopened.fingerprint_sharing());
+            values.fingerprint_sharing()
+        };
+        assert_eq!(shared(4), FingerprintSharing { accounts: 4, crowded: 0 });
+        assert_eq!(shared(5), FingerprintSharing { accounts: 5, crowded: 5 });
+        assert_eq!(shared(9), FingerprintSharing { accounts: 9, crowded: 9 });
+        assert_eq!(shared(9).beside(9), 0.0, "there are no others");
     }
 
     #[test]

@@ -142,6 +142,43 @@ pub struct RingHistory {
     pub accounts_rejected: u32,
 }
 
+/// How many accounts were seen on fingerprints, and how many of them on one that is crowded. It tells whether a programme's fingerprints are of
+/// devices, or of models of phones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FingerprintSharing {
+    /// Accounts, each counted once for every fingerprint that it was seen on.
+    pub accounts: u32,
+    /// Of these, accounts on a fingerprint of more than [`CROWDED_FROM`] accounts.
+    pub crowded: u32,
+}
+
+/// A fingerprint on more accounts than this is crowded: more than a household has.
+pub const CROWDED_FROM: u32 = 4;
+/// Up to this share of accounts on crowded fingerprints, crowds are farms and kiosks; beyond it they begin to be models of phones. Judgement.
+const CROWDED_ACCOUNTS_SHARE: f64 = 0.05;
+
+impl FingerprintSharing {
+    /// The share of accounts on other fingerprints that are on a crowded one, where this one is on so many accounts. Range: [0, 1]; 0 when there are no others.
+    #[must_use]
+    pub fn beside(self, own: u32) -> f64 {
+        let own_crowded = if own > CROWDED_FROM { own } else { 0 };
+        let (accounts, crowded) = (self.accounts.saturating_sub(own), self.crowded.saturating_sub(own_crowded));
+        if accounts == 0 { 0.0 } else { (f64::from(crowded) / f64::from(accounts)).min(1.0) }
+    }
+
+    /// What a crowd on a fingerprint of so many accounts says: all of it where crowds are unusual, and less the more usual they are. Range: (0, 1].
+    #[must_use]
+    pub fn unusual(self, own: u32) -> f64 {
+        CROWDED_ACCOUNTS_SHARE / self.beside(own).max(CROWDED_ACCOUNTS_SHARE)
+    }
+
+    /// Whether a fingerprint of so many accounts is taken for a model of phones: by itself it ties nobody.
+    #[must_use]
+    pub fn is_of_models(self, own: u32) -> bool {
+        self.beside(own) > CROWDED_ACCOUNTS_SHARE
+    }
+}
+
 /// On which list something stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub enum ListKind {
@@ -173,6 +210,8 @@ pub struct History {
     pub referee: AccountHistory,
     /// How crowded the sides' values are. A value that nobody else used may be left out.
     pub crowds: BTreeMap<Identifier, Crowd>,
+    /// How usual crowded fingerprints are in the programme.
+    pub fingerprint_sharing: FingerprintSharing,
     /// The sides' values that are on more accounts than such a kind can have (see `placeholders`). They are no values, and have no crowd.
     pub placeholders: BTreeSet<Identifier>,
     /// The group around the sides.

@@ -42,11 +42,11 @@ const PLACEHOLDERS_MAX: u32 = 16;
 /// As [`accounts_max`], raised to where at most [`PLACEHOLDERS_MAX`] values of the kind lie beyond. `beyond` counts the values of the kind that are on more
 /// accounts than each of [`ACCOUNTS_MAX_STEPS`].
 #[must_use]
-pub fn accounts_max_learned(kind: IdentifierKind, beyond: &[u32]) -> Option<u32> {
+pub fn accounts_max_learned(kind: IdentifierKind, beyond: &[u32; ACCOUNTS_MAX_STEPS.len()]) -> Option<u32> {
     let most = accounts_max(kind)?;
-    let steps = ACCOUNTS_MAX_STEPS.into_iter().zip(beyond).filter(|(step, _)| *step >= most);
-    let fits = steps.clone().find(|(_, values)| **values <= PLACEHOLDERS_MAX);
-    Some(fits.or_else(|| steps.last()).map_or(most, |(step, _)| step))
+    let mut steps = ACCOUNTS_MAX_STEPS.into_iter().zip(beyond).filter(|(step, _)| *step >= most);
+    let counted_to = ACCOUNTS_MAX_STEPS[ACCOUNTS_MAX_STEPS.len() - 1];
+    Some(steps.find(|(_, values)| **values <= PLACEHOLDERS_MAX).map_or(counted_to, |(step, _)| step))
 }
 
 /// Leaves out of a side what history takes for placeholders, with a warning for each kind of them. An e-mail entry goes as a whole: its sketch and

@@ -335,3 +335,19 @@ pub(crate) fn list_entries_are_hit_until_they_expire_or_are_lifted(subject: &Sub
     assert_eq!(subject.history(&draft("c4", "x", "w").at(9).referee_on_device(1)).list_hits.len(), 0);
     assert_eq!(subject.ledger.list_entry(&shop(), ListKind::Blocked, &device), Ok(None));
 }
+
+/// An app without cookies whose fingerprints are of models: strangers with one phone are no ring, however many phones there are.
+pub(crate) fn where_fingerprints_are_of_models_they_tie_nobody(subject: &Subject) {
+    for number in 0..200 {
+        subject
+            .screen(&draft(&format!("c{number}"), &format!("a{number}"), &format!("b{number}")).referee_on_device(number % 20));
+    }
+    let history = subject.history(&draft("probe", "x", "y").referee_on_device(3));
+    assert!(history.ring.accounts <= 6, "{} are tied", history.ring.accounts);
+    assert!(history.fingerprint_sharing.unusual(17) < 0.06, "{:?}", history.fingerprint_sharing);
+    let near = |id: &str, referee: &str| draft(id, "ann", referee).referee_on_device(5).referee_on_address(9);
+    subject.screen(&near("n1", "n1"));
+    subject.screen(&near("n2", "n2"));
+    let history = subject.history(&draft("probe-2", "x", "n2"));
+    assert_eq!(history.ring.accounts, 3, "whoever shares an address too is tied");
+}

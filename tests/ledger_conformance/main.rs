@@ -142,6 +142,7 @@ conformance! {
         a_rejected_account_is_seen_in_its_ring
         a_kiosk_makes_no_ring
         phones_of_one_model_tie_only_whoever_shares_something_else_too
+        where_fingerprints_are_of_models_they_tie_nobody
         referrers_paid_out_to_one_account_are_counted_and_tied_also_above_sixteen
         a_value_on_more_accounts_than_its_kind_can_have_is_a_placeholder
         siblings_of_a_pattern_are_counted_once

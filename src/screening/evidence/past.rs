@@ -66,8 +66,8 @@ fn crowds(evidence: &mut Evidence, referrer: &SignalBundle, referee: &SignalBund
 }
 
 /// The device that speaks loudest; absent when nothing names one. A browser is told by its cookie, also when its fingerprint is another each time.
-/// Phones of one model have one fingerprint: beside a cookie, only accounts count that share something else too, and without one a fingerprint says less
-/// and less once it is on more accounts than a device is.
+/// Phones of one model have one fingerprint: beside a cookie, only accounts count that share something else too. Without one a fingerprint says less
+/// and less once it is on more accounts than a device is, and as little as crowded fingerprints are usual in the programme.
 fn crowded_device(referee: &SignalBundle, history: &History) -> Finding {
     let beyond = |accounts: u32| f64::from(accounts) / (f64::from(accounts) + 4.0);
     let by_cookie = |device: &DeviceSignals| {
@@ -81,7 +81,8 @@ fn crowded_device(referee: &SignalBundle, history: &History) -> Finding {
         }
         let a_device_has = f64::from(RING_VALUE_ACCOUNTS_MAX);
         let may_be_one = (a_device_has / f64::from(crowd.accounts_ever.max(1))).min(1.0);
-        Some((beyond(crowd.accounts_30d) * may_be_one, crowd.accounts_30d))
+        let unusual = history.fingerprint_sharing.unusual(crowd.accounts_ever);
+        Some((beyond(crowd.accounts_30d) * may_be_one * unusual, crowd.accounts_30d))
     };
     let each = referee.devices.iter().flat_map(|device| [by_cookie(device), by_fingerprint(device)]).flatten();
     let loudest = each.max_by(|(one, of_one), (other, of_other)| one.total_cmp(other).then(of_one.cmp(of_other)));

@@ -3,7 +3,7 @@
 use super::{Evidence, EvidenceCode, Finding, gather};
 use crate::screening::comparability::Comparability;
 use crate::screening::fixtures::{bundle, card, conversion, crowd_on, device, email, honest, identifier, network, noon, value};
-use crate::screening::history::{AccountHistory, Crowd, History, IdentifierKind, RingHistory, TiedElsewhere};
+use crate::screening::history::{AccountHistory, Crowd, FingerprintSharing, History, IdentifierKind, RingHistory, TiedElsewhere};
 use crate::screening::rarity::Rarity;
 use crate::vocabulary::bundle::{DeviceSignals, NetworkFlag, PaymentPurpose};
 use crate::vocabulary::conversion::{Conversion, ConversionKind, RefereeStanding};
@@ -325,6 +325,20 @@ fn without_a_cookie_a_fingerprint_says_less_once_it_is_on_more_accounts_than_a_d
     let crowded = |others| evidence_of(&on_phone, &crowd_on(IdentifierKind::Device, 1, others))[EvidenceCode::CrowdedDevice];
     assert_eq!((crowded(16).strength(), crowded(16).measure()), (0.8, Some(16.0)));
     assert!(crowded(40).strength() < 0.5 && crowded(400).strength() < 0.05 && crowded(400).measure() == Some(400.0));
+}
+
+#[test]
+fn where_crowded_fingerprints_are_usual_one_says_little() {
+    let on_phone = conversion(|cv| cv.referee.devices = vec![device(1)]);
+    let crowded = |accounts, crowded| {
+        let fingerprint_sharing = FingerprintSharing { accounts, crowded };
+        let history = History { fingerprint_sharing, ..crowd_on(IdentifierKind::Device, 1, 16) };
+        evidence_of(&on_phone, &history)[EvidenceCode::CrowdedDevice].strength()
+    };
+    assert_eq!(crowded(1_016, 16), 0.8, "it is the only one");
+    assert_eq!(crowded(1_016, 66), 0.8, "some farms and kiosks");
+    assert!((crowded(1_016, 516) - 0.08).abs() < 1e-12, "models of phones");
+    assert_eq!(crowded(16, 16), 0.8, "nothing is known of others");
 }
 
 #[test]
