@@ -91,12 +91,11 @@ impl v1::screening_service_server::ScreeningService for ScreeningHandlers {
         request: Request<v1::RecordSignalsRequest>,
     ) -> Result<Response<v1::RecordSignalsResponse>, Status> {
         let message = request.into_inner();
-        let sent = message.clone();
         let received_at = self.0.now();
         let content = content::fingerprint(&message);
         let (SignalsRecord { program_id, record_id, bundles }, warnings) =
             signals::parse_request(message, Arrival::At(received_at)).map_err(Refusal::from)?;
-        let (program, id) = (program_id.clone(), record_id.clone());
+        let (program, id, sent) = (program_id.clone(), record_id.clone(), bundles.clone());
         let command = SignalsCommand { program_id, record_id, content, bundles, received_at };
         let (cursor, freshness) = match self.0.ledger.record_signals(command).await {
             Err(LedgerError::Refused(book::Refusal::ContentDiffers { .. })) => {
@@ -163,8 +162,8 @@ pub(super) async fn screen(shared: &Shared, message: Option<v1::Conversion>) -> 
     let message = message.ok_or_else(|| Refusal::invalid_field("conversion", "is required"))?;
     let received_at = shared.now();
     let content = content::fingerprint(&message);
-    let sent = message.clone();
     let (conversion, warnings) = conversion::parse_warned(message, "conversion", Arrival::At(received_at))?;
+    let sent = conversion.clone();
     let (program_id, id) = (conversion.program_id.clone(), conversion.conversion_id.clone());
     let screened = match shared.ledger.screen(ScreenCommand { conversion, content, received_at }).await {
         Err(LedgerError::Refused(book::Refusal::ContentDiffers { .. })) => {

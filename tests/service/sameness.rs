@@ -57,6 +57,28 @@ async fn a_retry_of_another_meaning_is_refused_and_its_fields_are_named() {
 }
 
 #[tokio::test]
+async fn what_was_cut_or_ignored_of_a_message_is_no_difference() {
+    let world = World::start().await;
+    let mut sent = conversion("cv-1", "ann", "bob");
+    sent.rewards = vec![reward("rw-1", 2_000)];
+    let device = v1::DeviceSignals { fingerprint: digest(7), user_agent: "x".repeat(600), ..Default::default() };
+    sent.referee.as_mut().unwrap().devices = vec![device.clone()];
+    screened(&world, sent.clone()).await.unwrap();
+    sent.rewards = vec![reward("rw-1", 2_500)];
+    let refused = screened(&world, sent).await.unwrap_err();
+    assert_eq!(violated(&refused), ["conversion.rewards[0].amount.amount_minor"]);
+
+    let signals = |byte| {
+        let devices = vec![v1::DeviceSignals { fingerprint: digest(byte), ..device.clone() }];
+        let bundles = vec![v1::SignalBundle { account_id: "ann".to_owned(), devices, ..Default::default() }];
+        v1::RecordSignalsRequest { program_id: PROGRAM.to_owned(), record_id: "s-1".to_owned(), bundles }
+    };
+    world.screening().record_signals(signals(1)).await.unwrap();
+    let refused = world.screening().record_signals(signals(2)).await.unwrap_err();
+    assert_eq!(violated(&refused), ["bundles[0].devices[0].fingerprint[0].value"]);
+}
+
+#[tokio::test]
 async fn signals_and_outcomes_of_another_meaning_are_refused_with_their_fields() {
     let world = World::start().await;
     screened(&world, conversion("cv-1", "ann", "bob")).await.unwrap();
