@@ -36,6 +36,7 @@ async fn load(channel: &Channel, bytes: Vec<u8>) {
         source: Some(Source::Content(bytes.into())),
         actor: "dana".to_owned(),
         note: String::new(),
+        request_id: String::new(),
     };
     ModelServiceClient::new(channel.clone()).load_model(request).await.unwrap();
 }
@@ -84,6 +85,7 @@ async fn a_tripped_breaker_and_all_choices_survive_a_kill() {
         model_version: "m-1".to_owned(),
         note: "measured".to_owned(),
         actor: "dana".to_owned(),
+        request_id: String::new(),
     };
     ModelServiceClient::new(channel.clone()).activate_model(activate).await.unwrap();
     let challenge = v1::SetChallengerRequest {
@@ -91,6 +93,7 @@ async fn a_tripped_breaker_and_all_choices_survive_a_kill() {
         model_version: "m-2".to_owned(),
         actor: "dana".to_owned(),
         note: String::new(),
+        request_id: String::new(),
     };
     ModelServiceClient::new(channel.clone()).set_challenger(challenge).await.unwrap();
     let mut audited = Vec::new();

@@ -47,6 +47,12 @@ pub struct ModelChange {
     pub note: String,
     /// When, in milliseconds since 1970.
     pub at_millis: i64,
+    /// The caller's id of the call; absent when it gave none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// The fingerprint of that call's message, in hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_content: Option<String>,
 }
 
 /// The trail: in a file, or in memory only.
@@ -147,6 +153,8 @@ mod tests {
             actor: "dana".to_owned(),
             note: "measured last week".to_owned(),
             at_millis: 1_790_000_000_000,
+            request_id: None,
+            request_content: None,
         }
     }
 

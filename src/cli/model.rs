@@ -167,8 +167,13 @@ impl Desk {
             }
             (None, name) => name.clone().map(Source::FileName),
         };
-        let request =
-            v1::LoadModelRequest { program_id: self.program_id, source, actor: self.acting.actor()?, note: args.note.clone() };
+        let request = v1::LoadModelRequest {
+            program_id: self.program_id,
+            source,
+            actor: self.acting.actor()?,
+            note: args.note.clone(),
+            request_id: String::new(),
+        };
         let answer = self.client.load_model(request).await.map_err(readable)?.into_inner();
         print(self.json, &answer, |answer| render::loaded(answer.model.as_ref()))
     }
@@ -179,6 +184,7 @@ impl Desk {
             model_version: version.to_owned(),
             note: note.to_owned(),
             actor: self.acting.actor()?,
+            request_id: String::new(),
         };
         let answer = self.client.activate_model(request).await.map_err(readable)?.into_inner();
         let status = v1::GetModelStatusRequest { program_id: self.program_id };
@@ -190,8 +196,12 @@ impl Desk {
     }
 
     async fn roll_back(mut self, note: &str) -> anyhow::Result<()> {
-        let request =
-            v1::RollbackModelRequest { program_id: self.program_id, note: note.to_owned(), actor: self.acting.actor()? };
+        let request = v1::RollbackModelRequest {
+            program_id: self.program_id,
+            note: note.to_owned(),
+            actor: self.acting.actor()?,
+            request_id: String::new(),
+        };
         let answer = self.client.rollback_model(request).await.map_err(readable)?.into_inner();
         print(self.json, &answer, |answer| render::decides(answer.active.as_ref(), &answer.previous_version))
     }
@@ -202,6 +212,7 @@ impl Desk {
             model_version: version.to_owned(),
             actor: self.acting.actor()?,
             note: note.to_owned(),
+            request_id: String::new(),
         };
         let answer = self.client.set_challenger(request).await.map_err(readable)?.into_inner();
         print(self.json, &answer, |answer| render::challenges(answer.challenger.as_ref()))

@@ -473,10 +473,7 @@ impl From<LedgerError> for Refusal {
 /// What a book refuses.
 fn of_book(refused: book::Refusal, message: String) -> Refusal {
     match refused {
-        book::Refusal::ContentDiffers { field, .. } => {
-            let problem = "names another message, with other content; give each message an id of its own".to_owned();
-            Refusal::new(Reason::ContentDiffers, message, Detail::Fields(vec![Violation { field: field.to_owned(), problem }]))
-        }
+        book::Refusal::ContentDiffers { field, .. } => id_taken(field, message),
         book::Refusal::Invalid(misfits) => {
             let violation = |book::Misfit { field, problem }| Violation { field, problem };
             Refusal::invalid(misfits.into_iter().map(violation).collect())
@@ -493,6 +490,11 @@ fn of_book(refused: book::Refusal, message: String) -> Refusal {
     }
 }
 
+fn id_taken(field: &str, message: String) -> Refusal {
+    let problem = "names another message, with other content; give each message an id of its own".to_owned();
+    Refusal::new(Reason::ContentDiffers, message, Detail::Fields(vec![Violation { field: field.to_owned(), problem }]))
+}
+
 /// The one mapping from what the model store refuses to what a caller reads.
 impl From<ModelStoreError> for Refusal {
     fn from(error: ModelStoreError) -> Self {
@@ -507,6 +509,7 @@ impl From<ModelStoreError> for Refusal {
                 Self::new(Reason::NotPossible, message, Detail::Precondition)
             }
             ModelStoreError::NoFolder => Self::new(Reason::NotPossible, message, Detail::Precondition),
+            ModelStoreError::RequestTaken(_) => id_taken("request_id", message),
             ModelStoreError::VersionTaken(_) => Self::new(Reason::ContentDiffers, message, Detail::None),
             ModelStoreError::Name(_) => field("file_name"),
             ModelStoreError::InUse { .. } | ModelStoreError::State { .. } => {

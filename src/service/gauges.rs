@@ -101,7 +101,7 @@ mod tests {
     fn a_tripped_breaker_its_audits_and_drift_are_shown_by_programme() {
         let (shop, now) = (ProgramId::new("shop").unwrap(), Timestamp::saturating_from_millis(1_790_000_000_000));
         let models = ModelStore::open(None, Arc::new(ModelShelf::default()), now).unwrap();
-        let by = || ChangeBy { actor: Actor::new("dana").unwrap(), note: String::new(), at: now };
+        let by = || ChangeBy { actor: Actor::new("dana").unwrap(), note: String::new(), at: now, request: None };
         models.load(&shop, &model_file::to_bytes(&model("m-1")).unwrap(), by()).unwrap();
         models.activate(&shop, "m-1", Cursor(0), by()).unwrap();
         let mut watched = models.watched(&shop).unwrap();

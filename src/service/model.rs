@@ -9,11 +9,13 @@ use std::time::Duration;
 use tonic::{Request, Response, Status};
 
 use super::errors::Refusal;
+use super::screening::was_replayed;
 use super::shared::Shared;
 use crate::adapters::model_drift::{Drifted, LiveDrift};
 use crate::adapters::model_history::{ModelAction, ModelChange};
-use crate::adapters::model_store::{ChangeBy, Choices, LoadedModel, ModelAudits, ModelStoreError};
+use crate::adapters::model_store::{ChangeBy, Changed, Choices, LoadedModel, ModelAudits, ModelStoreError};
 use crate::adapters::model_watch::{ModelWatch, live_error};
+use crate::book::command::Request as CallId;
 use crate::ports::ledger::Ledger;
 use crate::screening::model::Certificate;
 use crate::screening::policy::ScoreSource;
@@ -40,8 +42,8 @@ pub(super) async fn keep_watch(shared: Arc<Shared>) {
 pub(super) struct ModelHandlers(pub(super) Arc<Shared>);
 
 impl ModelHandlers {
-    fn by(&self, actor: Actor, note: String) -> ChangeBy {
-        ChangeBy { actor, note, at: self.0.now() }
+    fn by(&self, actor: Actor, note: String, request: Option<CallId>) -> ChangeBy {
+        ChangeBy { actor, note, at: self.0.now(), request }
     }
 
     /// Whether the policy of a programme lets the chosen model decide.
@@ -104,7 +106,18 @@ fn drift_message(drifted: Drifted) -> v1::DriftReading {
 }
 
 fn change_message(change: ModelChange) -> v1::ModelChange {
-    let ModelChange { number: _, program: _, action, version, previous, actor, note, at_millis } = change;
+    let ModelChange {
+        number: _,
+        program: _,
+        action,
+        version,
+        previous,
+        actor,
+        note,
+        at_millis,
+        request_id: _,
+        request_content: _,
+    } = change;
     let kind = match action {
         ModelAction::Loaded => v1::ModelChangeKind::Loaded,
         ModelAction::Activated => v1::ModelChangeKind::Activated,
@@ -149,8 +162,9 @@ impl v1::model_service_server::ModelService for ModelHandlers {
     }
 
     async fn load_model(&self, request: Request<v1::LoadModelRequest>) -> Result<Response<v1::LoadModelResponse>, Status> {
-        let ModelRequest { program_id, wanted, actor, note } = requests::load(request.into_inner()).map_err(Refusal::from)?;
-        let (by, program) = (self.by(actor, note), program_id.clone());
+        let ModelRequest { program_id, wanted, actor, note, request } =
+            requests::load(request.into_inner()).map_err(Refusal::from)?;
+        let (by, program) = (self.by(actor, note, request), program_id.clone());
         let LoadedModel { model, loaded_at } = self
             .0
             .ask_models(move |models| match wanted {
@@ -166,47 +180,54 @@ impl v1::model_service_server::ModelService for ModelHandlers {
         &self,
         request: Request<v1::ActivateModelRequest>,
     ) -> Result<Response<v1::ActivateModelResponse>, Status> {
-        let ModelRequest { program_id, wanted, actor, note } = requests::activate(request.into_inner()).map_err(Refusal::from)?;
+        let ModelRequest { program_id, wanted, actor, note, request } =
+            requests::activate(request.into_inner()).map_err(Refusal::from)?;
         // What was resolved until now belongs to what decided until now.
         self.0.count_audits(&program_id).await;
         let since = self.0.feed_end(&program_id).await?;
-        let (by, program, version) = (self.by(actor, note), program_id.clone(), wanted.clone());
-        let previous = self.0.ask_models(move |models| models.activate(&program, &version, since, by)).await?;
+        let (by, program, version) = (self.by(actor, note, request), program_id.clone(), wanted.clone());
+        let Changed { previous, freshness } =
+            self.0.ask_models(move |models| models.activate(&program, &version, since, by)).await?;
         let active = self.chosen(&program_id, Some(&wanted), &self.0.models.choices(&program_id));
-        Ok(Response::new(v1::ActivateModelResponse { active, previous_version: previous.unwrap_or_default() }))
+        let (previous_version, replayed) = (previous.unwrap_or_default(), was_replayed(freshness));
+        Ok(Response::new(v1::ActivateModelResponse { active, previous_version, replayed }))
     }
 
     async fn rollback_model(
         &self,
         request: Request<v1::RollbackModelRequest>,
     ) -> Result<Response<v1::RollbackModelResponse>, Status> {
-        let ModelRequest { program_id, wanted: (), actor, note } =
+        let ModelRequest { program_id, wanted: (), actor, note, request } =
             requests::roll_back(request.into_inner()).map_err(Refusal::from)?;
         self.0.count_audits(&program_id).await;
-        let (by, program) = (self.by(actor, note), program_id.clone());
-        let previous = self.0.ask_models(move |models| models.roll_back(&program, by)).await?;
+        let (by, program) = (self.by(actor, note, request), program_id.clone());
+        let Changed { previous, freshness } = self.0.ask_models(move |models| models.roll_back(&program, by)).await?;
         let choices = self.0.models.choices(&program_id);
         let active = self.chosen(&program_id, choices.active.as_deref(), &choices);
-        Ok(Response::new(v1::RollbackModelResponse { active, previous_version: previous.unwrap_or_default() }))
+        let (previous_version, replayed) = (previous.unwrap_or_default(), was_replayed(freshness));
+        Ok(Response::new(v1::RollbackModelResponse { active, previous_version, replayed }))
     }
 
     async fn set_challenger(
         &self,
         request: Request<v1::SetChallengerRequest>,
     ) -> Result<Response<v1::SetChallengerResponse>, Status> {
-        let ModelRequest { program_id, wanted, actor, note } =
+        let ModelRequest { program_id, wanted, actor, note, request } =
             requests::challenger(request.into_inner()).map_err(Refusal::from)?;
+        let was_done = self.0.models.was_done(&program_id, request.as_ref()).map_err(Refusal::from)?;
         if let Some(version) = &wanted
+            && !was_done
             && self.by_model(&program_id)
             && self.0.models.choices(&program_id).active.as_ref() == Some(version)
         {
             return Err(Refusal::from(ModelStoreError::Decides(version.clone())).into());
         }
-        let (by, program) = (self.by(actor, note), program_id.clone());
-        self.0.ask_models(move |models| models.set_challenger(&program, wanted.as_deref(), by)).await?;
+        let (by, program) = (self.by(actor, note, request), program_id.clone());
+        let Changed { freshness, .. } =
+            self.0.ask_models(move |models| models.set_challenger(&program, wanted.as_deref(), by)).await?;
         let choices = self.0.models.choices(&program_id);
         let challenger = self.chosen(&program_id, choices.challenger.as_deref(), &choices);
-        Ok(Response::new(v1::SetChallengerResponse { challenger }))
+        Ok(Response::new(v1::SetChallengerResponse { challenger, replayed: was_replayed(freshness) }))
     }
 
     async fn list_disagreements(

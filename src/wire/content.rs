@@ -154,9 +154,11 @@ macro_rules! said_in_one_way {
 }
 
 said_in_one_way!(
+    ActivateModelRequest,
     AddNoteRequest,
     ClaimCaseRequest,
     LiftHoldRequest,
+    LoadModelRequest,
     PlaceHoldRequest,
     PutListEntryRequest,
     ReleaseCaseRequest,
@@ -164,6 +166,8 @@ said_in_one_way!(
     ReopenCaseRequest,
     ResolveCaseRequest,
     RevokeOutcomeRequest,
+    RollbackModelRequest,
+    SetChallengerRequest,
 );
 
 impl Content for v1::RenewReservationRequest {

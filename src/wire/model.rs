@@ -2,11 +2,13 @@
 //!
 //! It must never load or choose anything. The model handlers call it.
 
+use super::content;
 use super::enums::WireEnum;
 use super::fields::{Arrival, optional_time, required_id, time_message};
-use super::request::{ListingFingerprint, note, page};
+use super::request::{ListingFingerprint, note, page, request};
 use super::v1;
 use super::violation::{At, Violation, Violations};
+use crate::book::command::Request;
 use crate::book::query::{ChallengerFilter, DecisionFilter, PageRequest};
 use crate::book::records::DecisionRecord;
 use crate::screening::features::schema_hash;
@@ -31,6 +33,8 @@ pub struct ModelRequest<T> {
     pub actor: Actor,
     /// Why; empty when nothing was said.
     pub note: String,
+    /// The call; absent when the caller gave it no id.
+    pub request: Option<Request>,
 }
 
 /// Where a model comes from.
@@ -73,8 +77,10 @@ fn program_wanted(program_id: &str) -> Result<ProgramId, Vec<Violation>> {
 pub fn load(message: v1::LoadModelRequest) -> Result<ModelRequest<ModelSource>, Vec<Violation>> {
     use v1::load_model_request::Source;
 
-    let v1::LoadModelRequest { program_id, source, actor, note: why } = message;
+    let content = content::fingerprint(&message);
+    let v1::LoadModelRequest { program_id, source, actor, note: why, request_id } = message;
     let mut found = Violations::default();
+    let request = request(&request_id, content, &mut found);
     let program_id = required_id(&program_id, &At::path("program_id"), &mut found);
     let wanted = match source {
         Some(Source::Content(content)) => {
@@ -99,7 +105,7 @@ pub fn load(message: v1::LoadModelRequest) -> Result<ModelRequest<ModelSource>, 
             None
         }
     };
-    asked(program_id, wanted, &actor, why, found)
+    asked((program_id, wanted), &actor, why, request, found)
 }
 
 /// Reads which model is to decide.
@@ -107,14 +113,16 @@ pub fn load(message: v1::LoadModelRequest) -> Result<ModelRequest<ModelSource>, 
 /// # Errors
 /// All violated fields.
 pub fn activate(message: v1::ActivateModelRequest) -> Result<ModelRequest<String>, Vec<Violation>> {
-    let v1::ActivateModelRequest { program_id, model_version, note: why, actor } = message;
+    let content = content::fingerprint(&message);
+    let v1::ActivateModelRequest { program_id, model_version, note: why, actor, request_id } = message;
     let mut found = Violations::default();
+    let request = request(&request_id, content, &mut found);
     let program_id = required_id(&program_id, &At::path("program_id"), &mut found);
     if model_version.is_empty() {
         found.add(&At::path("model_version"), "is required");
     }
     let wanted = version(model_version, &mut found);
-    asked(program_id, Some(wanted), &actor, why, found)
+    asked((program_id, Some(wanted)), &actor, why, request, found)
 }
 
 /// Reads a rollback.
@@ -122,10 +130,12 @@ pub fn activate(message: v1::ActivateModelRequest) -> Result<ModelRequest<String
 /// # Errors
 /// All violated fields.
 pub fn roll_back(message: v1::RollbackModelRequest) -> Result<ModelRequest<()>, Vec<Violation>> {
-    let v1::RollbackModelRequest { program_id, note: why, actor } = message;
+    let content = content::fingerprint(&message);
+    let v1::RollbackModelRequest { program_id, note: why, actor, request_id } = message;
     let mut found = Violations::default();
+    let request = request(&request_id, content, &mut found);
     let program_id = required_id(&program_id, &At::path("program_id"), &mut found);
-    asked(program_id, Some(()), &actor, why, found)
+    asked((program_id, Some(())), &actor, why, request, found)
 }
 
 /// Reads which model is only to be watched; absent for none.
@@ -133,11 +143,14 @@ pub fn roll_back(message: v1::RollbackModelRequest) -> Result<ModelRequest<()>, 
 /// # Errors
 /// All violated fields.
 pub fn challenger(message: v1::SetChallengerRequest) -> Result<ModelRequest<Option<String>>, Vec<Violation>> {
-    let v1::SetChallengerRequest { program_id, model_version, actor, note: why } = message;
+    let content = content::fingerprint(&message);
+    let v1::SetChallengerRequest { program_id, model_version, actor, note: why, request_id } = message;
     let mut found = Violations::default();
+    let request = request(&request_id, content, &mut found);
     let program_id = required_id(&program_id, &At::path("program_id"), &mut found);
     let wanted = version(model_version, &mut found);
-    asked(program_id, Some(Some(wanted).filter(|version| !version.is_empty())), &actor, why, found)
+    let wanted = Some(wanted).filter(|version| !version.is_empty());
+    asked((program_id, Some(wanted)), &actor, why, request, found)
 }
 
 fn version(model_version: String, found: &mut Violations) -> String {
@@ -149,16 +162,16 @@ fn version(model_version: String, found: &mut Violations) -> String {
 }
 
 fn asked<T>(
-    program_id: Option<ProgramId>,
-    wanted: Option<T>,
+    (program_id, wanted): (Option<ProgramId>, Option<T>),
     actor: &str,
     why: String,
+    request: Option<Request>,
     mut found: Violations,
 ) -> Result<ModelRequest<T>, Vec<Violation>> {
     let note = note(why, &At::path("note"), &mut found);
     let actor = required_id(actor, &At::path("actor"), &mut found);
-    let request = || Some(ModelRequest { program_id: program_id?, wanted: wanted?, actor: actor?, note });
-    found.into_result(request())
+    let asked = || Some(ModelRequest { program_id: program_id?, wanted: wanted?, actor: actor?, note, request });
+    found.into_result(asked())
 }
 
 /// A listing of disagreements that was asked for.
@@ -276,6 +289,7 @@ mod tests {
             source: Some(Source::Content(content)),
             actor: "dana".to_owned(),
             note: String::new(),
+            request_id: String::new(),
         };
         assert_eq!(fields(load(sent).unwrap_err()), ["content"]);
     }

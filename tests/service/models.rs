@@ -20,6 +20,7 @@ async fn load(world: &World, program: &str, bytes: Vec<u8>) -> Result<v1::ModelS
         source: Some(Source::Content(bytes.into())),
         actor: "dana".to_owned(),
         note: String::new(),
+        request_id: String::new(),
     };
     world.model().load_model(request).await.map(|answer| answer.into_inner().model.unwrap())
 }
@@ -30,6 +31,7 @@ async fn activate(world: &World, program: &str, version: &str) -> Result<v1::Act
         model_version: version.to_owned(),
         note: "measured".to_owned(),
         actor: "dana".to_owned(),
+        request_id: String::new(),
     };
     world.model().activate_model(request).await.map(tonic::Response::into_inner)
 }
@@ -40,6 +42,7 @@ async fn challenge(world: &World, version: &str) {
         model_version: version.to_owned(),
         actor: "dana".to_owned(),
         note: String::new(),
+        request_id: String::new(),
     };
     world.model().set_challenger(request).await.unwrap();
 }
@@ -104,6 +107,7 @@ async fn a_rollback_brings_back_what_decided_before_and_then_there_is_nothing_to
         program_id: PROGRAM.to_owned(),
         note: "reviews doubled".to_owned(),
         actor: "dana".to_owned(),
+        request_id: String::new(),
     };
     let back = world.model().rollback_model(roll_back()).await.unwrap().into_inner();
     assert_eq!((back.active.unwrap().model_version.as_str(), back.previous_version.as_str()), ("m-1", "m-2"));
@@ -125,6 +129,7 @@ async fn the_model_that_decides_is_refused_as_its_own_challenger() {
         model_version: version.to_owned(),
         actor: "dana".to_owned(),
         note: String::new(),
+        request_id: String::new(),
     };
     let world = World::with_models(SHIPPED_POLICY, None).await;
     load(&world, PROGRAM, against_vpns("m-1")).await.unwrap();
@@ -175,6 +180,7 @@ async fn mistakes_are_named() {
         source: Some(Source::FileName("m.json".to_owned())),
         actor: "dana".to_owned(),
         note: String::new(),
+        request_id: String::new(),
     };
     let no_folder = world.model().load_model(from_folder).await.unwrap_err();
     assert_eq!((no_folder.code(), reason(&no_folder).as_str()), (Code::FailedPrecondition, "NOT_POSSIBLE"));
@@ -190,6 +196,7 @@ async fn a_file_of_the_servers_folder_is_loaded_by_its_name() {
         source: Some(Source::FileName(name.to_owned())),
         actor: "dana".to_owned(),
         note: String::new(),
+        request_id: String::new(),
     };
     let loaded = world.model().load_model(by_name("vpn.json")).await.unwrap().into_inner();
     assert_eq!(loaded.model.unwrap().model_version, "m-1");
@@ -296,4 +303,47 @@ async fn drift_from_the_training_data_is_read_per_programme() {
     assert_eq!(shop.feature_drift[0].level(), v1::DriftLevel::Shifted);
     assert!(shop.feature_drift.windows(2).all(|pair| pair[0].stability_index >= pair[1].stability_index));
     assert_eq!(status(&world, "sandbox").await.score_drift.unwrap().values, 0);
+}
+
+#[tokio::test]
+async fn a_lost_call_that_is_sent_again_is_answered_as_the_first_time_and_changes_nothing() {
+    let world = World::with_models(SHIPPED_POLICY, None).await;
+    for version in ["m-1", "m-2"] {
+        load(&world, PROGRAM, against_shared_addresses(version, None)).await.unwrap();
+    }
+    let call = |version: &str| v1::ActivateModelRequest {
+        program_id: PROGRAM.to_owned(),
+        model_version: version.to_owned(),
+        actor: "dana".to_owned(),
+        note: String::new(),
+        request_id: "call-1".to_owned(),
+    };
+    let first = world.model().activate_model(call("m-1")).await.unwrap().into_inner();
+    activate(&world, PROGRAM, "m-2").await.unwrap();
+    let again = world.model().activate_model(call("m-1")).await.unwrap().into_inner();
+    assert_eq!((first.replayed, again.replayed, &again.previous_version), (false, true, &first.previous_version));
+    assert_eq!(status(&world, PROGRAM).await.active.unwrap().model_version, "m-2", "nothing was activated again");
+    let refused = world.model().activate_model(call("m-2")).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::AlreadyExists, "CONTENT_DIFFERS"));
+    assert_eq!(violated(&refused), ["request_id"]);
+
+    let back = |call: &str| v1::RollbackModelRequest {
+        program_id: PROGRAM.to_owned(),
+        note: String::new(),
+        actor: "dana".to_owned(),
+        request_id: call.to_owned(),
+    };
+    assert!(!world.model().rollback_model(back("call-2")).await.unwrap().into_inner().replayed);
+    assert!(world.model().rollback_model(back("call-2")).await.unwrap().into_inner().replayed);
+    let challenger = v1::SetChallengerRequest {
+        program_id: PROGRAM.to_owned(),
+        model_version: "m-2".to_owned(),
+        actor: "dana".to_owned(),
+        note: String::new(),
+        request_id: "call-3".to_owned(),
+    };
+    assert!(!world.model().set_challenger(challenger.clone()).await.unwrap().into_inner().replayed);
+    activate(&world, PROGRAM, "m-2").await.unwrap();
+    let again = world.model().set_challenger(challenger).await.unwrap().into_inner();
+    assert_eq!((again.replayed, again.challenger), (true, None), "it decides by now, and is not set again");
 }

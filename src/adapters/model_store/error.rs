@@ -43,6 +43,9 @@ pub enum ModelStoreError {
         "another model is loaded as `{0}`; a version names one model for ever, so give yours another: `selfsame train --version-name`"
     )]
     VersionTaken(String),
+    /// Another call had this id.
+    #[error("`{0}` was sent before with other content; an id names one call for ever")]
+    RequestTaken(String),
     /// Too many.
     #[error("{MODELS_MAX} models are loaded; remove files from the model folder and restart")]
     TooMany,

@@ -7,8 +7,10 @@ use std::path::Path;
 
 use super::files;
 use super::state::{Choices, ProgramState, State};
-use super::{DEFAULT_FILE, LoadedModel, MODELS_MAX, ModelStoreError};
-use crate::adapters::model_history::ModelHistory;
+use super::{Changed, DEFAULT_FILE, LoadedModel, MODELS_MAX, ModelStoreError};
+use crate::adapters::model_history::{ModelChange, ModelHistory};
+use crate::book::command::Request;
+use crate::book::records::Freshness;
 use crate::screening::model::Model;
 use crate::vocabulary::ids::ProgramId;
 
@@ -25,6 +27,19 @@ pub(super) struct Inner {
 }
 
 impl Inner {
+    /// What a call led to when it was made first; `None` when it was not, or has no id.
+    pub(super) fn done_before(&self, program: &ProgramId, request: Option<&Request>) -> Result<Option<Changed>, ModelStoreError> {
+        let Some(Request { id, content }) = request else { return Ok(None) };
+        let of_it =
+            |change: &&ModelChange| change.program == program.as_str() && change.request_id.as_deref() == Some(id.as_str());
+        let Some(change) = self.history.changes().iter().rev().find(of_it) else { return Ok(None) };
+        if change.request_content.as_deref() == Some(hex::encode(content.0).as_str()) {
+            Ok(Some(Changed { previous: change.previous.clone(), freshness: Freshness::Replayed }))
+        } else {
+            Err(ModelStoreError::RequestTaken(id.to_string()))
+        }
+    }
+
     pub(super) fn read_models(&mut self, folder: &Path) -> Result<(), ModelStoreError> {
         for file in files::models_in(folder)? {
             let is_default = file.name == DEFAULT_FILE && file.program.is_none();

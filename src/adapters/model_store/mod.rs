@@ -30,7 +30,8 @@ use self::state::{ProgramState, State};
 use super::model_file::{self, ModelFileError};
 use super::model_history::{ModelAction, ModelChange, ModelHistory};
 use super::model_shelf::{ModelShelf, ModelsInForce};
-use crate::book::records::Cursor;
+use crate::book::command::Request;
+use crate::book::records::{Cursor, Freshness};
 use crate::screening::AutoReject;
 use crate::screening::model::Model;
 use crate::vocabulary::ids::{Actor, ProgramId};
@@ -69,6 +70,17 @@ pub struct ChangeBy {
     pub note: String,
     /// When.
     pub at: Timestamp,
+    /// The call; absent when the caller gave it no id.
+    pub request: Option<Request>,
+}
+
+/// What a change of what decides led to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changed {
+    /// What decided until then; absent for the rule weights.
+    pub previous: Option<String>,
+    /// Whether the same call had made it before.
+    pub freshness: Freshness,
 }
 
 /// The audits of the model that decides in a programme and may reject.
@@ -191,6 +203,7 @@ impl ModelStore {
         let version = model.version().to_owned();
         files::check_name(&files::name_of(&version))?;
         let mut inner = self.inner.lock();
+        inner.done_before(program, by.request.as_ref())?;
         if let Some(known) = inner.known(program, &model)? {
             return Ok(known);
         }
@@ -218,6 +231,7 @@ impl ModelStore {
         let folder = self.folder.as_ref().ok_or(ModelStoreError::NoFolder)?;
         let model = model_file::read(&folder.join(name))?;
         let mut inner = self.inner.lock();
+        inner.done_before(program, by.request.as_ref())?;
         if let Some(known) = inner.known(program, &model)? {
             return Ok(known);
         }
@@ -235,14 +249,11 @@ impl ModelStore {
     ///
     /// # Errors
     /// [`ModelStoreError::NotLoaded`]; [`ModelStoreError::File`] when the choice cannot be kept.
-    pub fn activate(
-        &self,
-        program: &ProgramId,
-        version: &str,
-        since: Cursor,
-        by: ChangeBy,
-    ) -> Result<Option<String>, ModelStoreError> {
+    pub fn activate(&self, program: &ProgramId, version: &str, since: Cursor, by: ChangeBy) -> Result<Changed, ModelStoreError> {
         let mut inner = self.inner.lock();
+        if let Some(done) = inner.done_before(program, by.request.as_ref())? {
+            return Ok(done);
+        }
         let mut next = inner.program_state(program);
         let mut choices = inner.choices(program);
         let before = choices.active.replace(version.to_owned());
@@ -258,7 +269,7 @@ impl ModelStore {
         next.choices = Some(choices);
         let line = Line { action: ModelAction::Activated, version: Some(version.to_owned()), previous: before.clone() };
         self.put_in_force(&mut inner, program, next, line, by)?;
-        Ok(before)
+        Ok(Changed { previous: before, freshness: Freshness::New })
     }
 
     /// Goes back one step, to what decided before the last activation. Gives what decided until now. A model whose breaker had tripped comes back
@@ -266,8 +277,11 @@ impl ModelStore {
     ///
     /// # Errors
     /// [`ModelStoreError::NothingBefore`]; [`ModelStoreError::File`] when the choice cannot be kept.
-    pub fn roll_back(&self, program: &ProgramId, by: ChangeBy) -> Result<Option<String>, ModelStoreError> {
+    pub fn roll_back(&self, program: &ProgramId, by: ChangeBy) -> Result<Changed, ModelStoreError> {
         let mut inner = self.inner.lock();
+        if let Some(done) = inner.done_before(program, by.request.as_ref())? {
+            return Ok(done);
+        }
         let mut next = inner.program_state(program);
         let mut choices = inner.choices(program);
         let Before { version } = choices.before.take().ok_or(ModelStoreError::NothingBefore)?;
@@ -276,22 +290,34 @@ impl ModelStore {
         next.choices = Some(choices);
         let line = Line { action: ModelAction::RolledBack, version, previous: until_now.clone() };
         self.put_in_force(&mut inner, program, next, line, by)?;
-        Ok(until_now)
+        Ok(Changed { previous: until_now, freshness: Freshness::New })
     }
 
     /// Sets the challenger, or clears it.
     ///
     /// # Errors
     /// [`ModelStoreError::NotLoaded`]; [`ModelStoreError::File`] when the choice cannot be kept.
-    pub fn set_challenger(&self, program: &ProgramId, version: Option<&str>, by: ChangeBy) -> Result<(), ModelStoreError> {
+    pub fn set_challenger(&self, program: &ProgramId, version: Option<&str>, by: ChangeBy) -> Result<Changed, ModelStoreError> {
         let mut inner = self.inner.lock();
+        if let Some(done) = inner.done_before(program, by.request.as_ref())? {
+            return Ok(done);
+        }
         let mut next = inner.program_state(program);
         let mut choices = inner.choices(program);
         let previous = std::mem::replace(&mut choices.challenger, version.map(str::to_owned));
         let action = if version.is_some() { ModelAction::ChallengerSet } else { ModelAction::ChallengerCleared };
         next.choices = Some(choices);
-        let line = Line { action, version: version.map(str::to_owned), previous };
-        self.put_in_force(&mut inner, program, next, line, by)
+        let line = Line { action, version: version.map(str::to_owned), previous: previous.clone() };
+        self.put_in_force(&mut inner, program, next, line, by)?;
+        Ok(Changed { previous, freshness: Freshness::New })
+    }
+
+    /// Whether a call was made before; nothing is when it has no id.
+    ///
+    /// # Errors
+    /// [`ModelStoreError::RequestTaken`] when its id was another call's.
+    pub fn was_done(&self, program: &ProgramId, request: Option<&Request>) -> Result<bool, ModelStoreError> {
+        Ok(self.inner.lock().done_before(program, request)?.is_some())
     }
 
     /// The audits of the model that decides; `None` when none decides that may reject.
@@ -325,7 +351,7 @@ impl ModelStore {
             let line = Line { action: ModelAction::BreakerTripped, version: Some(found.version.clone()), previous: None };
             next.kept_up_to = next.watch.read_up_to;
             let earlier = inner.state.programs.insert(program.clone(), next);
-            let kept = self.keep_change(&mut inner, program, line, ChangeBy { actor, note, at });
+            let kept = self.keep_change(&mut inner, program, line, ChangeBy { actor, note, at, request: None });
             if kept.is_err() {
                 inner.put_back(program, earlier);
             }
@@ -388,10 +414,14 @@ impl ModelStore {
     /// Writes the line of a change and then the state that it leads to.
     fn keep_change(&self, inner: &mut Inner, program: &ProgramId, line: Line, by: ChangeBy) -> Result<(), ModelStoreError> {
         let Line { action, version, previous } = line;
-        let ChangeBy { actor, note, at } = by;
+        let ChangeBy { actor, note, at, request } = by;
+        let (request_id, request_content) =
+            request.map(|request| (request.id.to_string(), hex::encode(request.content.0))).unzip();
         let number = inner.state.changes + 1;
         let (program, actor) = (program.to_string(), actor.to_string());
-        let change = ModelChange { number, program, action, version, previous, actor, note, at_millis: at.as_millis() };
+        let at_millis = at.as_millis();
+        let change =
+            ModelChange { number, program, action, version, previous, actor, note, at_millis, request_id, request_content };
         inner.history.append(change).map_err(|source| {
             let path = self.folder.clone().unwrap_or_default().join(HISTORY_FILE);
             ModelFileError::Io { path, source }

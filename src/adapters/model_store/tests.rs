@@ -18,7 +18,7 @@ fn now() -> Timestamp {
 }
 
 fn dana() -> ChangeBy {
-    ChangeBy { actor: Actor::new("dana").unwrap(), note: "measured".to_owned(), at: now() }
+    ChangeBy { actor: Actor::new("dana").unwrap(), note: "measured".to_owned(), at: now(), request: None }
 }
 
 fn bytes(version: &str) -> Vec<u8> {
@@ -80,11 +80,11 @@ fn what_was_activated_decides_after_a_restart_and_can_be_rolled_back() {
     for version in ["m-1", "m-2"] {
         store.load(&shop(), &bytes(version), dana()).unwrap();
     }
-    assert_eq!(store.activate(&shop(), "m-1", Cursor(0), dana()).unwrap(), Some(shipped.clone()));
-    assert_eq!(store.activate(&shop(), "m-2", Cursor(0), dana()).unwrap(), Some("m-1".to_owned()));
+    assert_eq!(store.activate(&shop(), "m-1", Cursor(0), dana()).unwrap().previous, Some(shipped.clone()));
+    assert_eq!(store.activate(&shop(), "m-2", Cursor(0), dana()).unwrap().previous, Some("m-1".to_owned()));
     let (store, shelf) = opened(folder.path());
     assert_eq!((active(&shelf, &shop()).as_deref(), active(&shelf, &other())), (Some("m-2"), Some(shipped)));
-    assert_eq!(store.roll_back(&shop(), dana()).unwrap(), Some("m-2".to_owned()));
+    assert_eq!(store.roll_back(&shop(), dana()).unwrap().previous, Some("m-2".to_owned()));
     assert_eq!(active(&shelf, &shop()).as_deref(), Some("m-1"));
     let refused = store.roll_back(&shop(), dana()).unwrap_err();
     assert!(matches!(refused, ModelStoreError::NothingBefore));
@@ -98,7 +98,7 @@ fn activating_the_active_model_again_keeps_what_a_rollback_leads_to() {
         store.load(&shop(), &bytes(version), dana()).unwrap();
         store.activate(&shop(), version, Cursor(0), dana()).unwrap();
     }
-    assert_eq!(store.activate(&shop(), "m-2", Cursor(0), dana()).unwrap(), Some("m-2".to_owned()));
+    assert_eq!(store.activate(&shop(), "m-2", Cursor(0), dana()).unwrap().previous, Some("m-2".to_owned()));
     store.roll_back(&shop(), dana()).unwrap();
     assert_eq!(active(&shelf, &shop()).as_deref(), Some("m-1"));
 }
