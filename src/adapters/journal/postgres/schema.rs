@@ -70,11 +70,11 @@ async fn version(connection: &Object) -> Result<i64, Failed> {
 
 async fn make_version_table(connection: &Object) -> Result<(), Failed> {
     let made = connection.batch_execute("create table if not exists schema_version (version bigint primary key)").await;
+    // As a table, as the type of its rows, or as either in the catalogue: where the two meet is chance.
+    let there = [SqlState::DUPLICATE_TABLE, SqlState::DUPLICATE_OBJECT, SqlState::UNIQUE_VIOLATION];
     match made {
         // Two processes made it at the same time; it is there.
-        Err(error) if error.code().is_some_and(|code| [SqlState::UNIQUE_VIOLATION, SqlState::DUPLICATE_TABLE].contains(code)) => {
-            Ok(())
-        }
+        Err(error) if error.code().is_some_and(|code| there.contains(code)) => Ok(()),
         made => Ok(made?),
     }
 }
