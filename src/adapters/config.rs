@@ -16,6 +16,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::log_filter;
 use crate::screening::similarity::closest;
+use crate::vocabulary::time::Span;
 
 /// The prefix of all variables. Sections are joined with two underscores: `SELFSAME_LIMITS__IN_FLIGHT_MAX`.
 pub const VARIABLE_PREFIX: &str = "SELFSAME_";
@@ -224,6 +225,14 @@ pub struct RetentionConfig {
     pub days: u32,
     /// Refunds and disputes that wait for longer for a purchase that nobody reported are given up. Unit: days. Range: 1 to 36,500.
     pub pending_outcome_days: u32,
+}
+
+impl RetentionConfig {
+    /// How long records are kept; absent when for ever.
+    #[must_use]
+    pub fn age(&self) -> Option<Span> {
+        (self.days > 0).then(|| Span::from_days(self.days.into()))
+    }
 }
 
 impl Default for RetentionConfig {

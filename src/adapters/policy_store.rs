@@ -15,6 +15,7 @@ use super::policy_file::{self, PolicyFileError};
 use crate::ports::policies::Policies;
 use crate::screening::policy::Policy;
 use crate::vocabulary::ids::{InvalidId, ProgramId};
+use crate::vocabulary::time::Span;
 
 /// Where policies come from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,6 +24,9 @@ pub struct PolicySources {
     pub file: Option<PathBuf>,
     /// A folder of `<programme>.toml`, each for one programme; absent when all programmes have the default.
     pub folder: Option<PathBuf>,
+    /// How long records are kept; a policy that pays later is refused, because what is removed before it may be paid never could be. Absent when they are kept
+    /// for ever.
+    pub kept_for: Option<Span>,
 }
 
 /// Policies that were read together.
@@ -55,6 +59,16 @@ pub enum PolicySourceError {
         path: PathBuf,
         /// Why.
         cause: io::Error,
+    },
+    /// Records are removed before they may be paid.
+    #[error(
+        "`retention.days` is {kept}, and the longest payout delay of a policy is {longest} days; keep records at least as long"
+    )]
+    PaysTooLate {
+        /// How long records are kept. Unit: days.
+        kept: f64,
+        /// The longest delay. Unit: days.
+        longest: f64,
     },
     /// The file's name is not that of a programme.
     #[error("the policy file `{}` is not named after a programme: {cause}", path.display())]
@@ -154,6 +168,13 @@ fn read(sources: &PolicySources) -> Result<PolicySet, PoliciesRefused> {
             Err(cause) => refused.push(PolicySourceError::Folder { path: folder.clone(), cause }),
         }
     }
+    let delays = default.iter().chain(programs.values()).map(|policy| policy.payout().longest_delay());
+    if let (Some(kept), Some(longest)) = (sources.kept_for, delays.max())
+        && kept < longest
+    {
+        let days = |span: Span| span.as_seconds() / 86_400.0;
+        refused.push(PolicySourceError::PaysTooLate { kept: days(kept), longest: days(longest) });
+    }
     match default {
         Some(default) if refused.is_empty() => Ok(PolicySet { default, programs }),
         Some(_) | None => Err(PoliciesRefused(refused)),
@@ -196,8 +217,26 @@ mod tests {
     fn a_programme_with_its_own_file_has_its_own_policy() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("shop.toml"), policy_of_version("shop-3")).unwrap();
-        let store = PolicyStore::open(PolicySources { file: None, folder: Some(folder.path().to_owned()) }).unwrap();
+        let store =
+            PolicyStore::open(PolicySources { folder: Some(folder.path().to_owned()), ..PolicySources::default() }).unwrap();
         assert_eq!((version_of(&store, "shop"), version_of(&store, "other")), ("shop-3".into(), "default-3".into()));
+    }
+
+    #[test]
+    fn a_policy_that_pays_after_its_records_are_gone_is_refused_at_the_start_and_at_a_reload() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("policy.toml");
+        let paying_after = |days: u32| SHIPPED_POLICY.replace("delay_days = 14", &format!("delay_days = {days}"));
+        fs::write(&file, paying_after(90)).unwrap();
+        let sources = PolicySources { file: Some(file.clone()), kept_for: Some(Span::from_days(90)), ..PolicySources::default() };
+        let store = PolicyStore::open(sources.clone()).unwrap();
+        fs::write(&file, paying_after(91)).unwrap();
+        let expected =
+            "`retention.days` is 90, and the longest payout delay of a policy is 91 days; keep records at least as long";
+        assert_eq!(store.reload().unwrap_err().to_string(), expected);
+        assert_eq!(store.in_force().default.payout().longest_delay(), Span::from_days(90), "the earlier one stays in force");
+        assert_eq!(PolicyStore::open(sources.clone()).unwrap_err().to_string(), expected);
+        assert!(PolicyStore::open(PolicySources { kept_for: None, ..sources }).is_ok(), "kept for ever");
     }
 
     #[test]
@@ -205,7 +244,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("policy.toml");
         fs::write(&file, policy_of_version("one")).unwrap();
-        let store = PolicyStore::open(PolicySources { file: Some(file.clone()), folder: None }).unwrap();
+        let store = PolicyStore::open(PolicySources { file: Some(file.clone()), ..PolicySources::default() }).unwrap();
         fs::write(&file, policy_of_version("two")).unwrap();
         assert!(store.reload().is_ok());
         assert_eq!(version_of(&store, "shop"), "two");
@@ -221,7 +260,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("a.toml"), "version = 1").unwrap();
         fs::write(folder.path().join("b c.toml"), SHIPPED_POLICY).unwrap();
-        let sources = PolicySources { file: Some(folder.path().join("none")), folder: Some(folder.path().to_owned()) };
+        let sources =
+            PolicySources { file: Some(folder.path().join("none")), folder: Some(folder.path().to_owned()), kept_for: None };
         let refused = PolicyStore::open(sources).unwrap_err();
         assert_eq!(refused.0.len(), 3, "{refused}");
     }

@@ -13,12 +13,12 @@ use tokio::net::TcpListener;
 
 use super::{AlreadyTold, in_words};
 use crate::adapters::audit_secret::audit_key;
-use crate::adapters::config::{CommandLine, Config, JournalConfig, LedgerConfig, LimitsConfig, LogFormat};
+use crate::adapters::config::{CommandLine, Config, JournalConfig, LedgerConfig, LimitsConfig, LogFormat, PolicyConfig};
 use crate::adapters::journal::postgres::DatabaseUrl;
 use crate::adapters::journal::{JournalOptions, MemoryJournal};
 use crate::adapters::model_shelf::ModelShelf;
 use crate::adapters::model_store::ModelStore;
-use crate::adapters::policy_store::{PolicySet, PolicySources, PolicyStore};
+use crate::adapters::policy_store::{PolicySources, PolicyStore};
 use crate::adapters::standing_rules::StandingRules;
 use crate::adapters::stray_variables::{StrayVariable, stray_variables};
 use crate::adapters::system_clock::SystemClock;
@@ -186,7 +186,8 @@ impl Keeping {
 }
 
 async fn run_until_told(config: &Config, keeping: Keeping) -> anyhow::Result<()> {
-    let sources = PolicySources { file: config.policy.file.clone(), folder: config.policy.folder.clone() };
+    let PolicyConfig { file, folder } = config.policy.clone();
+    let sources = PolicySources { file, folder, kept_for: config.retention.age() };
     let policies = Arc::new(PolicyStore::open(sources).context("reading the policies")?);
     if keeping != Keeping::Memory {
         make_data_folder(&config.data_folder.0)?;
@@ -202,9 +203,7 @@ async fn run_until_told(config: &Config, keeping: Keeping) -> anyhow::Result<()>
         tokio::spawn(gauges::report(Arc::clone(&ledger), Arc::clone(&models), Arc::clone(&clock) as _));
     }
     let address = listener.local_addr().context("asking for the address")?;
-    if config.retention.days > 0 {
-        let age = Span::from_days(config.retention.days.into());
-        check_retention(age, &policies)?;
+    if let Some(age) = config.retention.age() {
         tokio::spawn(forgetting::forget(Arc::clone(&ledger), Arc::clone(&clock) as _, age));
     }
     let waits_for = Span::from_days(config.retention.pending_outcome_days.into());
@@ -313,22 +312,6 @@ fn database_url(config: &JournalConfig) -> anyhow::Result<DatabaseUrl> {
         (None, Some(file)) => Ok(DatabaseUrl::from_file(file)?),
         (None, None) => bail!("`journal.url` names no database"),
     }
-}
-
-/// What is removed before it may be paid could never be paid.
-fn check_retention(age: Span, policies: &PolicyStore) -> anyhow::Result<()> {
-    let PolicySet { default, programs } = &*policies.in_force();
-    let longest = programs.values().map(|policy| policy.payout().longest_delay());
-    let longest = longest.fold(default.payout().longest_delay(), Span::max);
-    if age < longest {
-        let days = |span: Span| span.as_seconds() / 86_400.0;
-        bail!(
-            "`retention.days` is {}, and the longest payout delay of a policy is {} days; keep records at least as long",
-            days(age),
-            days(longest)
-        );
-    }
-    Ok(())
 }
 
 /// What the configuration gives the ledger.

@@ -39,7 +39,7 @@ pub const ACCOUNTS_MAX_STEPS: [u32; 7] = [16, 32, 64, 128, 256, 512, 1_024];
 /// A limit that more values of a kind pass than this is too low for the programme. Judgement: a form has some defaults, each in some spellings.
 const PLACEHOLDERS_MAX: u32 = 16;
 
-/// As [`accounts_max`], raised to where at most [`PLACEHOLDERS_MAX`] values of the kind lie beyond. `beyond` counts the values of the kind that are on more
+/// As [`accounts_max`], raised to where at most sixteen values of the kind lie beyond. `beyond` counts the values of the kind that are on more
 /// accounts than each of [`ACCOUNTS_MAX_STEPS`].
 #[must_use]
 pub fn accounts_max_learned(kind: IdentifierKind, beyond: &[u32; ACCOUNTS_MAX_STEPS.len()]) -> Option<u32> {
