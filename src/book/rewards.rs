@@ -58,6 +58,13 @@ pub(super) struct Payment {
     pub(super) reported: bool,
 }
 
+impl Payment {
+    /// A payment of which no reservation and no call is known.
+    pub(super) const fn new(amount: Option<Money>, cursor: Cursor, reported: bool) -> Self {
+        Self { amount, cursor, reservations: SmallVec::new_const(), calls: SmallVec::new_const(), reported }
+    }
+}
+
 impl Reward {
     pub(super) const fn unpaid(
         id: RewardId,

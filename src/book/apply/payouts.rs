@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use smallvec::SmallVec;
-
 use crate::book::Book;
 use crate::book::command::Change;
 use crate::book::event::{
@@ -89,7 +87,7 @@ impl Book {
         let known = self.rewards.get(reward).payment().cloned();
         let mut payment = known.unwrap_or_else(|| {
             let reported = event.entitlement == Entitlement::Lost;
-            Payment { amount: event.amount, cursor, reservations: SmallVec::new(), calls: SmallVec::new(), reported }
+            Payment::new(event.amount, cursor, reported)
         });
         payment.reservations.extend(event.reservation_id.clone());
         payment.calls.extend(event.request.as_ref().map(|request| request.id.clone()));
@@ -125,8 +123,7 @@ impl Book {
             (reward.beneficiary, reward.amount) = (*beneficiary, *amount);
             if let Some(payment) = payment {
                 let KeptPayment { amount, cursor, reported } = *payment;
-                let payment = Payment { amount, cursor, reservations: SmallVec::new(), calls: SmallVec::new(), reported };
-                self.rewards.set_payout(numbered, Some(Payout::Paid(payment)));
+                self.rewards.set_payout(numbered, Some(Payout::Paid(Payment::new(amount, cursor, reported))));
             }
         }
         Some(())

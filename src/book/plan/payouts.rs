@@ -35,7 +35,7 @@ pub(super) fn reserve(book: &Book, command: ReserveCommand, assessor: &dyn Asses
     for (index, wanted) in payouts.iter().enumerate() {
         let known = book.rewards.known(&wanted.reward_id, &book.hasher);
         let path = format!("payouts[{index}].amount");
-        misfits.extend(wanted.amount.and_then(|amount| beyond(amount, known.and_then(|known| known.amount), &path)));
+        misfits.extend(wanted.amount.and_then(|amount| beyond(amount, known.and_then(|known| known.amount), &path, is_worth)));
     }
     if !misfits.is_empty() {
         return Err(Refusal::Invalid(misfits));
@@ -73,27 +73,24 @@ pub(super) fn reserve(book: &Book, command: ReserveCommand, assessor: &dyn Asses
     Ok(Plan::commit(Event::RewardsReserved(Box::new(RewardsReserved { request, at, rechecked, answers }))))
 }
 
-/// What is wrong with an amount, compared with what the reward is worth.
-fn beyond(amount: Money, worth: Option<Money>, path: &str) -> Option<Misfit> {
-    let worth = worth?;
-    let (asked, known) = (amount.currency(), worth.currency());
+/// What is wrong with an amount, compared with the most that it can be; `told` says what that is, in minor units.
+fn beyond(amount: Money, most: Option<Money>, path: &str, told: fn(i64) -> String) -> Option<Misfit> {
+    let most = most?;
+    let (asked, known) = (amount.currency(), most.currency());
     if asked != known {
         let problem = format!("is {asked:?}, but the reward is in {known:?}");
         return Some(Misfit::at(format!("{path}.currency"), problem));
     }
-    let (asked, known) = (amount.amount_minor(), worth.amount_minor());
-    (asked > known).then(|| Misfit::at(format!("{path}.amount_minor"), format!("is {asked}, but the reward is worth {known}")))
+    let (asked, known) = (amount.amount_minor(), most.amount_minor());
+    (asked > known).then(|| Misfit::at(format!("{path}.amount_minor"), format!("is {asked}, but {}", told(known))))
 }
 
-/// What is wrong with an amount, compared with what was reserved.
-fn beyond_reserved(amount: Money, reserved: Option<Money>) -> Option<Misfit> {
-    let reserved = reserved?;
-    let misfit = beyond(amount, Some(reserved), "amount")?;
-    let (asked, held) = (amount.amount_minor(), reserved.amount_minor());
-    if amount.currency() != reserved.currency() {
-        return Some(misfit);
-    }
-    Some(Misfit::at("amount.amount_minor", format!("is {asked}, but {held} were reserved; reserve what is paid")))
+fn is_worth(minor: i64) -> String {
+    format!("the reward is worth {minor}")
+}
+
+fn were_reserved(minor: i64) -> String {
+    format!("{minor} were reserved; reserve what is paid")
 }
 
 /// Whether what is told is a second payment of a reward, and not the first one told again: it names another reservation, or both name a call and
@@ -238,10 +235,10 @@ pub(super) fn paid(book: &Book, command: PaidCommand, policy: &PayoutPolicy) -> 
     let worth = reward.and_then(|reward| reward.amount);
     let standing = book.standing_of(row);
     let amount = amount.or_else(|| own.and_then(|held| held.amount)).or_else(|| standing.payable(worth));
-    if let Some(misfit) = amount.and_then(|amount| beyond(amount, worth, "amount")) {
-        return Err(Refusal::Invalid(vec![misfit]));
-    }
-    if let Some(misfit) = amount.and_then(|amount| beyond_reserved(amount, own.and_then(|held| held.amount))) {
+    let reserved_amount = own.and_then(|held| held.amount);
+    let too_much =
+        |amount| beyond(amount, worth, "amount", is_worth).or_else(|| beyond(amount, reserved_amount, "amount", were_reserved));
+    if let Some(misfit) = amount.and_then(too_much) {
         return Err(Refusal::Invalid(vec![misfit]));
     }
     let asker = own.map_or(Asker::Anybody, |held| Asker::Reservation(&held.by));

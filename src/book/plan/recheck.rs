@@ -85,22 +85,10 @@ impl<'a> SecondLook<'a> {
             DecidedBy::Machine | DecidedBy::Person if self.shows_something_new(row, &decision) => row.verdict,
             DecidedBy::Accepted | DecidedBy::Machine | DecidedBy::Person | DecidedBy::Rejected => return None,
         };
-        let (referrer, referee) = self.book.sides_of(row);
         let paid = if verdict == Verdict::Rejected { self.book.rewards.paid_unreported(&row.rewards) } else { Vec::new() };
-        Some(Reassessed {
-            conversion_id: row.id.clone(),
-            referrer,
-            referee,
-            previous_verdict: row.verdict,
-            verdict,
-            due_at: self.at.plus(self.due_after),
-            paid,
-            decision: Box::new(decision),
-        })
+        Some(Reassessed { paid, ..unpaid(self.book, row, verdict, self.at.plus(self.due_after), decision) })
     }
-}
 
-impl SecondLook<'_> {
     /// Whether the case of a conversion that is being reviewed has other reasons than it had.
     fn shows_something_new(&self, row: &ConversionRow, decision: &Decision) -> bool {
         let case = row.case.filter(|_| row.verdict == Verdict::InReview).map(|case| self.book.cases.rows.get(case));
@@ -119,17 +107,22 @@ pub(in crate::book) fn decided_then(
     let LaterVerdict { verdict, machine, at } = later;
     let (number, row) = book.row(&conversion.conversion_id)?;
     let decision = assessor.assess_again(conversion, &book.history_again(conversion, number), at);
+    Some(unpaid(book, row, verdict, at.plus(due_after), Decision { verdict: machine, ..decision }))
+}
+
+/// What another look makes of a conversion of which nothing was paid.
+fn unpaid(book: &Book, row: &ConversionRow, verdict: Verdict, due_at: Timestamp, decision: Decision) -> Reassessed {
     let (referrer, referee) = book.sides_of(row);
-    Some(Reassessed {
+    Reassessed {
         conversion_id: row.id.clone(),
         referrer,
         referee,
         previous_verdict: row.verdict,
         verdict,
-        due_at: at.plus(due_after),
+        due_at,
         paid: Vec::new(),
-        decision: Box::new(Decision { verdict: machine, ..decision }),
-    })
+        decision: Box::new(decision),
+    }
 }
 
 /// Who decided last.
