@@ -93,7 +93,7 @@ impl Book {
     }
 
     fn screened(&mut self, cursor: Cursor, event: &ConversionScreened, known: ReadProfiles) -> Option<()> {
-        let ConversionScreened { conversion, content, decision, received_at, case, came_before: _ } = event;
+        let ConversionScreened { conversion, content, decision, received_at, case, came_before: _, repeated } = event;
         let at = conversion.occurred_at;
         let referrer = self.enrol(&conversion.referrer.account_id)?;
         let referee = self.enrol(&conversion.referee.account_id)?;
@@ -135,7 +135,7 @@ impl Book {
         self.accounts.get_mut(referrer).newest_as_referrer = Some(number);
         self.accounts.get_mut(referee).newest_as_referee = Some(number);
         self.change_verdict(number, decision.verdict, false)?;
-        self.meet_outcomes(cursor, number, conversion)?;
+        self.meet_outcomes(cursor, number, conversion, repeated.as_ref())?;
         if let Some(case) = case {
             let case = Case {
                 conversion: number,

@@ -96,6 +96,8 @@ pub(crate) struct ConversionScreened {
     pub(crate) case: Option<OpenedCase>,
     /// What outcomes that came before it do to it.
     pub(crate) came_before: Effect,
+    /// The conversion that it repeats, with what they do to that one; absent when it repeats none, or none came before.
+    pub(crate) repeated: Option<Concerned>,
 }
 
 /// A case that screening opened.

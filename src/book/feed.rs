@@ -76,7 +76,7 @@ impl Referral<'_> {
 }
 
 fn decided(cursor: Cursor, event: &ConversionScreened) -> Vec<FeedEvent> {
-    let ConversionScreened { conversion, decision, came_before, .. } = event;
+    let ConversionScreened { conversion, decision, came_before, repeated, .. } = event;
     let referral = Referral {
         conversion_id: &conversion.conversion_id,
         referrer: &conversion.referrer.account_id,
@@ -89,11 +89,12 @@ fn decided(cursor: Cursor, event: &ConversionScreened) -> Vec<FeedEvent> {
         reason_codes: decision.reasons.iter().map(|reason| reason.code).collect(),
         ..referral.event(cursor, FeedKind::Decided, decision.decided_at)
     };
-    with_what_came_before(told, *came_before)
+    with_what_came_before(told, *came_before, repeated.as_ref())
 }
 
-/// A decision's event, and that of the outcomes which came before and cancel or reduce it at once.
-pub(crate) fn with_what_came_before(decided: FeedEvent, came_before: Effect) -> Vec<FeedEvent> {
+/// A decision's event, that of the outcomes which came before and cancel or reduce it at once, and what they do to the conversion that it repeats.
+pub(crate) fn with_what_came_before(decided: FeedEvent, came_before: Effect, repeated: Option<&Concerned>) -> Vec<FeedEvent> {
+    let of_repeated = concerned(decided.cursor, repeated, decided.at);
     let at_once = told_as(came_before).map(|kind| FeedEvent {
         kind,
         previous_verdict: decided.verdict,
@@ -101,7 +102,7 @@ pub(crate) fn with_what_came_before(decided: FeedEvent, came_before: Effect) -> 
         reason_codes: Vec::new(),
         ..decided.clone()
     });
-    std::iter::once(decided).chain(at_once).collect()
+    std::iter::once(decided).chain(at_once).chain(of_repeated).collect()
 }
 
 fn recorded_outcome(cursor: Cursor, event: &OutcomeRecorded) -> Vec<FeedEvent> {
@@ -130,7 +131,7 @@ const fn told_as(effect: Effect) -> Option<FeedKind> {
     }
 }
 
-fn concerned(cursor: Cursor, concerned: &[Concerned], at: Timestamp) -> Vec<FeedEvent> {
+fn concerned<'c>(cursor: Cursor, concerned: impl IntoIterator<Item = &'c Concerned>, at: Timestamp) -> Vec<FeedEvent> {
     let mut told = Vec::new();
     for one in concerned {
         let Concerned { conversion_id, referrer, referee, verdict, effect, paid } = one;

@@ -147,8 +147,11 @@ fn screen(book: &Book, command: ScreenCommand, assessor: &dyn Assessor) -> Resul
     let decision = assessor.assess(&conversion, &history, received_at);
     let case = opened_case(&conversion, &history, &decision, assessor);
     let known = Box::new(ReadProfiles { referrer: history.referrer.profile, referee: history.referee.profile });
-    let came_before = outcomes::awaiting(book, &conversion, &assessor.payout(&conversion.program_id));
-    let screened = ConversionScreened { conversion, content, decision, received_at, case, came_before };
+    let policy = assessor.payout(&conversion.program_id);
+    let came_before = outcomes::awaiting(book, &conversion, &policy);
+    let repeated =
+        decision.duplicate_of.as_ref().and_then(|first| outcomes::awaiting_of_repeat(book, &conversion, first, &policy));
+    let screened = ConversionScreened { conversion, content, decision, received_at, case, came_before, repeated };
     Ok(Plan::Commit(Event::ConversionScreened(Box::new(screened)), known))
 }
 

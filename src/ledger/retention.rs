@@ -163,7 +163,10 @@ fn what_is_overruled(shared: &Shared, programme: &Programme) -> Result<Vec<Curso
 fn concerns(event: &Event) -> Vec<ConversionId> {
     let of = |concerned: &[Concerned]| concerned.iter().map(|one| one.conversion_id.clone()).collect();
     match event {
-        Event::ConversionScreened(screened) => vec![screened.conversion.conversion_id.clone()],
+        Event::ConversionScreened(screened) => {
+            let repeated = screened.repeated.iter().map(|one| one.conversion_id.clone());
+            std::iter::once(screened.conversion.conversion_id.clone()).chain(repeated).collect()
+        }
         Event::OutcomeRecorded(recorded) => of(&recorded.concerned),
         Event::OutcomeRevoked(revoked) => of(&revoked.concerned),
         Event::OutcomeSpread(spread) => of(&spread.concerned),

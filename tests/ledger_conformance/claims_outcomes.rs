@@ -281,8 +281,10 @@ pub(crate) fn what_is_told_of_a_repeat_reaches_what_it_repeats(subject: &Subject
     revoke(subject, "o1").unwrap();
     assert_eq!((subject.gate("c1"), subject.gate("c2")), (Gate::Release, Gate::Deny));
     told(subject, "o2", OutcomeKind::Chargeback, of_conversion("c3"), 10).unwrap();
+    let before = kinds_of(subject, "c1");
     subject.screen(&with_invoice("c3"));
     assert_eq!(subject.gate("c1"), Gate::Deny, "told before the repeat was");
+    assert_eq!(kinds_of(subject, "c1")[before.len()..], [FeedKind::Cancelled], "and the feed says so");
 }
 
 pub(crate) fn an_account_is_told_of_when_it_is_banned_or_opened_and_not_otherwise(subject: &Subject) {
@@ -308,4 +310,18 @@ pub(crate) fn a_refund_of_a_part_that_came_first_is_told_with_the_decision(subje
     subject.screen(&worth("c1", "bob"));
     assert_eq!(subject.standing("c1").unwrap().refunded.map(|(amount, _)| amount.amount_minor()), Some(1_000));
     assert_eq!(kinds_of(subject, "c1"), [FeedKind::Decided, FeedKind::Reduced]);
+}
+
+pub(crate) fn what_was_paid_of_a_purchase_is_told_when_an_outcome_of_its_repeat_came_first(subject: &Subject) {
+    let with_invoice = |id: &str| draft(id, "ann", "bob").change(|c| c.invoice_id = InvoiceId::new("inv-1").ok());
+    subject.screen(&with_invoice("c1"));
+    subject.pay("c1");
+    told(subject, "o1", OutcomeKind::Chargeback, of_conversion("c2"), 10).unwrap();
+    let before = kinds_of(subject, "c1");
+    subject.screen(&with_invoice("c2"));
+    assert_eq!(kinds_of(subject, "c1")[before.len()..], [FeedKind::Cancelled, FeedKind::RejectedAfterPayment]);
+    told(subject, "o2", OutcomeKind::DisputeWon, of_conversion("c3"), 20).unwrap();
+    let before = kinds_of(subject, "c1");
+    subject.screen(&with_invoice("c3"));
+    assert_eq!(kinds_of(subject, "c1")[before.len()..], [FeedKind::Reinstated], "what answers it comes the same way");
 }

@@ -190,6 +190,7 @@ conformance! {
         a_refund_that_cannot_be_of_what_was_paid_waits_on
         a_partial_refund_that_is_taken_back_is_told
         what_is_told_of_a_repeat_reaches_what_it_repeats
+        what_was_paid_of_a_purchase_is_told_when_an_outcome_of_its_repeat_came_first
         an_account_is_told_of_when_it_is_banned_or_opened_and_not_otherwise
         a_refund_of_a_part_that_came_first_is_told_with_the_decision;
     claims_payouts:

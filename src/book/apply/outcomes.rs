@@ -75,19 +75,23 @@ impl Book {
         self.forget_waiting(cursor, &numbers);
     }
 
-    /// Attaches what waited for a conversion that has just come.
-    pub(super) fn meet_outcomes(&mut self, cursor: Cursor, number: ConversionNumber, conversion: &Conversion) -> Option<()> {
+    /// Attaches what waited for a conversion that has just come, also to the one that it repeats.
+    pub(super) fn meet_outcomes(
+        &mut self,
+        cursor: Cursor,
+        number: ConversionNumber,
+        conversion: &Conversion,
+        repeated: Option<&Concerned>,
+    ) -> Option<()> {
         let own = self.waiting_for(conversion);
         if !own.is_empty() {
-            let purchase = self.purchase_of(number);
-            for conversion in &purchase {
-                self.conversions.get_mut(*conversion).later_mut().outcomes.extend_from_slice(&own);
-                self.conversions.get_mut(*conversion).changed = cursor;
+            for conversion in self.purchase_of(number) {
+                self.conversions.get_mut(conversion).later_mut().outcomes.extend_from_slice(&own);
             }
             self.forget_waiting(cursor, &own);
-            for first in purchase.into_iter().skip(1) {
-                self.count_taken_back(first)?;
-            }
+        }
+        if let Some(repeated) = repeated {
+            self.affect(cursor, repeated)?;
         }
         let sides = [&conversion.referrer.account_id, &conversion.referee.account_id];
         for id in sides {
@@ -130,20 +134,26 @@ impl Book {
     /// Notes a record with the conversions that it tells of.
     fn concern(&mut self, cursor: Cursor, concerned: &[Concerned]) -> Option<()> {
         for one in concerned {
-            let number = self.conversions.find(&one.conversion_id, &self.hasher)?;
-            let row = self.conversions.get_mut(number);
-            row.changed = cursor;
-            row.later_mut().trail.push(cursor);
-            if !one.paid.is_empty() {
-                let rewards = row.rewards.clone();
-                self.rewards.report_paid(&rewards);
-            }
-            if let Some(case) = self.conversions.get(number).case {
-                self.cases.change(case, |case| case.changed = cursor);
-            }
-            self.count_taken_back(number)?;
+            let number = self.affect(cursor, one)?;
+            self.conversions.get_mut(number).later_mut().trail.push(cursor);
         }
         Some(())
+    }
+
+    /// Notes what outcomes did to a conversion.
+    fn affect(&mut self, cursor: Cursor, one: &Concerned) -> Option<ConversionNumber> {
+        let number = self.conversions.find(&one.conversion_id, &self.hasher)?;
+        let row = self.conversions.get_mut(number);
+        row.changed = cursor;
+        if !one.paid.is_empty() {
+            let rewards = row.rewards.clone();
+            self.rewards.report_paid(&rewards);
+        }
+        if let Some(case) = self.conversions.get(number).case {
+            self.cases.change(case, |case| case.changed = cursor);
+        }
+        self.count_taken_back(number)?;
+        Some(number)
     }
 
     fn spread(&mut self, outcome: OutcomeNumber, at: Timestamp, reached: Vec<ConversionNumber>, told: usize) {

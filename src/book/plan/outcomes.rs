@@ -14,7 +14,7 @@ use crate::book::standing::Reaching;
 use crate::screening::gate::cancelled_under;
 use crate::screening::policy::PayoutPolicy;
 use crate::vocabulary::conversion::{Conversion, Side};
-use crate::vocabulary::ids::AccountId;
+use crate::vocabulary::ids::{AccountId, ConversionId};
 use crate::vocabulary::money::Money;
 use crate::vocabulary::outcome::{Outcome, OutcomeKind, OutcomeSubject};
 use crate::vocabulary::time::Timestamp;
@@ -148,6 +148,18 @@ pub(super) fn awaiting(book: &Book, conversion: &Conversion, policy: &PayoutPoli
     }
 }
 
+/// What outcomes that came before a repeat do to the conversion that it repeats; `None` when none came.
+pub(super) fn awaiting_of_repeat(
+    book: &Book,
+    repeat: &Conversion,
+    first: &ConversionId,
+    policy: &PayoutPolicy,
+) -> Option<Concerned> {
+    let waiting: Vec<&OutcomeRow> = book.waiting_for(repeat).into_iter().map(|number| book.outcomes.get(number)).collect();
+    let (_, row) = book.row(first).filter(|_| !waiting.is_empty())?;
+    Some(book.touches(&waiting, Change::Place, row, policy))
+}
+
 impl Book {
     /// The conversions that an outcome on this subject reaches, the oldest first. Empty while the subject is not known.
     pub(in crate::book) fn reached_by(&self, subject: &OutcomeSubject) -> Vec<ConversionNumber> {
@@ -202,7 +214,7 @@ impl Book {
         policy: &PayoutPolicy,
     ) -> Vec<Concerned> {
         let in_force = OutcomeRow { state: OutcomeState::InForce, ..outcome.clone() };
-        numbers.map(|number| self.touches(&in_force, change, self.conversions.get(*number), policy)).collect()
+        numbers.map(|number| self.touches(&[&in_force], change, self.conversions.get(*number), policy)).collect()
     }
 
     /// What recording an outcome, or taking it back, does to the account that it is about.
@@ -224,15 +236,17 @@ impl Book {
         }
     }
 
-    fn touches(&self, outcome: &OutcomeRow, change: Change, row: &ConversionRow, policy: &PayoutPolicy) -> Concerned {
-        let mut reaching: Reaching<'_> = self.reaching(row).into_iter().filter(|(_, known)| known.id != outcome.id).collect();
+    /// What some outcomes, all together, do to a conversion when they are recorded or taken back.
+    fn touches(&self, outcomes: &[&OutcomeRow], change: Change, row: &ConversionRow, policy: &PayoutPolicy) -> Concerned {
+        let is_meant = |known: &OutcomeRow| outcomes.iter().any(|outcome| outcome.id == known.id);
+        let mut reaching: Reaching<'_> = self.reaching(row).into_iter().filter(|(_, known)| !is_meant(known)).collect();
         let without = effects(&reaching, row.value);
-        let through = match &outcome.subject {
+        let through = |outcome: &OutcomeRow| match &outcome.subject {
             OutcomeSubject::Account(id) if self.accounts.get(row.referee).id != *id => Through::Referrer,
             OutcomeSubject::Account(_) => Through::Referee,
             OutcomeSubject::Conversion(_) | OutcomeSubject::Invoice { .. } => Through::Conversion,
         };
-        reaching.push((through, outcome));
+        reaching.extend(outcomes.iter().map(|outcome| (through(outcome), *outcome)));
         let with = effects(&reaching, row.value);
         let (before, after) = match change {
             Change::Place => (without, with),
@@ -242,13 +256,13 @@ impl Book {
             let cancelled = effects.cancelled.or(row.later().kept_cancelled);
             cancelled_under(cancelled, effects.refunded, row.value, policy).is_some()
         };
-        let reverses = match outcome.kind {
+        let reverses = outcomes.iter().all(|outcome| match outcome.kind {
             OutcomeKind::DisputeWon | OutcomeKind::AccountUnbanned => change == Change::Place,
             OutcomeKind::ChargeRefunded
             | OutcomeKind::Chargeback
             | OutcomeKind::SubscriptionCanceled
             | OutcomeKind::AccountBanned => change == Change::Lift,
-        };
+        });
         let effect = match (cancels(before), cancels(after)) {
             (_, true) if !reverses => Effect::Cancelled,
             (true, false) => Effect::Reinstated,

@@ -181,6 +181,7 @@ pub(crate) fn told(cursor: Cursor, bytes: &[u8]) -> Result<Vec<FeedEvent>, Damag
     let mut r = Reader::new(rest);
     let Heads { conversion_id, referrer, referee } = conversion::read_heads(&mut r)?;
     let came_before = numbers::read_effect(r.u8()?)?;
+    let repeated = r.option(outcomes::read_concerned)?;
     let head = Head::read(&mut r)?;
     let decided = FeedEvent {
         cursor,
@@ -196,14 +197,15 @@ pub(crate) fn told(cursor: Cursor, bytes: &[u8]) -> Result<Vec<FeedEvent>, Damag
         reason_codes: head.reason_codes,
         at: head.decided_at,
     };
-    Ok(feed::with_what_came_before(decided, came_before))
+    Ok(feed::with_what_came_before(decided, came_before, repeated.as_ref()))
 }
 
 /// What the feed tells stands first.
 fn write_screened(w: &mut Writer, event: &ConversionScreened) {
-    let ConversionScreened { conversion, content, decision, received_at, case, came_before } = event;
+    let ConversionScreened { conversion, content, decision, received_at, case, came_before, repeated } = event;
     conversion::write_heads(w, conversion);
     w.u8(numbers::effect(*came_before));
+    w.option(repeated.as_ref(), outcomes::write_concerned);
     decision::write(w, decision);
     parts::write_content(w, *content);
     w.time(*received_at);
@@ -218,13 +220,14 @@ fn write_screened(w: &mut Writer, event: &ConversionScreened) {
 fn read_screened(r: &mut Reader<'_>) -> Result<ConversionScreened, Damaged> {
     let heads = conversion::read_heads(r)?;
     let came_before = numbers::read_effect(r.u8()?)?;
+    let repeated = r.option(outcomes::read_concerned)?;
     let decision = decision::read(r)?;
     let content = parts::read_content(r)?;
     let received_at = r.time()?;
     let conversion = conversion::read(r, heads)?;
     let case =
         r.option(|r| Ok(OpenedCase { due_at: r.time()?, referrer: r.option(bundle::read)?, referee: r.option(bundle::read)? }))?;
-    Ok(ConversionScreened { conversion, content, decision, received_at, case, came_before })
+    Ok(ConversionScreened { conversion, content, decision, received_at, case, came_before, repeated })
 }
 
 fn write_case(w: &mut Writer, event: &CaseStepped) {

@@ -118,7 +118,7 @@ fn read_subject(r: &mut Reader<'_>) -> Result<OutcomeSubject, Damaged> {
     })
 }
 
-fn write_concerned(w: &mut Writer, one: &Concerned) {
+pub(super) fn write_concerned(w: &mut Writer, one: &Concerned) {
     let Concerned { conversion_id, referrer, referee, verdict, effect, paid } = one;
     w.text(conversion_id.as_str());
     w.text(referrer.as_str());
@@ -128,7 +128,7 @@ fn write_concerned(w: &mut Writer, one: &Concerned) {
     w.list(paid, |w, id| w.text(id.as_str()));
 }
 
-fn read_concerned(r: &mut Reader<'_>) -> Result<Concerned, Damaged> {
+pub(super) fn read_concerned(r: &mut Reader<'_>) -> Result<Concerned, Damaged> {
     Ok(Concerned {
         conversion_id: r.id(ConversionId::new)?,
         referrer: r.id(AccountId::new)?,

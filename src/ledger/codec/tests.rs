@@ -82,7 +82,19 @@ fn screened() -> ConversionScreened {
         received_at: noon(),
         case: Some(OpenedCase { due_at: noon().plus(Span::from_hours(48)), referrer: Some(full_side("ann", 40)), referee: None }),
         came_before: Effect::Reduced,
+        repeated: Some(concerned()),
         conversion,
+    }
+}
+
+fn concerned() -> Concerned {
+    Concerned {
+        conversion_id: ConversionId::new("cv-1").unwrap(),
+        referrer: account("ann"),
+        referee: account("bob"),
+        verdict: Verdict::Approved,
+        effect: Effect::Cancelled,
+        paid: vec![RewardId::new("rw-1").unwrap()],
     }
 }
 
@@ -97,14 +109,7 @@ pub(crate) fn one_of_each() -> Vec<Event> {
     let actor = Actor::new("rita").unwrap();
     let reward_id = RewardId::new("rw-1").unwrap();
     let request = Some(Request { id: RequestId::new("call-1").unwrap(), content: ContentFingerprint([4; 16]) });
-    let concerned = vec![Concerned {
-        conversion_id: conversion_id.clone(),
-        referrer: referrer.clone(),
-        referee: referee.clone(),
-        verdict: Verdict::Approved,
-        effect: Effect::Cancelled,
-        paid: vec![reward_id.clone()],
-    }];
+    let concerned = vec![concerned()];
     let identifier = Identifier { kind: IdentifierKind::Payment, digest: value(9).iter().next().unwrap().clone() };
     vec![
         Event::ConversionScreened(Box::new(screened())),
