@@ -26,7 +26,6 @@ use selfsame::screening::model::{
 use selfsame::screening::policy::{
     AuditPolicy, PayoutPolicy, Policy, PolicyParts, ReviewPolicy, RuleMode, ScorePolicy, ScoreSource,
 };
-use selfsame::screening::rarity::Rarity;
 use selfsame::screening::rules::{Condition, Rule};
 use selfsame::screening::{Models, Observation, Rulebook, assess, decide, observe};
 use selfsame::vocabulary::conversion::Conversion;
@@ -53,10 +52,10 @@ fn history_of(conversion: &Conversion) -> History {
         profile = profile.merged_with(&earlier);
     }
     let times = (0..64).map(|n| conversion.occurred_at.minus(Span::from_hours(n * 5))).collect();
-    let mut history = History { accounts_known: 12_500, ..History::default() };
+    let mut history = History { persons_known: 12_500, ..History::default() };
     let values = identifiers(&profile).into_iter().chain(identifiers(&conversion.referee));
     for (others, value) in (0..5).cycle().zip(values) {
-        history.crowds.insert(value, Crowd { accounts_ever: others, accounts_30d: others, ..Crowd::default() });
+        history.crowds.insert(value, Crowd { accounts_ever: others, persons_ever: others, accounts_30d: others, ..Crowd::default() });
     }
     history.referrer = AccountHistory {
         profile: Some(profile),
@@ -81,13 +80,12 @@ fn policy() -> Policy {
         score: ScorePolicy {
             source: ScoreSource::Model,
             intercept_log_odds: -5.0,
-            review_threshold: 0.2,
-            reject_threshold: 0.99,
+            review_threshold: Some(0.2),
+            review_floor: 0.01,
         },
         payout: PayoutPolicy::after(Span::from_days(14)),
         review: ReviewPolicy { due_after: Span::from_hours(48), lease: Span::from_minutes(30) },
         audit: AuditPolicy { sample_share: 0.02 },
-        rarity: Rarity::default(),
         rules: EvidenceCode::ALL.into_iter().map(rule).collect(),
     })
     .unwrap()
@@ -167,17 +165,17 @@ fn screening(criterion: &mut Criterion) {
     let now = honest.occurred_at;
     let (referrer, referee) = history.sides(&honest);
     let (comparability, _) = Comparability::of(&referrer, &referee);
-    let evidence = gather(&honest, &referrer, &referee, &comparability, &history, policy.rarity());
-    let observed = observe(&honest, &history, &policy);
+    let evidence = gather(&honest, &referrer, &referee, &comparability, &history);
+    let observed = observe(&honest, &history);
     let features = observed.features.clone();
 
     let mut group = criterion.benchmark_group("screening");
     group.bench_function("sides: message into profile", |bencher| bencher.iter(|| history.sides(black_box(&honest))));
     group.bench_function("evidence", |bencher| {
-        bencher.iter(|| gather(black_box(&honest), &referrer, &referee, &comparability, &history, policy.rarity()));
+        bencher.iter(|| gather(black_box(&honest), &referrer, &referee, &comparability, &history));
     });
     group.bench_function("features", |bencher| {
-        bencher.iter(|| project(black_box(&evidence), &features::gather(&honest, &referrer, &referee, &history)));
+        bencher.iter(|| project(black_box(&evidence)));
     });
     group.bench_function("model: probability", |bencher| bencher.iter(|| model.probability(black_box(&features))));
     group.bench_function("model: probability and contributions", |bencher| bencher.iter(|| model.score(black_box(&features))));
@@ -207,19 +205,19 @@ fn screening(criterion: &mut Criterion) {
 fn drift(criterion: &mut Criterion) {
     let (model, honest) = (Arc::new(model_with_spreads()), conversion(10));
     let history = history_of(&honest);
-    let Observation { evidence, facts, features, comparability: _, warnings: _ } = observe(&honest, &history, &policy());
+    let Observation { evidence, features, comparability: _, warnings: _ } = observe(&honest, &history);
     let mut group = criterion.benchmark_group("drift");
     group.bench_function("counting a decision, all of the first 4,096", |bencher| {
         bencher.iter_batched_ref(
             || LiveDrift::new(Arc::clone(&model)),
-            |drift| (0..64).for_each(|_| drift.observe(0.1, || project(black_box(&evidence), &facts))),
+            |drift| (0..64).for_each(|_| drift.observe(0.1, || project(black_box(&evidence)))),
             BatchSize::SmallInput,
         );
     });
     let busy = LiveDrift::new(Arc::clone(&model));
     (0..8_192).for_each(|_| busy.observe(0.1, || features.clone()));
     group.bench_function("counting a decision, one in eight", |bencher| {
-        bencher.iter(|| busy.observe(0.1, || project(black_box(&evidence), &facts)));
+        bencher.iter(|| busy.observe(0.1, || project(black_box(&evidence))));
     });
     group.finish();
 }

@@ -3,7 +3,6 @@
 
 use std::sync::LazyLock;
 
-use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::shipped;
@@ -13,11 +12,11 @@ use crate::screening::audit::AuditKey;
 use crate::screening::comparability::Comparability;
 use crate::screening::decision::{Decision, Scored, Verdict};
 use crate::screening::evidence::EvidenceCode;
-use crate::screening::features::{ABSENT, FACT_COUNT, Facts, project};
+use crate::screening::features::project;
 use crate::screening::fixtures::{
     any_evidence, bundle, card, conversion, device, email, name, network, noon, usual_journey, value,
 };
-use crate::screening::history::{AccountHistory, History, ListHit, ListKind, RingHistory};
+use crate::screening::history::{AccountHistory, History, IdentifierKind, ListHit, ListKind, RingHistory};
 use crate::screening::model::Model;
 use crate::screening::warning::WarningCode;
 use crate::screening::{Models, Observation, Rulebook, assess, decide};
@@ -98,7 +97,7 @@ fn a_shared_device_or_card_is_looked_at() {
 }
 
 #[test]
-fn an_alias_alone_is_looked_at_and_with_a_device_card_or_name_rejected() {
+fn an_alias_is_looked_at_whatever_stands_beside_it() {
     let alias = |side: &mut SignalBundle| side.emails = vec![email(7, 7, EmailDomainClass::FreeMail)];
     let other_address = |side: &mut SignalBundle| {
         alias(side);
@@ -112,34 +111,34 @@ fn an_alias_alone_is_looked_at_and_with_a_device_card_or_name_rejected() {
             more(side);
         })
     };
-    assert_eq!(with(|side| side.devices.push(device(7))), Verdict::Rejected);
-    assert_eq!(with(|side| side.payments.push(card(7, PaymentPurpose::Billing))), Verdict::Rejected);
-    assert_eq!(with(|side| side.names.push(name(7))), Verdict::Rejected);
-    assert_eq!(verdict_of_shared(alias), Verdict::Rejected, "one address on both sides");
+    assert_eq!(with(|side| side.devices.push(device(7))), Verdict::InReview);
+    assert_eq!(with(|side| side.payments.push(card(7, PaymentPurpose::Billing))), Verdict::InReview);
+    assert_eq!(with(|side| side.names.push(name(7))), Verdict::InReview);
+    assert_eq!(verdict_of_shared(alias), Verdict::InReview, "one address on both sides");
 }
 
 #[test]
-fn the_same_name_pays_with_the_same_card_is_rejected_and_lives_at_one_address_is_looked_at() {
+fn one_name_with_one_card_or_at_one_address_is_looked_at() {
     let with_card = |side: &mut SignalBundle| {
         side.names.push(name(7));
         side.payments.push(card(7, PaymentPurpose::Billing));
     };
-    assert_eq!(verdict_of_shared(with_card), Verdict::Rejected);
+    assert_eq!(verdict_of_shared(with_card), Verdict::InReview);
     let at_home = |side: &mut SignalBundle| {
         side.names.push(name(7));
         side.networks.push(network(7));
     };
     assert_eq!(verdict_of_shared(at_home), Verdict::InReview);
-    assert_eq!(verdict_of_shared(|side| side.names.push(name(7))), Verdict::Approved);
+    assert_eq!(verdict_of_shared(|side| side.names.push(name(7))), Verdict::InReview, "a name that nobody else has");
 }
 
 #[test]
-fn a_referrer_who_is_paid_where_the_referee_pays_is_rejected() {
+fn a_referrer_who_is_paid_where_the_referee_pays_is_looked_at() {
     let circle = conversion(|conversion| {
         conversion.referrer.payments.push(card(7, PaymentPurpose::Payout));
         conversion.referee.payments.push(card(7, PaymentPurpose::Billing));
     });
-    assert_eq!(decided(&circle, &History::default()).verdict, Verdict::Rejected);
+    assert_eq!(decided(&circle, &History::default()).verdict, Verdict::InReview);
 }
 
 #[test]
@@ -157,6 +156,8 @@ fn a_loop_a_blocked_value_and_a_rejected_ring_are_not_approved() {
     assert_eq!(of(History { ring: ring(None, 2), ..History::default() }), Verdict::InReview);
     let blocked = ListHit { list: ListKind::Blocked, side: Side::Referee, identifier: None };
     assert_eq!(of(History { list_hits: vec![blocked], ..History::default() }), Verdict::Rejected);
+    let office = ListHit { list: ListKind::Blocked, side: Side::Referee, identifier: Some(IdentifierKind::Address) };
+    assert_eq!(of(History { list_hits: vec![office], ..History::default() }), Verdict::InReview, "others share it");
 }
 
 #[test]
@@ -189,7 +190,7 @@ fn a_trusted_referrer_does_not_outweigh_a_circle_of_money() {
     });
     let trusted = ListHit { list: ListKind::Trusted, side: Side::Referrer, identifier: None };
     let history = History { list_hits: vec![trusted], ..History::default() };
-    assert_eq!(decided(&circle, &history).verdict, Verdict::Rejected);
+    assert_eq!(decided(&circle, &history).verdict, Verdict::InReview);
 }
 
 /// Both sides with an address, a device, a card and a network, all under one key.
@@ -241,13 +242,12 @@ fn a_purchase_below_the_minimum_is_shown_and_speaks_against_nobody() {
 
 proptest! {
     #[test]
-    fn what_a_score_of_the_shipped_model_is_made_of_adds_up_to_it(evidence in any_evidence(), facts in vec(-1.0_f64..1e6, FACT_COUNT)) {
+    fn what_a_score_of_the_shipped_model_is_made_of_adds_up_to_it(evidence in any_evidence()) {
         let policy = shipped().unwrap();
-        let facts = Facts::from_values(&facts.into_iter().map(|fact| if fact < 0.0 { ABSENT } else { fact }).collect::<Vec<_>>());
-        let features = project(&evidence, &facts);
+        let features = project(&evidence);
         let audit_key = AuditKey::new([1; 32]);
         let models = Models { active: Some(&SHIPPED), ..Models::default() };
-        let observed = Observation { evidence, facts, features, comparability: Comparability::default(), warnings: Vec::new() };
+        let observed = Observation { evidence, features, comparability: Comparability::default(), warnings: Vec::new() };
         let rulebook = Rulebook { policy: &policy, models, audit_key: &audit_key };
         let decision = decide(&conversion(|_| ()), &History::default(), observed, rulebook, noon());
         let parts = &decision.score_parts;
@@ -282,7 +282,7 @@ fn the_rules_hold_whatever_the_model_says() {
         conversion.referrer.payments.push(card(7, PaymentPurpose::Payout));
         conversion.referee.payments.push(card(7, PaymentPurpose::Billing));
     });
-    assert_eq!(decided_as_shipped(&circle).verdict, Verdict::Rejected);
+    assert!(decided_as_shipped(&circle).verdict >= Verdict::InReview);
     let one_device = conversion(|conversion| {
         conversion.referrer.devices.push(device(7));
         conversion.referee.devices.push(device(7));

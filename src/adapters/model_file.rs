@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::screening::features::{Direction, schema_hash};
 use crate::screening::model::{
-    BinnedFeature, Blend, Calibrator, Certificate, FeatureSpec, Knot, Linear, LinearTerm, Model, ModelError, ModelParts, Scale,
+    BinnedFeature, Calibrator, Certificate, FeatureSpec, Knot, Linear, LinearTerm, Model, ModelError, ModelParts, Scale,
     Scorecard, Scorer, Split, Thresholds, TrainingSpread, Trees,
 };
 use crate::vocabulary::time::Timestamp;
@@ -124,7 +124,6 @@ struct FeatureForm {
 enum DirectionForm {
     Rises,
     Falls,
-    Either,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -170,10 +169,6 @@ enum ScorerForm {
         roots: Box<[u32]>,
         nodes: Vec<(f64, u16, u16, u16, u16)>,
         values: Box<[f64]>,
-    },
-    /// Weights and what they weigh.
-    Blend {
-        parts: Vec<(f64, ScorerForm)>,
     },
 }
 
@@ -321,7 +316,6 @@ fn feature_form((spec, spread): (&FeatureSpec, &TrainingSpread)) -> FeatureForm 
     let direction = match direction {
         Direction::Rises => DirectionForm::Rises,
         Direction::Falls => DirectionForm::Falls,
-        Direction::Either => DirectionForm::Either,
     };
     FeatureForm {
         name: name.clone(),
@@ -376,9 +370,6 @@ fn scorer_form(scorer: &Scorer) -> ScorerForm {
                 values: values.clone(),
             }
         }
-        Scorer::Blend(Blend { parts }) => {
-            ScorerForm::Blend { parts: parts.iter().map(|(weight, part)| (*weight, scorer_form(part))).collect() }
-        }
     }
 }
 
@@ -422,7 +413,6 @@ fn feature_parts(form: FeatureForm) -> (FeatureSpec, TrainingSpread) {
     let direction = match direction {
         DirectionForm::Rises => Direction::Rises,
         DirectionForm::Falls => Direction::Falls,
-        DirectionForm::Either => Direction::Either,
     };
     (FeatureSpec { name, unit, low, high: high.unwrap_or(f64::INFINITY), direction }, spread_parts(spread))
 }
@@ -462,9 +452,6 @@ fn scorer_parts(form: ScorerForm) -> Scorer {
             let node = |(threshold, feature, left, right, absent)| Split { threshold, feature, left, right, absent };
             Scorer::Trees(Trees { intercept, roots, nodes: nodes.into_iter().map(node).collect(), values })
         }
-        ScorerForm::Blend { parts } => {
-            Scorer::Blend(Blend { parts: parts.into_iter().map(|(weight, part)| (weight, scorer_parts(part))).collect() })
-        }
     }
 }
 
@@ -473,7 +460,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::screening::features::FEATURE_COUNT;
 
-    /// A small blend with awkward numbers.
+    /// A small model with awkward numbers.
     pub(crate) fn model(version: &str) -> Model {
         let spread = TrainingSpread { edges: Box::new([0.1 + 0.2]), shares: Box::new([0.0, 1.0 / 3.0, 2.0 / 3.0]) };
         let term =
@@ -483,12 +470,7 @@ pub(crate) mod tests {
             family: "logistic".into(),
             trained_until: Timestamp::from_millis(1_700_000_000_123).unwrap(),
             features: FeatureSpec::catalogue(),
-            scorer: Scorer::Blend(Blend {
-                parts: Box::new([
-                    (0.1 + 0.2, Scorer::Linear(Linear { intercept: -2.000_000_000_000_000_4, terms: Box::new([term]) })),
-                    (2.0 / 3.0, Scorer::Linear(Linear { intercept: 0.1, terms: Box::new([]) })),
-                ]),
-            }),
+            scorer: Scorer::Linear(Linear { intercept: -2.000_000_000_000_000_4, terms: Box::new([term]) }),
             calibrator: Calibrator::Isotonic {
                 knots: Box::new([Knot { margin: -1.0, log_odds: -1.1 }, Knot { margin: 1.0, log_odds: 1.7 }]),
             },

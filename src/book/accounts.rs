@@ -57,6 +57,8 @@ pub(super) struct Referring {
     pub(super) referrals_accepted: u32,
     /// Of these, referrals that were refunded or disputed.
     pub(super) referrals_refunded: u32,
+    /// Of these, referrals whose code came only at the checkout.
+    pub(super) referrals_after_checkout: u32,
     /// When it brought new users: the latest by the time of the event, in order. At most [`RECENT_REFERRALS_MAX`].
     pub(super) recent: Vec<Timestamp>,
     /// What was reported of it as a whole.
@@ -100,6 +102,7 @@ static NOTHING: Referring = Referring {
     referrals_rejected: 0,
     referrals_accepted: 0,
     referrals_refunded: 0,
+    referrals_after_checkout: 0,
     recent: Vec::new(),
     outcomes: Vec::new(),
     banned_at: None,
@@ -138,15 +141,18 @@ impl Referring {
 pub(super) struct Accounts {
     pub(super) rows: Slab<AccountNumber, Account>,
     index: Index<AccountNumber>,
+    /// Accounts that stand below another in their ring.
+    tied: u32,
 }
 
 impl Accounts {
     pub(super) fn of_rows(rows: Slab<AccountNumber, Account>, hasher: &Hasher) -> Self {
-        let mut index = Index::default();
+        let (mut index, mut tied) = (Index::default(), 0);
         for (number, account) in rows.iter() {
             index.insert(hasher.hash(account.id.as_str()), number);
+            tied += u32::from(account.ring.parent.is_some());
         }
-        Self { rows, index }
+        Self { rows, index, tied }
     }
 
     pub(super) fn find(&self, id: &AccountId, hasher: &Hasher) -> Option<AccountNumber> {
@@ -187,6 +193,11 @@ impl Accounts {
         self.rows.get_mut(number)
     }
 
+    /// Persons: rings, and accounts that are in none.
+    pub(super) fn persons(&self) -> u32 {
+        u32::try_from(self.rows.len()).unwrap_or(u32::MAX).saturating_sub(self.tied)
+    }
+
     /// The root of an account's ring.
     pub(super) fn ring_root(&self, from: AccountNumber) -> AccountNumber {
         let mut number = from;
@@ -214,6 +225,7 @@ impl Accounts {
         let (next_a, next_b) = (self.after_in_ring(a), self.after_in_ring(b));
         self.get_mut(a).ring.next = Some(next_b);
         self.get_mut(b).ring.next = Some(next_a);
+        self.tied += 1;
         Tied::Now
     }
 

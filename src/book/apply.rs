@@ -14,6 +14,7 @@ use super::accounts::Tied;
 use super::cases::{Case, reason_codes};
 use super::command::{CaseStep, Change, Request};
 use super::conversions::{ConversionRow, Hands};
+use super::history::may_be_one_person;
 use super::event::{CaseStepped, ConversionKept, ConversionScreened, Event, ListChanged, SignalsRecorded};
 use super::late::{RING_TOUCHED_MAX, Touched};
 use super::profiles::{ProfileMaker, ProfileReader};
@@ -25,6 +26,7 @@ use super::{Book, Message, MessageKind};
 use crate::screening::case::{CaseState, Resolution, Step};
 use crate::screening::comparability::Comparability;
 use crate::screening::decision::Verdict;
+use crate::screening::evidence::captured_after_checkout;
 use crate::screening::gate::Accepts;
 use crate::screening::history::{IdentifierKind, visit_values};
 use crate::vocabulary::bundle::{PaymentPurpose, SignalBundle};
@@ -130,6 +132,10 @@ impl Book {
         self.name_rewards(number, &conversion.rewards)?;
         if decision.duplicate_of.is_none() {
             self.count_referral(number, profile.as_ref().unwrap_or(&conversion.referee))?;
+            let began = self.conversions.referral(referrer, referee, &self.hasher).is_some_and(|referral| referral.conversions == 1);
+            if began && captured_after_checkout(conversion, &conversion.referee.journey) == Some(true) {
+                self.accounts.get_mut(referrer).referring_mut().referrals_after_checkout += 1;
+            }
             self.conversions.remember_purchase(number, &self.hasher);
         }
         self.accounts.get_mut(referrer).newest_as_referrer = Some(number);
@@ -411,11 +417,26 @@ impl Book {
                 touched.push(number);
             } else if merged.adds_to(earlier) {
                 self.touch_newest(number);
-                values.into_iter().for_each(|value| self.touch_between(number, value));
+                values.iter().for_each(|value| self.touch_between(number, *value));
             }
         }
+        self.add_younger(number, &values, &mut touched);
         self.touch(&touched);
         merged
+    }
+
+    /// Adds those who have something of their own in common with an older account, which is told of only now: it may be theirs.
+    fn add_younger(&self, number: AccountNumber, values: &[ValueNumber], touched: &mut Touched) {
+        for value in values {
+            let sightings = self.values.sightings(*value);
+            let ValueKind::Identifier(kind) = self.values.kind(*value) else { continue };
+            if may_be_one_person(kind, sightings.len()) {
+                let others = sightings.iter().map(|sighting| sighting.account).filter(|other| *other != number);
+                touched.extend(others.filter(|other| self.is_older(number, (Some(*other), self.opened_at(*other)))));
+            }
+        }
+        touched.sort_unstable();
+        touched.dedup();
     }
 
     /// Notes the patterns of a message with whoever referred the account before.

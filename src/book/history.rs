@@ -11,20 +11,36 @@ use super::conversions::ConversionRow;
 use super::records::ListSubject;
 use super::slab::{AccountNumber, ConversionNumber};
 use super::values::{Sightings, ValueKind};
+use crate::screening::evidence::captured_after_checkout;
 use crate::screening::history::{
-    AccountHistory, Banned, Crowd, History, Identifier, IdentifierKind, LOOP_STEPS_MAX, ListHit, ListKind, RingHistory,
+    AccountHistory, Banned, CROWD_MAX, Crowd, History, Identifier, IdentifierKind, LOOP_STEPS_MAX, ListHit, ListKind, RingHistory,
     TiedElsewhere, visit_values,
 };
+use crate::screening::match_weight::{self, Weights};
 use crate::vocabulary::bundle::SignalBundle;
 use crate::vocabulary::conversion::{Conversion, ConversionKind, Side};
 use crate::vocabulary::digest::Digest;
 use crate::vocabulary::ids::ConversionId;
+use crate::vocabulary::time::{Span, Timestamp};
 
 impl Book {
     /// The history of a conversion, as of the last record that was applied.
     #[must_use]
     pub fn history(&self, conversion: &Conversion) -> History {
         self.history_before(conversion, None)
+    }
+
+    /// When the product opened an account; absent when it did not tell.
+    pub(super) fn opened_at(&self, account: AccountNumber) -> Option<Timestamp> {
+        self.accounts.get(account).profile.as_ref().and_then(|profile| profile.opened_at())
+    }
+
+    /// Whether an account was there before another: by when the product opened both, where that was told, else by who was known here first.
+    pub(super) fn is_older(&self, account: AccountNumber, (other, other_opened): (Option<AccountNumber>, Option<Timestamp>)) -> bool {
+        match (self.opened_at(account), other_opened) {
+            (Some(opened), Some(other_opened)) => opened < other_opened,
+            (None, _) | (_, None) => other.is_none_or(|other| account < other),
+        }
     }
 
     /// The history of a conversion; of what it repeats, only what came before this one counts.
@@ -40,9 +56,10 @@ impl Book {
         };
         let sides = referrer.zip(referee).map(|((referrer, _), (referee, _))| (referrer, referee));
         let loop_steps = sides.and_then(|(referrer, referee)| self.loop_steps(referrer, referee));
-        let KnownValues { crowds, placeholders, payout_sharers, ring } = known_values;
+        let KnownValues { crowds, placeholders, payout_sharers, ring, known_person } = known_values;
         History {
-            accounts_known: self.accounts_known(),
+            persons_known: self.accounts.persons(),
+            known_person,
             crowds,
             fingerprint_sharing: self.values.fingerprint_sharing(),
             placeholders,
@@ -82,6 +99,9 @@ impl Book {
             let refunded = alone(row.later().taken_back, referral.refunded);
             referrer.referrals_accepted_by_review = referrer.referrals_accepted_by_review.saturating_sub(accepted);
             referrer.referrals_refunded = referrer.referrals_refunded.saturating_sub(refunded);
+            let came_so = captured_after_checkout(conversion, &conversion.referee.journey) == Some(true);
+            let after_checkout = u32::from(came_so && self.began_referral(number, row));
+            referrer.referrals_after_checkout = referrer.referrals_after_checkout.saturating_sub(after_checkout);
         }
         history
     }
@@ -122,6 +142,7 @@ impl Book {
             referrals_rejected: referring.referrals_rejected,
             referrals_accepted_by_review: referring.referrals_accepted,
             referrals_refunded: referring.referrals_refunded,
+            referrals_after_checkout: referring.referrals_after_checkout,
             banned: if referring.banned_at.is_some() { Banned::Yes } else { Banned::No },
         }
     }
@@ -195,6 +216,59 @@ struct KnownValues {
     placeholders: BTreeSet<Identifier>,
     payout_sharers: u32,
     ring: RingHistory,
+    known_person: Option<Weights>,
+}
+
+/// Accounts of a value whose rings are looked at to tell how many persons they are.
+const PERSONS_COUNTED_MAX: usize = 64;
+/// A value on more accounts than this is no one person's, and not looked through for older accounts of the referee.
+const KNOWN_PERSON_ACCOUNTS_MAX: usize = 32;
+
+/// Whether accounts on a value of a kind, so many of them, may be of one person.
+pub(super) const fn may_be_one_person(kind: IdentifierKind, accounts: usize) -> bool {
+    let own = match kind {
+        IdentifierKind::EmailExact
+        | IdentifierKind::Mailbox
+        | IdentifierKind::Name
+        | IdentifierKind::Device
+        | IdentifierKind::Browser
+        | IdentifierKind::Address
+        | IdentifierKind::Payment => true,
+        IdentifierKind::LocalPart | IdentifierKind::Domain | IdentifierKind::Prefix => false,
+    };
+    own && accounts <= KNOWN_PERSON_ACCOUNTS_MAX
+}
+
+/// Accounts that share something with the referee which is a person's own.
+#[derive(Default)]
+struct KnownPersons(SmallVec<[(AccountNumber, IdentifierKind, f64); 16]>);
+
+impl KnownPersons {
+    fn add(&mut self, value: &SidedValue<'_>, sightings: Sightings<'_>, crowd: Crowd, persons_known: u32) {
+        if !value.referee || crowd.accounts_ever == 0 || !may_be_one_person(value.kind, sightings.len()) {
+            return;
+        }
+        // Who is looked for is no stranger.
+        let strangers = Crowd { persons_ever: crowd.persons_ever.saturating_sub(1), ..crowd };
+        let bits = match_weight::of_shared(value.kind, strangers, persons_known, Span::ZERO);
+        self.0.extend(sightings.iter().map(|sighting| (sighting.account, value.kind, bits)));
+    }
+
+    /// What speaks most for one of the accounts that may be meant.
+    fn best(mut self, may_be_meant: impl Fn(AccountNumber) -> bool) -> Option<Weights> {
+        self.0.sort_unstable_by_key(|(account, _, _)| *account);
+        let mut best: Option<(f64, Weights)> = None;
+        for of_one in self.0.chunk_by(|(one, _, _), (other, _, _)| one == other) {
+            let mut weights = Weights::default();
+            of_one.iter().for_each(|(_, kind, bits)| weights.raise(*kind, *bits));
+            let total = weights.total();
+            let speaks = weights.mailbox > 0.0 || weights.kinds() > 1;
+            if speaks && best.is_none_or(|(known, _)| total > known) && of_one.first().is_some_and(|(account, _, _)| may_be_meant(*account)) {
+                best = Some((total, weights));
+            }
+        }
+        best.map(|(_, weights)| weights)
+    }
 }
 
 /// Accounts around the sides, without repeats.
@@ -268,6 +342,7 @@ impl Reading<'_> {
         let mut has_strong = false;
         let mut fingerprints: SmallVec<[(&SidedValue<'_>, Sightings<'_>); 4]> = SmallVec::new();
         let mut near = Near::default();
+        let mut known_persons = KnownPersons::default();
         for value in &values.all {
             let strong = value.kind.is_strong();
             has_strong |= strong;
@@ -286,14 +361,16 @@ impl Reading<'_> {
                 seeds.extend(sightings.tied());
             }
             near.add(value, sightings);
-            let crowd = Self::with_times(sightings.crowd_beside(sides, as_of), value, sightings, sides);
+            let crowd = self.crowd(value, sightings);
+            known_persons.add(value, sightings, crowd, self.book.accounts.persons());
             if crowd != Crowd::default() {
                 crowds.insert(identifier(), crowd);
             }
         }
         near.sort(sides);
         for (value, sightings) in fingerprints {
-            let crowd = Self::with_times(sightings.crowd_beside(sides, as_of), value, sightings, sides);
+            let crowd = self.crowd(value, sightings);
+            known_persons.add(value, sightings, crowd, self.book.accounts.persons());
             let accounts_near_30d = if crowd.accounts_30d == 0 { 0 } else { sightings.of_these_30d(near.to(value), as_of) };
             let beside_a_cookie =
                 value.referrer && values.has_cookie(Side::Referrer) || value.referee && values.has_cookie(Side::Referee);
@@ -313,21 +390,46 @@ impl Reading<'_> {
             seeds.extend(sightings.tied_by_payout().next());
         }
         let ring = if has_strong { self.ring(seeds) } else { RingHistory::default() };
-        KnownValues { crowds, placeholders, payout_sharers, ring }
+        let known_person = known_persons.best(|account| !sides.contains(&Some(account)) && self.is_older_than_referee(account));
+        KnownValues { crowds, placeholders, payout_sharers, ring, known_person }
     }
 
-    /// A crowd with when each side was seen on the value, where both have it.
-    fn with_times(
-        crowd: Crowd,
-        value: &SidedValue<'_>,
-        sightings: Sightings<'_>,
-        [referrer, referee]: [Option<AccountNumber>; 2],
-    ) -> Crowd {
+    /// The crowd on a value: with the persons behind it where somebody is compared by it, and with when each side was seen on it where both have it.
+    fn crowd(&self, value: &SidedValue<'_>, sightings: Sightings<'_>) -> Crowd {
+        let sides @ [referrer, referee] = self.side_numbers();
+        let crowd = sightings.crowd_beside(sides, self.conversion.occurred_at);
+        let persons_ever = if value.referee { self.persons(crowd.accounts_ever, sightings) } else { 0 };
         if !(value.referrer && value.referee) {
-            return crowd;
+            return Crowd { persons_ever, ..crowd };
         }
         let seen_at = |account: Option<AccountNumber>| account.and_then(|account| sightings.last_seen(account));
-        Crowd { referrer_seen_at: seen_at(referrer), referee_seen_at: seen_at(referee), ..crowd }
+        Crowd { persons_ever, referrer_seen_at: seen_at(referrer), referee_seen_at: seen_at(referee), ..crowd }
+    }
+
+    /// The persons behind so many accounts on a value beside the sides: rings count once, those of the sides not at all. Of very many, a part tells.
+    fn persons(&self, accounts_beside: u32, sightings: Sightings<'_>) -> u32 {
+        if accounts_beside == 0 {
+            return 0;
+        }
+        let accounts = &self.book.accounts;
+        let sides = self.side_numbers();
+        let own = sides.map(|side| side.map(|number| accounts.ring_root(number)));
+        let others = sightings.iter().map(|sighting| sighting.account).filter(|account| !sides.contains(&Some(*account)));
+        let mut roots: SmallVec<[AccountNumber; PERSONS_COUNTED_MAX]> =
+            others.take(PERSONS_COUNTED_MAX).map(|account| accounts.ring_root(account)).collect();
+        let looked_at = roots.len();
+        roots.sort_unstable();
+        roots.dedup();
+        let persons = roots.iter().filter(|root| !own.contains(&Some(**root))).count();
+        let counts = |count: usize| u32::try_from(count).unwrap_or(CROWD_MAX);
+        let (persons, looked_at) = (counts(persons), counts(looked_at).max(1));
+        accounts_beside.saturating_mul(persons).div_ceil(looked_at)
+    }
+
+    fn is_older_than_referee(&self, account: AccountNumber) -> bool {
+        let known = self.referee.map(|(number, _)| number);
+        let opened_at = self.conversion.referee.account_created_at.or_else(|| known.and_then(|number| self.book.opened_at(number)));
+        self.book.is_older(account, (known, opened_at))
     }
 
     /// The rings of the sides and of everybody on a strong value of theirs, taken together.

@@ -27,20 +27,18 @@ use crate::vocabulary::ids::{AccountId, Actor, CaseId, ProgramId, RecordId};
 use crate::vocabulary::outcome::{Outcome, OutcomeKind, OutcomeSubject};
 use crate::vocabulary::time::{Span, Timestamp};
 
-/// Sends to review, or rejects, what shows some evidence, however weak.
+/// Sends to review, or rejects where a rule may, what shows some evidence, however weak.
 struct Rules(Policy);
 
 impl Rules {
     fn on(codes: &[(EvidenceCode, RuleMode)]) -> Self {
         let mode = |code: EvidenceCode| codes.iter().find(|(of, _)| *of == code).map_or(RuleMode::Off, |(_, mode)| *mode);
         let spoken = || EvidenceCode::ALL.into_iter().filter(|code| code.speaks());
-        let policy = |most: RuleMode| {
-            let mode = |code| if mode(code) == RuleMode::Reject { most } else { mode(code) };
-            let rules = spoken().map(|code| rule(code.dotted(), code.dotted(), mode(code), 0.0)).collect();
-            Policy::new(PolicyParts { rules, ..policy_parts() })
-        };
-        // Not all evidence may reject alone.
-        Self(policy(RuleMode::Reject).or_else(|_| policy(RuleMode::Review)).unwrap())
+        let rules = spoken().map(|code| {
+            let when = if code == EvidenceCode::Blocked { "list.blocked >= 1.0" } else { code.dotted() };
+            rule(code.dotted(), when, mode(code), 0.0)
+        });
+        Self(Policy::new(PolicyParts { rules: rules.collect(), ..policy_parts() }).unwrap())
     }
 }
 
@@ -130,7 +128,7 @@ fn bundle_of(account: u8, signals: &[Signal]) -> SignalBundle {
 }
 
 /// Evidence that what comes after a decision can bring. Left out is what the conversion itself says, and what counts the referrer's later users.
-const LEARNED_LATER: [EvidenceCode; 22] = [
+const LEARNED_LATER: [EvidenceCode; 24] = [
     EvidenceCode::SameEmail,
     EvidenceCode::SameMailbox,
     EvidenceCode::SameLocalPart,
@@ -153,7 +151,14 @@ const LEARNED_LATER: [EvidenceCode; 22] = [
     EvidenceCode::RingTouchesRejected,
     EvidenceCode::Blocked,
     EvidenceCode::SharedPayout,
+    EvidenceCode::OnePerson,
+    EvidenceCode::KnownPerson,
 ];
+
+fn any_rule() -> impl Strategy<Value = (EvidenceCode, RuleMode)> {
+    let reject = |code: EvidenceCode| if code == EvidenceCode::Blocked { RuleMode::Reject } else { RuleMode::Insist };
+    (select(LEARNED_LATER.to_vec()), any::<bool>()).prop_map(move |(code, strictly)| (code, if strictly { reject(code) } else { RuleMode::Review }))
+}
 
 /// A programme that lives, with what was sent.
 struct World {
@@ -300,7 +305,7 @@ proptest! {
 
     #[test]
     fn of_what_is_not_late_nothing_would_be_decided_otherwise(
-        codes in prop::collection::vec((select(LEARNED_LATER.to_vec()), select(vec![RuleMode::Review, RuleMode::Reject])), 1..4),
+        codes in prop::collection::vec(any_rule(), 1..4),
         acts in prop::collection::vec(any_act(), 1..80),
     ) {
         let mut world = World::under(&codes);

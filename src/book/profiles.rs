@@ -93,6 +93,13 @@ struct Touch {
     path_token: Option<TextNumber>,
 }
 
+impl Profile {
+    /// When the product opened the account; absent when it did not tell.
+    pub(super) const fn opened_at(&self) -> Option<Timestamp> {
+        self.account_created_at
+    }
+}
+
 /// Makes profiles, numbering what is new.
 pub(super) struct ProfileMaker<'b> {
     pub(super) values: &'b mut Values,

@@ -272,6 +272,10 @@ impl Values {
         Some(ValueSet::Two(number))
     }
 
+    pub(super) fn kind(&self, number: ValueNumber) -> ValueKind {
+        self.rows.get(number).kind
+    }
+
     pub(super) fn digest(&self, number: ValueNumber, texts: &Texts) -> Option<Digest> {
         let value = self.rows.get(number);
         let key_id = KeyId::new(texts.get(value.key)).ok()?;

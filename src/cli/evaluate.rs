@@ -5,7 +5,7 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::Args;
 
 use super::history_input::{HistoryInput, progress_bar, share};
@@ -15,11 +15,15 @@ use crate::offline::learning::certification::Promise;
 use crate::offline::learning::evaluation::evaluate;
 use crate::offline::learning::resampling::{Repeated, Resampled, resample};
 use crate::offline::learning::{card, report};
+use crate::vocabulary::time::Timestamp;
 
 const EXAMPLES: &str = "\
 Examples:
   What would this model have done last quarter?
     selfsame evaluate --model models/default.json --input quarter.jsonl --report quarter.html
+
+  Trained on what happened before the first of March, measured on what came after it, with all of it as history:
+    selfsame evaluate --model shop.json --input all.jsonl --from 2026-03-01T00:00:00Z
 
   Does certification keep its promise? Certify on groups drawn anew, 200 times, and look at all others:
     selfsame evaluate --model models/default.json --input quarter.jsonl --certify-resamples 200
@@ -36,6 +40,10 @@ pub struct EvaluateArgs {
     /// Model file to measure
     #[arg(long, short, value_name = "FILE")]
     model: PathBuf,
+
+    /// Measure only what happened from this time on (RFC 3339); what came before is history
+    #[arg(long, value_name = "TIME")]
+    from: Option<jiff::Timestamp>,
 
     /// HTML report to write
     #[arg(long, value_name = "FILE")]
@@ -63,7 +71,11 @@ pub fn run(args: EvaluateArgs) -> anyhow::Result<()> {
     let inputs: Vec<&Path> = args.history.files().chain([args.model.as_path()]).collect();
     let report_file = args.report.as_deref().map(|path| Output::file(path, &inputs)).transpose()?;
     let matrix = args.history.matrix()?;
-    let rows: Vec<usize> = (0..matrix.len()).collect();
+    let from = args.from.map(|time| Timestamp::from_millis(time.as_millisecond())).transpose().context("`--from`")?;
+    let rows: Vec<usize> = (0..matrix.len()).filter(|row| from.is_none_or(|from| matrix.occurred_at()[*row] >= from)).collect();
+    if rows.is_empty() {
+        bail!("nothing labelled happened from `--from` on; the newest is of {}", matrix.occurred_at().iter().max().copied().unwrap_or(Timestamp::MIN));
+    }
     let mut out = std::io::stdout().lock();
     let evaluation = evaluate(&model, &matrix, &rows, args.seed);
     let mut text = format!(

@@ -55,7 +55,7 @@ pub(super) struct HistoryInput {
 
     /// Whose labels count, the most trusted first: where several labelled one conversion, the first of these is believed
     #[arg(long, value_enum, value_delimiter = ',', value_name = "SOURCE")]
-    #[arg(default_values = ["owner-report", "reviewer", "simulated", "chargeback"])]
+    #[arg(default_values = ["owner-report", "reviewer", "simulated"])]
     pub(super) label_sources: Vec<Source>,
 }
 
@@ -68,7 +68,7 @@ pub(super) enum Source {
     Reviewer,
     /// A simulator made the referral and knows.
     Simulated,
-    /// The charge was disputed or refunded: the weakest, because honest people ask for their money back too.
+    /// The charge was disputed or refunded: not believed unless it is asked for, because honest people ask for their money back too.
     Chargeback,
 }
 
@@ -136,7 +136,8 @@ impl HistoryInput {
             let found = match read {
                 Read { lines: 0, .. } => "it holds no line",
                 Read { labelled: 0, .. } => "none of its lines has a label",
-                Read { .. } => "none of its labels is of `--label-sources` and was known by `--known-by`",
+                Read { .. } => "none of its labels is of `--label-sources` and was known by `--known-by` (refunds and disputes count only with \
+                                      `--label-sources chargeback`)",
             };
             bail!("nothing to learn from in `{}`: {found}", self.input.display());
         }

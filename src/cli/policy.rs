@@ -94,10 +94,11 @@ fn check(files: &[PathBuf], out: &mut impl Write) -> anyhow::Result<()> {
 fn in_short(policy: &Policy) -> String {
     let count = |mode: RuleMode| policy.rules().iter().filter(|rule| rule.mode == mode).count();
     format!(
-        "Version `{}`, {} rules: {} reject, {} review, {} weigh, {} in shadow, {} off.",
+        "Version `{}`, {} rules: {} reject, {} insist on a review, {} review, {} weigh, {} in shadow, {} off.",
         policy.version(),
         policy.rules().len(),
         count(RuleMode::Reject),
+        count(RuleMode::Insist),
         count(RuleMode::Review),
         count(RuleMode::Weigh),
         count(RuleMode::Shadow),
@@ -110,23 +111,18 @@ fn write_rules(policy: &Policy, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "{:width$}  {:6}  {:>6}  when", "rule", "mode", "weight")?;
     for rule in policy.rules() {
         let Rule { name, when, mode, weight_log_odds } = rule;
-        let conditions: Vec<String> = when.iter().map(condition_text).collect();
+        let conditions: Vec<String> = when.iter().map(Condition::to_string).collect();
         writeln!(out, "{name:width$}  {:6}  {weight_log_odds:>+6.1}  {}", mode_text(*mode), conditions.join(" and "))?;
     }
     let score = policy.score();
+    let reviewed = score.review_threshold.map_or_else(|| "the model's own threshold".to_owned(), |from| format!("a score of {from}"));
     writeln!(
         out,
-        "\nVersion `{}`. Reviewed from a score of {}, rejected from {} (judgement). Payout after {}.",
+        "\nVersion `{}`. Reviewed from {reviewed}; rules that review act from {}. Payout after {}.",
         policy.version(),
-        score.review_threshold,
-        score.reject_threshold,
+        score.review_floor,
         policy.payout().delay
     )
-}
-
-fn condition_text(condition: &Condition) -> String {
-    let Condition { code, strength_min } = condition;
-    if *strength_min <= f64::MIN_POSITIVE { code.to_string() } else { format!("{code} >= {strength_min}") }
 }
 
 const fn mode_text(mode: RuleMode) -> &'static str {
@@ -134,6 +130,7 @@ const fn mode_text(mode: RuleMode) -> &'static str {
         RuleMode::Off => "off",
         RuleMode::Shadow => "shadow",
         RuleMode::Review => "review",
+        RuleMode::Insist => "insist",
         RuleMode::Reject => "reject",
         RuleMode::Weigh => "weigh",
     }
@@ -147,7 +144,8 @@ fn write_codes(out: &mut impl Write) -> io::Result<()> {
             Sides::Referrer => "referrer",
             Sides::Referee => "referee",
         };
-        writeln!(out, "{:width$}  {sides:8}  {}", code.dotted(), code.meaning())?;
+        let unit = code.bits_full().map_or_else(|| "strength 0 to 1".to_owned(), |full| format!("0 to {full} bits"));
+        writeln!(out, "{:width$}  {sides:8}  {unit:15}  {}", code.dotted(), code.meaning())?;
     }
     Ok(())
 }
@@ -173,7 +171,7 @@ mod tests {
         std::fs::write(&bad, SHIPPED_POLICY.replace("weight = 9.0", "wieght = 9.0")).unwrap();
         let mut out = Vec::new();
         let error = check(&[good, bad], &mut out).unwrap_err().to_string();
-        assert!(String::from_utf8(out).unwrap().contains("valid. Version `default-3`"));
+        assert!(String::from_utf8(out).unwrap().contains("valid. Version `default-4`"));
         assert!(error.contains("did you mean `weight`?") && error.contains("bad.toml:"), "{error}");
     }
 
@@ -182,6 +180,6 @@ mod tests {
         let mut out = Vec::new();
         write_rules(&policy_file::shipped().unwrap(), &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
-        assert!(text.contains("identity.same_mailbox >= 0.5 and device.same_device >= 0.5"), "{text}");
+        assert!(text.contains("journey.signup_to_conversion and network.anonymised >= 0.5") && text.contains("device.same_device >= 8 bits"), "{text}");
     }
 }

@@ -234,7 +234,7 @@ mod tests {
     fn the_command_on_the_card_makes_the_same_plan_again() {
         let given = "selfsame train --input f/in.csv --format csv --mapping f/map.toml --policy f/p.toml --known-by 2026-03-01T00:00:00Z \
             --label-sources reviewer,chargeback --output f/out.json --alpha 0.01 --delta 0.1 --hold-out 0.4 --folds 3 --seed 9 \
-            --families scorecard,adaboost,monotone-boosting --reward-minor 500 --review-minutes 4 --review-hour-minor 6000 --version-name v7";
+            --families scorecard,adaboost,boosting --reward-minor 500 --review-minutes 4 --review-hour-minor 6000 --version-name v7";
         let given = given.replace("            ", "").replace('\n', "");
         let first = parsed(&given);
         let on_card = first.provenance().command;

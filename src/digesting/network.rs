@@ -27,7 +27,7 @@ pub enum InvalidNetworkAddress {
 impl NetworkAddress {
     /// Takes an IPv4 or IPv6 address, the latter also in brackets.
     ///
-    /// Private addresses are taken: in a programme of one site they can mean something. Rarity keeps them harmless elsewhere.
+    /// Private addresses are taken: in a programme of one site they can mean something. Their match weight keeps them harmless elsewhere.
     ///
     /// # Errors
     /// [`InvalidNetworkAddress`]: send the bundle without the network, and look at the proxy in front.

@@ -63,6 +63,8 @@ pub struct Recorded {
     pub rule_score: f64,
     /// The rules' verdict.
     pub rule_verdict: Verdict,
+    /// Whether it repeats an earlier conversion: whatever was said of it, it is no label.
+    pub repeats: bool,
 }
 
 /// An assessor that decides as was decided then, or by rules alone where that is not told, and remembers what it saw.
@@ -104,7 +106,12 @@ impl Recorder {
 impl Assessor for Recorder {
     fn assess(&self, conversion: &Conversion, history: &History, now: Timestamp) -> Decision {
         let decision = self.decided(conversion, history, now);
-        let recorded = Recorded { features: decision.features(), rule_score: decision.score, rule_verdict: decision.verdict };
+        let recorded = Recorded {
+            features: decision.features(),
+            rule_score: decision.score,
+            rule_verdict: decision.verdict,
+            repeats: decision.duplicate_of.is_some(),
+        };
         self.recorded.lock().insert(key(conversion), recorded);
         let decided_then = self.decided_then.lock().remove(&key(conversion));
         Decision { verdict: decided_then.unwrap_or(decision.verdict), ..decision }
@@ -138,10 +145,10 @@ pub struct LabelRule {
 }
 
 impl Default for LabelRule {
-    /// The owner knows best, then a reviewer who looked, then a simulator. A refund or dispute alone is the weakest: honest people ask for
-    /// their money back too.
+    /// The owner knows best, then a reviewer who looked, then a simulator. A refund or dispute alone is no abuse: honest people ask for their money
+    /// back too, and a programme has to ask for such labels by name.
     fn default() -> Self {
-        let sources = vec![LabelSource::OwnerReport, LabelSource::Reviewer, LabelSource::Simulated, LabelSource::Chargeback];
+        let sources = vec![LabelSource::OwnerReport, LabelSource::Reviewer, LabelSource::Simulated];
         Self { known_by: None, sources }
     }
 }
@@ -356,13 +363,15 @@ impl<'a> Replay<'a> {
         let executed = self.books.execute(Command::Screen(Box::new(command)), self.assessor).map_err(refused(id.as_str()))?;
         // Lines of one id and content are told apart by their numbers, so nothing is ever done before.
         let Done::Screened(screened) = executed.done else { return Ok(()) };
-        if let (Some(recorded), Some(label)) = (self.recorder.take(&screened.conversion), self.rule.choose(&labels)) {
-            let Recorded { features, rule_score, rule_verdict } = recorded;
+        let recorded = self.recorder.take(&screened.conversion).filter(|recorded| !recorded.repeats);
+        if let (Some(recorded), Some(label)) = (recorded, self.rule.choose(&labels)) {
+            let Recorded { features, rule_score, rule_verdict, repeats: _ } = recorded;
             self.matrix.push(Row {
                 features,
                 truth: label.truth,
                 source: label.source,
                 labeled_at: label.labeled_at,
+                programme: program_id.as_str().into(),
                 group: Box::default(),
                 occurred_at,
                 persona,

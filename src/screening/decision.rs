@@ -2,7 +2,7 @@
 
 use super::comparability::Comparability;
 use super::evidence::{Evidence, EvidenceCode};
-use super::features::{self, Facts, FeatureVector};
+use super::features::{self, FeatureVector};
 use super::rules::RuleHit;
 use super::warning::Warning;
 use crate::vocabulary::ids::ConversionId;
@@ -147,8 +147,6 @@ pub struct Decision {
     pub audit: AuditSample,
     /// All findings.
     pub evidence: Evidence,
-    /// The plain numbers that the features are made of beside the findings.
-    pub facts: Facts,
     /// What could be compared between the two sides.
     pub comparability: Comparability,
     /// What the caller should know of what it sent; most have none.
@@ -189,7 +187,7 @@ impl Decision {
     /// The model's input, made again from what is kept: bit for bit what was scored.
     #[must_use]
     pub fn features(&self) -> FeatureVector {
-        features::project(&self.evidence, &self.facts)
+        features::project(&self.evidence)
     }
 }
 

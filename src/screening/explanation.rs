@@ -3,6 +3,7 @@
 use super::comparability::Want;
 use super::evidence::{EvidenceCode, Finding, MeasureKind};
 use super::history::CROWD_MAX;
+use super::match_weight;
 #[cfg(doc)]
 use super::history::RECENT_REFERRALS_MAX;
 use crate::vocabulary::time::Span;
@@ -23,11 +24,11 @@ pub fn sentence(code: EvidenceCode, finding: &Finding) -> String {
     match code.measure_kind() {
         MeasureKind::Nothing => meaning.to_owned(),
         MeasureKind::Way => Want::of_measure(measure).map_or(meaning, Want::sentence).to_owned(),
-        MeasureKind::Similarity => format!("{stem} ({} % alike).", whole(measure * 100.0)),
+        MeasureKind::Similarity => format!("{stem} ({} % alike{}).", whole(measure * 100.0), weight_words(code, finding)),
         MeasureKind::Seconds => format!("{stem} ({}).", Span::from_millis((measure * 1000.0) as i64)),
         MeasureKind::Steps => format!("{stem} of {}.", plural(measure, "step", "steps")),
-        MeasureKind::Count => format!("{stem} ({}).", counted(code, measure)),
-        MeasureKind::Accounts => accounts_sentence(code, stem, measure),
+        MeasureKind::Count => format!("{stem} ({}{}).", counted(code, measure), weight_words(code, finding)),
+        MeasureKind::Accounts => accounts_sentence(code, stem, measure, finding),
     }
 }
 
@@ -43,7 +44,7 @@ pub fn reason(code: EvidenceCode, finding: &Finding, contribution_log_odds: f64)
 }
 
 /// What the counts of codes count: one, and many.
-const COUNTED: [(EvidenceCode, &str, &str); 8] = [
+const COUNTED: [(EvidenceCode, &str, &str); 12] = [
     (EvidenceCode::ReferrerPresent, "step", "steps"),
     (EvidenceCode::PatternRepeats, "other referee", "other referees"),
     (EvidenceCode::ReferrerBurst, "new user", "new users"),
@@ -52,6 +53,10 @@ const COUNTED: [(EvidenceCode, &str, &str); 8] = [
     (EvidenceCode::ReferrerRefunds, "referral", "referrals"),
     (EvidenceCode::RingTouchesRejected, "account", "accounts"),
     (EvidenceCode::Comparable, "kind of signal", "kinds of signal"),
+    (EvidenceCode::OnePerson, "kind of signal", "kinds of signal"),
+    (EvidenceCode::KnownPerson, "kind of signal", "kinds of signal"),
+    (EvidenceCode::AfterCheckout, "earlier referral of the referrer so", "earlier referrals of the referrer so"),
+    (EvidenceCode::ReferrerAccepted, "referral", "referrals"),
 ];
 
 /// A count with what it counts. The times of a referrer's last referrals are kept, and no more of them.
@@ -68,7 +73,27 @@ pub fn other_accounts(count: u64) -> String {
     saturating(f64::from(count), f64::from(CROWD_MAX), "other account", "other accounts")
 }
 
-fn accounts_sentence(code: EvidenceCode, stem: &str, accounts: f64) -> String {
+/// What a match weight says, after a number that it stands beside: how much rarer it is among strangers. Empty where there is none.
+fn weight_words(code: EvidenceCode, finding: &Finding) -> String {
+    let bits = code.bits_full().map_or(0.0, |full| finding.strength() * full);
+    if bits < 1.0 { String::new() } else { format!("; {} bits", whole(bits)) }
+}
+
+/// How many strangers have a shared value, in words: `about 1 of 40,000 strangers`. Empty where it says nothing.
+fn strangers(code: EvidenceCode, finding: &Finding) -> String {
+    let Some(kind) = code.shared_kind() else { return String::new() };
+    let one_of = match_weight::one_of_strangers(kind, finding.bits());
+    let rounded = if one_of < 10.0 { one_of.round() } else { two_digits(one_of) };
+    format!("; about 1 of {} strangers has it", thousands(rounded))
+}
+
+/// Rounded to its first two digits.
+fn two_digits(number: f64) -> f64 {
+    let unit = 10_f64.powf(number.log10().floor() - 1.0);
+    (number / unit).round() * unit
+}
+
+fn accounts_sentence(code: EvidenceCode, stem: &str, accounts: f64, finding: &Finding) -> String {
     let crowd = matches!(code, EvidenceCode::CrowdedDevice | EvidenceCode::CrowdedNetwork | EvidenceCode::CrowdedPayment);
     let most = f64::from(CROWD_MAX);
     if code == EvidenceCode::RingSize {
@@ -78,9 +103,10 @@ fn accounts_sentence(code: EvidenceCode, stem: &str, accounts: f64) -> String {
     } else if crowd {
         format!("{stem} ({} in 30 days).", saturating(accounts, most, "other account", "other accounts"))
     } else if accounts < 1.0 {
-        format!("{stem}; nobody else used it before.")
+        format!("{stem}; nobody else used it before{}.", strangers(code, finding))
     } else {
-        format!("{stem}; {} before.", saturating(accounts, most, "other account used it", "other accounts used it"))
+        let others = saturating(accounts, most, "other account used it", "other accounts used it");
+        format!("{stem}; {others} before{}.", strangers(code, finding))
     }
 }
 
@@ -125,17 +151,26 @@ mod tests {
 
     #[test]
     fn a_shared_device_says_who_else_uses_it() {
-        let alone = sentence(EvidenceCode::SameDevice, &Finding::measured(1.0, 0.0));
-        let crowd = sentence(EvidenceCode::SameDevice, &Finding::measured(0.6, 3.0));
-        assert_eq!(alone, "Both sides were seen on one device; nobody else used it before.");
-        assert_eq!(crowd, "Both sides were seen on one device; 3 other accounts used it before.");
+        let alone = sentence(EvidenceCode::SameDevice, &Finding::weighed(14.3, 0.0));
+        let crowd = sentence(EvidenceCode::SameDevice, &Finding::weighed(6.0, 3.0));
+        assert_eq!(alone, "Both sides were seen on one device; nobody else used it before; about 1 of 40,000 strangers has it.");
+        assert_eq!(crowd, "Both sides were seen on one device; 3 other accounts used it before; about 1 of 130 strangers has it.");
+    }
+
+    #[test]
+    fn what_adds_up_says_of_how_many_kinds_and_how_much() {
+        let together = sentence(EvidenceCode::OnePerson, &Finding::measured(0.6, 3.0));
+        assert_eq!(together, "What both sides share says together that they are one person (3 kinds of signal; 24 bits).");
+        let name = sentence(EvidenceCode::SimilarName, &Finding::weighed(9.5, 0.85));
+        assert_eq!(name, "The persons' names are the same or nearly so (85 % alike; 10 bits).");
+        assert!(sentence(EvidenceCode::SimilarPath, &Finding::measured(0.9, 0.95)).ends_with("(95 % alike)."));
     }
 
     #[test]
     fn one_is_singular_and_a_count_that_saturates_says_so() {
         let says = |code, measure| sentence(code, &Finding::measured(0.6, measure));
-        assert!(says(EvidenceCode::SameAddress, 1.0).ends_with("; 1 other account used it before."));
-        assert!(says(EvidenceCode::SameAddress, 1_024.0).ends_with("; 1,024 or more other accounts used it before."));
+        assert!(says(EvidenceCode::SameAddress, 1.0).contains("; 1 other account used it before;"));
+        assert!(says(EvidenceCode::SameAddress, 1_024.0).contains("; 1,024 or more other accounts used it before;"));
         assert!(says(EvidenceCode::CrowdedNetwork, 1_024.0).ends_with(" (1,024 or more other accounts in 30 days)."));
         assert!(says(EvidenceCode::CrowdedNetwork, 1_023.0).ends_with(" (1,023 other accounts in 30 days)."));
         assert!(says(EvidenceCode::RingSize, 1.0).ends_with(" (1 account)."));

@@ -10,7 +10,6 @@ use crate::screening::history::{Crowd, History, Identifier, IdentifierKind};
 use crate::screening::policy::{
     AuditPolicy, PayoutPolicy, Policy, PolicyParts, ReviewPolicy, RuleMode, ScorePolicy, ScoreSource,
 };
-use crate::screening::rarity::Rarity;
 use crate::screening::rules::{Condition, Rule};
 use crate::screening::{Models, Rulebook, assess};
 use crate::vocabulary::bundle::{
@@ -157,34 +156,38 @@ pub(crate) fn conversion(change: impl FnOnce(&mut Conversion)) -> Conversion {
 
 /// A history in which `others` other accounts use the value.
 pub(crate) fn crowd_on(kind: IdentifierKind, number: u8, others: u32) -> History {
-    let crowd = Crowd { accounts_ever: others, accounts_30d: others, accounts_24h: others, ..Crowd::default() };
-    History { crowds: [(identifier(kind, number), crowd)].into(), ..History::default() }
+    let crowd =
+        Crowd { accounts_ever: others, persons_ever: others, accounts_30d: others, accounts_24h: others, ..Crowd::default() };
+    History { persons_known: 1_000, crowds: [(identifier(kind, number), crowd)].into(), ..History::default() }
 }
 
 pub(crate) fn rule(name: &str, when: &str, mode: RuleMode, weight_log_odds: f64) -> Rule {
     Rule { name: name.into(), when: vec![Condition::parse(when).unwrap()], mode, weight_log_odds }
 }
 
-/// A policy with one rule for every piece of evidence: the conclusive ones reject, the rest weighs.
+/// A policy with one rule for every piece of evidence: the certain ones reject, money in a circle insists on a review, the rest weighs.
 pub(crate) fn policy_parts() -> PolicyParts {
-    let conclusive = [EvidenceCode::SameAccount, EvidenceCode::PayoutIsBilling, EvidenceCode::Blocked];
-    let rules = EvidenceCode::ALL.into_iter().filter(|code| code.speaks()).map(|code| {
-        let mode = if conclusive.contains(&code) { RuleMode::Reject } else { RuleMode::Weigh };
+    let rules = EvidenceCode::ALL.into_iter().filter(|code| code.speaks() && *code != EvidenceCode::ReferrerAccepted).map(|code| {
+        let (when, mode) = match code {
+            EvidenceCode::SameAccount => (code.dotted(), RuleMode::Reject),
+            EvidenceCode::Blocked => ("list.blocked >= 1.0", RuleMode::Reject),
+            EvidenceCode::PayoutIsBilling => (code.dotted(), RuleMode::Insist),
+            _ => (code.dotted(), RuleMode::Weigh),
+        };
         let weight = if code == EvidenceCode::Trusted { -2.0 } else { 2.0 };
-        rule(code.dotted(), code.dotted(), mode, weight)
+        rule(code.dotted(), when, mode, weight)
     });
     PolicyParts {
         version: "test-1".to_owned(),
         score: ScorePolicy {
             source: ScoreSource::Judgement,
             intercept_log_odds: -5.0,
-            review_threshold: 0.2,
-            reject_threshold: 0.99,
+            review_threshold: Some(0.2),
+            review_floor: 0.0,
         },
         payout: PayoutPolicy::after(Span::from_days(14)),
         review: ReviewPolicy { due_after: Span::from_hours(48), lease: Span::from_minutes(30) },
         audit: AuditPolicy { sample_share: 0.0 },
-        rarity: Rarity::default(),
         rules: rules.collect(),
     }
 }

@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::match_weight::Weights;
 use crate::vocabulary::bundle::SignalBundle;
 use crate::vocabulary::conversion::{Conversion, Side};
 use crate::vocabulary::digest::{Digest, DigestSet};
@@ -87,6 +88,9 @@ pub struct Identifier {
 pub struct Crowd {
     /// Accounts ever seen on it. Saturates at [`CROWD_MAX`].
     pub accounts_ever: u32,
+    /// Persons behind them: accounts that are tied to each other by strong identifiers are one, and who is tied to a side is none. Where there are very
+    /// many accounts, as many as a part of them tells.
+    pub persons_ever: u32,
     /// Accounts seen on it in the 30 days before the conversion. Saturates at [`CROWD_MAX`].
     pub accounts_30d: u32,
     /// Accounts seen on it in the 24 hours before the conversion. Saturates at [`CROWD_MAX`].
@@ -117,6 +121,8 @@ pub struct AccountHistory {
     pub referrals_accepted_by_review: u32,
     /// Its referrals that were refunded or disputed.
     pub referrals_refunded: u32,
+    /// Its referrals whose code was entered only at the checkout.
+    pub referrals_after_checkout: u32,
     /// Whether the product banned the account.
     pub banned: Banned,
 }
@@ -202,8 +208,10 @@ pub struct ListHit {
 /// Everything known before a conversion that its evidence may use.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct History {
-    /// Accounts known in the programme.
-    pub accounts_known: u32,
+    /// Persons known in the programme: accounts that are tied to each other by strong identifiers are one.
+    pub persons_known: u32,
+    /// An older account of somebody that looks like the referee's own; absent when there is none. The two sides are left out.
+    pub known_person: Option<Weights>,
     /// The referrer.
     pub referrer: AccountHistory,
     /// The referee.

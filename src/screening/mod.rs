@@ -17,11 +17,11 @@ pub mod explanation;
 pub mod features;
 pub mod gate;
 pub mod history;
+pub mod match_weight;
 pub mod model;
 pub mod monitor;
 pub mod placeholders;
 pub mod policy;
-pub mod rarity;
 pub mod rules;
 pub mod similarity;
 pub mod warning;
@@ -37,7 +37,7 @@ use self::audit::AuditKey;
 use self::comparability::Comparability;
 use self::decision::{AuditSample, Decision, Reason, ReferrerSafeReason, ScoreParts, Scored, ShadowScore, Verdict, logistic};
 use self::evidence::{Evidence, EvidenceCode};
-use self::features::{Facts, FeatureVector};
+use self::features::FeatureVector;
 use self::history::History;
 use self::model::{Model, ModelScore};
 use self::policy::{Policy, RuleMode, ScoreSource};
@@ -45,6 +45,9 @@ use self::rules::RuleHit;
 use self::warning::{Warning, WarningCode};
 use crate::vocabulary::conversion::{Conversion, Side};
 use crate::vocabulary::time::Timestamp;
+
+/// From where on the judgement score sends to review when it stands in for a missing model and the policy names no threshold. Judgement: weights of 3.6.
+const JUDGEMENT_REVIEW_THRESHOLD: f64 = 0.20;
 
 /// The models that take part in a decision.
 #[derive(Debug, Clone, Copy, Default)]
@@ -78,14 +81,12 @@ pub struct Rulebook<'a> {
     pub audit_key: &'a AuditKey,
 }
 
-/// Evidence, facts and features of a conversion: the part of an assessment that training needs too.
+/// Evidence and features of a conversion: the part of an assessment that training needs too.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Observation {
     /// All findings.
     pub evidence: Evidence,
-    /// The plain numbers beside them.
-    pub facts: Facts,
-    /// The projection of both.
+    /// The projection of them.
     pub features: FeatureVector,
     /// What could be compared between the two sides.
     pub comparability: Comparability,
@@ -95,7 +96,7 @@ pub struct Observation {
 
 /// Gathers the evidence on a conversion and projects it to features. Online and offline call this same function.
 #[must_use]
-pub fn observe(conversion: &Conversion, history: &History, policy: &Policy) -> Observation {
+pub fn observe(conversion: &Conversion, history: &History) -> Observation {
     let (referrer, referee) = history.sides(conversion);
     let mut warnings = Vec::new();
     let referrer = placeholders::left_out(referrer, Side::Referrer, history, &mut warnings);
@@ -103,10 +104,9 @@ pub fn observe(conversion: &Conversion, history: &History, policy: &Policy) -> O
     let (comparability, of_keys) = Comparability::of(&referrer, &referee);
     warnings.extend(of_keys);
     warnings.extend(zero_value(conversion));
-    let evidence = evidence::gather(conversion, &referrer, &referee, &comparability, history, policy.rarity());
-    let facts = features::gather(conversion, &referrer, &referee, history);
-    let features = features::project(&evidence, &facts);
-    Observation { evidence, facts, features, comparability, warnings }
+    let evidence = evidence::gather(conversion, &referrer, &referee, &comparability, history);
+    let features = features::project(&evidence);
+    Observation { evidence, features, comparability, warnings }
 }
 
 /// A purchase that is worth nothing is told: it may be a trial, and it may be a lost amount.
@@ -122,7 +122,7 @@ fn zero_value(conversion: &Conversion) -> Option<Warning> {
 /// conversion's own time. Verdicts combine by maximum; nothing defaults to [`Verdict::Approved`].
 #[must_use]
 pub fn assess(conversion: &Conversion, history: &History, rulebook: Rulebook<'_>, now: Timestamp) -> Decision {
-    decide(conversion, history, observe(conversion, history, rulebook.policy), rulebook, now)
+    decide(conversion, history, observe(conversion, history), rulebook, now)
 }
 
 /// The second half of [`assess`]: from evidence and features to the decision.
@@ -135,12 +135,14 @@ pub fn decide(
     now: Timestamp,
 ) -> Decision {
     let Rulebook { policy, models, audit_key } = rulebook;
-    let Observation { evidence, facts, ref features, comparability, mut warnings } = observed;
-    let rule_hits: Vec<RuleHit> = policy.rules().iter().filter_map(|rule| rule.evaluate(&evidence)).collect();
+    let Observation { evidence, ref features, comparability, mut warnings } = observed;
+    let mut rule_hits: Vec<RuleHit> = policy.rules().iter().filter_map(|rule| rule.evaluate(&evidence)).collect();
     let scoring = Scoring::of(&rule_hits, &evidence, features, policy, models);
-    let by_rules = rule_hits.iter().map(|hit| verdict_of_mode(hit.mode));
-    let by_invariants = invariants(&evidence).map(|(_, verdict)| verdict);
-    let without_score = by_rules.chain(by_invariants).max().unwrap_or(Verdict::Approved);
+    let shadow = models.challenger.map(|challenger| challenge(challenger, &evidence, features, policy, &rule_hits));
+    if scoring.scored == Scored::ByModel {
+        stand_down(&mut rule_hits, scoring.score, policy);
+    }
+    let without_score = without_score(&evidence, &rule_hits);
     let audit = match scoring.verdict {
         // What is rejected without the score goes to no reviewer, so its sample would tell nothing.
         Verdict::Rejected if scoring.scored == Scored::ByModel && without_score < Verdict::Rejected => {
@@ -154,7 +156,6 @@ pub fn decide(
     };
     let verdict = by_score.max(without_score);
     warnings.extend(scoring.warning);
-    let shadow = models.challenger.map(|challenger| challenge(challenger, &evidence, features, policy, without_score));
     Decision {
         verdict,
         score: scoring.score,
@@ -170,7 +171,6 @@ pub fn decide(
         looks_like: history.looks_like.clone().filter(|_| history.duplicate_of.is_none()),
         audit,
         evidence,
-        facts,
         comparability,
         warnings,
         decided_at: now,
@@ -224,7 +224,9 @@ impl Scoring {
         let settings = policy.score();
         let log_odds = rule_hits.iter().map(|hit| hit.contribution_log_odds).sum::<f64>() + settings.intercept_log_odds;
         let score = logistic(log_odds);
-        let verdict = verdict_of_score(score, settings.review_threshold, Some(settings.reject_threshold));
+        // Nobody certified it: it rejects nothing.
+        let review_threshold = settings.review_threshold.unwrap_or(JUDGEMENT_REVIEW_THRESHOLD);
+        let verdict = verdict_of_score(score, review_threshold, None);
         let mut by_code: BTreeMap<EvidenceCode, f64> = BTreeMap::new();
         for hit in rule_hits.iter().filter(|hit| hit.mode != RuleMode::Shadow) {
             *by_code.entry(hit.code).or_default() += hit.contribution_log_odds;
@@ -233,8 +235,8 @@ impl Scoring {
             base_log_odds: settings.intercept_log_odds,
             contributions: by_code.into_iter().collect(),
             rest_log_odds: 0.0,
-            review_threshold: settings.review_threshold,
-            reject_threshold: Some(settings.reject_threshold),
+            review_threshold,
+            reject_threshold: None,
         };
         Self { score, scored: Scored::ByJudgement, verdict, parts, contributions: Vec::new(), warning: None }
     }
@@ -261,7 +263,7 @@ impl ModelVerdict {
 /// Where the model's score leads. A model may find a referral unusual of which nothing is known but what is missing; a reviewer could not say why
 /// he looks at it. So the score alone sends nothing to review against which there is no evidence that counts here at all; it is told.
 fn model_verdict(model: &Model, probability: f64, evidence: &Evidence, policy: &Policy) -> ModelVerdict {
-    let counts = |code| code != EvidenceCode::Trusted && (features::sees(code) || policy.counts(code));
+    let counts = |code: EvidenceCode| !code.eases() && (features::sees(code) || policy.counts(code));
     let has_a_reason = || evidence.hits().any(|(code, _)| counts(code));
     match verdict_of_score(probability, review_threshold(model, policy), model.thresholds().reject) {
         Verdict::InReview if probability.is_finite() && !has_a_reason() => ModelVerdict::WithoutEvidence,
@@ -269,9 +271,24 @@ fn model_verdict(model: &Model, probability: f64, evidence: &Evidence, policy: &
     }
 }
 
-/// The lower of the model's own and the policy's.
+/// The policy's where it has one, else the model's own.
 fn review_threshold(model: &Model, policy: &Policy) -> f64 {
-    model.thresholds().review.min(policy.score().review_threshold)
+    policy.score().review_threshold.unwrap_or(model.thresholds().review)
+}
+
+/// Below the floor of a model's score a rule that would review only weighs: what it found is usual among honest people. A score that is no number lies
+/// below nothing.
+fn stand_down(rule_hits: &mut [RuleHit], score: f64, policy: &Policy) {
+    if score < policy.score().review_floor {
+        rule_hits.iter_mut().filter(|hit| hit.mode == RuleMode::Review).for_each(|hit| hit.mode = RuleMode::Weigh);
+    }
+}
+
+/// The verdict of all but the score.
+fn without_score(evidence: &Evidence, rule_hits: &[RuleHit]) -> Verdict {
+    let by_rules = rule_hits.iter().map(|hit| verdict_of_mode(hit.mode));
+    let by_invariants = invariants(evidence).map(|(_, verdict)| verdict);
+    by_rules.chain(by_invariants).max().unwrap_or(Verdict::Approved)
 }
 
 fn without_evidence(score: f64, parts: &ScoreParts) -> Warning {
@@ -300,7 +317,7 @@ fn verdict_of_score(score: f64, review_threshold: f64, reject_threshold: Option<
 const fn verdict_of_mode(mode: RuleMode) -> Verdict {
     match mode {
         RuleMode::Reject => Verdict::Rejected,
-        RuleMode::Review => Verdict::InReview,
+        RuleMode::Review | RuleMode::Insist => Verdict::InReview,
         RuleMode::Off | RuleMode::Shadow | RuleMode::Weigh => Verdict::Approved,
     }
 }
@@ -319,16 +336,18 @@ fn invariants(evidence: &Evidence) -> impl Iterator<Item = (EvidenceCode, Verdic
     all.into_iter().filter(|(holds, _, _)| *holds).map(|(_, code, verdict)| (code, verdict))
 }
 
-/// What the challenger would have decided in the active model's place. `without_score`: the verdict of all but the score.
+/// What the challenger would have decided in the active model's place. `rule_hits`: before the floor of a score was held against them.
 fn challenge(
     challenger: &Model,
     evidence: &Evidence,
     features: &FeatureVector,
     policy: &Policy,
-    without_score: Verdict,
+    rule_hits: &[RuleHit],
 ) -> ShadowScore {
     let score = challenger.probability(features);
-    let verdict = model_verdict(challenger, score, evidence, policy).verdict().max(without_score);
+    let mut rule_hits = rule_hits.to_vec();
+    stand_down(&mut rule_hits, score, policy);
+    let verdict = model_verdict(challenger, score, evidence, policy).verdict().max(without_score(evidence, &rule_hits));
     ShadowScore { model_version: challenger.version().into(), score, verdict }
 }
 

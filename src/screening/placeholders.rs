@@ -15,7 +15,7 @@ use crate::vocabulary::conversion::Side;
 use crate::vocabulary::digest::DigestSet;
 
 /// On how many accounts a value of a kind can be before it is taken for a placeholder; absent where many strangers do share one, whose strength
-/// rarity takes away instead: names, networks, fingerprints of phone models.
+/// the match weight takes away instead: names, networks, fingerprints of phone models.
 ///
 /// Judgement, on the high side: below them a value that many share is suspicious, not absent. One address is an account's own in nearly every
 /// product, and families with one for all have a handful of accounts. An alias, a kiosk's browser and a company's card go further; that one

@@ -7,8 +7,7 @@ use std::fmt;
 
 use super::case::LEASE_MAX;
 use super::evidence::EvidenceCode;
-use super::rarity::Rarity;
-use super::rules::Rule;
+use super::rules::{Condition, Rule};
 use crate::vocabulary::ids::CampaignId;
 use crate::vocabulary::money::Money;
 use crate::vocabulary::time::{Span, Timestamp};
@@ -20,8 +19,10 @@ pub enum RuleMode {
     Off,
     /// It is evaluated and shown, and changes nothing: not the score, not the verdict.
     Shadow,
-    /// It adds its weight to the score and sends the conversion to review.
+    /// It adds its weight to the score and sends the conversion to review, unless a model finds it less likely than [`ScorePolicy::review_floor`].
     Review,
+    /// It adds its weight to the score and sends the conversion to review, whatever a model says.
+    Insist,
     /// It adds its weight to the score and rejects the conversion.
     Reject,
     /// It adds its weight to the score and does nothing else.
@@ -44,10 +45,10 @@ pub struct ScorePolicy {
     pub source: ScoreSource,
     /// Log-odds of abuse of a conversion without any evidence, for the judgement score. Range: -20 to 0.
     pub intercept_log_odds: f64,
-    /// Scores from here upwards go to review. Range: (0, 1]. With a model, the lower of this and the model's own applies.
-    pub review_threshold: f64,
-    /// Judgement scores from here upwards are rejected. Range: [review_threshold, 1]. A model brings its own certified threshold instead.
-    pub reject_threshold: f64,
+    /// Scores from here upwards go to review. Range: (0, 1]. Absent: the model's own threshold applies; the judgement score needs one.
+    pub review_threshold: Option<f64>,
+    /// Rules that review act from this score of a model upwards. Range: [0, 1). Without a model they always do.
+    pub review_floor: f64,
 }
 
 /// When an approved reward may be paid, and how much of it.
@@ -138,7 +139,6 @@ pub struct Policy {
     payout: PayoutPolicy,
     review: ReviewPolicy,
     audit: AuditPolicy,
-    rarity: Rarity,
     rules: Vec<Rule>,
 }
 
@@ -155,8 +155,6 @@ pub struct PolicyParts {
     pub review: ReviewPolicy,
     /// The audit sample.
     pub audit: AuditPolicy,
-    /// How shared values lose strength.
-    pub rarity: Rarity,
     /// The rules, in the order in which they are shown.
     pub rules: Vec<Rule>,
 }
@@ -188,20 +186,11 @@ impl Policy {
         violations.check_span("review.due_hours", parts.review.due_after, Unit::Hours, (Least::AboveZero, None));
         violations.check_span("review.lease_minutes", parts.review.lease, Unit::Minutes, (Least::AboveZero, Some(LEASE_MAX)));
         violations.check_range("audit.sample_share", parts.audit.sample_share, 0.0, 1.0);
-        for (key, decay) in [
-            ("rarity.network_decay", parts.rarity.network_decay),
-            ("rarity.device_decay", parts.rarity.device_decay),
-            ("rarity.browser_decay", parts.rarity.browser_decay),
-            ("rarity.payment_decay", parts.rarity.payment_decay),
-            ("rarity.identity_decay", parts.rarity.identity_decay),
-        ] {
-            violations.check_range(key, decay, 0.0, 2.0);
-        }
         violations.check_rules(&parts.rules);
         violations.check_incomparable(&parts.rules);
         if violations.found.is_empty() {
-            let PolicyParts { version, score, payout, review, audit, rarity, rules } = parts;
-            Ok(Self { version: version.into(), score, payout, review, audit, rarity, rules })
+            let PolicyParts { version, score, payout, review, audit, rules } = parts;
+            Ok(Self { version: version.into(), score, payout, review, audit, rules })
         } else {
             Err(violations.found)
         }
@@ -242,12 +231,6 @@ impl Policy {
     #[must_use]
     pub const fn audit(&self) -> &AuditPolicy {
         &self.audit
-    }
-
-    /// How shared values lose strength.
-    #[must_use]
-    pub const fn rarity(&self) -> &Rarity {
-        &self.rarity
     }
 
     /// Whether a rule that does more than be shown has this evidence among its conditions.
@@ -339,6 +322,17 @@ impl Violations {
         self.check(value > 0.0 && value <= 1.0, key, &problem);
     }
 
+    /// The least strength that a condition asks for, in its own unit.
+    fn check_strength(&mut self, key: &str, Condition { code, strength_min }: Condition) {
+        match code.bits_full() {
+            None => self.check_part(key, "asks for a strength of", strength_min),
+            Some(full) => {
+                let problem = format!("asks for {} bits; it must be above 0 and at most {full}", Shown(strength_min * full));
+                self.check(strength_min > 0.0 && strength_min <= 1.0, key, &problem);
+            }
+        }
+    }
+
     fn check_span(&mut self, key: &str, value: Span, unit: Unit, (least, most): (Least, Option<Span>)) {
         let shown = |span: Span| Shown(unit.count(span));
         let is_enough = match least {
@@ -357,15 +351,16 @@ impl Violations {
 
     fn check_score(&mut self, score: &ScorePolicy) {
         self.check_range("score.intercept_log_odds", score.intercept_log_odds, -20.0, 0.0);
-        self.check_part("score.review_threshold", "is", score.review_threshold);
-        self.check_part("score.reject_threshold", "is", score.reject_threshold);
-        let ScorePolicy { review_threshold, reject_threshold, .. } = *score;
-        let problem = format!(
-            "is {} and lies below `score.review_threshold`, {}; rejecting must take at least as much as reviewing",
-            Shown(reject_threshold),
-            Shown(review_threshold)
+        if let Some(threshold) = score.review_threshold {
+            self.check_part("score.review_threshold", "is", threshold);
+        }
+        self.check(
+            score.review_threshold.is_some() || score.source == ScoreSource::Model,
+            "score.review_threshold",
+            "is missing; the judgement score has no threshold of its own",
         );
-        self.check(reject_threshold >= review_threshold, "score.reject_threshold", &problem);
+        let problem = format!("is {}; it must be at least 0 and below 1", Shown(score.review_floor));
+        self.check((0.0..1.0).contains(&score.review_floor), "score.review_floor", &problem);
     }
 
     fn check_payout(&mut self, payout: &PayoutPolicy) {
@@ -388,15 +383,15 @@ impl Violations {
             self.check_range(&key("weight"), rule.weight_log_odds, -20.0, 20.0);
             self.check(!rule.when.is_empty(), &key("when"), "is empty; name at least one condition");
             for condition in &rule.when {
-                self.check_part(&key("when"), "asks for a strength of", condition.strength_min);
+                self.check_strength(&key("when"), *condition);
             }
             // Promise 7: one more hit of damning evidence never lowers a verdict.
             let eases = rule.weight_log_odds < 0.0;
             let only_trust = rule.when.iter().all(|condition| condition.code == EvidenceCode::Trusted);
             self.check(!eases || only_trust, &key("weight"), "is negative; only a rule on `list.trusted` may ease a score");
-            let decides = matches!(rule.mode, RuleMode::Review | RuleMode::Reject);
+            let decides = matches!(rule.mode, RuleMode::Review | RuleMode::Insist | RuleMode::Reject);
             self.check(!(eases && decides), &key("mode"), "must be `weigh`, `shadow` or `off` when the weight is negative");
-            self.check_shared_address(rule);
+            self.check_certain(rule);
         }
     }
 
@@ -411,17 +406,18 @@ impl Violations {
         );
     }
 
-    /// A shared address or network alone never rejects: households, offices and dorms are the classic false positive.
-    fn check_shared_address(&mut self, rule: &Rule) {
-        let network_alone = rule.when.iter().all(|condition| {
-            matches!(condition.code, EvidenceCode::SameAddress | EvidenceCode::SamePrefix | EvidenceCode::CrowdedNetwork)
-        });
+    /// A rule rejects only what is certain: one account on both sides, what the owner blocked, a proven repeat. All else is rejected under a certificate.
+    fn check_certain(&mut self, rule: &Rule) {
+        let certain = |Condition { code, strength_min }: &Condition| {
+            let when_full = matches!(code, EvidenceCode::Blocked | EvidenceCode::DuplicateInvoice);
+            *code == EvidenceCode::SameAccount || (when_full && *strength_min >= 1.0)
+        };
         let key = format!("rule.{}.mode", rule.name);
-        let rejects = network_alone && rule.mode == RuleMode::Reject;
         self.check(
-            !rejects,
+            rule.mode != RuleMode::Reject || rule.when.iter().any(certain),
             &key,
-            "rejects on a shared network alone, which households, offices and dorms have; use `review` or add a condition",
+            "rejects by itself what is not certain; use `insist`, and leave rejecting to a certified model. A rule may reject on `identity.same_account`, \
+             `list.blocked >= 1.0` or `value.duplicate_invoice >= 1.0`",
         );
     }
 }

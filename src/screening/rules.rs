@@ -1,5 +1,7 @@
 //! Rules: named predicates over evidence, read as a table. Pure; called by `assess`.
 
+use std::fmt;
+
 use super::evidence::{Evidence, EvidenceCode};
 use super::policy::RuleMode;
 
@@ -21,26 +23,55 @@ pub enum InvalidCondition {
     /// The text is not `code` or `code >= number`.
     #[error("`{0}` is not a condition; write `code` or `code >= 0.5`")]
     Shape(String),
+    /// The evidence is measured in bits and the number is not, or the other way round.
+    #[error("`{0}` {1}")]
+    Unit(String, &'static str),
 }
 
 impl Condition {
-    /// Reads `payment.same_instrument` or `payment.same_instrument >= 0.5`.
+    /// Reads `ring.loop`, `ring.size >= 0.5`, or for match weights `payment.same_instrument >= 10 bits`.
     ///
     /// # Errors
-    /// [`InvalidCondition`] when the code is unknown or the shape is another.
+    /// [`InvalidCondition`] when the code is unknown, the shape is another, or the unit is not that of the code.
     pub fn parse(text: &str) -> Result<Self, InvalidCondition> {
-        let (code, strength_min) = match text.split_once(">=") {
-            Some((code, number)) => {
-                let number = number.trim().parse::<f64>().map_err(|_| InvalidCondition::Shape(text.to_owned()))?;
-                (code.trim(), number)
-            }
-            None => (text.trim(), f64::MIN_POSITIVE),
+        let shape = || InvalidCondition::Shape(text.to_owned());
+        let (code, least) = match text.split_once(">=") {
+            Some((code, number)) => (code.trim(), Some(number.trim())),
+            None => (text.trim(), None),
         };
         if code.is_empty() || code.contains(char::is_whitespace) {
-            return Err(InvalidCondition::Shape(text.to_owned()));
+            return Err(shape());
         }
         let code = EvidenceCode::from_dotted(code).ok_or_else(|| InvalidCondition::UnknownCode(code.to_owned()))?;
-        Ok(Self { code, strength_min })
+        let Some(least) = least else { return Ok(Self { code, strength_min: f64::MIN_POSITIVE }) };
+        let (number, in_bits) = match least.strip_suffix("bits") {
+            Some(number) => (number.trim_end(), true),
+            None => (least, false),
+        };
+        let number = number.parse::<f64>().map_err(|_| shape())?;
+        let full = match (code.bits_full(), in_bits) {
+            (Some(full), true) => full,
+            (None, false) => 1.0,
+            (Some(_), false) => {
+                return Err(InvalidCondition::Unit(text.to_owned(), "needs its unit: this evidence is measured in bits, like `>= 10 bits`"));
+            }
+            (None, true) => {
+                return Err(InvalidCondition::Unit(text.to_owned(), "is not measured in bits; write a strength from 0 to 1, like `>= 0.5`"));
+            }
+        };
+        Ok(Self { code, strength_min: number / full })
+    }
+}
+
+impl fmt::Display for Condition {
+    /// As it is read.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { code, strength_min } = *self;
+        match code.bits_full() {
+            _ if strength_min <= f64::MIN_POSITIVE => write!(f, "{code}"),
+            Some(full) => write!(f, "{code} >= {} bits", strength_min * full),
+            None => write!(f, "{code} >= {strength_min}"),
+        }
     }
 }
 
@@ -88,7 +119,7 @@ impl Rule {
         let counted = match self.mode {
             RuleMode::Off => return None,
             RuleMode::Shadow => 0.0,
-            RuleMode::Weigh | RuleMode::Review | RuleMode::Reject => self.weight_log_odds * weakest,
+            RuleMode::Weigh | RuleMode::Review | RuleMode::Insist | RuleMode::Reject => self.weight_log_odds * weakest,
         };
         Some(RuleHit {
             rule: self.name.clone(),
@@ -109,18 +140,31 @@ mod tests {
     fn conditions_read_with_and_without_a_strength() {
         assert_eq!(Condition::parse("ring.loop").map(|c| c.code), Ok(EvidenceCode::RingLoop));
         assert_eq!(
-            Condition::parse("device.same_device >= 0.5"),
+            Condition::parse("device.same_device >= 10 bits"),
             Ok(Condition { code: EvidenceCode::SameDevice, strength_min: 0.5 })
         );
+        assert_eq!(
+            Condition::parse("referee.known_person >= 10bits"),
+            Ok(Condition { code: EvidenceCode::KnownPerson, strength_min: 0.25 })
+        );
+        assert!(matches!(Condition::parse("device.same_device >= 0.5"), Err(InvalidCondition::Unit(..))));
+        assert!(matches!(Condition::parse("ring.size >= 5 bits"), Err(InvalidCondition::Unit(..))));
         assert!(matches!(Condition::parse("device.samedevice"), Err(InvalidCondition::UnknownCode(_))));
         assert!(matches!(Condition::parse("ring.loop > 3"), Err(InvalidCondition::Shape(_))));
+    }
+
+    #[test]
+    fn a_condition_is_shown_as_it_is_read() {
+        for text in ["ring.loop", "ring.size >= 0.7", "device.same_device >= 8 bits", "identity.one_person >= 22 bits"] {
+            assert_eq!(Condition::parse(text).unwrap().to_string(), text);
+        }
     }
 
     #[test]
     fn a_rule_hits_only_when_all_conditions_hold() {
         let rule = Rule {
             name: "both".into(),
-            when: vec![Condition::parse("device.same_device >= 0.5").unwrap(), Condition::parse("ring.loop").unwrap()],
+            when: vec![Condition::parse("device.same_device >= 10 bits").unwrap(), Condition::parse("ring.loop").unwrap()],
             mode: RuleMode::Review,
             weight_log_odds: 2.0,
         };

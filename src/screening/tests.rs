@@ -7,7 +7,7 @@ use super::comparability::Comparability;
 use super::decide;
 use super::decision::{AuditSample, Decision, ReferrerSafeReason, Scored, Verdict, logistic};
 use super::evidence::{Evidence, EvidenceCode, Finding};
-use super::features::{FEATURE_COUNT, Facts, FeatureVector};
+use super::features::{FEATURE_COUNT, FeatureVector};
 use super::fixtures::{
     any_evidence, approved, assess_by_rules, bundle, card, conversion, crowd_on, device, honest, identifier, network, noon,
     policy, policy_parts, rule,
@@ -29,8 +29,7 @@ use crate::vocabulary::time::Span;
 fn decide_on(evidence: Evidence, policy: &Policy, models: Models<'_>) -> Decision {
     let audit_key = AuditKey::new([1; 32]);
     let features = FeatureVector::from_values([0.0; FEATURE_COUNT]);
-    let (facts, comparability) = (Facts::ABSENT, Comparability::default());
-    let observed = Observation { evidence, facts, features, comparability, warnings: Vec::new() };
+    let observed = Observation { evidence, features, comparability: Comparability::default(), warnings: Vec::new() };
     decide(&honest(), &History::default(), observed, Rulebook { policy, models, audit_key: &audit_key }, noon())
 }
 
@@ -39,7 +38,7 @@ fn a_decision_gives_back_the_features_that_it_was_made_from() {
     let seen = conversion(|c| c.referee.devices.push(device(16)));
     let crowd = crowd_on(IdentifierKind::Device, 16, 3);
     let bits = |features: &FeatureVector| features.values().map(f64::to_bits);
-    let observed = observe(&seen, &crowd, &policy()).features;
+    let observed = observe(&seen, &crowd).features;
     assert_eq!(bits(&assess_by_rules(&seen, &crowd).features()), bits(&observed));
     assert_ne!(bits(&assess_by_rules(&seen, &History::default()).features()), bits(&observed));
 }
@@ -65,21 +64,24 @@ fn a_shared_address_alone_is_never_rejected() {
 }
 
 #[test]
-fn a_policy_that_rejects_on_a_shared_network_alone_is_refused() {
+fn a_policy_whose_rules_reject_what_is_not_certain_is_refused() {
     let mut parts = policy_parts();
     parts.rules.push(rule("office", "network.same_address", RuleMode::Reject, 1.0));
+    parts.rules.push(rule("circle", "payment.payout_is_billing >= 18 bits", RuleMode::Reject, 1.0));
+    parts.rules.push(rule("any_entry", "list.blocked", RuleMode::Reject, 1.0));
     let violations = Policy::new(parts).unwrap_err();
-    assert_eq!(violations.iter().map(|violation| violation.key.as_str()).collect::<Vec<_>>(), ["rule.office.mode"]);
+    assert_eq!(violations.iter().map(|violation| violation.key.as_str()).collect::<Vec<_>>(), ["rule.office.mode", "rule.circle.mode", "rule.any_entry.mode"]);
 }
 
 #[test]
 fn every_violation_of_a_policy_is_named_at_once() {
     let mut parts = policy_parts();
     parts.version = String::new();
-    parts.score.review_threshold = 2.0;
+    parts.score.review_threshold = Some(2.0);
+    parts.score.review_floor = 1.0;
     parts.audit.sample_share = f64::NAN;
     let keys: Vec<String> = Policy::new(parts).unwrap_err().into_iter().map(|violation| violation.key).collect();
-    assert_eq!(keys, ["version", "score.review_threshold", "score.reject_threshold", "audit.sample_share"]);
+    assert_eq!(keys, ["version", "score.review_threshold", "score.review_floor", "audit.sample_share"]);
 }
 
 #[test]
@@ -106,8 +108,7 @@ fn what_cannot_be_compared_is_not_approved_whatever_the_model_says_unless_the_po
         (decision.verdict, decision.reasons.first().map(|reason| reason.sentence.clone()))
     };
     let why = "Nothing could be compared: neither side has a signal that identifies anybody.".to_owned();
-    assert_eq!(verdict(RuleMode::Review), (Verdict::InReview, Some(why.clone())));
-    assert_eq!(verdict(RuleMode::Reject), (Verdict::Rejected, Some(why)));
+    assert_eq!(verdict(RuleMode::Insist), (Verdict::InReview, Some(why)));
     for lenient in [RuleMode::Off, RuleMode::Shadow, RuleMode::Weigh] {
         assert_eq!(verdict(lenient).0, Verdict::Approved);
     }
@@ -119,7 +120,7 @@ fn a_placeholder_on_both_sides_is_absent_and_told_on_each() {
         cv.referrer.payments.push(card(7, PaymentPurpose::Payout));
         cv.referee.payments.push(card(7, PaymentPurpose::Billing));
     });
-    assert_eq!(assess_by_rules(&shared, &History::default()).verdict, Verdict::Rejected);
+    assert_eq!(assess_by_rules(&shared, &History::default()).verdict, Verdict::InReview);
     let history = History { placeholders: [identifier(IdentifierKind::Payment, 7)].into(), ..History::default() };
     let decision = assess_by_rules(&shared, &history);
     assert_eq!(decision.verdict, Verdict::Approved);
@@ -220,7 +221,7 @@ fn a_score_without_any_evidence_sends_nothing_to_review_and_with_some_it_does() 
 
 #[test]
 fn evidence_that_counts_nowhere_is_no_reason_for_the_score() {
-    let codes = EvidenceCode::ALL.into_iter().filter(|code| code.speaks() && *code != EvidenceCode::Trusted);
+    let codes = EvidenceCode::ALL.into_iter().filter(|code| code.speaks() && !code.eases());
     let unseen: Vec<EvidenceCode> = codes.filter(|code| !super::features::sees(*code)).collect();
     assert!(unseen.contains(&EvidenceCode::Incomparable), "{unseen:?}");
     let verdict = |code: EvidenceCode, mode| {
@@ -310,6 +311,41 @@ fn what_no_policy_can_switch_off_leads_the_reasons_without_a_rule() {
 }
 
 #[test]
+fn below_the_floor_of_a_models_score_a_rule_that_reviews_only_weighs_and_one_that_insists_holds() {
+    let policy = |mode| {
+        let score = ScorePolicy { source: ScoreSource::Model, review_floor: 0.05, ..policy_parts().score };
+        let mut parts = PolicyParts { score, ..policy_parts() };
+        parts.rules.iter_mut().filter(|rule| &*rule.name == "device.same_device").for_each(|rule| rule.mode = mode);
+        Policy::new(parts).unwrap()
+    };
+    let verdict = |mode, log_odds| {
+        let (policy, model) = (policy(mode), model_of_log_odds(log_odds, None));
+        let evidence = Evidence::absent().with(EvidenceCode::SameDevice, Finding::of_strength(1.0));
+        let decision = decide_on(evidence, &policy, Models { active: Some(&model), ..Models::default() });
+        (decision.verdict, decision.rule_hits[0].mode)
+    };
+    let (below, above) = (-4.0, -2.5);
+    assert_eq!(verdict(RuleMode::Review, below), (Verdict::Approved, RuleMode::Weigh));
+    assert_eq!(verdict(RuleMode::Review, above), (Verdict::InReview, RuleMode::Review));
+    assert_eq!(verdict(RuleMode::Insist, below), (Verdict::InReview, RuleMode::Insist));
+    let evidence = Evidence::absent().with(EvidenceCode::SameDevice, Finding::of_strength(1.0));
+    let without = decide_on(evidence, &policy(RuleMode::Review), Models::default());
+    assert_eq!(without.rule_hits[0].mode, RuleMode::Review, "without a model nothing eases");
+}
+
+#[test]
+fn the_policys_review_threshold_owns_in_both_directions() {
+    let verdict = |review_threshold| {
+        let score = ScorePolicy { source: ScoreSource::Model, review_threshold, ..policy_parts().score };
+        let (policy, model) = (Policy::new(PolicyParts { score, ..policy_parts() }).unwrap(), model_of_log_odds(-1.5, None));
+        let evidence = Evidence::absent().with(EvidenceCode::SimilarPath, Finding::of_strength(0.1));
+        decide_on(evidence, &policy, Models { active: Some(&model), ..Models::default() }).verdict
+    };
+    // The model asks for a review from 0.1, and says 0.18.
+    assert_eq!([None, Some(0.15), Some(0.3)].map(verdict), [Verdict::InReview, Verdict::InReview, Verdict::Approved]);
+}
+
+#[test]
 fn a_conclusive_reject_is_not_sampled_for_audit() {
     let mut parts = policy_parts();
     parts.audit.sample_share = 1.0;
@@ -373,7 +409,7 @@ proptest! {
     #[test]
     fn one_more_hit_never_lowers_a_verdict(evidence in any_evidence(), index in 0..EvidenceCode::COUNT, strength in 0.01_f64..=1.0) {
         let code = EvidenceCode::ALL[index];
-        prop_assume!(code != EvidenceCode::Trusted);
+        prop_assume!(!code.eases());
         let stronger = strength.max(evidence[code].strength());
         let more = evidence.clone().with(code, Finding::of_strength(stronger));
         let policy = policy();

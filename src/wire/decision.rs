@@ -34,7 +34,6 @@ pub fn message_of(record: &DecisionRecord) -> v1::Decision {
         looks_like,
         audit: _,
         evidence: _,
-        facts: _,
         comparability: _,
         warnings,
         decided_at,
@@ -219,6 +218,7 @@ pub(super) fn evidence_message(code: EvidenceCode, finding: &Finding) -> v1::Evi
         strength: finding.strength(),
         measure: finding.measure().and_then(|measure| measure_message(code.measure_kind(), measure)),
         sentence,
+        match_weight_bits: code.bits_full().filter(|_| !finding.is_absent()).map(|full| finding.strength() * full),
     }
 }
 

@@ -106,7 +106,7 @@ wire_enum! {
     LabelSource => LabelSource { Reviewer => Reviewer, Chargeback => Chargeback, OwnerReport => OwnerReport, Simulated => Simulated }
     Verdict => Verdict { Approved => Approved, InReview => InReview, Rejected => Rejected }
     Sides => EvidenceSides { Both => Both, Referrer => Referrer, Referee => Referee }
-    RuleMode => RuleMode { Off => Off, Shadow => Shadow, Review => Review, Reject => Reject, Weigh => Weigh }
+    RuleMode => RuleMode { Off => Off, Shadow => Shadow, Review => Review, Insist => Insist, Reject => Reject, Weigh => Weigh }
     Compared => SignalComparison {
         Yes => Compared, KeysDiffer => KeysDiffer, OnlyReferrer => OnlyReferrer, OnlyReferee => OnlyReferee,
     }

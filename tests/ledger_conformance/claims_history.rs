@@ -12,8 +12,9 @@ use selfsame::screening::history::{
 };
 use selfsame::screening::placeholders::accounts_max;
 use selfsame::vocabulary::bundle::{PaymentPurpose, PaymentSignals};
-use selfsame::vocabulary::conversion::{ConversionKind, Side};
+use selfsame::vocabulary::conversion::{Conversion, ConversionKind, Side};
 use selfsame::vocabulary::digest::DigestSet;
+use selfsame::vocabulary::journey::{Journey, Touchpoint, TouchpointKind};
 use selfsame::vocabulary::money::Money;
 use selfsame::vocabulary::outcome::{OutcomeKind, OutcomeSubject};
 use selfsame::vocabulary::time::Span;
@@ -53,14 +54,14 @@ pub(crate) fn two_hundred_conversions_that_race_on_a_device_are_counted_one_by_o
 
 pub(crate) fn a_conversion_does_not_see_itself(subject: &Subject) {
     let history = subject.history(&draft("c1", "ann", "bob").referee_on_device(1).referrer_on_device(1));
-    assert_eq!(history.accounts_known, 0);
+    assert_eq!(history.persons_known, 0);
     assert!(history.crowds.is_empty());
     assert_eq!((history.referrer.profile, history.referrer.first_seen_at), (None, None));
     let history = subject.history(&draft("c2", "ann", "bob").referee_on_device(1).referrer_on_device(1));
     let device = crowd_on(&history, IdentifierKind::Device, 1);
     assert_eq!((device.accounts_ever, device.accounts_30d), (0, 0), "the two sides are no crowd on their own device");
     assert_eq!((device.referrer_seen_at, device.referee_seen_at), (Some(minute(0)), Some(minute(0))));
-    assert_eq!(history.accounts_known, 2);
+    assert_eq!(history.persons_known, 1, "one device, one person");
     assert_eq!(history.referrer.first_seen_at, Some(minute(0)));
     assert_eq!(history.referrer.profile.unwrap().devices.len(), 1);
 }
@@ -80,7 +81,7 @@ pub(crate) fn a_crowd_has_windows(subject: &Subject) {
         subject.screen(&draft(id, &format!("a-{id}"), &format!("b-{id}")).at(when).referee_on_device(1));
     }
     let history = subject.history(&draft("c4", "ann", "bob").referee_on_device(1));
-    let wanted = Crowd { accounts_ever: 3, accounts_30d: 2, accounts_24h: 1, ..Crowd::default() };
+    let wanted = Crowd { accounts_ever: 3, persons_ever: 1, accounts_30d: 2, accounts_24h: 1, ..Crowd::default() };
     assert_eq!(crowd_on(&history, IdentifierKind::Device, 1), wanted);
 }
 
@@ -93,6 +94,70 @@ pub(crate) fn signals_that_came_before_are_known(subject: &Subject) {
     subject.screen(&with_card);
     let profile = subject.history(&draft("c3", "ann", "bob")).referrer.profile.unwrap();
     assert_eq!(profile.payments.len(), 2);
+}
+
+pub(crate) fn accounts_that_are_tied_are_one_person(subject: &Subject) {
+    // Five on one card, of whom each has the address too; and three strangers on it.
+    for number in 0..5 {
+        let tied = draft(&format!("c{number}"), &format!("a{number}"), &format!("b{number}")).referee_on_address(7);
+        subject.screen(&tied.change(|c| c.referee.payments = vec![card(9)]));
+    }
+    for number in 5..8 {
+        subject.screen(&draft(&format!("c{number}"), &format!("a{number}"), &format!("b{number}")).referee_on_address(7));
+    }
+    let history = subject.history(&draft("c8", "ann", "bob").referee_on_address(7));
+    let crowd = crowd_on(&history, IdentifierKind::Address, 7);
+    assert_eq!((crowd.accounts_ever, crowd.persons_ever), (8, 4));
+    assert_eq!(history.persons_known, 16 - 4, "all of them, and those who referred them");
+    // Who is tied to a side is no stranger to it.
+    let of_theirs = subject.history(&draft("c9", "b0", "cleo").referee_on_address(7));
+    assert_eq!(crowd_on(&of_theirs, IdentifierKind::Address, 7).persons_ever, 4, "the three strangers and bob");
+}
+
+pub(crate) fn an_older_account_of_the_referee_is_known(subject: &Subject) {
+    let known = |id: &str, change: fn(&mut Conversion)| subject.history(&draft(id, "ann", id).change(change)).known_person;
+    subject.signals("r1", vec![full_bundle("kim", 10)]).unwrap();
+    let customer = full_bundle("kim", 10);
+    let of = |id: &str| full_bundle(id, 10);
+    assert_eq!(known("nobody", |_| ()), None);
+    assert_eq!(known("flatmate", |c| c.referee.networks = full_bundle("kim", 10).networks), None, "an address is no person");
+    let mailbox = known("alias", |c| c.referee.emails = full_bundle("kim", 10).emails).unwrap();
+    assert!(mailbox.mailbox > 10.0 && mailbox.kinds() == 1, "{mailbox:?}");
+    let card_and_device = known("second", |c| {
+        c.referee.payments = full_bundle("kim", 10).payments;
+        c.referee.devices = full_bundle("kim", 10).devices;
+    });
+    assert!(card_and_device.is_some_and(|weights| weights.kinds() == 2 && weights.total() > 16.0), "{card_and_device:?}");
+    // The two sides are compared with each other elsewhere.
+    let own = subject.history(&draft("c1", "kim", "alias").change(|c| c.referee.emails = customer.emails.clone()));
+    assert_eq!(own.known_person.map(|weights| weights.kinds()), None, "the referrer is no third");
+    // Who came later is no older account.
+    subject.signals("r2", vec![of("late")]).unwrap();
+    let first = subject.history(&draft("c2", "ann", "kim"));
+    assert_eq!(first.known_person, None);
+}
+
+pub(crate) fn a_code_that_came_at_the_checkout_counts_for_its_referrer(subject: &Subject) {
+    let late = |id: &str, captured: i64| {
+        draft(id, "ann", id).change(|c| {
+            let checkout = Touchpoint {
+                kind: TouchpointKind::Checkout,
+                occurred_at: minute(-1),
+                device: None,
+                browser: None,
+                path_token: "".into(),
+            };
+            c.referee.journey = Journey::new(vec![checkout], None);
+            c.attribution.captured_at = Some(minute(captured));
+        })
+    };
+    let so = |draft: &Draft| {
+        let referrer = subject.history(draft).referrer;
+        (referrer.referrals_after_checkout, referrer.referrals_total)
+    };
+    assert_eq!(so(&late("c1", 0)), (0, 0));
+    assert_eq!(so(&late("c2", -9)), (1, 1), "the one before came so, this one does not count itself");
+    assert_eq!(so(&late("c3", 0)), (1, 2));
 }
 
 pub(crate) fn a_repeated_invoice_is_a_duplicate_and_counts_for_nothing(subject: &Subject) {

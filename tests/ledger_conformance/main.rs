@@ -130,6 +130,9 @@ conformance! {
         four_hundred_accounts_on_an_address_are_four_hundred
         a_crowd_has_windows
         signals_that_came_before_are_known
+        accounts_that_are_tied_are_one_person
+        an_older_account_of_the_referee_is_known
+        a_code_that_came_at_the_checkout_counts_for_its_referrer
         a_repeated_invoice_is_a_duplicate_and_counts_for_nothing
         what_only_looks_like_a_repeat_is_told_and_not_called_one
         a_second_sign_up_is_a_repeat_at_any_distance

@@ -21,7 +21,6 @@ use selfsame::screening::comparability::{Comparability, Compared, ComparedKind, 
 use selfsame::screening::decision::{AuditSample, Decision, Reason, ReferrerSafeReason, ScoreParts, Scored, Verdict};
 use selfsame::screening::evidence::{Evidence, EvidenceCode, Finding};
 use selfsame::screening::explanation;
-use selfsame::screening::features::Facts;
 use selfsame::screening::gate::{self, Asker, Gate, GateAnswer, GateReason, Held, Record, Standing};
 use selfsame::screening::history::{History, ListKind};
 use selfsame::screening::policy::PayoutPolicy;
@@ -93,7 +92,7 @@ impl Assessor for Probe {
             "reject" => Verdict::Rejected,
             _ => Verdict::Approved,
         };
-        let finding = Finding::measured(0.75, f64::from(history.accounts_known));
+        let finding = Finding::measured(0.75, f64::from(history.persons_known));
         let evidence = Evidence::absent()
             .with(EvidenceCode::SameDevice, finding)
             .with(EvidenceCode::SameAccount, Finding::CLEAR)
@@ -117,7 +116,6 @@ impl Assessor for Probe {
             looks_like: history.looks_like.clone(),
             audit: AuditSample::NotSampled,
             evidence,
-            facts: Facts::from_values(&[0.0, 1.0, f64::from(history.accounts_known), 0.1 + 0.2]),
             score_parts: ScoreParts {
                 base_log_odds: -2.5,
                 contributions: vec![(EvidenceCode::SameDevice, 0.1 + 0.2)],

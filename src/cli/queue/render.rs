@@ -204,7 +204,8 @@ fn rule_rows(hits: &[v1::RuleHit]) -> Vec<Vec<String>> {
     let row = |mode: &str, hit: &v1::RuleHit| vec![mode.to_owned(), hit.rule.clone(), hit.evidence_code.clone()];
     let of_mode =
         |mode: v1::RuleMode, name: &'static str| hits.iter().filter(move |hit| hit.mode() == mode).map(move |hit| row(name, hit));
-    of_mode(v1::RuleMode::Reject, "reject").chain(of_mode(v1::RuleMode::Review, "review")).collect()
+    let strictest = of_mode(v1::RuleMode::Reject, "reject").chain(of_mode(v1::RuleMode::Insist, "insist"));
+    strictest.chain(of_mode(v1::RuleMode::Review, "review")).collect()
 }
 
 fn neighbour_row(neighbour: &v1::SharedIdentifier) -> Vec<String> {

@@ -12,7 +12,6 @@ use crate::screening::decision::{
 };
 use crate::screening::evidence::{Evidence, EvidenceCode, Finding, Strength};
 use crate::screening::explanation;
-use crate::screening::features::{self, Facts};
 use crate::screening::rules::RuleHit;
 use crate::screening::warning::Warning;
 use crate::vocabulary::digest::KeyId;
@@ -35,7 +34,6 @@ pub(crate) fn write(w: &mut Writer, decision: &Decision) {
         looks_like,
         audit,
         evidence,
-        facts,
         comparability,
         warnings,
         decided_at,
@@ -57,7 +55,6 @@ pub(crate) fn write(w: &mut Writer, decision: &Decision) {
     w.option(duplicate_of.as_ref(), |w, id| w.text(id.as_str()));
     w.option(looks_like.as_ref(), |w, id| w.text(id.as_str()));
     write_evidence(w, evidence);
-    w.list(facts.values(), |w, fact| write_fact(w, *fact));
     for reason in reasons {
         write_reason(w, reason, evidence);
     }
@@ -163,7 +160,6 @@ pub(crate) fn read(r: &mut Reader<'_>) -> Result<Decision, Damaged> {
     let duplicate_of = r.option(|r| r.id(ConversionId::new))?;
     let looks_like = r.option(|r| r.id(ConversionId::new))?;
     let evidence = read_evidence(r)?;
-    let facts = Facts::from_values(&r.list(read_fact)?);
     let reasons = reason_codes.into_iter().map(|code| read_reason(r, code, &evidence)).collect::<Result<Vec<_>, _>>()?;
     let rule_hits = r.list(|r| {
         Ok(RuleHit {
@@ -200,7 +196,6 @@ pub(crate) fn read(r: &mut Reader<'_>) -> Result<Decision, Damaged> {
         looks_like,
         audit,
         evidence,
-        facts,
         comparability,
         warnings,
         decided_at,
@@ -246,32 +241,6 @@ mod shape {
 fn whole(measure: f64) -> Option<u32> {
     let number = measure as u32;
     (f64::from(number).to_bits() == measure.to_bits()).then_some(number)
-}
-
-/// What stands before a fact. Anything larger is a whole number, and by how much it is larger.
-mod fact {
-    pub(crate) const ABSENT: u64 = 0;
-    pub(crate) const FRACTION: u64 = 1;
-    pub(crate) const WHOLE: u64 = 2;
-}
-
-fn write_fact(w: &mut Writer, value: f64) {
-    if value.to_bits() == features::ABSENT.to_bits() {
-        w.u64(fact::ABSENT);
-    } else if let Some(number) = whole(value) {
-        w.u64(fact::WHOLE + u64::from(number));
-    } else {
-        w.u64(fact::FRACTION);
-        w.f64(value);
-    }
-}
-
-fn read_fact(r: &mut Reader<'_>) -> Result<f64, Damaged> {
-    match r.u64()? {
-        fact::ABSENT => Ok(features::ABSENT),
-        fact::FRACTION => r.f64(),
-        number => u32::try_from(number - fact::WHOLE).map(f64::from).map_err(|_| Damaged("a fact is too large")),
-    }
 }
 
 fn shape_of(finding: &Finding) -> u8 {
@@ -370,16 +339,6 @@ mod tests {
         let found: Vec<u8> = by_number(&evidence).into_iter().map(|(number, _)| number).collect();
         let wanted: Vec<u8> = (1..=u8::try_from(EvidenceCode::COUNT).unwrap()).collect();
         assert_eq!(found, wanted);
-    }
-
-    #[test]
-    fn every_fact_comes_back_bit_by_bit() {
-        for value in [features::ABSENT, 0.0, -0.0, 1.0, 0.1 + 0.2, f64::from(u32::MAX), 5e9, -3.0, 1e300] {
-            let mut w = Writer::default();
-            write_fact(&mut w, value);
-            let bytes = w.finish();
-            assert_eq!(read_fact(&mut Reader::new(&bytes)).unwrap().to_bits(), value.to_bits());
-        }
     }
 
     #[test]

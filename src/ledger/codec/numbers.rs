@@ -42,7 +42,7 @@ numbered! {
     safe_reason read_safe_reason ReferrerSafeReason {
         None = 1, UnderReview = 2, NotEligible = 3, AlreadyCounted = 4, Cancelled = 5,
     }
-    rule_mode read_rule_mode RuleMode { Off = 1, Shadow = 2, Review = 3, Reject = 4, Weigh = 5 }
+    rule_mode read_rule_mode RuleMode { Off = 1, Shadow = 2, Review = 3, Reject = 4, Weigh = 5, Insist = 6 }
     resolution read_resolution Resolution { Accept = 1, Reject = 2 }
     change read_change Change { Place = 1, Lift = 2 }
     list_kind read_list_kind ListKind { Blocked = 1, Trusted = 2 }
@@ -76,7 +76,7 @@ numbered! {
         CrowdedDevice = 28, CrowdedNetwork = 29, CrowdedPayment = 30, PatternRepeats = 31, ReferrerBurst = 32,
         ReferrerRate = 33, ReferrerRejections = 34, ReferrerRefunds = 35, RingLoop = 36, RingSize = 37,
         RingTouchesRejected = 38, Blocked = 39, Trusted = 40, Comparable = 41, Incomparable = 42, BelowMinimum = 43,
-        SharedPayout = 44,
+        SharedPayout = 44, OnePerson = 45, KnownPerson = 46, AfterCheckout = 47, ReferrerAccepted = 48,
     }
     signal_kind read_signal_kind SignalKind {
         EmailExact = 1, Mailbox = 2, LocalPart = 3, LocalPartSketch = 4, Name = 5, NameSketch = 6, Device = 7, Browser = 8,

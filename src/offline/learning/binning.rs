@@ -56,9 +56,8 @@ pub fn weigh(column: &[f64], abusive: &[bool], direction: Direction) -> WeighedB
         if *value < 0.0 { absent.join(one) } else { pools[fine.partition_point(|edge| edge < value)].join(one) }
     }
     let sign = match direction {
-        Direction::Rises => Some(1.0),
-        Direction::Falls => Some(-1.0),
-        Direction::Either => None,
+        Direction::Rises => 1.0,
+        Direction::Falls => -1.0,
     };
     let base = all.abusive.max(0.5) / all.rows.max(1.0);
     let joined = join(pools, sign, base);
@@ -76,14 +75,14 @@ pub fn weigh(column: &[f64], abusive: &[bool], direction: Direction) -> WeighedB
     WeighedBins { edges, weights: joined.iter().map(weight).collect(), absent: weight(&absent) }
 }
 
-fn join(pools: Vec<Pool>, sign: Option<f64>, base: f64) -> Vec<Pool> {
+fn join(pools: Vec<Pool>, sign: f64, base: f64) -> Vec<Pool> {
     let mut joined: Vec<Pool> = Vec::new();
     let last_place = pools.len().saturating_sub(1);
     for (place, pool) in pools.into_iter().enumerate() {
         joined.push(pool);
         while let [.., before, last] = joined.as_slice() {
             let small = before.rows < ROWS_PER_BIN_MIN || (place == last_place && last.rows < ROWS_PER_BIN_MIN / 2.0);
-            let violates = sign.is_some_and(|sign| sign * (last.rate(base) - before.rate(base)) < 0.0);
+            let violates = sign * (last.rate(base) - before.rate(base)) < 0.0;
             if !small && !violates {
                 break;
             }
@@ -113,7 +112,7 @@ mod tests {
 
     #[test]
     fn absence_that_nobody_saw_weighs_nothing() {
-        let binned = weigh(&[0.0, 1.0, 1.0], &[false, true, false], Direction::Either);
+        let binned = weigh(&[0.0, 1.0, 1.0], &[false, true, false], Direction::Rises);
         assert!(binned.absent.abs() < 1e-9);
     }
 }

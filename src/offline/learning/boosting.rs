@@ -3,7 +3,7 @@
 //!
 //! Second-order boosting of the log loss (Friedman 2001; Chen, Guestrin 2016) with histograms over sparse bins (Ke et al. 2017): rows whose
 //! value is a feature's most frequent one are not touched, and their sums follow by subtraction. Absent values have their own bin and go where
-//! they help. With [`Monotone::AsCatalogued`] a feature that speaks for abuse can only raise the score as it rises. Single-threaded and exact
+//! they help. A feature that speaks for abuse can only raise the score as it rises. Single-threaded and exact
 //! in its order of additions, so the same data and seed give the same bytes. Called by `estimators`.
 
 use linfa::DatasetBase;
@@ -15,15 +15,6 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 
 use crate::screening::features::{CATALOGUE, Direction};
 use crate::screening::model::{LEAF, Split, Trees};
-
-/// Whether the catalogue's directions bind the trees.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Monotone {
-    /// They do.
-    AsCatalogued,
-    /// The data alone decide.
-    Free,
-}
 
 /// How to boost.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -46,8 +37,6 @@ pub struct Boosting {
     pub feature_share: f64,
     /// Bins of a feature at most, absent not counted. Range: 2 to 255.
     pub bins_max: usize,
-    /// Whether the catalogue's directions bind.
-    pub monotone: Monotone,
     /// Seed of rows and features.
     pub seed: u64,
 }
@@ -64,7 +53,6 @@ impl Default for Boosting {
             row_share: 0.8,
             feature_share: 0.6,
             bins_max: 96,
-            monotone: Monotone::AsCatalogued,
             seed: 0,
         }
     }
@@ -433,13 +421,11 @@ fn bin_column(settings: &Boosting, feature: usize, column: &[f64], offset: usize
         counts[bins.bin(*value)] += 1;
     }
     bins.usual = (0..counts.len()).max_by_key(|bin| counts[*bin]).unwrap_or(0);
-    if settings.monotone == Monotone::AsCatalogued {
-        bins.direction = match CATALOGUE.get(feature).map(|known| known.direction) {
-            Some(Direction::Rises) => 1,
-            Some(Direction::Falls) => -1,
-            Some(Direction::Either) | None => 0,
-        };
-    }
+    bins.direction = match CATALOGUE.get(feature).map(|known| known.direction) {
+        Some(Direction::Rises) => 1,
+        Some(Direction::Falls) => -1,
+        None => 0,
+    };
     (counts[bins.usual] < column.len()).then_some(bins)
 }
 
@@ -490,7 +476,7 @@ mod tests {
 
     #[test]
     fn boosting_finds_what_single_features_do_not_tell() {
-        let (_, margins, abusive) = fitted(Boosting { trees: 40, monotone: Monotone::Free, ..Boosting::default() });
+        let (_, margins, abusive) = fitted(Boosting { trees: 40, ..Boosting::default() });
         assert!(metrics::average_precision(&margins, &abusive) > 0.6);
     }
 
@@ -514,7 +500,6 @@ mod tests {
                 match known.direction {
                     Direction::Rises => assert!(margin(0.1) <= margin(0.9) && margin(0.9) <= margin(50.0), "{}", known.name),
                     Direction::Falls => assert!(margin(0.1) >= margin(0.9) && margin(0.9) >= margin(50.0), "{}", known.name),
-                    Direction::Either => {}
                 }
             }
         }

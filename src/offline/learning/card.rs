@@ -48,8 +48,12 @@ pub fn markdown(trained: &Trained, evaluation: &Evaluation, matrix: &Matrix, pro
     promise(&mut card, model.certificate(), model.thresholds(), trained, evaluation);
     card.push_str("\n## How it measures\n\nOn groups that no fitting, calibration or choice saw. Intervals: 95 %, groups drawn again 100 times.\n\n");
     figures(&mut card, evaluation);
-    card.push_str("\n## What competed\n\nAverage precision on development groups. Forward folds are fitted on what was labelled before the tested time.\n\n");
+    card.push_str("\n## What competed\n\nAverage precision on development groups. Forward folds are fitted on what was labelled before the tested time. Only families whose score can but rise\
+         with what speaks for abuse may serve; the others are yardsticks.\n\n");
     contenders(&mut card, &trained.contenders);
+    for (family, reason) in &trained.dropped_out {
+        let _ = writeln!(card, "\n`{}` dropped out: {reason}.", family.name());
+    }
     card.push_str("\n## Who gets which verdict\n\nHeld-out rows; verdicts by the model's thresholds alone and by the shipped rules alone.\n\n");
     personas(&mut card, &evaluation.personas);
     card.push_str("\n## What speaks loudest\n\nMean size of the contribution, in log-odds.\n\n| feature | |\n|---|---|\n");

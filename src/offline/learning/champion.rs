@@ -91,6 +91,8 @@ pub struct Trained {
     pub model: Model,
     /// All that competed, the best first.
     pub contenders: Vec<Contender>,
+    /// Families that could not be fitted, each with the reason.
+    pub dropped_out: Vec<(Family, String)>,
     /// How it was calibrated.
     pub calibrated: Calibrated,
     /// Development and hold-out rows.
@@ -111,9 +113,9 @@ const MARGIN_OF_MERIT: f64 = 0.001;
 /// [`LearningError::TooFew`] when labels do not suffice, [`LearningError::Fit`] when no family can be fitted.
 pub fn train(matrix: &Matrix, plan: &TrainingPlan, progress: &mut dyn FnMut(&str)) -> Result<Trained, LearningError> {
     let split = folds::hold_out(matrix, plan.hold_out_share, plan.seed);
-    let mut contenders = compete(matrix, &split.fit, plan, progress)?;
+    let Competed { mut contenders, dropped_out } = compete(matrix, &split.fit, plan, progress);
     contenders.sort_by(|a, b| b.merit().total_cmp(&a.merit()).then(a.family.cmp(&b.family)));
-    let champion = choose(&contenders).ok_or(LearningError::TooFew { what: "families", have: 0, need: 1 })?;
+    let champion = choose(&contenders).ok_or(LearningError::TooFew { what: "families that may serve", have: 0, need: 1 })?;
     contenders[..=champion].rotate_right(1);
     let winner = &contenders[0];
     progress(&format!("fitting {}", winner.family.name()));
@@ -123,32 +125,33 @@ pub fn train(matrix: &Matrix, plan: &TrainingPlan, progress: &mut dyn FnMut(&str
     let (sequence, alpha_within_reach, certified) =
         certify(matrix, &split, &winner.margins, &scorer, &calibrated.calibrator, plan.promise);
     let model = assemble(matrix, plan, winner.family, scorer, &calibrated, &split, certified)?;
-    Ok(Trained { model, contenders, calibrated, split, sequence, alpha_within_reach })
+    Ok(Trained { model, contenders, dropped_out, calibrated, split, sequence, alpha_within_reach })
 }
 
-/// The place of the champion: the family easiest to explain among those within the margin of merit of the best.
+/// The place of the champion: of those whose score can only rise with what speaks for abuse, the family easiest to explain among those within the margin
+/// of merit of the best.
 fn choose(sorted: &[Contender]) -> Option<usize> {
-    let best = sorted.first()?.merit();
+    let may_serve = || sorted.iter().enumerate().filter(|(_, contender)| contender.family.is_monotone());
+    let best = may_serve().next()?.1.merit();
     let ease = |contender: &Contender| Family::ALL.iter().position(|family| *family == contender.family);
-    let near = sorted.iter().enumerate().filter(|(_, contender)| contender.merit() >= best - MARGIN_OF_MERIT);
+    let near = may_serve().filter(|(_, contender)| contender.merit() >= best - MARGIN_OF_MERIT);
     near.min_by_key(|(_, contender)| ease(contender)).map(|(place, _)| place)
 }
 
 /// Every family on every fold, on all cores.
-#[expect(clippy::cast_precision_loss, reason = "a handful of folds")]
 fn compete(
     matrix: &Matrix,
     rows: &[usize],
     plan: &TrainingPlan,
     progress: &mut dyn FnMut(&str),
-) -> Result<Vec<Contender>, LearningError> {
+) -> Competed {
     let grouped = folds::grouped(matrix, rows, plan.folds, plan.seed);
     let forward = folds::forward(matrix, rows, plan.forward_folds);
     let all_folds: Vec<&Fold> = grouped.iter().chain(&forward).collect();
-    let mut fitted: Vec<Family> = plan.families.iter().flat_map(|family| family.parts()).copied().collect();
-    fitted.sort_unstable();
-    fitted.dedup();
-    let tasks: Vec<(Family, &Fold)> = fitted.iter().flat_map(|family| all_folds.iter().map(|fold| (*family, *fold))).collect();
+    let mut families = plan.families.clone();
+    families.sort_unstable();
+    families.dedup();
+    let tasks: Vec<(Family, &Fold)> = families.iter().flat_map(|family| all_folds.iter().map(|fold| (*family, *fold))).collect();
     let tested = |(family, fold): &(Family, &Fold)| {
         let scorer = family.fit(matrix, &fold.fit, plan.seed)?;
         Ok(margins_of(&scorer, matrix, &fold.test))
@@ -158,55 +161,60 @@ fn compete(
         finished += 1;
         progress(&format!("validating: {finished} of {} fits, the last a {}", tasks.len(), tasks[place].0.name()));
     });
-    let mut by_family: BTreeMap<Family, Vec<Result<Vec<f64>, LearningError>>> =
-        fitted.iter().map(|family| (*family, Vec::new())).collect();
+    let mut by_family: BTreeMap<Family, Vec<Result<Vec<f64>, LearningError>>> = BTreeMap::new();
     for ((family, _), result) in tasks.iter().zip(results) {
         by_family.entry(*family).or_default().push(result);
     }
-    let mean = |all: &[f64]| all.iter().sum::<f64>() / all.len().max(1) as f64;
-    let mut contenders = Vec::new();
-    for family in &plan.families {
-        let mut margins = vec![0.0; matrix.len()];
-        let (mut of_grouped, mut of_forward) = (Vec::new(), Vec::new());
-        for (place, fold) in all_folds.iter().enumerate() {
-            let of_fold = match blended(*family, &by_family, place, fold.test.len()) {
-                Ok(of_fold) => of_fold,
-                Err(refused) if place < grouped.len() => return Err(refused.clone()),
-                // Too little history to fit on: this fold says nothing about the family.
-                Err(_) => continue,
-            };
-            let precision = average_precision(&of_fold, &pick(matrix.abusive(), &fold.test));
-            if place < grouped.len() {
-                of_grouped.push(precision);
-                fold.test.iter().zip(of_fold).for_each(|(row, margin)| margins[*row] = margin);
-            } else {
-                of_forward.push(precision);
+    let mut competed = Competed::default();
+    for (family, results) in by_family {
+        match contender(family, &results, (&grouped, &forward), matrix, rows) {
+            Ok(contender) => competed.contenders.push(contender),
+            Err(reason) => {
+                progress(&format!("{} drops out: {reason}", family.name()));
+                competed.dropped_out.push((family, reason.to_string()));
             }
         }
-        contenders.push(Contender {
-            family: *family,
-            grouped_precision: mean(&of_grouped),
-            forward_precision: (!of_forward.is_empty()).then(|| mean(&of_forward)),
-            margins: pick(&margins, rows),
-        });
     }
-    Ok(contenders)
+    competed
 }
 
-/// The margins of a family on the fold at this place: the mean of those of its parts.
-#[expect(clippy::cast_precision_loss, reason = "a handful of parts")]
-fn blended(
+/// Who came through the competition, and who did not.
+#[derive(Debug, Default)]
+struct Competed {
+    contenders: Vec<Contender>,
+    dropped_out: Vec<(Family, String)>,
+}
+
+/// How a family did on its folds. It drops out when it cannot be fitted on a grouped fold; a forward fold with too little history says nothing.
+fn contender(
     family: Family,
-    by_family: &BTreeMap<Family, Vec<Result<Vec<f64>, LearningError>>>,
-    place: usize,
-    rows: usize,
-) -> Result<Vec<f64>, &LearningError> {
-    let mut margins = vec![0.0; rows];
-    let weight = 1.0 / family.parts().len() as f64;
-    for result in family.parts().iter().filter_map(|part| by_family.get(part)?.get(place)) {
-        margins.iter_mut().zip(result.as_ref()?).for_each(|(sum, margin)| *sum += weight * margin);
+    results: &[Result<Vec<f64>, LearningError>],
+    (grouped, forward): (&[Fold], &[Fold]),
+    matrix: &Matrix,
+    rows: &[usize],
+) -> Result<Contender, LearningError> {
+    let mut margins = vec![0.0; matrix.len()];
+    let (of_grouped_folds, of_forward_folds) = results.split_at(grouped.len().min(results.len()));
+    let precision = |of_fold: &[f64], fold: &Fold| average_precision(of_fold, &pick(matrix.abusive(), &fold.test));
+    let mut of_grouped = Vec::new();
+    for (fold, result) in grouped.iter().zip(of_grouped_folds) {
+        let of_fold = result.as_ref().map_err(Clone::clone)?;
+        of_grouped.push(precision(of_fold, fold));
+        fold.test.iter().zip(of_fold).for_each(|(row, margin)| margins[*row] = *margin);
     }
-    Ok(margins)
+    let told = forward.iter().zip(of_forward_folds).filter_map(|(fold, result)| Some(precision(result.as_ref().ok()?, fold)));
+    let of_forward: Vec<f64> = told.collect();
+    Ok(Contender {
+        family,
+        grouped_precision: mean(&of_grouped),
+        forward_precision: (!of_forward.is_empty()).then(|| mean(&of_forward)),
+        margins: pick(&margins, rows),
+    })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a handful of folds")]
+fn mean(all: &[f64]) -> f64 {
+    all.iter().sum::<f64>() / all.len().max(1) as f64
 }
 
 /// The margins of some rows.
@@ -313,7 +321,7 @@ mod tests {
     use crate::offline::learning::synthetic;
 
     fn quick_plan() -> TrainingPlan {
-        let families = vec![Family::Scorecard, Family::MonotoneBoosting];
+        let families = vec![Family::Scorecard, Family::Boosting];
         TrainingPlan {
             families,
             folds: 2,

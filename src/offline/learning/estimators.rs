@@ -15,11 +15,11 @@ use rand::seq::SliceRandom;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use super::LearningError;
-use super::boosting::{Boosting, Monotone};
+use super::boosting::Boosting;
 use super::linear::{logistic, scorecard};
 use super::matrix::{Matrix, pick};
 use crate::screening::features::FEATURE_COUNT;
-use crate::screening::model::{Blend, LEAF, Scorer, Split, Trees};
+use crate::screening::model::{LEAF, Scorer, Split, Trees};
 
 /// A kind of estimator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
@@ -34,29 +34,19 @@ pub enum Family {
     #[value(name = "adaboost")]
     AdaBoost,
     /// Gradient boosting, bound to the catalogue's directions.
-    MonotoneBoosting,
-    /// Gradient boosting, free.
     Boosting,
-    /// The mean of both kinds of boosting, in log-odds.
-    Blend,
 }
 
 impl Family {
     /// All families, the easiest to explain first.
-    pub const ALL: [Self; 7] =
-        [Self::Scorecard, Self::Logistic, Self::MonotoneBoosting, Self::Boosting, Self::Blend, Self::Forest, Self::AdaBoost];
+    pub const ALL: [Self; 5] = [Self::Scorecard, Self::Logistic, Self::Boosting, Self::Forest, Self::AdaBoost];
 
-    /// What it is fitted from: itself, or the families whose margins a blend averages.
+    /// Whether a model of this family may serve: one whose score can only rise as what speaks for abuse rises. The others are yardsticks.
     #[must_use]
-    pub const fn parts(self) -> &'static [Self] {
+    pub const fn is_monotone(self) -> bool {
         match self {
-            Self::Scorecard => &[Self::Scorecard],
-            Self::Logistic => &[Self::Logistic],
-            Self::Forest => &[Self::Forest],
-            Self::AdaBoost => &[Self::AdaBoost],
-            Self::MonotoneBoosting => &[Self::MonotoneBoosting],
-            Self::Boosting => &[Self::Boosting],
-            Self::Blend => &[Self::MonotoneBoosting, Self::Boosting],
+            Self::Scorecard | Self::Boosting => true,
+            Self::Logistic | Self::Forest | Self::AdaBoost => false,
         }
     }
 
@@ -68,9 +58,7 @@ impl Family {
             Self::Logistic => "logistic",
             Self::Forest => "forest",
             Self::AdaBoost => "adaboost",
-            Self::MonotoneBoosting => "monotone-boosting",
             Self::Boosting => "boosting",
-            Self::Blend => "blend",
         }
     }
 
@@ -78,7 +66,7 @@ impl Family {
     #[must_use]
     pub const fn rows_max(self) -> usize {
         match self {
-            Self::Scorecard | Self::Logistic | Self::MonotoneBoosting | Self::Boosting | Self::Blend => usize::MAX,
+            Self::Scorecard | Self::Logistic | Self::Boosting => usize::MAX,
             Self::Forest | Self::AdaBoost => 6_000,
         }
     }
@@ -100,16 +88,7 @@ impl Family {
             Self::Logistic => logistic(matrix, &rows),
             Self::Forest => forest(matrix, &rows, seed),
             Self::AdaBoost => adaboost(matrix, &rows, seed),
-            Self::MonotoneBoosting => {
-                boosting(matrix, &rows, Boosting { monotone: Monotone::AsCatalogued, seed, ..Boosting::default() })
-            }
-            Self::Boosting => boosting(matrix, &rows, Boosting { monotone: Monotone::Free, seed, ..Boosting::default() }),
-            Self::Blend => {
-                #[expect(clippy::cast_precision_loss, reason = "two parts")]
-                let weight = 1.0 / self.parts().len() as f64;
-                let parts = self.parts().iter().map(|part| Ok((weight, part.fit(matrix, &rows, seed)?)));
-                Ok(Scorer::Blend(Blend { parts: parts.collect::<Result<_, LearningError>>()? }))
-            }
+            Self::Boosting => boosting(matrix, &rows, Boosting { seed, ..Boosting::default() }),
         }
     }
 

@@ -16,10 +16,10 @@ pub struct Fold {
     pub test: Vec<usize>,
 }
 
-/// A number in [0, 1) for a group: the same for ever, whatever the other groups are.
-fn draw(seed: u64, salt: &str, group: u32) -> f64 {
+/// A number in [0, 1) for the name of a unit: the same for ever, whatever else there is.
+fn draw(seed: u64, salt: &str, unit: &str) -> f64 {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(&seed.to_le_bytes()).update(salt.as_bytes()).update(&group.to_le_bytes());
+    hasher.update(&seed.to_le_bytes()).update(salt.as_bytes()).update(unit.as_bytes());
     let mut first_bytes = [0; 8];
     hasher.finalize_xof().fill(&mut first_bytes);
     #[expect(clippy::cast_precision_loss, reason = "53 bits of a hash are taken, which an f64 holds exactly")]
@@ -27,10 +27,12 @@ fn draw(seed: u64, salt: &str, group: u32) -> f64 {
     drawn
 }
 
-/// Splits groups into a development part and a hold-out of about this share of all groups.
+/// Splits units into a development part and a hold-out of about this share of all of them.
 #[must_use]
 pub fn hold_out(matrix: &Matrix, share: f64, seed: u64) -> Fold {
-    let is_test = |row: &usize| draw(seed, "hold-out", matrix.groups()[*row]) < share;
+    let units = matrix.units();
+    let held_out: Vec<bool> = units.names.iter().map(|name| draw(seed, "hold-out", name) < share).collect();
+    let is_test = |row: &usize| held_out[units.of(*row) as usize];
     let (test, fit) = (0..matrix.len()).partition(is_test);
     Fold { fit, test }
 }
@@ -38,15 +40,17 @@ pub fn hold_out(matrix: &Matrix, share: f64, seed: u64) -> Fold {
 /// Grouped folds with about equally many rows and abusive rows: groups from large to small, each into the fold that lacks most.
 #[must_use]
 pub fn grouped(matrix: &Matrix, rows: &[usize], folds: usize, seed: u64) -> Vec<Fold> {
+    let units = matrix.units();
     let mut by_group: BTreeMap<u32, (usize, usize)> = BTreeMap::new();
     for row in rows {
-        let (all, abusive) = by_group.entry(matrix.groups()[*row]).or_default();
+        let (all, abusive) = by_group.entry(units.of(*row)).or_default();
         *all += 1;
         *abusive += usize::from(matrix.abusive()[*row]);
     }
     let mut groups: Vec<(u32, usize, usize)> =
         by_group.into_iter().map(|(group, (all, abusive))| (group, all, abusive)).collect();
-    groups.sort_by(|a, b| b.1.cmp(&a.1).then(draw(seed, "fold", a.0).total_cmp(&draw(seed, "fold", b.0))).then(a.0.cmp(&b.0)));
+    let drawn = |unit: u32| draw(seed, "fold", units.name(unit));
+    groups.sort_by(|a, b| b.1.cmp(&a.1).then(drawn(a.0).total_cmp(&drawn(b.0))).then(a.0.cmp(&b.0)));
     let mut filled = vec![(0_usize, 0_usize); folds];
     let mut fold_of: BTreeMap<u32, usize> = BTreeMap::new();
     for (group, all, abusive) in groups {
@@ -58,7 +62,7 @@ pub fn grouped(matrix: &Matrix, rows: &[usize], folds: usize, seed: u64) -> Vec<
     }
     (0..folds)
         .map(|fold| {
-            let (test, fit) = rows.iter().copied().partition(|row| fold_of.get(&matrix.groups()[*row]) == Some(&fold));
+            let (test, fit) = rows.iter().copied().partition(|row| fold_of.get(&units.of(*row)) == Some(&fold));
             Fold { fit, test }
         })
         .collect()
@@ -89,6 +93,7 @@ pub fn forward(matrix: &Matrix, rows: &[usize], folds: usize) -> Vec<Fold> {
 /// Rows that had happened and were labelled before a date, without the groups of `test`.
 #[must_use]
 pub fn known_before(matrix: &Matrix, rows: &[usize], date: Timestamp, test: &[usize]) -> Vec<usize> {
+    // A programme lives on: of it the past may be fitted on. Groups may not.
     let tested: std::collections::BTreeSet<u32> = test.iter().map(|row| matrix.groups()[*row]).collect();
     let known = |row: &usize| {
         matrix.occurred_at()[*row] < date && matrix.labeled_at()[*row] < date && !tested.contains(&matrix.groups()[*row])
@@ -101,7 +106,8 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::offline::learning::synthetic::matrix;
+    use crate::offline::learning::matrix::{Row, UnitKind};
+    use crate::offline::learning::synthetic::{self, matrix};
 
     fn groups_of(matrix: &Matrix, rows: &[usize]) -> BTreeSet<u32> {
         rows.iter().map(|row| matrix.groups()[*row]).collect()
@@ -117,6 +123,27 @@ mod tests {
             assert!(groups_of(&matrix, &fit).is_disjoint(&groups_of(&matrix, &test)));
             assert!(!fit.is_empty() && !test.is_empty());
         }
+    }
+
+    #[test]
+    fn what_is_held_out_is_drawn_by_name_and_moved_by_no_other_row() {
+        let all = matrix(3_000, 7);
+        let name = |matrix: &Matrix, row: usize| matrix.units().name(matrix.units().of(row)).to_owned();
+        let held_out: BTreeSet<String> = hold_out(&all, 0.3, 1).test.iter().map(|row| name(&all, *row)).collect();
+        let fewer: Matrix = synthetic::rows(3_000, 7).into_iter().skip(100).collect();
+        for (rows, held) in [(hold_out(&fewer, 0.3, 1).test, true), (hold_out(&fewer, 0.3, 1).fit, false)] {
+            assert!(rows.iter().all(|row| held_out.contains(&name(&fewer, *row)) == held));
+        }
+    }
+
+    #[test]
+    fn of_many_programmes_whole_ones_are_held_out() {
+        let rows = synthetic::rows(3_000, 7).into_iter().enumerate();
+        let many: Matrix = rows.map(|(place, row)| Row { programme: format!("p{}", place % 12).into(), ..row }).collect();
+        let Fold { fit, test } = hold_out(&many, 0.4, 1);
+        let programmes = |rows: &[usize]| rows.iter().map(|row| row % 12).collect::<BTreeSet<_>>();
+        assert!(programmes(&fit).is_disjoint(&programmes(&test)) && !test.is_empty());
+        assert_eq!(many.units().kind, UnitKind::Programme);
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub struct Row {
     pub source: LabelSource,
     /// When that became known.
     pub labeled_at: Timestamp,
+    /// The programme that it is of.
+    pub programme: Box<str>,
     /// Rows of one group are never split between fitting and testing.
     pub group: Box<str>,
     /// When it happened.
@@ -32,6 +34,43 @@ pub struct Row {
     pub rule_verdict: Verdict,
 }
 
+/// From so many programmes on, programmes are what is never split. Judgement: with fewer, half of them hold too few.
+const PROGRAMMES_TO_SPLIT_BY: usize = 10;
+
+/// What is never split between fitting and testing.
+#[derive(Debug, Clone, Copy)]
+pub struct Units<'a> {
+    /// Programmes or groups.
+    pub kind: UnitKind,
+    /// The unit of each row, by its number.
+    pub numbers: &'a [u32],
+    /// The name of each unit: what it is drawn by, so that no other line moves it.
+    pub names: &'a [Box<str>],
+}
+
+/// Whether whole programmes stay together, or groups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnitKind {
+    /// Whole programmes.
+    Programme,
+    /// Groups within programmes.
+    Group,
+}
+
+impl Units<'_> {
+    /// The unit of a row.
+    #[must_use]
+    pub fn of(&self, row: usize) -> u32 {
+        self.numbers[row]
+    }
+
+    /// The name of a unit.
+    #[must_use]
+    pub fn name(&self, unit: u32) -> &str {
+        &self.names[unit as usize]
+    }
+}
+
 /// Rows in event-time order, with groups and personas numbered in order of first appearance.
 #[derive(Debug, Clone, Default)]
 pub struct Matrix {
@@ -40,6 +79,7 @@ pub struct Matrix {
     sources: Vec<LabelSource>,
     labeled_at: Vec<Timestamp>,
     occurred_at: Vec<Timestamp>,
+    programmes: Numbered,
     groups: Numbered,
     personas: Numbered,
     rule_scores: Vec<f64>,
@@ -75,12 +115,13 @@ impl FromIterator<Row> for Matrix {
 impl Matrix {
     /// Adds a row at the end.
     pub fn push(&mut self, row: Row) {
-        let Row { features, truth, source, labeled_at, group, occurred_at, persona, rule_score, rule_verdict } = row;
+        let Row { features, truth, source, labeled_at, programme, group, occurred_at, persona, rule_score, rule_verdict } = row;
         self.values.extend_from_slice(features.values());
         self.abusive.push(truth == Truth::Abusive);
         self.sources.push(source);
         self.labeled_at.push(labeled_at);
         self.occurred_at.push(occurred_at);
+        self.programmes.push(programme);
         self.groups.push(group);
         self.personas.push(persona);
         self.rule_scores.push(rule_score);
@@ -162,6 +203,15 @@ impl Matrix {
     #[must_use]
     pub fn groups(&self) -> &[u32] {
         &self.groups.numbers
+    }
+
+    /// What is never split between fitting and testing: whole programmes where there are many, so that what is measured is what a programme can expect
+    /// that nobody saw; else groups.
+    #[must_use]
+    pub fn units(&self) -> Units<'_> {
+        let of_programmes = self.programmes.names.len() >= PROGRAMMES_TO_SPLIT_BY;
+        let Numbered { numbers, names, by_name: _ } = if of_programmes { &self.programmes } else { &self.groups };
+        Units { kind: if of_programmes { UnitKind::Programme } else { UnitKind::Group }, numbers, names }
     }
 
     /// The number of each row's persona.

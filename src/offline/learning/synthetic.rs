@@ -9,23 +9,29 @@ use crate::screening::features::{ABSENT, FEATURE_COUNT, FeatureVector};
 use crate::vocabulary::label::{LabelSource, Truth};
 use crate::vocabulary::time::{Span, Timestamp};
 
-/// Rows with about one abusive in eight, in rings of up to six.
+/// Rows with about one abusive in eight, in rings of up to six, as a matrix.
 pub(crate) fn matrix(rows: usize, seed: u64) -> Matrix {
+    self::rows(rows, seed).into_iter().collect()
+}
+
+/// The same as rows.
+pub(crate) fn rows(rows: usize, seed: u64) -> Vec<Row> {
     let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
     let start = Timestamp::from_millis(1_700_000_000_000).unwrap();
-    let mut matrix = Matrix::default();
+    let mut made = Vec::new();
     let mut group = 0;
-    while matrix.len() < rows {
+    while made.len() < rows {
         group += 1;
         let abusive = random.gen_bool(0.05);
         let size = if abusive { random.gen_range(1..=6) } else { 1 };
         for _ in 0..size {
-            let occurred_at = start.plus(Span::from_minutes(i64::try_from(matrix.len()).unwrap() * 10));
-            matrix.push(Row {
+            let occurred_at = start.plus(Span::from_minutes(i64::try_from(made.len()).unwrap() * 10));
+            made.push(Row {
                 features: vector(&mut random, abusive),
                 truth: if abusive { Truth::Abusive } else { Truth::Honest },
                 source: LabelSource::Simulated,
                 labeled_at: occurred_at.plus(Span::from_days(1)),
+                programme: "shop".into(),
                 group: format!("g{group}").into(),
                 occurred_at,
                 persona: if abusive { "ring".into() } else { "friend".into() },
@@ -34,7 +40,7 @@ pub(crate) fn matrix(rows: usize, seed: u64) -> Matrix {
             });
         }
     }
-    matrix
+    made
 }
 
 fn vector(random: &mut Xoshiro256PlusPlus, abusive: bool) -> FeatureVector {

@@ -5,6 +5,9 @@
 
 use std::fmt;
 
+use crate::screening::history::IdentifierKind;
+use crate::screening::match_weight::{BITS_FULL, BITS_FULL_TOGETHER};
+
 /// Whose signals a piece of evidence comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Sides {
@@ -120,6 +123,10 @@ evidence_catalogue! {
     Incomparable "signals.incomparable" Both Way "Nothing that identifies anybody could be compared between the two sides.";
     BelowMinimum "value.below_minimum" Referee Nothing "The purchase is smaller than the smallest that earns the reward.";
     SharedPayout "payment.shared_payout" Both Accounts "Several accounts are paid out to one instrument.";
+    OnePerson "identity.one_person" Both Count "What both sides share says together that they are one person.";
+    KnownPerson "referee.known_person" Referee Count "The referee looks like an older customer.";
+    AfterCheckout "attribution.after_checkout" Referee Count "The referral code came only at the checkout.";
+    ReferrerAccepted "history.referrer_accepted" Referrer Count "Reviewers accepted earlier referrals of this referrer.";
 }
 
 impl EvidenceCode {
@@ -130,6 +137,42 @@ impl EvidenceCode {
     #[must_use]
     pub const fn index(self) -> usize {
         self as usize
+    }
+
+    /// The kind of value that both sides share when it hits; absent for all other evidence.
+    #[must_use]
+    pub fn shared_kind(self) -> Option<IdentifierKind> {
+        const SHARED: [(EvidenceCode, IdentifierKind); 10] = [
+            (EvidenceCode::SameEmail, IdentifierKind::EmailExact),
+            (EvidenceCode::SameMailbox, IdentifierKind::Mailbox),
+            (EvidenceCode::SameLocalPart, IdentifierKind::LocalPart),
+            (EvidenceCode::SharedPrivateDomain, IdentifierKind::Domain),
+            (EvidenceCode::SameDevice, IdentifierKind::Device),
+            (EvidenceCode::SameBrowser, IdentifierKind::Browser),
+            (EvidenceCode::SameAddress, IdentifierKind::Address),
+            (EvidenceCode::SamePrefix, IdentifierKind::Prefix),
+            (EvidenceCode::SameInstrument, IdentifierKind::Payment),
+            (EvidenceCode::PayoutIsBilling, IdentifierKind::Payment),
+        ];
+        SHARED.into_iter().find(|(code, _)| *code == self).map(|(_, kind)| kind)
+    }
+
+    /// The match weight at which a hit has full strength, in bits; absent for evidence whose strength is not a match weight.
+    #[must_use]
+    pub fn bits_full(self) -> Option<f64> {
+        let alike = matches!(self, Self::SimilarMailbox | Self::SimilarName | Self::SimilarEnvironment);
+        let added_up = matches!(self, Self::OnePerson | Self::KnownPerson);
+        if alike || self.shared_kind().is_some() {
+            Some(BITS_FULL)
+        } else {
+            added_up.then_some(BITS_FULL_TOGETHER)
+        }
+    }
+
+    /// Whether a hit speaks for the referral.
+    #[must_use]
+    pub const fn eases(self) -> bool {
+        matches!(self, Self::Trusted | Self::ReferrerAccepted)
     }
 
     /// Whether a hit says anything of the referral. That the sides could be compared speaks neither for nor against it.

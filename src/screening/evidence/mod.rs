@@ -12,13 +12,13 @@ mod referee;
 mod tests;
 
 pub use catalogue::{EvidenceCode, MeasureKind, Sides};
-pub use past::{past_windows, referrals_within};
+pub use referee::captured_after_checkout;
 
 use std::ops::Index;
 
 use super::comparability::Comparability;
 use super::history::History;
-use super::rarity::Rarity;
+use super::match_weight::BITS_FULL;
 use crate::vocabulary::bundle::SignalBundle;
 use crate::vocabulary::conversion::Conversion;
 
@@ -77,6 +77,18 @@ impl Finding {
     pub fn measured(strength: f64, measure: f64) -> Self {
         let measure = Some(measure);
         Strength::new(strength).map_or(Self::Clear { measure }, |strength| Self::Hit { strength, measure })
+    }
+
+    /// A hit of a match weight in bits with its number, or clear with the number when it says nothing.
+    #[must_use]
+    pub fn weighed(bits: f64, measure: f64) -> Self {
+        Self::measured(bits / BITS_FULL, measure)
+    }
+
+    /// The match weight of evidence of a single kind. Unit: bits; 0 when absent or clear.
+    #[must_use]
+    pub const fn bits(&self) -> f64 {
+        self.strength() * BITS_FULL
     }
 
     /// The strength: 0 when absent or clear, else `(0, 1]`.
@@ -166,11 +178,10 @@ pub fn gather(
     referee: &SignalBundle,
     comparability: &Comparability,
     history: &History,
-    rarity: &Rarity,
 ) -> Evidence {
     let mut evidence = Evidence::absent();
     comparability.findings().into_iter().for_each(|(code, finding)| evidence.set(code, finding));
-    pairwise::gather(&mut evidence, conversion, referrer, referee, history, rarity);
+    pairwise::gather(&mut evidence, conversion, referrer, referee, history);
     referee::gather(&mut evidence, conversion, referee, history);
     past::gather(&mut evidence, conversion, referrer, referee, history);
     evidence

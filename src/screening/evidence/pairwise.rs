@@ -1,11 +1,11 @@
 //! Evidence from comparing the two sides with each other.
 //!
-//! Every function answers absent when one side lacks the signal, clear when the values differ, and a hit whose strength is weighed by how
-//! rare the shared value is. Called by `gather` alone.
+//! Every function answers absent when one side lacks the signal, clear when the values differ, and a hit whose strength is the match weight of what is
+//! shared. Called by `gather` alone.
 
 use super::{Evidence, EvidenceCode, Finding};
 use crate::screening::history::{History, IdentifierKind, visit_values};
-use crate::screening::rarity::Rarity;
+use crate::screening::match_weight::{self, Weights};
 use crate::screening::similarity;
 use crate::vocabulary::bundle::{PaymentPurpose, SignalBundle};
 use crate::vocabulary::conversion::{Conversion, Side};
@@ -14,13 +14,13 @@ use crate::vocabulary::email::EmailDomainClass;
 use crate::vocabulary::sketch::Sketch;
 use crate::vocabulary::time::{Span, Timestamp};
 
-/// Dice similarity of mailbox sketches from which a pair counts as similar. Different people reach it in about one of a thousand pairs
-/// (see `docs/digests.md`).
-const SIMILAR_MAILBOX_DICE: f64 = 0.70;
-/// Dice similarity of name sketches from which two names count as similar. Judgement: one typo in a usual name keeps more than this.
-const SIMILAR_NAME_DICE: f64 = 0.75;
-/// Likeness of devices from which they count as similar. Judgement: all attributes equal but one of six.
-const SIMILAR_ENVIRONMENT: f64 = 0.80;
+/// What sketches of local parts say that are alike to this degree, in bits. Of 100,000 pairs of strangers 24 reach the first step and 6 the second; of
+/// the pairs of one person half do (`docs/digests.md`).
+const SIMILAR_MAILBOX: [(f64, f64); 3] = [(0.55, 8.5), (0.70, 11.0), (0.85, 12.5)];
+/// The same for sketches of names. Siblings and namesakes are alike, so that it says less.
+const SIMILAR_NAME: [(f64, f64); 3] = [(0.75, 7.0), (0.85, 9.5), (1.0, 11.0)];
+/// The same for the looks of devices: system, browser, screen, languages and time zone. Judgement: half of a country browses with the same phone.
+const SIMILAR_ENVIRONMENT: [(f64, f64); 2] = [(0.80, 1.5), (1.0, 3.0)];
 /// Likeness of ways from which they count as similar. Judgement.
 const SIMILAR_PATH: f64 = 0.85;
 
@@ -30,15 +30,15 @@ pub(super) fn gather(
     referrer: &SignalBundle,
     referee: &SignalBundle,
     history: &History,
-    rarity: &Rarity,
 ) {
     let as_of = conversion.occurred_at;
     let same_account = f64::from(u8::from(referrer.account_id == referee.account_id));
     evidence.set(EvidenceCode::SameAccount, Finding::of_strength(same_account));
-    let shared = Shared { conversion, history, rarity };
+    let shared = Shared { conversion, history };
     identities(evidence, referrer, referee, &shared);
     environments(evidence, referrer, referee, &shared);
     payments(evidence, referrer, referee, &shared);
+    evidence.set(EvidenceCode::OnePerson, one_person(evidence));
     evidence.set(EvidenceCode::ReferrerPresent, referrer_present(referrer, referee, as_of));
     evidence.set(EvidenceCode::SimilarPath, similar(similarity::path(&referrer.journey, &referee.journey), SIMILAR_PATH));
 }
@@ -47,7 +47,6 @@ pub(super) fn gather(
 struct Shared<'a> {
     conversion: &'a Conversion,
     history: &'a History,
-    rarity: &'a Rarity,
 }
 
 impl Shared<'_> {
@@ -73,7 +72,7 @@ impl Shared<'_> {
         last.map_or(as_of, |last| last.min(as_of))
     }
 
-    /// Compares two lists of values of one kind; the rarest shared value gives the strength and, as its measure, how many other accounts use it.
+    /// Compares two lists of values of one kind; the shared value that says most gives the strength and, as its measure, how many other accounts use it.
     fn compare<'v>(
         &self,
         kind: IdentifierKind,
@@ -87,15 +86,15 @@ impl Shared<'_> {
                 comparable = comparable || mine.is_comparable_with(other);
                 if mine.shares_value_with(other) {
                     let crowd = self.history.crowd(kind, mine);
-                    let strength = self.rarity.of_shared(kind, crowd) * Rarity::of_time_apart(kind, self.time_apart(kind, mine));
-                    if best.is_none_or(|(known, _)| strength > known) {
-                        best = Some((strength, crowd.accounts_ever));
+                    let bits = match_weight::of_shared(kind, crowd, self.history.persons_known, self.time_apart(kind, mine));
+                    if best.is_none_or(|(known, _)| bits > known) {
+                        best = Some((bits, crowd.accounts_ever));
                     }
                 }
             }
         }
         match best {
-            Some((strength, others)) => Finding::measured(strength, f64::from(others)),
+            Some((bits, others)) => Finding::weighed(bits, f64::from(others)),
             None if comparable => Finding::CLEAR,
             None => Finding::Absent,
         }
@@ -122,10 +121,12 @@ fn identities(evidence: &mut Evidence, referrer: &SignalBundle, referee: &Signal
     let domain = shared.compare(IdentifierKind::Domain, private_domains(referrer), private_domains(referee));
     let mailbox_sketch =
         dice_of_all(ours.iter().map(|email| &*email.local_part_sketches), theirs.iter().map(|email| &*email.local_part_sketches));
+    // How usual an equal local part is was counted, which a sketch cannot know.
+    let similar_mailbox = alike(mailbox_sketch, &SIMILAR_MAILBOX, if local_part.is_hit() { local_part.bits() } else { f64::INFINITY });
     evidence.set(EvidenceCode::SameEmail, exact);
     evidence.set(EvidenceCode::SameMailbox, mailbox);
     evidence.set(EvidenceCode::SameLocalPart, local_part);
-    evidence.set(EvidenceCode::SimilarMailbox, similar(mailbox_sketch, SIMILAR_MAILBOX_DICE));
+    evidence.set(EvidenceCode::SimilarMailbox, similar_mailbox);
     evidence.set(EvidenceCode::SharedPrivateDomain, domain);
     evidence.set(EvidenceCode::SimilarName, similar_name(referrer, referee, shared));
 }
@@ -135,7 +136,7 @@ fn private_domains(bundle: &SignalBundle) -> impl Iterator<Item = &DigestSet> + 
     private.filter_map(|email| email.domain.as_ref())
 }
 
-/// The names compared: an equal digest weighs by its rarity, a similar sketch by its likeness; the stronger counts.
+/// The names compared: an equal digest weighs by how usual the name is, which a sketch cannot know; else a similar sketch by its likeness.
 fn similar_name(referrer: &SignalBundle, referee: &SignalBundle, shared: &Shared<'_>) -> Finding {
     let sketches =
         dice_of_all(referrer.names.iter().map(|name| &*name.sketches), referee.names.iter().map(|name| &*name.sketches));
@@ -145,9 +146,8 @@ fn similar_name(referrer: &SignalBundle, referee: &SignalBundle, shared: &Shared
         referee.names.iter().filter_map(|name| name.exact.as_ref()),
     );
     match exact {
-        // Namesakes are told by rarity, which a sketch cannot know.
-        Finding::Hit { strength, .. } => Finding::measured(strength.value(), 1.0),
-        Finding::Clear { .. } | Finding::Absent => match similar(sketches, SIMILAR_NAME_DICE) {
+        Finding::Hit { .. } => Finding::weighed(exact.bits(), 1.0),
+        Finding::Clear { .. } | Finding::Absent => match alike(sketches, &SIMILAR_NAME, f64::INFINITY) {
             Finding::Absent if !exact.is_absent() => Finding::CLEAR,
             from_sketch => from_sketch,
         },
@@ -179,7 +179,7 @@ fn environments(evidence: &mut Evidence, referrer: &SignalBundle, referee: &Sign
     let likeness = pairs.filter_map(|(ours, theirs)| similarity::environment(ours, theirs)).reduce(f64::max);
     evidence.set(EvidenceCode::SameDevice, device);
     evidence.set(EvidenceCode::SameBrowser, browser);
-    evidence.set(EvidenceCode::SimilarEnvironment, similar(likeness, SIMILAR_ENVIRONMENT));
+    evidence.set(EvidenceCode::SimilarEnvironment, alike(likeness, &SIMILAR_ENVIRONMENT, f64::INFINITY));
     evidence.set(EvidenceCode::SameAddress, address);
     evidence.set(EvidenceCode::SamePrefix, prefix);
 }
@@ -201,6 +201,29 @@ fn payments(evidence: &mut Evidence, referrer: &SignalBundle, referee: &SignalBu
 
 fn instruments(bundle: &SignalBundle, purpose: PaymentPurpose) -> impl Iterator<Item = &DigestSet> + Clone {
     bundle.payments.iter().filter(move |payment| payment.purpose == purpose).map(|payment| &payment.instrument)
+}
+
+/// What all kinds say together of one person on both sides. The measure is how many kinds say anything; one alone stands under its own code.
+fn one_person(evidence: &Evidence) -> Finding {
+    let bits = |code: EvidenceCode| evidence[code].bits();
+    let weights = Weights {
+        mailbox: bits(EvidenceCode::SameEmail).max(bits(EvidenceCode::SameMailbox)),
+        local_part: bits(EvidenceCode::SameLocalPart).max(bits(EvidenceCode::SimilarMailbox)),
+        name: bits(EvidenceCode::SimilarName),
+        machine: bits(EvidenceCode::SameDevice).max(bits(EvidenceCode::SameBrowser)),
+        network: bits(EvidenceCode::SameAddress).max(bits(EvidenceCode::SamePrefix)),
+        payment: bits(EvidenceCode::SameInstrument).max(bits(EvidenceCode::PayoutIsBilling)),
+    };
+    together(&weights)
+}
+
+/// Several kinds added up: a hit from two kinds on.
+pub(super) fn together(weights: &Weights) -> Finding {
+    match weights.kinds() {
+        0 => Finding::CLEAR,
+        1 => Finding::Clear { measure: Some(1.0) },
+        kinds => Finding::measured(weights.total() / match_weight::BITS_FULL_TOGETHER, f64::from(kinds)),
+    }
 }
 
 /// Touchpoints of the referee, up to the conversion, on a device or browser of the referrer.
@@ -228,6 +251,11 @@ fn referrer_present(referrer: &SignalBundle, referee: &SignalBundle, as_of: Time
 fn dice_of_all<'a>(ours: impl Iterator<Item = &'a [Sketch]>, theirs: impl Iterator<Item = &'a [Sketch]> + Clone) -> Option<f64> {
     let pairs = ours.flatten().flat_map(|mine| theirs.clone().flatten().map(move |other| (mine, other)));
     pairs.filter_map(|(mine, other)| mine.dice(other)).reduce(f64::max)
+}
+
+/// A hit with the weight of a likeness, `most` at most; absent when there is none.
+fn alike(likeness: Option<f64>, steps: &[(f64, f64)], most: f64) -> Finding {
+    likeness.map_or(Finding::Absent, |likeness| Finding::weighed(match_weight::of_likeness(likeness, steps).min(most), likeness))
 }
 
 /// A hit from a threshold upwards, as strong as the similarity lies between just below the threshold and 1.

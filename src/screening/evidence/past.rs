@@ -3,6 +3,7 @@
 //! Uses nothing that happened after the conversion: times later than it are passed over here, counts are cut by the ledger.
 
 use super::{Evidence, EvidenceCode, Finding};
+use crate::screening::match_weight::BITS_FULL_TOGETHER;
 use crate::screening::history::{AccountHistory, Banned, History, IdentifierKind, ListHit, ListKind, RING_VALUE_ACCOUNTS_MAX};
 use crate::vocabulary::bundle::{DeviceSignals, PaymentPurpose, SignalBundle};
 use crate::vocabulary::conversion::Conversion;
@@ -35,19 +36,16 @@ pub(super) fn gather(
     evidence.set(EvidenceCode::ReferrerRejections, share_of_referrals(known, referring, referring.referrals_rejected));
     evidence.set(EvidenceCode::ReferrerRefunds, share_of_referrals(known, referring, referring.referrals_refunded));
     ring(evidence, history);
-    evidence.set(EvidenceCode::Blocked, listed(history, ListKind::Blocked));
-    evidence.set(EvidenceCode::Trusted, listed(history, ListKind::Trusted));
-}
-
-/// The windows in which a referrer's new referrals are counted, each with the number above which it is unusual.
-#[must_use]
-pub const fn past_windows() -> [(Span, u32); 4] {
-    REFERRER_WINDOWS
+    evidence.set(EvidenceCode::KnownPerson, known_person(referee, history));
+    let accepted = f64::from(referring.referrals_accepted_by_review);
+    evidence.set(EvidenceCode::ReferrerAccepted, counted(known, accepted, accepted / (accepted + 2.0)));
+    acquit(evidence, accepted);
+    evidence.set(EvidenceCode::Blocked, blocked(history));
+    evidence.set(EvidenceCode::Trusted, trusted(history));
 }
 
 /// New referrals of an account in the time up to and including `as_of`. Unit: referrals. Saturates at the times that are kept.
-#[must_use]
-pub fn referrals_within(account: &AccountHistory, as_of: Timestamp, window: Span) -> u32 {
+fn referrals_within(account: &AccountHistory, as_of: Timestamp, window: Span) -> u32 {
     let from = as_of.minus(window);
     let count = account.recent_referrals.iter().filter(|at| **at > from && **at <= as_of).count();
     u32::try_from(count).unwrap_or(u32::MAX)
@@ -161,7 +159,56 @@ fn ring(evidence: &mut Evidence, history: &History) {
     evidence.set(EvidenceCode::RingTouchesRejected, Finding::measured(rejected / (rejected + 1.0), rejected));
 }
 
-fn listed(history: &History, list: ListKind) -> Finding {
-    let hit = |hit: &ListHit| hit.list == list;
-    Finding::of_strength(f64::from(u8::from(history.list_hits.iter().any(hit))))
+/// An older account of anybody that looks like the referee's own. A mailbox is enough; of all else two kinds have to agree.
+fn known_person(referee: &SignalBundle, history: &History) -> Finding {
+    let says_who = !(referee.emails.is_empty() && referee.names.is_empty() && referee.devices.is_empty() && referee.payments.is_empty());
+    match &history.known_person {
+        Some(weights) if weights.kinds() > 1 || weights.mailbox > 0.0 => {
+            Finding::measured(weights.total() / BITS_FULL_TOGETHER, f64::from(weights.kinds()))
+        }
+        Some(_) | None if says_who => Finding::Clear { measure: Some(0.0) },
+        Some(_) | None => Finding::Absent,
+    }
+}
+
+/// What crowds and groups around a referrer say is less when reviewers looked at his referrals and accepted them: an office, an agency, a family. Two
+/// acquittals halve it.
+fn acquit(evidence: &mut Evidence, accepted: f64) {
+    let weighs = 2.0 / (2.0 + accepted);
+    let crowds = [
+        EvidenceCode::CrowdedDevice,
+        EvidenceCode::CrowdedNetwork,
+        EvidenceCode::CrowdedPayment,
+        EvidenceCode::SharedPayout,
+        EvidenceCode::RingSize,
+    ];
+    for code in crowds {
+        if let Finding::Hit { strength, measure: Some(measure) } = evidence[code] {
+            evidence.set(code, Finding::measured(strength.value() * weighs, measure));
+        }
+    }
+}
+
+/// Fully for an account, and for a value that is one person's; half for what strangers share too, which must not condemn a household, an office or a model of
+/// phone.
+fn blocked(history: &History) -> Finding {
+    let of_hit = |hit: &ListHit| match hit.identifier {
+        None
+        | Some(IdentifierKind::EmailExact | IdentifierKind::Mailbox | IdentifierKind::Browser | IdentifierKind::Payment) => 1.0,
+        Some(
+            IdentifierKind::LocalPart
+            | IdentifierKind::Domain
+            | IdentifierKind::Name
+            | IdentifierKind::Device
+            | IdentifierKind::Address
+            | IdentifierKind::Prefix,
+        ) => 0.5,
+    };
+    let hits = history.list_hits.iter().filter(|hit| hit.list == ListKind::Blocked);
+    Finding::of_strength(hits.map(of_hit).fold(0.0, f64::max))
+}
+
+fn trusted(history: &History) -> Finding {
+    let stands = history.list_hits.iter().any(|hit| hit.list == ListKind::Trusted);
+    Finding::of_strength(f64::from(u8::from(stands)))
 }

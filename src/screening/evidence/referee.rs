@@ -29,6 +29,7 @@ pub(super) fn gather(evidence: &mut Evidence, conversion: &Conversion, referee: 
     evidence.set(EvidenceCode::InvalidCode, invalid_code(conversion.attribution.code_validity));
     evidence.set(EvidenceCode::CodeChanged, code_changed(conversion, history));
     evidence.set(EvidenceCode::ExistingUser, existing_user(conversion, referee));
+    evidence.set(EvidenceCode::AfterCheckout, after_checkout(conversion, journey, history));
     let above_minimum = above_minimum(conversion);
     evidence
         .set(EvidenceCode::MinimumPurchase, of_purchase(above_minimum, |above| (0.0..=MINIMUM_PURCHASE_MARGIN).contains(&above)));
@@ -142,6 +143,22 @@ fn code_changed(conversion: &Conversion, history: &History) -> Finding {
         TiedElsewhere::Yes => Finding::of_strength(1.0),
         TiedElsewhere::No => Finding::of_strength(if changed { 0.6 } else { 0.0 }),
     }
+}
+
+/// Whether the code came when the referee had begun to pay; absent when either time is not known.
+#[must_use]
+pub fn captured_after_checkout(conversion: &Conversion, journey: &Journey) -> Option<bool> {
+    let captured = conversion.attribution.captured_at.or_else(|| journey.first_of(TouchpointKind::LinkClick))?;
+    Some(captured >= journey.first_of(TouchpointKind::Checkout)?)
+}
+
+/// A code that came only when the referee was about to pay: he came by himself, and found the code on a coupon site or was handed it at the end. One such says little, a referrer most of whose referrals came so says more. The measure: his referrals that came so.
+fn after_checkout(conversion: &Conversion, journey: &Journey, history: &History) -> Finding {
+    let Some(came_so) = captured_after_checkout(conversion, journey) else { return Finding::Absent };
+    let (so, all) = (history.referrer.referrals_after_checkout, history.referrer.referrals_total);
+    let before = f64::from(so);
+    let strength = if came_so { 0.3 + 0.7 * before / (f64::from(all) + 2.0) } else { 0.0 };
+    Finding::measured(strength, before)
 }
 
 /// Either the product says so, or the account was opened before the code was captured.

@@ -22,23 +22,16 @@ const BLOCKS_MAX: usize = 1 << 18;
 /// The leaves that remain possible in each tree of a block.
 type Masks = [u16; BLOCK];
 
-/// A scorer as masks: weights, and what they weigh.
+/// A scorer as masks.
 #[derive(Debug, Clone, PartialEq)]
-pub struct ScorerMasks(Box<[(f64, LeafMasks)]>);
+pub struct ScorerMasks(LeafMasks);
 
 impl ScorerMasks {
-    /// Nothing when a part of the scorer is not made of small trees: such a scorer is asked itself.
+    /// Nothing when the scorer is not made of small trees: such a scorer is asked itself.
     #[must_use]
     pub fn new(scorer: &Scorer) -> Option<Self> {
         match scorer {
-            Scorer::Trees(trees) => Some(Self(Box::new([(1.0, LeafMasks::new(trees)?)]))),
-            Scorer::Blend(blend) => {
-                let part = |(weight, part): &(f64, Scorer)| match part {
-                    Scorer::Trees(trees) => Some((*weight, LeafMasks::new(trees)?)),
-                    Scorer::Linear(_) | Scorer::Scorecard(_) | Scorer::Blend(_) => None,
-                };
-                Some(Self(blend.parts.iter().map(part).collect::<Option<_>>()?))
-            }
+            Scorer::Trees(trees) => Some(Self(LeafMasks::new(trees)?)),
             Scorer::Linear(_) | Scorer::Scorecard(_) => None,
         }
     }
@@ -46,20 +39,12 @@ impl ScorerMasks {
     /// The margin of a vector. Allocates nothing.
     #[must_use]
     pub fn margin(&self, values: &Values) -> f64 {
-        self.0.iter().map(|(weight, masks)| weight * masks.margin(values)).sum()
+        self.0.margin(values)
     }
 
     /// The margin of a vector and of the average row; adds what each feature contributes. Allocates nothing.
     pub(super) fn explain(&self, values: &Values, contributions: &mut Values) -> (f64, f64) {
-        let (mut margin, mut base) = (0.0, 0.0);
-        for (weight, masks) in &self.0 {
-            let mut of_part = [0.0; FEATURE_COUNT];
-            let (part_margin, part_base) = masks.explain(values, &mut of_part);
-            margin += weight * part_margin;
-            base += weight * part_base;
-            contributions.iter_mut().zip(of_part).for_each(|(sum, part)| *sum += weight * part);
-        }
-        (margin, base)
+        self.0.explain(values, contributions)
     }
 }
 

@@ -16,15 +16,6 @@ pub enum Scorer {
     Scorecard(Scorecard),
     /// A sum of decision trees.
     Trees(Trees),
-    /// A weighted sum of scorers.
-    Blend(Blend),
-}
-
-/// A weighted sum of the margins of several scorers, none of them a blend.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Blend {
-    /// Weights, above zero, and what they weigh.
-    pub parts: Box<[(f64, Scorer)]>,
 }
 
 /// A linear scorer.
@@ -149,7 +140,6 @@ impl Scorer {
             Self::Linear(linear) => linear.intercept + linear.terms.iter().map(|term| term.points(values)).sum::<f64>(),
             Self::Scorecard(card) => card.intercept + card.features.iter().map(|binned| binned.points_of(values)).sum::<f64>(),
             Self::Trees(trees) => trees.margin(values),
-            Self::Blend(blend) => blend.parts.iter().map(|(weight, part)| weight * part.margin(values)).sum(),
         }
     }
 
@@ -171,7 +161,6 @@ impl Scorer {
                 base
             }
             Self::Trees(trees) => trees.explain(values, contributions),
-            Self::Blend(blend) => blend.explain(values, contributions),
         }
     }
 
@@ -180,7 +169,6 @@ impl Scorer {
             Self::Linear(linear) => linear.check(),
             Self::Scorecard(card) => card.check(),
             Self::Trees(trees) => trees.check(),
-            Self::Blend(blend) => blend.check(),
         }
     }
 }
@@ -242,36 +230,6 @@ impl BinnedFeature {
             return self.absent;
         }
         self.points[self.edges.partition_point(|edge| *edge < value)]
-    }
-}
-
-impl Blend {
-    fn explain(&self, values: &Values, contributions: &mut Values) -> f64 {
-        let mut base = 0.0;
-        for (weight, part) in &self.parts {
-            let mut of_part = [0.0; FEATURE_COUNT];
-            base += weight * part.explain(values, &mut of_part);
-            contributions.iter_mut().zip(of_part).for_each(|(sum, part)| *sum += weight * part);
-        }
-        base
-    }
-
-    /// INVARIANT: no part is a blend, so scoring never goes deeper than one level.
-    fn check(&self) -> Result<(), ModelError> {
-        if self.parts.is_empty() {
-            return Err(not_usable("scorer", "a blend of nothing"));
-        }
-        for (weight, part) in &self.parts {
-            check_finite([*weight])?;
-            if *weight <= 0.0 {
-                return Err(not_usable("scorer", "a weight of the blend is not above zero"));
-            }
-            match part {
-                Scorer::Blend(_) => return Err(not_usable("scorer", "a blend holds another")),
-                Scorer::Linear(_) | Scorer::Scorecard(_) | Scorer::Trees(_) => part.check()?,
-            }
-        }
-        Ok(())
     }
 }
 

@@ -39,7 +39,7 @@ fn stump() -> Trees {
 
 fn linear() -> Scorer {
     let term = LinearTerm { feature: 0, scale: Scale::Plain, centre: 0.2, spread: 0.5, weight: 1.5, absent: 0.1 };
-    let log = LinearTerm { feature: 50, scale: Scale::Log, centre: 1.0, spread: 2.0, weight: -0.5, absent: 0.0 };
+    let log = LinearTerm { feature: 40, scale: Scale::Log, centre: 1.0, spread: 2.0, weight: -0.5, absent: 0.0 };
     Scorer::Linear(Linear { intercept: -2.0, terms: Box::new([term, log]) })
 }
 
@@ -65,25 +65,6 @@ fn features_in_another_order_are_refused() {
     let mut other = parts(linear());
     other.features.swap(0, 1);
     assert!(matches!(Model::from_parts(other), Err(ModelError::OtherFeatures(difference)) if difference.reordered.len() == 2));
-}
-
-fn blend() -> Scorer {
-    Scorer::Blend(Blend { parts: Box::new([(0.25, linear()), (0.5, Scorer::Trees(stump())), (0.25, scorecard())]) })
-}
-
-#[test]
-fn a_blend_weighs_the_margins_of_its_parts() {
-    let values = [0.7; FEATURE_COUNT];
-    let expected =
-        0.25 * linear().margin(&values) + 0.5 * Scorer::Trees(stump()).margin(&values) + 0.25 * scorecard().margin(&values);
-    assert!((blend().margin(&values) - expected).abs() < 1e-12);
-}
-
-#[test]
-fn a_blend_of_nothing_of_a_blend_or_with_a_weight_below_zero_is_refused() {
-    for wrong in [vec![], vec![(1.0, blend())], vec![(-0.5, linear())], vec![(f64::NAN, linear())]] {
-        assert!(Model::from_parts(parts(Scorer::Blend(Blend { parts: wrong.into() }))).is_err());
-    }
 }
 
 #[test]
@@ -133,7 +114,7 @@ fn forest(depth_max: u16) -> Scorer {
 fn trees_of_up_to_sixteen_leaves_are_scored_by_masks_and_others_are_walked() {
     assert!(ScorerMasks::new(&forest(15)).is_some());
     assert!(ScorerMasks::new(&forest(16)).is_none());
-    assert!(ScorerMasks::new(&blend()).is_none());
+    assert!(ScorerMasks::new(&scorecard()).is_none());
     let silent = Trees { intercept: 0.0, roots: Box::new([0]), nodes: Box::new([leaf()]), values: Box::new([0.5]) };
     assert_eq!(
         Model::from_parts(parts(Scorer::Trees(silent))).unwrap().margin(&FeatureVector::from_values([0.0; FEATURE_COUNT])),
@@ -156,8 +137,7 @@ proptest! {
     #[test]
     fn masks_give_the_bits_of_walking_the_trees_and_their_explanation(values in any_values()) {
         let of_trees = forest(15);
-        let of_both = Scorer::Blend(Blend { parts: Box::new([(0.3, of_trees.clone()), (0.7, Scorer::Trees(stump()))]) });
-        for scorer in [of_trees, of_both] {
+        for scorer in [of_trees, Scorer::Trees(stump())] {
             let masks = ScorerMasks::new(&scorer).unwrap();
             let (mut by_masks, mut by_walking) = ([0.0; FEATURE_COUNT], [0.0; FEATURE_COUNT]);
             let (margin, base) = masks.explain(&values, &mut by_masks);
@@ -173,7 +153,7 @@ proptest! {
     #[test]
     fn every_vector_has_a_probability_and_contributions_add_up_to_it(values in any_values()) {
         let features = FeatureVector::from_values(values);
-        for scorer in [linear(), scorecard(), Scorer::Trees(stump()), forest(15), forest(16), blend()] {
+        for scorer in [linear(), scorecard(), Scorer::Trees(stump()), forest(15), forest(16)] {
             let base = scorer.clone().explain(&values, &mut [0.0; FEATURE_COUNT]);
             let model = Model::from_parts(parts(scorer)).unwrap();
             let ModelScore { probability, contributions, log_odds: _ } = model.score(&features);
