@@ -407,7 +407,8 @@ impl Book {
             if has_new_mail {
                 self.learn_patterns(number, bundle);
             }
-            if has_new_mail || merged.adds_names_to(earlier) || Comparability::grows(earlier, merged) {
+            let has_new_name_or_use = merged.adds_names_to(earlier) || merged.adds_uses_to(earlier);
+            if has_new_mail || has_new_name_or_use || Comparability::grows(earlier, merged) {
                 touched.push(number);
             } else if merged.adds_to(earlier) {
                 self.touch_newest(number);

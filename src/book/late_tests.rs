@@ -341,3 +341,15 @@ fn whichever_referral_of_many_is_told_first_the_burst_is_seen_in_each() {
     assert_eq!(verdicts((1..=8).rev().collect()), in_order);
     assert_eq!(verdicts(vec![8, 1, 3, 2, 7, 5, 4, 6]), in_order);
 }
+
+#[test]
+fn an_old_conversion_is_looked_at_when_a_known_instrument_is_paid_with_too() {
+    let mut world = World::under(&[(EvidenceCode::PayoutIsBilling, RuleMode::Review)]);
+    world.act(&Act::Screen { id: 1, referrer: 8, referee: 5, ours: vec![Signal::Payout(0)], theirs: vec![] });
+    world.act(&Act::Screen { id: 2, referrer: 2, referee: 5, ours: vec![], theirs: vec![] });
+    world.act(&Act::Learn { account: 5, signal: Signal::Payout(0) });
+    world.look();
+    world.act(&Act::Learn { account: 5, signal: Signal::Billing(0) });
+    world.look();
+    assert_eq!(world.otherwise(), Vec::<String>::new());
+}

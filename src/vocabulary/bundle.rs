@@ -208,6 +208,16 @@ impl SignalBundle {
         adds(&self.names, &earlier.names, PartialEq::eq)
     }
 
+    /// Whether it uses an instrument that an earlier profile held for something that it did not hold it for.
+    #[must_use]
+    pub fn adds_uses_to(&self, earlier: &Self) -> bool {
+        let known = |payment: &PaymentSignals| earlier.payments.iter().any(|known| known.is_same_sighting(payment));
+        let held = |payment: &PaymentSignals| {
+            earlier.payments.iter().any(|known| known.instrument.shares_value_with(&payment.instrument))
+        };
+        self.payments.iter().any(|payment| held(payment) && !known(payment))
+    }
+
     /// What is known once this message is added to an earlier profile: the newest first, repeats removed, cut to the limits.
     ///
     /// The account stays that of `self`. The earliest known opening time wins.
