@@ -43,6 +43,8 @@ pub struct EmailSignals {
     pub domain_class: Option<EmailDomainClass>,
     /// Sketches of the local part, one for each key in force.
     pub local_part_sketches: Vec<Sketch>,
+    /// Sketches of the person whom the local part names, one for each key in force; they compare with [`NameSignals::person_sketches`].
+    pub person_sketches: Vec<Sketch>,
 }
 
 /// A person's name.
@@ -52,6 +54,9 @@ pub struct NameSignals {
     pub exact: Option<DigestSet>,
     /// Sketches of the folded name, one for each key in force.
     pub sketches: Vec<Sketch>,
+    /// Sketches of the name in the form that local parts have too, one for each key in force; they compare with
+    /// [`EmailSignals::person_sketches`].
+    pub person_sketches: Vec<Sketch>,
 }
 
 /// A device or browser, with the plain attributes that many people share.

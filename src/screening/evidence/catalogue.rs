@@ -120,6 +120,7 @@ evidence_catalogue! {
     Incomparable "signals.incomparable" Both Way "Nothing that identifies anybody could be compared between the two sides.";
     BelowMinimum "value.below_minimum" Referee Nothing "The purchase is smaller than the smallest that earns the reward.";
     SharedPayout "payment.shared_payout" Both Accounts "Several accounts are paid out to one instrument.";
+    NameInMailbox "identity.name_in_mailbox" Both Similarity "One side's name is the other's name before the @, or nearly so.";
 }
 
 impl EvidenceCode {
