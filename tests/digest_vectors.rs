@@ -3,8 +3,8 @@
 
 use selfsame::digesting::{
     DigestKind, Digester, DomainRules, EmailAddress, IBAN_LENGTHS, InvalidEmail, InvalidIdentifier, InvalidName, InvalidPayment,
-    NetworkAddress, OpaqueIdentifier, PLACEHOLDERS, PROVIDERS, PaymentInstrument, PersonName, PlaceholderKind, ProgrammeKey,
-    SketchKind, Subdomains, TEST_CARD_BEGINNING, TEST_CARDS, payment_kind_of,
+    NetworkAddress, OpaqueIdentifier, PLACEHOLDERS, PROVIDERS, PaymentInstrument, PersonName, PersonText, PlaceholderKind,
+    ProgrammeKey, SketchKind, Subdomains, TEST_CARD_BEGINNING, TEST_CARDS, payment_kind_of,
 };
 use selfsame::vocabulary::digest::KeyId;
 use selfsame::vocabulary::email::EmailDomainClass;
@@ -63,6 +63,18 @@ fn every_email_vector_of_the_document_holds() {
 fn every_name_vector_of_the_document_holds() {
     for row in table("### Name vectors") {
         assert_eq!(PersonName::parse(row[0]).unwrap().folded(), row[1]);
+    }
+}
+
+#[test]
+fn every_person_vector_of_the_document_holds() {
+    for row in table("### Person vectors") {
+        let text = match row[0] {
+            "name" => PersonText::of_name(&PersonName::parse(row[1]).unwrap()),
+            "e-mail" => PersonText::of_mailbox(&EmailAddress::parse(row[1]).unwrap().mailbox(&DomainRules::SHIPPED)),
+            other => panic!("no kind `{other}`"),
+        };
+        assert_eq!(text.as_ref().map_or("absent", PersonText::as_str), row[2], "{row:?}");
     }
 }
 
@@ -147,11 +159,16 @@ fn every_digest_vector_of_the_document_holds_and_every_kind_has_one() {
 }
 
 #[test]
-fn every_sketch_vector_of_the_document_holds() {
-    for row in table("### Sketch vectors") {
-        let kind = [SketchKind::LocalPart, SketchKind::Name].into_iter().find(|kind| kind.name() == row[0]).unwrap();
+fn every_sketch_vector_of_the_document_holds_and_every_kind_has_one() {
+    let rows = table("### Sketch vectors");
+    for row in &rows {
+        let kind =
+            SketchKind::ALL.into_iter().find(|kind| kind.name() == row[0]).unwrap_or_else(|| panic!("no kind `{}`", row[0]));
         let bits: Vec<String> = digester().sketch(kind, row[1]).iter().map(|sketch| hex(&sketch.bits)).collect();
         assert_eq!(bits, [row[2]], "{row:?}");
+    }
+    for kind in SketchKind::ALL {
+        assert!(rows.iter().any(|row| row[0] == kind.name()), "no vector for `{}`", kind.name());
     }
 }
 

@@ -30,6 +30,8 @@ pub(crate) struct Account {
     pub(super) id: AccountId,
     /// When its first signals came; absent when only a hold or a ban named it.
     pub(super) first_seen_at: Option<Timestamp>,
+    /// When the product opened it; absent when it did not tell.
+    pub(super) opened_at: Option<Timestamp>,
     /// Its first referrer.
     pub(super) referred_by: Option<AccountNumber>,
     /// The newest conversion in which it is the referrer, duplicates included; each conversion names the one before.
@@ -171,6 +173,7 @@ impl Accounts {
         let account = Account {
             id: id.clone(),
             first_seen_at: None,
+            opened_at: None,
             referred_by: None,
             newest_as_referrer: None,
             newest_as_referee: None,

@@ -413,7 +413,8 @@ impl Book {
             if has_new_mail {
                 self.learn_patterns(number, bundle);
             }
-            if has_new_mail || merged.adds_names_to(earlier) || Comparability::grows(earlier, merged) {
+            let has_new_name_or_use = merged.adds_names_to(earlier) || merged.adds_uses_to(earlier);
+            if has_new_mail || has_new_name_or_use || Comparability::grows(earlier, merged) {
                 touched.push(number);
             } else if merged.adds_to(earlier) {
                 self.touch_newest(number);
@@ -455,6 +456,7 @@ impl Book {
         let before = account.profile.as_ref().map_or(0, |profile| profile.bytes());
         self.profile_bytes = (self.profile_bytes + profile.bytes()).saturating_sub(before);
         account.profile = Some(Arc::new(profile));
+        account.opened_at = bundle.account_created_at;
     }
 
     /// Notes that an account was seen on each value of a message, and ties it to whoever shares a strong one. Returns what is new of it.

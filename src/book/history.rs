@@ -32,7 +32,7 @@ impl Book {
 
     /// When the product opened an account; absent when it did not tell.
     pub(super) fn opened_at(&self, account: AccountNumber) -> Option<Timestamp> {
-        self.accounts.get(account).profile.as_ref().and_then(|profile| profile.opened_at())
+        self.accounts.get(account).opened_at
     }
 
     /// Whether an account was there before another: by when the product opened both, where that was told, else by who was known here first.

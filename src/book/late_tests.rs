@@ -16,11 +16,13 @@ use crate::screening::audit::AuditKey;
 use crate::screening::case::{Resolution, Step};
 use crate::screening::decision::Decision;
 use crate::screening::evidence::EvidenceCode;
-use crate::screening::fixtures::{bundle, card, conversion, device, email, identifier, name, network, policy_parts, rule};
+use crate::screening::fixtures::{
+    bundle, card, conversion, device, email, identifier, name, network, person, policy_parts, rule,
+};
 use crate::screening::history::{History, IdentifierKind, ListKind};
 use crate::screening::policy::{PayoutPolicy, Policy, PolicyParts, RuleMode};
 use crate::screening::{Models, Rulebook, assess};
-use crate::vocabulary::bundle::{PaymentPurpose, SignalBundle};
+use crate::vocabulary::bundle::{EmailSignals, NameSignals, PaymentPurpose, SignalBundle};
 use crate::vocabulary::conversion::Conversion;
 use crate::vocabulary::email::EmailDomainClass;
 use crate::vocabulary::ids::{AccountId, Actor, CaseId, ProgramId, RecordId};
@@ -120,15 +122,20 @@ fn bundle_of(account: u8, signals: &[Signal]) -> SignalBundle {
             Signal::Network(number) => side.networks.push(network(20 + number)),
             Signal::Billing(number) => side.payments.push(card(40 + number, PaymentPurpose::Billing)),
             Signal::Payout(number) => side.payments.push(card(40 + number, PaymentPurpose::Payout)),
-            Signal::Email(number) => side.emails.push(email(60 + number, 80 + number, EmailDomainClass::Corporate)),
-            Signal::Name(number) => side.names.push(name(100 + number)),
+            Signal::Email(number) => side.emails.push(EmailSignals {
+                person_sketches: vec![person(number)],
+                ..email(60 + number, 80 + number, EmailDomainClass::Corporate)
+            }),
+            Signal::Name(number) => {
+                side.names.push(NameSignals { person_sketches: vec![person(number)], ..name(100 + number) });
+            }
         }
     }
     side
 }
 
 /// Evidence that what comes after a decision can bring. Left out is what the conversion itself says, and what counts the referrer's later users.
-const LEARNED_LATER: [EvidenceCode; 24] = [
+const LEARNED_LATER: [EvidenceCode; 25] = [
     EvidenceCode::SameEmail,
     EvidenceCode::SameMailbox,
     EvidenceCode::SameLocalPart,
@@ -153,6 +160,7 @@ const LEARNED_LATER: [EvidenceCode; 24] = [
     EvidenceCode::SharedPayout,
     EvidenceCode::OnePerson,
     EvidenceCode::KnownPerson,
+    EvidenceCode::NameInMailbox,
 ];
 
 fn any_rule() -> impl Strategy<Value = (EvidenceCode, RuleMode)> {
@@ -345,4 +353,27 @@ fn whichever_referral_of_many_is_told_first_the_burst_is_seen_in_each() {
     assert_eq!(in_order.values().filter(|verdict| **verdict == Verdict::InReview).count(), 4, "{in_order:?}");
     assert_eq!(verdicts((1..=8).rev().collect()), in_order);
     assert_eq!(verdicts(vec![8, 1, 3, 2, 7, 5, 4, 6]), in_order);
+}
+
+#[test]
+fn an_old_conversion_is_looked_at_when_a_known_instrument_is_paid_with_too() {
+    let mut world = World::under(&[(EvidenceCode::PayoutIsBilling, RuleMode::Review)]);
+    world.act(&Act::Screen { id: 1, referrer: 8, referee: 5, ours: vec![Signal::Payout(0)], theirs: vec![] });
+    world.act(&Act::Screen { id: 2, referrer: 2, referee: 5, ours: vec![], theirs: vec![] });
+    world.act(&Act::Learn { account: 5, signal: Signal::Payout(0) });
+    world.look();
+    world.act(&Act::Learn { account: 5, signal: Signal::Billing(0) });
+    world.look();
+    assert_eq!(world.otherwise(), Vec::<String>::new());
+}
+
+#[test]
+fn an_old_conversion_is_looked_at_when_a_name_arrives_that_stands_in_the_others_address() {
+    let mut world = World::under(&[(EvidenceCode::NameInMailbox, RuleMode::Review)]);
+    world.act(&Act::Screen { id: 1, referrer: 8, referee: 5, ours: vec![Signal::Email(3)], theirs: vec![] });
+    world.act(&Act::Screen { id: 2, referrer: 2, referee: 5, ours: vec![], theirs: vec![] });
+    world.act(&Act::Learn { account: 5, signal: Signal::Name(3) });
+    assert_eq!(world.otherwise().len(), 1, "nobody looked yet");
+    world.look();
+    assert_eq!(world.otherwise(), Vec::<String>::new());
 }

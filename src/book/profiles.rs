@@ -38,12 +38,14 @@ struct Email {
     domain: Option<ValueSet>,
     domain_class: Option<EmailDomainClass>,
     local_part_sketches: Box<[KeptSketch]>,
+    person_sketches: Box<[KeptSketch]>,
 }
 
 #[derive(Debug, Clone, Hash, serde::Serialize, serde::Deserialize)]
 struct Name {
     exact: Option<ValueSet>,
     sketches: Box<[KeptSketch]>,
+    person_sketches: Box<[KeptSketch]>,
 }
 
 #[derive(Debug, Clone, Hash, serde::Serialize, serde::Deserialize)]
@@ -93,13 +95,6 @@ struct Touch {
     path_token: Option<TextNumber>,
 }
 
-impl Profile {
-    /// When the product opened the account; absent when it did not tell.
-    pub(super) const fn opened_at(&self) -> Option<Timestamp> {
-        self.account_created_at
-    }
-}
-
 /// Makes profiles, numbering what is new.
 pub(super) struct ProfileMaker<'b> {
     pub(super) values: &'b mut Values,
@@ -141,7 +136,8 @@ impl ProfileMaker<'_> {
     }
 
     fn email(&mut self, email: &EmailSignals) -> Email {
-        let EmailSignals { exact, mailbox, pattern, local_part, domain, domain_class, local_part_sketches } = email;
+        let EmailSignals { exact, mailbox, pattern, local_part, domain, domain_class, local_part_sketches, person_sketches } =
+            email;
         Email {
             exact: self.identifier(IdentifierKind::EmailExact, exact.as_ref()),
             mailbox: self.identifier(IdentifierKind::Mailbox, mailbox.as_ref()),
@@ -150,12 +146,17 @@ impl ProfileMaker<'_> {
             domain: self.identifier(IdentifierKind::Domain, domain.as_ref()),
             domain_class: *domain_class,
             local_part_sketches: self.sketches(local_part_sketches),
+            person_sketches: self.sketches(person_sketches),
         }
     }
 
     fn name(&mut self, name: &NameSignals) -> Name {
-        let NameSignals { exact, sketches } = name;
-        Name { exact: self.identifier(IdentifierKind::Name, exact.as_ref()), sketches: self.sketches(sketches) }
+        let NameSignals { exact, sketches, person_sketches } = name;
+        Name {
+            exact: self.identifier(IdentifierKind::Name, exact.as_ref()),
+            sketches: self.sketches(sketches),
+            person_sketches: self.sketches(person_sketches),
+        }
     }
 
     fn device(&mut self, device: &DeviceSignals) -> Device {
@@ -255,11 +256,16 @@ impl ProfileReader<'_> {
             domain: self.set(email.domain),
             domain_class: email.domain_class,
             local_part_sketches: self.sketches(&email.local_part_sketches),
+            person_sketches: self.sketches(&email.person_sketches),
         }
     }
 
     fn name(self, name: &Name) -> NameSignals {
-        NameSignals { exact: self.set(name.exact), sketches: self.sketches(&name.sketches) }
+        NameSignals {
+            exact: self.set(name.exact),
+            sketches: self.sketches(&name.sketches),
+            person_sketches: self.sketches(&name.person_sketches),
+        }
     }
 
     fn device(self, device: &Device) -> DeviceSignals {
@@ -317,8 +323,10 @@ impl Profile {
     pub(super) fn bytes(&self) -> usize {
         let sketches =
             |kept: &[KeptSketch]| kept.iter().map(|sketch| size_of_val(sketch) + sketch.bits.len() + 16).sum::<usize>();
-        let emails: usize = self.emails.iter().map(|email| size_of_val(email) + sketches(&email.local_part_sketches)).sum();
-        let names: usize = self.names.iter().map(|name| size_of_val(name) + sketches(&name.sketches)).sum();
+        let of_email = |email: &Email| sketches(&email.local_part_sketches) + sketches(&email.person_sketches);
+        let emails: usize = self.emails.iter().map(|email| size_of_val(email) + of_email(email)).sum();
+        let of_name = |name: &Name| sketches(&name.sketches) + sketches(&name.person_sketches);
+        let names: usize = self.names.iter().map(|name| size_of_val(name) + of_name(name)).sum();
         size_of::<Self>()
             + emails
             + names

@@ -37,7 +37,8 @@ Examples:
   Names, addresses, devices:
     selfsame digest --key-file programme.key --kind name 'Jane Doe'
     selfsame digest --key-file programme.key --kind ip 203.0.113.9 2001:db8::1
-  (an IPv6 address gives three lines, for its /64, /56 and /48; all go into `networks`)
+  (an IPv6 address gives three lines, for its /64, /56 and /48; all go into `networks`;
+  the `personSketch` of an e-mail address is compared with that of a name)
 
   A table, one `SignalBundle` for each row; the columns are found by their headers
   (account_id, email, name or first_name and last_name, device, browser, user_agent,

@@ -98,6 +98,7 @@ struct KeyedStates {
     digests: HmacSha256,
     local_part_sketches: HmacSha256,
     name_sketches: HmacSha256,
+    person_sketches: HmacSha256,
 }
 
 impl Digester {
@@ -146,6 +147,7 @@ impl KeyedStates {
             key_id: *key.id(),
             local_part_sketches: sketching::sub_key_state(&digests, SketchKind::LocalPart),
             name_sketches: sketching::sub_key_state(&digests, SketchKind::Name),
+            person_sketches: sketching::sub_key_state(&digests, SketchKind::Person),
             digests,
         }
     }
@@ -159,8 +161,9 @@ impl KeyedStates {
         let state = match kind {
             SketchKind::LocalPart => &self.local_part_sketches,
             SketchKind::Name => &self.name_sketches,
+            SketchKind::Person => &self.person_sketches,
         };
-        Sketch { key_id: self.key_id, bits: sketching::bits_of(state, folded) }
+        Sketch { key_id: self.key_id, bits: sketching::bits_of(state, kind, folded) }
     }
 }
 

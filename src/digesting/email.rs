@@ -163,6 +163,12 @@ impl Mailbox {
         (letters.chars().count() >= PATTERN_CHARS_MIN).then(|| format!("{letters}@{}", self.domain))
     }
 
+    /// The local part, with the provider's aliases folded.
+    #[must_use]
+    pub fn local_part(&self) -> &str {
+        &self.local_part
+    }
+
     /// The local part without `.`, `_` and `-`: the same name at another provider, whose rules on dots may differ.
     #[must_use]
     pub fn bare_local_part(&self) -> String {

@@ -14,7 +14,7 @@ use crate::vocabulary::sketch::Sketch;
 /// An `EmailSignals` message; with `plusFolded`, which the API of this release does not take, when it is given.
 #[must_use]
 pub fn email_json(email: &EmailSignals, plus_folded: Option<&DigestSet>) -> Value {
-    let EmailSignals { exact, mailbox, pattern, local_part, domain, domain_class, local_part_sketches } = email;
+    let EmailSignals { exact, mailbox, pattern, local_part, domain, domain_class, local_part_sketches, person_sketches } = email;
     let mut message = Message::default();
     message.digests("exact", exact.as_ref());
     message.digests("mailbox", mailbox.as_ref());
@@ -26,16 +26,18 @@ pub fn email_json(email: &EmailSignals, plus_folded: Option<&DigestSet>) -> Valu
         message.text("domainClass", domain_class_name(*class));
     }
     message.sketches("localPartSketch", local_part_sketches);
+    message.sketches("personSketch", person_sketches);
     message.finished()
 }
 
 /// A `NameSignals` message.
 #[must_use]
 pub fn name_json(name: &NameSignals) -> Value {
-    let NameSignals { exact, sketches } = name;
+    let NameSignals { exact, sketches, person_sketches } = name;
     let mut message = Message::default();
     message.digests("exact", exact.as_ref());
     message.sketches("sketch", sketches);
+    message.sketches("personSketch", person_sketches);
     message.finished()
 }
 

@@ -28,6 +28,7 @@ mod key;
 mod name;
 mod network;
 mod payment;
+mod person;
 mod placeholders;
 mod providers;
 mod pseudonyms;
@@ -47,6 +48,7 @@ pub use key::{InvalidProgrammeKey, PROGRAMME_KEY_BYTES_MIN, ProgrammeKey};
 pub use name::{InvalidName, PersonName};
 pub use network::{InvalidNetworkAddress, NetworkAddress};
 pub use payment::{InvalidPayment, PaymentInstrument};
+pub use person::PersonText;
 pub use placeholders::{PLACEHOLDERS, PlaceholderKind, is_placeholder};
 pub use providers::{PROVIDERS, Provider, Subdomains};
 pub use pseudonyms::{
@@ -54,5 +56,5 @@ pub use pseudonyms::{
     digest_payment_of_kind, digest_plus_folded,
 };
 pub use rows::{AccountIds, DigestedRow, InvalidCell, PlusFolded, RowSettings, UnreadableCell, digest_row};
-pub use sketching::{SKETCH_BITS_PER_BIGRAM, SketchKind, padded_bigrams};
+pub use sketching::{SKETCH_BITS_PER_BIGRAM, SketchKind, padded_bigrams, ring_bigrams};
 pub use test_cards::{TEST_CARD_BEGINNING, TEST_CARDS};

@@ -22,6 +22,8 @@ const ACCENTED_CYRILLIC: &[char] = &['ё', 'ѐ', 'ѝ'];
 #[derive(Clone, PartialEq, Eq)]
 pub struct PersonName {
     folded: String,
+    /// The same words in the order in which they were typed.
+    in_order: String,
 }
 
 /// The text is not a name. No variant shows it.
@@ -50,8 +52,8 @@ impl PersonName {
         if typed.len() > NAME_BYTES_MAX {
             return Err(InvalidName::TooLong);
         }
-        let words = spelled(&folded_case(typed));
-        let mut words: Vec<&str> = words.split_ascii_whitespace().collect();
+        let in_order = words_in_order(typed);
+        let mut words: Vec<&str> = in_order.split(' ').collect();
         words.sort_unstable();
         let folded = words.join(" ");
         if typed.is_empty() {
@@ -61,7 +63,7 @@ impl PersonName {
         } else if folded.is_empty() {
             Err(InvalidName::Empty)
         } else {
-            Ok(Self { folded })
+            Ok(Self { folded, in_order })
         }
     }
 
@@ -70,6 +72,17 @@ impl PersonName {
     pub fn folded(&self) -> &str {
         &self.folded
     }
+
+    /// The words of the folded name in the order in which they were typed, with one space between them.
+    pub(super) fn in_order(&self) -> &str {
+        &self.in_order
+    }
+}
+
+/// The words of a text, each folded as those of a name are, in order and with one space between them.
+pub(super) fn words_in_order(typed: &str) -> String {
+    let spelled = spelled(&folded_case(typed));
+    spelled.split_ascii_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// What no screen shows and apostrophes taken out, then Unicode's folding for compatibility caseless matching (definition D146).

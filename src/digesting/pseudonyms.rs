@@ -7,13 +7,15 @@ use super::identifier::{InvalidIdentifier, OpaqueIdentifier};
 use super::name::{InvalidName, PersonName};
 use super::network::{InvalidNetworkAddress, NetworkAddress};
 use super::payment::{InvalidPayment, PaymentInstrument};
+use super::person::PersonText;
 use super::sketching::SketchKind;
 use crate::vocabulary::bundle::{DeviceSignals, EmailSignals, NameSignals, NetworkSignals, PaymentKind};
 use crate::vocabulary::digest::DigestSet;
+use crate::vocabulary::sketch::Sketch;
 
-/// The pseudonyms of an e-mail address: five digests, the domain's class, and the sketch of the local part.
+/// The pseudonyms of an e-mail address: five digests, the domain's class, the sketch of the local part, and that of the person it names.
 ///
-/// The pattern is absent when too few letters remain without the digits. By the shipped lists and rules alone.
+/// The pattern and the person's sketch are absent when too few letters remain without the digits. By the shipped lists and rules alone.
 ///
 /// # Errors
 /// [`InvalidEmail`], which never shows the address.
@@ -37,6 +39,7 @@ pub fn digest_email_by(digester: &Digester, rules: &DomainRules, typed: &str) ->
         domain: Some(digester.digest(DigestKind::EmailDomain, mailbox.domain())),
         domain_class: Some(rules.classify(address.domain())),
         local_part_sketches: digester.sketch(SketchKind::LocalPart, &bare),
+        person_sketches: person_sketches(digester, PersonText::of_mailbox(&mailbox)),
     })
 }
 
@@ -49,7 +52,9 @@ pub fn digest_plus_folded(digester: &Digester, rules: &DomainRules, typed: &str)
     Ok(folded.map(|folded| digester.digest(DigestKind::EmailPlusFolded, &folded.address())))
 }
 
-/// The pseudonyms of a person's name: the digest of the folded name, and its sketch.
+/// The pseudonyms of a person's name: the digest of the folded name, its sketch, and the one that compares with those of e-mail addresses.
+///
+/// The latter is absent when the name has fewer than three letters.
 ///
 /// # Errors
 /// [`InvalidName`], which never shows the name.
@@ -58,7 +63,12 @@ pub fn digest_name(digester: &Digester, typed: &str) -> Result<NameSignals, Inva
     Ok(NameSignals {
         exact: Some(digester.digest(DigestKind::NameExact, name.folded())),
         sketches: digester.sketch(SketchKind::Name, name.folded()),
+        person_sketches: person_sketches(digester, PersonText::of_name(&name)),
     })
+}
+
+fn person_sketches(digester: &Digester, text: Option<PersonText>) -> Vec<Sketch> {
+    text.map(|text| digester.sketch(SketchKind::Person, text.as_str())).unwrap_or_default()
 }
 
 /// The pseudonyms of a device: of its fingerprint and of its browser's id, either absent when not given.
@@ -188,6 +198,29 @@ mod tests {
         assert_ne!(one.exact, typo.exact);
         assert!(dice(&one, &typo) > 0.75, "{}", dice(&one, &typo));
         assert!(dice(&one, &stranger) < 0.25, "{}", dice(&one, &stranger));
+    }
+
+    #[test]
+    fn an_address_is_compared_with_a_name_however_either_puts_its_parts() {
+        let k = digester("k1", 0);
+        let dice = |address: &str, name: &str| {
+            let (email, name) = (digest_email(&k, address).unwrap(), digest_name(&k, name).unwrap());
+            email.person_sketches[0].dice(&name.person_sketches[0]).unwrap()
+        };
+        assert_eq!(dice("marta.kowalczyk87@company.example", "Kowalczyk Marta"), 1.0);
+        assert!(dice("kowalczykmarta@company.example", "Marta Kowalczyk") > 0.95);
+        assert!(dice("mkowalczyk@company.example", "Marta Kowalczyk") > 0.75);
+        assert!(dice("marta.kowalczyk@company.example", "Piotr Nowak") < 0.35);
+    }
+
+    #[test]
+    fn a_persons_sketch_is_no_sketch_of_the_name_or_the_local_part() {
+        let k = digester("k1", 0);
+        let (email, name) = (digest_email(&k, "doe@company.example").unwrap(), digest_name(&k, "Doe").unwrap());
+        assert_eq!(email.person_sketches, name.person_sketches);
+        for other in email.local_part_sketches.iter().chain(&name.sketches) {
+            assert!(other.dice(&name.person_sketches[0]).unwrap() < 0.35);
+        }
     }
 
     #[test]

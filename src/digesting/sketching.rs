@@ -1,4 +1,4 @@
-//! Sketches: keyed Bloom encodings of padded bigrams, so that similar texts have similar bits and nobody without the key can
+//! Sketches: keyed Bloom encodings of bigrams, so that similar texts have similar bits and nobody without the key can
 //! test a guess. Used by [`super::Digester`] only; compared by `vocabulary::sketch::Sketch::dice`.
 //!
 //! The encoding is that of Schnell, Bachteler and Reiher (2009), hardened where the literature says so: instead of double
@@ -23,15 +23,28 @@ pub enum SketchKind {
     LocalPart,
     /// A person's folded name.
     Name,
+    /// A person's name or the name before an @, in the form that both have.
+    Person,
 }
 
 impl SketchKind {
+    /// Every kind, in the order of the document.
+    pub const ALL: [Self; 3] = [Self::LocalPart, Self::Name, Self::Person];
+
     /// The name from which the sub-key is made. Never changes.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::LocalPart => "sketch.email.local_part",
             Self::Name => "sketch.name",
+            Self::Person => "sketch.person",
+        }
+    }
+
+    fn bigrams(self, folded: &str) -> BTreeSet<[char; 2]> {
+        match self {
+            Self::LocalPart | Self::Name => padded_bigrams(folded),
+            Self::Person => ring_bigrams(folded),
         }
     }
 }
@@ -52,15 +65,29 @@ pub fn padded_bigrams(folded: &str) -> BTreeSet<[char; 2]> {
     bigrams
 }
 
+/// The set of bigrams of a person's text: those of its letters as a ring, the last one followed by the first, and each word's first letter after a
+/// `_`. `jane doe` gives `ja an ne ed do oe ej _j _d`.
+///
+/// On a ring `janedoe` and `doejane` are one, however an address or a form puts given and family name; initials make up for the ends that it
+/// lacks, and find `j.doe`. Measured on Splink's and FEBRL's people (`tests/sketch_recall.rs`), recall at 0.1 % false positives: 0.66 and 0.65; of
+/// the joined letters padded at both ends, 0.52 and 0.60.
+#[must_use]
+pub fn ring_bigrams(text: &str) -> BTreeSet<[char; 2]> {
+    let letters = || text.chars().filter(|c| *c != ' ');
+    let ring = letters().zip(letters().cycle().skip(1)).map(|(one, next)| [one, next]);
+    let initials = text.split(' ').filter_map(|word| word.chars().next()).map(|initial| ['_', initial]);
+    ring.chain(initials).collect()
+}
+
 /// The HMAC state under the kind's sub-key: `HMAC(programme key, kind ‖ 0x00)`.
 pub(super) fn sub_key_state(programme: &HmacSha256, kind: SketchKind) -> HmacSha256 {
     keyed(&mac_of(programme, &[kind.name().as_bytes(), &[0]]))
 }
 
 /// Sets, for each bigram, the positions that the first big-endian 16-bit words of its HMAC name.
-pub(super) fn bits_of(state: &HmacSha256, folded: &str) -> [u8; SKETCH_BYTES] {
+pub(super) fn bits_of(state: &HmacSha256, kind: SketchKind, folded: &str) -> [u8; SKETCH_BYTES] {
     let mut bits = [0_u8; SKETCH_BYTES];
-    for bigram in padded_bigrams(folded) {
+    for bigram in kind.bigrams(folded) {
         let mac = mac_of(state, &[String::from_iter(bigram).as_bytes()]);
         for word in mac.as_chunks::<2>().0.iter().take(SKETCH_BITS_PER_BIGRAM) {
             let position = usize::from(u16::from_be_bytes(*word)) % SKETCH_BITS;
@@ -84,14 +111,24 @@ mod tests {
     }
 
     #[test]
+    fn given_and_family_name_in_either_order_are_one_ring_with_two_initials() {
+        let shown: Vec<String> = ring_bigrams("jo ann").into_iter().map(String::from_iter).collect();
+        assert_eq!(shown, ["_a", "_j", "an", "jo", "nj", "nn", "oa"]);
+        assert_eq!(ring_bigrams("jo ann"), ring_bigrams("ann jo"));
+        assert!(ring_bigrams("annjo").is_subset(&ring_bigrams("jo ann")));
+    }
+
+    #[test]
     fn nothing_has_no_bits() {
-        assert_eq!(bits_of(&keyed(b"key"), ""), [0; SKETCH_BYTES]);
+        for kind in SketchKind::ALL {
+            assert_eq!(bits_of(&keyed(b"key"), kind, ""), [0; SKETCH_BYTES]);
+        }
     }
 
     #[test]
     fn a_longer_text_keeps_the_bits_of_its_bigrams() {
         let state = keyed(b"key");
-        let (short, long) = (bits_of(&state, "ann"), bits_of(&state, "ann jo"));
+        let (short, long) = (bits_of(&state, SketchKind::Name, "ann"), bits_of(&state, SketchKind::Name, "ann jo"));
         assert!(short.iter().zip(&long).all(|(s, l)| s & l == *s));
     }
 }

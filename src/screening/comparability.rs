@@ -3,6 +3,8 @@
 //! A referral of which nothing could be compared is not known to be honest: nobody looked. E-mail domains, patterns, device attributes and ways
 //! through the product identify nobody, so that they do not count.
 
+use std::borrow::Cow;
+
 use smallvec::SmallVec;
 
 use super::evidence::{EvidenceCode, Finding};
@@ -38,11 +40,15 @@ pub enum SignalKind {
     Prefix,
     /// Payment instruments.
     Payment,
+    /// Sketches of the persons whom the referrer's e-mail addresses name, beside those of the referee's names.
+    EmailPersonSketch,
+    /// Sketches of the referrer's names, beside those of the persons whom the referee's e-mail addresses name.
+    NamePersonSketch,
 }
 
 impl SignalKind {
     /// All kinds, in the order in which they are shown.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::EmailExact,
         Self::Mailbox,
         Self::LocalPart,
@@ -54,17 +60,53 @@ impl SignalKind {
         Self::Address,
         Self::Prefix,
         Self::Payment,
+        Self::EmailPersonSketch,
+        Self::NamePersonSketch,
     ];
 
     /// Whether it is alike for many who are not one person: names, and neighbourhoods of network addresses. That only such were compared clears nobody.
     #[must_use]
     pub const fn is_vague(self) -> bool {
-        matches!(self, Self::LocalPart | Self::LocalPartSketch | Self::Name | Self::NameSketch | Self::Prefix)
+        match self {
+            Self::LocalPart
+            | Self::LocalPartSketch
+            | Self::Name
+            | Self::NameSketch
+            | Self::Prefix
+            | Self::EmailPersonSketch
+            | Self::NamePersonSketch => true,
+            Self::EmailExact | Self::Mailbox | Self::Device | Self::Browser | Self::Address | Self::Payment => false,
+        }
     }
 
-    /// Where it stands in a bundle of the API, indexes left out.
+    /// What it is compared with on the referee's side: itself, but addresses with names.
+    const fn of_referee(self) -> Self {
+        match self {
+            Self::EmailPersonSketch => Self::NamePersonSketch,
+            Self::NamePersonSketch => Self::EmailPersonSketch,
+            Self::EmailExact
+            | Self::Mailbox
+            | Self::LocalPart
+            | Self::LocalPartSketch
+            | Self::Name
+            | Self::NameSketch
+            | Self::Device
+            | Self::Browser
+            | Self::Address
+            | Self::Prefix
+            | Self::Payment => self,
+        }
+    }
+
+    /// Where it stands in a bundle of the API, indexes left out; where the two sides' places differ, the referrer's, `/` and the referee's.
     #[must_use]
-    pub const fn field(self) -> &'static str {
+    pub fn fields(self) -> Cow<'static, str> {
+        let (ours, theirs) = (self.field(), self.of_referee().field());
+        if ours == theirs { ours.into() } else { format!("{ours}/{theirs}").into() }
+    }
+
+    /// Where it stands in the referrer's bundle.
+    const fn field(self) -> &'static str {
         match self {
             Self::EmailExact => "emails.exact",
             Self::Mailbox => "emails.mailbox",
@@ -77,6 +119,8 @@ impl SignalKind {
             Self::Address => "networks.address",
             Self::Prefix => "networks.prefix",
             Self::Payment => "payments.instrument",
+            Self::EmailPersonSketch => "emails.person_sketch",
+            Self::NamePersonSketch => "names.person_sketch",
         }
     }
 
@@ -94,6 +138,7 @@ impl SignalKind {
             Self::Address => "network addresses",
             Self::Prefix => "network prefixes",
             Self::Payment => "payment instruments",
+            Self::EmailPersonSketch | Self::NamePersonSketch => "sketches of the persons' names and the names before the @",
         }
     }
 }
@@ -220,10 +265,12 @@ impl Keys {
             keys.add_set(SignalKind::Mailbox, email.mailbox.as_ref(), None);
             keys.add_set(SignalKind::LocalPart, email.local_part.as_ref(), None);
             keys.add_sketches(SignalKind::LocalPartSketch, &email.local_part_sketches);
+            keys.add_sketches(SignalKind::EmailPersonSketch, &email.person_sketches);
         }
         for name in &bundle.names {
             keys.add_set(SignalKind::Name, name.exact.as_ref(), None);
             keys.add_sketches(SignalKind::NameSketch, &name.sketches);
+            keys.add_sketches(SignalKind::NamePersonSketch, &name.person_sketches);
         }
         for device in &bundle.devices {
             keys.add_set(SignalKind::Device, device.fingerprint.as_ref(), device.seen_at);
@@ -249,6 +296,10 @@ impl Keys {
         keys
     }
 
+    fn take(&mut self, kind: SignalKind) -> SideSignals {
+        self.0.get_mut(kind as usize).map(std::mem::take).unwrap_or_default()
+    }
+
     fn kind(&self, kind: SignalKind) -> &[KeyId] {
         self.0.get(kind as usize).map(|signals| &*signals.keys).unwrap_or_default()
     }
@@ -258,10 +309,11 @@ impl Comparability {
     /// What could be compared between two sides, and a warning for each kind whose key ids do not meet.
     #[must_use]
     pub fn of(referrer: &SignalBundle, referee: &SignalBundle) -> (Self, Vec<Warning>) {
-        let (Keys(ours), Keys(theirs)) = (Keys::of(referrer), Keys::of_referee(referee));
+        let (mut of_referrer, mut of_referee) = (Keys::of(referrer), Keys::of_referee(referee));
         let mut kinds = Vec::new();
         let mut warnings = Vec::new();
-        for (kind, (referrer, referee)) in SignalKind::ALL.into_iter().zip(ours.into_iter().zip(theirs)) {
+        for kind in SignalKind::ALL {
+            let (referrer, referee) = (of_referrer.take(kind), of_referee.take(kind.of_referee()));
             let (ours, theirs) = (&referrer.keys, &referee.keys);
             let compared = match (ours.is_empty(), theirs.is_empty()) {
                 (true, true) => continue,
@@ -328,7 +380,7 @@ fn keys_differ(kind: SignalKind, ours: &[KeyId], theirs: &[KeyId]) -> Warning {
     let names = |keys: &[KeyId]| keys.iter().map(|key| format!("`{}`", key.as_str())).collect::<Vec<_>>().join(" and ");
     Warning {
         code: WarningCode::KeysDiffer,
-        field: format!("conversion.referee.{}", kind.field()).into(),
+        field: format!("conversion.referee.{}", kind.of_referee().field()).into(),
         sentence: format!(
             "The {} of the two sides could not be compared: the referrer's were made under {}, the referee's under {}.",
             kind.plural(),
@@ -341,9 +393,10 @@ fn keys_differ(kind: SignalKind, ours: &[KeyId], theirs: &[KeyId]) -> Warning {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::screening::fixtures::{bundle, card, device, name, network, noon};
-    use crate::vocabulary::bundle::PaymentPurpose;
+    use crate::screening::fixtures::{bundle, card, device, email, name, network, noon, person};
+    use crate::vocabulary::bundle::{EmailSignals, NameSignals, PaymentPurpose};
     use crate::vocabulary::digest::Digest;
+    use crate::vocabulary::email::EmailDomainClass;
     use crate::vocabulary::time::Span;
 
     fn with(change: impl FnOnce(&mut SignalBundle)) -> SignalBundle {
@@ -438,6 +491,26 @@ mod tests {
             side.devices.push(phone);
         });
         assert_eq!(want(&vague, &vague), Some(Want::OfBoth));
+    }
+
+    #[test]
+    fn an_address_is_compared_with_a_name_and_clears_nobody() {
+        let addressed = with(|side| {
+            let address = EmailSignals { exact: None, mailbox: None, ..email(1, 1, EmailDomainClass::FreeMail) };
+            side.emails.push(EmailSignals { local_part: None, person_sketches: vec![person(1)], ..address });
+        });
+        let named = with(|side| side.names.push(NameSignals { exact: None, person_sketches: vec![person(2)], ..name(1) }));
+        let told = |referrer: &SignalBundle, referee: &SignalBundle| {
+            let (comparability, _) = Comparability::of(referrer, referee);
+            let kinds = comparability.kinds().iter().map(|known| (known.kind.fields().into_owned(), known.compared));
+            (kinds.collect::<Vec<_>>(), comparability.want())
+        };
+        let (one, other) =
+            ("emails.person_sketch/names.person_sketch".to_owned(), "names.person_sketch/emails.person_sketch".to_owned());
+        assert_eq!(told(&addressed, &named), (vec![(one.clone(), Compared::Yes)], Some(Want::OfDistinctKind)));
+        assert_eq!(told(&named, &addressed), (vec![(other.clone(), Compared::Yes)], Some(Want::OfDistinctKind)));
+        let apart = vec![(one, Compared::OnlyReferrer), (other, Compared::OnlyReferee)];
+        assert_eq!(told(&addressed, &addressed), (apart, Some(Want::OfCommonKind)), "no name to compare with");
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub struct Feature {
 
 /// The evidence that a model sees, in the order of its features. Evidence that is not here is for rules alone: a code that is added to the
 /// catalogue does not change what models were fitted on. Whoever adds one here fits the models again.
-const PROJECTED: [EvidenceCode; 45] = [
+const PROJECTED: [EvidenceCode; 46] = [
     EvidenceCode::SameAccount,
     EvidenceCode::SameEmail,
     EvidenceCode::SameMailbox,
@@ -90,6 +90,7 @@ const PROJECTED: [EvidenceCode; 45] = [
     EvidenceCode::KnownPerson,
     EvidenceCode::AfterCheckout,
     EvidenceCode::ReferrerAccepted,
+    EvidenceCode::NameInMailbox,
 ];
 
 /// Whether a model sees this evidence.

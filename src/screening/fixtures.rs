@@ -21,6 +21,7 @@ use crate::vocabulary::digest::{Digest, DigestSet, KeyId};
 use crate::vocabulary::email::EmailDomainClass;
 use crate::vocabulary::ids::{AccountId, ConversionId, ProgramId, Ucc};
 use crate::vocabulary::journey::{Attribution, CapturedVia, CodeValidity, Journey, Touchpoint, TouchpointKind};
+use crate::vocabulary::sketch::{SKETCH_BYTES, Sketch};
 use crate::vocabulary::time::{Span, Timestamp};
 
 /// A day in 2026 on which all fixtures convert.
@@ -79,6 +80,7 @@ pub(crate) fn email(mailbox: u8, local_part: u8, class: EmailDomainClass) -> Ema
         domain: Some(value(200)),
         domain_class: Some(class),
         local_part_sketches: Vec::new(),
+        person_sketches: Vec::new(),
     }
 }
 
@@ -92,6 +94,7 @@ fn own_mailbox(number: u8) -> EmailSignals {
         domain: None,
         domain_class: None,
         local_part_sketches: Vec::new(),
+        person_sketches: Vec::new(),
     }
 }
 
@@ -113,8 +116,15 @@ pub(crate) fn usual_journey() -> Journey {
     Journey::new(steps, None)
 }
 
+/// A sketch of a person: equal numbers, equal sketches, and no bit in common with another below 128.
+pub(crate) fn person(number: u8) -> Sketch {
+    let mut bits = [0; SKETCH_BYTES];
+    bits[usize::from(number) % SKETCH_BYTES] = 0xff;
+    Sketch { key_id: KeyId::new("k1").unwrap(), bits }
+}
+
 pub(crate) fn name(number: u8) -> NameSignals {
-    NameSignals { exact: Some(value(number)), sketches: Vec::new() }
+    NameSignals { exact: Some(value(number)), sketches: Vec::new(), person_sketches: Vec::new() }
 }
 
 /// An honest conversion between two accounts of which nothing is shared: two persons of two names.

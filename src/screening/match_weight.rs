@@ -108,7 +108,7 @@ const fn half_life(kind: IdentifierKind) -> Option<Span> {
 pub struct Weights {
     /// The mailbox or the whole address: one of them.
     pub mailbox: f64,
-    /// The name before the @: equal, alike, or alike the other's name.
+    /// The name before the @: equal, alike, or alike the name of the other side's person.
     pub local_part: f64,
     /// The person's name.
     pub name: f64,

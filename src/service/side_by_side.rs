@@ -124,6 +124,7 @@ impl Sides<'_> {
             ),
         ];
         rows.extend(self.sketch_row("Likeness of the names before the @", EvidenceCode::SimilarMailbox));
+        rows.extend(self.sketch_row("Likeness of a name and the other's name before the @", EvidenceCode::NameInMailbox));
         rows
     }
 

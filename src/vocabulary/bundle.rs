@@ -43,6 +43,8 @@ pub struct EmailSignals {
     pub domain_class: Option<EmailDomainClass>,
     /// Sketches of the local part, one for each key in force.
     pub local_part_sketches: Vec<Sketch>,
+    /// Sketches of the person whom the local part names, one for each key in force; they compare with [`NameSignals::person_sketches`].
+    pub person_sketches: Vec<Sketch>,
 }
 
 /// A person's name.
@@ -52,6 +54,9 @@ pub struct NameSignals {
     pub exact: Option<DigestSet>,
     /// Sketches of the folded name, one for each key in force.
     pub sketches: Vec<Sketch>,
+    /// Sketches of the name in the form that local parts have too, one for each key in force; they compare with
+    /// [`EmailSignals::person_sketches`].
+    pub person_sketches: Vec<Sketch>,
 }
 
 /// A device or browser, with the plain attributes that many people share.
@@ -206,6 +211,16 @@ impl SignalBundle {
     #[must_use]
     pub fn adds_names_to(&self, earlier: &Self) -> bool {
         adds(&self.names, &earlier.names, PartialEq::eq)
+    }
+
+    /// Whether it uses an instrument that an earlier profile held for something that it did not hold it for.
+    #[must_use]
+    pub fn adds_uses_to(&self, earlier: &Self) -> bool {
+        let known = |payment: &PaymentSignals| earlier.payments.iter().any(|known| known.is_same_sighting(payment));
+        let held = |payment: &PaymentSignals| {
+            earlier.payments.iter().any(|known| known.instrument.shares_value_with(&payment.instrument))
+        };
+        self.payments.iter().any(|payment| held(payment) && !known(payment))
     }
 
     /// What is known once this message is added to an earlier profile: the newest first, repeats removed, cut to the limits.

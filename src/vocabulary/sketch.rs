@@ -9,7 +9,7 @@ pub const SKETCH_BITS: usize = 1024;
 /// Bytes of a sketch.
 pub const SKETCH_BYTES: usize = SKETCH_BITS / 8;
 
-/// A keyed Bloom encoding of padded character bigrams. Shape: 1024 bits.
+/// A keyed Bloom encoding of character bigrams. Shape: 1024 bits.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Sketch {
     /// Which key made it. Sketches under different keys cannot be compared.

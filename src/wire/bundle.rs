@@ -50,7 +50,8 @@ fn email(message: v1::EmailSignals, at: &At<'_>, found: &mut Violations) -> Opti
         found.add(at, "is empty; send at least one digest, sketch or class, or leave the entry out");
         return None;
     }
-    let v1::EmailSignals { exact, mailbox, pattern, local_part, domain, domain_class, local_part_sketch } = message;
+    let v1::EmailSignals { exact, mailbox, pattern, local_part, domain, domain_class, local_part_sketch, person_sketch } =
+        message;
     Some(EmailSignals {
         exact: digest_set(exact, &at.field("exact"), found),
         mailbox: digest_set(mailbox, &at.field("mailbox"), found),
@@ -59,6 +60,7 @@ fn email(message: v1::EmailSignals, at: &At<'_>, found: &mut Violations) -> Opti
         domain: digest_set(domain, &at.field("domain"), found),
         domain_class: optional_enum(domain_class, &at.field("domain_class"), found),
         local_part_sketches: sketches(local_part_sketch, &at.field("local_part_sketch"), found),
+        person_sketches: sketches(person_sketch, &at.field("person_sketch"), found),
     })
 }
 
@@ -67,9 +69,12 @@ fn name(message: v1::NameSignals, at: &At<'_>, found: &mut Violations) -> Option
         found.add(at, "is empty; send a digest or a sketch, or leave the entry out");
         return None;
     }
-    let v1::NameSignals { exact, sketch } = message;
-    let exact = digest_set(exact, &at.field("exact"), found);
-    Some(NameSignals { exact, sketches: sketches(sketch, &at.field("sketch"), found) })
+    let v1::NameSignals { exact, sketch, person_sketch } = message;
+    Some(NameSignals {
+        exact: digest_set(exact, &at.field("exact"), found),
+        sketches: sketches(sketch, &at.field("sketch"), found),
+        person_sketches: sketches(person_sketch, &at.field("person_sketch"), found),
+    })
 }
 
 fn device(message: v1::DeviceSignals, at: &At<'_>, arrival: Arrival, found: &mut Violations) -> Option<DeviceSignals> {
@@ -185,7 +190,7 @@ pub fn message_of(bundle: &SignalBundle) -> v1::SignalBundle {
 }
 
 fn email_message(email: &EmailSignals) -> v1::EmailSignals {
-    let EmailSignals { exact, mailbox, pattern, local_part, domain, domain_class, local_part_sketches } = email;
+    let EmailSignals { exact, mailbox, pattern, local_part, domain, domain_class, local_part_sketches, person_sketches } = email;
     v1::EmailSignals {
         exact: digest_messages(exact.as_ref()),
         mailbox: digest_messages(mailbox.as_ref()),
@@ -194,12 +199,17 @@ fn email_message(email: &EmailSignals) -> v1::EmailSignals {
         domain: digest_messages(domain.as_ref()),
         domain_class: domain_class.map(WireEnum::to_number),
         local_part_sketch: sketch_messages(local_part_sketches),
+        person_sketch: sketch_messages(person_sketches),
     }
 }
 
 fn name_message(name: &NameSignals) -> v1::NameSignals {
-    let NameSignals { exact, sketches } = name;
-    v1::NameSignals { exact: digest_messages(exact.as_ref()), sketch: sketch_messages(sketches) }
+    let NameSignals { exact, sketches, person_sketches } = name;
+    v1::NameSignals {
+        exact: digest_messages(exact.as_ref()),
+        sketch: sketch_messages(sketches),
+        person_sketch: sketch_messages(person_sketches),
+    }
 }
 
 fn device_message(device: &DeviceSignals) -> v1::DeviceSignals {

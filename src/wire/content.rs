@@ -238,9 +238,10 @@ fn bundle(side: &mut v1::SignalBundle, order: Order) {
     let v1::SignalBundle { account_id: _, account_created_at, emails, names, devices, networks, payments, journey: way } = side;
     time(account_created_at);
     set(emails, order, |message| email(message, order));
-    set(names, order, |v1::NameSignals { exact, sketch }| {
+    set(names, order, |v1::NameSignals { exact, sketch, person_sketch }| {
         digests(exact, order);
         sketches(sketch, order);
+        sketches(person_sketch, order);
     });
     set(devices, order, |message| device(message, order));
     set(networks, order, |message| network(message, order));
@@ -252,11 +253,13 @@ fn bundle(side: &mut v1::SignalBundle, order: Order) {
 }
 
 fn email(message: &mut v1::EmailSignals, order: Order) {
-    let v1::EmailSignals { exact, mailbox, pattern, local_part, domain, domain_class: _, local_part_sketch } = message;
+    let v1::EmailSignals { exact, mailbox, pattern, local_part, domain, domain_class: _, local_part_sketch, person_sketch } =
+        message;
     for values in [exact, mailbox, pattern, local_part, domain] {
         digests(values, order);
     }
     sketches(local_part_sketch, order);
+    sketches(person_sketch, order);
 }
 
 fn device(message: &mut v1::DeviceSignals, order: Order) {

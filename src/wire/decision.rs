@@ -133,7 +133,7 @@ pub fn all_warnings(record: &DecisionRecord, of_message: &[Warning]) -> Vec<v1::
 pub fn comparable_messages(comparability: &Comparability) -> Vec<v1::ComparedSignal> {
     let key_ids = |side: &SideSignals| side.keys.iter().map(|key| key.as_str().to_owned()).collect();
     let message = |ComparedKind { kind, compared, referrer, referee }: &ComparedKind| v1::ComparedSignal {
-        kind: kind.field().to_owned(),
+        kind: kind.fields().into_owned(),
         comparison: compared.to_number(),
         referrer_key_ids: key_ids(referrer),
         referee_key_ids: key_ids(referee),

@@ -59,13 +59,26 @@ fn email() -> impl Strategy<Value = EmailSignals> {
     let classes =
         [EmailDomainClass::FreeMail, EmailDomainClass::Disposable, EmailDomainClass::Relay, EmailDomainClass::Corporate];
     let values = (of(digest_set()), of(digest_set()), of(digest_set()), of(digest_set()), of(digest_set()));
-    (values, select(classes.to_vec()), sketches()).prop_map(|((exact, mailbox, pattern, local_part, domain), class, sketches)| {
-        EmailSignals { exact, mailbox, pattern, local_part, domain, domain_class: Some(class), local_part_sketches: sketches }
-    })
+    (values, select(classes.to_vec()), sketches(), sketches()).prop_map(
+        |((exact, mailbox, pattern, local_part, domain), class, local_part_sketches, person_sketches)| EmailSignals {
+            exact,
+            mailbox,
+            pattern,
+            local_part,
+            domain,
+            domain_class: Some(class),
+            local_part_sketches,
+            person_sketches,
+        },
+    )
 }
 
 fn name() -> impl Strategy<Value = NameSignals> {
-    (digest_set(), sketches()).prop_map(|(exact, sketches)| NameSignals { exact: Some(exact), sketches })
+    (digest_set(), sketches(), sketches()).prop_map(|(exact, sketches, person_sketches)| NameSignals {
+        exact: Some(exact),
+        sketches,
+        person_sketches,
+    })
 }
 
 fn device() -> impl Strategy<Value = DeviceSignals> {
@@ -239,9 +252,14 @@ pub(crate) fn full_bundle(account: &str, number: u8) -> v1::SignalBundle {
             mailbox: vec![digest(number)],
             domain_class: Some(v1::EmailDomainClass::FreeMail.into()),
             local_part_sketch: vec![sketch(number)],
+            person_sketch: vec![sketch(number)],
             ..Default::default()
         }],
-        names: vec![v1::NameSignals { exact: vec![digest(number)], sketch: vec![sketch(number)] }],
+        names: vec![v1::NameSignals {
+            exact: vec![digest(number)],
+            sketch: vec![sketch(number)],
+            person_sketch: vec![sketch(number)],
+        }],
         devices: vec![v1::DeviceSignals {
             fingerprint: vec![digest(number)],
             user_agent: "Mozilla/5.0".into(),

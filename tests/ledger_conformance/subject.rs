@@ -291,6 +291,7 @@ pub(crate) fn email_of_pattern(number: u32, mailbox: u32) -> EmailSignals {
         domain: None,
         domain_class: None,
         local_part_sketches: Vec::new(),
+        person_sketches: Vec::new(),
     }
 }
 

@@ -51,7 +51,7 @@ def providers():
         yield domains.replace("`", "").split(", "), canonical, marks(tags), marks(ignored), marks(same), label
 
 
-def email(typed):
+def mailbox(typed):
     local, domain = fold_case(trim(typed)).rsplit("@", 1)
     domain = domain.rstrip(".").encode("idna").decode()
     exact, tags, ignored, same, is_known = f"{local}@{domain}", [], [], [], False
@@ -68,13 +68,17 @@ def email(typed):
     name = name[: cuts[0]] if cuts else name
     name = "".join(c for c in name if c not in ignored) or name
     name = name.replace(*same) if same else name
+    return name, domain, exact, "absent" if is_known else plus_folded
+
+
+def email(typed):
+    name, domain, exact, plus_folded = mailbox(typed)
     letters = re.sub("[0-9]", "", name).strip("._-+")
     bare = re.sub("[._-]", "", name) or name
-    plus_folded = "absent" if is_known else plus_folded
     return [exact, f"{name}@{domain}", plus_folded, f"{letters}@{domain}" if len(letters) >= 3 else "absent", bare, domain]
 
 
-def person(typed):
+def words(typed):
     letters = dict(row[:2] for row in table("### Letters spelled out"))
     form = unicodedata.normalize
     shown = lambda text: "".join(c for c in text if c not in APOSTROPHES and c not in SPACE)
@@ -95,7 +99,22 @@ def person(typed):
         else:
             base = None
             kept.append(" ")
-    return " ".join(sorted(form("NFC", "".join(kept)).split()))
+    return form("NFC", "".join(kept)).split()
+
+
+def person(typed):
+    return " ".join(sorted(words(typed)))
+
+
+def person_text(kind, typed):
+    if kind == "e-mail":
+        local = mailbox(typed)[0]
+        typed = local[:1] + local[1:].split("+", 1)[0]
+    category = lambda c: unicodedata.category(c)[0]
+    parts = "".join(" " if category(c) == "N" else c for c in " ".join(words(typed))).split()
+    while any(category(part[0]) == "M" for part in parts):
+        parts = [rest for part in parts for rest in [part[1:] if category(part[0]) == "M" else part] if rest]
+    return " ".join(parts) if sum(map(len, parts)) >= 3 else "absent"
 
 
 def network(typed):
@@ -157,21 +176,29 @@ def is_placeholder(kind, typed):
     return listed("local part", name) or listed("last label", labels[-1]) or whole and (by_name or everyday)
 
 
+def bigrams(kind, folded):
+    if kind == "sketch.person":
+        joined = folded.replace(" ", "")
+        ring = joined + joined[0]
+        return [ring[at : at + 2] for at in range(len(joined))] + ["_" + word[0] for word in folded.split()]
+    padded = [f"_{word}_" for word in folded.split()]
+    return [word[at : at + 2] for word in padded for at in range(len(word) - 1)]
+
+
 def sketch(kind, folded):
     sub_key, bits = mac(KEY, kind.encode(), b"\0"), bytearray(128)
-    for word in folded.split():
-        padded = f"_{word}_"
-        for start in range(len(padded) - 1):
-            words = mac(sub_key, padded[start : start + 2].encode())
-            for at in range(0, 20, 2):
-                position = int.from_bytes(words[at : at + 2], "big") % 1024
-                bits[position // 8] |= 1 << (position % 8)
+    for bigram in bigrams(kind, folded):
+        drawn = mac(sub_key, bigram.encode())
+        for at in range(0, 20, 2):
+            position = int.from_bytes(drawn[at : at + 2], "big") % 1024
+            bits[position // 8] |= 1 << (position % 8)
     return bytes(bits).hex()
 
 
 CHECKS = [
     ("### E-mail vectors", lambda row: (email(row[0]), row[1:7])),
     ("### Name vectors", lambda row: (person(row[0]), row[1])),
+    ("### Person vectors", lambda row: (person_text(row[0], row[1]), row[2])),
     ("### Network vectors", lambda row: (network(row[0]), [row[1], row[2].strip("`")])),
     ("### Payment vectors", lambda row: (payment(row[0], row[1]), row[2])),
     ("### Placeholder vectors", lambda row: (["no", "yes"][is_placeholder(row[0], row[1])], row[2])),

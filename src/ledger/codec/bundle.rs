@@ -23,9 +23,10 @@ pub(crate) fn write_signals(w: &mut Writer, bundle: &SignalBundle) {
     let SignalBundle { account_id: _, account_created_at, emails, names, devices, networks, payments, journey } = bundle;
     w.option(*account_created_at, Writer::time);
     w.list(emails, write_email);
-    w.list(names, |w, NameSignals { exact, sketches }| {
+    w.list(names, |w, NameSignals { exact, sketches, person_sketches }| {
         w.digests(exact.as_ref());
         w.list(sketches, Writer::sketch);
+        w.list(person_sketches, Writer::sketch);
     });
     w.list(devices, write_device);
     w.list(networks, write_network);
@@ -40,7 +41,7 @@ pub(crate) fn read_signals(r: &mut Reader<'_>, account_id: AccountId) -> Result<
         account_id,
         account_created_at: r.option(Reader::time)?,
         emails: r.list(read_email)?,
-        names: r.list(|r| Ok(NameSignals { exact: r.digests()?, sketches: r.list(Reader::sketch)? }))?,
+        names: r.list(read_name)?,
         devices: r.list(read_device)?,
         networks: r.list(read_network)?,
         payments: r.list(read_payment)?,
@@ -52,12 +53,13 @@ pub(crate) fn read_signals(r: &mut Reader<'_>, account_id: AccountId) -> Result<
 }
 
 fn write_email(w: &mut Writer, email: &EmailSignals) {
-    let EmailSignals { exact, mailbox, pattern, local_part, domain, domain_class, local_part_sketches } = email;
+    let EmailSignals { exact, mailbox, pattern, local_part, domain, domain_class, local_part_sketches, person_sketches } = email;
     for digests in [exact, mailbox, pattern, local_part, domain] {
         w.digests(digests.as_ref());
     }
     w.option(*domain_class, |w, class| w.u8(numbers::domain_class(class)));
     w.list(local_part_sketches, Writer::sketch);
+    w.list(person_sketches, Writer::sketch);
 }
 
 fn read_email(r: &mut Reader<'_>) -> Result<EmailSignals, Damaged> {
@@ -69,7 +71,12 @@ fn read_email(r: &mut Reader<'_>) -> Result<EmailSignals, Damaged> {
         domain: r.digests()?,
         domain_class: r.option(|r| numbers::read_domain_class(r.u8()?))?,
         local_part_sketches: r.list(Reader::sketch)?,
+        person_sketches: r.list(Reader::sketch)?,
     })
+}
+
+fn read_name(r: &mut Reader<'_>) -> Result<NameSignals, Damaged> {
+    Ok(NameSignals { exact: r.digests()?, sketches: r.list(Reader::sketch)?, person_sketches: r.list(Reader::sketch)? })
 }
 
 fn write_device(w: &mut Writer, device: &DeviceSignals) {

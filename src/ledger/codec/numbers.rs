@@ -77,10 +77,11 @@ numbered! {
         ReferrerRate = 33, ReferrerRejections = 34, ReferrerRefunds = 35, RingLoop = 36, RingSize = 37,
         RingTouchesRejected = 38, Blocked = 39, Trusted = 40, Comparable = 41, Incomparable = 42, BelowMinimum = 43,
         SharedPayout = 44, OnePerson = 45, KnownPerson = 46, AfterCheckout = 47, ReferrerAccepted = 48,
+        NameInMailbox = 49,
     }
     signal_kind read_signal_kind SignalKind {
         EmailExact = 1, Mailbox = 2, LocalPart = 3, LocalPartSketch = 4, Name = 5, NameSketch = 6, Device = 7, Browser = 8,
-        Address = 9, Prefix = 10, Payment = 11,
+        Address = 9, Prefix = 10, Payment = 11, EmailPersonSketch = 12, NamePersonSketch = 13,
     }
     compared read_compared Compared { Yes = 1, KeysDiffer = 2, OnlyReferrer = 3, OnlyReferee = 4 }
     warning_code read_warning_code WarningCode {

@@ -35,8 +35,13 @@ fn full_side(account: &str, number: u8) -> SignalBundle {
     full.account_created_at = Some(noon());
     let mut address = email(number, number + 1, EmailDomainClass::FreeMail);
     address.local_part_sketches.push(sketch(number));
+    address.person_sketches.push(sketch(number + 2));
     full.emails.push(address);
-    full.names.push(NameSignals { exact: Some(value(number + 2)), sketches: vec![sketch(number + 1)] });
+    full.names.push(NameSignals {
+        exact: Some(value(number + 2)),
+        sketches: vec![sketch(number + 1)],
+        person_sketches: vec![sketch(number + 3)],
+    });
     let mut laptop = device(number + 3);
     laptop.browser = Some(value(number + 4));
     laptop.user_agent = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 Chrome/129.0 Safari/537.36".into();

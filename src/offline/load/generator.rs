@@ -207,7 +207,11 @@ fn referee_bundle(account: u64, whereabouts: Whereabouts, now_millis: i64, dice:
         account_id: format!("acct-{account}"),
         account_created_at: Some(at(signed_up_at)),
         emails: vec![email(account)],
-        names: vec![v1::NameSignals { exact: vec![digest(Kind::Name, account)], sketch: Vec::new() }],
+        names: vec![v1::NameSignals {
+            exact: vec![digest(Kind::Name, account)],
+            sketch: Vec::new(),
+            person_sketch: vec![sketch(account)],
+        }],
         devices: vec![device(account, whereabouts.device, now_millis)],
         networks: vec![network(whereabouts.network, now_millis)],
         payments: vec![own_card],
@@ -234,6 +238,7 @@ fn email(account: u64) -> v1::EmailSignals {
         domain: vec![digest(Kind::Domain, domain)],
         domain_class: Some(class.into()),
         local_part_sketch: vec![sketch(account)],
+        person_sketch: vec![sketch(account)],
     }
 }
 

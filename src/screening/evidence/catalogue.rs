@@ -127,6 +127,7 @@ evidence_catalogue! {
     KnownPerson "referee.known_person" Referee Count "The referee looks like an older customer.";
     AfterCheckout "attribution.after_checkout" Referee Count "The referral code came only at the checkout.";
     ReferrerAccepted "history.referrer_accepted" Referrer Count "Reviewers accepted earlier referrals of this referrer.";
+    NameInMailbox "identity.name_in_mailbox" Both Similarity "One side's name is the other's name before the @, or nearly so.";
 }
 
 impl EvidenceCode {
@@ -160,7 +161,7 @@ impl EvidenceCode {
     /// The match weight at which a hit has full strength, in bits; absent for evidence whose strength is not a match weight.
     #[must_use]
     pub fn bits_full(self) -> Option<f64> {
-        let alike = matches!(self, Self::SimilarMailbox | Self::SimilarName | Self::SimilarEnvironment);
+        let alike = matches!(self, Self::SimilarMailbox | Self::SimilarName | Self::NameInMailbox | Self::SimilarEnvironment);
         let added_up = matches!(self, Self::OnePerson | Self::KnownPerson);
         if alike || self.shared_kind().is_some() {
             Some(BITS_FULL)

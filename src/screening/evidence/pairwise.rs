@@ -14,11 +14,13 @@ use crate::vocabulary::email::EmailDomainClass;
 use crate::vocabulary::sketch::Sketch;
 use crate::vocabulary::time::{Span, Timestamp};
 
-/// What sketches of local parts say that are alike to this degree, in bits. Of 100,000 pairs of strangers 24 reach the first step and 6 the second; of
-/// the pairs of one person half do (`docs/digests.md`).
-const SIMILAR_MAILBOX: [(f64, f64); 3] = [(0.55, 8.5), (0.70, 11.0), (0.85, 12.5)];
-/// The same for sketches of names. Siblings and namesakes are alike, so that it says less.
-const SIMILAR_NAME: [(f64, f64); 3] = [(0.75, 7.0), (0.85, 9.5), (1.0, 11.0)];
+/// What sketches of local parts say that are alike to this degree, in bits: log2 of the shares of one person's pairs and of strangers' between two degrees
+/// (Splink's and FEBRL's people, the table in `docs/digests.md`). Of real people's pairs strangers are alike eight times less often.
+const SIMILAR_MAILBOX: [(f64, f64); 4] = [(0.55, 6.0), (0.70, 8.5), (0.80, 11.0), (0.90, 12.5)];
+/// The same for sketches of names.
+const SIMILAR_NAME: [(f64, f64); 4] = [(0.60, 4.5), (0.70, 6.5), (0.80, 9.0), (0.90, 11.5)];
+/// The same for a name's and a mailbox's sketches of the person. Relatives of one surname reach 0.65 one way in eight of a hundred pairs.
+const NAME_IN_MAILBOX: [(f64, f64); 4] = [(0.60, 5.5), (0.70, 8.0), (0.80, 10.5), (0.90, 12.0)];
 /// The same for the looks of devices: system, browser, screen, languages and time zone. Judgement: half of a country browses with the same phone.
 const SIMILAR_ENVIRONMENT: [(f64, f64); 2] = [(0.80, 1.5), (1.0, 3.0)];
 /// Likeness of ways from which they count as similar. Judgement.
@@ -129,6 +131,19 @@ fn identities(evidence: &mut Evidence, referrer: &SignalBundle, referee: &Signal
     evidence.set(EvidenceCode::SimilarMailbox, similar_mailbox);
     evidence.set(EvidenceCode::SharedPrivateDomain, domain);
     evidence.set(EvidenceCode::SimilarName, similar_name(referrer, referee, shared));
+    evidence.set(EvidenceCode::NameInMailbox, name_in_mailbox(referrer, referee));
+}
+
+/// The names before the @ of each side compared with the persons' names of the other, in the form that both have.
+fn name_in_mailbox(referrer: &SignalBundle, referee: &SignalBundle) -> Finding {
+    let mailboxes_with_names = |ours: &SignalBundle, theirs: &SignalBundle| {
+        dice_of_all(
+            ours.emails.iter().map(|email| &*email.person_sketches),
+            theirs.names.iter().map(|name| &*name.person_sketches),
+        )
+    };
+    let dice = [mailboxes_with_names(referrer, referee), mailboxes_with_names(referee, referrer)];
+    alike(dice.into_iter().flatten().reduce(f64::max), &NAME_IN_MAILBOX, f64::INFINITY)
 }
 
 fn private_domains(bundle: &SignalBundle) -> impl Iterator<Item = &DigestSet> + Clone {
@@ -208,7 +223,9 @@ fn one_person(evidence: &Evidence) -> Finding {
     let bits = |code: EvidenceCode| evidence[code].bits();
     let weights = Weights {
         mailbox: bits(EvidenceCode::SameEmail).max(bits(EvidenceCode::SameMailbox)),
-        local_part: bits(EvidenceCode::SameLocalPart).max(bits(EvidenceCode::SimilarMailbox)),
+        local_part: bits(EvidenceCode::SameLocalPart)
+            .max(bits(EvidenceCode::SimilarMailbox))
+            .max(bits(EvidenceCode::NameInMailbox)),
         name: bits(EvidenceCode::SimilarName),
         machine: bits(EvidenceCode::SameDevice).max(bits(EvidenceCode::SameBrowser)),
         network: bits(EvidenceCode::SameAddress).max(bits(EvidenceCode::SamePrefix)),

@@ -2,9 +2,11 @@
 
 use super::{Evidence, EvidenceCode, Finding, gather};
 use crate::screening::comparability::Comparability;
-use crate::screening::fixtures::{bundle, card, conversion, crowd_on, device, email, honest, identifier, network, noon, value};
+use crate::screening::fixtures::{
+    bundle, card, conversion, crowd_on, device, email, honest, identifier, name, network, noon, person, value,
+};
 use crate::screening::history::{AccountHistory, Crowd, FingerprintSharing, History, IdentifierKind, RingHistory, TiedElsewhere};
-use crate::vocabulary::bundle::{DeviceSignals, NetworkFlag, PaymentPurpose};
+use crate::vocabulary::bundle::{DeviceSignals, EmailSignals, NameSignals, NetworkFlag, PaymentPurpose};
 use crate::vocabulary::conversion::{Conversion, ConversionKind, RefereeStanding};
 use crate::vocabulary::email::EmailDomainClass;
 use crate::vocabulary::journey::{CapturedVia, Journey, Touchpoint, TouchpointKind};
@@ -385,4 +387,27 @@ fn a_shared_device_says_less_the_longer_ago_the_other_was_there() {
     assert!((now - strength(Some(year_ago), None) - 365.0 / 180.0).abs() < 1e-9, "a bit for each half of a year");
     assert!(now - strength(Some(year_ago), Some(day_ago)) < 0.01, "the last time counts");
     assert_eq!(strength(Some(noon().plus(Span::from_days(365))), None), now, "what is later is not longer ago");
+}
+
+#[test]
+fn a_name_is_found_before_the_other_sides_at_in_either_direction() {
+    let addressed = EmailSignals { person_sketches: vec![person(1)], ..email(1, 1, EmailDomainClass::FreeMail) };
+    let named = |number| NameSignals { person_sketches: vec![person(number)], ..name(9) };
+    let found = |referrers_name, referees_name| {
+        let evidence = evidence(|cv| {
+            cv.referrer.names.extend(referrers_name);
+            cv.referee.names.extend(referees_name);
+            cv.referrer.emails = vec![addressed.clone()];
+            cv.referee.emails = vec![EmailSignals { person_sketches: vec![person(2)], ..addressed.clone() }];
+        });
+        evidence[EvidenceCode::NameInMailbox]
+    };
+    assert_eq!(found(None, Some(named(1))), Finding::weighed(12.0, 1.0), "the referee's name in the referrer's address");
+    assert_eq!(found(Some(named(2)), None), Finding::weighed(12.0, 1.0), "the referrer's name in the referee's address");
+    assert_eq!(
+        found(Some(named(1)), Some(named(2))),
+        Finding::Clear { measure: Some(0.0) },
+        "each has an address of his own name"
+    );
+    assert!(found(None, None).is_absent(), "nobody's name is known");
 }
