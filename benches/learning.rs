@@ -85,6 +85,7 @@ fn read(folder: &Path) -> (Matrix, Vec<i32>) {
             let occurred_at = Timestamp::from_millis(cells[2].parse().unwrap()).unwrap();
             fold_of.push(cells[3].parse().unwrap());
             Row {
+                programme: "bench".into(),
                 features: FeatureVector::from_values(vector.map(f64::from_le_bytes)),
                 truth: if cells[0] == "1" { Truth::Abusive } else { Truth::Honest },
                 source: LabelSource::Simulated,

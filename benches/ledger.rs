@@ -1,5 +1,6 @@
 //! How fast the ledger is: history and book at 10⁵ and 10⁶ known values, the whole screening on disk with many in flight, the feed,
-//! the gate; and how many bytes a decision takes. `cargo bench --bench ledger`.
+//! the gate; and how many bytes a decision takes. `cargo bench --bench ledger`. What conversions take in memory, warm and cold, and what meeting a
+//! cold account costs: `SELFSAME_BENCH_COLD=200000 cargo bench --bench ledger`.
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a benchmark stops at once when it fails, and tells")]
 
 use std::cell::Cell;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group};
 use futures::executor::block_on;
 use selfsame::adapters::embedded;
 use selfsame::adapters::journal::JournalOptions;
@@ -18,12 +19,13 @@ use selfsame::adapters::standing_rules::StandingRules;
 use selfsame::book::Books;
 use selfsame::book::command::{Assessor, Command, ScreenCommand};
 use selfsame::book::records::{ContentFingerprint, Cursor};
-use selfsame::ledger::{JournaledLedger, LedgerOptions};
+use selfsame::ledger::{ColdAfter, JournaledLedger, LateFacts, LedgerOptions};
 use selfsame::offline::load::generator::{Traffic, TrafficShape, Walk};
 use selfsame::ports::ledger::Ledger;
 use selfsame::screening::audit::AuditKey;
 use selfsame::vocabulary::conversion::Conversion;
 use selfsame::vocabulary::ids::{ConversionId, ProgramId, RewardId};
+use selfsame::vocabulary::time::Span;
 use selfsame::wire::conversion::parse;
 use selfsame::wire::fields::Arrival;
 
@@ -162,4 +164,87 @@ fn walk(folder: &std::path::Path) -> u64 {
 }
 
 criterion_group!(benches, in_memory, on_disk);
-criterion_main!(benches);
+
+/// A ledger in a folder in which facts that come late wait: what is measured is what is sent.
+fn opened(folder: &std::path::Path, cold_after: ColdAfter) -> Arc<JournaledLedger> {
+    let options = LedgerOptions { late_facts: LateFacts::LeftAlone, cold_after, ..LedgerOptions::default() };
+    Arc::new(embedded::open(folder, JournalOptions::default(), options, assessor()).unwrap())
+}
+
+fn reading(ledger: &JournaledLedger, name: &str) -> f64 {
+    ledger.readings().into_iter().find(|reading| reading.name == name).map_or(f64::NAN, |reading| reading.value)
+}
+
+/// Screens conversions that meet accounts of the filling, one at a time.
+fn meet(ledger: &Arc<JournaledLedger>, traffic: &Traffic, first: u64, how: &str) {
+    let count = 1_000;
+    let fetched = reading(ledger, "cold_fetches_count");
+    let took = flood(ledger, (first..first + count).map(|index| conversion(traffic, index)).collect(), 1);
+    let fetched = reading(ledger, "cold_fetches_count") - fetched;
+    eprintln!("{how}: {:.1} µs a conversion, {fetched} accounts brought back in {count}", took.as_secs_f64() * 1e6 / 1_000.0);
+}
+
+/// What a folder takes in a process that has just opened it.
+fn tell_of_opening(folder: &std::path::Path) {
+    let before = Instant::now();
+    let ledger = opened(folder, ColdAfter::Never);
+    let took = before.elapsed();
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let resident = status.lines().find(|line| line.starts_with("VmRSS")).unwrap_or("VmRSS: not known");
+    let parts: Vec<String> =
+        ["memory_bytes", "values_bytes", "accounts_bytes", "profiles_bytes", "conversions_bytes", "rewards_bytes"]
+            .into_iter()
+            .chain([
+                "cold_filter_bytes",
+                "warm_profiles_count",
+                "warm_values_count",
+                "cold_profiles_count",
+                "cold_values_count",
+                "cold_disk_bytes",
+            ])
+            .map(|name| format!("{name} {}", reading(&ledger, name)))
+            .collect();
+    eprintln!("opened in {took:?}, {resident}, {}", parts.join(", "));
+}
+
+fn tell_in_a_new_process(folder: &std::path::Path) {
+    let own = std::env::current_exe().unwrap();
+    assert!(std::process::Command::new(own).env(OPENS, folder).status().unwrap().success());
+}
+
+/// The folder that a process of this benchmark only opens.
+const OPENS: &str = "SELFSAME_BENCH_OPENS";
+
+fn cold(conversions: u64) {
+    let folder = tempfile::tempdir_in(".").unwrap();
+    let shape = TrafficShape { known_accounts: conversions, ..TrafficShape::with_known_values("bench", conversions, 1) };
+    let (filling, measuring) = (Traffic::new(shape.clone(), Walk::Filling), Traffic::new(shape, Walk::Measuring));
+    let ledger = opened(folder.path(), ColdAfter::Never);
+    for first in (0..conversions).step_by(10_000) {
+        let part = (first..conversions.min(first + 10_000)).map(|index| conversion(&filling, index)).collect();
+        flood(&ledger, part, 256);
+    }
+    meet(&ledger, &measuring, 0, "warm");
+    drop(ledger);
+    tell_in_a_new_process(folder.path());
+    let began = Instant::now();
+    let ledger = opened(folder.path(), ColdAfter::Unmet(Span::ZERO));
+    while reading(&ledger, "warm_profiles_count") > 100.0 {
+        std::thread::yield_now();
+    }
+    eprintln!("opened, and made cold, in {:?}", began.elapsed());
+    drop(ledger);
+    tell_in_a_new_process(folder.path());
+    meet(&opened(folder.path(), ColdAfter::Never), &measuring, 1_000, "cold");
+}
+
+fn main() {
+    if let Some(folder) = std::env::var_os(OPENS) {
+        return tell_of_opening(folder.as_ref());
+    }
+    if let Ok(conversions) = std::env::var("SELFSAME_BENCH_COLD") {
+        return cold(conversions.parse().unwrap());
+    }
+    benches();
+    Criterion::default().configure_from_args().final_summary();
+}

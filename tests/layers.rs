@@ -37,9 +37,10 @@ const IMPURE: [&str; 13] = [
 ];
 
 /// Crates with the folders or files that may name them.
-const OWNERS: [(&str, &[&str]); 7] = [
+const OWNERS: [(&str, &[&str]); 8] = [
     ("strsim::", &["src/screening/similarity.rs"]),
-    ("sled::", &["src/adapters/journal/", "src/offline/load/plain_path.rs"]),
+    ("sled::", &["src/adapters/journal/", "src/adapters/cold.rs", "src/offline/load/plain_path.rs"]),
+    ("bloomfilter::", &["src/ledger/cold/"]),
     ("tokio_postgres::", &["src/adapters/journal/postgres/"]),
     ("linfa", &["src/offline/learning/"]),
     ("ndarray::", &["src/offline/learning/"]),

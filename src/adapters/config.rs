@@ -194,6 +194,9 @@ impl LimitsConfig {
 pub struct LedgerConfig {
     /// Memory that what is known may take; beyond it writes are refused with `RESOURCE_EXHAUSTED`. Unit: MiB. Range: 16 to 1,048,576.
     pub memory_mib: usize,
+    /// Signals of accounts that nobody met for so long move from memory to the disk, until somebody does. Unit: days. 0 keeps all in memory; otherwise
+    /// at least 7.
+    pub cold_after_days: u32,
     /// Records of a programme after which a snapshot is taken, so that the next start need not replay them. Range: 1,000 to 100,000,000.
     pub snapshot_every_records: u64,
     /// Memory that the journal's store is asked to keep to; it takes it as a wish. Unit: bytes. Range: 1 MiB to 64 GiB.
@@ -204,10 +207,20 @@ pub struct LedgerConfig {
     pub queue_commands_max: usize,
 }
 
+impl LedgerConfig {
+    /// How long signals stay in memory that nobody met; absent when for ever.
+    #[must_use]
+    pub fn cold_after(&self) -> Option<Span> {
+        (self.cold_after_days > 0).then(|| Span::from_days(self.cold_after_days.into()))
+    }
+}
+
 impl Default for LedgerConfig {
     fn default() -> Self {
         Self {
             memory_mib: 4_096,
+            // Judgement: what is asked of a referral (its payout delay, its refunds and disputes) has been asked by then.
+            cold_after_days: 180,
             snapshot_every_records: 50_000,
             journal_cache_bytes: 64 << 20,
             group_commands_max: 512,
@@ -412,6 +425,11 @@ impl Config {
         if retention.days != 0 && !(90..=36_500).contains(&retention.days) {
             let problem = format!("is {}; it must be 0, which keeps all for ever, or between 90 and 36500", retention.days);
             found.push(("retention.days", problem));
+        }
+        if ledger.cold_after_days != 0 && !(7..=36_500).contains(&ledger.cold_after_days) {
+            let problem =
+                format!("is {}; it must be 0, which keeps all in memory, or between 7 and 36500", ledger.cold_after_days);
+            found.push(("ledger.cold_after_days", problem));
         }
         if self.audit.key.is_some() && self.audit.key_file.is_some() {
             found.push(("audit.key_file", "stands beside `audit.key`; give one of the two".to_owned()));

@@ -70,6 +70,11 @@ fn a_value_out_of_range_is_told_with_its_key_itself_and_the_range_in_one_unit() 
         ("ledger", "memory_mib = 15", "`ledger.memory_mib` is 15; it must be between 16 and 1048576"),
         (
             "ledger",
+            "cold_after_days = 6",
+            "`ledger.cold_after_days` is 6; it must be 0, which keeps all in memory, or between 7 and 36500",
+        ),
+        (
+            "ledger",
             "snapshot_every_records = 999",
             "`ledger.snapshot_every_records` is 999; it must be between 1000 and 100000000",
         ),

@@ -1,14 +1,16 @@
-//! The embedded ledger: journal and snapshots in one data folder of one process.
+//! The embedded ledger: journal, snapshots and what is cold in one data folder of one process.
 
 use std::path::Path;
 use std::sync::Arc;
 
+pub use super::cold::COLD_FOLDER;
+use super::cold::ColdFolder;
 pub use super::journal::JOURNAL_FOLDER;
 use super::journal::{JournalOptions, SledJournal, StorageError};
 pub use super::snapshots::SNAPSHOTS_FOLDER;
 use super::snapshots::SnapshotFolder;
 use crate::book::command::Assessor;
-use crate::ledger::{JournaledLedger, LedgerOptions, OpenError};
+use crate::ledger::{Homes, JournaledLedger, LedgerOptions, OpenError};
 use crate::ports::journal::{Journal, JournalError};
 
 /// Why the embedded ledger does not open. What was acknowledged is untouched.
@@ -17,9 +19,9 @@ pub enum EmbeddedError {
     /// The journal's folder cannot be opened.
     #[error(transparent)]
     Folder(#[from] StorageError),
-    /// The folder of the snapshots cannot be used.
+    /// The folder of the snapshots, or of what is cold, cannot be used.
     #[error(transparent)]
-    Snapshots(#[from] JournalError),
+    Beside(#[from] JournalError),
     /// The books cannot be made.
     #[error(transparent)]
     Ledger(#[from] OpenError),
@@ -53,5 +55,7 @@ pub fn open_through(
     let options = JournalOptions { snapshots: Some(kept_in.clone()), ..journal };
     let journal = SledJournal::open(&folder.join(JOURNAL_FOLDER), &options)?;
     let snapshots = SnapshotFolder::open(&kept_in, journal.incarnation())?;
-    Ok(JournaledLedger::open(through(journal), Some(Arc::new(snapshots)), ledger, assessor)?)
+    let cold = ColdFolder::open(&folder.join(COLD_FOLDER), journal.incarnation())?;
+    let homes = Homes { journal: through(journal), snapshots: Some(Arc::new(snapshots)), cold: Some(Arc::new(cold)) };
+    Ok(JournaledLedger::open_in(homes, ledger, assessor)?)
 }

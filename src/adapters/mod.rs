@@ -2,6 +2,7 @@
 
 pub mod audit_secret;
 pub mod byte_order_mark;
+pub mod cold;
 pub mod config;
 pub mod embedded;
 pub mod journal;

@@ -1,7 +1,9 @@
 //! Accounts: what is remembered of each, and where it stands in its ring (union by size).
 
+use std::hash;
 use std::sync::Arc;
 
+use super::cold::Mark;
 use super::index::{Hasher, Index};
 use super::profiles::Profile;
 use super::records::Cursor;
@@ -24,8 +26,29 @@ impl NobodyOr for Option<AccountNumber> {
     }
 }
 
+/// The merged signals of an account.
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
+pub(super) enum Signals {
+    /// It never sent any.
+    #[default]
+    None,
+    Here(Arc<Profile>),
+    /// They are cold: whoever looks at them brings them back first.
+    Cold(Mark),
+}
+
+impl Signals {
+    /// The profile; absent when there is none, or it is cold.
+    pub(super) fn here(&self) -> Option<&Arc<Profile>> {
+        match self {
+            Self::Here(profile) => Some(profile),
+            Self::None | Self::Cold(_) => None,
+        }
+    }
+}
+
 /// An account.
-#[derive(Debug, Clone, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Account {
     pub(super) id: AccountId,
     /// When its first signals came; absent when only a hold or a ban named it.
@@ -41,11 +64,32 @@ pub(crate) struct Account {
     /// Conversions that stand rejected and in which it is the referee.
     pub(super) rejected_as_referee: u32,
     pub(super) ring: RingNode,
-    pub(super) profile: Option<Arc<Profile>>,
+    pub(super) signals: Signals,
     /// What most accounts never need: of referrers, and of those that were held or banned.
     pub(super) referring: Option<Arc<Referring>>,
     /// The record that last changed what the gate reads of it.
     pub(super) changed: Cursor,
+}
+
+/// All of it but its signals, which may be cold.
+impl hash::Hash for Account {
+    fn hash<H: hash::Hasher>(&self, state: &mut H) {
+        let Self {
+            id,
+            first_seen_at,
+            opened_at,
+            referred_by,
+            newest_as_referrer,
+            newest_as_referee,
+            rejected_as_referee,
+            ring,
+            signals: _,
+            referring,
+            changed,
+        } = self;
+        (id, first_seen_at, opened_at, referred_by, newest_as_referrer, newest_as_referee).hash(state);
+        (rejected_as_referee, ring, referring, changed).hash(state);
+    }
 }
 
 /// What is remembered of an account that referred somebody, was held or was banned.
@@ -179,7 +223,7 @@ impl Accounts {
             newest_as_referee: None,
             rejected_as_referee: 0,
             ring: RingNode { parent: None, accounts: 1, rejected: 0, next: None },
-            profile: None,
+            signals: Signals::None,
             referring: None,
             changed: Cursor(0),
         };

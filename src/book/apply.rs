@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::accounts::Tied;
+use super::accounts::{Signals, Tied};
 use super::cases::{Case, reason_codes};
 use super::command::{CaseStep, Change, Request};
 use super::conversions::{ConversionRow, Hands};
@@ -62,6 +62,7 @@ impl Book {
             let (kind, id) = (MessageKind::Request, Arc::from(id.as_str()));
             self.messages.add(Message { kind, id, content: *content, cursor }, &self.hasher);
         }
+        debug_assert!(self.absent(&event.met(self)).accounts.is_empty(), "what is cold was not brought back for {event:?}");
         // `None` is a book out of numbers, which no plan lets come so far.
         let applied = match event {
             Event::ConversionScreened(screened) => self.screened(cursor, screened, known),
@@ -378,8 +379,14 @@ impl Book {
     /// The merged signals of an account; absent when it never sent any.
     pub(super) fn profile(&self, number: AccountNumber) -> Option<SignalBundle> {
         let account = self.accounts.get(number);
-        let reader = ProfileReader { values: &self.values, texts: &self.texts };
-        account.profile.as_ref().map(|profile| reader.bundle(account.id.clone(), profile))
+        let profile = match &account.signals {
+            Signals::None => return None,
+            Signals::Here(profile) => profile,
+            // INVARIANT: `cold::Met` names every account whose signals a command, an event or a reading looks at. To go on without them would decide
+            // as if they had never been sent.
+            Signals::Cold(_) => unreachable!("the signals of an account are cold and were not brought back"),
+        };
+        Some(ProfileReader { values: &self.values, texts: &self.texts }.bundle(account.id.clone(), profile))
     }
 
     /// Adds a message's signals to an account, whose profile may have been read before, and marks the conversions to which they say something new.
@@ -453,9 +460,10 @@ impl Book {
         let mut maker = ProfileMaker { values: &mut self.values, texts: &mut self.texts, hasher: &self.hasher };
         let profile = maker.make(bundle);
         let account = self.accounts.get_mut(number);
-        let before = account.profile.as_ref().map_or(0, |profile| profile.bytes());
+        self.profiles += usize::from(account.signals.here().is_none());
+        let before = account.signals.here().map_or(0, |profile| profile.bytes());
         self.profile_bytes = (self.profile_bytes + profile.bytes()).saturating_sub(before);
-        account.profile = Some(Arc::new(profile));
+        account.signals = Signals::Here(Arc::new(profile));
         account.opened_at = bundle.account_created_at;
     }
 
@@ -470,7 +478,7 @@ impl Book {
         sightings.sort_unstable_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)).then(b.2.cmp(&a.2)));
         sightings.dedup_by(|later, kept| later.0 == kept.0 && later.1 == kept.1);
         let has_cookie = sightings.iter().any(|(kind, _, _)| *kind == IdentifierKind::Browser)
-            || self.accounts.get(number).profile.as_ref().is_some_and(|profile| profile.has_browser());
+            || self.accounts.get(number).signals.here().is_some_and(|profile| profile.has_browser());
         let mut fingerprints: SmallVec<[ValueNumber; 4]> = SmallVec::new();
         let mut near: SmallVec<[AccountNumber; 16]> = SmallVec::new();
         let mut tied = Tied::Before;

@@ -8,6 +8,7 @@ use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
 use super::accounts::{Account, Accounts};
 use super::cases::{Case, Cases};
+use super::cold::{ColdTotals, hash_of};
 use super::conversions::{ConversionRow, Conversions, Pattern, Referral};
 use super::index::Hasher;
 use super::late::Late;
@@ -37,6 +38,7 @@ pub(crate) struct Totals {
     spreads: Vec<Spread>,
     late: Late,
     latest: Timestamp,
+    cold: ColdTotals,
 }
 
 /// A frozen book. The rows are shared with the book until it changes them.
@@ -73,6 +75,7 @@ impl Book {
                 spreads: self.outcomes.spreads.clone(),
                 late: self.late.clone(),
                 latest: self.latest,
+                cold: self.cold,
             },
             texts: self.texts.rows.clone(),
             values: self.values.rows.clone(),
@@ -105,6 +108,7 @@ impl Book {
                     spreads,
                     late,
                     latest,
+                    cold,
                 },
             texts,
             values,
@@ -120,14 +124,17 @@ impl Book {
             messages,
         } = frozen;
         let hasher = Hasher::new(seed);
-        let profile_bytes = accounts.iter().filter_map(|(_, account)| Some(account.profile.as_ref()?.bytes())).sum();
+        let profile_bytes = accounts.iter().filter_map(|(_, account)| Some(account.signals.here()?.bytes())).sum();
+        let profiles = accounts.iter().filter(|(_, account)| account.signals.here().is_some()).count();
+        let mut values = Values::of_rows(values, crowds, pairs, &hasher);
+        values.count_cold(cold.fingerprints);
         let mut cases = Cases::of_rows(cases);
         cases.changed = cases_changed;
         Self {
             cursor,
             floor: Cursor(1),
             texts: Texts::of_rows(texts, &hasher),
-            values: Values::of_rows(values, crowds, pairs, &hasher),
+            values,
             accounts: Accounts::of_rows(accounts, &hasher),
             conversions: Conversions::of_rows(conversions, referrals, patterns, &hasher),
             cases,
@@ -141,18 +148,24 @@ impl Book {
             lists: Arc::new(lists.into_iter().map(|(entry, at)| ((entry.list, entry.subject.clone()), (entry, at))).collect()),
             lists_changed,
             profile_bytes,
+            profiles,
+            cold,
             hasher,
         }
     }
 
-    /// A hash of everything that the book knows, the same for every book that the same events made. Not kept anywhere: it may differ between
-    /// builds.
+    /// A hash of everything that the book knows, the same for every book that the same events made, whatever of it is cold. Not kept anywhere: it
+    /// may differ between builds.
     #[must_use]
     pub fn digest(&self) -> u128 {
         let mut hasher = SipHasher13::new_with_keys(0, 0);
         self.cursor.hash(&mut hasher);
         of_rows(&self.texts.rows, &mut hasher);
-        of_rows(&self.values.rows, &mut hasher);
+        let values = self.values.rows.iter().map(|(number, value)| hash_of(number, value));
+        let profiles =
+            self.accounts.rows.iter().filter_map(|(number, account)| Some(hash_of(number, &**account.signals.here()?)));
+        self.values.rows.len().hash(&mut hasher);
+        values.chain(profiles).fold(self.cold.sum, u128::wrapping_add).hash(&mut hasher);
         of_rows(&self.values.crowds, &mut hasher);
         of_rows(&self.values.pairs, &mut hasher);
         of_rows(&self.accounts.rows, &mut hasher);

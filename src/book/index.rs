@@ -70,6 +70,18 @@ impl<N: Number> Index<N> {
         }
     }
 
+    /// Takes a row out of it.
+    pub(super) fn remove(&mut self, hash: u64, number: N) {
+        let (part, hash) = split(hash);
+        let Some(part) = self.parts.get_mut(part) else { return };
+        if let Ok(entry) = part.find_entry(spread(hash), |entry| entry.number == number) {
+            entry.remove();
+        }
+        if part.len() * 4 < part.capacity() {
+            part.shrink_to(part.len() * 2, |entry| spread(entry.hash));
+        }
+    }
+
     /// Memory that it takes. Unit: bytes.
     pub(super) fn bytes(&self) -> usize {
         self.parts.iter().map(|part| part.allocation_size() + size_of::<HashTable<Entry<N>>>()).sum()

@@ -8,6 +8,7 @@ mod accounts;
 mod apply;
 mod books;
 mod cases;
+pub(crate) mod cold;
 pub mod command;
 mod conversions;
 pub(crate) mod event;
@@ -39,6 +40,7 @@ pub use self::apply::ReadProfiles;
 pub use self::books::Books;
 use self::cases::Cases;
 pub use self::cases::Opened;
+use self::cold::ColdTotals;
 use self::conversions::Conversions;
 pub(crate) use self::frozen::{Frozen, Totals};
 use self::index::{Hasher, Index};
@@ -50,7 +52,7 @@ use self::records::{ContentFingerprint, Cursor, Hold, ListEntry, ListSubject};
 pub use self::refusal::{Misfit, Refusal};
 use self::rewards::Rewards;
 use self::slab::MessageNumber;
-pub(crate) use self::slab::Slab;
+pub(crate) use self::slab::{AccountNumber, Chunk, Number, Slab, ValueNumber};
 use self::texts::Texts;
 use self::values::Values;
 use crate::screening::history::ListKind;
@@ -99,6 +101,10 @@ pub struct Book {
     latest: Timestamp,
     /// Memory of all profiles. Unit: bytes.
     profile_bytes: usize,
+    /// Accounts whose signals are here.
+    profiles: usize,
+    /// What is not here, and where everything else stands is.
+    cold: ColdTotals,
 }
 
 /// What a message that is taken once is.
@@ -181,6 +187,8 @@ impl Book {
             late: Late::default(),
             latest: Timestamp::saturating_from_millis(0),
             profile_bytes: 0,
+            profiles: 0,
+            cold: ColdTotals::default(),
         }
     }
 

@@ -19,8 +19,8 @@ const SIGHTINGS_MAX: usize = CROWD_MAX as usize + 2;
 const SATURATED_FOR_SECONDS: u32 = 12 * 3_600;
 
 /// What a value is: a kind of identifier, or something that is kept with a profile and on which nobody is counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-pub(super) enum ValueKind {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+pub(crate) enum ValueKind {
     Identifier(IdentifierKind),
     /// A mailbox without its digits.
     Pattern,
@@ -106,6 +106,13 @@ const CROWD_BYTES: usize = 64;
 pub(crate) struct Sightings<'a> {
     first: Option<&'a Sighting>,
     others: &'a [Sighting],
+}
+
+impl Value {
+    /// Whether it is a device's fingerprint.
+    pub(super) fn is_fingerprint(&self) -> bool {
+        self.kind == ValueKind::Identifier(IdentifierKind::Device)
+    }
 }
 
 impl<'a> Sightings<'a> {
@@ -276,6 +283,39 @@ impl Values {
         self.rows.get(number).kind
     }
 
+    /// When an account was last seen on a value that nobody else was ever seen on; `None` when somebody was, or it was not. Unit: seconds since 1970.
+    pub(super) fn seen_alone(&self, number: ValueNumber, account: AccountNumber) -> Option<u32> {
+        let value = self.rows.get(number);
+        let seen = value.first.filter(|seen| seen.account == account && value.others.is_none())?;
+        Some(seen.last_seen)
+    }
+
+    /// Takes out a value; it is found by nobody then.
+    pub(super) fn take(&mut self, number: ValueNumber, hasher: &Hasher) -> Option<Value> {
+        let value = self.rows.take(number)?;
+        self.index.remove(hash_of(value.kind, &value.digest, hasher), number);
+        Some(value)
+    }
+
+    /// Puts back a value that one account alone was seen on. Returns it.
+    pub(super) fn put_back(
+        &mut self,
+        number: ValueNumber,
+        (kind, digest, key): (ValueKind, &Digest, TextNumber),
+        seen: Sighting,
+        hasher: &Hasher,
+    ) -> &Value {
+        let value = Value { digest: digest.value, key, kind, first: Some(seen), others: None };
+        self.rows.put_back(number, value);
+        self.index.insert(hash_of(kind, &digest.value, hasher), number);
+        self.rows.get(number)
+    }
+
+    /// Counts fingerprints that one account alone was seen on, and that are cold.
+    pub(super) fn count_cold(&mut self, fingerprints: u32) {
+        self.fingerprints.accounts = self.fingerprints.accounts.saturating_add(fingerprints);
+    }
+
     pub(super) fn digest(&self, number: ValueNumber, texts: &Texts) -> Option<Digest> {
         let value = self.rows.get(number);
         let key_id = KeyId::new(texts.get(value.key)).ok()?;
@@ -355,7 +395,7 @@ impl Values {
     /// Memory that it takes, the crowds included. Unit: bytes.
     pub(super) fn bytes(&self) -> usize {
         let crowds = self.crowds.len() * CROWD_BYTES + self.crowded * size_of::<Sighting>();
-        self.rows.len() * size_of::<Value>() + crowds + self.index.bytes() + self.pair_index.bytes()
+        self.rows.there() * size_of::<Value>() + crowds + self.index.bytes() + self.pair_index.bytes()
     }
 }
 

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 
 use super::client::{ANSWER_BYTES_MAX, block_on, connect, counting_spinner, readable};
+use crate::adapters::cold::cold_bytes;
 use crate::adapters::journal::{
     BackupFile, CheckReport, Compacted, JOURNAL_FOLDER, JournalOptions, JournalStats, SledJournal, StorageError, check, compact,
     restore, stats, verify_backup,
@@ -139,7 +140,7 @@ impl LedgerCommand {
                     bail!("the journal is damaged; restore the last backup with `selfsame ledger restore`");
                 }
             }
-            Action::Stats(data) => write_stats(&mut out, &stats(&data.open()?)?)?,
+            Action::Stats(data) => write_stats(&mut out, &stats(&data.open()?)?, cold_bytes(&data.data_dir))?,
             Action::Compact(data) => {
                 data.refuse_if_there_is_none()?;
                 let compacted = compact(&data.journal(), &data.options()).map_err(|error| in_words(error, &data.data_dir))?;
@@ -242,11 +243,12 @@ fn write_check(out: &mut impl Write, report: &CheckReport) -> Result<()> {
     Ok(())
 }
 
-fn write_stats(out: &mut impl Write, stats: &JournalStats) -> Result<()> {
+fn write_stats(out: &mut impl Write, stats: &JournalStats, cold_bytes: u64) -> Result<()> {
     for (program, first, last) in &stats.programs {
         writeln!(out, "{program}: records {} to {}", first.0, last.0)?;
     }
     writeln!(out, "on disk: {} bytes", stats.disk_bytes)?;
+    writeln!(out, "what is cold beside it: {cold_bytes} bytes, which are made again when they are lost")?;
     Ok(())
 }
 

@@ -24,7 +24,7 @@ use crate::adapters::stray_variables::{StrayVariable, stray_variables};
 use crate::adapters::system_clock::SystemClock;
 use crate::adapters::{embedded, private, shared, telemetry};
 use crate::book::command::Assessor;
-use crate::ledger::{GroupOptions, JournaledLedger, LateFacts, LedgerOptions};
+use crate::ledger::{ColdAfter, GroupOptions, JournaledLedger, LateFacts, LedgerOptions};
 use crate::ports::clock::Clock as _;
 use crate::ports::ledger::Ledger;
 use crate::ports::policies::Policies;
@@ -316,13 +316,20 @@ fn database_url(config: &JournalConfig) -> anyhow::Result<DatabaseUrl> {
 
 /// What the configuration gives the ledger.
 fn ledger_options(config: &Config) -> LedgerOptions {
-    let LedgerConfig { memory_mib, snapshot_every_records, journal_cache_bytes: _, group_commands_max, queue_commands_max } =
-        config.ledger;
+    let LedgerConfig {
+        memory_mib,
+        cold_after_days: _,
+        snapshot_every_records,
+        journal_cache_bytes: _,
+        group_commands_max,
+        queue_commands_max,
+    } = config.ledger;
     LedgerOptions {
         group: GroupOptions { group_records: group_commands_max, queue_records: queue_commands_max, ..GroupOptions::default() },
         snapshot_every_records,
         memory_bytes_max: memory_mib << 20,
         late_facts: LateFacts::LookedAt,
+        cold_after: config.ledger.cold_after().map_or(ColdAfter::Never, ColdAfter::Unmet),
         seed: rand::thread_rng().next_u64(),
     }
 }

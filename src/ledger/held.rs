@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use futures::future::BoxFuture;
 
 use super::holding::Holding;
-use super::journaled::{JournaledLedger, LedgerOptions};
+use super::journaled::{Homes, JournaledLedger, LedgerOptions};
 use super::open::OpenError;
 use super::programme::Sharing;
 use crate::book::MessageKind;
@@ -51,7 +51,7 @@ impl HeldLedger {
         options: LedgerOptions,
         assessor: Arc<dyn Assessor>,
     ) -> Result<Self, OpenError> {
-        let ledger = JournaledLedger::open_shared(Sharing::Leased, journal, snapshots, options, assessor)?;
+        let ledger = JournaledLedger::open_shared(Sharing::Leased, Homes { journal, snapshots, cold: None }, options, assessor)?;
         let holding = Arc::new(Holding::new(Arc::clone(&ledger.shared), leases, clock));
         let (end, ends) = mpsc::channel();
         let of = Arc::clone(&holding);

@@ -128,7 +128,7 @@ impl Holding {
     fn open(&self, program: &ProgramId, epoch: Epoch) -> Result<Programme, LedgerError> {
         let Shared { journal, snapshots, seed, .. } = &*self.ledger;
         let head = journal.head(program).map_err(unavailable)?;
-        Ok(open::sources(journal, snapshots.as_ref(), *seed).programme(program.clone(), head)?.under(epoch))
+        Ok(open::sources(journal, snapshots.as_ref(), None, *seed).programme(program.clone(), head)?.under(epoch))
     }
 
     /// Prolongs a lease that ran out, when nobody took it; its book is then still the newest. Otherwise lets the book go.

@@ -1,6 +1,5 @@
 //! The ledger over a journal: hands commands to the sequencer, joins reads, and starts and ends the threads.
 
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
@@ -10,8 +9,10 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::oneshot;
 
 use super::commit::{Committer, GroupOptions, closing};
+use super::cooling::{ColdAfter, Cooling};
 use super::open::{self, OpenError};
 use super::programme::{Programme, Programmes, Sharing};
+use super::readings;
 use super::reads::{Records, unavailable, waiting};
 use super::rechecks::Rechecks;
 use super::retention;
@@ -24,6 +25,7 @@ use crate::book::records::{
     PendingOutcome, QueueStats, TakenMessage,
 };
 use crate::book::{Book, CaseListing, MessageKind, Progress, QueueCount, Refusal};
+use crate::ports::cold::ColdStore;
 use crate::ports::journal::{BackupSummary, Journal, JournalError};
 use crate::ports::ledger::{Answer, Ledger, LedgerError, LedgerHealth, ProgramSummary, Reading};
 use crate::ports::snapshots::Snapshots;
@@ -45,6 +47,8 @@ pub struct LedgerOptions {
     pub memory_bytes_max: usize,
     /// What becomes of conversions that a fact touches after their decision.
     pub late_facts: LateFacts,
+    /// When what nobody meets becomes cold, where there is a place for it.
+    pub cold_after: ColdAfter,
     /// Makes the indexes of the books hard to crowd: any number that callers cannot know.
     pub seed: u64,
 }
@@ -67,9 +71,20 @@ impl Default for LedgerOptions {
             snapshot_every_records: 50_000,
             memory_bytes_max: 4 << 30,
             late_facts: LateFacts::default(),
+            cold_after: ColdAfter::default(),
             seed: 0,
         }
     }
+}
+
+/// Where a ledger keeps what it knows.
+pub struct Homes {
+    /// Its records: the truth.
+    pub journal: Arc<dyn Journal>,
+    /// Its frozen books; absent where all is replayed.
+    pub snapshots: Option<Arc<dyn Snapshots>>,
+    /// What nobody met for long; absent where everything stays in memory.
+    pub cold: Option<Arc<dyn ColdStore>>,
 }
 
 /// What the parts of a ledger share.
@@ -82,6 +97,8 @@ pub(super) struct Shared {
     pub(super) seed: u64,
     /// Held while snapshots are taken, and while retention removes.
     pub(super) snapshotting: Arc<Mutex<()>>,
+    /// Where what nobody met for long is; absent where everything stays in the books.
+    pub(super) cold: Option<Arc<dyn ColdStore>>,
     /// Absent once the ledger is being closed.
     jobs: RwLock<Option<mpsc::Sender<Job>>>,
 }
@@ -113,6 +130,8 @@ pub struct JournaledLedger {
     snapshotter: Option<(mpsc::Sender<()>, JoinHandle<()>)>,
     /// Absent where facts that come late are looked at only when asked for.
     rechecks: Option<Rechecks>,
+    /// Absent where nothing becomes cold by itself.
+    cooling: Option<Cooling>,
 }
 
 impl JournaledLedger {
@@ -126,20 +145,27 @@ impl JournaledLedger {
         options: LedgerOptions,
         assessor: Arc<dyn Assessor>,
     ) -> Result<Self, OpenError> {
-        Self::open_shared(Sharing::Alone, journal, snapshots, options, assessor)
+        Self::open_in(Homes { journal, snapshots, cold: None }, options, assessor)
+    }
+
+    /// As [`JournaledLedger::open`], with a place for what nobody met for long.
+    ///
+    /// # Errors
+    /// As [`JournaledLedger::open`].
+    pub fn open_in(homes: Homes, options: LedgerOptions, assessor: Arc<dyn Assessor>) -> Result<Self, OpenError> {
+        Self::open_shared(Sharing::Alone, homes, options, assessor)
     }
 
     /// As [`JournaledLedger::open`], for programmes that this process writes for alone, or that it is yet to take.
     pub(super) fn open_shared(
         sharing: Sharing,
-        journal: Arc<dyn Journal>,
-        snapshots: Option<Arc<dyn Snapshots>>,
+        Homes { journal, snapshots, cold }: Homes,
         options: LedgerOptions,
         assessor: Arc<dyn Assessor>,
     ) -> Result<Self, OpenError> {
-        let LedgerOptions { group, snapshot_every_records, memory_bytes_max, late_facts, seed } = options;
+        let LedgerOptions { group, snapshot_every_records, memory_bytes_max, late_facts, cold_after, seed } = options;
         let opened = match sharing {
-            Sharing::Alone => open::sources(&journal, snapshots.as_ref(), seed).programmes()?,
+            Sharing::Alone => open::sources(&journal, snapshots.as_ref(), cold.as_ref(), seed).programmes()?,
             Sharing::Leased => Vec::new(),
         };
         let programmes = Arc::new(Programmes::new(opened));
@@ -154,6 +180,8 @@ impl JournaledLedger {
             assessor: Arc::clone(&assessor),
             seed,
             memory_bytes_max,
+            cold: cold.clone(),
+            cold_after,
             outbox: Vec::new(),
             unmeasured: 0,
             unfinished: Vec::new(),
@@ -186,12 +214,17 @@ impl JournaledLedger {
             seed,
             snapshotting,
             jobs: RwLock::new(Some(jobs)),
+            cold: cold.clone(),
         });
+        let cooling = match (cold, cold_after) {
+            (Some(_), ColdAfter::Unmet(age)) => Some(Cooling::start(Arc::clone(&shared), age).map_err(thread)?),
+            (None, _) | (Some(_), ColdAfter::Never | ColdAfter::EachCommand) => None,
+        };
         let rechecks = match late_facts {
             LateFacts::LookedAt => Some(Rechecks::start(Arc::clone(&shared), wake, woken).map_err(thread)?),
             LateFacts::LeftAlone => None,
         };
-        Ok(Self { shared, sequencer: Some(running), snapshotter, rechecks })
+        Ok(Self { shared, sequencer: Some(running), snapshotter, rechecks, cooling })
     }
 
     /// A ledger whose journal nobody keeps.
@@ -286,6 +319,9 @@ impl Drop for JournaledLedger {
             drop(thread.join());
         }
         self.shared.jobs.write().take();
+        if let Some(cooling) = &mut self.cooling {
+            cooling.end();
+        }
         if let Some(rechecks) = &mut self.rechecks {
             rechecks.end();
         }
@@ -533,19 +569,6 @@ impl Ledger for JournaledLedger {
     }
 
     fn readings(&self) -> Vec<Reading> {
-        let mut bytes_of: BTreeMap<&'static str, usize> = BTreeMap::new();
-        for programme in self.shared.programmes.all() {
-            for (part, bytes) in programme.book.read().memory() {
-                *bytes_of.entry(part).or_default() += bytes;
-            }
-        }
-        bytes_of.insert("memory_bytes", bytes_of.values().sum());
-        let pending = self.shared.programmes.all().iter().map(|programme| programme.book.read().pending_count()).sum();
-        bytes_of.insert("pending_outcomes_count", pending);
-        let late = self.shared.programmes.all().iter().map(|programme| programme.book.read().late_count()).sum();
-        bytes_of.insert("late_conversions_count", late);
-        #[expect(clippy::cast_precision_loss, reason = "metrics are floats")]
-        let reading = |(name, bytes): (&'static str, usize)| Reading { name, value: bytes as f64 };
-        bytes_of.into_iter().map(reading).collect()
+        readings::of(&self.shared)
     }
 }

@@ -5,13 +5,16 @@
 //! its neighbours, then the caller is answered. Reads join the book with the journal and wait until what they saw is durable.
 
 mod codec;
+mod cold;
 mod commit;
+mod cooling;
 mod held;
 mod holding;
 mod journaled;
 mod open;
 mod packed;
 mod programme;
+mod readings;
 mod reads;
 mod rechecks;
 mod retention;
@@ -23,6 +26,7 @@ mod tests;
 
 pub use codec::alone::{NotPacked, pack_conversion, unpack_conversion};
 pub use commit::GroupOptions;
+pub use cooling::ColdAfter;
 pub use held::HeldLedger;
-pub use journaled::{JournaledLedger, LateFacts, LedgerOptions};
+pub use journaled::{Homes, JournaledLedger, LateFacts, LedgerOptions};
 pub use open::OpenError;

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::codec;
+use super::cold::{ColdTier, Unfit};
 use super::programme::Programme;
 use super::reads::unavailable;
 use super::snapshot::{self, Place};
 use crate::book::Book;
 use crate::book::records::Cursor;
+use crate::ports::cold::ColdStore;
 use crate::ports::journal::{Chain, Direction, Head, Incarnation, Journal, JournalError, Reach, Record};
 use crate::ports::ledger::LedgerError;
 use crate::ports::snapshots::Snapshots;
@@ -69,6 +71,8 @@ impl From<OpenError> for LedgerError {
 pub(super) struct Sources<'s> {
     pub(super) journal: &'s dyn Journal,
     pub(super) snapshots: Option<&'s dyn Snapshots>,
+    /// Where what is cold is; absent where all of a book is in memory.
+    pub(super) cold: Option<&'s Arc<dyn ColdStore>>,
     pub(super) seed: u64,
 }
 
@@ -86,14 +90,20 @@ impl Sources<'_> {
     /// One programme, up to the journal's end.
     pub(super) fn programme(&self, program: ProgramId, head: Head) -> Result<Programme, OpenError> {
         let began = Instant::now();
-        let found = self.newest_snapshot(&program, head)?;
+        let tier = self.cold.map(|store| ColdTier::new(Arc::clone(store), program.clone(), self.seed));
+        let found = self.newest_snapshot(&program, head, tier.as_ref())?;
         let snapshot = found.as_ref().map_or(Cursor(0), |(book, _)| book.cursor());
         let (mut book, mut chain) = match found {
             Some(found) => found,
-            None => self.beginning(&program, head)?,
+            None => {
+                if let Some(tier) = &tier {
+                    tier.clear()?;
+                }
+                self.beginning(&program, head)?
+            }
         };
         let from = book.cursor();
-        chain = self.replay(&program, &mut book, chain, head.last)?;
+        chain = self.replay(&program, &mut book, chain, head.last, tier.as_ref())?;
         book.raise_floor(head.first);
         let replayed = head.last.0.saturating_sub(from.0);
         tracing::info!(
@@ -104,7 +114,7 @@ impl Sources<'_> {
             took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
             "a programme is open"
         );
-        let programme = Programme::new(program, book, chain);
+        let programme = Programme::new(program, book, chain).beside(tier);
         *programme.snapshot.lock() = snapshot;
         Ok(programme)
     }
@@ -120,7 +130,12 @@ impl Sources<'_> {
         Ok((book, head.base))
     }
 
-    fn newest_snapshot(&self, program: &ProgramId, head: Head) -> Result<Option<(Book, Chain)>, OpenError> {
+    fn newest_snapshot(
+        &self,
+        program: &ProgramId,
+        head: Head,
+        tier: Option<&ColdTier>,
+    ) -> Result<Option<(Book, Chain)>, OpenError> {
         let Some(snapshots) = self.snapshots else { return Ok(None) };
         for at in snapshots.places(self.incarnation(), program)? {
             if at > head.last {
@@ -132,7 +147,12 @@ impl Sources<'_> {
             let place = Place { incarnation: self.incarnation(), cursor: at, chain };
             let opened = snapshots.open(self.incarnation(), program, at)?;
             match snapshot::read(&mut std::io::BufReader::with_capacity(1 << 20, opened), place, self.seed) {
-                Ok(book) => return Ok(Some((book, chain))),
+                Ok(book) => match fits(&book, tier) {
+                    Ok(()) => return Ok(Some((book, chain))),
+                    Err(unfit) => {
+                        tracing::warn!(program = program.as_str(), at = at.0, %unfit, "a snapshot is passed over: what is cold is made again");
+                    }
+                },
                 Err(unusable) => {
                     tracing::warn!(program = program.as_str(), at = at.0, %unusable, "a snapshot is passed over");
                 }
@@ -155,7 +175,14 @@ impl Sources<'_> {
     }
 
     /// Applies the records after a book's last, up to a place. Returns the chain there.
-    pub(super) fn replay(&self, program: &ProgramId, book: &mut Book, mut chain: Chain, to: Cursor) -> Result<Chain, OpenError> {
+    pub(super) fn replay(
+        &self,
+        program: &ProgramId,
+        book: &mut Book,
+        mut chain: Chain,
+        to: Cursor,
+        tier: Option<&ColdTier>,
+    ) -> Result<Chain, OpenError> {
         while book.cursor() < to {
             let from = Cursor(book.cursor().0 + 1);
             let reach = Reach { from, to, direction: Direction::Forward, limit: REPLAYED_AT_ONCE };
@@ -173,6 +200,10 @@ impl Sources<'_> {
                     return Err(broken(program, cursor, "it does not follow the record before it"));
                 }
                 let event = codec::decode(&payload).map_err(|damaged| broken(program, cursor, damaged))?;
+                if let Some(tier) = tier {
+                    let packs = tier.wanted(book, &event.met(book)).map_err(|error| broken(program, cursor, error))?;
+                    tier.take_back(book, packs);
+                }
                 book.apply(cursor, &event);
                 if cursor.0.is_multiple_of(TOLD_EVERY) {
                     tracing::info!(program = program.as_str(), at = cursor.0, of = to.0, "the journal is being replayed");
@@ -183,11 +214,25 @@ impl Sources<'_> {
     }
 }
 
+/// Whether what is cold in a book from a snapshot is there.
+fn fits(book: &Book, tier: Option<&ColdTier>) -> Result<(), Unfit> {
+    match (tier, book.cold().accounts) {
+        (None, 0) => Ok(()),
+        (None, expected) => Err(Unfit::Missing { expected, found: 0 }),
+        (Some(tier), _) => tier.fit(book),
+    }
+}
+
 fn broken(program: &ProgramId, at: Cursor, reason: impl ToString) -> OpenError {
     OpenError::Broken { program: program.to_string(), at: at.0, reason: reason.to_string() }
 }
 
 /// A source of books for a ledger that is open.
-pub(super) fn sources<'s>(journal: &'s Arc<dyn Journal>, snapshots: Option<&'s Arc<dyn Snapshots>>, seed: u64) -> Sources<'s> {
-    Sources { journal: &**journal, snapshots: snapshots.map(|snapshots| &**snapshots), seed }
+pub(super) fn sources<'s>(
+    journal: &'s Arc<dyn Journal>,
+    snapshots: Option<&'s Arc<dyn Snapshots>>,
+    cold: Option<&'s Arc<dyn ColdStore>>,
+    seed: u64,
+) -> Sources<'s> {
+    Sources { journal: &**journal, snapshots: snapshots.map(|snapshots| &**snapshots), cold, seed }
 }

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
 use tokio::sync::watch;
 
+use super::cold::ColdTier;
 use crate::book::Book;
+use crate::book::cold::Met;
 use crate::book::records::Cursor;
 use crate::ports::journal::{Chain, Epoch};
 use crate::ports::ledger::LedgerError;
@@ -28,6 +30,8 @@ pub(super) struct Programme {
     /// The chain up to the last record that was applied. The sequencer's own.
     pub(super) chain: Mutex<Chain>,
     pub(super) epoch: Epoch,
+    /// Where what nobody met for long is; absent where everything stays in the book.
+    pub(super) cold: Option<ColdTier>,
     /// Where the newest snapshot stands that was read or tried; 0 when there is none.
     pub(super) snapshot: Mutex<Cursor>,
     progress: watch::Sender<Progress>,
@@ -38,12 +42,59 @@ impl Programme {
         let progress = Progress { durable: book.cursor(), failure: None };
         let (book, chain) = (RwLock::new(book), Mutex::new(chain));
         let snapshot = Mutex::new(Cursor(0));
-        Self { id, book, chain, epoch: Epoch::SOLE, snapshot, progress: watch::Sender::new(progress) }
+        Self { id, book, chain, epoch: Epoch::SOLE, cold: None, snapshot, progress: watch::Sender::new(progress) }
+    }
+
+    /// With a place for what is cold.
+    pub(super) fn beside(self, cold: Option<ColdTier>) -> Self {
+        Self { cold, ..self }
     }
 
     /// With a permission of its own, where programmes are leased.
     pub(super) fn under(self, epoch: Epoch) -> Self {
         Self { epoch, ..self }
+    }
+
+    /// Brings back what is met and cold. Only the sequencer makes things cold, so on its thread they stay until the next command.
+    ///
+    /// # Errors
+    /// What is cold cannot be read.
+    pub(super) fn bring<'m>(&self, met: impl FnOnce(&Book) -> Met<'m>) -> Result<(), LedgerError> {
+        let Some(tier) = &self.cold else { return Ok(()) };
+        let packs = {
+            let book = self.book.read();
+            if book.cold().accounts == 0 {
+                return Ok(());
+            }
+            tier.wanted(&book, &met(&book))?
+        };
+        if !packs.is_empty() {
+            tier.take_back(&mut self.book.write(), packs);
+        }
+        Ok(())
+    }
+
+    /// Reads from the book what may be cold, once it was brought back. May wait for the disk.
+    ///
+    /// # Errors
+    /// As [`Programme::bring`].
+    pub(super) fn look<'m, T>(&self, met: impl Fn(&Book) -> Met<'m>, look: impl FnOnce(&Book) -> T) -> Result<T, LedgerError> {
+        let Some(tier) = &self.cold else { return Ok(look(&self.book.read())) };
+        loop {
+            let book = self.book.read();
+            let packs = tier.wanted(&book, &met(&book))?;
+            if packs.is_empty() {
+                return Ok(look(&book));
+            }
+            drop(book);
+            let mut book = self.book.write();
+            tier.take_back(&mut book, packs);
+            // Something else may have become cold before the lock was taken.
+            let book = RwLockWriteGuard::downgrade(book);
+            if book.absent(&met(&book)).accounts.is_empty() {
+                return Ok(look(&book));
+            }
+        }
     }
 
     /// The newest record that is durable.

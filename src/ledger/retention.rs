@@ -188,10 +188,12 @@ fn concerns(event: &Event) -> Vec<ConversionId> {
 /// Makes the book again of what is left, and puts it in the place of the one that knows more.
 fn remake(shared: &Shared, programme: &Arc<Programme>) -> Result<(), LedgerError> {
     let (journal, snapshots, seed) = (Arc::clone(&shared.journal), shared.snapshots.clone(), shared.seed);
+    // Nothing is made cold in a book that is about to go.
+    let still = programme.cold.as_ref().map(|tier| tier.moving.lock());
     let head = journal.head(&programme.id).map_err(unavailable)?;
-    let sources = open::sources(&journal, None, seed);
+    let sources = open::sources(&journal, None, None, seed);
     let (mut book, chain) = sources.beginning(&programme.id, head)?;
-    let chain = sources.replay(&programme.id, &mut book, chain, programme.durable())?;
+    let chain = sources.replay(&programme.id, &mut book, chain, programme.durable(), None)?;
     let (tell, told) = mpsc::channel();
     let of = Arc::clone(programme);
     let replayed_from = Arc::clone(&journal);
@@ -199,8 +201,8 @@ fn remake(shared: &Shared, programme: &Arc<Programme>) -> Result<(), LedgerError
         sequencer.hand_over();
         let last = of.book.read().cursor();
         let caught_up = block_on(of.wait_for(last)).and_then(|()| {
-            let sources = open::sources(&replayed_from, None, seed);
-            let chain = sources.replay(&of.id, &mut book, chain, last)?;
+            let sources = open::sources(&replayed_from, None, None, seed);
+            let chain = sources.replay(&of.id, &mut book, chain, last, None)?;
             book.raise_floor(head.first);
             let frozen = book.freeze();
             std::mem::swap(&mut *of.book.write(), &mut book);
@@ -211,6 +213,11 @@ fn remake(shared: &Shared, programme: &Arc<Programme>) -> Result<(), LedgerError
     })))?;
     let (frozen, chain, old) = told.recv().map_err(|_| super::commit::closing())??;
     drop(old);
+    if let Some(tier) = &programme.cold {
+        // In the book that was made again everything is warm.
+        tier.clear().map_err(unavailable)?;
+    }
+    drop(still);
     if let Some(snapshots) = snapshots {
         snapshotting::write(&*journal, &*snapshots, programme, frozen, chain).map_err(unavailable)?;
     }

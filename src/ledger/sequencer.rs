@@ -9,12 +9,15 @@ use parking_lot::RwLockWriteGuard;
 use tokio::sync::oneshot;
 
 use super::codec;
+use super::cold::ColdTier;
 use super::commit::{self, Committer, Permit};
+use super::cooling::{self, ColdAfter};
 use super::programme::{Programme, Programmes, Sharing};
 use crate::book::command::{Assessor, Command, Done};
 use crate::book::plan::{Plan, next_piece, plan};
 use crate::book::records::Cursor;
 use crate::book::{Book, Refusal};
+use crate::ports::cold::ColdStore;
 use crate::ports::journal::{Append, Chain, RECORD_BYTES_MAX, Record};
 use crate::ports::ledger::LedgerError;
 use crate::vocabulary::ids::ProgramId;
@@ -59,6 +62,9 @@ pub(super) struct Sequencer {
     pub(super) seed: u64,
     /// Memory that all books may take. Unit: bytes.
     pub(super) memory_bytes_max: usize,
+    /// Where what nobody met for long is; absent where everything stays in the books.
+    pub(super) cold: Option<Arc<dyn ColdStore>>,
+    pub(super) cold_after: ColdAfter,
     /// Executed, and not yet handed over.
     pub(super) outbox: Vec<commit::Underway>,
     /// Commands until memory is measured again.
@@ -124,6 +130,13 @@ impl Sequencer {
             Job::Execute(execution) => self.execute(*execution),
             Job::Between(act) => act(self),
         }
+        if self.cold_after == ColdAfter::EachCommand {
+            for programme in self.programmes.all() {
+                if let Err(error) = cooling::cool_all(&programme) {
+                    tracing::warn!(program = programme.id.as_str(), %error, "nothing was made cold");
+                }
+            }
+        }
     }
 
     fn execute(&mut self, execution: Execution) {
@@ -134,6 +147,11 @@ impl Sequencer {
             let given_up = LedgerError::Unavailable("the lease of the programme has just ended; ask again".to_owned());
             // Nobody may be waiting any more; the command had no effect.
             drop(reply.send(Err(given_up)));
+            return;
+        }
+        if let Some(Err(error)) = known.as_ref().map(|programme| programme.bring(|book| command.met(book))) {
+            // Nobody may be waiting any more; the command had no effect.
+            drop(reply.send(Err(error)));
             return;
         }
         // A panic of an assessor ends its command and not the ledger: nothing was changed yet.
@@ -197,7 +215,7 @@ impl Sequencer {
                 let book = programme.book.read();
                 next_piece(&book, || self.assessor.payout(&program))
             };
-            event.map(|event| (programme, event))
+            event.filter(|event| programme.bring(|book| event.met(book)).is_ok()).map(|event| (programme, event))
         });
         let Some((programme, event)) = planned else {
             self.unfinished.remove(0);
@@ -226,7 +244,8 @@ impl Sequencer {
     /// A programme that holds nothing yet.
     fn add(&self, program: &ProgramId) -> Arc<Programme> {
         let chain = Chain::before_all(program);
-        self.programmes.add(Programme::new(program.clone(), Book::new(self.seed), chain))
+        let tier = self.cold.as_ref().map(|store| ColdTier::new(Arc::clone(store), program.clone(), self.seed));
+        self.programmes.add(Programme::new(program.clone(), Book::new(self.seed), chain).beside(tier))
     }
 
     /// Everything that can go wrong once a plan is made, before anything is changed.
@@ -241,7 +260,7 @@ impl Sequencer {
         if self.unmeasured > 0 {
             return Ok(());
         }
-        let used = self.programmes.all().iter().map(|programme| memory_of(&programme.book.read())).sum::<usize>();
+        let used = self.programmes.all().iter().map(|programme| memory_of(programme)).sum::<usize>();
         if used > self.memory_bytes_max {
             return Err(LedgerError::OverBudget { used_bytes: used, budget_bytes: self.memory_bytes_max });
         }
@@ -250,7 +269,8 @@ impl Sequencer {
     }
 }
 
-/// Memory that a book takes. Unit: bytes. An estimate.
-fn memory_of(book: &Book) -> usize {
-    book.memory().into_iter().map(|(_, bytes)| bytes).sum()
+/// Memory that a programme takes. Unit: bytes. An estimate.
+fn memory_of(programme: &Programme) -> usize {
+    let filter = programme.cold.as_ref().map_or(0, |tier| tier.figures().filter_bytes);
+    filter + programme.book.read().memory().into_iter().map(|(_, bytes)| bytes).sum::<usize>()
 }

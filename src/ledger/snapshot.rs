@@ -8,13 +8,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::book::records::Cursor;
-use crate::book::{Book, Frozen, Slab, Totals};
+use crate::book::{Book, Chunk, Frozen, Slab, Totals};
 use crate::ports::journal::{Chain, Incarnation};
 use crate::screening::evidence::EvidenceCode;
 
 const MAGIC: &[u8; 8] = b"SELFSNAP";
 /// What the bytes of a snapshot mean. Raise it with every change of a row of the book: older snapshots are then passed over.
-const LAYOUT: u32 = 2;
+const LAYOUT: u32 = 3;
 /// Larger than any frame that is ever written: 256 rows, some of which may be crowds or long profiles.
 const FRAME_BYTES_MAX: usize = 256 << 20;
 
@@ -135,7 +135,7 @@ impl FrameWriter<'_> {
 
     /// Each chunk is let go as soon as it is written, so that the book may change it in place again.
     fn slab<N, T: Serialize + Clone>(&mut self, slab: Slab<N, T>) -> io::Result<()> {
-        slab.into_chunks().try_for_each(|chunk: Arc<Vec<T>>| self.frame(&*chunk))?;
+        slab.into_chunks().try_for_each(|chunk: Arc<Chunk<T>>| self.frame(&*chunk))?;
         self.put(&0_u32.to_be_bytes())
     }
 }
@@ -176,10 +176,10 @@ impl FrameReader<'_> {
     }
 
     fn slab<N, T: DeserializeOwned>(&mut self) -> io::Result<Slab<N, T>> {
-        let mut chunks: Vec<Vec<T>> = Vec::new();
+        let mut chunks: Vec<Chunk<T>> = Vec::new();
         while let Some(chunk) = self.frame()? {
             chunks.push(chunk);
         }
-        Ok(Slab::of_rows(chunks.into_iter().flatten()))
+        Ok(Slab::of_chunks(chunks))
     }
 }

@@ -73,11 +73,17 @@ impl Snapshotter {
     }
 
     fn write(&self, programme: &Programme, frozen: Frozen, chain: Chain) {
-        if block_on(programme.wait_for(frozen.totals.cursor)).is_err() {
+        let at = frozen.totals.cursor;
+        if block_on(programme.wait_for(at)).is_err() {
             return;
         }
         if let Err(error) = write(&*self.journal, &*self.snapshots, programme, frozen, chain) {
             tracing::warn!(program = programme.id.as_str(), %error, "a snapshot was not written; the next opening takes longer");
+        } else if let Some(tier) = &programme.cold {
+            let _alone = tier.moving.lock();
+            if let Err(error) = tier.snapshot_written(at, &programme.book) {
+                tracing::warn!(program = programme.id.as_str(), %error, "what is not cold any more was not removed; the next opening does it");
+            }
         }
     }
 }
@@ -94,6 +100,9 @@ pub(super) fn write(
     let place = Place { incarnation: journal.incarnation(), cursor: frozen.totals.cursor, chain };
     let mut frozen = Some(frozen);
     *programme.snapshot.lock() = place.cursor;
+    if let Some(tier) = &programme.cold {
+        tier.sync()?;
+    }
     snapshots.write(place.incarnation, &programme.id, place.cursor, &mut |out| {
         let frozen = frozen.take().ok_or_else(|| std::io::Error::other("a snapshot is written once"))?;
         snapshot::write(frozen, place, out)

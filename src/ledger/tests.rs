@@ -30,7 +30,7 @@ use crate::vocabulary::time::{Span, Timestamp};
 use crate::wire::fixtures::any_conversion;
 
 /// Decides by the rules, but sends every third conversion to review, so that there are cases.
-struct Rules;
+pub(super) struct Rules;
 
 impl Assessor for Rules {
     fn assess(&self, conversion: &Conversion, history: &History, now: Timestamp) -> Decision {
@@ -50,7 +50,7 @@ impl Assessor for Rules {
 
 /// One thing that callers do, by small numbers, so that it meets what was done before.
 #[derive(Debug, Clone)]
-enum Act {
+pub(super) enum Act {
     Screen(Box<Conversion>),
     Learn(Box<Conversion>, u8),
     Befall(u8, u8),
@@ -65,7 +65,7 @@ enum Act {
     List(u8, bool),
 }
 
-fn any_act() -> impl Strategy<Value = Act> {
+pub(super) fn any_act() -> impl Strategy<Value = Act> {
     let id = 0..12_u8;
     prop_oneof![
         4 => (any_conversion(), id.clone(), 0..5_u8, 0..5_u8).prop_map(|(conversion, id, a, b)| Act::Screen(Box::new(numbered(conversion, id, a, b)))),
@@ -115,7 +115,7 @@ fn wanted(number: u8) -> PayoutWanted {
     PayoutWanted { reward_id: reward_id(number), conversion_id: conversion_id(number), amount: None }
 }
 
-fn program() -> ProgramId {
+pub(super) fn program() -> ProgramId {
     ProgramId::new("shop").unwrap()
 }
 
@@ -123,7 +123,7 @@ fn at(step: usize) -> Timestamp {
     Timestamp::saturating_from_millis(1_790_000_000_000 + 60_000 * i64::try_from(step).unwrap())
 }
 
-fn command(act: &Act, step: usize) -> Command {
+pub(super) fn command(act: &Act, step: usize) -> Command {
     let (program_id, actor) = (program(), Actor::new("rita").unwrap());
     let content = ContentFingerprint([7; 16]);
     match act.clone() {
@@ -268,7 +268,7 @@ fn command(act: &Act, step: usize) -> Command {
 }
 
 /// A book that lived through acts, and the records that it left.
-fn lived(acts: &[Act]) -> (Book, Vec<Vec<u8>>) {
+pub(super) fn lived(acts: &[Act]) -> (Book, Vec<Vec<u8>>) {
     let (mut book, mut records) = (Book::new(1), Vec::new());
     for (step, act) in acts.iter().enumerate() {
         if let Ok(Plan::Commit(event, known)) = plan(&book, command(act, step), &Rules) {
@@ -287,11 +287,11 @@ fn replay(mut book: Book, records: &[Vec<u8>]) -> Book {
     book
 }
 
-fn place(book: &Book) -> Place {
+pub(super) fn place(book: &Book) -> Place {
     Place { incarnation: Incarnation(7), cursor: book.cursor(), chain: Chain([3; 16]) }
 }
 
-fn written(book: &Book) -> Vec<u8> {
+pub(super) fn written(book: &Book) -> Vec<u8> {
     let mut bytes = Vec::new();
     snapshot::write(book.freeze(), place(book), &mut bytes).unwrap();
     bytes

@@ -54,7 +54,7 @@ pub enum LedgerError {
     },
     /// What is known takes more memory than it may.
     #[error(
-        "the ledger takes {used_bytes} bytes of memory, more than the {budget_bytes} it may; raise `ledger.memory_mib` or keep less with `retention.days`"
+        "the ledger takes {used_bytes} bytes of memory, more than the {budget_bytes} it may; raise `ledger.memory_mib`, lower `ledger.cold_after_days`, or keep less with `retention.days`"
     )]
     OverBudget {
         /// What it takes.

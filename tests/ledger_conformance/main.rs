@@ -28,11 +28,12 @@ mod subject;
 use std::sync::Arc;
 
 use asked::Asked;
+use selfsame::adapters::cold::MemoryCold;
 use selfsame::adapters::embedded;
 use selfsame::adapters::journal::postgres::{LeaseTerms, PostgresLeases, PostgresSnapshots};
 use selfsame::adapters::journal::{JournalOptions, MemoryJournal};
 use selfsame::adapters::system_clock::SystemClock;
-use selfsame::ledger::{HeldLedger, JournaledLedger, LateFacts, LedgerOptions};
+use selfsame::ledger::{ColdAfter, HeldLedger, Homes, JournaledLedger, LateFacts, LedgerOptions};
 
 use subject::{Probe, Subject};
 
@@ -66,6 +67,21 @@ fn on_disk_with(folder: &std::path::Path, options: LedgerOptions) -> Subject {
     Subject { ledger: Asked(Box::new(ledger)), probe }
 }
 
+/// A ledger in which each command meets nothing but what is cold.
+fn all_cold() -> Subject {
+    let probe = Arc::new(Probe::default());
+    let homes =
+        Homes { journal: Arc::new(MemoryJournal::default()), snapshots: None, cold: Some(Arc::new(MemoryCold::default())) };
+    let options = LedgerOptions { cold_after: ColdAfter::EachCommand, ..LedgerOptions::default() };
+    let ledger = JournaledLedger::open_in(homes, options, Arc::clone(&probe) as _).unwrap();
+    Subject { ledger: Asked(Box::new(ledger)), probe }
+}
+
+/// The same in a folder.
+fn all_cold_on_disk(folder: &std::path::Path) -> Subject {
+    on_disk_with(folder, LedgerOptions { cold_after: ColdAfter::EachCommand, ..LedgerOptions::default() })
+}
+
 /// A ledger over a database, as one of many processes; absent where PostgreSQL is not installed.
 fn in_database() -> Option<Subject> {
     let probe = Arc::new(Probe::default());
@@ -96,6 +112,25 @@ macro_rules! conformance {
                 fn $claim() {
                     let folder = tempfile::tempdir().unwrap();
                     crate::$file::$claim(&crate::on_disk(folder.path()));
+                }
+            )+)+
+        }
+
+        mod cold {
+            $($(
+                #[test]
+                fn $claim() {
+                    crate::$file::$claim(&crate::all_cold());
+                }
+            )+)+
+        }
+
+        mod cold_on_disk {
+            $($(
+                #[test]
+                fn $claim() {
+                    let folder = tempfile::tempdir().unwrap();
+                    crate::$file::$claim(&crate::all_cold_on_disk(folder.path()));
                 }
             )+)+
         }

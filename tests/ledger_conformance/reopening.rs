@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use selfsame::adapters::embedded::{self, JOURNAL_FOLDER, SNAPSHOTS_FOLDER};
+use selfsame::adapters::embedded::{self, COLD_FOLDER, JOURNAL_FOLDER, SNAPSHOTS_FOLDER};
 use selfsame::adapters::journal::{JournalOptions, restore, verify_backup};
 use selfsame::book::Refusal;
 use selfsame::book::command::{CaseStep, Change};
@@ -12,7 +12,7 @@ use selfsame::book::records::{
     CaseFile, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, HoldSubject, LabelledConversion, ListEntry, ListSubject,
     QueueStats,
 };
-use selfsame::ledger::{JournaledLedger, LedgerOptions};
+use selfsame::ledger::{ColdAfter, JournaledLedger, LateFacts, LedgerOptions};
 use selfsame::ports::ledger::LedgerError;
 use selfsame::ports::ledger::ProgramSummary;
 use selfsame::screening::case::{Resolution, Step};
@@ -24,7 +24,7 @@ use selfsame::vocabulary::time::Span;
 use crate::subject::{
     Subject, account, blocked, case_id, conversion_id, draft, email_of_pattern, full_bundle, minute, pages, shop,
 };
-use crate::{quietly_in_memory, quietly_on_disk};
+use crate::{on_disk_with, quietly_in_memory, quietly_on_disk};
 
 /// Everything that can be read of a ledger.
 #[derive(Debug, PartialEq)]
@@ -271,4 +271,98 @@ fn a_second_ledger_on_a_folder_is_refused() {
     let second = opened(folder.path());
     assert!(second.err().unwrap().to_string().contains("in use"));
     assert!(folder.path().join(JOURNAL_FOLDER).is_dir());
+}
+
+/// As [`quietly_on_disk`], with everything cold after each command.
+fn coldly_on_disk(folder: &Path) -> Subject {
+    let (late_facts, cold_after) = (LateFacts::LeftAlone, ColdAfter::EachCommand);
+    on_disk_with(folder, LedgerOptions { late_facts, cold_after, ..LedgerOptions::default() })
+}
+
+fn count(subject: &Subject, of: &str) -> usize {
+    let readings = subject.ledger.0.readings();
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small count")]
+    let value = readings.iter().find(|reading| reading.name == of).map(|reading| reading.value as usize);
+    value.expect("it is told")
+}
+
+#[test]
+fn what_is_cold_is_there_after_every_end() {
+    let (folder, crashed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let warm = played_quietly_in_memory();
+    let before = everything(&warm);
+    let cold = coldly_on_disk(folder.path());
+    play(&cold);
+    assert!(count(&cold, "cold_profiles_count") > 30);
+    assert_eq!(everything(&cold), before);
+    copy(folder.path(), crashed.path());
+    // A killed process leaves no snapshot: all is replayed, and what lay there is not believed.
+    assert_eq!(everything(&coldly_on_disk(crashed.path())), before);
+    drop(cold);
+    let cold = coldly_on_disk(folder.path());
+    let profiles = count(&cold, "cold_profiles_count");
+    assert!(profiles > 30, "{profiles} accounts are cold in the snapshot");
+    assert_eq!(everything(&cold), before);
+    assert_eq!(later_history(&cold), later_history(&warm));
+    // After the snapshot some came back and became cold anew; a crash leaves what the snapshot names.
+    let crashed = tempfile::tempdir().unwrap();
+    copy(folder.path(), crashed.path());
+    let after = everything(&cold);
+    let reopened = coldly_on_disk(crashed.path());
+    assert!(count(&reopened, "cold_profiles_count") > 0, "the snapshot was not passed over");
+    assert_eq!(everything(&reopened), after);
+}
+
+#[test]
+fn what_is_cold_is_made_again_when_it_is_gone_or_damaged() {
+    let folder = tempfile::tempdir().unwrap();
+    let cold = coldly_on_disk(folder.path());
+    play(&cold);
+    drop(cold);
+    let before = everything(&played_quietly_in_memory());
+    let damage = |path: &Path| {
+        let damaged: Vec<u8> = std::fs::read(path).unwrap().iter().map(|byte| byte ^ 0x55).collect();
+        std::fs::write(path, damaged).unwrap();
+    };
+    let lose: [&dyn Fn(); 2] = [&|| std::fs::remove_dir_all(folder.path().join(COLD_FOLDER)).unwrap(), &|| {
+        files_in(&folder.path().join(COLD_FOLDER)).iter().for_each(|path| damage(path))
+    }];
+    for lose in lose {
+        lose();
+        let quiet = quietly_on_disk(folder.path());
+        assert_eq!(count(&quiet, "cold_profiles_count"), 0, "all was replayed");
+        assert_eq!(everything(&quiet), before);
+        drop(quiet);
+        let cold = coldly_on_disk(folder.path());
+        cold.change_list(blocked(ListSubject::Account(account("x4"))), Change::Place);
+        assert!(count(&cold, "cold_profiles_count") > 30);
+    }
+}
+
+#[test]
+fn what_nobody_met_for_long_becomes_cold_and_comes_back_when_it_is_met() {
+    let folder = tempfile::tempdir().unwrap();
+    let months = |months: i64| months * 30 * 24 * 60;
+    let old =
+        |id: &str, referrer: &str, referee: &str, device| draft(id, referrer, referee).referee_on_device(device).at(months(0));
+    let late = draft("late", "ann", "eve").referee_on_device(2).at(months(5));
+    let play = |subject: &Subject| {
+        subject.screen(&old("one", "ann", "bob", 1).referrer_on_device(9));
+        subject.screen(&old("two", "cat", "dan", 2));
+        subject.screen(&draft("three", "ann", "fay").referee_on_device(3).at(months(4)));
+    };
+    let quiet = quietly_on_disk(folder.path());
+    play(&quiet);
+    drop(quiet);
+    let (late_facts, cold_after) = (LateFacts::LeftAlone, ColdAfter::Unmet(Span::from_days(60)));
+    let cold = on_disk_with(folder.path(), LedgerOptions { late_facts, cold_after, ..LedgerOptions::default() });
+    while count(&cold, "cold_profiles_count") < 2 {
+        std::thread::yield_now();
+    }
+    assert_eq!((count(&cold, "cold_profiles_count"), count(&cold, "warm_profiles_count")), (2, 2), "ann was met lately");
+    let warm = quietly_in_memory();
+    play(&warm);
+    assert_eq!(cold.history(&late), warm.history(&late));
+    assert_eq!(count(&cold, "cold_fetches_count"), 1, "dan was on the device; nobody else was asked for");
+    assert_eq!(count(&cold, "cold_profiles_count"), 1);
 }

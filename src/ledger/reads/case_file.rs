@@ -1,12 +1,13 @@
 //! A case as a whole: the decision, both sides as they were known, and everything that happened since.
 
 use super::{Records, waiting};
-use crate::book::CaseReading;
+use crate::book::cold::Met;
 use crate::book::command::{CaseStep, Change, RewardsChange};
 use crate::book::event::{
     CaseStepped, ChangedReward, ConversionScreened, Event, OpenedCase, OutcomeRecorded, Reassessed, Rechecked,
 };
-use crate::book::records::{CaseFile, HistoryEntry, HistoryKind, ReserveAnswer};
+use crate::book::records::{CaseFile, Cursor, HistoryEntry, HistoryKind, ReserveAnswer};
+use crate::book::{Book, CaseReading};
 use crate::ports::ledger::LedgerError;
 use crate::screening::case::{CaseState, Step};
 use crate::screening::decision::Verdict;
@@ -20,22 +21,36 @@ use crate::vocabulary::time::Timestamp;
 impl Records {
     /// Everything about a case; `None` when there is none.
     pub(in super::super) async fn case(&self, case: &CaseId, now: Timestamp) -> Result<Option<CaseFile>, LedgerError> {
-        let Some(reading) = self.programme.book.read().case(case, now) else { return Ok(None) };
+        let Some(conversion_id) = case.conversion_id() else { return Ok(None) };
+        let (records, case) = (self.clone(), case.clone());
+        let reading = waiting(move || {
+            let met = |book: &Book| Met::default().sides_of(book, &conversion_id);
+            records.programme.look(met, |book| book.case(&case, now))
+        });
+        let Some(reading) = reading.await? else { return Ok(None) };
         self.programme.wait_for(reading.conversion.changed).await?;
         let records = self.clone();
-        let read = waiting(move || records.joined(reading)).await?;
-        let Some((file, as_of)) = read.map(|mut file| {
-            let book = self.programme.book.read();
-            file.neighbours = book.neighbours(&file.summary.conversion_id, &file.referrer, &file.referee);
-            if let Some(history) = book.history_now(&file.record.conversion) {
-                file.now = self.assessor.assess_again(&file.record.conversion, &history, now);
-            }
-            (file, book.cursor())
-        }) else {
-            return Ok(None);
-        };
+        let read = waiting(move || match records.joined(reading)? {
+            Some(file) => records.as_known_now(file, now).map(Some),
+            None => Ok(None),
+        });
+        let Some((file, as_of)) = read.await? else { return Ok(None) };
         self.programme.wait_for(as_of).await?;
         Ok(Some(file))
+    }
+
+    /// A case with what is known by now: who else is on the values of its sides, and what the machine says. With the newest record of that.
+    fn as_known_now(&self, file: CaseFile, now: Timestamp) -> Result<(CaseFile, Cursor), LedgerError> {
+        let CaseFile { record, referrer, referee, .. } = &file;
+        let met = |book: &Book| Met::default().conversion(book, &record.conversion).bundle(book, referrer).bundle(book, referee);
+        let (neighbours, decision, as_of) = self.programme.look(met, |book| {
+            let neighbours = book.neighbours(&file.summary.conversion_id, referrer, referee);
+            let history = book.history_now(&record.conversion);
+            let decision = history.map(|history| self.assessor.assess_again(&record.conversion, &history, now));
+            (neighbours, decision, book.cursor())
+        })?;
+        let now = decision.unwrap_or_else(|| file.now.clone());
+        Ok((CaseFile { neighbours, now, ..file }, as_of))
     }
 
     /// Where a case stands joined with what the journal says of it; no neighbours yet.

@@ -122,7 +122,8 @@ pub fn stats(journal: &SledJournal) -> Result<JournalStats, StorageError> {
     Ok(JournalStats { programs, disk_bytes })
 }
 
-fn folder_bytes(folder: &Path) -> std::io::Result<u64> {
+/// All files below a folder. Unit: bytes.
+pub(in crate::adapters) fn folder_bytes(folder: &Path) -> std::io::Result<u64> {
     let mut total = 0;
     for item in std::fs::read_dir(folder)? {
         let item = item?;

@@ -8,7 +8,7 @@ use std::sync::mpsc;
 
 use super::error::StorageError;
 use super::options::JournalOptions;
-use super::places::{LOCK_FILE, LOG_FILE, private_file};
+use super::places::{LOCK_FILE, LOG_FILE, create_folder, private_file};
 
 /// Locks a folder for this process.
 /// How long a folder that seems to be in use is asked again: a program that this one just started holds a copy of every lock until it has become
@@ -81,6 +81,20 @@ pub(super) fn open_guarded(folder: &Path, options: &JournalOptions) -> Result<sl
         }
         Err(mpsc::RecvTimeoutError::Disconnected) => Err(failed("the opening thread ended early".into())),
     }
+}
+
+/// Opens a store of sled's that is no journal, and is locked by whoever holds the journal beside it.
+///
+/// # Errors
+/// As opening a journal.
+pub(in crate::adapters) fn open_store(folder: &Path, cache_bytes: u64) -> Result<sled::Db, StorageError> {
+    create_folder(folder).map_err(StorageError::io("creating the folder", folder))?;
+    open_guarded(folder, &JournalOptions { cache_bytes, ..JournalOptions::default() })
+}
+
+/// Makes durable what sled has flushed; by itself it does not, as the store of the journal says.
+pub(in crate::adapters) fn sync_store(folder: &Path) -> std::io::Result<()> {
+    File::options().write(true).open(folder.join(LOG_FILE))?.sync_data()
 }
 
 /// What an operator can do about a store that sled does not open.

@@ -1,0 +1,292 @@
+//! The homes of what is cold: in memory for tests, and a sled store of its own beside the journal. A store that does not open, or is of another life of
+//! the ledger, is made anew: everything in it can be.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use parking_lot::Mutex;
+
+use super::journal::{folder_bytes, open_store, sync_store};
+use crate::ports::cold::{ColdStore, Entry, Walk};
+use crate::ports::journal::{Incarnation, JournalError};
+use crate::vocabulary::ids::ProgramId;
+
+/// The folder of what is cold inside a data folder.
+pub const COLD_FOLDER: &str = "cold";
+
+/// What sled keeps of it in memory. Unit: bytes. Judgement: what is cold is seldom asked for.
+const CACHE_BYTES: u64 = 8 << 20;
+/// Largest value given to sled, which moves larger nodes to files that leak (see the journal's layout).
+const VALUE_BYTES_MAX: usize = 4_000;
+/// Entries that are given to sled at once.
+const BATCH_ENTRIES: usize = 256;
+/// Under which sled's own tree says whose store it is.
+const IDENTITY: &[u8] = b"identity";
+/// What the entries look like. Raise it with every change of what is put.
+const LAYOUT: u8 = 1;
+
+/// What the store of what is cold takes on disk, if there is one. Unit: bytes.
+#[must_use]
+pub fn cold_bytes(data_folder: &Path) -> u64 {
+    folder_bytes(&data_folder.join(COLD_FOLDER)).unwrap_or(0)
+}
+
+/// What is cold, in memory.
+#[derive(Debug, Default)]
+pub struct MemoryCold(Mutex<BTreeMap<ProgramId, BTreeMap<Vec<u8>, Vec<u8>>>>);
+
+impl ColdStore for MemoryCold {
+    fn put(&self, program: &ProgramId, entries: &[Entry]) -> Result<(), JournalError> {
+        self.0.lock().entry(program.clone()).or_default().extend(entries.iter().cloned());
+        Ok(())
+    }
+
+    fn get(&self, program: &ProgramId, key: &[u8]) -> Result<Option<Vec<u8>>, JournalError> {
+        Ok(self.0.lock().get(program).and_then(|entries| entries.get(key).cloned()))
+    }
+
+    fn remove(&self, program: &ProgramId, keys: &[Vec<u8>]) -> Result<(), JournalError> {
+        if let Some(entries) = self.0.lock().get_mut(program) {
+            keys.iter().for_each(|key| drop(entries.remove(key)));
+        }
+        Ok(())
+    }
+
+    fn walk(&self, program: &ProgramId, prefix: &[u8], visit: &mut dyn FnMut(&[u8], &[u8]) -> Walk) -> Result<(), JournalError> {
+        let entries = self.0.lock().get(program).cloned().unwrap_or_default();
+        for (key, value) in entries.range(prefix.to_vec()..).take_while(|(key, _)| key.starts_with(prefix)) {
+            if visit(key, value) == Walk::Ends {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn clear(&self, program: &ProgramId) -> Result<(), JournalError> {
+        self.0.lock().remove(program);
+        Ok(())
+    }
+
+    fn sync(&self) -> Result<(), JournalError> {
+        Ok(())
+    }
+
+    fn disk_bytes(&self) -> u64 {
+        0
+    }
+}
+
+/// What is cold, in a folder: a tree for each programme.
+pub struct ColdFolder {
+    store: sled::Db,
+    folder: PathBuf,
+}
+
+impl ColdFolder {
+    /// Opens the store in a folder, which is made when it is not there. Whoever opens it holds the data folder.
+    ///
+    /// # Errors
+    /// [`JournalError::Unavailable`] when it cannot be made anew either.
+    pub fn open(folder: &Path, incarnation: Incarnation) -> Result<Self, JournalError> {
+        let identity = [&[LAYOUT][..], &incarnation.0.to_be_bytes()].concat();
+        match Self::open_store(folder) {
+            Ok(opened) if opened.store.get(IDENTITY).is_ok_and(|found| found.as_deref() == Some(&identity)) => return Ok(opened),
+            Ok(opened) if opened.store.is_empty() && opened.store.tree_names().len() == 1 => {}
+            Ok(_) => {
+                tracing::warn!(folder = %folder.display(), "what is cold is of another life of the ledger, and is made again")
+            }
+            Err(error) => tracing::warn!(folder = %folder.display(), %error, "what is cold cannot be opened, and is made again"),
+        }
+        match std::fs::remove_dir_all(folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(unavailable("making it anew", folder, &error));
+            }
+            Ok(()) | Err(_) => {}
+        }
+        let opened = Self::open_store(folder)?;
+        opened.store.insert(IDENTITY, identity).map_err(|error| opened.failed("saying whose it is", &error))?;
+        opened.sync()?;
+        Ok(opened)
+    }
+
+    fn open_store(folder: &Path) -> Result<Self, JournalError> {
+        let store = open_store(folder, CACHE_BYTES)?;
+        Ok(Self { store, folder: folder.to_path_buf() })
+    }
+
+    fn failed(&self, doing: &str, error: &sled::Error) -> JournalError {
+        unavailable(doing, &self.folder, error)
+    }
+
+    fn tree(&self, program: &ProgramId) -> Result<sled::Tree, JournalError> {
+        self.store.open_tree(name_of(program)).map_err(|error| self.failed("opening it", &error))
+    }
+
+    fn damaged(&self) -> JournalError {
+        JournalError::Damaged(format!("what is cold in `{}`: a part of an entry is missing", self.folder.display()))
+    }
+}
+
+fn unavailable(doing: &str, folder: &Path, error: &dyn std::fmt::Display) -> JournalError {
+    JournalError::Unavailable(format!("what is cold in `{}`: {doing} failed: {error}", folder.display()))
+}
+
+fn name_of(program: &ProgramId) -> Vec<u8> {
+    [b"cold ", program.as_str().as_bytes()].concat()
+}
+
+/// `key ‖ part`. The first part begins with how many there are.
+fn part_key(key: &[u8], part: u8) -> Vec<u8> {
+    [key, &[part]].concat()
+}
+
+fn parts_of(entry: &[u8]) -> Option<impl Iterator<Item = (u8, &[u8])>> {
+    let count = u8::try_from(entry.len().div_ceil(VALUE_BYTES_MAX).max(1)).ok()?;
+    let parts = entry.chunks(VALUE_BYTES_MAX).chain(entry.is_empty().then_some(&[][..]));
+    Some((0..count).zip(parts))
+}
+
+impl ColdStore for ColdFolder {
+    fn put(&self, program: &ProgramId, entries: &[Entry]) -> Result<(), JournalError> {
+        let tree = self.tree(program)?;
+        for entries in entries.chunks(BATCH_ENTRIES) {
+            let mut batch = sled::Batch::default();
+            for (key, entry) in entries {
+                let too_large = || JournalError::TooLarge { size_bytes: entry.len(), limit_bytes: VALUE_BYTES_MAX * 255 };
+                let count = parts_of(entry).ok_or_else(too_large)?.count();
+                for (part, bytes) in parts_of(entry).ok_or_else(too_large)? {
+                    let count = u8::try_from(count).map_err(|_| too_large())?;
+                    batch.insert(part_key(key, part), if part == 0 { [&[count], bytes].concat() } else { bytes.to_vec() });
+                }
+            }
+            tree.apply_batch(batch).map_err(|error| self.failed("writing", &error))?;
+        }
+        Ok(())
+    }
+
+    fn get(&self, program: &ProgramId, key: &[u8]) -> Result<Option<Vec<u8>>, JournalError> {
+        let tree = self.tree(program)?;
+        let part = |part| tree.get(part_key(key, part)).map_err(|error| self.failed("reading", &error));
+        let Some(first) = part(0)? else { return Ok(None) };
+        let (count, rest) = first.split_first().ok_or_else(|| self.damaged())?;
+        let mut entry = rest.to_vec();
+        for number in 1..*count {
+            entry.extend_from_slice(&part(number)?.ok_or_else(|| self.damaged())?);
+        }
+        Ok(Some(entry))
+    }
+
+    fn remove(&self, program: &ProgramId, keys: &[Vec<u8>]) -> Result<(), JournalError> {
+        let tree = self.tree(program)?;
+        for keys in keys.chunks(BATCH_ENTRIES) {
+            let mut batch = sled::Batch::default();
+            for key in keys {
+                let first = tree.get(part_key(key, 0)).map_err(|error| self.failed("reading", &error))?;
+                let count = first.and_then(|first| first.first().copied()).unwrap_or(0);
+                (0..count).for_each(|part| batch.remove(part_key(key, part)));
+            }
+            tree.apply_batch(batch).map_err(|error| self.failed("removing", &error))?;
+        }
+        Ok(())
+    }
+
+    fn walk(&self, program: &ProgramId, prefix: &[u8], visit: &mut dyn FnMut(&[u8], &[u8]) -> Walk) -> Result<(), JournalError> {
+        let mut under_way: Option<(Vec<u8>, u8, Vec<u8>)> = None;
+        for found in self.tree(program)?.scan_prefix(prefix) {
+            let (part_key, bytes) = found.map_err(|error| self.failed("reading", &error))?;
+            let (part, key) = part_key.split_last().ok_or_else(|| self.damaged())?;
+            let (key, left, entry) = match (under_way.take(), *part) {
+                (None, 0) => {
+                    let (count, rest) = bytes.split_first().ok_or_else(|| self.damaged())?;
+                    (key.to_vec(), count.saturating_sub(1), rest.to_vec())
+                }
+                (Some((began, left, mut entry)), _) if began == key => {
+                    entry.extend_from_slice(&bytes);
+                    (began, left - 1, entry)
+                }
+                (None | Some(_), _) => return Err(self.damaged()),
+            };
+            if left > 0 {
+                under_way = Some((key, left, entry));
+            } else if visit(&key, &entry) == Walk::Ends {
+                return Ok(());
+            }
+        }
+        if under_way.is_some() { Err(self.damaged()) } else { Ok(()) }
+    }
+
+    fn clear(&self, program: &ProgramId) -> Result<(), JournalError> {
+        self.store.drop_tree(name_of(program)).map(drop).map_err(|error| self.failed("removing", &error))
+    }
+
+    fn sync(&self) -> Result<(), JournalError> {
+        self.store.flush().map_err(|error| self.failed("flushing", &error))?;
+        sync_store(&self.folder).map_err(|error| unavailable("syncing", &self.folder, &error))
+    }
+
+    fn disk_bytes(&self) -> u64 {
+        folder_bytes(&self.folder).unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn program(name: &str) -> ProgramId {
+        ProgramId::new(name).unwrap()
+    }
+
+    fn all(store: &dyn ColdStore, name: &str, prefix: &[u8]) -> Vec<Entry> {
+        let mut found = Vec::new();
+        let visit = &mut |key: &[u8], entry: &[u8]| {
+            found.push((key.to_vec(), entry.to_vec()));
+            Walk::On
+        };
+        store.walk(&program(name), prefix, visit).unwrap();
+        found
+    }
+
+    fn keeps_what_it_is_given(store: &dyn ColdStore) {
+        let (small, large) = ((b"p1".to_vec(), b"small".to_vec()), (b"p2".to_vec(), vec![7; 20_000]));
+        let other = (b"h1".to_vec(), Vec::new());
+        store.put(&program("one"), &[small.clone(), large.clone(), other.clone()]).unwrap();
+        store.put(&program("two"), &[(b"p1".to_vec(), b"of two".to_vec())]).unwrap();
+        store.sync().unwrap();
+        assert_eq!(all(store, "one", b"p"), [small.clone(), large.clone()]);
+        assert_eq!(store.get(&program("one"), b"p2").unwrap().as_ref(), Some(&large.1));
+        assert_eq!(store.get(&program("one"), b"h1").unwrap(), Some(other.1));
+        assert_eq!(store.get(&program("one"), b"p").unwrap(), None);
+        store.remove(&program("one"), &[b"p2".to_vec(), b"p9".to_vec()]).unwrap();
+        assert_eq!(all(store, "one", b"p"), [small]);
+        store.clear(&program("one")).unwrap();
+        assert!(all(store, "one", b"").is_empty());
+        assert_eq!(all(store, "two", b"").len(), 1);
+    }
+
+    #[test]
+    fn memory_and_disk_keep_what_they_are_given() {
+        let folder = tempfile::tempdir().unwrap();
+        keeps_what_it_is_given(&MemoryCold::default());
+        keeps_what_it_is_given(&ColdFolder::open(&folder.path().join("cold"), Incarnation(1)).unwrap());
+    }
+
+    #[test]
+    fn a_store_of_another_life_or_one_that_does_not_open_is_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cold");
+        let entry = (b"p1".to_vec(), b"kept".to_vec());
+        let open = |life| ColdFolder::open(&path, Incarnation(life)).unwrap();
+        open(1).put(&program("one"), std::slice::from_ref(&entry)).unwrap();
+        assert_eq!(all(&open(1), "one", b""), [entry.clone()]);
+        assert!(all(&open(2), "one", b"").is_empty());
+        open(2).put(&program("one"), &[entry]).unwrap();
+        for file in std::fs::read_dir(&path).unwrap() {
+            let file = file.unwrap().path();
+            if file.is_file() {
+                std::fs::write(file, b"no store").unwrap();
+            }
+        }
+        assert!(all(&open(2), "one", b"").is_empty());
+    }
+}
