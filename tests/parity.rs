@@ -17,10 +17,10 @@ use selfsame::adapters::policy_store::FixedPolicy;
 use selfsame::adapters::standing_rules::StandingRules;
 use selfsame::book::command::Assessor;
 use selfsame::ledger::LedgerOptions;
-use selfsame::offline::labeled_line::{labeled_line, simulation_digester};
-use selfsame::offline::people::People;
 use selfsame::offline::replay::{LabelRule, Recorder, replay};
-use selfsame::offline::simulate::{Simulation, SimulationParameters};
+use selfsame::offline::simulator::labeled_line::{labeled_line, simulation_digester};
+use selfsame::offline::simulator::library::{Library, Wanted};
+use selfsame::offline::simulator::people::People;
 use selfsame::ports::clock::Clock;
 use selfsame::screening::audit::AuditKey;
 use selfsame::screening::decision::Decision;
@@ -65,16 +65,13 @@ fn key_of(conversion: &v1::Conversion) -> Key {
 /// Months of two programmes with the same people in them; every tenth referrer was seen on the referee's device an hour before.
 fn history() -> Vec<v1::LabeledConversion> {
     let (people, digester) = (People::embedded().unwrap(), simulation_digester().unwrap());
+    let busy = "abusive_share = 0.3\npersona_absent = 0.0\nnever_sent = 0.0\n";
+    let library = Library::embedded().unwrap().changed("parity.toml", busy).unwrap();
     let mut lines = Vec::new();
     for (program, seed) in PROGRAMS.into_iter().zip(1..) {
-        let parameters = SimulationParameters {
-            conversions: CONVERSIONS_EACH,
-            conversions_per_day: 20.0,
-            abusive_share: Some(0.3),
-            ..SimulationParameters::default()
-        };
         let program = ProgramId::new(program).unwrap();
-        for simulated in Simulation::new(&people, parameters, seed).unwrap() {
+        let drawn = library.draw(&Wanted::ordinary(CONVERSIONS_EACH, seed), &people).unwrap();
+        for simulated in drawn.into_iter().flat_map(|drawn| drawn.months) {
             lines.push(labeled_line(&simulated, &program, &digester).unwrap());
         }
     }
@@ -84,11 +81,11 @@ fn history() -> Vec<v1::LabeledConversion> {
         let mut bundle = v1::SignalBundle { account_id: referrer.account_id, devices: referee.devices, ..Default::default() };
         bundle.devices.iter_mut().for_each(|device| device.seen_at = None);
         let hour_before = selfsame::wire::WireTimestamp { seconds: sent.occurred_at.unwrap().seconds - 3_600, nanos: 0 };
-        line.signals_before = vec![v1::RecordedSignals {
+        line.signals_before.push(v1::RecordedSignals {
             record_id: format!("signals-{}", sent.conversion_id),
             bundles: vec![bundle],
             observed_at: Some(hour_before),
-        }];
+        });
     }
     lines
 }
@@ -96,7 +93,7 @@ fn history() -> Vec<v1::LabeledConversion> {
 /// What happens at a moment. In the order of one instant: signals, conversions, outcomes, reviews.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Moment {
-    Signals,
+    Signals(usize),
     Conversion,
     Outcome(usize),
     Review,
@@ -107,8 +104,8 @@ fn timeline(lines: &[v1::LabeledConversion]) -> Vec<(i64, Moment, usize)> {
     for (place, line) in lines.iter().enumerate() {
         let occurred_at = millis(line.conversion.as_ref().unwrap().occurred_at.as_ref().unwrap());
         moments.push((occurred_at, Moment::Conversion, place));
-        for signals in &line.signals_before {
-            moments.push((millis(signals.observed_at.as_ref().unwrap()), Moment::Signals, place));
+        for (entry, signals) in line.signals_before.iter().enumerate() {
+            moments.push((millis(signals.observed_at.as_ref().unwrap()), Moment::Signals(entry), place));
         }
         for (entry, outcome) in line.outcomes.iter().enumerate() {
             moments.push((millis(outcome.occurred_at.as_ref().unwrap()).max(occurred_at), Moment::Outcome(entry), place));
@@ -119,7 +116,7 @@ fn timeline(lines: &[v1::LabeledConversion]) -> Vec<(i64, Moment, usize)> {
     }
     moments.sort_by_key(|(at, moment, place)| {
         let rank = match moment {
-            Moment::Signals => 0,
+            Moment::Signals(_) => 0,
             Moment::Conversion => 1,
             Moment::Outcome(_) => 2,
             Moment::Review => 3,
@@ -164,11 +161,11 @@ impl Server {
             let conversion = line.conversion.clone().unwrap();
             let program_id = conversion.program_id.clone();
             match moment {
-                Moment::Signals => {
-                    let v1::RecordedSignals { record_id, bundles, .. } = line.signals_before[0].clone();
+                Moment::Signals(entry) => {
+                    let v1::RecordedSignals { record_id, bundles, .. } = line.signals_before[entry].clone();
                     screening.record_signals(v1::RecordSignalsRequest { program_id, record_id, bundles }).await.unwrap();
                     // What is exported says when it was learned here.
-                    line.signals_before[0].observed_at.as_mut().unwrap().seconds += ARRIVES_LATER_MILLIS / 1_000;
+                    line.signals_before[entry].observed_at.as_mut().unwrap().seconds += ARRIVES_LATER_MILLIS / 1_000;
                 }
                 Moment::Conversion => {
                     let request = v1::ScreenConversionRequest { conversion: Some(conversion) };

@@ -27,10 +27,11 @@ use crate::adapters::standing_rules::StandingRules;
 use crate::adapters::system_clock::SystemClock;
 use crate::digesting::{Digester, ProgrammeKey};
 use crate::ledger::LedgerOptions;
-use crate::offline::people::People;
-use crate::offline::pseudonymise::pseudonymise;
-use crate::offline::raw::RawConversion;
-use crate::offline::scenario::Scenario;
+use crate::offline::simulator::day::Day;
+use crate::offline::simulator::library::Library;
+use crate::offline::simulator::people::People;
+use crate::offline::simulator::pseudonymise::pseudonymise;
+use crate::offline::simulator::raw::RawConversion;
 use crate::offline::tally::Tally;
 use crate::ports::clock::Clock;
 use crate::screening::audit::AuditKey;
@@ -53,7 +54,7 @@ const AUDIT_KEY: [u8; 32] = [1; 32];
 ///
 /// Starts the service on its embedded default in a temporary folder and sends it about a thousand conversions over gRPC. The people and
 /// their typos come from public data sets of synthetic persons; who refers whom, and the truth about it, is played by seeded personas:
-/// honest friends, households, offices and campuses, and people who refer themselves, run rings or farm sign-ups.
+/// honest friends, households, offices, dorms and influencers, and people who refer themselves, run rings or farm sign-ups.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  selfsame demo                 a day, a summary, done\n  selfsame demo --keep          the same, and the service stays up: work the queue with grpcurl\n  selfsame demo --seed 7        another day\n  selfsame demo --conversions 5000 --listen 127.0.0.1:50060"
@@ -134,7 +135,9 @@ async fn play(args: &DemoArgs) -> Result<()> {
 fn day_of(args: &DemoArgs, now: Timestamp) -> Result<Vec<(RawConversion, v1::Conversion)>> {
     let people = People::embedded().context("the data sets that the demo is built with cannot be read")?;
     let begins_at = now.minus(Span::from_days(1)).minus(Span::from_minutes(1));
-    let scenario = Scenario { conversions_target: args.conversions, ..Scenario::ordinary_day(args.seed, begins_at) };
+    let library =
+        Library::embedded().context("the files of personas and programmes that the demo is built with cannot be read")?;
+    let day = Day { seed: args.seed, begins_at, conversions: args.conversions };
     // The people are synthetic, so their key need not be secret; a fixed one makes the day repeatable.
     let key = ProgrammeKey::from_bytes(KeyId::new("demo-1")?, b"selfsame demo: no secret in here")?;
     let digester = Digester::new(&key);
@@ -143,7 +146,7 @@ fn day_of(args: &DemoArgs, now: Timestamp) -> Result<Vec<(RawConversion, v1::Con
         let message = conversion::message_of(&pseudonymise(&raw, &program, &digester)?);
         Ok((raw, message))
     };
-    scenario.play(&people).into_iter().map(digested).collect()
+    day.play(&library, &people)?.into_iter().map(digested).collect()
 }
 
 /// Sends the day, one conversion after the other as they happened, and counts the answers.
@@ -169,7 +172,7 @@ async fn send(day: &[(RawConversion, v1::Conversion)], address: SocketAddr) -> R
         }
         let verdict = Verdict::from_wire(decision.verdict()).context("an answer without a verdict")?;
         let first_reason = decision.reasons.first().map(|reason| reason.code.as_str());
-        tally.count(raw.persona.name(), raw.truth, verdict, first_reason);
+        tally.count(raw.persona, raw.truth, verdict, first_reason);
         if !decision.case_id.is_empty() && decision.reasons.len() > 1 {
             case_to_try = Some(decision.case_id.clone());
         }

@@ -37,34 +37,22 @@ impl<W: Write> HistoryOutput<W> {
 
     /// Writes a labelled conversion.
     pub(super) fn write_line(&mut self, line: v1::LabeledConversion) -> io::Result<()> {
-        match self.form {
-            OutputForm::Jsonl | OutputForm::Protobuf => self.write(&line),
-            OutputForm::Packed => {
-                if !mem::replace(&mut self.begun, true) {
-                    self.output.write_all(PACKED_BEGINNING)?;
-                }
-                let packed = packed(line).map_err(|found| {
-                    let named: Vec<String> = found.iter().take(5).map(ToString::to_string).collect();
-                    io::Error::new(io::ErrorKind::InvalidData, named.join("; "))
-                })?;
-                self.output.write_all(&packed)
-            }
+        let bytes = encoded(line, self.form)?;
+        self.write_encoded(&bytes)
+    }
+
+    /// Writes a labelled conversion that was [`encoded`] in the form of this output.
+    pub(super) fn write_encoded(&mut self, line: &[u8]) -> io::Result<()> {
+        if self.form == OutputForm::Packed && !mem::replace(&mut self.begun, true) {
+            self.output.write_all(PACKED_BEGINNING)?;
         }
+        self.output.write_all(line)
     }
 
     /// Writes any message; of the packed form there are none but labelled conversions.
     pub(super) fn write(&mut self, message: &(impl Message + Serialize)) -> io::Result<()> {
         self.bytes.clear();
-        match self.form {
-            OutputForm::Jsonl => {
-                serde_json::to_writer(&mut self.bytes, message)?;
-                self.bytes.push(b'\n');
-            }
-            OutputForm::Protobuf => message.encode_length_delimited(&mut self.bytes)?,
-            OutputForm::Packed => {
-                return Err(io::Error::new(io::ErrorKind::InvalidInput, "only labelled conversions can be packed"));
-            }
-        }
+        encode(message, self.form, &mut self.bytes)?;
         self.output.write_all(&self.bytes)
     }
 
@@ -72,4 +60,33 @@ impl<W: Write> HistoryOutput<W> {
     pub(super) fn into_inner(self) -> W {
         self.output
     }
+}
+
+/// The bytes of a labelled conversion in this form. Lines can be encoded on many threads and written by one.
+pub(super) fn encoded(line: v1::LabeledConversion, form: OutputForm) -> io::Result<Vec<u8>> {
+    match form {
+        OutputForm::Jsonl | OutputForm::Protobuf => {
+            let mut bytes = Vec::new();
+            encode(&line, form, &mut bytes)?;
+            Ok(bytes)
+        }
+        OutputForm::Packed => packed(line).map_err(|found| {
+            let named: Vec<String> = found.iter().take(5).map(ToString::to_string).collect();
+            io::Error::new(io::ErrorKind::InvalidData, named.join("; "))
+        }),
+    }
+}
+
+fn encode(message: &(impl Message + Serialize), form: OutputForm, bytes: &mut Vec<u8>) -> io::Result<()> {
+    match form {
+        OutputForm::Jsonl => {
+            serde_json::to_writer(&mut *bytes, message)?;
+            bytes.push(b'\n');
+        }
+        OutputForm::Protobuf => message.encode_length_delimited(bytes)?,
+        OutputForm::Packed => {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "only labelled conversions can be packed"));
+        }
+    }
+    Ok(())
 }

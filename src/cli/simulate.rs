@@ -1,6 +1,6 @@
-//! `selfsame simulate`: writes a simulated programme's labelled conversions, one JSON object a line, ready to replay and train on.
+//! `selfsame simulate`: writes the labelled conversions of simulated programmes, one JSON object a line, ready to replay and train on.
 //!
-//! Only arguments, files and progress; the programme is made in `offline::simulate`. Reads no clock and no key of a real programme.
+//! Only arguments, files and progress; programmes are made in `offline::simulator`. Reads no clock and no key of a real programme.
 
 use std::io::{self, Write};
 use std::iter::Peekable;
@@ -10,85 +10,84 @@ use anyhow::Context as _;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::history_output::{HistoryOutput, OutputForm};
+use super::history_output::{HistoryOutput, OutputForm, encoded};
 use super::output::Output;
 use crate::adapters::byte_order_mark;
-use crate::offline::chance::Chance;
-use crate::offline::labeled_line::{labeled_line, simulation_digester};
-use crate::offline::people::People;
-use crate::offline::simulate::{LabeledRaw, Simulation, SimulationParameters, varied};
+use crate::digesting::Digester;
+use crate::offline::learning::parallel;
+use crate::offline::simulator::labeled_line::{labeled_line, simulation_digester};
+use crate::offline::simulator::library::{Drawn, Library, Wanted, shown};
+use crate::offline::simulator::months::{Months, Simulated};
+use crate::offline::simulator::people::People;
 use crate::vocabulary::ids::ProgramId;
 
-/// Lines between two moves of the progress bar.
-const PROGRESS_STEP: u64 = 256;
+/// Conversions that are digested together, on all cores.
+const BATCH: usize = 4_096;
 
 const EXAMPLES: &str = "\
 Examples:
-  Five and a half months of a programme with 300 conversions a day:
-    selfsame simulate --output programme.jsonl
+  An ordinary programme of at least half a year:
+    selfsame simulate --kind ordinary --output programme.jsonl
 
   A small one, to look at:
     selfsame simulate --conversions 3 --seed 7 | jq .persona,.labels
 
-  Many programmes, each with rates of its own and signals that it never sends, to train on what holds in all:
-    selfsame simulate --programs 20 --conversions 200000 --output programmes.jsonl
+  Two hundred programmes of every kind, each with people, prices and attacks of its own, to train on what holds in all:
+    selfsame simulate --programs 200 --conversions 400000 --format packed --output programmes.packed
 
-  To screen it often, in the form that is read fastest:
-    selfsame simulate --conversions 1000000 --format packed --output programme.packed
+  The same without two personas, and a set that has them, to see how a model does on abuse that it never saw:
+    selfsame simulate --programs 20 --hold-out-personas signup_farm,account_trader --output known.jsonl
+    selfsame simulate --programs 20 --seed 2 --output all.jsonl
 
-  A harder one: copy the defaults, change what matters, keep only those lines:
-    selfsame simulate --print-config > harder.toml
+  A harder one: write down what differs, in the keys that --print-config shows:
     selfsame simulate --config harder.toml --conversions 150000 --output harder.jsonl
 
 A file for --config holds only what differs, for example:
-    abusive_share = 0.03
-    [drift]
-    abuse_sharing_loss_per_month = 0.10
+    abusive_share = [0.01, 0.05]
     [labels]
     abusive_as_honest = 0.05
-    [stage.personas.household.habits.sharing]
-    device = 0.40
+    [personas]
+    household = 3.0
+    [persona.household.with_referrer]
+    device = [0.3, 0.6]
+A number stands for itself; of a pair, each programme draws a number between the two.
 
-One seed and one set of parameters give the same bytes. Memory does not grow
-with --conversions: more of them make a longer programme. What such data can show, and what
-it cannot, is in datasets/simulator/README.md.";
+One seed and one set of parameters give the same bytes, on any number of cores. Who plays and where is in
+datasets/simulator/personas and datasets/simulator/programmes; what such data can show, and what it cannot, is in
+datasets/simulator/README.md.";
 
-/// Make a simulated referral programme: labelled conversions to replay, train and evaluate on
+/// Make simulated referral programmes: labelled conversions to replay, train and evaluate on
 ///
-/// Plays honest friends, households, campuses, offices and agencies next to self-referrers, rings, farms and loops, and writes
+/// Plays honest friends, households, offices, influencers and agencies next to self-referrers, rings, farms and refund abusers, and writes
 /// one labelled conversion a line in the API's JSON form, in event-time order. People are synthetic and digested as in production.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES, after_help = "Try --help for examples.")]
 pub struct SimulateArgs {
-    /// How many conversions to write [default: 50000, or as the file of --config says]
-    #[arg(long, short = 'n', value_name = "COUNT")]
-    pub conversions: Option<u64>,
+    /// How many conversions to write, in all programmes together
+    #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 50_000)]
+    pub conversions: u64,
 
-    /// How many conversions there are a day, in the mean [default: 300, or as the file of --config says]
-    #[arg(long, value_name = "COUNT")]
-    pub conversions_per_day: Option<f64>,
+    /// The programme's id in the lines; of several programmes each has its kind and number after it
+    #[arg(long, value_name = "ID", default_value = "simulated")]
+    pub program_id: String,
 
-    /// Share of abusive conversions at the beginning, 0 to 1 [default: about 0.08, or as the file of --config says]
-    #[arg(long, value_name = "SHARE")]
-    pub abusive_share: Option<f64>,
-
-    /// The programme's id in the lines [default: simulated]
-    #[arg(long, value_name = "ID")]
-    pub program_id: Option<String>,
-
-    /// One seed, one programme
+    /// One seed, one set of programmes
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
 
-    /// Write this many programmes that differ from each other, in one stream: the first as the parameters say, the others drawn around it
-    #[arg(long, default_value_t = 1, value_name = "COUNT", value_parser = clap::value_parser!(u8).range(1..=100))]
-    pub programs: u8,
+    /// Write this many programmes that differ from each other, in one stream
+    #[arg(long, alias = "programmes", default_value_t = 1, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub programs: u16,
 
-    /// How much the programmes of --programs differ: 0 nearly not, 1 very much
-    #[arg(long, default_value_t = 0.5, value_name = "VARIETY", value_parser = variety)]
-    pub variety: f64,
+    /// Of which kind all programmes are; each kind in turn without it
+    #[arg(long, value_name = "KIND")]
+    pub kind: Option<String>,
 
-    /// TOML file with the parameters that differ from the defaults
+    /// Personas that do not play: what a model has not seen
+    #[arg(long, value_delimiter = ',', value_name = "PERSONAS")]
+    pub hold_out_personas: Vec<String>,
+
+    /// TOML file with the parameters that differ
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
@@ -100,7 +99,7 @@ pub struct SimulateArgs {
     #[arg(long, value_enum, default_value_t = OutputForm::Jsonl)]
     pub format: OutputForm,
 
-    /// Print all parameters as TOML, as they would be used, and end
+    /// Print all parameters of --kind (`ordinary` without it) and of the personas as TOML, and end
     #[arg(long)]
     pub print_config: bool,
 }
@@ -110,28 +109,29 @@ pub struct SimulateArgs {
 /// # Errors
 /// When the parameters are wrong (the message names the key) or the output cannot be written.
 pub fn run(args: SimulateArgs) -> anyhow::Result<()> {
-    let parameters = parameters_of(&args)?;
+    let library = library_of(&args)?;
     if args.print_config {
-        let text = toml::to_string(&parameters).context("the parameters cannot be written as TOML")?;
-        return io::stdout().write_all(text.as_bytes()).or_else(ended_by_reader);
+        let kind = library.kind(args.kind.as_deref().unwrap_or("ordinary"))?;
+        return io::stdout().write_all(shown(kind, &library.personas).as_bytes()).or_else(ended_by_reader);
     }
     let people = People::embedded()?;
     let digester = simulation_digester()?;
-    let bar = progress_bar(parameters.conversions);
-    let mut programmes = programmes_of(&args, parameters, &people)?;
+    let mut programmes = programmes_of(&args, &library, &people)?;
     let inputs: Vec<_> = args.config.as_deref().into_iter().collect();
     let mut output = HistoryOutput::new(Output::begin(args.output.as_deref(), &inputs)?, args.format);
-    let mut position = 0;
-    while let Some((program_id, simulated)) = next_of(&mut programmes) {
-        let line = labeled_line(&simulated, program_id, &digester)?;
-        if let Err(error) = output.write_line(line) {
-            bar.finish_and_clear();
-            return ended_by_reader(error);
+    let bar = progress_bar(args.conversions);
+    loop {
+        let batch: Vec<_> = std::iter::from_fn(|| next_of(&mut programmes)).take(BATCH).collect();
+        if batch.is_empty() {
+            break;
         }
-        position += 1;
-        if position % PROGRESS_STEP == 0 {
-            bar.set_position(position);
+        for line in encoded_batch(&batch, &digester, args.format)? {
+            if let Err(error) = output.write_encoded(&line) {
+                bar.finish_and_clear();
+                return ended_by_reader(error);
+            }
         }
+        bar.inc(batch.len() as u64);
     }
     bar.finish_and_clear();
     output.into_inner().keep()
@@ -140,73 +140,51 @@ pub fn run(args: SimulateArgs) -> anyhow::Result<()> {
 /// A programme and what of it comes next.
 struct Programme<'a> {
     program_id: ProgramId,
-    lines: Peekable<Simulation<'a>>,
+    lines: Peekable<Months<'a>>,
 }
 
-/// The programmes to write: one as the parameters say, or several that differ, which share the conversions among them.
-fn programmes_of<'a>(
-    args: &SimulateArgs,
-    parameters: SimulationParameters,
-    people: &'a People,
-) -> anyhow::Result<Vec<Programme<'a>>> {
-    let count = u64::from(args.programs);
-    let share = |number: u64| parameters.conversions / count + u64::from(number < parameters.conversions % count);
-    let mut programmes = Vec::new();
-    for number in 0..count {
-        let seed = args.seed.wrapping_add(number.wrapping_mul(1_000_003));
-        let mut own = match number {
-            0 => parameters.clone(),
-            _ => varied(&parameters, args.variety, &mut Chance::of_subject(args.seed, number))?,
-        };
-        own.conversions = share(number);
-        if number > 0 {
-            own.program_id = format!("{}-{}", parameters.program_id, number + 1);
-        }
-        let program_id = ProgramId::new(&own.program_id).map_err(|error| anyhow::anyhow!("`program_id` {error}"))?;
-        programmes.push(Programme { program_id, lines: Simulation::new(people, own, seed)?.peekable() });
-    }
-    Ok(programmes)
+/// The programmes to write, which share the conversions among them.
+fn programmes_of<'a>(args: &SimulateArgs, library: &Library, people: &'a People) -> anyhow::Result<Vec<Programme<'a>>> {
+    let wanted = Wanted {
+        programmes: u64::from(args.programs),
+        conversions: args.conversions,
+        kind: args.kind.clone().or_else(|| (args.programs == 1).then(|| "ordinary".to_owned())),
+        held_out: args.hold_out_personas.clone(),
+        seed: args.seed,
+    };
+    let drawn = library.draw(&wanted, people)?;
+    let several = drawn.len() > 1;
+    let begun = |(number, drawn): (usize, Drawn<'a>)| {
+        let Drawn { kind, months } = drawn;
+        let id = if several { format!("{}-{kind}-{number}", args.program_id) } else { args.program_id.clone() };
+        let program_id = ProgramId::new(&id).map_err(|error| anyhow::anyhow!("`--program-id` {error}"))?;
+        Ok(Programme { program_id, lines: months.peekable() })
+    };
+    (1..).zip(drawn).map(begun).collect()
 }
 
 /// The earliest conversion of all programmes.
-fn next_of<'p>(programmes: &'p mut [Programme<'_>]) -> Option<(&'p ProgramId, LabeledRaw)> {
+fn next_of(programmes: &mut [Programme<'_>]) -> Option<(ProgramId, Simulated)> {
     let when = |programme: &mut Programme<'_>| programme.lines.peek().map(|line| line.conversion.occurred_at);
     let (_, first) = programmes.iter_mut().enumerate().filter_map(|(at, programme)| Some((when(programme)?, at))).min()?;
     let Programme { program_id, lines } = programmes.get_mut(first)?;
-    lines.next().map(|line| (&*program_id, line))
+    lines.next().map(|line| (program_id.clone(), line))
 }
 
-fn variety(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(variety) if (0.0..=3.0).contains(&variety) => Ok(variety),
-        Ok(_) | Err(_) => Err("it must be a number from 0 to 3".to_owned()),
-    }
-}
-
-/// The parameters: defaults, then the file, then the arguments.
-fn parameters_of(args: &SimulateArgs) -> anyhow::Result<SimulationParameters> {
-    let text = match &args.config {
-        Some(path) => byte_order_mark::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?,
-        None => String::new(),
+/// The lines of a batch in its order. Digesting is nearly all of the work, so it is done on all cores.
+fn encoded_batch(batch: &[(ProgramId, Simulated)], digester: &Digester, form: OutputForm) -> anyhow::Result<Vec<Vec<u8>>> {
+    let encode = |(program_id, simulated): &(ProgramId, Simulated)| -> anyhow::Result<Vec<u8>> {
+        Ok(encoded(labeled_line(simulated, program_id, digester)?, form)?)
     };
-    let mut parameters = SimulationParameters::from_toml(&text).with_context(|| match &args.config {
-        Some(path) => format!("`{}` cannot be used", path.display()),
-        None => "the defaults cannot be used".to_owned(),
-    })?;
-    if let Some(conversions) = args.conversions {
-        parameters.conversions = conversions;
-    }
-    if let Some(conversions_per_day) = args.conversions_per_day {
-        parameters.conversions_per_day = conversions_per_day;
-    }
-    if args.abusive_share.is_some() {
-        parameters.abusive_share = args.abusive_share;
-    }
-    if let Some(program_id) = &args.program_id {
-        parameters.program_id.clone_from(program_id);
-    }
-    parameters.validate()?;
-    Ok(parameters)
+    parallel::map(batch, encode, &mut |_| {}).into_iter().collect()
+}
+
+/// The parameter files that are built in, with what the file of `--config` says instead.
+fn library_of(args: &SimulateArgs) -> anyhow::Result<Library> {
+    let library = Library::embedded()?;
+    let Some(path) = &args.config else { return Ok(library) };
+    let text = byte_order_mark::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    Ok(library.changed(&path.display().to_string(), &text)?)
 }
 
 /// On standard error; shows nothing when that is not a terminal.

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use super::*;
-use crate::offline::labeled_line::{labeled_line, simulation_digester};
-use crate::offline::people::People;
-use crate::offline::simulate::{Simulation, SimulationParameters};
+use crate::offline::simulator::labeled_line::{labeled_line, simulation_digester};
+use crate::offline::simulator::library::{Library, Wanted};
+use crate::offline::simulator::people::People;
 use crate::vocabulary::ids::ProgramId;
 use crate::wire::v1;
 
@@ -24,10 +24,12 @@ fn input(path: &Path) -> HistoryInput {
 /// A file of a small simulated programme.
 fn programme(folder: &Path) -> PathBuf {
     let (people, digester) = (People::embedded().unwrap(), simulation_digester().unwrap());
-    let parameters = SimulationParameters { conversions: 300, ..SimulationParameters::default() };
+    let library = Library::embedded().unwrap();
     let program_id = ProgramId::new("simulated").unwrap();
-    let lines: Vec<String> = Simulation::new(&people, parameters, 1)
-        .unwrap()
+    let drawn = library.draw(&Wanted::ordinary(300, 1), &people).unwrap();
+    let lines: Vec<String> = drawn
+        .into_iter()
+        .flat_map(|drawn| drawn.months)
         .map(|simulated| serde_json::to_string(&labeled_line(&simulated, &program_id, &digester).unwrap()).unwrap())
         .collect();
     let path = folder.join("programme.jsonl");
