@@ -10,6 +10,7 @@ mod books;
 mod cases;
 pub mod command;
 mod conversions;
+pub mod cursor;
 pub(crate) mod event;
 pub(crate) mod feed;
 mod frozen;
