@@ -18,7 +18,7 @@ use selfsame::adapters::policy_store::FixedPolicy;
 use selfsame::adapters::standing_rules::StandingRules;
 use selfsame::book::Books;
 use selfsame::book::command::{Assessor, Command, ScreenCommand};
-use selfsame::book::records::{ContentFingerprint, Cursor};
+use selfsame::book::records::ContentFingerprint;
 use selfsame::ledger::{ColdAfter, JournaledLedger, LateFacts, LedgerOptions};
 use selfsame::offline::load::generator::{Traffic, TrafficShape, Walk};
 use selfsame::ports::ledger::Ledger;
@@ -139,9 +139,9 @@ fn reads(c: &mut Criterion, ledger: &Arc<JournaledLedger>, program: &ProgramId, 
     assert!(records >= READ);
     group.throughput(Throughput::Elements(READ));
     group.bench_function("feed", |b| {
-        b.iter(|| block_on(ledger.feed(program, Cursor(0), usize::try_from(READ).unwrap())).unwrap());
+        b.iter(|| block_on(ledger.feed(program, None, usize::try_from(READ).unwrap())).unwrap());
     });
-    let feed = block_on(ledger.feed(program, Cursor(0), 100)).unwrap().0;
+    let feed = block_on(ledger.feed(program, None, 100)).unwrap().0;
     let ids: Vec<ConversionId> = feed.into_iter().filter_map(|event| event.conversion_id).collect();
     assert_eq!(ids.len(), 100);
     let payouts: Vec<_> = ids.iter().map(|id| (RewardId::new(id.as_str()).unwrap(), id.clone())).collect();

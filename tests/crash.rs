@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use selfsame::book::cursor::FeedCursor;
 use selfsame::offline::load::generator::{Dice, Traffic, TrafficShape, Walk};
 use selfsame::wire::v1;
 use selfsame::wire::v1::payout_service_client::PayoutServiceClient;
@@ -46,11 +47,11 @@ struct Book {
     /// By case id, with the resolution and the conversion.
     resolved: BTreeMap<String, (v1::Resolution, String)>,
     /// By reward id, with the conversion and the cursor.
-    paid: BTreeMap<String, (String, u64)>,
+    paid: BTreeMap<String, (String, String)>,
     /// Events that a follower saw, in order.
     watched: Vec<v1::FeedEvent>,
-    /// Up to where a follower saw.
-    watched_cursor: u64,
+    /// Up to where a follower saw; empty before everything.
+    watched_cursor: String,
 }
 
 struct Run {
@@ -228,18 +229,24 @@ fn mark_paid(reward_id: &str, conversion_id: &str) -> v1::MarkPaidRequest {
 /// Follows the feed until the connection breaks. What it shows must be durable already.
 async fn follow(run: Arc<Run>, channel: Channel) {
     let mut client = PayoutServiceClient::new(channel);
-    let after_cursor = run.book.lock().watched_cursor;
-    let Ok(stream) = client.watch_decisions(watch(after_cursor, v1::WatchMode::Follow)).await else { return };
-    let mut stream = stream.into_inner();
+    let after_cursor = run.book.lock().watched_cursor.clone();
+    let mut stream = match client.watch_decisions(watch(after_cursor, v1::WatchMode::Follow)).await {
+        Ok(stream) => stream.into_inner(),
+        Err(status) => {
+            assert_ne!(status.code(), tonic::Code::OutOfRange, "what was shown was not durable: {status}");
+            return;
+        }
+    };
     while let Ok(Some(message)) = stream.message().await {
         let mut book = run.book.lock();
-        assert!(message.cursor >= book.watched_cursor, "the feed went back from {} to {}", book.watched_cursor, message.cursor);
+        let went_back = place_of(&message.cursor) < place_of(&book.watched_cursor);
+        assert!(!went_back, "the feed went back from {} to {}", book.watched_cursor, message.cursor);
         book.watched_cursor = message.cursor;
         book.watched.extend(message.events);
     }
 }
 
-fn watch(after_cursor: u64, mode: v1::WatchMode) -> v1::WatchDecisionsRequest {
+fn watch(after_cursor: String, mode: v1::WatchMode) -> v1::WatchDecisionsRequest {
     v1::WatchDecisionsRequest {
         program_id: PROGRAM.to_owned(),
         after_cursor,
@@ -258,9 +265,14 @@ async fn verify(run: &Run, channel: Channel, dice: &mut Dice) {
     verify_retries(run, ScreeningServiceClient::new(channel), dice).await;
 }
 
+/// The place of a cursor; 0 of none.
+fn place_of(cursor: &str) -> u64 {
+    if cursor.is_empty() { 0 } else { cursor.parse::<FeedCursor>().unwrap().place.0 }
+}
+
 /// The feed from its beginning to its end, with strictly ascending cursors of messages.
 async fn whole_feed(mut client: PayoutServiceClient<Channel>) -> Vec<v1::FeedEvent> {
-    let mut stream = match client.watch_decisions(watch(0, v1::WatchMode::StopAtEnd)).await {
+    let mut stream = match client.watch_decisions(watch(String::new(), v1::WatchMode::StopAtEnd)).await {
         Ok(stream) => stream.into_inner(),
         // Before the first conversion there is no such programme.
         Err(status) if status.code() == tonic::Code::NotFound => return Vec::new(),
@@ -269,8 +281,8 @@ async fn whole_feed(mut client: PayoutServiceClient<Channel>) -> Vec<v1::FeedEve
     let mut events: Vec<v1::FeedEvent> = Vec::new();
     while let Some(message) = stream.message().await.unwrap() {
         for event in message.events {
-            let last = events.last().map_or(0, |last| last.cursor);
-            assert!(event.cursor >= last, "the feed is out of order: {} after {last}", event.cursor);
+            let last = events.last().map_or(0, |last| place_of(&last.cursor));
+            assert!(place_of(&event.cursor) >= last, "the feed is out of order: {} after {last}", event.cursor);
             events.push(event);
         }
     }
@@ -285,7 +297,7 @@ async fn verify_decisions(
 ) -> BTreeMap<String, v1::Decision> {
     let mut in_feed = BTreeMap::new();
     for event in feed.iter().filter(|event| event.kind() == v1::FeedEventKind::Decided) {
-        let twice = in_feed.insert(event.conversion_id.clone(), event.cursor);
+        let twice = in_feed.insert(event.conversion_id.clone(), event.cursor.clone());
         assert_eq!(twice, None, "{} is in the feed twice", event.conversion_id);
     }
     let sent: Vec<u64> = run.book.lock().sent.iter().copied().collect();
@@ -298,12 +310,16 @@ async fn verify_decisions(
         match (told, now) {
             (Some(told), Some(now)) => {
                 assert_eq!(as_screened(&told), as_screened(&now));
-                assert_eq!(cursor_in_feed, Some(now.cursor), "{conversion_id} is missing in the feed");
+                assert_eq!(cursor_in_feed.as_ref(), Some(&now.cursor), "{conversion_id} is missing in the feed");
                 known.insert(conversion_id, now);
             }
             (Some(_), None) => panic!("{conversion_id} was acknowledged and is lost"),
             (None, Some(now)) => {
-                assert_eq!(cursor_in_feed, Some(now.cursor), "{conversion_id} is half written: decided, not in the feed");
+                assert_eq!(
+                    cursor_in_feed.as_ref(),
+                    Some(&now.cursor),
+                    "{conversion_id} is half written: decided, not in the feed"
+                );
                 known.insert(conversion_id, now);
             }
             (None, None) => assert_eq!(cursor_in_feed, None, "{conversion_id} is half written: in the feed, not decided"),
@@ -378,18 +394,22 @@ async fn verify_cases(run: &Run, mut client: ReviewServiceClient<Channel>, known
 
 /// Every reward that was reported as paid is paid, once, and the gate does not pay it again.
 async fn verify_paid(run: &Run, mut client: PayoutServiceClient<Channel>, feed: &[v1::FeedEvent]) {
-    let in_feed: BTreeMap<&str, u64> = feed
+    let in_feed: BTreeMap<&str, &String> = feed
         .iter()
         .filter(|event| event.kind() == v1::FeedEventKind::Paid)
-        .map(|event| (event.reward_id.as_str(), event.cursor))
+        .map(|event| (event.reward_id.as_str(), &event.cursor))
         .collect();
-    let paid: Vec<(String, String, u64)> =
-        run.book.lock().paid.iter().map(|(reward, (conversion, cursor))| (reward.clone(), conversion.clone(), *cursor)).collect();
+    let paid: Vec<(String, String, String)> = {
+        let book = run.book.lock();
+        let told =
+            |(reward, (conversion, cursor)): (&String, &(String, String))| (reward.clone(), conversion.clone(), cursor.clone());
+        book.paid.iter().map(told).collect()
+    };
     for batch in paid.chunks(100) {
         for (reward_id, _, cursor) in batch {
-            assert_eq!(in_feed.get(reward_id.as_str()), Some(cursor), "{reward_id} was paid and the feed does not say so");
+            assert_eq!(in_feed.get(reward_id.as_str()), Some(&cursor), "{reward_id} was paid and the feed does not say so");
         }
-        let query = |(reward_id, conversion_id, _): &(String, String, u64)| v1::PayoutQuery {
+        let query = |(reward_id, conversion_id, _): &(String, String, String)| v1::PayoutQuery {
             reward_id: reward_id.clone(),
             conversion_id: conversion_id.clone(),
         };

@@ -209,7 +209,7 @@ impl Server {
         let mut training = v1::training_service_client::TrainingServiceClient::new(self.channel.clone());
         let mut lines = Vec::new();
         for program in PROGRAMS {
-            let request = v1::ExportConversionsRequest { program_id: program.to_owned(), after_cursor: 0 };
+            let request = v1::ExportConversionsRequest { program_id: program.to_owned(), after_cursor: String::new() };
             let mut parts = training.export_conversions(request).await.unwrap().into_inner();
             while let Some(part) = parts.message().await.unwrap() {
                 lines.extend(part.conversion);

@@ -60,19 +60,24 @@ impl ModelWatch {
         let _turn = turn.lock();
         while let Some(mut watched) = self.store.watched(program) {
             let after = watched.watch.read_up_to;
-            let read = match block_on(self.ledger.feed(program, Cursor(after), RECORDS_READ)) {
+            let read = match block_on(self.ledger.feed(program, after, RECORDS_READ)) {
                 // What nobody counted before it was removed by age is not counted any more.
-                Err(LedgerError::CursorForgotten { .. }) => block_on(self.ledger.feed(program, Cursor(0), RECORDS_READ)),
+                Err(LedgerError::CursorForgotten { .. }) => block_on(self.ledger.feed(program, None, RECORDS_READ)),
+                Err(error @ LedgerError::CursorOfOther { .. }) => {
+                    tracing::warn!(%program, %error, "the audits of models are counted again from the beginning of the feed");
+                    watched.watch = watched.watch.begun_again();
+                    block_on(self.ledger.feed(program, None, RECORDS_READ))
+                }
                 read => read,
             };
             let (events, read_up_to) = read?;
-            if read_up_to.0 <= after {
+            if Some(read_up_to) == after {
                 return Ok(());
             }
             for event in &events {
                 self.count(program, event, &mut watched)?;
             }
-            watched.watch.read_up_to = read_up_to.0;
+            watched.watch.read_up_to = Some(read_up_to);
             self.judge(program, &mut watched);
             match self.store.note_audits(program, &watched, self.clock.now())? {
                 Noted::Taken | Noted::ChosenMeanwhile => {}
@@ -109,7 +114,7 @@ impl ModelWatch {
     fn count(&self, program: &ProgramId, event: &FeedEvent, watched: &mut Watched) -> Result<(), WatchError> {
         let Some(change) = Change::of(event) else { return Ok(()) };
         let audited = match (&event.audited_model, &event.conversion_id) {
-            (Some(version), _) => Some((version.to_string(), event.cursor)),
+            (Some(version), _) => Some((version.to_string(), event.cursor.place)),
             (None, Some(conversion)) if change != Change::Sampled => self.audited(program, conversion)?,
             (None, _) => None,
         };
@@ -124,7 +129,7 @@ impl ModelWatch {
     /// The model whose reject went to review instead, and where it was decided; `None` for all other decisions.
     fn audited(&self, program: &ProgramId, conversion: &ConversionId) -> Result<Option<(String, Cursor)>, LedgerError> {
         let Some(record) = block_on(self.ledger.decision(program, conversion))? else { return Ok(None) };
-        Ok(record.decision.audited_model().map(|version| (version.to_owned(), record.cursor)))
+        Ok(record.decision.audited_model().map(|version| (version.to_owned(), record.cursor.place)))
     }
 
     /// Trips the breaker of the model that decides when the audits break its promise. Only an activation arms it again.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::command::{Assessor, Command, Done, Executed};
+use super::cursor::ChainMark;
 use super::event::{Event, Rechecked};
 use super::plan::{Plan, decided_then, next_piece, plan};
 use super::records::{Cursor, Freshness, LaterVerdict};
@@ -24,18 +25,18 @@ impl Books {
         let program = command.program().clone();
         let book = self.0.entry(program.clone()).or_insert_with(|| Book::new(0));
         match plan(book, command, assessor)? {
-            Plan::AlreadyDone(cursor) => Ok(Executed { cursor, freshness: Freshness::Replayed, done: Done::Recorded }),
-            Plan::Answer(done) => Ok(Executed { cursor: Cursor(0), freshness: Freshness::New, done }),
+            Plan::AlreadyDone(_) => Ok(Executed { cursor: None, freshness: Freshness::Replayed, done: Done::Recorded }),
+            Plan::Answer(done) => Ok(Executed { cursor: None, freshness: Freshness::New, done }),
             Plan::Commit(event, known) => {
                 let cursor = Cursor(book.cursor().0 + 1);
                 book.apply_known(cursor, &event, *known);
-                let done = book.answer(event);
+                let done = book.answer(event, ChainMark::default());
                 book.leave_late_alone();
                 while let Some(piece) = next_piece(book, || assessor.payout(&program)) {
                     let cursor = Cursor(book.cursor().0 + 1);
                     book.apply(cursor, &piece);
                 }
-                Ok(Executed { cursor, freshness: Freshness::New, done })
+                Ok(Executed { cursor: None, freshness: Freshness::New, done })
             }
         }
     }

@@ -1,8 +1,9 @@
 //! Commands: what callers ask a book to do, and who decides a conversion inside its serial order.
 
+use super::cursor::FeedCursor;
 use super::records::{
-    CaseSummary, ContentFingerprint, Cursor, DecisionRecord, Freshness, HoldAnswer, HoldSubject, ListEntry, OutcomeAnswer,
-    PaidAnswer, ReserveAnswer,
+    CaseSummary, ContentFingerprint, DecisionRecord, Freshness, HoldAnswer, HoldSubject, ListEntry, OutcomeAnswer, PaidAnswer,
+    ReserveAnswer,
 };
 use crate::screening::case::Step;
 use crate::screening::decision::Decision;
@@ -505,8 +506,8 @@ impl Done {
 /// What a command came to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Executed {
-    /// Where its record stands; 0 when there was never anything to do.
-    pub cursor: Cursor,
+    /// Where its record stands; absent when there was never anything to do, and where the record is not kept any more.
+    pub cursor: Option<FeedCursor>,
     /// Whether it was done now.
     pub freshness: Freshness,
     /// The answer. Without words when it was done so long ago that its record is removed.

@@ -2,11 +2,12 @@
 //! neither skip nor invent.
 
 use super::command::{CaseStep, Change};
+use super::cursor::FeedCursor;
 use super::event::{
     CaseStepped, Concerned, ConversionScreened, Effect, Entitlement, Event, HoldChanged, OutcomeRecorded, OutcomeRevoked,
     PayoutFailed, Reassessed, Rechecked, RewardPaid, RewardsChanged,
 };
-use super::records::{Cursor, FeedEvent, FeedKind, HoldSubject};
+use super::records::{FeedEvent, FeedKind, HoldSubject};
 use crate::screening::case::Step;
 use crate::screening::decision::Verdict;
 use crate::vocabulary::ids::{AccountId, ConversionId, RewardId};
@@ -14,7 +15,7 @@ use crate::vocabulary::outcome::OutcomeSubject;
 use crate::vocabulary::time::Timestamp;
 
 /// What an event tells, in order. Empty for what concerns no payout.
-pub(crate) fn events(cursor: Cursor, event: &Event) -> Vec<FeedEvent> {
+pub(crate) fn events(cursor: FeedCursor, event: &Event) -> Vec<FeedEvent> {
     match event {
         Event::ConversionScreened(screened) => decided(cursor, screened),
         Event::OutcomeRecorded(recorded) => recorded_outcome(cursor, recorded),
@@ -44,7 +45,7 @@ struct Referral<'a> {
 }
 
 impl Referral<'_> {
-    fn event(&self, cursor: Cursor, kind: FeedKind, at: Timestamp) -> FeedEvent {
+    fn event(&self, cursor: FeedCursor, kind: FeedKind, at: Timestamp) -> FeedEvent {
         FeedEvent {
             cursor,
             kind,
@@ -63,7 +64,7 @@ impl Referral<'_> {
 
     fn rejected_after_payment<'r>(
         &self,
-        cursor: Cursor,
+        cursor: FeedCursor,
         rewards: impl IntoIterator<Item = &'r RewardId>,
         at: Timestamp,
     ) -> Vec<FeedEvent> {
@@ -75,7 +76,7 @@ impl Referral<'_> {
     }
 }
 
-fn decided(cursor: Cursor, event: &ConversionScreened) -> Vec<FeedEvent> {
+fn decided(cursor: FeedCursor, event: &ConversionScreened) -> Vec<FeedEvent> {
     let ConversionScreened { conversion, decision, came_before, repeated, .. } = event;
     let referral = Referral {
         conversion_id: &conversion.conversion_id,
@@ -105,19 +106,19 @@ pub(crate) fn with_what_came_before(decided: FeedEvent, came_before: Effect, rep
     std::iter::once(decided).chain(at_once).chain(of_repeated).collect()
 }
 
-fn recorded_outcome(cursor: Cursor, event: &OutcomeRecorded) -> Vec<FeedEvent> {
+fn recorded_outcome(cursor: FeedCursor, event: &OutcomeRecorded) -> Vec<FeedEvent> {
     let OutcomeRecorded { outcome, on_account, concerned: first, received_at, content: _ } = event;
     let account = account_told(cursor, &outcome.subject, *on_account, *received_at);
     account.into_iter().chain(concerned(cursor, first, *received_at)).collect()
 }
 
-fn revoked_outcome(cursor: Cursor, event: &OutcomeRevoked) -> Vec<FeedEvent> {
+fn revoked_outcome(cursor: FeedCursor, event: &OutcomeRevoked) -> Vec<FeedEvent> {
     let account = account_told(cursor, &event.subject, event.on_account, event.at);
     account.into_iter().chain(concerned(cursor, &event.concerned, event.at)).collect()
 }
 
 /// The event of an account that is banned from now on, or not any more.
-fn account_told(cursor: Cursor, subject: &OutcomeSubject, effect: Effect, at: Timestamp) -> Option<FeedEvent> {
+fn account_told(cursor: FeedCursor, subject: &OutcomeSubject, effect: Effect, at: Timestamp) -> Option<FeedEvent> {
     let OutcomeSubject::Account(account) = subject else { return None };
     Some(of_referrer(cursor, told_as(effect)?, account, at))
 }
@@ -131,7 +132,7 @@ const fn told_as(effect: Effect) -> Option<FeedKind> {
     }
 }
 
-fn concerned<'c>(cursor: Cursor, concerned: impl IntoIterator<Item = &'c Concerned>, at: Timestamp) -> Vec<FeedEvent> {
+fn concerned<'c>(cursor: FeedCursor, concerned: impl IntoIterator<Item = &'c Concerned>, at: Timestamp) -> Vec<FeedEvent> {
     let mut told = Vec::new();
     for one in concerned {
         let Concerned { conversion_id, referrer, referee, verdict, effect, paid } = one;
@@ -143,7 +144,7 @@ fn concerned<'c>(cursor: Cursor, concerned: impl IntoIterator<Item = &'c Concern
     told
 }
 
-fn reassessed(cursor: Cursor, event: &Rechecked) -> Vec<FeedEvent> {
+fn reassessed(cursor: FeedCursor, event: &Rechecked) -> Vec<FeedEvent> {
     let mut told = Vec::new();
     for changed in event.changed.iter().filter(|changed| changed.verdict != changed.previous_verdict) {
         let Reassessed { conversion_id, referrer, referee, previous_verdict, verdict, paid, decision, due_at: _ } = changed;
@@ -158,20 +159,20 @@ fn reassessed(cursor: Cursor, event: &Rechecked) -> Vec<FeedEvent> {
     told
 }
 
-fn payout_failed(cursor: Cursor, event: &PayoutFailed) -> FeedEvent {
+fn payout_failed(cursor: FeedCursor, event: &PayoutFailed) -> FeedEvent {
     let PayoutFailed { conversion_id, referrer, referee, verdict, .. } = event;
     let referral = Referral { conversion_id, referrer, referee, verdict: *verdict };
     FeedEvent { reward_id: Some(event.reward_id.clone()), ..referral.event(cursor, FeedKind::PayoutFailed, event.received_at) }
 }
 
-fn rewards_changed(cursor: Cursor, event: &RewardsChanged) -> FeedEvent {
+fn rewards_changed(cursor: FeedCursor, event: &RewardsChanged) -> FeedEvent {
     let RewardsChanged { conversion_id, referrer, referee, verdict, .. } = event;
     let referral = Referral { conversion_id, referrer, referee, verdict: *verdict };
     referral.event(cursor, FeedKind::RewardsChanged, event.at)
 }
 
 /// Claims, releases and notes are the reviewers' own business.
-fn case(cursor: Cursor, event: &CaseStepped) -> Vec<FeedEvent> {
+fn case(cursor: FeedCursor, event: &CaseStepped) -> Vec<FeedEvent> {
     let kind = match &event.step {
         CaseStep::Step(Step::Resolve(_)) => FeedKind::CaseResolved,
         CaseStep::Step(Step::Reopen) => FeedKind::CaseReopened,
@@ -192,7 +193,7 @@ fn case(cursor: Cursor, event: &CaseStepped) -> Vec<FeedEvent> {
     told
 }
 
-fn paid(cursor: Cursor, event: &RewardPaid) -> Vec<FeedEvent> {
+fn paid(cursor: FeedCursor, event: &RewardPaid) -> Vec<FeedEvent> {
     let referral = Referral {
         conversion_id: &event.conversion_id,
         referrer: &event.referrer,
@@ -210,7 +211,7 @@ fn paid(cursor: Cursor, event: &RewardPaid) -> Vec<FeedEvent> {
     told
 }
 
-fn hold(cursor: Cursor, event: &HoldChanged) -> FeedEvent {
+fn hold(cursor: FeedCursor, event: &HoldChanged) -> FeedEvent {
     let kind = match event.change {
         Change::Place => FeedKind::HoldPlaced,
         Change::Lift => FeedKind::HoldLifted,
@@ -227,11 +228,11 @@ fn hold(cursor: Cursor, event: &HoldChanged) -> FeedEvent {
     }
 }
 
-fn of_referrer(cursor: Cursor, kind: FeedKind, account: &AccountId, at: Timestamp) -> FeedEvent {
+fn of_referrer(cursor: FeedCursor, kind: FeedKind, account: &AccountId, at: Timestamp) -> FeedEvent {
     FeedEvent { referrer: Some(account.clone()), ..of_nobody(cursor, kind, at) }
 }
 
-const fn of_nobody(cursor: Cursor, kind: FeedKind, at: Timestamp) -> FeedEvent {
+const fn of_nobody(cursor: FeedCursor, kind: FeedKind, at: Timestamp) -> FeedEvent {
     FeedEvent {
         cursor,
         kind,

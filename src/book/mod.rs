@@ -11,6 +11,7 @@ mod cases;
 pub(crate) mod cold;
 pub mod command;
 mod conversions;
+pub mod cursor;
 pub(crate) mod event;
 pub(crate) mod feed;
 mod frozen;

@@ -3,6 +3,7 @@
 
 use super::command::Done;
 use super::conversions::ConversionRow;
+use super::cursor::{ChainMark, FeedCursor};
 use super::event::{
     CaseStepped, ConversionKept, ConversionScreened, Event, HoldChanged, KeptPayment, KeptReward, OutcomeRecorded, RewardPaid,
     RewardsReserved,
@@ -41,9 +42,10 @@ pub(crate) struct ConversionReading {
 }
 
 impl ConversionReading {
-    /// The decision with where it stands, once its record was read.
-    pub(crate) fn record(self, conversion: Conversion, decision: Decision) -> DecisionRecord {
-        let Self { verdict, standing, case_id, cursor, .. } = self;
+    /// The decision with where it stands, once its record was read, with the mark that it has in the journal.
+    pub(crate) fn record(self, conversion: Conversion, decision: Decision, mark: ChainMark) -> DecisionRecord {
+        let Self { verdict, standing, case_id, cursor: place, .. } = self;
+        let cursor = FeedCursor { place, mark };
         DecisionRecord { conversion, decision, verdict, standing, case_id, cursor }
     }
 }
@@ -189,13 +191,13 @@ impl Book {
         self.lists.get(&(list, subject.clone()))
     }
 
-    /// The answer to a command whose event was just applied at a place.
-    pub(crate) fn answer(&self, event: Event) -> Done {
+    /// The answer to a command whose event was just applied, with the mark of its record.
+    pub(crate) fn answer(&self, event: Event, mark: ChainMark) -> Done {
         match event {
             Event::ConversionScreened(screened) => {
                 let ConversionScreened { conversion, decision, .. } = *screened;
                 let reading = self.conversion(&conversion.conversion_id);
-                reading.map_or(Done::Recorded, |reading| Done::Screened(Box::new(reading.record(conversion, decision))))
+                reading.map_or(Done::Recorded, |reading| Done::Screened(Box::new(reading.record(conversion, decision, mark))))
             }
             Event::CaseStepped(stepped) => {
                 let number = self.conversions.find(&stepped.conversion_id, &self.hasher);
@@ -225,7 +227,7 @@ impl Book {
     }
 
     /// The answer to a command that was done before by this event: as the first time.
-    pub(crate) fn answer_again(&self, event: Event) -> Done {
+    pub(crate) fn answer_again(&self, event: Event, mark: ChainMark) -> Done {
         match event {
             Event::CaseStepped(stepped) => {
                 let number = self.conversions.find(&stepped.conversion_id, &self.hasher);
@@ -240,7 +242,7 @@ impl Book {
                 let RewardsReserved { request, at: _, rechecked: _, answers } = *reserved;
                 Done::Reserved(answers.into_iter().map(|answer| self.reserved_still(answer, &request.id)).collect())
             }
-            event => self.answer(event),
+            event => self.answer(event, mark),
         }
     }
 

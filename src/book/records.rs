@@ -1,5 +1,6 @@
 //! What a book keeps and shows: recorded decisions, cases, feed events, holds, list entries. Pure data.
 
+use super::cursor::FeedCursor;
 use crate::screening::case::{CaseState, Resolution};
 use crate::screening::decision::{Decision, Verdict};
 use crate::screening::evidence::EvidenceCode;
@@ -43,8 +44,8 @@ pub struct DecisionRecord {
     pub standing: Standing,
     /// Its case; absent when it never had one.
     pub case_id: Option<CaseId>,
-    /// Where it stands in the journal.
-    pub cursor: Cursor,
+    /// Where it stands in the feed.
+    pub cursor: FeedCursor,
 }
 
 /// A line of the review queue.
@@ -203,7 +204,7 @@ pub enum FeedKind {
 #[derive(Debug, Clone, PartialEq)]
 pub struct FeedEvent {
     /// Where it stands. Several events of one journal record share a cursor and come together.
-    pub cursor: Cursor,
+    pub cursor: FeedCursor,
     /// What it tells.
     pub kind: FeedKind,
     /// The conversion; absent when the event is about a referrer.

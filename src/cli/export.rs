@@ -12,6 +12,8 @@ use tonic::transport::Channel;
 use super::client::{ANSWER_BYTES_MAX, ServerArgs, block_on, counting_spinner, readable};
 use super::history_output::{HistoryOutput, OutputForm};
 use super::output::Output;
+use crate::book::cursor::FeedCursor;
+use crate::wire::cursor::cursor_text;
 use crate::wire::v1;
 use crate::wire::v1::screening_service_client::ScreeningServiceClient;
 use crate::wire::v1::training_service_client::TrainingServiceClient;
@@ -25,7 +27,7 @@ Examples:
     selfsame export --program shop --labels -o shop.jsonl
 
   Only conversions that were screened since the last export (its last cursor is printed at the end), for a warehouse:
-    selfsame export --program shop --labels --after-cursor 48210 -o newer.jsonl
+    selfsame export --program shop --labels --after-cursor 48210-9f3a6c2e81b04d57 -o newer.jsonl
 
   Decisions, the newest first, for a spreadsheet or a warehouse:
     selfsame export --program shop --decisions | jq -r '[.conversionId,.verdict,.riskScore]|@csv'
@@ -54,8 +56,8 @@ pub struct ExportArgs {
 
     /// Only conversions that were screened after this cursor, with the labels that they have by now; labels that came later for earlier
     /// conversions are left out, so do not train on this alone
-    #[arg(long, default_value_t = 0, conflicts_with = "decisions", value_name = "CURSOR")]
-    pub after_cursor: u64,
+    #[arg(long, conflicts_with = "decisions", value_name = "CURSOR")]
+    pub after_cursor: Option<FeedCursor>,
 
     /// In which form to write
     #[arg(long, value_enum, default_value_t = OutputForm::Jsonl)]
@@ -108,7 +110,7 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<()> {
 }
 
 /// What is said at the end.
-fn what_was_written(lines: u64, last_cursor: Option<u64>) -> String {
+fn what_was_written(lines: u64, last_cursor: Option<String>) -> String {
     let next = last_cursor.map(|cursor| {
         format!(
             "; --after-cursor {cursor} gives the conversions screened since (to train, export all again: these may get labels later)"
@@ -140,11 +142,11 @@ impl Lines {
 async fn export_labels(
     channel: Channel,
     program_id: String,
-    after_cursor: u64,
+    after_cursor: Option<FeedCursor>,
     lines: &mut Lines,
-) -> anyhow::Result<Option<u64>> {
+) -> anyhow::Result<Option<String>> {
     let mut client = TrainingServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
-    let request = v1::ExportConversionsRequest { program_id, after_cursor };
+    let request = v1::ExportConversionsRequest { program_id, after_cursor: cursor_text(after_cursor) };
     let mut stream = client.export_conversions(request).await.map_err(readable)?.into_inner();
     let mut last_cursor = None;
     while let Some(v1::ExportConversionsResponse { cursor, conversion }) = stream.message().await.map_err(readable)? {
@@ -190,18 +192,24 @@ mod tests {
 
     #[test]
     fn what_has_no_effect_is_refused() {
-        assert_eq!(parsed("--labels --after-cursor 5").unwrap().after_cursor, 5);
-        let refused = parsed("--decisions --after-cursor 5").unwrap_err();
+        let kept = "5-00000000000000ab";
+        assert_eq!(parsed(&format!("--labels --after-cursor {kept}")).unwrap().after_cursor.unwrap().to_string(), kept);
+        assert!(parsed("--labels --after-cursor 5").unwrap_err().to_string().contains("must be a cursor as this API gave it"));
+        let refused = parsed(&format!("--decisions --after-cursor {kept}")).unwrap_err();
         assert_eq!(refused.kind(), clap::error::ErrorKind::ArgumentConflict);
-        assert!(parsed("--after-cursor 5").is_err());
+        assert!(parsed(&format!("--after-cursor {kept}")).is_err());
         let packed = run(&parsed("--decisions --format packed").unwrap()).unwrap_err().to_string();
         assert!(packed.contains("goes with --labels"), "{packed}");
     }
 
     #[test]
     fn the_end_of_an_export_says_what_the_cursor_is_not_for() {
-        let said = what_was_written(7, Some(12));
-        assert!(said.starts_with("7 lines written; --after-cursor 12 ") && said.contains("to train, export all again"), "{said}");
+        let said = what_was_written(7, Some("12-00000000000000ab".to_owned()));
+        assert!(
+            said.starts_with("7 lines written; --after-cursor 12-00000000000000ab ")
+                && said.contains("to train, export all again"),
+            "{said}"
+        );
         assert_eq!(what_was_written(7, None), "7 lines written");
     }
 }

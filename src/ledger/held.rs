@@ -12,6 +12,7 @@ use super::open::OpenError;
 use super::programme::Sharing;
 use crate::book::MessageKind;
 use crate::book::command::{Assessor, Command, Executed};
+use crate::book::cursor::FeedCursor;
 use crate::book::query::{CaseFilter, CaseOrder, DecisionFilter, Page, PageRequest};
 use crate::book::records::{
     CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Hold, LabelledConversion, ListEntry, ListSubject, PendingOutcome,
@@ -109,7 +110,7 @@ impl Ledger for HeldLedger {
         program: &'a ProgramId,
         kind: MessageKind,
         id: &'a RecordId,
-    ) -> Answer<'a, Option<(Cursor, TakenMessage)>> {
+    ) -> Answer<'a, Option<(FeedCursor, TakenMessage)>> {
         self.under_lease(program.clone(), move |ledger| ledger.taken(program, kind, id))
     }
 
@@ -149,7 +150,12 @@ impl Ledger for HeldLedger {
         self.under_lease(program.clone(), |ledger| ledger.standings(program, payouts))
     }
 
-    fn feed<'a>(&'a self, program: &'a ProgramId, after: Cursor, limit: usize) -> Answer<'a, (Vec<FeedEvent>, Cursor)> {
+    fn feed<'a>(
+        &'a self,
+        program: &'a ProgramId,
+        after: Option<FeedCursor>,
+        limit: usize,
+    ) -> Answer<'a, (Vec<FeedEvent>, FeedCursor)> {
         self.under_lease(program.clone(), move |ledger| ledger.feed(program, after, limit))
     }
 
@@ -193,9 +199,9 @@ impl Ledger for HeldLedger {
     fn labelled<'a>(
         &'a self,
         program: &'a ProgramId,
-        after: Cursor,
+        after: Option<FeedCursor>,
         limit: usize,
-    ) -> Answer<'a, (Vec<LabelledConversion>, Cursor)> {
+    ) -> Answer<'a, (Vec<LabelledConversion>, FeedCursor)> {
         self.under_lease(program.clone(), move |ledger| ledger.labelled(program, after, limit))
     }
 
@@ -203,7 +209,7 @@ impl Ledger for HeldLedger {
         Answerers::ManyProcesses
     }
 
-    fn end<'a>(&'a self, program: &'a ProgramId) -> Answer<'a, Cursor> {
+    fn end<'a>(&'a self, program: &'a ProgramId) -> Answer<'a, FeedCursor> {
         self.under_lease(program.clone(), |ledger| ledger.end(program))
     }
 

@@ -19,6 +19,7 @@ use super::retention;
 use super::sequencer::{Execution, Job, Reply, Sequencer};
 use super::snapshotting::Snapshotter;
 use crate::book::command::{Assessor, CaseStep, Command, Done, Executed, ReserveCommand};
+use crate::book::cursor::FeedCursor;
 use crate::book::query::{CaseFilter, CaseOrder, DecisionFilter, Page, PageRequest};
 use crate::book::records::{
     CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, LabelledConversion, ListEntry, ListSubject,
@@ -26,7 +27,7 @@ use crate::book::records::{
 };
 use crate::book::{Book, CaseListing, MessageKind, Progress, QueueCount, Refusal};
 use crate::ports::cold::ColdStore;
-use crate::ports::journal::{BackupSummary, Journal, JournalError};
+use crate::ports::journal::{BackupSummary, Chain, Journal, JournalError};
 use crate::ports::ledger::{Answer, Ledger, LedgerError, LedgerHealth, ProgramSummary, Reading};
 use crate::ports::snapshots::Snapshots;
 use crate::screening::case::Step;
@@ -244,16 +245,16 @@ impl JournaledLedger {
         self.shared.send(Job::Execute(Box::new(execution)))?;
         let given_up = || LedgerError::Unavailable("the command was given up; send it again with the same id".to_owned());
         match answer.await.map_err(|_| given_up())?? {
-            Reply::Done(cursor, done) => Ok(Executed { cursor, freshness: Freshness::New, done }),
+            Reply::Done(cursor, done) => Ok(Executed { cursor: Some(cursor), freshness: Freshness::New, done }),
             Reply::Answered(done, seen) => {
                 self.wait_for(&program, seen).await?;
-                Ok(Executed { cursor: Cursor(0), freshness: Freshness::New, done })
+                Ok(Executed { cursor: None, freshness: Freshness::New, done })
             }
             Reply::AlreadyDone(cursor) => {
                 self.wait_for(&program, cursor).await?;
-                let done = match self.shared.records(&program) {
+                let (cursor, done) = match self.shared.records(&program) {
                     Some(records) => records.answered_before(cursor).await?,
-                    None => Done::Recorded,
+                    None => (None, Done::Recorded),
                 };
                 Ok(Executed { cursor, freshness: Freshness::Replayed, done })
             }
@@ -332,6 +333,15 @@ impl Drop for JournaledLedger {
     }
 }
 
+/// Where the feed of a programme begins that holds nothing.
+fn of_nothing(program: &ProgramId, after: Option<FeedCursor>) -> Result<FeedCursor, LedgerError> {
+    let beginning = FeedCursor { place: Cursor(0), mark: Chain::before_all(program).mark() };
+    match after {
+        Some(after) if after != beginning => Err(LedgerError::CursorOfOther { after, end: 0 }),
+        _ => Ok(beginning),
+    }
+}
+
 /// Takes a listing in pieces, so that commands are executed between them.
 fn in_pieces(programme: &Programme, mut advance: impl FnMut(&Book) -> Progress) {
     while advance(&programme.book.read()) == Progress::More {}
@@ -394,7 +404,7 @@ impl Ledger for JournaledLedger {
         program: &'a ProgramId,
         kind: MessageKind,
         id: &'a RecordId,
-    ) -> Answer<'a, Option<(Cursor, TakenMessage)>> {
+    ) -> Answer<'a, Option<(FeedCursor, TakenMessage)>> {
         Box::pin(async move {
             match self.shared.records(program) {
                 Some(records) => records.taken(kind, id).await,
@@ -479,11 +489,16 @@ impl Ledger for JournaledLedger {
         })
     }
 
-    fn feed<'a>(&'a self, program: &'a ProgramId, after: Cursor, limit: usize) -> Answer<'a, (Vec<FeedEvent>, Cursor)> {
+    fn feed<'a>(
+        &'a self,
+        program: &'a ProgramId,
+        after: Option<FeedCursor>,
+        limit: usize,
+    ) -> Answer<'a, (Vec<FeedEvent>, FeedCursor)> {
         Box::pin(async move {
             match self.shared.records(program) {
                 Some(records) => waiting(move || records.feed(after, limit)).await,
-                None => Ok((Vec::new(), after)),
+                None => Ok((Vec::new(), of_nothing(program, after)?)),
             }
         })
     }
@@ -530,13 +545,22 @@ impl Ledger for JournaledLedger {
     fn labelled<'a>(
         &'a self,
         program: &'a ProgramId,
-        after: Cursor,
+        after: Option<FeedCursor>,
         limit: usize,
-    ) -> Answer<'a, (Vec<LabelledConversion>, Cursor)> {
+    ) -> Answer<'a, (Vec<LabelledConversion>, FeedCursor)> {
         Box::pin(async move {
             match self.shared.records(program) {
                 Some(records) => records.labelled(after, limit).await,
-                None => Ok((Vec::new(), after)),
+                None => Ok((Vec::new(), of_nothing(program, after)?)),
+            }
+        })
+    }
+
+    fn end<'a>(&'a self, program: &'a ProgramId) -> Answer<'a, FeedCursor> {
+        Box::pin(async move {
+            match self.shared.records(program) {
+                Some(records) => waiting(move || records.end()).await,
+                None => of_nothing(program, None),
             }
         })
     }

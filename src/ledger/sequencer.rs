@@ -14,6 +14,7 @@ use super::commit::{self, Committer, Permit};
 use super::cooling::{self, ColdAfter};
 use super::programme::{Programme, Programmes, Sharing};
 use crate::book::command::{Assessor, Command, Done};
+use crate::book::cursor::FeedCursor;
 use crate::book::plan::{Plan, next_piece, plan};
 use crate::book::records::Cursor;
 use crate::book::{Book, Refusal};
@@ -26,7 +27,7 @@ use crate::vocabulary::ids::ProgramId;
 #[derive(Debug)]
 pub(super) enum Reply {
     /// It was written at this place, and is durable.
-    Done(Cursor, Done),
+    Done(FeedCursor, Done),
     /// This is the answer, of which nothing was kept; it was read up to this place, which may not be durable yet.
     Answered(Done, Cursor),
     /// It was done before, at this place, which may not be durable yet.
@@ -184,12 +185,13 @@ impl Sequencer {
                     if book.has_unfinished() && !self.unfinished.contains(&program) {
                         self.unfinished.push(program.clone());
                     }
-                    let done = RwLockWriteGuard::downgrade(book).answer(event);
                     let record = Record { cursor, chain, payload: payload.into() };
+                    let kept_at = record.feed_cursor();
+                    let done = RwLockWriteGuard::downgrade(book).answer(event, kept_at.mark);
                     let append = Append { program, epoch: programme.epoch, record };
                     let tell = move |durable: Result<(), LedgerError>| {
                         // The caller may have given up; the record is kept all the same.
-                        drop(reply.send(durable.map(|()| Reply::Done(cursor, done))));
+                        drop(reply.send(durable.map(|()| Reply::Done(kept_at, done))));
                     };
                     self.outbox.push(commit::Underway { permit, programme, append, done: Box::new(tell) });
                     return;

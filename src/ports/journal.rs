@@ -7,10 +7,11 @@ use std::io::Write;
 
 use bytes::Bytes;
 
+use crate::book::cursor::{ChainMark, FeedCursor};
 use crate::book::records::Cursor;
 use crate::vocabulary::ids::ProgramId;
 
-/// Which life of a ledger this is: another one after every restore. Cursors of one life mean nothing in another.
+/// Which life of a ledger this is: another one after every restore. What was made of one life, such as its snapshots, is not used in another.
 ///
 /// Drawn at random when a ledger is made. Range: 1..; 0 stands for none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,6 +43,13 @@ impl Chain {
         Self::of(blake3::Hasher::new().update(&self.0).update(&cursor.0.to_be_bytes()).update(payload))
     }
 
+    /// What of it goes into cursors.
+    #[must_use]
+    pub const fn mark(self) -> ChainMark {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        ChainMark([a, b, c, d, e, f, g, h])
+    }
+
     fn of(hasher: &blake3::Hasher) -> Self {
         let mut chain = [0; 16];
         hasher.finalize_xof().fill(&mut chain);
@@ -58,6 +66,14 @@ pub struct Record {
     pub chain: Chain,
     /// What was appended.
     pub payload: Bytes,
+}
+
+impl Record {
+    /// Its place as a follower of the feed keeps it.
+    #[must_use]
+    pub const fn feed_cursor(&self) -> FeedCursor {
+        FeedCursor { place: self.cursor, mark: self.chain.mark() }
+    }
 }
 
 /// A record to append.

@@ -12,6 +12,7 @@ use super::journal::BackupSummary;
 use crate::book::command::{
     CaseCommand, Command, Executed, HoldCommand, ListCommand, OutcomeCommand, PaidCommand, ScreenCommand, SignalsCommand,
 };
+use crate::book::cursor::FeedCursor;
 use crate::book::query::{CaseFilter, CaseOrder, DecisionFilter, Page, PageRequest};
 use crate::book::records::{
     CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, LabelledConversion, ListEntry, ListSubject,
@@ -45,6 +46,16 @@ pub enum LedgerError {
     CursorForgotten {
         /// The oldest place that is left.
         oldest: u64,
+    },
+    /// The cursor does not lead to what is here: it is of another ledger or programme, or of this one before a backup was restored.
+    #[error(
+        "the cursor {after} is not of this ledger as it is now, whose feed ends at place {end}: it was given by another ledger or for another programme, or a backup was restored since. Going on from it could skip events: begin again without a cursor, or from one that this ledger gave"
+    )]
+    CursorOfOther {
+        /// The cursor.
+        after: FeedCursor,
+        /// The newest place here; 0 when there is none.
+        end: u64,
     },
     /// Too much is waiting to be written.
     #[error("too many writes are waiting; try again in {} ms", retry_after.as_millis())]
@@ -129,13 +140,13 @@ pub trait Ledger: Send + Sync {
     }
 
     /// Adds signals to the profiles of accounts. Idempotent on the record id.
-    fn record_signals(&self, command: SignalsCommand) -> Answer<'_, (Cursor, Freshness)> {
+    fn record_signals(&self, command: SignalsCommand) -> Answer<'_, (Option<FeedCursor>, Freshness)> {
         self.recorded(Command::RecordSignals(command))
     }
 
     /// Records an outcome, cancels what it concerns and is unpaid, and keeps it as a label. Idempotent on the outcome id. What it is about need not
     /// be known yet.
-    fn record_outcome(&self, command: OutcomeCommand) -> Answer<'_, (Cursor, Freshness)> {
+    fn record_outcome(&self, command: OutcomeCommand) -> Answer<'_, (Option<FeedCursor>, Freshness)> {
         self.recorded(Command::RecordOutcome(command))
     }
 
@@ -149,22 +160,22 @@ pub trait Ledger: Send + Sync {
     }
 
     /// Records that a reward was paid. Repeating it changes nothing.
-    fn mark_paid(&self, command: PaidCommand) -> Answer<'_, (Cursor, Freshness)> {
+    fn mark_paid(&self, command: PaidCommand) -> Answer<'_, (Option<FeedCursor>, Freshness)> {
         self.recorded(Command::MarkPaid(command))
     }
 
     /// Places or lifts a hold. Repeating it changes nothing.
-    fn change_hold(&self, command: HoldCommand) -> Answer<'_, (Cursor, Freshness)> {
+    fn change_hold(&self, command: HoldCommand) -> Answer<'_, (Option<FeedCursor>, Freshness)> {
         self.recorded(Command::ChangeHold(command))
     }
 
     /// Writes or removes a list entry. Repeating it changes nothing.
-    fn change_list(&self, command: ListCommand) -> Answer<'_, (Cursor, Freshness)> {
+    fn change_list(&self, command: ListCommand) -> Answer<'_, (Option<FeedCursor>, Freshness)> {
         self.recorded(Command::ChangeList(command))
     }
 
     /// Does what a command asks whose answer needs no words beside its place.
-    fn recorded(&self, command: Command) -> Answer<'_, (Cursor, Freshness)> {
+    fn recorded(&self, command: Command) -> Answer<'_, (Option<FeedCursor>, Freshness)> {
         Box::pin(async move {
             let Executed { cursor, freshness, done: _ } = self.execute(command).await?;
             Ok((cursor, freshness))
@@ -180,7 +191,7 @@ pub trait Ledger: Send + Sync {
         program: &'a ProgramId,
         kind: MessageKind,
         id: &'a RecordId,
-    ) -> Answer<'a, Option<(Cursor, TakenMessage)>>;
+    ) -> Answer<'a, Option<(FeedCursor, TakenMessage)>>;
 
     /// Decisions, newest first.
     fn decisions<'a>(
@@ -215,9 +226,18 @@ pub trait Ledger: Send + Sync {
         payouts: &'a [(RewardId, ConversionId)],
     ) -> Answer<'a, Vec<Option<Standing>>>;
 
-    /// Feed events after a cursor, oldest first, all durable, at most `limit` journal records' worth, with the cursor up to which was
-    /// read (which may be past the last event).
-    fn feed<'a>(&'a self, program: &'a ProgramId, after: Cursor, limit: usize) -> Answer<'a, (Vec<FeedEvent>, Cursor)>;
+    /// Feed events after a cursor, or from the oldest that is left; oldest first, all durable, at most `limit` journal records' worth, with the
+    /// cursor up to which was read (which may be past the last event). With a limit of 0 the cursor is only looked at.
+    ///
+    /// # Errors
+    /// [`LedgerError::CursorForgotten`], and [`LedgerError::CursorOfOther`] unless everything up to the cursor is here as it was where it was given:
+    /// so whoever read up to the point of a backup goes on after its restore, and whoever read further is told.
+    fn feed<'a>(
+        &'a self,
+        program: &'a ProgramId,
+        after: Option<FeedCursor>,
+        limit: usize,
+    ) -> Answer<'a, (Vec<FeedEvent>, FeedCursor)>;
 
     /// Completes once something durable lies past the cursor. May complete early; the caller reads again.
     fn grown_past<'a>(&'a self, program: &'a ProgramId, cursor: Cursor) -> BoxFuture<'a, ()>;
@@ -246,23 +266,23 @@ pub trait Ledger: Send + Sync {
 
     /// Screened conversions after a cursor with what became known of them and what was recorded before them, oldest first, with the cursor
     /// of the last of them: from there it goes on. Without one, the cursor is the one that was given.
+    ///
+    /// # Errors
+    /// As [`Ledger::feed`].
     fn labelled<'a>(
         &'a self,
         program: &'a ProgramId,
-        after: Cursor,
+        after: Option<FeedCursor>,
         limit: usize,
-    ) -> Answer<'a, (Vec<LabelledConversion>, Cursor)>;
+    ) -> Answer<'a, (Vec<LabelledConversion>, FeedCursor)>;
 
     /// Who answers for its programmes.
     fn answerers(&self) -> Answerers {
         Answerers::ThisProcess
     }
 
-    /// The end of a programme's feed; 0 when it holds nothing yet.
-    fn end<'a>(&'a self, program: &'a ProgramId) -> Answer<'a, Cursor> {
-        let found = self.programs().into_iter().find(|summary| summary.program_id == *program);
-        Box::pin(std::future::ready(Ok(found.map_or(Cursor(0), |summary| summary.last_cursor))))
-    }
+    /// The end of a programme's feed; its beginning when it holds nothing yet.
+    fn end<'a>(&'a self, program: &'a ProgramId) -> Answer<'a, FeedCursor>;
 
     /// The programmes that hold anything and are answered for here, by name.
     fn programs(&self) -> Vec<ProgramSummary>;

@@ -11,9 +11,11 @@ use tonic_types::{ErrorDetails, FieldViolation, PreconditionViolation, StatusExt
 use crate::adapters::model_file::ModelFileError;
 use crate::adapters::model_store::ModelStoreError;
 use crate::book;
+use crate::book::cursor::FeedCursor;
 use crate::ports::ledger::LedgerError;
 use crate::screening::case::IllegalStep;
 use crate::screening::model::ModelError;
+use crate::wire::feed::AFTER_CURSOR;
 use crate::wire::{Violation, v1};
 
 /// The domain of every `google.rpc.ErrorInfo`.
@@ -46,8 +48,8 @@ pub enum Reason {
     MessageTooLarge,
     /// The page token is of another listing, or of none.
     InvalidPageToken,
-    /// The cursor lies past the end of the feed.
-    CursorAhead,
+    /// The cursor is of another ledger or programme, or of this one before a backup was restored.
+    CursorOfAnotherLedger,
     /// What came after the cursor was removed by age.
     CursorForgotten,
     /// The id, or the version of a model, was used before with other content.
@@ -103,7 +105,7 @@ impl Reason {
         Self::MalformedMessage,
         Self::MessageTooLarge,
         Self::InvalidPageToken,
-        Self::CursorAhead,
+        Self::CursorOfAnotherLedger,
         Self::CursorForgotten,
         Self::ContentDiffers,
         Self::NotKnown,
@@ -137,7 +139,7 @@ impl Reason {
             Self::MalformedMessage => "MALFORMED_MESSAGE",
             Self::MessageTooLarge => "MESSAGE_TOO_LARGE",
             Self::InvalidPageToken => "INVALID_PAGE_TOKEN",
-            Self::CursorAhead => "CURSOR_AHEAD",
+            Self::CursorOfAnotherLedger => "CURSOR_OF_ANOTHER_LEDGER",
             Self::CursorForgotten => "CURSOR_FORGOTTEN",
             Self::ContentDiffers => "CONTENT_DIFFERS",
             Self::NotKnown => "NOT_KNOWN",
@@ -172,7 +174,7 @@ impl Reason {
     pub const fn code(self) -> Code {
         match self {
             Self::InvalidFields | Self::MalformedMessage | Self::InvalidPageToken => Code::InvalidArgument,
-            Self::CursorAhead | Self::CursorForgotten => Code::OutOfRange,
+            Self::CursorOfAnotherLedger | Self::CursorForgotten => Code::OutOfRange,
             Self::ContentDiffers => Code::AlreadyExists,
             Self::NotKnown | Self::Removed => Code::NotFound,
             Self::CaseClaimedByOther
@@ -212,7 +214,7 @@ enum Detail {
     /// What was looked for.
     Resource { what: &'static str, id: String },
     /// From where a stream that was cut goes on, under this name, and when trying again is worth it.
-    Resume { name: &'static str, at: u64, retry_after: Duration },
+    Resume { name: &'static str, at: String, retry_after: Duration },
 }
 
 /// A call that was refused. Nothing was written unless the message says so.
@@ -278,13 +280,6 @@ impl Refusal {
         Self::new(Reason::ContentDiffers, message, detail)
     }
 
-    /// The cursor lies past the end of the feed, as after a restore from a backup. Going on from there would skip events.
-    #[must_use]
-    pub fn cursor_ahead(after: u64, end: u64) -> Self {
-        let message = format!("the cursor {after} lies past the end of the feed, {end}; was the ledger restored from a backup?");
-        Self::new(Reason::CursorAhead, message, Detail::None)
-    }
-
     /// A fault of the server. What happened is in its log, not in the answer.
     #[must_use]
     pub fn internal() -> Self {
@@ -313,9 +308,9 @@ impl Refusal {
 
     /// The server is going down; the feed resumes elsewhere from a cursor.
     #[must_use]
-    pub fn feed_cut_off(cursor: u64) -> Self {
+    pub fn feed_cut_off(cursor: FeedCursor) -> Self {
         let message = format!("the server is shutting down; resume from the cursor {cursor}, before which everything was sent");
-        Self::cut_off(message, "cursor", cursor)
+        Self::cut_off(message, "cursor", cursor.to_string())
     }
 
     /// The server is going down; requests of a stream from this position on were not taken. Answers come in order, so all before it are answered.
@@ -325,7 +320,7 @@ impl Refusal {
             "the server is shutting down; requests up to position {position} were answered, that one and all after it were not \
              taken: send them again (positions count from 0)"
         );
-        Self::cut_off(message, "first_unanswered_position", position)
+        Self::cut_off(message, "first_unanswered_position", position.to_string())
     }
 
     /// The server is going down; a backup begins again, for half of one is none.
@@ -335,7 +330,7 @@ impl Refusal {
         Self::new(Reason::ShuttingDown, message, Detail::RetryAfter(Duration::from_secs(1)))
     }
 
-    fn cut_off(message: String, name: &'static str, at: u64) -> Self {
+    fn cut_off(message: String, name: &'static str, at: String) -> Self {
         Self::new(Reason::ShuttingDown, message, Detail::Resume { name, at, retry_after: Duration::from_secs(1) })
     }
 
@@ -459,7 +454,8 @@ impl From<LedgerError> for Refusal {
         match error {
             LedgerError::Refused(refused) => of_book(refused, message),
             LedgerError::OverBudget { .. } => Self::new(Reason::LedgerFull, message, Detail::RetryAfter(UNAVAILABLE_RETRY)),
-            LedgerError::CursorForgotten { .. } => Self::new(Reason::CursorForgotten, message, Detail::None),
+            LedgerError::CursorForgotten { .. } => of_cursor(Reason::CursorForgotten, message),
+            LedgerError::CursorOfOther { .. } => of_cursor(Reason::CursorOfAnotherLedger, message),
             LedgerError::Busy { retry_after } => Self::new(Reason::LedgerBusy, message, Detail::RetryAfter(retry_after)),
             LedgerError::Unavailable(_) => Self::new(Reason::LedgerUnavailable, message, Detail::RetryAfter(UNAVAILABLE_RETRY)),
             LedgerError::HeldElsewhere { address, retry_after } => {
@@ -468,6 +464,12 @@ impl From<LedgerError> for Refusal {
             LedgerError::Damaged(_) => Self::new(Reason::RecordDamaged, message, Detail::None),
         }
     }
+}
+
+/// A cursor from which nobody can go on here.
+fn of_cursor(reason: Reason, message: String) -> Refusal {
+    let problem = "does not lead on from here: leave it out to begin again, or send one that this ledger gave".to_owned();
+    Refusal::new(reason, message, Detail::Fields(vec![Violation { field: AFTER_CURSOR.to_owned(), problem }]))
 }
 
 /// What a book refuses.
@@ -575,7 +577,7 @@ impl From<Refusal> for Status {
                 details.set_retry_info(Some(retry_after));
             }
             Detail::Resume { name, at, retry_after } => {
-                details.set_error_info(reason.as_str(), ERROR_DOMAIN, [(name.to_owned(), at.to_string())]);
+                details.set_error_info(reason.as_str(), ERROR_DOMAIN, [(name.to_owned(), at)]);
                 details.set_retry_info(Some(retry_after));
             }
             Detail::Precondition => {

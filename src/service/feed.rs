@@ -15,6 +15,7 @@ use tonic::Status;
 use super::errors::Refusal;
 use super::limits::contained;
 use super::shared::Shared;
+use crate::book::cursor::FeedCursor;
 use crate::book::records::{Cursor, FeedEvent};
 use crate::wire::feed::{Watch, WatchMode, event_message};
 use crate::wire::fields::time_message;
@@ -30,7 +31,7 @@ struct Running {
     shared: Arc<Shared>,
     watch: Watch,
     /// Up to here everything was sent or filtered out.
-    cursor: Cursor,
+    cursor: FeedCursor,
     /// Where a watch that stops at the end stops: the end of the feed when it began.
     end: Cursor,
     /// What comes next, when it is clear that more comes: it is read while what came before is sent.
@@ -42,7 +43,7 @@ struct Running {
 }
 
 /// Events, and the place up to which they were read.
-type Page = (Vec<FeedEvent>, Cursor);
+type Page = (Vec<FeedEvent>, FeedCursor);
 
 /// How far a watch is.
 enum Stage {
@@ -55,16 +56,13 @@ enum Stage {
 /// Opens a watch.
 ///
 /// # Errors
-/// A refusal when the cursor lies past the end of the feed, or the ledger cannot be read.
+/// A refusal when the cursor does not lead here, or the ledger cannot be read.
 pub(super) async fn watch(
     shared: Arc<Shared>,
     watch: Watch,
 ) -> Result<BoxStream<'static, Result<v1::WatchDecisionsResponse, Status>>, Refusal> {
-    let end = shared.feed_end(&watch.program_id).await?;
-    if watch.after > end {
-        return Err(Refusal::cursor_ahead(watch.after.0, end.0));
-    }
-    let cursor = watch.after;
+    let end = shared.feed_end(&watch.program_id).await?.place;
+    let cursor = shared.feed_from(&watch.program_id, watch.after).await?;
     let (ready, last_sent) = (VecDeque::new(), Instant::now());
     let running = Running { shared, watch, cursor, end, ahead: None, ready, last_sent, stage: Stage::Running };
     Ok(stream::unfold(running, next_message).boxed())
@@ -93,15 +91,15 @@ impl Running {
     async fn advance(&mut self) -> Result<Stage, Refusal> {
         let reading = self.ahead.take().unwrap_or_else(|| self.read_after(self.cursor));
         let (events, read_up_to) = reading.await.map_err(|_| Refusal::internal())??;
-        let moved = read_up_to > self.cursor;
-        if read_up_to.0.saturating_sub(self.cursor.0) >= RECORDS_READ as u64 && read_up_to < self.end {
+        let moved = read_up_to.place > self.cursor.place;
+        if read_up_to.place.0.saturating_sub(self.cursor.place.0) >= RECORDS_READ as u64 && read_up_to.place < self.end {
             self.ahead = Some(self.read_after(read_up_to));
         }
         let wanted = events.iter().filter(|event| self.watch.filter.lets_through(event));
         let wanted: Vec<v1::FeedEvent> = wanted.map(|event| event_message(event, &self.watch.program_id)).collect();
         self.make_messages(wanted, read_up_to);
-        self.cursor = self.cursor.max(read_up_to);
-        if self.watch.mode == WatchMode::StopAtEnd && self.cursor >= self.end {
+        self.cursor = read_up_to;
+        if self.watch.mode == WatchMode::StopAtEnd && self.cursor.place >= self.end {
             self.make_sign_of_life();
             return Ok(Stage::Ending(None));
         }
@@ -116,10 +114,10 @@ impl Running {
     }
 
     /// Begins to read what follows a place.
-    fn read_after(&self, after: Cursor) -> JoinHandle<Result<Page, Refusal>> {
+    fn read_after(&self, after: FeedCursor) -> JoinHandle<Result<Page, Refusal>> {
         let (shared, program_id) = (Arc::clone(&self.shared), self.watch.program_id.clone());
         tokio::spawn(async move {
-            shared.read_in_turn(move |ledger| async move { ledger.feed(&program_id, after, RECORDS_READ).await }).await
+            shared.read_in_turn(move |ledger| async move { ledger.feed(&program_id, Some(after), RECORDS_READ).await }).await
         })
     }
 
@@ -132,9 +130,9 @@ impl Running {
             biased;
             () = self.shared.draining() => {
                 self.make_sign_of_life();
-                Stage::Ending(Some(Refusal::feed_cut_off(self.cursor.0)))
+                Stage::Ending(Some(Refusal::feed_cut_off(self.cursor)))
             }
-            () = self.shared.ledger.grown_past(&program_id, self.cursor) => Stage::Running,
+            () = self.shared.ledger.grown_past(&program_id, self.cursor.place) => Stage::Running,
             () = tokio::time::sleep(until_heartbeat) => {
                 self.make_sign_of_life();
                 Stage::Running
@@ -143,7 +141,7 @@ impl Running {
     }
 
     /// Cuts events into messages. Only the last of them carries the new cursor: whoever keeps the cursor of an earlier one gets them again.
-    fn make_messages(&mut self, events: Vec<v1::FeedEvent>, up_to: Cursor) {
+    fn make_messages(&mut self, events: Vec<v1::FeedEvent>, up_to: FeedCursor) {
         let parts = events.len().div_ceil(EVENTS_MAX);
         let mut events = events.into_iter().peekable();
         for part in 1..=parts {
@@ -159,7 +157,7 @@ impl Running {
         self.ready.push_back(message);
     }
 
-    fn message(&self, cursor: Cursor, events: Vec<v1::FeedEvent>) -> v1::WatchDecisionsResponse {
-        v1::WatchDecisionsResponse { cursor: cursor.0, events, sent_at: Some(time_message(self.shared.now())) }
+    fn message(&self, cursor: FeedCursor, events: Vec<v1::FeedEvent>) -> v1::WatchDecisionsResponse {
+        v1::WatchDecisionsResponse { cursor: cursor.to_string(), events, sent_at: Some(time_message(self.shared.now())) }
     }
 }

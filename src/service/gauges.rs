@@ -92,6 +92,7 @@ mod tests {
     use crate::adapters::model_file::tests::model;
     use crate::adapters::model_shelf::ModelShelf;
     use crate::adapters::model_store::{ChangeBy, ModelAudits};
+    use crate::book::cursor::{ChainMark, FeedCursor};
     use crate::book::records::Cursor;
     use crate::screening::features::{FEATURE_COUNT, FeatureVector};
     use crate::vocabulary::ids::Actor;
@@ -103,7 +104,8 @@ mod tests {
         let models = ModelStore::open(None, Arc::new(ModelShelf::default()), now).unwrap();
         let by = || ChangeBy { actor: Actor::new("dana").unwrap(), note: String::new(), at: now, request: None };
         models.load(&shop, &model_file::to_bytes(&model("m-1")).unwrap(), by()).unwrap();
-        models.activate(&shop, "m-1", Cursor(0), by()).unwrap();
+        let beginning = FeedCursor { place: Cursor(0), mark: ChainMark::default() };
+        models.activate(&shop, "m-1", beginning, by()).unwrap();
         let mut watched = models.watched(&shop).unwrap();
         let audits = ModelAudits { honest: 9, abusive: 3, tripped_at_millis: Some(now.as_millis()), ..ModelAudits::default() };
         watched.watch.models.insert("m-1".to_owned(), audits);

@@ -9,16 +9,17 @@ use tonic::{Request, Response, Status};
 use super::errors::Refusal;
 use super::shared::Shared;
 use crate::book::command::ListCommand;
-use crate::book::records::{Cursor, Freshness};
+use crate::book::records::Freshness;
+use crate::wire::cursor::cursor_text;
 use crate::wire::{list as requests, v1};
 
 /// The handlers of `ListService`.
 pub(super) struct ListHandlers(pub(super) Arc<Shared>);
 
 impl ListHandlers {
-    async fn change(&self, command: ListCommand) -> Result<(u64, bool), Refusal> {
-        let (Cursor(cursor), freshness) = self.0.ledger.change_list(command).await.map_err(|error| self.0.refusal(error))?;
-        Ok((cursor, freshness == Freshness::Replayed))
+    async fn change(&self, command: ListCommand) -> Result<(String, bool), Refusal> {
+        let (cursor, freshness) = self.0.ledger.change_list(command).await.map_err(|error| self.0.refusal(error))?;
+        Ok((cursor_text(cursor), freshness == Freshness::Replayed))
     }
 }
 

@@ -17,6 +17,7 @@ use crate::book::command::{Command, Executed};
 use crate::book::records::Freshness;
 use crate::screening::gate::{self, Asker, InOneCall};
 use crate::vocabulary::ids::ProgramId;
+use crate::wire::cursor::cursor_text;
 use crate::wire::fields::time_message;
 use crate::wire::payout::PayoutQuestions;
 use crate::wire::{feed as feed_requests, hold as holds, payout as requests, v1};
@@ -115,20 +116,20 @@ impl v1::payout_service_server::PayoutService for PayoutHandlers {
         if freshness == Freshness::New && answer.as_ref().is_some_and(|answer| answer.against_gate.is_some()) {
             count_against_gate(&program);
         }
-        Ok(Response::new(requests::paid_message(answer.as_ref(), cursor.0, was_replayed(freshness), warnings)))
+        Ok(Response::new(requests::paid_message(answer.as_ref(), cursor, was_replayed(freshness), warnings)))
     }
 
     async fn mark_failed(&self, request: Request<v1::MarkFailedRequest>) -> Result<Response<v1::MarkFailedResponse>, Status> {
         let (command, warnings) = requests::failed(request.into_inner(), self.0.now()).map_err(Refusal::from)?;
         count_skew(&warnings);
         let Executed { cursor, freshness, done: _ } = self.execute(Command::MarkFailed(command)).await?;
-        Ok(Response::new(v1::MarkFailedResponse { replayed: was_replayed(freshness), cursor: cursor.0, warnings }))
+        Ok(Response::new(v1::MarkFailedResponse { replayed: was_replayed(freshness), cursor: cursor_text(cursor), warnings }))
     }
 
     async fn add_rewards(&self, request: Request<v1::AddRewardsRequest>) -> Result<Response<v1::AddRewardsResponse>, Status> {
         let command = requests::add_rewards(request.into_inner(), self.0.now()).map_err(Refusal::from)?;
         let Executed { cursor, freshness, done: _ } = self.execute(Command::ChangeRewards(command)).await?;
-        Ok(Response::new(v1::AddRewardsResponse { replayed: was_replayed(freshness), cursor: cursor.0 }))
+        Ok(Response::new(v1::AddRewardsResponse { replayed: was_replayed(freshness), cursor: cursor_text(cursor) }))
     }
 
     async fn update_rewards(
@@ -137,21 +138,21 @@ impl v1::payout_service_server::PayoutService for PayoutHandlers {
     ) -> Result<Response<v1::UpdateRewardsResponse>, Status> {
         let command = requests::update_rewards(request.into_inner(), self.0.now()).map_err(Refusal::from)?;
         let Executed { cursor, freshness, done: _ } = self.execute(Command::ChangeRewards(command)).await?;
-        Ok(Response::new(v1::UpdateRewardsResponse { replayed: was_replayed(freshness), cursor: cursor.0 }))
+        Ok(Response::new(v1::UpdateRewardsResponse { replayed: was_replayed(freshness), cursor: cursor_text(cursor) }))
     }
 
     async fn place_hold(&self, request: Request<v1::PlaceHoldRequest>) -> Result<Response<v1::PlaceHoldResponse>, Status> {
         let command = holds::place(request.into_inner(), self.0.now()).map_err(Refusal::from)?;
         let Executed { cursor, freshness, done } = self.execute(Command::ChangeHold(command)).await?;
         let hold_id = done.held().map(|changed| changed.hold.hold_id.to_string()).unwrap_or_default();
-        Ok(Response::new(v1::PlaceHoldResponse { replayed: was_replayed(freshness), cursor: cursor.0, hold_id }))
+        Ok(Response::new(v1::PlaceHoldResponse { replayed: was_replayed(freshness), cursor: cursor_text(cursor), hold_id }))
     }
 
     async fn lift_hold(&self, request: Request<v1::LiftHoldRequest>) -> Result<Response<v1::LiftHoldResponse>, Status> {
         let command = holds::lift(request.into_inner(), self.0.now()).map_err(Refusal::from)?;
         let Executed { cursor, freshness, done } = self.execute(Command::ChangeHold(command)).await?;
         let holds_left = done.held().map(|changed| changed.holds_left).unwrap_or_default();
-        Ok(Response::new(v1::LiftHoldResponse { replayed: was_replayed(freshness), cursor: cursor.0, holds_left }))
+        Ok(Response::new(v1::LiftHoldResponse { replayed: was_replayed(freshness), cursor: cursor_text(cursor), holds_left }))
     }
 
     async fn list_holds(&self, request: Request<v1::ListHoldsRequest>) -> Result<Response<v1::ListHoldsResponse>, Status> {

@@ -4,7 +4,8 @@
 use super::errors::Refusal;
 use super::shared::Shared;
 use crate::book::MessageKind;
-use crate::book::records::{Cursor, Freshness, RecordedSignals, Screened, TakenMessage};
+use crate::book::cursor::FeedCursor;
+use crate::book::records::{Freshness, RecordedSignals, Screened, TakenMessage};
 use crate::vocabulary::bundle::SignalBundle;
 use crate::vocabulary::conversion::Conversion;
 use crate::vocabulary::ids::{ConversionId, ProgramId, RecordId};
@@ -37,7 +38,7 @@ pub(super) async fn signals_before(
     program: &ProgramId,
     id: &RecordId,
     sent: &[SignalBundle],
-) -> Result<(Cursor, Freshness), Refusal> {
+) -> Result<(Option<FeedCursor>, Freshness), Refusal> {
     match shared.look_up(shared.ledger.taken(program, MessageKind::Signals, id)).await? {
         Some((cursor, TakenMessage::Signals(RecordedSignals { record_id, bundles, observed_at: _ }))) => {
             let message = |bundles: &[SignalBundle]| v1::RecordSignalsRequest {
@@ -46,7 +47,7 @@ pub(super) async fn signals_before(
                 bundles: bundles.iter().map(bundle::message_of).collect(),
             };
             refuse_other(id.as_str(), content::differences(&message(sent), &message(&bundles), ""))?;
-            Ok((cursor, Freshness::Replayed))
+            Ok((Some(cursor), Freshness::Replayed))
         }
         Some((_, TakenMessage::Outcome(_))) | None => Err(Refusal::content_differs(id.as_str(), Vec::new())),
     }
@@ -61,7 +62,7 @@ pub(super) async fn outcome_before(
     program: &ProgramId,
     id: &RecordId,
     sent: &v1::RecordOutcomeRequest,
-) -> Result<(Cursor, Freshness), Refusal> {
+) -> Result<(Option<FeedCursor>, Freshness), Refusal> {
     match shared.look_up(shared.ledger.taken(program, MessageKind::Outcome, id)).await? {
         Some((cursor, TakenMessage::Outcome(recorded))) => {
             let recorded = v1::RecordOutcomeRequest {
@@ -70,7 +71,7 @@ pub(super) async fn outcome_before(
                 outcome: Some(outcome::message_of(&recorded)),
             };
             refuse_other(id.as_str(), content::differences(sent, &recorded, ""))?;
-            Ok((cursor, Freshness::Replayed))
+            Ok((Some(cursor), Freshness::Replayed))
         }
         Some((_, TakenMessage::Signals(_))) | None => Err(Refusal::content_differs(id.as_str(), Vec::new())),
     }

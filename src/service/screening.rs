@@ -18,6 +18,7 @@ use crate::book::records::{Freshness, OutcomeAnswer, Screened};
 use crate::ports::ledger::{Ledger, LedgerError};
 use crate::screening::decision::Verdict;
 use crate::vocabulary::ids::ProgramId;
+use crate::wire::cursor::cursor_text;
 use crate::wire::fields::Arrival;
 use crate::wire::signals::SignalsRecord;
 use crate::wire::violation::Warned;
@@ -104,7 +105,7 @@ impl v1::screening_service_server::ScreeningService for ScreeningHandlers {
             answer => answer.map_err(|error| self.0.refusal(error))?,
         };
         let warnings = warnings.iter().map(decision::warning_message).collect();
-        Ok(Response::new(v1::RecordSignalsResponse { replayed: was_replayed(freshness), cursor: cursor.0, warnings }))
+        Ok(Response::new(v1::RecordSignalsResponse { replayed: was_replayed(freshness), cursor: cursor_text(cursor), warnings }))
     }
 
     async fn record_outcome(
@@ -128,7 +129,7 @@ impl v1::screening_service_server::ScreeningService for ScreeningHandlers {
         };
         let pending = done == Done::Outcome(OutcomeAnswer::Pending);
         let replayed = was_replayed(freshness);
-        Ok(Response::new(v1::RecordOutcomeResponse { replayed, cursor: cursor.0, pending, warnings }))
+        Ok(Response::new(v1::RecordOutcomeResponse { replayed, cursor: cursor_text(cursor), pending, warnings }))
     }
 
     async fn revoke_outcome(
@@ -138,7 +139,7 @@ impl v1::screening_service_server::ScreeningService for ScreeningHandlers {
         let command = outcome::revoke(request.into_inner(), self.0.now()).map_err(Refusal::from)?;
         let executed = self.0.ledger.execute(Command::RevokeOutcome(command)).await;
         let Executed { cursor, freshness, done: _ } = executed.map_err(|error| self.0.refusal(error))?;
-        Ok(Response::new(v1::RevokeOutcomeResponse { replayed: was_replayed(freshness), cursor: cursor.0 }))
+        Ok(Response::new(v1::RevokeOutcomeResponse { replayed: was_replayed(freshness), cursor: cursor_text(cursor) }))
     }
 
     async fn list_pending_outcomes(

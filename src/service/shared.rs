@@ -13,7 +13,7 @@ use super::incomparable::Incomparable;
 use super::limits::{Limits, PANICS, StreamPlaces, WaitingPlaces};
 use crate::adapters::model_store::{ModelStore, ModelStoreError};
 use crate::adapters::model_watch::{ModelWatch, WatchError};
-use crate::book::records::Cursor;
+use crate::book::cursor::FeedCursor;
 use crate::ports::clock::Clock;
 use crate::ports::ledger::{Answer, Ledger, LedgerError};
 use crate::ports::policies::Policies;
@@ -174,6 +174,7 @@ impl Shared {
             }
             LedgerError::Refused(_)
             | LedgerError::CursorForgotten { .. }
+            | LedgerError::CursorOfOther { .. }
             | LedgerError::Busy { .. }
             | LedgerError::HeldElsewhere { .. } => {}
         }
@@ -187,8 +188,17 @@ impl Shared {
     }
 
     /// The end of a programme's feed; the beginning when the programme holds nothing yet.
-    pub(super) async fn feed_end(&self, program: &ProgramId) -> Result<Cursor, Refusal> {
+    pub(super) async fn feed_end(&self, program: &ProgramId) -> Result<FeedCursor, Refusal> {
         self.look_up(self.ledger.end(program)).await
+    }
+
+    /// Where following the feed begins: at a cursor that leads here, or with what is left.
+    ///
+    /// # Errors
+    /// A refusal when the cursor leads elsewhere, or what came after it is not kept any more.
+    pub(super) async fn feed_from(&self, program: &ProgramId, after: Option<FeedCursor>) -> Result<FeedCursor, Refusal> {
+        let (_, begin) = self.look_up(self.ledger.feed(program, after, 0)).await?;
+        Ok(begin)
     }
 
     /// Completes when the server begins to drain.

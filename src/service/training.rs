@@ -10,7 +10,8 @@ use tonic::{Request, Response, Status};
 use super::errors::Refusal;
 use super::limits::contained;
 use super::shared::{Phase, Shared};
-use crate::book::records::Cursor;
+use crate::book::cursor::FeedCursor;
+use crate::book::records::{Cursor, LabelledConversion};
 use crate::vocabulary::ids::ProgramId;
 use crate::wire::{training as lines, v1};
 
@@ -25,7 +26,7 @@ struct Export {
     shared: Arc<Shared>,
     program_id: ProgramId,
     /// Up to here everything was read.
-    cursor: Cursor,
+    cursor: FeedCursor,
     /// The end of the feed when the export began.
     end: Cursor,
 }
@@ -38,15 +39,11 @@ impl v1::training_service_server::TrainingService for TrainingHandlers {
         &self,
         request: Request<v1::ExportConversionsRequest>,
     ) -> Result<Response<Self::ExportConversionsStream>, Status> {
-        let v1::ExportConversionsRequest { program_id, after_cursor } = request.into_inner();
-        let program_id =
-            ProgramId::new(&program_id).map_err(|problem| Refusal::invalid_field("program_id", problem.to_string()))?;
+        let (program_id, after) = lines::wanted(request.into_inner()).map_err(Refusal::from)?;
         let place = self.0.places.take()?;
-        let end = self.0.feed_end(&program_id).await?;
-        if after_cursor > end.0 {
-            return Err(Refusal::cursor_ahead(after_cursor, end.0).into());
-        }
-        let export = Export { shared: Arc::clone(&self.0), program_id, cursor: Cursor(after_cursor), end };
+        let end = self.0.feed_end(&program_id).await?.place;
+        let cursor = self.0.feed_from(&program_id, after).await?;
+        let export = Export { shared: Arc::clone(&self.0), program_id, cursor, end };
         let parts = stream::unfold(Some(export), |export| async move {
             let export = export?;
             match contained(export.next_part()).await.and_then(|part| part) {
@@ -66,29 +63,25 @@ impl v1::training_service_server::TrainingService for TrainingHandlers {
 impl Export {
     /// The next lines; `None` at the end.
     async fn next_part(mut self) -> Result<Option<(Vec<v1::ExportConversionsResponse>, Self)>, Refusal> {
-        if self.cursor >= self.end {
+        if self.cursor.place >= self.end {
             return Ok(None);
         }
         if *self.shared.phase.borrow() == Phase::Draining {
-            return Err(Refusal::feed_cut_off(self.cursor.0));
+            return Err(Refusal::feed_cut_off(self.cursor));
         }
         let (program_id, after) = (self.program_id.clone(), self.cursor);
         let (labelled, read_up_to) = self
             .shared
-            .read_in_turn(move |ledger| async move { ledger.labelled(&program_id, after, CONVERSIONS_READ).await })
+            .read_in_turn(move |ledger| async move { ledger.labelled(&program_id, Some(after), CONVERSIONS_READ).await })
             .await?;
-        if read_up_to <= self.cursor {
+        if read_up_to.place <= self.cursor.place {
             return Ok(None);
         }
         self.cursor = read_up_to;
-        let line = |labelled: &_| v1::ExportConversionsResponse {
-            cursor: cursor_of(labelled),
+        let line = |labelled: &LabelledConversion| v1::ExportConversionsResponse {
+            cursor: labelled.record.cursor.to_string(),
             conversion: Some(lines::message_of(labelled)),
         };
         Ok(Some((labelled.iter().map(line).collect(), self)))
     }
-}
-
-fn cursor_of(labelled: &crate::book::records::LabelledConversion) -> u64 {
-    labelled.record.cursor.0
 }

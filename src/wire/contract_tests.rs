@@ -126,7 +126,7 @@ fn labelled_line() -> v1::LabeledConversion {
             source: v1::LabelSource::Simulated.into(),
             ..Default::default()
         }],
-        decision: Some(v1::Decision { score: 0.1 + 0.2, cursor: u64::MAX, ..Default::default() }),
+        decision: Some(v1::Decision { score: 0.1 + 0.2, cursor: "7-0123456789abcdef".into(), ..Default::default() }),
         ..Default::default()
     }
 }

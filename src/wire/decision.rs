@@ -4,7 +4,7 @@
 use super::enums::WireEnum;
 use super::fields::{id_text, money_message, time_message};
 use super::v1;
-use crate::book::records::{Cursor, DecisionRecord};
+use crate::book::records::DecisionRecord;
 use crate::screening::comparability::{Comparability, ComparedKind, SideSignals};
 use crate::screening::decision::{Decision, Reason, ReferrerSafeReason, ScoreParts, ShadowScore, Verdict};
 use crate::screening::evidence::{Evidence, EvidenceCode, Finding, MeasureKind};
@@ -38,7 +38,6 @@ pub fn message_of(record: &DecisionRecord) -> v1::Decision {
         warnings,
         decided_at,
     } = decision;
-    let Cursor(cursor) = *cursor;
     let safe_reason = safe_reason_in_force(standing, *screened_verdict, *referrer_safe_reason);
     v1::Decision {
         program_id: conversion.program_id.to_string(),
@@ -57,7 +56,7 @@ pub fn message_of(record: &DecisionRecord) -> v1::Decision {
         shadow: shadow.as_ref().map(shadow_message),
         case_id: id_text(case_id.as_ref()),
         decided_at: Some(time_message(*decided_at)),
-        cursor,
+        cursor: cursor.to_string(),
         duplicate_of: id_text(standing.duplicate_of.as_ref()),
         looks_like: id_text(looks_like.as_ref()),
         manual_attribution: conversion.attribution.captured_via == CapturedVia::Manual,
@@ -238,6 +237,8 @@ fn measure_message(kind: MeasureKind, measure: f64) -> Option<v1::evidence::Meas
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::book::cursor::{ChainMark, FeedCursor};
+    use crate::book::records::Cursor;
     use crate::screening::decision::{AuditSample, Scored};
     use crate::screening::fixtures::{approved, assess_by_rules, honest};
     use crate::screening::history::History;
@@ -251,7 +252,8 @@ mod tests {
             ..assess_by_rules(&honest(), &History::default())
         };
         let standing = Standing { verdict, ..approved() };
-        message_of(&DecisionRecord { conversion: honest(), decision, verdict, standing, case_id: None, cursor: Cursor(1) })
+        let cursor = FeedCursor { place: Cursor(1), mark: ChainMark([7; 8]) };
+        message_of(&DecisionRecord { conversion: honest(), decision, verdict, standing, case_id: None, cursor })
     }
 
     #[test]

@@ -2,17 +2,21 @@
 
 use std::time::Duration;
 
+use super::cursor::optional_cursor;
 use super::enums::WireEnum;
 use super::fields::{enum_set, id_text, optional_id, required_id, time_message};
 use super::payout::gate_reason_number;
 use super::request::optional_span;
 use super::v1;
 use super::violation::{At, Violation, Violations};
-use crate::book::records::{Cursor, FeedEvent, FeedKind};
+use crate::book::cursor::FeedCursor;
+use crate::book::records::{FeedEvent, FeedKind};
 use crate::screening::decision::Verdict;
 use crate::vocabulary::ids::{AccountId, ProgramId};
 use crate::vocabulary::time::Span;
 
+/// The field of the cursor that a follower kept, in every request that goes on from one.
+pub const AFTER_CURSOR: &str = "after_cursor";
 /// Kinds of event that a watch may name.
 const KINDS_MAX: usize = 16;
 /// How often a silent watch sends a sign of life, unless the caller says.
@@ -54,8 +58,8 @@ pub enum WatchMode {
 pub struct Watch {
     /// The programme.
     pub program_id: ProgramId,
-    /// Events after this are sent.
-    pub after: Cursor,
+    /// Events after this are sent; absent for all that are left.
+    pub after: Option<FeedCursor>,
     /// Which events.
     pub filter: FeedFilter,
     /// What to do at the end.
@@ -87,7 +91,8 @@ pub fn watch(message: v1::WatchDecisionsRequest) -> Result<Watch, Vec<Violation>
         }
     };
     let heartbeat = read_heartbeat(heartbeat_every, &mut found);
-    let watch = program_id.map(|program_id| Watch { program_id, after: Cursor(after_cursor), filter, mode, heartbeat });
+    let after = optional_cursor(&after_cursor, &At::path(AFTER_CURSOR), &mut found);
+    let watch = program_id.map(|program_id| Watch { program_id, after, filter, mode, heartbeat });
     found.into_result(watch)
 }
 
@@ -119,7 +124,7 @@ pub fn event_message(event: &FeedEvent, program: &ProgramId) -> v1::FeedEvent {
     } = event;
     let verdict_number = |verdict: &Option<Verdict>| verdict.map(WireEnum::to_number).unwrap_or_default();
     v1::FeedEvent {
-        cursor: cursor.0,
+        cursor: cursor.to_string(),
         program_id: program.to_string(),
         kind: kind.to_number(),
         recorded_at: Some(time_message(*at)),
@@ -143,12 +148,13 @@ mod tests {
         let message = v1::WatchDecisionsRequest {
             program_id: "shop".to_owned(),
             kinds: vec![0, 99],
+            after_cursor: "7".to_owned(),
             mode: Some(0),
             heartbeat_every: Some(pbjson_types::Duration { seconds: 0, nanos: 1 }),
             ..Default::default()
         };
         let refused = watch(message).unwrap_err();
         let fields: Vec<&str> = refused.iter().map(|violation| violation.field.as_str()).collect();
-        assert_eq!(fields, ["kinds[0]", "kinds[1]", "mode", "heartbeat_every"]);
+        assert_eq!(fields, ["kinds[0]", "kinds[1]", "mode", "heartbeat_every", "after_cursor"]);
     }
 }

@@ -7,6 +7,7 @@
 pub mod bundle;
 pub mod content;
 pub mod conversion;
+pub mod cursor;
 pub mod decision;
 pub mod digest;
 pub mod enums;

@@ -4,6 +4,7 @@
 
 use super::content;
 use super::conversion::distinct_rewards;
+use super::cursor::cursor_text;
 use super::enums::WireEnum;
 use super::fields::{Arrival, id_text, money_message, optional_id, positive_money, required_id, time_message, time_of_fact};
 use super::request::{note, optional_span, reason_code, request};
@@ -13,6 +14,7 @@ use crate::book::command::{
     FailedCommand, PaidCommand, PayoutWanted, Request, ReservationChange, ReservationCommand, ReserveCommand, RewardsChange,
     RewardsCommand,
 };
+use crate::book::cursor::FeedCursor;
 use crate::book::records::{PaidAnswer, ReserveAnswer};
 use crate::screening::gate::{GateAnswer, GateReason};
 use crate::vocabulary::ids::{ConversionId, ProgramId, RewardId};
@@ -243,11 +245,16 @@ pub fn paid(message: v1::MarkPaidRequest, received_at: Timestamp) -> Result<(Pai
 
 /// Writes the answer to a payment that was recorded.
 #[must_use]
-pub fn paid_message(answer: Option<&PaidAnswer>, cursor: u64, replayed: bool, warnings: Vec<String>) -> v1::MarkPaidResponse {
+pub fn paid_message(
+    answer: Option<&PaidAnswer>,
+    cursor: Option<FeedCursor>,
+    replayed: bool,
+    warnings: Vec<String>,
+) -> v1::MarkPaidResponse {
     let against = answer.and_then(|answer| answer.against_gate.as_ref());
     v1::MarkPaidResponse {
         replayed,
-        cursor,
+        cursor: cursor_text(cursor),
         against_gate: against.map(gate_reason_number).unwrap_or_default(),
         sentence: against.map(GateReason::sentence).unwrap_or_default(),
         amount: answer.and_then(|answer| answer.amount).map(money_message),

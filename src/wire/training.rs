@@ -1,13 +1,17 @@
 //! Lines of labelled history between messages and vocabulary: what is exported, replayed and trained on.
 //! It must never invent a label or a time. Exports, replay and `screen` call it.
 
+use super::cursor::optional_cursor;
 use super::enums::WireEnum;
+use super::feed::AFTER_CURSOR;
 use super::fields::{Arrival, list, required_enum, required_id, required_time, text, time_message};
 use super::violation::{At, Violation, Violations};
 use super::{bundle, conversion, decision, signals, v1};
+use crate::book::cursor::FeedCursor;
 use crate::book::records::{LabelledConversion, LaterVerdict, RecordedSignals};
 use crate::screening::warning::Warning;
 use crate::vocabulary::conversion::Conversion;
+use crate::vocabulary::ids::ProgramId;
 use crate::vocabulary::label::Label;
 use crate::vocabulary::outcome::OutcomeKind;
 use crate::vocabulary::time::Timestamp;
@@ -22,6 +26,18 @@ pub const LATER_VERDICTS_MAX: usize = 1_000;
 pub const SIGNALS_MAX: usize = 100_000;
 /// The longest group id or persona, in bytes.
 pub const GROUP_BYTES_MAX: usize = 128;
+
+/// Reads which export is wanted: the programme, and the cursor after which it goes on.
+///
+/// # Errors
+/// All violated fields.
+pub fn wanted(message: v1::ExportConversionsRequest) -> Result<(ProgramId, Option<FeedCursor>), Vec<Violation>> {
+    let v1::ExportConversionsRequest { program_id, after_cursor } = message;
+    let mut found = Violations::default();
+    let program_id = required_id(&program_id, &At::path("program_id"), &mut found);
+    let after = optional_cursor(&after_cursor, &At::path(AFTER_CURSOR), &mut found);
+    found.into_result(program_id.map(|program_id| (program_id, after)))
+}
 
 /// One line of labelled history.
 #[derive(Debug, Clone, PartialEq)]

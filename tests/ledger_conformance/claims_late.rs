@@ -98,7 +98,7 @@ pub(crate) fn what_was_never_in_a_persons_hands_follows_the_facts_both_ways(subj
     subject.change_list(blocked(ListSubject::Account(account("bob"))), Change::Lift);
     assert_eq!(settled(subject, "c1"), Verdict::Approved);
     assert!(open_cases(subject).is_empty());
-    let labels = subject.ledger.labelled(&shop(), selfsame::book::records::Cursor(0), 9).unwrap().0.remove(0).labels;
+    let labels = subject.ledger.labelled(&shop(), None, 9).unwrap().0.remove(0).labels;
     assert!(labels.is_empty(), "the machine labels nothing");
     subject.change_list(blocked(ListSubject::Account(account("bob"))), Change::Place);
     subject.change_list(blocked(ListSubject::Account(account("ann"))), Change::Place);

@@ -2,7 +2,8 @@
 
 use selfsame::book::Refusal;
 use selfsame::book::command::Change;
-use selfsame::book::records::{Cursor, FeedKind, Freshness, HoldSubject, LabelledConversion};
+use selfsame::book::cursor::FeedCursor;
+use selfsame::book::records::{FeedKind, Freshness, HoldSubject, LabelledConversion};
 use selfsame::ports::ledger::LedgerError;
 use selfsame::screening::case::Resolution;
 use selfsame::screening::gate::{Gate, Held};
@@ -61,7 +62,7 @@ pub(crate) fn holding_twice_changes_nothing(subject: &Subject) {
         subject.change_hold(on.clone(), Change::Lift);
         assert_eq!(subject.change_hold(on, Change::Lift).1, Freshness::Replayed);
     }
-    assert_eq!(subject.change_hold(HoldSubject::Referrer(account("zoe")), Change::Lift), (Cursor(0), Freshness::Replayed));
+    assert_eq!(subject.change_hold(HoldSubject::Referrer(account("zoe")), Change::Lift), (None, Freshness::Replayed));
     assert_eq!(subject.feed().len(), 5);
 }
 
@@ -225,14 +226,14 @@ pub(crate) fn labels_follow_reviews_and_outcomes(subject: &Subject) {
     subject.outcome("o1", OutcomeKind::Chargeback, of_conversion("c2"));
     subject.outcome("o2", OutcomeKind::SubscriptionCanceled, of_conversion("c2"));
     let labelled = || {
-        let (mut all, mut cursor) = (Vec::new(), Cursor(0));
+        let (mut all, mut cursor) = (Vec::new(), None);
         loop {
             let (part, reached) = subject.ledger.labelled(&shop(), cursor, 2).unwrap();
             all.extend(part);
-            if reached == cursor {
+            if Some(reached) == cursor {
                 return all;
             }
-            cursor = reached;
+            cursor = Some(reached);
         }
     };
     let all = labelled();
@@ -254,20 +255,20 @@ pub(crate) fn labels_follow_reviews_and_outcomes(subject: &Subject) {
 
 pub(crate) fn signals_go_with_the_conversion_that_came_next(subject: &Subject) {
     let record = |id: &str| subject.signals(id, vec![full_bundle(id, 1_000)]).unwrap();
-    let part = |after: u64| {
-        let (part, reached) = subject.ledger.labelled(&shop(), Cursor(after), 1).unwrap();
+    let part = |after: Option<FeedCursor>| {
+        let (part, reached) = subject.ledger.labelled(&shop(), after, 1).unwrap();
         let before = |row: &LabelledConversion| row.signals_before.iter().map(|s| s.record_id.to_string()).collect::<Vec<_>>();
-        (part.first().map(before), reached.0)
+        (part.first().map(before), reached)
     };
     record("r1");
-    subject.screen(&draft("c1", "ann", "bob"));
+    let first = subject.screen(&draft("c1", "ann", "bob")).record.cursor;
     record("r2");
     record("r3");
-    subject.screen(&draft("c2", "abe", "cleo"));
+    let second = subject.screen(&draft("c2", "abe", "cleo")).record.cursor;
     record("r4");
-    assert_eq!(part(0), (Some(vec!["r1".to_owned()]), 2));
-    assert_eq!(part(2), (Some(vec!["r2".to_owned(), "r3".to_owned()]), 5));
-    assert_eq!(part(5), (None, 5), "signals wait for their conversion");
-    subject.screen(&draft("c3", "abe", "dora"));
-    assert_eq!(part(5), (Some(vec!["r4".to_owned()]), 7));
+    assert_eq!(part(None), (Some(vec!["r1".to_owned()]), first));
+    assert_eq!(part(Some(first)), (Some(vec!["r2".to_owned(), "r3".to_owned()]), second));
+    assert_eq!(part(Some(second)), (None, second), "signals wait for their conversion");
+    let third = subject.screen(&draft("c3", "abe", "dora")).record.cursor;
+    assert_eq!(part(Some(second)), (Some(vec!["r4".to_owned()]), third));
 }

@@ -6,8 +6,10 @@ use std::task::Poll;
 use futures::FutureExt;
 use futures::executor::block_on;
 use selfsame::book::Refusal;
-use selfsame::book::query::DecisionFilter;
+use selfsame::book::cursor::{ChainMark, FeedCursor};
+use selfsame::book::query::{DecisionFilter, PageRequest, PageToken};
 use selfsame::book::records::{Cursor, FeedKind, Freshness};
+use selfsame::ports::journal::Chain;
 use selfsame::ports::ledger::LedgerError;
 use selfsame::screening::case::Resolution;
 use selfsame::screening::decision::Verdict;
@@ -74,7 +76,7 @@ pub(crate) fn programmes_do_not_see_each_other(subject: &Subject) {
     assert_eq!(history, selfsame::screening::history::History { ring: history.ring, ..Default::default() });
     assert_eq!(history.ring.accounts_rejected, 0);
     assert_eq!(subject.ledger.decision(&sandbox, &conversion_id("c1")), Ok(None));
-    assert_eq!(subject.ledger.feed(&sandbox, Cursor(0), 10).unwrap().0.len(), 1);
+    assert_eq!(subject.ledger.feed(&sandbox, None, 10).unwrap().0.len(), 1);
     let programs = subject.ledger.programs();
     let summaries: Vec<_> = programs.iter().map(|p| (p.program_id.as_str(), p.accounts)).collect();
     assert_eq!(summaries, [("sandbox", 2), ("shop", 2)]);
@@ -89,9 +91,11 @@ pub(crate) fn nothing_of_an_unknown_programme_is_known(subject: &Subject) {
     let nowhere = ProgramId::new("nowhere").unwrap();
     assert_eq!(subject.ledger.decision(&nowhere, &conversion_id("c1")), Ok(None));
     assert_eq!(subject.ledger.standings(&nowhere, &[(reward("rw-c1"), conversion_id("c1"))]), Ok(vec![None]));
-    assert_eq!(subject.ledger.feed(&nowhere, Cursor(0), 10), Ok((Vec::new(), Cursor(0))));
+    let beginning = FeedCursor { place: Cursor(0), mark: Chain::before_all(&nowhere).mark() };
+    assert_eq!(subject.ledger.feed(&nowhere, None, 10), Ok((Vec::new(), beginning)));
+    assert_eq!(subject.ledger.feed(&nowhere, Some(beginning), 10), Ok((Vec::new(), beginning)));
     assert!(subject.ledger.decisions(&nowhere, &DecisionFilter::default(), &page(10)).unwrap().entries.is_empty());
-    assert!(subject.ledger.labelled(&nowhere, Cursor(0), 10).unwrap().0.is_empty());
+    assert!(subject.ledger.labelled(&nowhere, None, 10).unwrap().0.is_empty());
     assert!(subject.ledger.programs().is_empty());
 }
 
@@ -114,20 +118,22 @@ pub(crate) fn the_feed_tells_everything_in_order_and_can_be_resumed_anywhere(sub
         FeedKind::RejectedAfterPayment,
     ];
     assert_eq!(kinds, wanted);
-    assert!(all.windows(2).all(|pair| pair[0].cursor <= pair[1].cursor));
+    assert!(all.windows(2).all(|pair| pair[0].cursor.place <= pair[1].cursor.place));
     for limit in 1..=8 {
-        let (mut resumed, mut cursor) = (Vec::new(), Cursor(0));
+        let (mut resumed, mut cursor) = (Vec::new(), None);
         loop {
             let (events, reached) = subject.ledger.feed(&shop(), cursor, limit).unwrap();
             resumed.extend(events);
-            if reached == cursor {
+            if Some(reached) == cursor {
                 break;
             }
-            cursor = reached;
+            cursor = Some(reached);
         }
         assert_eq!(resumed, all);
     }
-    let end = subject.ledger.feed(&shop(), Cursor(0), usize::MAX).unwrap().1;
+    let end = subject.ledger.feed(&shop(), None, usize::MAX).unwrap().1;
+    assert_eq!(block_on(subject.ledger.end(&shop())), Ok(end));
+    let end = end.place;
     block_on(subject.ledger.grown_past(&shop(), Cursor(end.0 - 1)));
     let program = shop();
     let mut waiting = subject.ledger.grown_past(&program, end);
@@ -153,8 +159,7 @@ pub(crate) fn decisions_are_listed_newest_first_page_by_page(subject: &Subject) 
     let between = DecisionFilter { from: Some(minute(5)), until: Some(minute(8)), ..DecisionFilter::default() };
     let some = pages(2, |page| subject.ledger.decisions(&shop(), &between, page).unwrap());
     assert_eq!(some.len(), 3);
-    let bad =
-        selfsame::book::query::PageRequest { size: 3, after: Some(selfsame::book::query::PageToken("not a token".to_owned())) };
+    let bad = PageRequest { size: 3, after: Some(PageToken("not a token".to_owned())) };
     assert_eq!(
         subject.ledger.decisions(&shop(), &DecisionFilter::default(), &bad),
         Err(LedgerError::Refused(Refusal::PageToken))
@@ -182,4 +187,51 @@ pub(crate) fn decisions_are_listed_by_account_and_verdict(subject: &Subject) {
     assert_eq!(subject.ledger.decisions(&shop(), &as_referee, &page(10)).unwrap().entries.len(), 1);
     let not_as_referee = DecisionFilter { referee: Some(account("ann")), ..DecisionFilter::default() };
     assert!(subject.ledger.decisions(&shop(), &not_as_referee, &page(10)).unwrap().entries.is_empty());
+}
+
+pub(crate) fn a_cursor_that_does_not_lead_here_is_refused_and_every_one_that_was_given_is_known(subject: &Subject) {
+    subject.screen(&draft("c1", "ann", "bob").decided("review"));
+    subject.signals("r1", vec![full_bundle("ann", 10)]).unwrap();
+    subject.resolve("c1", Resolution::Accept);
+    let mut elsewhere = draft("c1", "ann", "bob");
+    elsewhere.0.program_id = ProgramId::new("sandbox").unwrap();
+    let of_sandbox = subject.screen(&elsewhere).record.cursor;
+    let (told, end) = subject.ledger.feed(&shop(), None, usize::MAX).unwrap();
+    let given: Vec<FeedCursor> = told.iter().map(|event| event.cursor).chain([end]).collect();
+    assert_eq!(given[0], subject.ledger.decision(&shop(), &conversion_id("c1")).unwrap().unwrap().cursor);
+    for cursor in &given {
+        let rest: Vec<_> = told.iter().filter(|event| event.cursor.place > cursor.place).cloned().collect();
+        assert_eq!(subject.ledger.feed(&shop(), Some(*cursor), usize::MAX), Ok((rest, end)));
+    }
+    let FeedCursor { place: first, mark } = given[0];
+    let another = FeedCursor { place: first, mark: ChainMark(mark.0.map(|byte| byte ^ 1)) };
+    let ahead = FeedCursor { place: Cursor(end.place.0 + 1), mark };
+    let shifted = FeedCursor { place: Cursor(first.0 + 1), mark };
+    let before_all = FeedCursor { place: Cursor(0), mark };
+    for after in [another, ahead, shifted, before_all, of_sandbox] {
+        let refused = LedgerError::CursorOfOther { after, end: end.place.0 };
+        assert_eq!(subject.ledger.feed(&shop(), Some(after), 10), Err(refused.clone()));
+        assert_eq!(subject.ledger.feed(&shop(), Some(after), 0), Err(refused.clone()));
+        assert_eq!(subject.ledger.labelled(&shop(), Some(after), 10).unwrap_err(), refused);
+    }
+    let nowhere = ProgramId::new("nowhere").unwrap();
+    let refused = subject.ledger.feed(&nowhere, Some(end), 10);
+    assert_eq!(refused, Err(LedgerError::CursorOfOther { after: end, end: 0 }));
+}
+
+pub(crate) fn a_page_of_decisions_goes_on_only_in_the_feed_that_it_was_read_from(subject: &Subject) {
+    for number in 0..4 {
+        subject.screen(&draft(&format!("c{number}"), "ann", &format!("new-{number}")));
+    }
+    let all = DecisionFilter::default();
+    let listed = pages(1, |page| subject.ledger.decisions(&shop(), &all, page).unwrap());
+    let ids: Vec<_> = listed.iter().map(|record| record.conversion.conversion_id.to_string()).collect();
+    assert_eq!(ids, ["c3", "c2", "c1", "c0"]);
+    let next = subject.ledger.decisions(&shop(), &all, &page(2)).unwrap().next.unwrap();
+    // The last digit of the mark.
+    let digit = if next.0.ends_with('0') { "1" } else { "0" };
+    let other = PageToken(format!("{}{digit}", &next.0[..next.0.len() - 1]));
+    let asked = |after| subject.ledger.decisions(&shop(), &all, &PageRequest { after: Some(after), ..page(2) });
+    assert_eq!(asked(next).unwrap().entries.len(), 2);
+    assert_eq!(asked(other).unwrap_err(), LedgerError::Refused(Refusal::PageToken));
 }

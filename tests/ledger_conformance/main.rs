@@ -157,6 +157,8 @@ conformance! {
         programmes_do_not_see_each_other
         nothing_of_an_unknown_programme_is_known
         the_feed_tells_everything_in_order_and_can_be_resumed_anywhere
+        a_cursor_that_does_not_lead_here_is_refused_and_every_one_that_was_given_is_known
+        a_page_of_decisions_goes_on_only_in_the_feed_that_it_was_read_from
         decisions_are_listed_newest_first_page_by_page
         decisions_are_listed_by_account_and_verdict;
     claims_history:

@@ -7,10 +7,10 @@ use selfsame::adapters::embedded::{self, COLD_FOLDER, JOURNAL_FOLDER, SNAPSHOTS_
 use selfsame::adapters::journal::{JournalOptions, restore, verify_backup};
 use selfsame::book::Refusal;
 use selfsame::book::command::{CaseStep, Change};
+use selfsame::book::cursor::FeedCursor;
 use selfsame::book::query::{CaseFilter, CaseOrder, DecisionFilter};
 use selfsame::book::records::{
-    CaseFile, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, HoldSubject, LabelledConversion, ListEntry, ListSubject,
-    QueueStats,
+    CaseFile, DecisionRecord, FeedEvent, Freshness, Hold, HoldSubject, LabelledConversion, ListEntry, ListSubject, QueueStats,
 };
 use selfsame::ledger::{ColdAfter, JournaledLedger, LateFacts, LedgerOptions};
 use selfsame::ports::ledger::LedgerError;
@@ -59,10 +59,10 @@ pub(crate) fn everything(subject: &Subject) -> Everything {
         queue: queue.concat(),
         stats: ledger.queue_stats(&shop(), now).unwrap(),
         standings: ids.iter().map(|id| subject.standing(id)).collect(),
-        feed: ledger.feed(&shop(), Cursor(0), usize::MAX).unwrap().0,
+        feed: ledger.feed(&shop(), None, usize::MAX).unwrap().0,
         holds: pages(3, |page| ledger.holds(&shop(), page).unwrap()),
         lists: pages(3, |page| ledger.list_entries(&shop(), None, page).unwrap()),
-        labelled: ledger.labelled(&shop(), Cursor(0), usize::MAX).unwrap().0,
+        labelled: ledger.labelled(&shop(), None, usize::MAX).unwrap().0,
     }
 }
 
@@ -238,6 +238,33 @@ fn a_backup_taken_while_serving_holds_what_was_acknowledged_before_it_and_no_hal
         (restored.cases, restored.standings, restored.holds, restored.lists),
         (before.cases, before.standings, before.holds, before.lists)
     );
+}
+
+#[test]
+fn after_a_restore_cursors_are_known_up_to_the_point_of_the_backup_and_no_further() {
+    let (folder, restored) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let disk = quietly_on_disk(folder.path());
+    play(&disk);
+    let held = disk.feed();
+    let (_, point) = disk.ledger.feed(&shop(), None, usize::MAX).unwrap();
+    let file = restored.path().join("backup");
+    disk.ledger.back_up(&mut std::fs::File::create(&file).unwrap()).unwrap();
+    let lost: Vec<FeedCursor> =
+        (0..3).map(|number| disk.screen(&draft(&format!("lost{number}"), "a1", "b1")).record.cursor).collect();
+    restore(&file, &restored.path().join(JOURNAL_FOLDER)).unwrap();
+    let again = quietly_on_disk(restored.path());
+    let new: Vec<FeedCursor> =
+        (0..5).map(|number| again.screen(&draft(&format!("new{number}"), "a1", "b1")).record.cursor).collect();
+    for known in held.iter().map(|event| event.cursor).chain([point]) {
+        let (told, end) = again.ledger.feed(&shop(), Some(known), usize::MAX).unwrap();
+        assert_eq!((told.last().unwrap().cursor, end), (new[4], new[4]));
+    }
+    for (old, new) in lost.iter().zip(&new) {
+        assert_eq!(old.place, new.place, "a place says nothing alone");
+        let refused = again.ledger.feed(&shop(), Some(*old), usize::MAX);
+        assert_eq!(refused, Err(LedgerError::CursorOfOther { after: *old, end: new.place.0.max(point.place.0 + 5) }));
+        assert!(disk.ledger.feed(&shop(), Some(*new), usize::MAX).is_err(), "and the other way round");
+    }
 }
 
 #[test]

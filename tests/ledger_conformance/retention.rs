@@ -6,7 +6,7 @@ use selfsame::adapters::embedded::SNAPSHOTS_FOLDER;
 use selfsame::book::Refusal;
 use selfsame::book::command::{CaseStep, Change};
 use selfsame::book::query::{CaseFilter, CaseOrder};
-use selfsame::book::records::{Cursor, HoldSubject, ListSubject};
+use selfsame::book::records::{HoldSubject, ListSubject};
 use selfsame::ports::ledger::LedgerError;
 use selfsame::screening::case::{Resolution, Step};
 use selfsame::screening::gate::{Gate, GateReason, Held, Record};
@@ -66,7 +66,9 @@ fn what_is_too_old_goes_and_what_still_speaks_stays() {
     subject.change_list(blocked(ListSubject::Account(account("pardoned"))), Change::Place);
     subject.change_list(blocked(ListSubject::Account(account("pardoned"))), Change::Lift);
     subject.change_hold(HoldSubject::Referrer(account("hugo")), Change::Place);
-    let old = subject.feed().last().unwrap().cursor.0;
+    let told = subject.feed();
+    let (third, last) = (told[2].cursor, told.last().unwrap().cursor);
+    let old = last.place.0;
     subject.screen(&draft("new-1", "hugo", "dora").at(HORIZON + 1));
     assert_eq!(forget(&subject, minute(HORIZON)), old);
     assert_eq!(forget(&subject, minute(HORIZON)), 0, "once is enough");
@@ -80,12 +82,12 @@ fn what_is_too_old_goes_and_what_still_speaks_stays() {
         assert_eq!(pages(10, |page| subject.ledger.holds(&shop(), page).unwrap()).len(), 1);
         assert_ne!(subject.gate("new-1"), Gate::Release, "its referrer is held");
         // From the beginning the feed begins with what is left; whoever was on the way is told.
-        let cursors: Vec<u64> = subject.feed().iter().map(|event| event.cursor.0).collect();
+        let cursors: Vec<u64> = subject.feed().iter().map(|event| event.cursor.place.0).collect();
         assert_eq!(cursors, [old + 1]);
-        let missed = subject.ledger.feed(&shop(), Cursor(3), 10);
+        let missed = subject.ledger.feed(&shop(), Some(third), 10);
         assert_eq!(missed, Err(LedgerError::CursorForgotten { oldest: old + 1 }));
-        assert_eq!(subject.ledger.feed(&shop(), Cursor(old), 10).unwrap().0.len(), 1);
-        assert_eq!(subject.ledger.labelled(&shop(), Cursor(0), 10).unwrap().0.len(), 1);
+        assert_eq!(subject.ledger.feed(&shop(), Some(last), 10).unwrap().0.len(), 1);
+        assert_eq!(subject.ledger.labelled(&shop(), None, 10).unwrap().0.len(), 1);
     };
     claims(&subject);
     let refused = subject.step("old-2", "rita", HORIZON + 2, CaseStep::Step(Step::Reopen));

@@ -10,10 +10,11 @@ use selfsame::book::command::{
     Assessor, CaseCommand, CaseStep, Change, Command, Executed, HoldCommand, HoldStep, ListCommand, OutcomeCommand, PaidCommand,
     ScreenCommand, SignalsCommand,
 };
+use selfsame::book::cursor::FeedCursor;
 use selfsame::book::query::PageRequest;
 use selfsame::book::records::Screened;
 use selfsame::book::records::{
-    CaseSummary, ContentFingerprint, Cursor, FeedEvent, FeedKind, Freshness, HoldSubject, ListEntry, ListSubject,
+    CaseSummary, ContentFingerprint, FeedEvent, FeedKind, Freshness, HoldSubject, ListEntry, ListSubject,
 };
 use selfsame::ports::ledger::{Ledger, LedgerError};
 use selfsame::screening::case::{Resolution, Step};
@@ -351,7 +352,11 @@ impl Subject {
         self.probe.history(draft.0.conversion_id.as_str())
     }
 
-    pub(crate) fn signals(&self, record: &str, bundles: Vec<SignalBundle>) -> Result<(Cursor, Freshness), LedgerError> {
+    pub(crate) fn signals(
+        &self,
+        record: &str,
+        bundles: Vec<SignalBundle>,
+    ) -> Result<(Option<FeedCursor>, Freshness), LedgerError> {
         let content = ContentFingerprint([u8::try_from(bundles.len()).unwrap(); 16]);
         block_on(self.ledger.record_signals(SignalsCommand {
             program_id: shop(),
@@ -367,7 +372,7 @@ impl Subject {
         id: &str,
         kind: OutcomeKind,
         subject: OutcomeSubject,
-    ) -> Result<(Cursor, Freshness), LedgerError> {
+    ) -> Result<(Option<FeedCursor>, Freshness), LedgerError> {
         let outcome = Outcome {
             program_id: shop(),
             outcome_id: RecordId::new(id).unwrap(),
@@ -382,11 +387,11 @@ impl Subject {
         block_on(self.ledger.record_outcome(OutcomeCommand { outcome, content, received_at: minute(100) }))
     }
 
-    pub(crate) fn outcome(&self, id: &str, kind: OutcomeKind, subject: OutcomeSubject) -> Cursor {
+    pub(crate) fn outcome(&self, id: &str, kind: OutcomeKind, subject: OutcomeSubject) -> Option<FeedCursor> {
         self.try_outcome(id, kind, subject).unwrap().0
     }
 
-    pub(crate) fn ban(&self, id: &str) -> Cursor {
+    pub(crate) fn ban(&self, id: &str) -> Option<FeedCursor> {
         self.outcome(&format!("ban-{id}"), OutcomeKind::AccountBanned, OutcomeSubject::Account(account(id)))
     }
 
@@ -423,7 +428,7 @@ impl Subject {
         self.step(id, "rita", 90, CaseStep::Step(Step::Reopen)).unwrap()
     }
 
-    pub(crate) fn try_pay(&self, id: &str, reward_id: &str) -> Result<(Cursor, Freshness), LedgerError> {
+    pub(crate) fn try_pay(&self, id: &str, reward_id: &str) -> Result<(Option<FeedCursor>, Freshness), LedgerError> {
         self.try_pay_amount(id, reward_id, None)
     }
 
@@ -432,7 +437,7 @@ impl Subject {
         id: &str,
         reward_id: &str,
         amount: Option<Money>,
-    ) -> Result<(Cursor, Freshness), LedgerError> {
+    ) -> Result<(Option<FeedCursor>, Freshness), LedgerError> {
         block_on(self.ledger.mark_paid(PaidCommand {
             program_id: shop(),
             conversion_id: conversion_id(id),
@@ -449,15 +454,19 @@ impl Subject {
         block_on(self.ledger.execute(command))
     }
 
-    pub(crate) fn pay(&self, id: &str) -> (Cursor, Freshness) {
+    pub(crate) fn pay(&self, id: &str) -> (Option<FeedCursor>, Freshness) {
         self.try_pay(id, &format!("rw-{id}")).unwrap()
     }
 
-    pub(crate) fn change_hold(&self, subject: HoldSubject, change: Change) -> (Cursor, Freshness) {
+    pub(crate) fn change_hold(&self, subject: HoldSubject, change: Change) -> (Option<FeedCursor>, Freshness) {
         self.try_change_hold(subject, change).unwrap()
     }
 
-    pub(crate) fn try_change_hold(&self, subject: HoldSubject, change: Change) -> Result<(Cursor, Freshness), LedgerError> {
+    pub(crate) fn try_change_hold(
+        &self,
+        subject: HoldSubject,
+        change: Change,
+    ) -> Result<(Option<FeedCursor>, Freshness), LedgerError> {
         let step = match change {
             Change::Place => HoldStep::Place { hold_id: None, subject },
             Change::Lift => HoldStep::LiftOwn(subject),
@@ -465,7 +474,7 @@ impl Subject {
         self.step_hold(step, "olga")
     }
 
-    pub(crate) fn step_hold(&self, step: HoldStep, by: &str) -> Result<(Cursor, Freshness), LedgerError> {
+    pub(crate) fn step_hold(&self, step: HoldStep, by: &str) -> Result<(Option<FeedCursor>, Freshness), LedgerError> {
         block_on(self.ledger.change_hold(HoldCommand {
             program_id: shop(),
             step,
@@ -476,7 +485,7 @@ impl Subject {
         }))
     }
 
-    pub(crate) fn change_list(&self, entry: ListEntry, change: Change) -> (Cursor, Freshness) {
+    pub(crate) fn change_list(&self, entry: ListEntry, change: Change) -> (Option<FeedCursor>, Freshness) {
         block_on(self.ledger.change_list(ListCommand { program_id: shop(), entry, change, request: None })).unwrap()
     }
 
@@ -531,7 +540,7 @@ impl Subject {
     }
 
     pub(crate) fn feed(&self) -> Vec<FeedEvent> {
-        self.ledger.feed(&shop(), Cursor(0), usize::MAX).unwrap().0
+        self.ledger.feed(&shop(), None, usize::MAX).unwrap().0
     }
 
     pub(crate) fn feed_kinds(&self) -> Vec<FeedKind> {

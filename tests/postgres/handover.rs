@@ -260,3 +260,23 @@ fn a_database_that_crashes_again_and_again_loses_and_doubles_nothing() {
     drop(only);
     assert_eq!(replica(&url, "10.0.0.2:1").subject.feed(), feed);
 }
+
+#[test]
+fn a_follower_is_told_of_a_database_that_was_put_back_to_an_earlier_moment() {
+    let Some(server) = server() else { return };
+    let url = server.fresh();
+    let first = replica(&url, "10.0.0.1:1");
+    let kept = first.subject.screen(&draft("cv-1", "ann", "ben")).record.cursor;
+    let lost = first.subject.screen(&draft("cv-2", "ann", "cid")).record.cursor;
+    drop(first);
+
+    run(&url, "delete from snapshot; delete from entry where seq >= 2");
+    let next = replica(&url, "10.0.0.2:1");
+    let other = next.subject.screen(&draft("cv-3", "ann", "dan")).record.cursor;
+
+    assert_eq!(other.place, lost.place);
+    let refused = next.subject.ledger.feed(&shop(), Some(lost), 10);
+    assert_eq!(refused, Err(LedgerError::CursorOfOther { after: lost, end: other.place.0 }));
+    let (told, end) = next.subject.ledger.feed(&shop(), Some(kept), 10).unwrap();
+    assert_eq!((told.len(), told[0].cursor, end), (1, other, other));
+}

@@ -290,6 +290,29 @@ async fn honest_audits_trip_the_breaker_and_the_next_reject_goes_to_review() {
 }
 
 #[tokio::test]
+async fn audits_of_another_ledger_are_not_counted_on_and_a_breaker_stays_tripped() {
+    let folder = tempfile::tempdir().unwrap();
+    for resolved in [7, 0] {
+        // Each world has a ledger of its own; the folder of models stays.
+        let world = World::with_models(&half_audited(), Some(folder.path())).await;
+        load(&world, PROGRAM, against_shared_addresses("m-1", Some(0.9))).await.unwrap();
+        if resolved > 0 {
+            activate(&world, PROGRAM, "m-1").await.unwrap();
+        }
+        let mut sampled = Vec::new();
+        for number in 1..=60 {
+            sampled.extend(world.screen(at_one_address(number)).await.audit_sampled.then_some(number));
+        }
+        for number in &sampled[..resolved] {
+            resolve(&world, *number, v1::Resolution::Accept).await;
+        }
+        let audit = status(&world, PROGRAM).await.audit.unwrap();
+        assert_eq!((audit.resolved, audit.breaker()), (resolved as u64, v1::BreakerState::ReviewInstead));
+        assert_eq!(audit.sampled, sampled.len() as u64);
+    }
+}
+
+#[tokio::test]
 async fn drift_from_the_training_data_is_read_per_programme() {
     let world = World::with_models(SHIPPED_POLICY, None).await;
     load(&world, PROGRAM, against_vpns("m-1")).await.unwrap();

@@ -9,7 +9,8 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
-use selfsame::adapters::journal::MemoryJournal;
+use selfsame::adapters::embedded;
+use selfsame::adapters::journal::{JournalOptions, MemoryJournal};
 use selfsame::adapters::model_shelf::ModelShelf;
 use selfsame::adapters::model_store::ModelStore;
 use selfsame::adapters::policy_file::{self, SHIPPED_POLICY};
@@ -17,12 +18,13 @@ use selfsame::adapters::policy_store::FixedPolicy;
 use selfsame::adapters::standing_rules::StandingRules;
 use selfsame::book::MessageKind;
 use selfsame::book::command::{Command, Executed};
+use selfsame::book::cursor::FeedCursor;
 use selfsame::book::query::{CaseFilter, CaseOrder, DecisionFilter, Page, PageRequest};
 use selfsame::book::records::{
     CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Hold, LabelledConversion, ListEntry, ListSubject, PendingOutcome,
     QueueStats, TakenMessage,
 };
-use selfsame::ledger::JournaledLedger;
+use selfsame::ledger::{JournaledLedger, LedgerOptions};
 use selfsame::ports::clock::Clock;
 use selfsame::ports::journal::BackupSummary;
 use selfsame::ports::ledger::{Answer, Answerers, Ledger, LedgerError, LedgerHealth};
@@ -123,7 +125,7 @@ impl Ledger for SwitchedLedger {
         program: &'a ProgramId,
         kind: MessageKind,
         id: &'a RecordId,
-    ) -> Answer<'a, Option<(Cursor, TakenMessage)>> {
+    ) -> Answer<'a, Option<(FeedCursor, TakenMessage)>> {
         self.read(self.inner.taken(program, kind, id))
     }
     fn decisions<'a>(
@@ -157,7 +159,12 @@ impl Ledger for SwitchedLedger {
     ) -> Answer<'a, Vec<Option<Standing>>> {
         self.read(self.inner.standings(program, payouts))
     }
-    fn feed<'a>(&'a self, program: &'a ProgramId, after: Cursor, limit: usize) -> Answer<'a, (Vec<FeedEvent>, Cursor)> {
+    fn feed<'a>(
+        &'a self,
+        program: &'a ProgramId,
+        after: Option<FeedCursor>,
+        limit: usize,
+    ) -> Answer<'a, (Vec<FeedEvent>, FeedCursor)> {
         self.read(self.inner.feed(program, after, limit))
     }
     fn grown_past<'a>(&'a self, program: &'a ProgramId, cursor: Cursor) -> BoxFuture<'a, ()> {
@@ -188,10 +195,13 @@ impl Ledger for SwitchedLedger {
     fn labelled<'a>(
         &'a self,
         program: &'a ProgramId,
-        after: Cursor,
+        after: Option<FeedCursor>,
         limit: usize,
-    ) -> Answer<'a, (Vec<LabelledConversion>, Cursor)> {
+    ) -> Answer<'a, (Vec<LabelledConversion>, FeedCursor)> {
         self.read(self.inner.labelled(program, after, limit))
+    }
+    fn end<'a>(&'a self, program: &'a ProgramId) -> Answer<'a, FeedCursor> {
+        self.inner.end(program)
     }
     fn programs(&self) -> Vec<ProgramSummary> {
         self.inner.programs()
@@ -242,23 +252,33 @@ impl World {
     pub(crate) async fn answered_by(answerers: Answerers, limits: Limits) -> Self {
         // The rules' weights score: what these tests claim does not hang on the shipped model.
         let policy = SHIPPED_POLICY.replace("source = \"model\"", "source = \"judgement\"");
-        Self::with(answerers, limits, &policy, None).await
+        Self::with(answerers, limits, &policy, None, None).await
     }
 
     /// A server whose models score, in this folder or in memory only.
     pub(crate) async fn with_models(policy: &str, folder: Option<&Path>) -> Self {
         let policy = policy.replace("source = \"judgement\"", "source = \"model\"");
-        Self::with(Answerers::ThisProcess, Limits::default(), &policy, folder).await
+        Self::with(Answerers::ThisProcess, Limits::default(), &policy, folder, None).await
     }
 
-    async fn with(answerers: Answerers, limits: Limits, policy: &str, models: Option<&Path>) -> Self {
+    /// A server whose ledger is in a folder.
+    pub(crate) async fn on_disk(folder: &Path) -> Self {
+        let policy = SHIPPED_POLICY.replace("source = \"model\"", "source = \"judgement\"");
+        Self::with(Answerers::ThisProcess, Limits::default(), &policy, None, Some(folder)).await
+    }
+
+    async fn with(answerers: Answerers, limits: Limits, policy: &str, models: Option<&Path>, ledger: Option<&Path>) -> Self {
         let clock = Arc::new(SetClock(AtomicI64::new(NOON * 1_000)));
         let policies = Arc::new(FixedPolicy::new(policy_file::parse(policy, "test").unwrap()));
         let shelf = Arc::new(ModelShelf::default());
         let models = Arc::new(ModelStore::open(models, Arc::clone(&shelf), clock.now()).unwrap());
-        let rules = StandingRules::new(Arc::clone(&policies) as _, shelf, AuditKey::new([7; 32]));
+        let rules = Arc::new(StandingRules::new(Arc::clone(&policies) as _, shelf, AuditKey::new([7; 32])));
+        let inner = match ledger {
+            Some(folder) => embedded::open(folder, JournalOptions::default(), LedgerOptions::default(), rules).unwrap(),
+            None => JournaledLedger::over(Arc::new(MemoryJournal::default()), rules).unwrap(),
+        };
         let ledger = Arc::new(SwitchedLedger {
-            inner: JournaledLedger::over(Arc::new(MemoryJournal::default()), Arc::new(rules)).unwrap(),
+            inner,
             answerers,
             fault: watch::Sender::new(Fault::None),
             backup: Mutex::new(Vec::new()),

@@ -16,6 +16,7 @@ use selfsame::adapters::embedded::{self, JOURNAL_FOLDER, SNAPSHOTS_FOLDER};
 use selfsame::adapters::journal::{JournalOptions, SledJournal};
 use selfsame::book::Refusal;
 use selfsame::book::command::{CaseCommand, CaseStep, OutcomeCommand, PaidCommand};
+use selfsame::book::cursor::FeedCursor;
 use selfsame::book::records::{ContentFingerprint, Cursor, FeedKind, Freshness};
 use selfsame::ledger::{GroupOptions, JournaledLedger, LateFacts, LedgerOptions};
 use selfsame::offline::load::generator::Dice;
@@ -53,7 +54,7 @@ fn draft_of(number: u64) -> Draft {
 }
 
 /// Where a command was written, and whether it was new.
-type Done = Result<(Cursor, Freshness), LedgerError>;
+type Done = Result<(Option<FeedCursor>, Freshness), LedgerError>;
 type Answer<'l> = Pin<Box<dyn Future<Output = Done> + Send + 'l>>;
 
 impl Command {
@@ -61,7 +62,7 @@ impl Command {
         match self {
             Self::Screen(number) => Box::pin(async move {
                 let screened = ledger.screen(draft_of(number).command()).await?;
-                Ok((screened.record.cursor, screened.freshness))
+                Ok((Some(screened.record.cursor), screened.freshness))
             }),
             Self::Reject(number) => {
                 let step = CaseCommand {
@@ -75,7 +76,7 @@ impl Command {
                     request: None,
                     at: minute(500),
                 };
-                Box::pin(async move { ledger.step_case(step).await.map(|_| (Cursor(0), Freshness::New)) })
+                Box::pin(async move { ledger.step_case(step).await.map(|_| (None, Freshness::New)) })
             }
             Self::Pay(number) => ledger.mark_paid(PaidCommand {
                 program_id: shop(),
@@ -327,7 +328,7 @@ fn verify(folder: &Path, callers: &Callers) {
         return;
     };
     let last = programme.last_cursor.0;
-    let feed = ledger.feed(&shop(), Cursor(0), usize::MAX).unwrap().0;
+    let feed = ledger.feed(&shop(), None, usize::MAX).unwrap().0;
     let told = |kind: FeedKind, number: u64| {
         let id = conversion_id(&format!("c{number}"));
         feed.iter().filter(|event| event.kind == kind && event.conversion_id.as_ref() == Some(&id)).count()

@@ -3,9 +3,10 @@
 use std::ops::Deref;
 
 use futures::executor::block_on;
+use selfsame::book::cursor::FeedCursor;
 use selfsame::book::query::{CaseFilter, CaseOrder, DecisionFilter, Page, PageRequest};
 use selfsame::book::records::{
-    CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Hold, LabelledConversion, ListEntry, ListSubject, PendingOutcome,
+    CaseFile, CaseSummary, DecisionRecord, FeedEvent, Hold, LabelledConversion, ListEntry, ListSubject, PendingOutcome,
     QueueStats,
 };
 use selfsame::ports::ledger::{Ledger, LedgerError};
@@ -65,7 +66,12 @@ impl<L: Deref<Target: Ledger>> Asked<L> {
         block_on(self.0.standings(program, payouts))
     }
 
-    pub(crate) fn feed(&self, program: &ProgramId, after: Cursor, limit: usize) -> Read<(Vec<FeedEvent>, Cursor)> {
+    pub(crate) fn feed(
+        &self,
+        program: &ProgramId,
+        after: Option<FeedCursor>,
+        limit: usize,
+    ) -> Read<(Vec<FeedEvent>, FeedCursor)> {
         block_on(self.0.feed(program, after, limit))
     }
 
@@ -85,7 +91,12 @@ impl<L: Deref<Target: Ledger>> Asked<L> {
         block_on(self.0.list_entry(program, list, subject))
     }
 
-    pub(crate) fn labelled(&self, program: &ProgramId, after: Cursor, limit: usize) -> Read<(Vec<LabelledConversion>, Cursor)> {
+    pub(crate) fn labelled(
+        &self,
+        program: &ProgramId,
+        after: Option<FeedCursor>,
+        limit: usize,
+    ) -> Read<(Vec<LabelledConversion>, FeedCursor)> {
         block_on(self.0.labelled(program, after, limit))
     }
 }

@@ -31,6 +31,7 @@ use super::model_file::{self, ModelFileError};
 use super::model_history::{ModelAction, ModelChange, ModelHistory};
 use super::model_shelf::{ModelShelf, ModelsInForce};
 use crate::book::command::Request;
+use crate::book::cursor::FeedCursor;
 use crate::book::records::{Cursor, Freshness};
 use crate::screening::AutoReject;
 use crate::screening::model::Model;
@@ -249,7 +250,13 @@ impl ModelStore {
     ///
     /// # Errors
     /// [`ModelStoreError::NotLoaded`]; [`ModelStoreError::File`] when the choice cannot be kept.
-    pub fn activate(&self, program: &ProgramId, version: &str, since: Cursor, by: ChangeBy) -> Result<Changed, ModelStoreError> {
+    pub fn activate(
+        &self,
+        program: &ProgramId,
+        version: &str,
+        since: FeedCursor,
+        by: ChangeBy,
+    ) -> Result<Changed, ModelStoreError> {
         let mut inner = self.inner.lock();
         if let Some(done) = inner.done_before(program, by.request.as_ref())? {
             return Ok(done);
@@ -263,9 +270,9 @@ impl ModelStore {
         choices.challenger.take_if(|challenger| challenger == version);
         if next.watch.models.is_empty() && !before.as_deref().is_some_and(|before| inner.may_reject(program, before)) {
             // Nothing was watched until now: nothing before this is of interest.
-            next.watch.read_up_to = since.0;
+            next.watch.read_up_to = Some(since);
         }
-        next.watch.models.insert(version.to_owned(), ModelAudits { since: since.0, ..ModelAudits::default() });
+        next.watch.models.insert(version.to_owned(), ModelAudits { since: since.place.0, ..ModelAudits::default() });
         next.choices = Some(choices);
         let line = Line { action: ModelAction::Activated, version: Some(version.to_owned()), previous: before.clone() };
         self.put_in_force(&mut inner, program, next, line, by)?;
@@ -349,7 +356,7 @@ impl ModelStore {
             let note = format!("{} of {} audited rejects were honest", audits.honest, audits.resolved());
             let actor = Actor::new(SERVICE_ACTOR).map_err(|_| ModelStoreError::Name(SERVICE_ACTOR.to_owned()))?;
             let line = Line { action: ModelAction::BreakerTripped, version: Some(found.version.clone()), previous: None };
-            next.kept_up_to = next.watch.read_up_to;
+            next.kept_up_to = next.watch.place();
             let earlier = inner.state.programs.insert(program.clone(), next);
             let kept = self.keep_change(&mut inner, program, line, ChangeBy { actor, note, at, request: None });
             if kept.is_err() {
@@ -357,9 +364,10 @@ impl ModelStore {
             }
             return kept.map(|()| Noted::Tripped);
         }
-        let keep = resolved || next.watch.read_up_to >= next.kept_up_to.saturating_add(KEEP_EVERY);
+        let Cursor(kept) = next.kept_up_to;
+        let keep = resolved || !(kept..kept.saturating_add(KEEP_EVERY)).contains(&next.watch.place().0);
         if keep {
-            next.kept_up_to = next.watch.read_up_to;
+            next.kept_up_to = next.watch.place();
         }
         let earlier = inner.state.programs.insert(program.clone(), next);
         if keep && let Err(error) = self.write_state(&inner.state) {
@@ -396,7 +404,7 @@ impl ModelStore {
             }
         }
         next.epoch += 1;
-        next.kept_up_to = next.watch.read_up_to;
+        next.kept_up_to = next.watch.place();
         let auto_reject = next.auto_reject();
         let earlier = inner.state.programs.insert(program.clone(), next);
         if let Err(error) = self.keep_change(inner, program, line, by) {

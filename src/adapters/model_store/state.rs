@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{ModelStoreError, STATE_FILE};
 use crate::adapters::model_file::{self, ModelFileError};
+use crate::book::cursor::FeedCursor;
+use crate::book::records::Cursor;
 use crate::screening::AutoReject;
 use crate::vocabulary::ids::{InvalidId, ProgramId};
 
@@ -52,13 +54,26 @@ pub struct ModelAudits {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Watch {
-    /// Up to here the feed was read.
-    pub read_up_to: u64,
+    /// Up to here the feed was read; absent before its beginning.
+    pub read_up_to: Option<FeedCursor>,
     /// What was found, by model version.
     pub models: BTreeMap<String, ModelAudits>,
 }
 
 impl Watch {
+    /// The place up to which the feed was read; 0 before its beginning.
+    pub(super) fn place(&self) -> Cursor {
+        self.read_up_to.map_or(Cursor(0), |read| read.place)
+    }
+
+    /// The same watch over a feed that is another one from its beginning on: nothing of it is counted yet. A breaker that tripped stays so.
+    #[must_use]
+    pub fn begun_again(self) -> Self {
+        let tripped = |audits: ModelAudits| ModelAudits { tripped_at_millis: audits.tripped_at_millis, ..ModelAudits::default() };
+        let models = self.models.into_iter().map(|(version, audits)| (version, tripped(audits))).collect();
+        Self { read_up_to: None, models }
+    }
+
     /// What reviewers found, of each model.
     pub(super) fn resolved(&self) -> impl Iterator<Item = (u32, u32)> {
         self.models.values().map(|audits| (audits.honest, audits.abusive))
@@ -85,7 +100,7 @@ pub(super) struct ProgramState {
     pub(super) epoch: u64,
     /// How far `watch.read_up_to` was when it was kept last.
     #[serde(skip)]
-    pub(super) kept_up_to: u64,
+    pub(super) kept_up_to: Cursor,
 }
 
 /// The file.
@@ -115,7 +130,7 @@ pub(super) fn read(folder: &Path) -> Result<State, ModelStoreError> {
     };
     let StateForm { changes, programs } = serde_json::from_slice(&bytes).map_err(|error| bad(error.to_string()))?;
     let named = |(name, mut state): (String, ProgramState)| {
-        state.kept_up_to = state.watch.read_up_to;
+        state.kept_up_to = state.watch.place();
         Ok((ProgramId::new(&name)?, state))
     };
     let programs = programs.into_iter().map(named).collect::<Result<_, InvalidId>>().map_err(|error| bad(error.to_string()))?;

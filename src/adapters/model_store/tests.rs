@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::adapters::model_file::tests::model;
+use crate::book::cursor::ChainMark;
 use crate::screening::features::CATALOGUE;
 use crate::screening::model::ModelParts;
 
@@ -11,6 +12,10 @@ fn shop() -> ProgramId {
 
 fn other() -> ProgramId {
     ProgramId::new("other").unwrap()
+}
+
+fn at(place: u64) -> FeedCursor {
+    FeedCursor { place: Cursor(place), mark: ChainMark::default() }
 }
 
 fn now() -> Timestamp {
@@ -80,8 +85,8 @@ fn what_was_activated_decides_after_a_restart_and_can_be_rolled_back() {
     for version in ["m-1", "m-2"] {
         store.load(&shop(), &bytes(version), dana()).unwrap();
     }
-    assert_eq!(store.activate(&shop(), "m-1", Cursor(0), dana()).unwrap().previous, Some(shipped.clone()));
-    assert_eq!(store.activate(&shop(), "m-2", Cursor(0), dana()).unwrap().previous, Some("m-1".to_owned()));
+    assert_eq!(store.activate(&shop(), "m-1", at(0), dana()).unwrap().previous, Some(shipped.clone()));
+    assert_eq!(store.activate(&shop(), "m-2", at(0), dana()).unwrap().previous, Some("m-1".to_owned()));
     let (store, shelf) = opened(folder.path());
     assert_eq!((active(&shelf, &shop()).as_deref(), active(&shelf, &other())), (Some("m-2"), Some(shipped)));
     assert_eq!(store.roll_back(&shop(), dana()).unwrap().previous, Some("m-2".to_owned()));
@@ -96,9 +101,9 @@ fn activating_the_active_model_again_keeps_what_a_rollback_leads_to() {
     let (store, shelf) = opened(tempfile::tempdir().unwrap().path());
     for version in ["m-1", "m-2"] {
         store.load(&shop(), &bytes(version), dana()).unwrap();
-        store.activate(&shop(), version, Cursor(0), dana()).unwrap();
+        store.activate(&shop(), version, at(0), dana()).unwrap();
     }
-    assert_eq!(store.activate(&shop(), "m-2", Cursor(0), dana()).unwrap().previous, Some("m-2".to_owned()));
+    assert_eq!(store.activate(&shop(), "m-2", at(0), dana()).unwrap().previous, Some("m-2".to_owned()));
     store.roll_back(&shop(), dana()).unwrap();
     assert_eq!(active(&shelf, &shop()).as_deref(), Some("m-1"));
 }
@@ -110,9 +115,9 @@ fn a_challenger_that_comes_to_decide_is_no_challenger_any_more() {
     for version in ["m-1", "m-2"] {
         store.load(&shop(), &bytes(version), dana()).unwrap();
     }
-    store.activate(&shop(), "m-1", Cursor(0), dana()).unwrap();
+    store.activate(&shop(), "m-1", at(0), dana()).unwrap();
     store.set_challenger(&shop(), Some("m-2"), dana()).unwrap();
-    store.activate(&shop(), "m-2", Cursor(0), dana()).unwrap();
+    store.activate(&shop(), "m-2", at(0), dana()).unwrap();
     assert_eq!((active(&shelf, &shop()).as_deref(), store.choices(&shop()).challenger), (Some("m-2"), None));
     assert!(shelf.models_of(&shop()).challenger.is_none());
     store.set_challenger(&shop(), Some("m-1"), dana()).unwrap();
@@ -126,9 +131,9 @@ fn each_change_has_its_line_also_after_a_restart() {
     let (store, _) = opened(folder.path());
     store.load(&shop(), &bytes("m-1"), dana()).unwrap();
     store.load(&shop(), &bytes("m-1"), dana()).unwrap();
-    store.activate(&shop(), "m-1", Cursor(7), dana()).unwrap();
+    store.activate(&shop(), "m-1", at(7), dana()).unwrap();
     store.set_challenger(&other(), None, dana()).unwrap();
-    assert!(store.activate(&shop(), "ghost", Cursor(7), dana()).is_err());
+    assert!(store.activate(&shop(), "ghost", at(7), dana()).is_err());
     let (store, _) = opened(folder.path());
     let history = store.history(&shop(), 10);
     let said: Vec<_> = history.iter().map(|change| (change.action, change.version.as_deref(), change.actor.as_str())).collect();
@@ -142,7 +147,7 @@ fn what_is_not_loaded_cannot_be_activated_and_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let (store, shelf) = opened(folder.path());
     let before = (active(&shelf, &shop()), store.choices(&shop()));
-    assert!(matches!(store.activate(&shop(), "ghost", Cursor(0), dana()), Err(ModelStoreError::NotLoaded(_))));
+    assert!(matches!(store.activate(&shop(), "ghost", at(0), dana()), Err(ModelStoreError::NotLoaded(_))));
     assert!(matches!(store.load_file(&shop(), "../elsewhere.json", dana()), Err(ModelStoreError::Name(_))));
     assert_eq!((active(&shelf, &shop()), store.choices(&shop())), before);
     assert_eq!(store.history(&shop(), 10), []);
@@ -154,7 +159,7 @@ fn a_model_of_one_programme_is_not_there_for_another_and_does_not_take_its_versi
     let (store, _) = opened(folder.path());
     store.load(&shop(), &bytes("m-1"), dana()).unwrap();
     assert!(store.model(&other(), "m-1").is_none());
-    assert!(matches!(store.activate(&other(), "m-1", Cursor(0), dana()), Err(ModelStoreError::NotLoaded(_))));
+    assert!(matches!(store.activate(&other(), "m-1", at(0), dana()), Err(ModelStoreError::NotLoaded(_))));
     let namesake = ModelParts { family: "other".into(), ..model("m-1").parts().clone() };
     let namesake = Model::from_parts(namesake).unwrap();
     store.load(&other(), &model_file::to_bytes(&namesake).unwrap(), dana()).unwrap();
@@ -170,7 +175,7 @@ fn a_file_of_the_folder_is_loaded_by_name_for_all() {
     let (store, _) = opened(folder.path());
     model_file::write(&folder.path().join("by-hand.json"), &model("m-9")).unwrap();
     store.load_file(&shop(), "by-hand.json", dana()).unwrap();
-    store.activate(&other(), "m-9", Cursor(0), dana()).unwrap();
+    store.activate(&other(), "m-9", at(0), dana()).unwrap();
     let (_, shelf) = opened(folder.path());
     assert_eq!(active(&shelf, &other()).as_deref(), Some("m-9"));
 }
@@ -187,7 +192,7 @@ fn a_model_that_decides_and_does_not_fit_stops_the_start_and_says_what_differs()
     std::fs::remove_file(folder.path().join(DEFAULT_FILE)).unwrap();
     let (store, _) = opened(folder.path());
     store.load(&shop(), &bytes("m-1"), dana()).unwrap();
-    store.activate(&shop(), "m-1", Cursor(0), dana()).unwrap();
+    store.activate(&shop(), "m-1", at(0), dana()).unwrap();
     std::fs::write(folder.path().join("programmes/shop/m-1.json"), unfit("m-1")).unwrap();
     let said = refused(folder.path());
     assert!(said.contains("`m-1` decides in programme `shop`") && said.contains(STATE_FILE), "{said}");
@@ -209,7 +214,7 @@ fn a_breaker_stays_tripped_over_a_restart_and_a_rollback_until_the_model_is_acti
     for version in ["m-1", "m-2"] {
         store.load(&shop(), &bytes(version), dana()).unwrap();
     }
-    store.activate(&shop(), "m-1", Cursor(5), dana()).unwrap();
+    store.activate(&shop(), "m-1", at(5), dana()).unwrap();
     let mut watched = store.watched(&shop()).unwrap();
     assert_eq!((watched.version.as_str(), watched.watch.models["m-1"].since), ("m-1", 5));
     let audits = ModelAudits { since: 5, sampled: 20, honest: 10, abusive: 2, tripped_at_millis: Some(now().as_millis()) };
@@ -221,12 +226,12 @@ fn a_breaker_stays_tripped_over_a_restart_and_a_rollback_until_the_model_is_acti
     assert_eq!(auto_reject(&shelf), AutoReject::Tripped);
     assert_eq!(store.history(&shop(), 1)[0].action, ModelAction::BreakerTripped);
     let watched = store.watched(&shop()).unwrap();
-    store.activate(&shop(), "m-2", Cursor(9), dana()).unwrap();
+    store.activate(&shop(), "m-2", at(9), dana()).unwrap();
     assert_eq!(auto_reject(&shelf), AutoReject::Armed);
     assert_eq!(store.note_audits(&shop(), &watched, now()).unwrap(), Noted::ChosenMeanwhile);
     store.roll_back(&shop(), dana()).unwrap();
     assert_eq!(auto_reject(&shelf), AutoReject::Tripped);
-    store.activate(&shop(), "m-1", Cursor(9), dana()).unwrap();
+    store.activate(&shop(), "m-1", at(9), dana()).unwrap();
     assert_eq!(auto_reject(&shelf), AutoReject::Armed);
     assert_eq!(store.watched(&shop()).unwrap().watch.models["m-1"], ModelAudits { since: 9, ..ModelAudits::default() });
 }

@@ -19,9 +19,10 @@ mod tests;
 use self::conversion::Heads;
 use self::decision::Head;
 use crate::book::command::CaseStep;
+use crate::book::cursor::FeedCursor;
 use crate::book::event::{CaseStepped, ConversionScreened, Event, FirstCase, ListChanged, OpenedCase, SignalsRecorded};
 use crate::book::feed;
-use crate::book::records::{Cursor, FeedEvent, FeedKind};
+use crate::book::records::{FeedEvent, FeedKind};
 use crate::ledger::packed::{Damaged, Reader, Writer};
 use crate::screening::case::Step;
 use crate::vocabulary::ids::{AccountId, Actor, ConversionId, RecordId, RewardId};
@@ -174,7 +175,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Event, Damaged> {
 ///
 /// # Errors
 /// As [`decode`], as far as it is read.
-pub(crate) fn told(cursor: Cursor, bytes: &[u8]) -> Result<Vec<FeedEvent>, Damaged> {
+pub(crate) fn told(cursor: FeedCursor, bytes: &[u8]) -> Result<Vec<FeedEvent>, Damaged> {
     let Some(([VERSION, kind::CONVERSION_SCREENED], rest)) = bytes.split_first_chunk::<2>() else {
         return decode(bytes).map(|event| feed::events(cursor, &event));
     };

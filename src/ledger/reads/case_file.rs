@@ -56,7 +56,7 @@ impl Records {
     /// Where a case stands joined with what the journal says of it; no neighbours yet.
     fn joined(&self, reading: CaseReading) -> Result<Option<CaseFile>, LedgerError> {
         let CaseReading { summary, conversion, spoken_of_by, referrer_now, referee_now } = reading;
-        let Some(screened) = self.screened(conversion.cursor)? else { return Ok(None) };
+        let Some((screened, mark)) = self.screened(conversion.cursor)? else { return Ok(None) };
         let mut history = Vec::with_capacity(spoken_of_by.len() + 1);
         for cursor in spoken_of_by {
             if let Some(event) = self.read(cursor)? {
@@ -65,7 +65,7 @@ impl Records {
         }
         let (referrer, referee) = sides(&screened, referrer_now.as_ref(), referee_now.as_ref());
         let ConversionScreened { conversion: sent, decision, .. } = screened;
-        let record = self.record(conversion, sent, decision);
+        let record = self.record(conversion, sent, decision, mark);
         let now = record.decision.clone();
         Ok(Some(CaseFile { summary, record, now, referrer, referee, history, neighbours: Vec::new() }))
     }

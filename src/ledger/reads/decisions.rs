@@ -2,8 +2,9 @@
 
 use super::{Records, decode, waiting};
 use crate::book::command::DecidedBefore;
+use crate::book::cursor::{ChainMark, FeedCursor};
 use crate::book::event::{ConversionScreened, Event};
-use crate::book::query::{ChallengerFilter, DecisionFilter, Page, PageRequest};
+use crate::book::query::{ChallengerFilter, DecisionFilter, Page, PageRequest, PageToken};
 use crate::book::records::{Cursor, DecisionRecord};
 use crate::book::{ConversionReading, Refusal, key_of, page_size, token};
 use crate::ports::journal::Direction;
@@ -37,14 +38,15 @@ impl Records {
         let records = self.clone();
         let read = move || {
             let screened = records.screened(reading.cursor)?;
-            Ok(screened.map(|screened| DecidedBefore::of(&screened.conversion, &screened.decision)))
+            Ok(screened.map(|(screened, _)| DecidedBefore::of(&screened.conversion, &screened.decision)))
         };
         waiting(read).await
     }
 
     fn join(&self, reading: ConversionReading) -> Result<Option<DecisionRecord>, LedgerError> {
         let screened = self.screened(reading.cursor)?;
-        Ok(screened.map(|ConversionScreened { conversion, decision, .. }| self.record(reading, conversion, decision)))
+        Ok(screened
+            .map(|(ConversionScreened { conversion, decision, .. }, mark)| self.record(reading, conversion, decision, mark)))
     }
 
     /// Decisions, newest first.
@@ -75,33 +77,44 @@ impl Records {
 
     fn all_decisions(&self, filter: &DecisionFilter, page: &PageRequest) -> Result<Found, LedgerError> {
         let size = page_size(page);
+        let nothing = Page { entries: Vec::new(), next: None, total: None };
         let before = match &page.after {
-            Some(after) => place_of(&key_of('j', after)?)?,
             None => self.programme.durable().0.saturating_add(1),
+            Some(after) => {
+                let shown = place_of(&key_of('j', after)?)?;
+                match self.leads_here(shown)? {
+                    Some(true) => shown.place.0,
+                    Some(false) => return Err(Refusal::PageToken.into()),
+                    // What came before it is not kept any more either.
+                    None => return Ok((nothing, Cursor(0))),
+                }
+            }
         };
         let oldest = self.first().0;
         let floor = before.saturating_sub(RECORDS_WALKED_MAX).max(oldest);
-        let (mut entries, mut as_of, mut reached) = (Vec::new(), Cursor(0), before);
+        let (mut entries, mut as_of): (Vec<DecisionRecord>, _) = (Vec::new(), Cursor(0));
+        let (mut reached, mut shown) = (before, None);
         while reached > floor {
             let part = self.part(Cursor(floor), Cursor(reached - 1), Direction::Backward, READ_AT_ONCE)?;
             if part.is_empty() {
-                reached = floor;
+                // Retention removed what is left of it meanwhile.
+                return Ok((Page { entries, ..nothing }, as_of));
             }
             for record in part {
                 if let Event::ConversionScreened(screened) = decode(&record)?
-                    && let Some((found, changed)) = self.passing(*screened, filter)
+                    && let Some((found, changed)) = self.passing(*screened, record.chain.mark(), filter)
                 {
                     if entries.len() == size {
-                        let next = token('j', &reached.to_be_bytes());
-                        return Ok((Page { entries, next: Some(next), total: None }, as_of));
+                        return Ok((Page { entries, next: shown.map(token_after), total: None }, as_of));
                     }
                     as_of = as_of.max(changed);
                     entries.push(found);
                 }
                 reached = record.cursor.0;
+                shown = Some(record.feed_cursor());
             }
         }
-        let next = (reached > oldest).then(|| token('j', &reached.to_be_bytes()));
+        let next = shown.filter(|_| reached > oldest).map(token_after);
         Ok((Page { entries, next, total: None }, as_of))
     }
 
@@ -139,7 +152,12 @@ impl Records {
         }
     }
 
-    fn passing(&self, screened: ConversionScreened, filter: &DecisionFilter) -> Option<(DecisionRecord, Cursor)> {
+    fn passing(
+        &self,
+        screened: ConversionScreened,
+        mark: ChainMark,
+        filter: &DecisionFilter,
+    ) -> Option<(DecisionRecord, Cursor)> {
         let ConversionScreened { conversion, decision, .. } = screened;
         if !decided_as(&decision, filter) {
             return None;
@@ -149,12 +167,20 @@ impl Records {
             return None;
         }
         let changed = reading.changed;
-        Some((reading.record(conversion, decision), changed))
+        Some((reading.record(conversion, decision, mark), changed))
     }
 }
 
-fn place_of(key: &[u8]) -> Result<u64, Refusal> {
-    key.try_into().map(u64::from_be_bytes).map_err(|_| Refusal::PageToken)
+/// The token of the page that goes on before a record.
+fn token_after(shown: FeedCursor) -> PageToken {
+    let FeedCursor { place: Cursor(place), mark: ChainMark(mark) } = shown;
+    token('j', &[place.to_be_bytes(), mark].concat())
+}
+
+fn place_of(key: &[u8]) -> Result<FeedCursor, Refusal> {
+    let (place, mark) = key.split_first_chunk::<8>().ok_or(Refusal::PageToken)?;
+    let mark = ChainMark(mark.try_into().map_err(|_| Refusal::PageToken)?);
+    Ok(FeedCursor { place: Cursor(u64::from_be_bytes(*place)), mark })
 }
 
 fn conversion_of(key: &[u8]) -> Result<ConversionId, Refusal> {

@@ -3,6 +3,7 @@
 use super::{Records, damaged_at, decode, waiting};
 use crate::book::ConversionReading;
 use crate::book::command::CaseStep;
+use crate::book::cursor::{ChainMark, FeedCursor};
 use crate::book::event::{ConversionScreened, Event, Rechecked, SignalsRecorded};
 use crate::book::records::{Cursor, LabelledConversion, LaterVerdict, RecordedSignals};
 use crate::ports::journal::Direction;
@@ -22,6 +23,7 @@ const READ_AT_ONCE: usize = 256;
 /// A decision with where it stands, before its labels were read.
 struct Unlabelled {
     screened: ConversionScreened,
+    mark: ChainMark,
     reading: ConversionReading,
     signals_before: Vec<RecordedSignals>,
 }
@@ -30,9 +32,9 @@ impl Records {
     /// Signals go with the conversion that came next, so a part ends with a conversion: signals after it belong to the next part.
     pub(in super::super) async fn labelled(
         &self,
-        after: Cursor,
+        after: Option<FeedCursor>,
         limit: usize,
-    ) -> Result<(Vec<LabelledConversion>, Cursor), LedgerError> {
+    ) -> Result<(Vec<LabelledConversion>, FeedCursor), LedgerError> {
         let records = self.clone();
         let read = move || records.unshortened(after, |begin| records.unlabelled_after(begin, limit));
         let (unlabelled, up_to) = waiting(read).await?;
@@ -43,9 +45,9 @@ impl Records {
         Ok((waiting(label).await?, up_to))
     }
 
-    fn unlabelled_after(&self, after: Cursor, limit: usize) -> Result<(Vec<Unlabelled>, Cursor), LedgerError> {
+    fn unlabelled_after(&self, after: FeedCursor, limit: usize) -> Result<(Vec<Unlabelled>, FeedCursor), LedgerError> {
         let last = self.programme.durable();
-        let (mut found, mut up_to, mut read) = (Vec::new(), after, after);
+        let (mut found, mut up_to, mut read) = (Vec::new(), after, after.place);
         let (mut signals_before, mut signals_read) = (Vec::new(), 0);
         while read < last {
             let part = self.part(Cursor(read.0 + 1), last, Direction::Forward, READ_AT_ONCE)?;
@@ -63,9 +65,10 @@ impl Records {
                         let reading = self.programme.book.read().conversion(&screened.conversion.conversion_id);
                         if let Some(reading) = reading {
                             let signals_before = std::mem::take(&mut signals_before);
-                            found.push(Unlabelled { screened: *screened, reading, signals_before });
+                            let mark = record.chain.mark();
+                            found.push(Unlabelled { screened: *screened, mark, reading, signals_before });
                         }
-                        up_to = record.cursor;
+                        up_to = record.feed_cursor();
                         if found.len() >= limit || signals_read >= SIGNALS_READ_MAX {
                             return Ok((found, up_to));
                         }
@@ -92,7 +95,7 @@ impl Records {
 
     /// Outcomes count as long as they stand, a reviewer's word until the case is reopened.
     fn with_labels(&self, unlabelled: Unlabelled) -> Result<LabelledConversion, LedgerError> {
-        let Unlabelled { screened, reading, signals_before } = unlabelled;
+        let Unlabelled { screened, mark, reading, signals_before } = unlabelled;
         let mut by_reviewer: Option<Label> = None;
         let (mut resolution, mut later_verdicts) = (None, Vec::new());
         for cursor in &reading.trail {
@@ -121,7 +124,7 @@ impl Records {
         labels.extend(by_reviewer);
         labels.sort_by_key(|label| label.labeled_at);
         let ConversionScreened { conversion, decision, .. } = screened;
-        let record = self.record(reading, conversion, decision);
+        let record = self.record(reading, conversion, decision, mark);
         Ok(LabelledConversion { record, labels, resolution, outcomes, signals_before, later_verdicts })
     }
 }

@@ -12,6 +12,7 @@ use super::codec;
 use super::programme::Programme;
 use crate::book::ConversionReading;
 use crate::book::command::{Assessor, Done};
+use crate::book::cursor::{ChainMark, FeedCursor};
 use crate::book::event::{ConversionScreened, Event};
 use crate::book::records::{Cursor, DecisionRecord, FeedEvent};
 use crate::ports::journal::{Direction, Journal, JournalError, Reach, Record};
@@ -59,14 +60,20 @@ impl Records {
         self.journal.read(&self.programme.id, reach).map_err(unavailable)
     }
 
+    /// One event with its mark; `None` when its record is not kept any more or may not be shown.
+    fn read_marked(&self, cursor: Cursor) -> Result<Option<(Event, ChainMark)>, LedgerError> {
+        let record = self.part(cursor, cursor, Direction::Forward, 1)?.pop();
+        record.map(|record| Ok((decode(&record)?, record.chain.mark()))).transpose()
+    }
+
     /// One event; `None` when its record is not kept any more or may not be shown.
     fn read(&self, cursor: Cursor) -> Result<Option<Event>, LedgerError> {
-        self.part(cursor, cursor, Direction::Forward, 1)?.first().map(decode).transpose()
+        Ok(self.read_marked(cursor)?.map(|(event, _)| event))
     }
 
     /// A decision with where it stands under the policy.
-    fn record(&self, reading: ConversionReading, conversion: Conversion, decision: Decision) -> DecisionRecord {
-        self.settled(reading.record(conversion, decision))
+    fn record(&self, reading: ConversionReading, conversion: Conversion, decision: Decision, mark: ChainMark) -> DecisionRecord {
+        self.settled(reading.record(conversion, decision, mark))
     }
 
     /// The same record with what the policy makes of where it stands.
@@ -75,11 +82,13 @@ impl Records {
         DecisionRecord { standing, ..record }
     }
 
-    /// The answer to a command that was done before, by the record at this place; without words when that is not kept any more.
-    pub(super) async fn answered_before(&self, cursor: Cursor) -> Result<Done, LedgerError> {
+    /// The answer to a command that was done before, by the record at this place; without place and words when that is not kept any more.
+    pub(super) async fn answered_before(&self, place: Cursor) -> Result<(Option<FeedCursor>, Done), LedgerError> {
         let records = self.clone();
-        let event = waiting(move || records.read(cursor)).await?;
-        Ok(event.map_or(Done::Recorded, |event| self.programme.book.read().answer_again(event)))
+        let event = waiting(move || records.read_marked(place)).await?;
+        Ok(event.map_or((None, Done::Recorded), |(event, mark)| {
+            (Some(FeedCursor { place, mark }), self.programme.book.read().answer_again(event, mark))
+        }))
     }
 
     /// Conversions as they were sent. What is not known, or whose record is not kept any more, is left out.
@@ -95,59 +104,99 @@ impl Records {
         waiting(move || {
             let mut sent = Vec::with_capacity(places.len());
             for cursor in places {
-                sent.extend(records.screened(cursor)?.map(|screened| screened.conversion));
+                sent.extend(records.screened(cursor)?.map(|(screened, _)| screened.conversion));
             }
             Ok(sent)
         })
         .await
     }
 
-    /// The decision that stands at a place; `None` when its record is not kept any more.
-    pub(super) fn screened(&self, cursor: Cursor) -> Result<Option<ConversionScreened>, LedgerError> {
-        match self.read(cursor)? {
+    /// The decision that stands at a place, with its mark; `None` when its record is not kept any more.
+    pub(super) fn screened(&self, cursor: Cursor) -> Result<Option<(ConversionScreened, ChainMark)>, LedgerError> {
+        match self.read_marked(cursor)? {
             None => Ok(None),
-            Some(Event::ConversionScreened(screened)) => Ok(Some(*screened)),
+            Some((Event::ConversionScreened(screened), mark)) => Ok(Some((*screened, mark))),
             Some(_) => Err(damaged_at(cursor, "it is no decision")),
         }
     }
 
-    /// Where reading after a cursor begins. From 0 it begins with what is left; a reader that was further must be told what it missed.
-    fn begin_after(&self, after: Cursor) -> Result<Cursor, LedgerError> {
-        let oldest = self.first();
-        match after {
-            Cursor(0) => Ok(Cursor(oldest.0 - 1)),
-            Cursor(after) if after + 1 < oldest.0 => Err(LedgerError::CursorForgotten { oldest: oldest.0 }),
-            after => Ok(after),
+    /// The mark of what stands up to a place; `None` when it is not kept any more.
+    fn mark_at(&self, place: Cursor) -> Result<Option<ChainMark>, LedgerError> {
+        let reach = Reach { from: place, to: place, direction: Direction::Forward, limit: 1 };
+        if let Some(record) = self.journal.read(&self.programme.id, reach).map_err(unavailable)?.pop() {
+            return Ok(Some(record.chain.mark()));
+        }
+        let head = self.journal.head(&self.programme.id).map_err(unavailable)?;
+        Ok((place.0 + 1 == head.first.0).then(|| head.base.mark()))
+    }
+
+    /// Whether everything up to a cursor is here as it was where the cursor was given; `None` when that is not kept any more.
+    fn leads_here(&self, cursor: FeedCursor) -> Result<Option<bool>, LedgerError> {
+        if cursor.place > self.programme.durable() {
+            return Ok(Some(false));
+        }
+        Ok(self.mark_at(cursor.place)?.map(|mark| mark == cursor.mark))
+    }
+
+    /// The newest place that may be shown.
+    pub(super) fn end(&self) -> Result<FeedCursor, LedgerError> {
+        loop {
+            let place = self.programme.durable();
+            // Retention may have removed it since it was asked for; then there is a newer one.
+            if let Some(mark) = self.mark_at(place)? {
+                return Ok(FeedCursor { place, mark });
+            }
+        }
+    }
+
+    /// Where reading after a cursor begins: without one, with what is left. A reader whose cursor does not lead there must be told.
+    fn begin_after(&self, after: Option<FeedCursor>) -> Result<FeedCursor, LedgerError> {
+        let Some(after) = after else {
+            loop {
+                let place = Cursor(self.first().0 - 1);
+                // Retention may have moved the beginning since it was asked for.
+                if let Some(mark) = self.mark_at(place)? {
+                    return Ok(FeedCursor { place, mark });
+                }
+            }
+        };
+        let known = if after.place.0 + 1 < self.first().0 { None } else { self.leads_here(after)? };
+        match known {
+            Some(true) => Ok(after),
+            Some(false) => Err(LedgerError::CursorOfOther { after, end: self.programme.durable().0 }),
+            None => Err(LedgerError::CursorForgotten { oldest: self.first().0 }),
         }
     }
 
     /// Reads records after a cursor, of which retention removed none meanwhile: what it removes is told of, and never passed over in silence.
-    fn unshortened<A>(&self, after: Cursor, read: impl Fn(Cursor) -> Result<A, LedgerError>) -> Result<A, LedgerError> {
+    fn unshortened<A>(
+        &self,
+        after: Option<FeedCursor>,
+        read: impl Fn(FeedCursor) -> Result<A, LedgerError>,
+    ) -> Result<A, LedgerError> {
         loop {
             let begin = self.begin_after(after)?;
             let found = read(begin);
-            if self.begin_after(after)? == begin {
+            if self.first().0 <= begin.place.0 + 1 {
                 return found;
             }
         }
     }
 
     /// What at most `limit` records after a cursor tell, with the cursor up to which was read.
-    pub(super) fn feed(&self, after: Cursor, limit: usize) -> Result<(Vec<FeedEvent>, Cursor), LedgerError> {
+    pub(super) fn feed(&self, after: Option<FeedCursor>, limit: usize) -> Result<(Vec<FeedEvent>, FeedCursor), LedgerError> {
         self.unshortened(after, |begin| {
-            let wanted = Cursor(begin.0.saturating_add(u64::try_from(limit).unwrap_or(u64::MAX)));
-            let until = self.programme.durable().min(wanted).max(begin);
+            let wanted = Cursor(begin.place.0.saturating_add(u64::try_from(limit).unwrap_or(u64::MAX)));
+            let until = self.programme.durable().min(wanted).max(begin.place);
             let (mut told, mut read) = (Vec::new(), begin);
-            while read < until {
-                let part = self.part(Cursor(read.0 + 1), until, Direction::Forward, limit)?;
-                let Some(last) = part.last().map(|record| record.cursor) else {
-                    return Err(damaged_at(Cursor(read.0 + 1), "it is missing"));
-                };
+            while read.place < until {
+                let next = Cursor(read.place.0 + 1);
+                let part = self.part(next, until, Direction::Forward, limit)?;
+                read = part.last().map(Record::feed_cursor).ok_or_else(|| damaged_at(next, "it is missing"))?;
                 for record in &part {
-                    let events = codec::told(record.cursor, &record.payload);
+                    let events = codec::told(record.feed_cursor(), &record.payload);
                     told.extend(events.map_err(|damaged| damaged_at(record.cursor, damaged))?);
                 }
-                read = last;
             }
             Ok((told, read))
         })

@@ -2,8 +2,9 @@
 
 use super::{Records, damaged_at, waiting};
 use crate::book::MessageKind;
+use crate::book::cursor::FeedCursor;
 use crate::book::event::{Event, SignalsRecorded};
-use crate::book::records::{Cursor, RecordedSignals, TakenMessage};
+use crate::book::records::{RecordedSignals, TakenMessage};
 use crate::ports::ledger::LedgerError;
 use crate::vocabulary::ids::RecordId;
 
@@ -13,18 +14,20 @@ impl Records {
         &self,
         kind: MessageKind,
         id: &RecordId,
-    ) -> Result<Option<(Cursor, TakenMessage)>, LedgerError> {
-        let Some(cursor) = self.programme.book.read().message(kind, id) else { return Ok(None) };
-        self.programme.wait_for(cursor).await?;
+    ) -> Result<Option<(FeedCursor, TakenMessage)>, LedgerError> {
+        let Some(place) = self.programme.book.read().message(kind, id) else { return Ok(None) };
+        self.programme.wait_for(place).await?;
         let records = self.clone();
-        waiting(move || match records.read(cursor)? {
-            None => Ok(None),
-            Some(Event::SignalsRecorded(SignalsRecorded { record_id, content: _, bundles, received_at })) => {
-                let signals = RecordedSignals { record_id, bundles, observed_at: received_at };
-                Ok(Some((cursor, TakenMessage::Signals(signals))))
-            }
-            Some(Event::OutcomeRecorded(recorded)) => Ok(Some((cursor, TakenMessage::Outcome(recorded.outcome)))),
-            Some(_) => Err(damaged_at(cursor, "it is no such message")),
+        waiting(move || {
+            let Some((event, mark)) = records.read_marked(place)? else { return Ok(None) };
+            let taken = match event {
+                Event::SignalsRecorded(SignalsRecorded { record_id, content: _, bundles, received_at }) => {
+                    TakenMessage::Signals(RecordedSignals { record_id, bundles, observed_at: received_at })
+                }
+                Event::OutcomeRecorded(recorded) => TakenMessage::Outcome(recorded.outcome),
+                _ => return Err(damaged_at(place, "it is no such message")),
+            };
+            Ok(Some((FeedCursor { place, mark }, taken)))
         })
         .await
     }

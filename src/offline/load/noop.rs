@@ -67,7 +67,7 @@ fn constant_decision(conversion: v1::Conversion) -> v1::Decision {
             sentence: "The referral is being checked. This can take a few days.".to_owned(),
         }),
         policy_version: "no-op".to_owned(),
-        cursor: 1,
+        cursor: "1-0000000000000000".to_owned(),
         ..v1::Decision::default()
     }
 }

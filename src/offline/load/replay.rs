@@ -8,6 +8,8 @@ use serde::Serialize;
 use tonic::Status;
 
 use super::driver::Target;
+use crate::book::cursor::{FeedCursor, InvalidCursor};
+use crate::book::records::Cursor;
 use crate::wire::v1;
 use crate::wire::v1::payout_service_client::PayoutServiceClient;
 
@@ -45,14 +47,15 @@ pub async fn replay(target: &Target, program_id: &str) -> Result<Replayed, Statu
     let mut client = PayoutServiceClient::new(target.first_channel()).max_decoding_message_size(FEED_MESSAGE_BYTES_MAX);
     let started = Instant::now();
     let mut stream = client.watch_decisions(request).await?.into_inner();
-    let (mut events, mut messages, mut last) = (0, 0, 0);
+    let (mut events, mut messages, mut last) = (0, 0, Cursor(0));
     while let Some(message) = stream.message().await? {
         messages += 1;
         for event in &message.events {
-            if event.cursor < last {
-                return Err(Status::data_loss(format!("event {} came after {last}", event.cursor)));
+            let cursor: FeedCursor = event.cursor.parse().map_err(|error: InvalidCursor| Status::data_loss(error.to_string()))?;
+            if cursor.place < last {
+                return Err(Status::data_loss(format!("event {cursor} came after place {}", last.0)));
             }
-            last = event.cursor;
+            last = cursor.place;
             events += 1;
         }
     }
