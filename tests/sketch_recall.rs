@@ -17,9 +17,9 @@ use selfsame::digesting::{
     Digester, DomainRules, EmailAddress, PersonName, PersonText, ProgrammeKey, digest_email, digest_name, padded_bigrams,
     ring_bigrams,
 };
-use selfsame::offline::chance::Chance;
-use selfsame::offline::mailbox::MailboxHabit;
-use selfsame::offline::people::{People, PeopleSource, Person, PersonNumber};
+use selfsame::offline::simulator::chance::Chance;
+use selfsame::offline::simulator::mailbox::MailboxHabit;
+use selfsame::offline::simulator::people::{People, PeopleSource, Person, PersonNumber};
 use selfsame::vocabulary::bundle::{EmailSignals, NameSignals};
 use selfsame::vocabulary::digest::{DigestSet, KeyId};
 use selfsame::vocabulary::sketch::Sketch;

@@ -141,7 +141,7 @@ mod tests {
     fn a_module_that_is_none_is_told_with_those_that_there_are() {
         for (filter, said) in [
             ("selfsame::money=debug", "those below `selfsame` are `adapters`, `book`, `cli`,"),
-            ("selfsame::ports::xyz=debug", "those below `selfsame::ports` are `clock`, `journal`,"),
+            ("selfsame::ports::xyz=debug", "those below `selfsame::ports` are `clock`, `cold`,"),
             ("selfsame::ports::clock::hands=debug", "there are none below `selfsame::ports::clock`"),
         ] {
             let problem = problem_of(filter).unwrap();

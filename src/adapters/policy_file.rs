@@ -485,7 +485,7 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_refused_with_its_line_and_the_key_that_was_meant() {
-        let text = SHIPPED_POLICY.replace("review_floor = 0.01", "reviev_floor = 0.01");
+        let text = SHIPPED_POLICY.replace("review_floor = 0.03", "reviev_floor = 0.03");
         let line = 1 + text.lines().position(|line| line.starts_with("reviev_floor")).unwrap();
         let section = 1 + text.lines().position(|line| line == "[score]").unwrap();
         let expected = [
@@ -512,7 +512,7 @@ mod tests {
 
     #[test]
     fn values_that_the_core_refuses_are_named_with_their_line() {
-        let text = SHIPPED_POLICY.replace("source = \"model\"", "source = \"judgement\"");
+        let text = SHIPPED_POLICY.replace("source = \"model\"", "source = \"judgement\"").replace("review_threshold = 0.10\n", "");
         let section = 1 + text.lines().position(|line| line == "[score]").unwrap();
         let found = problems(&text);
         let said = format!("{section}: `score.review_threshold` is missing; the judgement score has no threshold of its own");
@@ -535,12 +535,12 @@ mod tests {
                 "`score.intercept_log_odds` is 3; it must be between -20 and 0",
             ),
             (
-                "# review_threshold = 0.20",
+                "review_threshold = 0.10",
                 "review_threshold = 0",
                 "`score.review_threshold` is 0; it must be above 0 and at most 1",
             ),
             (
-                "review_floor = 0.01",
+                "review_floor = 0.03",
                 "review_floor = 1",
                 "`score.review_floor` is 1; it must be at least 0 and below 1",
             ),

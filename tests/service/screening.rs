@@ -54,12 +54,10 @@ async fn conversions_that_race_on_one_device_are_never_both_the_first() {
         };
         let v1::GetDecisionResponse { evidence, features, .. } =
             world.screening().get_decision(request).await.unwrap().into_inner();
-        let feature = features.iter().find(|feature| feature.name == "device.crowded.accounts").unwrap();
+        let feature = features.iter().find(|feature| feature.name == "device.crowded.strength").unwrap();
         let crowded = evidence.into_iter().find(|evidence| evidence.code == "device.crowded").unwrap();
         let Some(v1::evidence::Measure::Accounts(accounts)) = crowded.measure else { panic!("{crowded:?}") };
-        #[expect(clippy::cast_precision_loss, reason = "at most 40")]
-        let as_feature = accounts as f64;
-        assert_eq!(feature.value.to_bits(), as_feature.to_bits());
+        assert_eq!(feature.value.to_bits(), crowded.strength.to_bits());
         crowds.push(accounts);
     }
     crowds.sort_unstable();

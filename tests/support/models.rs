@@ -5,7 +5,7 @@ use selfsame::adapters::model_file;
 use selfsame::screening::evidence::EvidenceCode;
 use selfsame::screening::features::{CATALOGUE, FEATURE_COUNT};
 use selfsame::screening::model::{
-    Calibrator, Certificate, FeatureSpec, Linear, LinearTerm, Model, ModelParts, Scale, Scorer, Thresholds, TrainingSpread,
+    Calibrator, Certificate, FeatureSpec, LEAF, Model, ModelParts, Scorer, Split, Thresholds, TrainingSpread, Trees,
 };
 use selfsame::vocabulary::time::Timestamp;
 
@@ -23,21 +23,18 @@ pub(crate) fn against_vpns(version: &str) -> Vec<u8> {
 fn against(code: EvidenceCode, version: &str, rejects: Option<f64>) -> Vec<u8> {
     let name = format!("{code}.strength");
     let feature = CATALOGUE.iter().position(|feature| feature.name == name).unwrap();
-    let term = LinearTerm {
-        feature: u16::try_from(feature).unwrap(),
-        scale: Scale::Plain,
-        centre: 0.0,
-        spread: 1.0,
-        weight: 10.0,
-        absent: 0.0,
-    };
+    // Whether it hits is all that counts, however strongly.
+    let leaf = Split { threshold: 0.0, feature: LEAF, left: 0, right: 0, absent: 0 };
+    let hits = Split { threshold: 0.0, feature: u16::try_from(feature).unwrap(), left: 1, right: 2, absent: 1 };
+    let trees =
+        Trees { intercept: 0.0, roots: Box::new([0]), nodes: Box::new([hits, leaf, leaf]), values: Box::new([-4.0, -5.0, 5.0]) };
     let spread = TrainingSpread { edges: Box::new([0.5]), shares: Box::new([0.2, 0.5, 0.3]) };
     let model = Model::from_parts(ModelParts {
         version: version.into(),
         family: "test".into(),
         trained_until: Timestamp::from_millis(1_780_000_000_000).unwrap(),
         features: FeatureSpec::catalogue(),
-        scorer: Scorer::Linear(Linear { intercept: -5.0, terms: Box::new([term]) }),
+        scorer: Scorer::Trees(trees),
         calibrator: Calibrator::Identity,
         thresholds: Thresholds { review: 0.5, reject: rejects },
         certificate: Certificate {

@@ -48,7 +48,7 @@ fn each_conversion_gets_a_decision_and_the_history_of_the_lines_before() {
 #[test]
 fn one_person_on_both_sides_is_not_approved() {
     let decisions = screened(&[line("c1", "bob", 1)], OnError::Stop).unwrap();
-    assert_eq!(decisions[0].verdict(), v1::Verdict::Rejected);
+    assert_eq!(decisions[0].verdict(), v1::Verdict::InReview);
 }
 
 #[test]

@@ -48,7 +48,7 @@ pub fn markdown(trained: &Trained, evaluation: &Evaluation, matrix: &Matrix, pro
     promise(&mut card, model.certificate(), model.thresholds(), trained, evaluation);
     card.push_str("\n## How it measures\n\nOn groups that no fitting, calibration or choice saw. Intervals: 95 %, groups drawn again 100 times.\n\n");
     figures(&mut card, evaluation);
-    card.push_str("\n## What competed\n\nAverage precision on development groups. Forward folds are fitted on what was labelled before the tested time. Only families whose score can but rise\
+    card.push_str("\n## What competed\n\nAverage precision on development groups. Forward folds are fitted on what was labelled before the tested time. Only families whose score can but rise \
          with what speaks for abuse may serve; the others are yardsticks.\n\n");
     contenders(&mut card, &trained.contenders);
     for (family, reason) in &trained.dropped_out {
