@@ -20,6 +20,8 @@ const CACHE_BYTES: u64 = 8 << 20;
 const VALUE_BYTES_MAX: usize = 4_000;
 /// Entries that are given to sled at once.
 const BATCH_ENTRIES: usize = 256;
+/// How the names of the trees begin.
+const TREES: &[u8] = b"cold ";
 /// Under which sled's own tree says whose store it is.
 const IDENTITY: &[u8] = b"identity";
 /// What the entries look like. Raise it with every change of what is put.
@@ -31,9 +33,12 @@ pub fn cold_bytes(data_folder: &Path) -> u64 {
     folder_bytes(&data_folder.join(COLD_FOLDER)).unwrap_or(0)
 }
 
+/// The entries of a programme, by key.
+type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
+
 /// What is cold, in memory.
 #[derive(Debug, Default)]
-pub struct MemoryCold(Mutex<BTreeMap<ProgramId, BTreeMap<Vec<u8>, Vec<u8>>>>);
+pub struct MemoryCold(Mutex<BTreeMap<ProgramId, Entries>>);
 
 impl ColdStore for MemoryCold {
     fn put(&self, program: &ProgramId, entries: &[Entry]) -> Result<(), JournalError> {
@@ -47,7 +52,9 @@ impl ColdStore for MemoryCold {
 
     fn remove(&self, program: &ProgramId, keys: &[Vec<u8>]) -> Result<(), JournalError> {
         if let Some(entries) = self.0.lock().get_mut(program) {
-            keys.iter().for_each(|key| drop(entries.remove(key)));
+            for key in keys {
+                entries.remove(key);
+            }
         }
         Ok(())
     }
@@ -88,25 +95,30 @@ impl ColdFolder {
     /// # Errors
     /// [`JournalError::Unavailable`] when it cannot be made anew either.
     pub fn open(folder: &Path, incarnation: Incarnation) -> Result<Self, JournalError> {
-        let identity = [&[LAYOUT][..], &incarnation.0.to_be_bytes()].concat();
         match Self::open_store(folder) {
-            Ok(opened) if opened.store.get(IDENTITY).is_ok_and(|found| found.as_deref() == Some(&identity)) => return Ok(opened),
-            Ok(opened) if opened.store.is_empty() && opened.store.tree_names().len() == 1 => {}
-            Ok(_) => {
-                tracing::warn!(folder = %folder.display(), "what is cold is of another life of the ledger, and is made again")
+            Ok(opened) => opened.of_life(incarnation),
+            Err(error) => {
+                tracing::warn!(folder = %folder.display(), %error, "what is cold cannot be opened, and is made again");
+                std::fs::remove_dir_all(folder).map_err(|error| unavailable("making it anew", folder, &error))?;
+                Self::open_store(folder)?.of_life(incarnation)
             }
-            Err(error) => tracing::warn!(folder = %folder.display(), %error, "what is cold cannot be opened, and is made again"),
         }
-        match std::fs::remove_dir_all(folder) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(unavailable("making it anew", folder, &error));
-            }
-            Ok(()) | Err(_) => {}
+    }
+
+    /// The store, without what is of another life of the ledger or of another build.
+    fn of_life(self, incarnation: Incarnation) -> Result<Self, JournalError> {
+        let identity = [&[LAYOUT][..], &incarnation.0.to_be_bytes()].concat();
+        let found = self.store.get(IDENTITY).map_err(|error| self.failed("reading whose it is", &error))?;
+        if found.as_deref() == Some(&identity) {
+            return Ok(self);
         }
-        let opened = Self::open_store(folder)?;
-        opened.store.insert(IDENTITY, identity).map_err(|error| opened.failed("saying whose it is", &error))?;
-        opened.sync()?;
-        Ok(opened)
+        for name in self.store.tree_names().into_iter().filter(|name| name.starts_with(TREES)) {
+            tracing::warn!(folder = %self.folder.display(), "what is cold is of another life of the ledger, and is made again");
+            self.store.drop_tree(name).map_err(|error| self.failed("emptying it", &error))?;
+        }
+        self.store.insert(IDENTITY, identity).map_err(|error| self.failed("saying whose it is", &error))?;
+        self.sync()?;
+        Ok(self)
     }
 
     fn open_store(folder: &Path) -> Result<Self, JournalError> {
@@ -132,7 +144,7 @@ fn unavailable(doing: &str, folder: &Path, error: &dyn std::fmt::Display) -> Jou
 }
 
 fn name_of(program: &ProgramId) -> Vec<u8> {
-    [b"cold ", program.as_str().as_bytes()].concat()
+    [TREES, program.as_str().as_bytes()].concat()
 }
 
 /// `key ‖ part`. The first part begins with how many there are.
@@ -278,7 +290,7 @@ mod tests {
         let entry = (b"p1".to_vec(), b"kept".to_vec());
         let open = |life| ColdFolder::open(&path, Incarnation(life)).unwrap();
         open(1).put(&program("one"), std::slice::from_ref(&entry)).unwrap();
-        assert_eq!(all(&open(1), "one", b""), [entry.clone()]);
+        assert_eq!(all(&open(1), "one", b""), std::slice::from_ref(&entry));
         assert!(all(&open(2), "one", b"").is_empty());
         open(2).put(&program("one"), &[entry]).unwrap();
         for file in std::fs::read_dir(&path).unwrap() {

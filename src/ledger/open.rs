@@ -93,14 +93,12 @@ impl Sources<'_> {
         let tier = self.cold.map(|store| ColdTier::new(Arc::clone(store), program.clone(), self.seed));
         let found = self.newest_snapshot(&program, head, tier.as_ref())?;
         let snapshot = found.as_ref().map_or(Cursor(0), |(book, _)| book.cursor());
+        if let (None, Some(tier)) = (&found, &tier) {
+            tier.clear()?;
+        }
         let (mut book, mut chain) = match found {
             Some(found) => found,
-            None => {
-                if let Some(tier) = &tier {
-                    tier.clear()?;
-                }
-                self.beginning(&program, head)?
-            }
+            None => self.beginning(&program, head)?,
         };
         let from = book.cursor();
         chain = self.replay(&program, &mut book, chain, head.last, tier.as_ref())?;

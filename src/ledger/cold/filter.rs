@@ -115,7 +115,9 @@ impl Filter {
 
     /// From now on the filter says *perhaps* of values.
     pub(super) fn set(&mut self, hints: &[Hint]) {
-        hints.iter().for_each(|(hash, _)| self.bloom.set(hash));
+        for (hash, _) in hints {
+            self.bloom.set(hash);
+        }
         self.noted += hints.len();
     }
 

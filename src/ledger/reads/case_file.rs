@@ -50,7 +50,7 @@ impl Records {
             (neighbours, decision, book.cursor())
         })?;
         let now = decision.unwrap_or_else(|| file.now.clone());
-        Ok((CaseFile { neighbours, now, ..file }, as_of))
+        Ok((CaseFile { now, neighbours, ..file }, as_of))
     }
 
     /// Where a case stands joined with what the journal says of it; no neighbours yet.
