@@ -55,7 +55,9 @@ fn history_of(conversion: &Conversion) -> History {
     let mut history = History { persons_known: 12_500, ..History::default() };
     let values = identifiers(&profile).into_iter().chain(identifiers(&conversion.referee));
     for (others, value) in (0..5).cycle().zip(values) {
-        history.crowds.insert(value, Crowd { accounts_ever: others, persons_ever: others, accounts_30d: others, ..Crowd::default() });
+        history
+            .crowds
+            .insert(value, Crowd { accounts_ever: others, persons_ever: others, accounts_30d: others, ..Crowd::default() });
     }
     history.referrer = AccountHistory {
         profile: Some(profile),

@@ -169,14 +169,8 @@ impl Reader<'_> {
         let audit = self.subsection(&mut top, "audit").and_then(|section| self.audit(section));
         let rules = self.subsection(&mut top, "rule").map(|section| self.rules(section));
         self.finish(top);
-        let parts = PolicyParts {
-            version: version?,
-            score: score?,
-            payout: payout?,
-            review: review?,
-            audit: audit?,
-            rules: rules?,
-        };
+        let parts =
+            PolicyParts { version: version?, score: score?, payout: payout?, review: review?, audit: audit?, rules: rules? };
         if !self.problems.is_empty() {
             return None;
         }
@@ -512,7 +506,8 @@ mod tests {
 
     #[test]
     fn values_that_the_core_refuses_are_named_with_their_line() {
-        let text = SHIPPED_POLICY.replace("source = \"model\"", "source = \"judgement\"").replace("review_threshold = 0.10\n", "");
+        let text =
+            SHIPPED_POLICY.replace("source = \"model\"", "source = \"judgement\"").replace("review_threshold = 0.10\n", "");
         let section = 1 + text.lines().position(|line| line == "[score]").unwrap();
         let found = problems(&text);
         let said = format!("{section}: `score.review_threshold` is missing; the judgement score has no threshold of its own");
@@ -539,11 +534,7 @@ mod tests {
                 "review_threshold = 0",
                 "`score.review_threshold` is 0; it must be above 0 and at most 1",
             ),
-            (
-                "review_floor = 0.03",
-                "review_floor = 1",
-                "`score.review_floor` is 1; it must be at least 0 and below 1",
-            ),
+            ("review_floor = 0.03", "review_floor = 1", "`score.review_floor` is 1; it must be at least 0 and below 1"),
             (
                 "refund_cancels_from = 0.5",
                 "refund_cancels_from = 1.5",
@@ -602,7 +593,10 @@ mod tests {
         let text = SHIPPED_POLICY
             .replace("when = \"network.same_address\"\nmode = \"weigh\"", "when = \"network.same_address\"\nmode = \"reject\"");
         let found = problems(&text);
-        assert!(found.len() == 1 && found[0].contains("`rule.same_address.mode` rejects by itself what is not certain; use `insist`"), "{found:?}");
+        assert!(
+            found.len() == 1 && found[0].contains("`rule.same_address.mode` rejects by itself what is not certain; use `insist`"),
+            "{found:?}"
+        );
     }
 
     #[test]

@@ -165,6 +165,10 @@ impl Account {
         Arc::make_mut(self.referring.get_or_insert_default())
     }
 
+    fn stood_in_a_referral(&self) -> bool {
+        self.newest_as_referrer.is_some() || self.newest_as_referee.is_some()
+    }
+
     /// Whether it counts as rejected in its ring.
     pub(super) fn stands_rejected(&self) -> bool {
         self.rejected_as_referee > 0 || self.referring().banned_at.is_some()
@@ -187,18 +191,18 @@ impl Referring {
 pub(super) struct Accounts {
     pub(super) rows: Slab<AccountNumber, Account>,
     index: Index<AccountNumber>,
-    /// Accounts that stand below another in their ring.
-    tied: u32,
+    /// Accounts that stood in a referral.
+    in_referrals: u32,
 }
 
 impl Accounts {
     pub(super) fn of_rows(rows: Slab<AccountNumber, Account>, hasher: &Hasher) -> Self {
-        let (mut index, mut tied) = (Index::default(), 0);
+        let (mut index, mut in_referrals) = (Index::default(), 0);
         for (number, account) in rows.iter() {
             index.insert(hasher.hash(account.id.as_str()), number);
-            tied += u32::from(account.ring.parent.is_some());
+            in_referrals += u32::from(account.stood_in_a_referral());
         }
-        Self { rows, index, tied }
+        Self { rows, index, in_referrals }
     }
 
     pub(super) fn find(&self, id: &AccountId, hasher: &Hasher) -> Option<AccountNumber> {
@@ -240,9 +244,16 @@ impl Accounts {
         self.rows.get_mut(number)
     }
 
-    /// Persons: rings, and accounts that are in none.
-    pub(super) fn persons(&self) -> u32 {
-        u32::try_from(self.rows.len()).unwrap_or(u32::MAX).saturating_sub(self.tied)
+    /// Accounts that stood in a referral.
+    pub(super) const fn in_referrals(&self) -> u32 {
+        self.in_referrals
+    }
+
+    /// Notes that an account stands in a referral, before it is written down in it.
+    pub(super) fn refer(&mut self, number: AccountNumber) {
+        if !self.get(number).stood_in_a_referral() {
+            self.in_referrals = self.in_referrals.saturating_add(1);
+        }
     }
 
     /// The root of an account's ring.
@@ -272,7 +283,6 @@ impl Accounts {
         let (next_a, next_b) = (self.after_in_ring(a), self.after_in_ring(b));
         self.get_mut(a).ring.next = Some(next_b);
         self.get_mut(b).ring.next = Some(next_a);
-        self.tied += 1;
         Tied::Now
     }
 

@@ -14,8 +14,8 @@ use super::accounts::{Signals, Tied};
 use super::cases::{Case, reason_codes};
 use super::command::{CaseStep, Change, Request};
 use super::conversions::{ConversionRow, Hands};
-use super::history::may_be_one_person;
 use super::event::{CaseStepped, ConversionKept, ConversionScreened, Event, ListChanged, SignalsRecorded};
+use super::history::may_be_one_person;
 use super::late::{RING_TOUCHED_MAX, Touched};
 use super::profiles::{ProfileMaker, ProfileReader};
 use super::records::Cursor;
@@ -133,13 +133,16 @@ impl Book {
         self.name_rewards(number, &conversion.rewards)?;
         if decision.duplicate_of.is_none() {
             self.count_referral(number, profile.as_ref().unwrap_or(&conversion.referee))?;
-            let began = self.conversions.referral(referrer, referee, &self.hasher).is_some_and(|referral| referral.conversions == 1);
+            let began =
+                self.conversions.referral(referrer, referee, &self.hasher).is_some_and(|referral| referral.conversions == 1);
             if began && captured_after_checkout(conversion, &conversion.referee.journey) == Some(true) {
                 self.accounts.get_mut(referrer).referring_mut().referrals_after_checkout += 1;
             }
             self.conversions.remember_purchase(number, &self.hasher);
         }
+        self.accounts.refer(referrer);
         self.accounts.get_mut(referrer).newest_as_referrer = Some(number);
+        self.accounts.refer(referee);
         self.accounts.get_mut(referee).newest_as_referee = Some(number);
         self.change_verdict(number, decision.verdict, false)?;
         self.meet_outcomes(cursor, number, conversion, repeated.as_ref())?;
@@ -359,7 +362,9 @@ impl Book {
             later: None,
         };
         let number = self.conversions.add(row, &self.hasher)?;
+        self.accounts.refer(referrer);
         self.accounts.get_mut(referrer).newest_as_referrer = Some(number);
+        self.accounts.refer(referee);
         self.accounts.get_mut(referee).newest_as_referee = Some(number);
         if cancelled.is_some() {
             self.conversions.get_mut(number).later_mut().kept_cancelled = *cancelled;

@@ -13,8 +13,8 @@ use super::slab::{AccountNumber, ConversionNumber};
 use super::values::{Sightings, ValueKind};
 use crate::screening::evidence::captured_after_checkout;
 use crate::screening::history::{
-    AccountHistory, Banned, CROWD_MAX, Crowd, History, Identifier, IdentifierKind, LOOP_STEPS_MAX, ListHit, ListKind, RingHistory,
-    TiedElsewhere, visit_values,
+    AccountHistory, Banned, CROWD_MAX, Crowd, History, Identifier, IdentifierKind, LOOP_STEPS_MAX, ListHit, ListKind,
+    RingHistory, TiedElsewhere, visit_values,
 };
 use crate::screening::match_weight::{self, Weights};
 use crate::vocabulary::bundle::SignalBundle;
@@ -36,7 +36,11 @@ impl Book {
     }
 
     /// Whether an account was there before another: by when the product opened both, where that was told, else by who was known here first.
-    pub(super) fn is_older(&self, account: AccountNumber, (other, other_opened): (Option<AccountNumber>, Option<Timestamp>)) -> bool {
+    pub(super) fn is_older(
+        &self,
+        account: AccountNumber,
+        (other, other_opened): (Option<AccountNumber>, Option<Timestamp>),
+    ) -> bool {
         match (self.opened_at(account), other_opened) {
             (Some(opened), Some(other_opened)) => opened < other_opened,
             (None, _) | (_, None) => other.is_none_or(|other| account < other),
@@ -58,7 +62,7 @@ impl Book {
         let loop_steps = sides.and_then(|(referrer, referee)| self.loop_steps(referrer, referee));
         let KnownValues { crowds, placeholders, payout_sharers, ring, known_person } = known_values;
         History {
-            persons_known: self.accounts.persons(),
+            persons_known: self.accounts.in_referrals(),
             known_person,
             crowds,
             fingerprint_sharing: self.values.fingerprint_sharing(),
@@ -263,7 +267,10 @@ impl KnownPersons {
             of_one.iter().for_each(|(_, kind, bits)| weights.raise(*kind, *bits));
             let total = weights.total();
             let speaks = weights.mailbox > 0.0 || weights.kinds() > 1;
-            if speaks && best.is_none_or(|(known, _)| total > known) && of_one.first().is_some_and(|(account, _, _)| may_be_meant(*account)) {
+            if speaks
+                && best.is_none_or(|(known, _)| total > known)
+                && of_one.first().is_some_and(|(account, _, _)| may_be_meant(*account))
+            {
                 best = Some((total, weights));
             }
         }
@@ -362,7 +369,7 @@ impl Reading<'_> {
             }
             near.add(value, sightings);
             let crowd = self.crowd(value, sightings);
-            known_persons.add(value, sightings, crowd, self.book.accounts.persons());
+            known_persons.add(value, sightings, crowd, self.book.accounts.in_referrals());
             if crowd != Crowd::default() {
                 crowds.insert(identifier(), crowd);
             }
@@ -370,7 +377,7 @@ impl Reading<'_> {
         near.sort(sides);
         for (value, sightings) in fingerprints {
             let crowd = self.crowd(value, sightings);
-            known_persons.add(value, sightings, crowd, self.book.accounts.persons());
+            known_persons.add(value, sightings, crowd, self.book.accounts.in_referrals());
             let accounts_near_30d = if crowd.accounts_30d == 0 { 0 } else { sightings.of_these_30d(near.to(value), as_of) };
             let beside_a_cookie =
                 value.referrer && values.has_cookie(Side::Referrer) || value.referee && values.has_cookie(Side::Referee);
@@ -428,7 +435,8 @@ impl Reading<'_> {
 
     fn is_older_than_referee(&self, account: AccountNumber) -> bool {
         let known = self.referee.map(|(number, _)| number);
-        let opened_at = self.conversion.referee.account_created_at.or_else(|| known.and_then(|number| self.book.opened_at(number)));
+        let opened_at =
+            self.conversion.referee.account_created_at.or_else(|| known.and_then(|number| self.book.opened_at(number)));
         self.book.is_older(account, (known, opened_at))
     }
 

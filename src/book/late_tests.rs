@@ -165,7 +165,8 @@ const LEARNED_LATER: [EvidenceCode; 25] = [
 
 fn any_rule() -> impl Strategy<Value = (EvidenceCode, RuleMode)> {
     let reject = |code: EvidenceCode| if code == EvidenceCode::Blocked { RuleMode::Reject } else { RuleMode::Insist };
-    (select(LEARNED_LATER.to_vec()), any::<bool>()).prop_map(move |(code, strictly)| (code, if strictly { reject(code) } else { RuleMode::Review }))
+    (select(LEARNED_LATER.to_vec()), any::<bool>())
+        .prop_map(move |(code, strictly)| (code, if strictly { reject(code) } else { RuleMode::Review }))
 }
 
 /// A programme that lives, with what was sent.

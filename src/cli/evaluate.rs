@@ -74,7 +74,10 @@ pub fn run(args: EvaluateArgs) -> anyhow::Result<()> {
     let from = args.from.map(|time| Timestamp::from_millis(time.as_millisecond())).transpose().context("`--from`")?;
     let rows: Vec<usize> = (0..matrix.len()).filter(|row| from.is_none_or(|from| matrix.occurred_at()[*row] >= from)).collect();
     if rows.is_empty() {
-        bail!("nothing labelled happened from `--from` on; the newest is of {}", matrix.occurred_at().iter().max().copied().unwrap_or(Timestamp::MIN));
+        bail!(
+            "nothing labelled happened from `--from` on; the newest is of {}",
+            matrix.occurred_at().iter().max().copied().unwrap_or(Timestamp::MIN)
+        );
     }
     let mut out = std::io::stdout().lock();
     let evaluation = evaluate(&model, &matrix, &rows, args.seed);

@@ -136,8 +136,10 @@ impl HistoryInput {
             let found = match read {
                 Read { lines: 0, .. } => "it holds no line",
                 Read { labelled: 0, .. } => "none of its lines has a label",
-                Read { .. } => "none of its labels is of `--label-sources` and was known by `--known-by` (refunds and disputes count only with \
-                                      `--label-sources chargeback`)",
+                Read { .. } => {
+                    "none of its labels is of `--label-sources` and was known by `--known-by` (refunds and disputes count only with \
+                                      `--label-sources chargeback`)"
+                }
             };
             bail!("nothing to learn from in `{}`: {found}", self.input.display());
         }

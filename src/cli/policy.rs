@@ -115,7 +115,8 @@ fn write_rules(policy: &Policy, out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "{name:width$}  {:6}  {weight_log_odds:>+6.1}  {}", mode_text(*mode), conditions.join(" and "))?;
     }
     let score = policy.score();
-    let reviewed = score.review_threshold.map_or_else(|| "the model's own threshold".to_owned(), |from| format!("a score of {from}"));
+    let reviewed =
+        score.review_threshold.map_or_else(|| "the model's own threshold".to_owned(), |from| format!("a score of {from}"));
     writeln!(
         out,
         "\nVersion `{}`. Reviewed from {reviewed}; rules that review act from {}. Payout after {}.",
@@ -180,6 +181,10 @@ mod tests {
         let mut out = Vec::new();
         write_rules(&policy_file::shipped().unwrap(), &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
-        assert!(text.contains("journey.signup_to_conversion and network.anonymised >= 0.5") && text.contains("device.same_device >= 8 bits"), "{text}");
+        assert!(
+            text.contains("journey.signup_to_conversion and network.anonymised >= 0.5")
+                && text.contains("device.same_device >= 8 bits"),
+            "{text}"
+        );
     }
 }

@@ -289,9 +289,7 @@ impl<'a> Replay<'a> {
         for (entry, signals) in mem::take(&mut line.signals_before).into_iter().enumerate() {
             let program_id = line.conversion.program_id.clone();
             let moment = Moment::Signals { line: place, entry };
-            // They were known when the conversion was screened, which may have been after it happened.
-            let at = signals.observed_at.min(line.conversion.occurred_at);
-            self.expect(at, moment, Event::Learn(program_id, signals))?;
+            self.expect(signals.observed_at, moment, Event::Learn(program_id, signals))?;
         }
         self.expect(line.conversion.occurred_at, Moment::Conversion { line: place }, Event::Screen(Box::new(line)))
     }

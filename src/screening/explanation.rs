@@ -3,9 +3,9 @@
 use super::comparability::Want;
 use super::evidence::{EvidenceCode, Finding, MeasureKind};
 use super::history::CROWD_MAX;
-use super::match_weight;
 #[cfg(doc)]
 use super::history::RECENT_REFERRALS_MAX;
+use super::match_weight;
 use crate::vocabulary::time::Span;
 
 /// [`RECENT_REFERRALS_MAX`] as a count.
@@ -154,7 +154,10 @@ mod tests {
         let alone = sentence(EvidenceCode::SameDevice, &Finding::weighed(14.3, 0.0));
         let crowd = sentence(EvidenceCode::SameDevice, &Finding::weighed(6.0, 3.0));
         assert_eq!(alone, "Both sides were seen on one device; nobody else used it before; about 1 of 40,000 strangers has it.");
-        assert_eq!(crowd, "Both sides were seen on one device; 3 other accounts used it before; about 1 of 130 strangers has it.");
+        assert_eq!(
+            crowd,
+            "Both sides were seen on one device; 3 other accounts used it before; about 1 of 130 strangers has it."
+        );
     }
 
     #[test]

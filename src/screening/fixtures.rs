@@ -177,16 +177,17 @@ pub(crate) fn rule(name: &str, when: &str, mode: RuleMode, weight_log_odds: f64)
 
 /// A policy with one rule for every piece of evidence: the certain ones reject, money in a circle insists on a review, the rest weighs.
 pub(crate) fn policy_parts() -> PolicyParts {
-    let rules = EvidenceCode::ALL.into_iter().filter(|code| code.speaks() && *code != EvidenceCode::ReferrerAccepted).map(|code| {
-        let (when, mode) = match code {
-            EvidenceCode::SameAccount => (code.dotted(), RuleMode::Reject),
-            EvidenceCode::Blocked => ("list.blocked >= 1.0", RuleMode::Reject),
-            EvidenceCode::PayoutIsBilling => (code.dotted(), RuleMode::Insist),
-            _ => (code.dotted(), RuleMode::Weigh),
-        };
-        let weight = if code == EvidenceCode::Trusted { -2.0 } else { 2.0 };
-        rule(code.dotted(), when, mode, weight)
-    });
+    let rules =
+        EvidenceCode::ALL.into_iter().filter(|code| code.speaks() && *code != EvidenceCode::ReferrerAccepted).map(|code| {
+            let (when, mode) = match code {
+                EvidenceCode::SameAccount => (code.dotted(), RuleMode::Reject),
+                EvidenceCode::Blocked => ("list.blocked >= 1.0", RuleMode::Reject),
+                EvidenceCode::PayoutIsBilling => (code.dotted(), RuleMode::Insist),
+                _ => (code.dotted(), RuleMode::Weigh),
+            };
+            let weight = if code == EvidenceCode::Trusted { -2.0 } else { 2.0 };
+            rule(code.dotted(), when, mode, weight)
+        });
     PolicyParts {
         version: "test-1".to_owned(),
         score: ScorePolicy {

@@ -208,7 +208,8 @@ pub struct ListHit {
 /// Everything known before a conversion that its evidence may use.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct History {
-    /// Persons known in the programme: accounts that are tied to each other by strong identifiers are one.
+    /// Persons known in the programme, taken as the accounts that stood in a referral. Those of whom nothing but signals came are left out: an export does not
+    /// hold them all, and replay has to count the same.
     pub persons_known: u32,
     /// An older account of somebody that looks like the referee's own; absent when there is none. The two sides are left out.
     pub known_person: Option<Weights>,

@@ -217,7 +217,12 @@ mod tests {
     fn likeness_rises_evenly_between_its_steps() {
         let steps = [(0.5, 4.0), (0.7, 8.0)];
         let of = |similarity| of_likeness(similarity, &steps);
-        assert!(of(0.49).abs() < 1e-12 && (of(0.5) - 4.0).abs() < 1e-12 && (of(0.6) - 6.0).abs() < 1e-9 && (of(1.0) - 8.0).abs() < 1e-12);
+        assert!(
+            of(0.49).abs() < 1e-12
+                && (of(0.5) - 4.0).abs() < 1e-12
+                && (of(0.6) - 6.0).abs() < 1e-9
+                && (of(1.0) - 8.0).abs() < 1e-12
+        );
     }
 
     fn any_weights() -> impl Strategy<Value = [f64; 6]> {

@@ -53,10 +53,16 @@ impl Condition {
             (Some(full), true) => full,
             (None, false) => 1.0,
             (Some(_), false) => {
-                return Err(InvalidCondition::Unit(text.to_owned(), "needs its unit: this evidence is measured in bits, like `>= 10 bits`"));
+                return Err(InvalidCondition::Unit(
+                    text.to_owned(),
+                    "needs its unit: this evidence is measured in bits, like `>= 10 bits`",
+                ));
             }
             (None, true) => {
-                return Err(InvalidCondition::Unit(text.to_owned(), "is not measured in bits; write a strength from 0 to 1, like `>= 0.5`"));
+                return Err(InvalidCondition::Unit(
+                    text.to_owned(),
+                    "is not measured in bits; write a strength from 0 to 1, like `>= 0.5`",
+                ));
             }
         };
         Ok(Self { code, strength_min: number / full })

@@ -70,7 +70,10 @@ fn a_policy_whose_rules_reject_what_is_not_certain_is_refused() {
     parts.rules.push(rule("circle", "payment.payout_is_billing >= 18 bits", RuleMode::Reject, 1.0));
     parts.rules.push(rule("any_entry", "list.blocked", RuleMode::Reject, 1.0));
     let violations = Policy::new(parts).unwrap_err();
-    assert_eq!(violations.iter().map(|violation| violation.key.as_str()).collect::<Vec<_>>(), ["rule.office.mode", "rule.circle.mode", "rule.any_entry.mode"]);
+    assert_eq!(
+        violations.iter().map(|violation| violation.key.as_str()).collect::<Vec<_>>(),
+        ["rule.office.mode", "rule.circle.mode", "rule.any_entry.mode"]
+    );
 }
 
 #[test]

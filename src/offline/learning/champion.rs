@@ -139,12 +139,7 @@ fn choose(sorted: &[Contender]) -> Option<usize> {
 }
 
 /// Every family on every fold, on all cores.
-fn compete(
-    matrix: &Matrix,
-    rows: &[usize],
-    plan: &TrainingPlan,
-    progress: &mut dyn FnMut(&str),
-) -> Competed {
+fn compete(matrix: &Matrix, rows: &[usize], plan: &TrainingPlan, progress: &mut dyn FnMut(&str)) -> Competed {
     let grouped = folds::grouped(matrix, rows, plan.folds, plan.seed);
     let forward = folds::forward(matrix, rows, plan.forward_folds);
     let all_folds: Vec<&Fold> = grouped.iter().chain(&forward).collect();

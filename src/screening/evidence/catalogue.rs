@@ -163,11 +163,7 @@ impl EvidenceCode {
     pub fn bits_full(self) -> Option<f64> {
         let alike = matches!(self, Self::SimilarMailbox | Self::SimilarName | Self::NameInMailbox | Self::SimilarEnvironment);
         let added_up = matches!(self, Self::OnePerson | Self::KnownPerson);
-        if alike || self.shared_kind().is_some() {
-            Some(BITS_FULL)
-        } else {
-            added_up.then_some(BITS_FULL_TOGETHER)
-        }
+        if alike || self.shared_kind().is_some() { Some(BITS_FULL) } else { added_up.then_some(BITS_FULL_TOGETHER) }
     }
 
     /// Whether a hit speaks for the referral.

@@ -124,7 +124,8 @@ fn identities(evidence: &mut Evidence, referrer: &SignalBundle, referee: &Signal
     let mailbox_sketch =
         dice_of_all(ours.iter().map(|email| &*email.local_part_sketches), theirs.iter().map(|email| &*email.local_part_sketches));
     // How usual an equal local part is was counted, which a sketch cannot know.
-    let similar_mailbox = alike(mailbox_sketch, &SIMILAR_MAILBOX, if local_part.is_hit() { local_part.bits() } else { f64::INFINITY });
+    let similar_mailbox =
+        alike(mailbox_sketch, &SIMILAR_MAILBOX, if local_part.is_hit() { local_part.bits() } else { f64::INFINITY });
     evidence.set(EvidenceCode::SameEmail, exact);
     evidence.set(EvidenceCode::SameMailbox, mailbox);
     evidence.set(EvidenceCode::SameLocalPart, local_part);

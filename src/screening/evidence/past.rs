@@ -3,8 +3,8 @@
 //! Uses nothing that happened after the conversion: times later than it are passed over here, counts are cut by the ledger.
 
 use super::{Evidence, EvidenceCode, Finding};
-use crate::screening::match_weight::BITS_FULL_TOGETHER;
 use crate::screening::history::{AccountHistory, Banned, History, IdentifierKind, ListHit, ListKind, RING_VALUE_ACCOUNTS_MAX};
+use crate::screening::match_weight::BITS_FULL_TOGETHER;
 use crate::vocabulary::bundle::{DeviceSignals, PaymentPurpose, SignalBundle};
 use crate::vocabulary::conversion::Conversion;
 use crate::vocabulary::digest::DigestSet;
@@ -161,7 +161,8 @@ fn ring(evidence: &mut Evidence, history: &History) {
 
 /// An older account of anybody that looks like the referee's own. A mailbox is enough; of all else two kinds have to agree.
 fn known_person(referee: &SignalBundle, history: &History) -> Finding {
-    let says_who = !(referee.emails.is_empty() && referee.names.is_empty() && referee.devices.is_empty() && referee.payments.is_empty());
+    let says_who =
+        !(referee.emails.is_empty() && referee.names.is_empty() && referee.devices.is_empty() && referee.payments.is_empty());
     match &history.known_person {
         Some(weights) if weights.kinds() > 1 || weights.mailbox > 0.0 => {
             Finding::measured(weights.total() / BITS_FULL_TOGETHER, f64::from(weights.kinds()))
@@ -193,8 +194,9 @@ fn acquit(evidence: &mut Evidence, accepted: f64) {
 /// phone.
 fn blocked(history: &History) -> Finding {
     let of_hit = |hit: &ListHit| match hit.identifier {
-        None
-        | Some(IdentifierKind::EmailExact | IdentifierKind::Mailbox | IdentifierKind::Browser | IdentifierKind::Payment) => 1.0,
+        None | Some(IdentifierKind::EmailExact | IdentifierKind::Mailbox | IdentifierKind::Browser | IdentifierKind::Payment) => {
+            1.0
+        }
         Some(
             IdentifierKind::LocalPart
             | IdentifierKind::Domain
