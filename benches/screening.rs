@@ -17,7 +17,7 @@ use selfsame::offline::load::generator::{Traffic, TrafficShape, Walk};
 use selfsame::screening::audit::AuditKey;
 use selfsame::screening::comparability::Comparability;
 use selfsame::screening::evidence::{EvidenceCode, gather};
-use selfsame::screening::features::{self, FEATURE_COUNT, project};
+use selfsame::screening::features::{FEATURE_COUNT, project};
 use selfsame::screening::gate::{Accepts, Asker, Held, Record, RewardStanding, RewardState, Standing, check};
 use selfsame::screening::history::{AccountHistory, Crowd, History, identifiers};
 use selfsame::screening::model::{

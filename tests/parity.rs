@@ -90,6 +90,9 @@ fn history() -> Vec<v1::LabeledConversion> {
     lines
 }
 
+/// Takes something out of a line.
+type Forget = fn(&mut v1::LabeledConversion);
+
 fn millis_of(conversion: &v1::Conversion) -> i64 {
     millis(conversion.occurred_at.as_ref().unwrap())
 }
@@ -323,9 +326,8 @@ async fn online_features_equal_offline_features_bit_for_bit_and_the_comparison_c
     sent.minimum_purchase = if sent.minimum_purchase.is_none() { sent.value.clone() } else { None };
     assert!(differing(&live, &replayed(&altered)).contains(&&key_of(lines[paid].conversion.as_ref().unwrap())));
     // What happened between conversions matters too: without it, later conversions look different.
-    for forget in [(|line: &mut v1::LabeledConversion| line.signals_before.clear()) as fn(&mut v1::LabeledConversion), |line| {
-        line.labels.clear()
-    }] {
+    let (signals, labels): (Forget, Forget) = (|line| line.signals_before.clear(), |line| line.labels.clear());
+    for forget in [signals, labels] {
         let mut altered = lines.clone();
         altered.iter_mut().for_each(forget);
         assert_ne!(differing(&live, &replayed(&altered)), Vec::<&Key>::new());

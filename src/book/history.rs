@@ -264,7 +264,9 @@ impl KnownPersons {
         let mut best: Option<(f64, Weights)> = None;
         for of_one in self.0.chunk_by(|(one, _, _), (other, _, _)| one == other) {
             let mut weights = Weights::default();
-            of_one.iter().for_each(|(_, kind, bits)| weights.raise(*kind, *bits));
+            for (_, kind, bits) in of_one {
+                weights.raise(*kind, *bits);
+            }
             let total = weights.total();
             let speaks = weights.mailbox > 0.0 || weights.kinds() > 1;
             if speaks

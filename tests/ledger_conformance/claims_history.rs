@@ -129,7 +129,7 @@ pub(crate) fn an_older_account_of_the_referee_is_known(subject: &Subject) {
     });
     assert!(card_and_device.is_some_and(|weights| weights.kinds() == 2 && weights.total() > 16.0), "{card_and_device:?}");
     // The two sides are compared with each other elsewhere.
-    let own = subject.history(&draft("c1", "kim", "alias").change(|c| c.referee.emails = customer.emails.clone()));
+    let own = subject.history(&draft("c1", "kim", "alias").change(|c| c.referee.emails.clone_from(&customer.emails)));
     assert_eq!(own.known_person.map(|weights| weights.kinds()), None, "the referrer is no third");
     // Who came later is no older account.
     subject.signals("r2", vec![of("late")]).unwrap();
