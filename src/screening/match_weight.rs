@@ -6,7 +6,7 @@
 //! counted, a prior for the kind stands in, so that a programme of fifty accounts is sane. Ten bits make the two sides a thousand times likelier
 //! to be one person than was thought before.
 //!
-//! Weights of independent signals add up ([`total`]). Dependent ones (the address and the name in it, the browser and its device) count once.
+//! Weights of independent signals add up ([`Weights::total`]). Dependent ones (the address and the name in it, the browser and its device) count once.
 
 use super::history::{Crowd, IdentifierKind};
 use crate::vocabulary::time::Span;

@@ -188,7 +188,7 @@ claim "the feed reports it after the payment" 'FEED_EVENT_KIND_REJECTED_AFTER_PA
 
 echo "# models"
 "$binary" simulate --conversions 1200 --seed 3 --output "$folder/history.jsonl" &&
-  "$binary" train --input "$folder/history.jsonl" --output "$folder/ledger/models/own.json" --families logistic >/dev/null 2>&1
+  "$binary" train --input "$folder/history.jsonl" --output "$folder/ledger/models/own.json" --families scorecard >/dev/null 2>&1
 says "an output that is the input is refused" 'is also read' "$binary" screen "$folder/history.jsonl" --output "$folder/history.jsonl"
 says "and the input is whole" '^ *1200 ' wc -l "$folder/history.jsonl"
 says "an address that asks for TLS is not spoken to in plaintext" 'plaintext only' "$binary" queue --server "https://$address" --program shop list

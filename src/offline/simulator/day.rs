@@ -67,6 +67,7 @@ impl Day {
         for (position, conversion) in (1..).zip(&mut conversions) {
             missing.leave_out(&mut world.chance, conversion);
             conversion.number(position);
+            conversion.know_by_then();
         }
         Ok(conversions)
     }
@@ -114,6 +115,21 @@ mod tests {
         let (library, people) = (Library::embedded().unwrap(), People::embedded().unwrap());
         let begins_at = Timestamp::saturating_from_millis(MIDNIGHT_MILLIS);
         Day { seed, begins_at, conversions: 1_000 }.play(&library, &people).unwrap()
+    }
+
+    #[test]
+    fn nothing_of_the_future_is_told() {
+        for seed in 1..4 {
+            for conversion in day(seed) {
+                let at = conversion.occurred_at;
+                for side in [&conversion.referrer, &conversion.referee] {
+                    assert!(side.devices.iter().all(|device| device.seen_at <= at), "{}", conversion.persona);
+                    assert!(side.networks.iter().all(|network| network.seen_at <= at), "{}", conversion.persona);
+                    assert!(side.payments.iter().all(|payment| payment.seen_at <= at), "{}", conversion.persona);
+                    assert!(side.journey.iter().all(|touchpoint| touchpoint.occurred_at <= at), "{}", conversion.persona);
+                }
+            }
+        }
     }
 
     fn of<'d>(day: &'d [RawConversion], persona: &str) -> Vec<&'d RawConversion> {

@@ -3,7 +3,7 @@
 //! Who plays stands in `datasets/simulator/personas`, where they play in `datasets/simulator/programmes`; a number there is itself, and a pair is a
 //! range from which each programme draws. What all people of a programme have in common (ages, tempo, prices, hours, devices) is drawn for the
 //! programme, so that none of it tells the abusive from the honest; personas differ in what they share, and in what they do because of it.
-//! From a file to a line: [`library`] draws a [`setting`], [`months`] plays [`episode`]s in its [`world`], [`labeled_line`] digests them.
+//! From a file to a line: [`library`] draws a [`setting`], [`months`] plays episodes in its world, [`labeled_line`] digests them.
 
 pub mod chance;
 mod conversion;

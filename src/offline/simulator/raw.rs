@@ -103,6 +103,22 @@ pub struct RawSide {
     pub journey: Vec<RawTouchpoint>,
 }
 
+impl RawConversion {
+    /// Holds what is told of both sides to what was seen by the time of the conversion. Episodes are played one after the other, and an account of one may
+    /// have been seen later in another; a service refuses signals of the future.
+    pub(super) fn know_by_then(&mut self) {
+        let at = self.occurred_at;
+        for side in [&mut self.referrer, &mut self.referee] {
+            let RawSide { devices, networks, payments, journey, account_id: _, account_created_at, emails: _, names: _ } = side;
+            devices.iter_mut().for_each(|device| device.seen_at = device.seen_at.min(at));
+            networks.iter_mut().for_each(|network| network.seen_at = network.seen_at.min(at));
+            payments.iter_mut().for_each(|payment| payment.seen_at = payment.seen_at.min(at));
+            journey.retain(|touchpoint| touchpoint.occurred_at <= at);
+            *account_created_at = account_created_at.map(|opened| opened.min(at));
+        }
+    }
+}
+
 impl RawSide {
     /// A side of which nothing but the account is known.
     #[must_use]
