@@ -191,7 +191,8 @@ pub(crate) fn decisions_are_listed_by_account_and_verdict(subject: &Subject) {
 
 pub(crate) fn a_cursor_that_does_not_lead_here_is_refused_and_every_one_that_was_given_is_known(subject: &Subject) {
     subject.screen(&draft("c1", "ann", "bob").decided("review"));
-    subject.signals("r1", vec![full_bundle("ann", 10)]).unwrap();
+    // Of somebody else: nothing is late, and no look adds a record meanwhile.
+    subject.signals("r1", vec![full_bundle("kim", 10)]).unwrap();
     subject.resolve("c1", Resolution::Accept);
     let mut elsewhere = draft("c1", "ann", "bob");
     elsewhere.0.program_id = ProgramId::new("sandbox").unwrap();
