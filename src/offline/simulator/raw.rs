@@ -110,9 +110,11 @@ impl RawConversion {
         let at = self.occurred_at;
         for side in [&mut self.referrer, &mut self.referee] {
             let RawSide { devices, networks, payments, journey, account_id: _, account_created_at, emails: _, names: _ } = side;
-            devices.iter_mut().for_each(|device| device.seen_at = device.seen_at.min(at));
-            networks.iter_mut().for_each(|network| network.seen_at = network.seen_at.min(at));
-            payments.iter_mut().for_each(|payment| payment.seen_at = payment.seen_at.min(at));
+            let seen = devices.iter_mut().map(|device| &mut device.seen_at);
+            let seen = seen.chain(networks.iter_mut().map(|network| &mut network.seen_at));
+            for seen_at in seen.chain(payments.iter_mut().map(|payment| &mut payment.seen_at)) {
+                *seen_at = at.min(*seen_at);
+            }
             journey.retain(|touchpoint| touchpoint.occurred_at <= at);
             *account_created_at = account_created_at.map(|opened| opened.min(at));
         }
