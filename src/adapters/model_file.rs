@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::screening::features::{Direction, schema_hash};
 use crate::screening::model::{
-    BinnedFeature, Calibrator, Certificate, FeatureSpec, Knot, Linear, LinearTerm, Model, ModelError, ModelParts, Scale,
-    Scorecard, Scorer, Split, Thresholds, TrainingSpread, Trees,
+    BinnedFeature, Calibrator, Certificate, FeatureSpec, Knot, Linear, LinearTerm, Model, ModelError, ModelParts, Scorecard,
+    Scorer, Split, Thresholds, TrainingSpread, Trees,
 };
 use crate::vocabulary::time::Timestamp;
 
@@ -176,18 +176,10 @@ enum ScorerForm {
 #[serde(deny_unknown_fields)]
 struct LinearTermForm {
     feature: u16,
-    scale: ScaleForm,
     centre: f64,
     spread: f64,
     weight: f64,
     absent: f64,
-}
-
-#[derive(Serialize, Deserialize, Clone, Copy)]
-#[serde(rename_all = "snake_case")]
-enum ScaleForm {
-    Plain,
-    Log,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -342,12 +334,8 @@ fn scorer_form(scorer: &Scorer) -> ScorerForm {
     match scorer {
         Scorer::Linear(Linear { intercept, terms }) => {
             let term = |term: &LinearTerm| {
-                let LinearTerm { feature, scale, centre, spread, weight, absent } = *term;
-                let scale = match scale {
-                    Scale::Plain => ScaleForm::Plain,
-                    Scale::Log => ScaleForm::Log,
-                };
-                LinearTermForm { feature, scale, centre, spread, weight, absent }
+                let LinearTerm { feature, centre, spread, weight, absent } = *term;
+                LinearTermForm { feature, centre, spread, weight, absent }
             };
             ScorerForm::Linear { intercept: *intercept, terms: terms.iter().map(term).collect() }
         }
@@ -432,12 +420,8 @@ fn scorer_parts(form: ScorerForm) -> Scorer {
     match form {
         ScorerForm::Linear { intercept, terms } => {
             let term = |form: LinearTermForm| {
-                let LinearTermForm { feature, scale, centre, spread, weight, absent } = form;
-                let scale = match scale {
-                    ScaleForm::Plain => Scale::Plain,
-                    ScaleForm::Log => Scale::Log,
-                };
-                LinearTerm { feature, scale, centre, spread, weight, absent }
+                let LinearTermForm { feature, centre, spread, weight, absent } = form;
+                LinearTerm { feature, centre, spread, weight, absent }
             };
             Scorer::Linear(Linear { intercept, terms: terms.into_iter().map(term).collect() })
         }
@@ -463,8 +447,7 @@ pub(crate) mod tests {
     /// A small model with awkward numbers.
     pub(crate) fn model(version: &str) -> Model {
         let spread = TrainingSpread { edges: Box::new([0.1 + 0.2]), shares: Box::new([0.0, 1.0 / 3.0, 2.0 / 3.0]) };
-        let term =
-            LinearTerm { feature: 7, scale: Scale::Log, centre: 0.1 + 0.7, spread: 1.0 / 3.0, weight: 5e-324, absent: -0.0 };
+        let term = LinearTerm { feature: 7, centre: 0.1 + 0.7, spread: 1.0 / 3.0, weight: 5e-324, absent: -0.0 };
         Model::from_parts(ModelParts {
             version: version.into(),
             family: "logistic".into(),

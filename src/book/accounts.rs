@@ -249,11 +249,13 @@ impl Accounts {
         self.in_referrals
     }
 
-    /// Notes that an account stands in a referral, before it is written down in it.
-    pub(super) fn refer(&mut self, number: AccountNumber) {
-        if !self.get(number).stood_in_a_referral() {
-            self.in_referrals = self.in_referrals.saturating_add(1);
-        }
+    /// Notes a conversion with its two sides: it is the newest of each.
+    pub(super) fn stand_in(&mut self, conversion: ConversionNumber, referrer: AccountNumber, referee: AccountNumber) {
+        let new = |account: &Account| u32::from(!account.stood_in_a_referral());
+        self.in_referrals += new(self.get(referrer));
+        self.get_mut(referrer).newest_as_referrer = Some(conversion);
+        self.in_referrals += new(self.get(referee));
+        self.get_mut(referee).newest_as_referee = Some(conversion);
     }
 
     /// The root of an account's ring.

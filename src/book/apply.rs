@@ -140,10 +140,7 @@ impl Book {
             }
             self.conversions.remember_purchase(number, &self.hasher);
         }
-        self.accounts.refer(referrer);
-        self.accounts.get_mut(referrer).newest_as_referrer = Some(number);
-        self.accounts.refer(referee);
-        self.accounts.get_mut(referee).newest_as_referee = Some(number);
+        self.accounts.stand_in(number, referrer, referee);
         self.change_verdict(number, decision.verdict, false)?;
         self.meet_outcomes(cursor, number, conversion, repeated.as_ref())?;
         if let Some(case) = case {
@@ -362,10 +359,7 @@ impl Book {
             later: None,
         };
         let number = self.conversions.add(row, &self.hasher)?;
-        self.accounts.refer(referrer);
-        self.accounts.get_mut(referrer).newest_as_referrer = Some(number);
-        self.accounts.refer(referee);
-        self.accounts.get_mut(referee).newest_as_referee = Some(number);
+        self.accounts.stand_in(number, referrer, referee);
         if cancelled.is_some() {
             self.conversions.get_mut(number).later_mut().kept_cancelled = *cancelled;
         }

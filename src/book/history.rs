@@ -268,8 +268,7 @@ impl KnownPersons {
                 weights.raise(*kind, *bits);
             }
             let total = weights.total();
-            let speaks = weights.mailbox > 0.0 || weights.kinds() > 1;
-            if speaks
+            if weights.tell_a_person()
                 && best.is_none_or(|(known, _)| total > known)
                 && of_one.first().is_some_and(|(account, _, _)| may_be_meant(*account))
             {
@@ -407,8 +406,10 @@ impl Reading<'_> {
     fn crowd(&self, value: &SidedValue<'_>, sightings: Sightings<'_>) -> Crowd {
         let sides @ [referrer, referee] = self.side_numbers();
         let crowd = sightings.crowd_beside(sides, self.conversion.occurred_at);
-        let persons_ever = if value.referee { self.persons(crowd.accounts_ever, sightings) } else { 0 };
-        if !(value.referrer && value.referee) {
+        let both = value.referrer && value.referee;
+        let compared = both || (value.referee && may_be_one_person(value.kind, sightings.len()));
+        let persons_ever = if compared { self.persons(crowd.accounts_ever, sightings) } else { 0 };
+        if !both {
             return Crowd { persons_ever, ..crowd };
         }
         let seen_at = |account: Option<AccountNumber>| account.and_then(|account| sightings.last_seen(account));

@@ -75,7 +75,7 @@ pub fn other_accounts(count: u64) -> String {
 
 /// What a match weight says, after a number that it stands beside: how much rarer it is among strangers. Empty where there is none.
 fn weight_words(code: EvidenceCode, finding: &Finding) -> String {
-    let bits = code.bits_full().map_or(0.0, |full| finding.strength() * full);
+    let bits = code.match_weight_bits(finding).unwrap_or_default();
     if bits < 1.0 { String::new() } else { format!("; {} bits", whole(bits)) }
 }
 

@@ -29,13 +29,14 @@ struct Prior {
     same_person: f64,
     /// The chance that a stranger carries a given value of the kind, on average. Range: (0, 1).
     stranger: f64,
-    /// How many persons' counts that average is worth. Unit: persons.
-    worth: f64,
 }
+
+/// How many persons' counts a prior is worth. Judgement: what few share is told by counting.
+const PRIOR_WORTH: f64 = 100.0;
 
 /// The shipped priors. That one person shows the same mailbox or local part twice is measured on addresses of real people (`docs/digests.md`); all else
 /// is judgement: cookies and instruments are made to be one's own, a fingerprint is that of a model of phone, providers put some ten thousand
-/// customers behind an address. What few share is told by counting, so that a prior is worth no more than a hundred persons.
+/// customers behind an address.
 const fn prior(kind: IdentifierKind) -> Prior {
     let (same_person, stranger) = match kind {
         IdentifierKind::EmailExact => (0.02, 1e-7),
@@ -49,16 +50,16 @@ const fn prior(kind: IdentifierKind) -> Prior {
         IdentifierKind::Prefix => (0.5, 1e-3),
         IdentifierKind::Payment => (0.3, 1e-6),
     };
-    Prior { same_person, stranger, worth: 100.0 }
+    Prior { same_person, stranger }
 }
 
 /// The chance that an unrelated person of the programme carries a value that `persons_on` persons beside the two sides carry, of `persons_known`.
 /// Range: (0, 1].
 #[must_use]
 pub fn stranger_carries(kind: IdentifierKind, persons_on: u32, persons_known: u32) -> f64 {
-    let Prior { stranger, worth, same_person: _ } = prior(kind);
+    let Prior { stranger, same_person: _ } = prior(kind);
     let on = f64::from(persons_on);
-    (on + worth * stranger) / (f64::from(persons_known).max(on) + worth)
+    (on + PRIOR_WORTH * stranger) / (f64::from(persons_known).max(on) + PRIOR_WORTH)
 }
 
 /// The weight of a value that both sides carry, on which they were seen so far apart in time. Unit: bits; 0 when it says nothing, at most [`BITS_FULL`].
@@ -140,6 +141,12 @@ impl Weights {
     pub fn kinds(&self) -> u8 {
         let Self { mailbox, local_part, name, machine, network, payment } = *self;
         [mailbox.max(local_part), name, machine, network, payment].into_iter().map(|bits| u8::from(bits > 0.0)).sum()
+    }
+
+    /// Whether they tell of a person at all: a mailbox does, of all else two kinds have to agree.
+    #[must_use]
+    pub fn tell_a_person(&self) -> bool {
+        self.mailbox > 0.0 || self.kinds() > 1
     }
 
     /// What they say together. Dependent kinds count once: an address holds its local part, and people write their name into it. Unit: bits; 0 or

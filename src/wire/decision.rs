@@ -217,7 +217,7 @@ pub(super) fn evidence_message(code: EvidenceCode, finding: &Finding) -> v1::Evi
         strength: finding.strength(),
         measure: finding.measure().and_then(|measure| measure_message(code.measure_kind(), measure)),
         sentence,
-        match_weight_bits: code.bits_full().filter(|_| !finding.is_absent()).map(|full| finding.strength() * full),
+        match_weight_bits: code.match_weight_bits(finding).filter(|_| !finding.is_absent()),
     }
 }
 

@@ -112,10 +112,14 @@ const MARGIN_OF_MERIT: f64 = 0.001;
 /// # Errors
 /// [`LearningError::TooFew`] when labels do not suffice, [`LearningError::Fit`] when no family can be fitted.
 pub fn train(matrix: &Matrix, plan: &TrainingPlan, progress: &mut dyn FnMut(&str)) -> Result<Trained, LearningError> {
+    let none_may_serve = LearningError::TooFew { what: "families that may serve", have: 0, need: 1 };
+    if !plan.families.iter().any(|family| family.is_monotone()) {
+        return Err(none_may_serve);
+    }
     let split = folds::hold_out(matrix, plan.hold_out_share, plan.seed);
     let Competed { mut contenders, dropped_out } = compete(matrix, &split.fit, plan, progress);
     contenders.sort_by(|a, b| b.merit().total_cmp(&a.merit()).then(a.family.cmp(&b.family)));
-    let champion = choose(&contenders).ok_or(LearningError::TooFew { what: "families that may serve", have: 0, need: 1 })?;
+    let champion = choose(&contenders).ok_or(none_may_serve)?;
     contenders[..=champion].rotate_right(1);
     let winner = &contenders[0];
     progress(&format!("fitting {}", winner.family.name()));
@@ -324,6 +328,15 @@ mod tests {
             promise: Promise { alpha: 0.2, delta: 0.1 },
             ..TrainingPlan::default()
         }
+    }
+
+    #[test]
+    fn without_a_family_that_may_serve_nothing_is_fitted() {
+        let plan = TrainingPlan { families: vec![Family::Logistic, Family::Forest], ..TrainingPlan::default() };
+        let mut told = 0;
+        let refused = train(&synthetic::matrix(400, 3), &plan, &mut |_| told += 1).unwrap_err();
+        assert!(matches!(refused, LearningError::TooFew { what: "families that may serve", .. }), "{refused}");
+        assert_eq!(told, 0);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::estimators::{columns, failed, place};
 use super::matrix::{Matrix, pick};
 use super::{LearningError, newton};
 use crate::screening::features::CATALOGUE;
-use crate::screening::model::{BinnedFeature, Linear, LinearTerm, Scale, Scorecard, Scorer};
+use crate::screening::model::{BinnedFeature, Linear, LinearTerm, Scorecard, Scorer};
 
 /// What `linfa-logistic` holds squared weights down by.
 const RIDGE: f64 = 1.0;
@@ -78,8 +78,7 @@ pub(super) fn logistic(matrix: &Matrix, rows: &[usize]) -> Result<Scorer, Learni
     // Whether each term has a column for its value, and one for its absence.
     let mut uses: Vec<(bool, bool)> = Vec::new();
     for (feature, column) in columns(matrix, rows) {
-        let scale = if CATALOGUE[feature].high.is_infinite() { Scale::Log } else { Scale::Plain };
-        let present: Vec<f64> = column.iter().filter(|value| **value >= 0.0).map(|value| scale.of(*value)).collect();
+        let present: Vec<f64> = column.iter().filter(|value| **value >= 0.0).copied().collect();
         let count = present.len().max(1) as f64;
         let centre = present.iter().sum::<f64>() / count;
         let spread = (present.iter().map(|value| (value - centre).powi(2)).sum::<f64>() / count).sqrt();
@@ -88,9 +87,9 @@ pub(super) fn logistic(matrix: &Matrix, rows: &[usize]) -> Result<Scorer, Learni
         if spread < 1e-9 && !absent_varies {
             continue;
         }
-        terms.push(LinearTerm { feature: place(feature), scale, centre, spread: spread.max(1e-9), weight: 0.0, absent: 0.0 });
+        terms.push(LinearTerm { feature: place(feature), centre, spread: spread.max(1e-9), weight: 0.0, absent: 0.0 });
         if spread >= 1e-9 {
-            let standardised = |value: &f64| if *value < 0.0 { 0.0 } else { (scale.of(*value) - centre) / spread };
+            let standardised = |value: &f64| if *value < 0.0 { 0.0 } else { (*value - centre) / spread };
             inputs.push(column.iter().map(standardised).collect());
         }
         if absent_varies {
@@ -165,12 +164,8 @@ mod tests {
         let mut inputs: Vec<Vec<f64>> = Vec::new();
         for term in &linear.terms {
             let column: Vec<f64> = rows.iter().map(|row| matrix.value(*row, usize::from(term.feature))).collect();
-            inputs.push(
-                column
-                    .iter()
-                    .map(|value| if *value < 0.0 { 0.0 } else { (term.scale.of(*value) - term.centre) / term.spread })
-                    .collect(),
-            );
+            inputs
+                .push(column.iter().map(|value| if *value < 0.0 { 0.0 } else { (*value - term.centre) / term.spread }).collect());
             inputs.push(column.iter().map(|value| f64::from(u8::from(*value < 0.0))).collect());
         }
         let theirs = linfas_probabilities(&inputs, matrix.abusive());

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use super::Finding;
 use crate::screening::history::IdentifierKind;
 use crate::screening::match_weight::{BITS_FULL, BITS_FULL_TOGETHER};
 
@@ -164,6 +165,12 @@ impl EvidenceCode {
         let alike = matches!(self, Self::SimilarMailbox | Self::SimilarName | Self::NameInMailbox | Self::SimilarEnvironment);
         let added_up = matches!(self, Self::OnePerson | Self::KnownPerson);
         if alike || self.shared_kind().is_some() { Some(BITS_FULL) } else { added_up.then_some(BITS_FULL_TOGETHER) }
+    }
+
+    /// The match weight of a finding of this code, in bits; absent for evidence whose strength is not a match weight.
+    #[must_use]
+    pub fn match_weight_bits(self, finding: &Finding) -> Option<f64> {
+        self.bits_full().map(|full| finding.strength() * full)
     }
 
     /// Whether a hit speaks for the referral.

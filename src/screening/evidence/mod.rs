@@ -18,7 +18,7 @@ use std::ops::Index;
 
 use super::comparability::Comparability;
 use super::history::History;
-use super::match_weight::BITS_FULL;
+use super::match_weight::{BITS_FULL, BITS_FULL_TOGETHER, Weights};
 use crate::vocabulary::bundle::SignalBundle;
 use crate::vocabulary::conversion::Conversion;
 
@@ -83,6 +83,12 @@ impl Finding {
     #[must_use]
     pub fn weighed(bits: f64, measure: f64) -> Self {
         Self::measured(bits / BITS_FULL, measure)
+    }
+
+    /// A hit of what several kinds say together, with how many they are.
+    #[must_use]
+    pub fn together(weights: &Weights) -> Self {
+        Self::measured(weights.total() / BITS_FULL_TOGETHER, f64::from(weights.kinds()))
     }
 
     /// The match weight of evidence of a single kind. Unit: bits; 0 when absent or clear.

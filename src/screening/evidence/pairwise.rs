@@ -124,8 +124,12 @@ fn identities(evidence: &mut Evidence, referrer: &SignalBundle, referee: &Signal
     let mailbox_sketch =
         dice_of_all(ours.iter().map(|email| &*email.local_part_sketches), theirs.iter().map(|email| &*email.local_part_sketches));
     // How usual an equal local part is was counted, which a sketch cannot know.
-    let similar_mailbox =
-        alike(mailbox_sketch, &SIMILAR_MAILBOX, if local_part.is_hit() { local_part.bits() } else { f64::INFINITY });
+    let similar_mailbox = match (alike(mailbox_sketch, &SIMILAR_MAILBOX), local_part) {
+        (Finding::Hit { strength, measure }, Finding::Hit { strength: counted, .. }) if counted < strength => {
+            Finding::Hit { strength: counted, measure }
+        }
+        (alike, _) => alike,
+    };
     evidence.set(EvidenceCode::SameEmail, exact);
     evidence.set(EvidenceCode::SameMailbox, mailbox);
     evidence.set(EvidenceCode::SameLocalPart, local_part);
@@ -144,7 +148,7 @@ fn name_in_mailbox(referrer: &SignalBundle, referee: &SignalBundle) -> Finding {
         )
     };
     let dice = [mailboxes_with_names(referrer, referee), mailboxes_with_names(referee, referrer)];
-    alike(dice.into_iter().flatten().reduce(f64::max), &NAME_IN_MAILBOX, f64::INFINITY)
+    alike(dice.into_iter().flatten().reduce(f64::max), &NAME_IN_MAILBOX)
 }
 
 fn private_domains(bundle: &SignalBundle) -> impl Iterator<Item = &DigestSet> + Clone {
@@ -163,7 +167,7 @@ fn similar_name(referrer: &SignalBundle, referee: &SignalBundle, shared: &Shared
     );
     match exact {
         Finding::Hit { .. } => Finding::weighed(exact.bits(), 1.0),
-        Finding::Clear { .. } | Finding::Absent => match alike(sketches, &SIMILAR_NAME, f64::INFINITY) {
+        Finding::Clear { .. } | Finding::Absent => match alike(sketches, &SIMILAR_NAME) {
             Finding::Absent if !exact.is_absent() => Finding::CLEAR,
             from_sketch => from_sketch,
         },
@@ -195,7 +199,7 @@ fn environments(evidence: &mut Evidence, referrer: &SignalBundle, referee: &Sign
     let likeness = pairs.filter_map(|(ours, theirs)| similarity::environment(ours, theirs)).reduce(f64::max);
     evidence.set(EvidenceCode::SameDevice, device);
     evidence.set(EvidenceCode::SameBrowser, browser);
-    evidence.set(EvidenceCode::SimilarEnvironment, alike(likeness, &SIMILAR_ENVIRONMENT, f64::INFINITY));
+    evidence.set(EvidenceCode::SimilarEnvironment, alike(likeness, &SIMILAR_ENVIRONMENT));
     evidence.set(EvidenceCode::SameAddress, address);
     evidence.set(EvidenceCode::SamePrefix, prefix);
 }
@@ -232,15 +236,10 @@ fn one_person(evidence: &Evidence) -> Finding {
         network: bits(EvidenceCode::SameAddress).max(bits(EvidenceCode::SamePrefix)),
         payment: bits(EvidenceCode::SameInstrument).max(bits(EvidenceCode::PayoutIsBilling)),
     };
-    together(&weights)
-}
-
-/// Several kinds added up: a hit from two kinds on.
-pub(super) fn together(weights: &Weights) -> Finding {
     match weights.kinds() {
         0 => Finding::CLEAR,
         1 => Finding::Clear { measure: Some(1.0) },
-        kinds => Finding::measured(weights.total() / match_weight::BITS_FULL_TOGETHER, f64::from(kinds)),
+        _ => Finding::together(&weights),
     }
 }
 
@@ -271,9 +270,9 @@ fn dice_of_all<'a>(ours: impl Iterator<Item = &'a [Sketch]>, theirs: impl Iterat
     pairs.filter_map(|(mine, other)| mine.dice(other)).reduce(f64::max)
 }
 
-/// A hit with the weight of a likeness, `most` at most; absent when there is none.
-fn alike(likeness: Option<f64>, steps: &[(f64, f64)], most: f64) -> Finding {
-    likeness.map_or(Finding::Absent, |likeness| Finding::weighed(match_weight::of_likeness(likeness, steps).min(most), likeness))
+/// A hit with the weight of a likeness; absent when there is none.
+fn alike(likeness: Option<f64>, steps: &[(f64, f64)]) -> Finding {
+    likeness.map_or(Finding::Absent, |likeness| Finding::weighed(match_weight::of_likeness(likeness, steps), likeness))
 }
 
 /// A hit from a threshold upwards, as strong as the similarity lies between just below the threshold and 1.

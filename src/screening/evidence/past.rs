@@ -4,7 +4,6 @@
 
 use super::{Evidence, EvidenceCode, Finding};
 use crate::screening::history::{AccountHistory, Banned, History, IdentifierKind, ListHit, ListKind, RING_VALUE_ACCOUNTS_MAX};
-use crate::screening::match_weight::BITS_FULL_TOGETHER;
 use crate::vocabulary::bundle::{DeviceSignals, PaymentPurpose, SignalBundle};
 use crate::vocabulary::conversion::Conversion;
 use crate::vocabulary::digest::DigestSet;
@@ -164,9 +163,7 @@ fn known_person(referee: &SignalBundle, history: &History) -> Finding {
     let says_who =
         !(referee.emails.is_empty() && referee.names.is_empty() && referee.devices.is_empty() && referee.payments.is_empty());
     match &history.known_person {
-        Some(weights) if weights.kinds() > 1 || weights.mailbox > 0.0 => {
-            Finding::measured(weights.total() / BITS_FULL_TOGETHER, f64::from(weights.kinds()))
-        }
+        Some(weights) if weights.tell_a_person() => Finding::together(weights),
         Some(_) | None if says_who => Finding::Clear { measure: Some(0.0) },
         Some(_) | None => Finding::Absent,
     }

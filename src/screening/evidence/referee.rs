@@ -148,8 +148,12 @@ fn code_changed(conversion: &Conversion, history: &History) -> Finding {
 /// Whether the code came when the referee had begun to pay; absent when either time is not known.
 #[must_use]
 pub fn captured_after_checkout(conversion: &Conversion, journey: &Journey) -> Option<bool> {
-    let captured = conversion.attribution.captured_at.or_else(|| journey.first_of(TouchpointKind::LinkClick))?;
-    Some(captured >= journey.first_of(TouchpointKind::Checkout)?)
+    Some(captured_at(conversion, journey)? >= journey.first_of(TouchpointKind::Checkout)?)
+}
+
+/// When the code was captured: as the caller says, else with the first click.
+fn captured_at(conversion: &Conversion, journey: &Journey) -> Option<Timestamp> {
+    conversion.attribution.captured_at.or_else(|| journey.first_of(TouchpointKind::LinkClick))
 }
 
 /// A code that came only when the referee was about to pay: he came by himself, and found the code on a coupon site or was handed it at the end. One such says little, a referrer most of whose referrals came so says more. The measure: his referrals that came so.
@@ -163,7 +167,7 @@ fn after_checkout(conversion: &Conversion, journey: &Journey, history: &History)
 
 /// Either the product says so, or the account was opened before the code was captured.
 fn existing_user(conversion: &Conversion, referee: &SignalBundle) -> Finding {
-    let captured = conversion.attribution.captured_at.or_else(|| referee.journey.first_of(TouchpointKind::LinkClick));
+    let captured = captured_at(conversion, &referee.journey);
     let opened_before = match (referee.account_created_at, captured) {
         (Some(opened), Some(captured)) => captured.since(opened) > CLOCK_SKEW_MAX,
         _ => false,

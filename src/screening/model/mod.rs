@@ -15,7 +15,7 @@ mod tests;
 pub use calibrator::{Calibrator, Knot};
 pub use leaf_masks::ScorerMasks;
 pub use schema::{FeatureSpec, SchemaDifference};
-pub use scorer::{BinnedFeature, LEAF, Linear, LinearTerm, Scale, Scorecard, Scorer, Split, Trees};
+pub use scorer::{BinnedFeature, LEAF, Linear, LinearTerm, Scorecard, Scorer, Split, Trees};
 
 use super::decision::logistic;
 use super::evidence::EvidenceCode;

@@ -27,41 +27,19 @@ pub struct Linear {
     pub terms: Box<[LinearTerm]>,
 }
 
-/// One feature of a linear scorer: `weight * (scale(value) - centre) / spread`, or a constant when absent.
+/// One feature of a linear scorer: `weight * (value - centre) / spread`, or a constant when absent.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LinearTerm {
     /// The feature's place in the catalogue.
     pub feature: u16,
-    /// How the value is taken.
-    pub scale: Scale,
-    /// The mean in training, on that scale.
+    /// The mean in training.
     pub centre: f64,
-    /// The standard deviation in training, on that scale. Above zero.
+    /// The standard deviation in training. Above zero.
     pub spread: f64,
     /// In margin for each standard deviation.
     pub weight: f64,
     /// In margin, when the feature is absent.
     pub absent: f64,
-}
-
-/// How a value enters a linear term.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scale {
-    /// As it is.
-    Plain,
-    /// `ln(1 + value)`: for counts, seconds and amounts without an upper limit.
-    Log,
-}
-
-impl Scale {
-    /// The value on this scale.
-    #[must_use]
-    pub fn of(self, value: f64) -> f64 {
-        match self {
-            Self::Plain => value,
-            Self::Log => value.ln_1p(),
-        }
-    }
 }
 
 /// A scorecard: each feature's interval has its points.
@@ -202,7 +180,7 @@ impl Linear {
 impl LinearTerm {
     fn points(&self, values: &Values) -> f64 {
         let value = values[usize::from(self.feature)];
-        if value < 0.0 { self.absent } else { self.weight * ((self.scale.of(value) - self.centre) / self.spread) }
+        if value < 0.0 { self.absent } else { self.weight * ((value - self.centre) / self.spread) }
     }
 }
 

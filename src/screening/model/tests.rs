@@ -38,8 +38,8 @@ fn stump() -> Trees {
 }
 
 fn linear() -> Scorer {
-    let term = LinearTerm { feature: 0, scale: Scale::Plain, centre: 0.2, spread: 0.5, weight: 1.5, absent: 0.1 };
-    let log = LinearTerm { feature: 40, scale: Scale::Log, centre: 1.0, spread: 2.0, weight: -0.5, absent: 0.0 };
+    let term = LinearTerm { feature: 0, centre: 0.2, spread: 0.5, weight: 1.5, absent: 0.1 };
+    let log = LinearTerm { feature: 40, centre: 1.0, spread: 2.0, weight: -0.5, absent: 0.0 };
     Scorer::Linear(Linear { intercept: -2.0, terms: Box::new([term, log]) })
 }
 
