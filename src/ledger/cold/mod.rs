@@ -113,7 +113,8 @@ impl ColdTier {
 
     /// Takes what is in the store for what a book from a snapshot says is cold: all of it must be there, and be what was meant. The rest is removed.
     pub(super) fn fit(&self, book: &Book) -> Result<(), Unfit> {
-        self.store_without_buckets()?;
+        // What earlier processes noted is not for this one.
+        self.remove_below(BUCKETS)?;
         let filter = Filter::for_twice(usize::try_from(book.cold().values).unwrap_or(0), 1, self.seed);
         let (filter, found, others) = self.read_all(filter, |account| book.mark_of(account))?;
         if found != book.cold().accounts {
@@ -124,10 +125,10 @@ impl ColdTier {
         Ok(())
     }
 
-    /// What earlier processes noted is not for this one.
-    fn store_without_buckets(&self) -> Result<(), JournalError> {
+    /// Removes all whose keys begin so.
+    fn remove_below(&self, prefix: &[u8]) -> Result<(), JournalError> {
         let mut old = Vec::new();
-        self.store.walk(&self.program, BUCKETS, &mut |key, _| {
+        self.store.walk(&self.program, prefix, &mut |key, _| {
             old.push(key.to_vec());
             Walk::On
         })?;
@@ -286,12 +287,7 @@ impl ColdTier {
             "the filter in front of what is cold was full, and was made again"
         );
         *self.filter.write() = fresh;
-        let mut old = Vec::new();
-        self.store.walk(&self.program, &Filter::buckets(generation), &mut |key, _| {
-            old.push(key.to_vec());
-            Walk::On
-        })?;
-        self.store.remove(&self.program, &old)
+        self.remove_below(&Filter::buckets(generation))
     }
 
     /// A snapshot was written: of what it and the one before do not name nothing is needed any more.
