@@ -399,7 +399,8 @@ impl Book {
     ) -> Option<SignalBundle> {
         let account = self.accounts.get_mut(number);
         account.first_seen_at = Some(account.first_seen_at.map_or(at, |known| known.min(at)));
-        let News { mut touched, values } = self.sight(number, bundle, at);
+        let opened_at = account.opened_at;
+        let News { mut touched, mut values } = self.sight(number, bundle, at);
         let earlier = known.or_else(|| self.profile(number));
         let merged = match (&earlier, says_nothing(bundle)) {
             (_, true) => earlier.clone(),
@@ -420,30 +421,49 @@ impl Book {
                 self.learn_patterns(number, bundle);
             }
             let has_new_name_or_use = merged.adds_names_to(earlier) || merged.adds_uses_to(earlier);
-            if has_new_mail || has_new_name_or_use || Comparability::grows(earlier, merged) {
+            let opened_otherwise = merged.account_created_at != earlier.account_created_at;
+            if has_new_mail || has_new_name_or_use || opened_otherwise || Comparability::grows(earlier, merged) {
                 touched.push(number);
             } else if merged.adds_to(earlier) {
                 self.touch_newest(number);
                 values.iter().for_each(|value| self.touch_between(number, *value));
             }
         }
-        self.add_younger(number, &values, &mut touched);
         self.touch(&touched);
+        let opened_otherwise = self.accounts.get(number).opened_at != opened_at;
+        if let Some(merged) = merged.as_ref().filter(|_| opened_otherwise) {
+            values.extend(self.values_of(merged));
+        }
+        self.touch_younger(number, &values, opened_otherwise);
         merged
     }
 
-    /// Adds those who have something of their own in common with an older account, which is told of only now: it may be theirs.
-    fn add_younger(&self, number: AccountNumber, values: &[ValueNumber], touched: &mut Touched) {
+    fn values_of(&self, bundle: &SignalBundle) -> Vec<ValueNumber> {
+        let mut values = Vec::new();
+        visit_values(bundle, |kind, set, _| {
+            let kind = ValueKind::Identifier(kind);
+            values.extend(set.iter().filter_map(|digest| self.values.find(kind, digest, &self.texts, &self.hasher)));
+        });
+        values
+    }
+
+    /// Marks what was decided of referees who have something of their own in common with an older account, which is told of only now: it may be theirs.
+    /// One of them is new on the values, or the account was opened otherwise than was known, so that others may not be younger any more.
+    fn touch_younger(&mut self, number: AccountNumber, values: &[ValueNumber], opened_otherwise: bool) {
+        let mut younger = Touched::new();
         for value in values {
             let sightings = self.values.sightings(*value);
             let ValueKind::Identifier(kind) = self.values.kind(*value) else { continue };
             if may_be_one_person(kind, sightings.len()) {
-                let others = sightings.iter().map(|sighting| sighting.account).filter(|other| *other != number);
-                touched.extend(others.filter(|other| self.is_older(number, (Some(*other), self.opened_at(*other)))));
+                for other in sightings.iter().map(|sighting| sighting.account).filter(|other| *other != number) {
+                    let is_older = self.is_older(number, (Some(other), self.opened_at(other)));
+                    younger.push(if is_older || opened_otherwise { other } else { number });
+                }
             }
         }
-        touched.sort_unstable();
-        touched.dedup();
+        younger.sort_unstable();
+        younger.dedup();
+        self.touch_referees(&younger);
     }
 
     /// Notes the patterns of a message with whoever referred the account before.

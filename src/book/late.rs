@@ -82,18 +82,28 @@ impl Book {
     /// and the gate holds the others until it is their turn.
     pub(super) fn touch(&mut self, accounts: &[AccountNumber]) {
         for account in accounts {
-            let known = self.accounts.get(*account);
-            let (as_referrer, as_referee) = (known.newest_as_referrer, known.newest_as_referee);
-            if as_referrer.is_none() && as_referee.is_none() {
-                continue;
-            }
-            self.accounts.get_mut(*account).changed = self.cursor;
-            if let Some(sweep) = self.late.sweeps.iter_mut().find(|sweep| sweep.account == *account) {
-                sweep.again |= sweep.begun;
-            } else {
-                let sweep = Sweep { account: *account, as_referrer, as_referee, begun: false, again: false };
-                self.late.sweeps.push_back(sweep);
-            }
+            let newest_as_referrer = self.accounts.get(*account).newest_as_referrer;
+            self.begin_sweep(*account, newest_as_referrer);
+        }
+    }
+
+    /// Marks the unpaid conversions of referees, in the same way.
+    pub(super) fn touch_referees(&mut self, accounts: &[AccountNumber]) {
+        for account in accounts {
+            self.begin_sweep(*account, None);
+        }
+    }
+
+    fn begin_sweep(&mut self, account: AccountNumber, as_referrer: Option<ConversionNumber>) {
+        let as_referee = self.accounts.get(account).newest_as_referee;
+        if as_referrer.is_none() && as_referee.is_none() {
+            return;
+        }
+        self.accounts.get_mut(account).changed = self.cursor;
+        match self.late.sweeps.iter_mut().find(|sweep| sweep.account == account) {
+            Some(sweep) if sweep.begun => sweep.again = true,
+            Some(sweep) => sweep.as_referrer = as_referrer.or(sweep.as_referrer),
+            None => self.late.sweeps.push_back(Sweep { account, as_referrer, as_referee, begun: false, again: false }),
         }
     }
 

@@ -17,7 +17,7 @@ use crate::screening::case::{Resolution, Step};
 use crate::screening::decision::Decision;
 use crate::screening::evidence::EvidenceCode;
 use crate::screening::fixtures::{
-    bundle, card, conversion, device, email, identifier, name, network, person, policy_parts, rule,
+    bundle, card, conversion, device, email, identifier, name, network, noon, person, policy_parts, rule,
 };
 use crate::screening::history::{History, IdentifierKind, ListKind};
 use crate::screening::policy::{PayoutPolicy, Policy, PolicyParts, RuleMode};
@@ -68,6 +68,7 @@ enum Signal {
     Payout(u8),
     Email(u8),
     Name(u8),
+    Opened(u8),
 }
 
 #[derive(Debug, Clone)]
@@ -89,6 +90,7 @@ fn any_signal() -> impl Strategy<Value = Signal> {
         (0..6_u8).prop_map(Signal::Payout),
         (0..9_u8).prop_map(Signal::Email),
         (0..6_u8).prop_map(Signal::Name),
+        (0..6_u8).prop_map(Signal::Opened),
     ]
 }
 
@@ -128,6 +130,9 @@ fn bundle_of(account: u8, signals: &[Signal]) -> SignalBundle {
             }),
             Signal::Name(number) => {
                 side.names.push(NameSignals { person_sketches: vec![person(number)], ..name(100 + number) });
+            }
+            Signal::Opened(days_ago) => {
+                side.account_created_at = Some(noon().minus(Span::from_days(i64::from(days_ago))));
             }
         }
     }
@@ -183,7 +188,7 @@ impl World {
     }
 
     fn now(&self) -> Timestamp {
-        crate::screening::fixtures::noon().plus(Span::from_minutes(self.minutes))
+        noon().plus(Span::from_minutes(self.minutes))
     }
 
     fn execute(&mut self, command: Command) {
@@ -375,6 +380,36 @@ fn an_old_conversion_is_looked_at_when_a_name_arrives_that_stands_in_the_others_
     world.act(&Act::Screen { id: 2, referrer: 2, referee: 5, ours: vec![], theirs: vec![] });
     world.act(&Act::Learn { account: 5, signal: Signal::Name(3) });
     assert_eq!(world.otherwise().len(), 1, "nobody looked yet");
+    world.look();
+    assert_eq!(world.otherwise(), Vec::<String>::new());
+}
+
+#[test]
+fn an_old_conversion_is_looked_at_when_its_referee_turns_out_to_be_a_known_person() {
+    let mut world = World::under(&[(EvidenceCode::KnownPerson, RuleMode::Review)]);
+    world.act(&Act::Screen { id: 1, referrer: 4, referee: 3, ours: vec![Signal::Name(3), Signal::Network(5)], theirs: vec![] });
+    for id in 2..6 {
+        world.act(&Act::Screen { id, referrer: 10 + id, referee: 5, ours: vec![], theirs: vec![Signal::Name(3), Signal::Network(0)] });
+    }
+    world.look();
+    world.act(&Act::Learn { account: 5, signal: Signal::Network(5) });
+    assert_eq!(world.otherwise().len(), 4, "nobody looked yet");
+    world.look();
+    assert_eq!(world.otherwise(), Vec::<String>::new());
+}
+
+#[test]
+fn an_old_conversion_is_looked_at_when_it_is_told_that_another_account_is_older() {
+    let both = || vec![Signal::Name(3), Signal::Network(5)];
+    let mut world = World::under(&[(EvidenceCode::KnownPerson, RuleMode::Review)]);
+    for id in 2..6 {
+        let theirs = [both(), vec![Signal::Opened(1)]].concat();
+        world.act(&Act::Screen { id, referrer: 10 + id, referee: 5, ours: vec![], theirs });
+    }
+    world.act(&Act::Screen { id: 1, referrer: 4, referee: 3, ours: both(), theirs: vec![] });
+    world.look();
+    world.act(&Act::Learn { account: 4, signal: Signal::Opened(3) });
+    assert_eq!(world.otherwise().len(), 4, "nobody looked yet");
     world.look();
     assert_eq!(world.otherwise(), Vec::<String>::new());
 }
