@@ -16,13 +16,15 @@ use super::command::{CaseStep, Change, Request};
 use super::conversions::{ConversionRow, Hands};
 use super::event::{CaseStepped, ConversionKept, ConversionScreened, Event, ListChanged, SignalsRecorded};
 use super::late::{RING_TOUCHED_MAX, Touched};
+use super::models::Audited;
+use super::plan::Ruling;
 use super::profiles::{ProfileMaker, ProfileReader};
 use super::records::Cursor;
 use super::rewards::RewardNumbers;
 use super::slab::{AccountNumber, ConversionNumber, ValueNumber};
 use super::values::{Sighted, Sighting, ValueKind};
 use super::{Book, Message, MessageKind};
-use crate::screening::case::{CaseState, Resolution, Step};
+use crate::screening::case::{CaseState, Resolution};
 use crate::screening::comparability::Comparability;
 use crate::screening::decision::Verdict;
 use crate::screening::gate::Accepts;
@@ -83,6 +85,18 @@ impl Book {
                 self.list(cursor, changed);
                 Some(())
             }
+            Event::ModelsChanged(changed) => {
+                Arc::make_mut(&mut self.models).change(cursor, changed);
+                Some(())
+            }
+            Event::AuditKeyMade(made) => {
+                Arc::make_mut(&mut self.models).make_key(cursor, made);
+                Some(())
+            }
+            Event::BreakerTripped(tripped) => {
+                Arc::make_mut(&mut self.models).trip(cursor, tripped);
+                Some(())
+            }
             Event::ConversionKept(kept) => self.kept(cursor, kept),
         };
         self.sweep();
@@ -136,6 +150,10 @@ impl Book {
         self.accounts.get_mut(referee).newest_as_referee = Some(number);
         self.change_verdict(number, decision.verdict, false)?;
         self.meet_outcomes(cursor, number, conversion, repeated.as_ref())?;
+        if let Some(version) = decision.audited_model() {
+            let audited = Audited { version: version.into(), ruled: None };
+            Arc::make_mut(&mut self.models).sample(cursor, number, audited);
+        }
         if let Some(case) = case {
             let case = Case {
                 conversion: number,
@@ -282,8 +300,14 @@ impl Book {
             };
             self.conversions.get_mut(number).case = self.cases.open(case);
         }
-        if matches!(event.step, CaseStep::Step(Step::Resolve(_) | Step::Reopen)) {
+        if let Some(ruling) = Ruling::of(&event.step) {
             self.conversions.get_mut(number).hands = Hands::Person;
+            if self.models.audited(number).is_some() {
+                Arc::make_mut(&mut self.models).rule(cursor, number, ruling.verdict());
+            }
+        }
+        if let Some(tripped) = &event.trips {
+            Arc::make_mut(&mut self.models).trip(cursor, tripped);
         }
         let accepted = matches!(event.state, CaseState::Resolved { resolution: Resolution::Accept, .. });
         if accepted && self.conversions.get(number).duplicate_of.is_some() {
@@ -324,6 +348,7 @@ impl Book {
             cancelled,
             accepts,
             rewards,
+            audited,
         } = event;
         let (referrer, referee) = (self.enrol(referrer)?, self.enrol(referee)?);
         let row = ConversionRow {
@@ -354,6 +379,9 @@ impl Book {
         let number = self.conversions.add(row, &self.hasher)?;
         self.accounts.get_mut(referrer).newest_as_referrer = Some(number);
         self.accounts.get_mut(referee).newest_as_referee = Some(number);
+        if let Some(audited) = audited {
+            Arc::make_mut(&mut self.models).sample(cursor, number, audited.clone());
+        }
         if cancelled.is_some() {
             self.conversions.get_mut(number).later_mut().kept_cancelled = *cancelled;
         }

@@ -24,5 +24,5 @@ mod tests;
 pub use codec::alone::{NotPacked, pack_conversion, unpack_conversion};
 pub use commit::GroupOptions;
 pub use held::HeldLedger;
-pub use journaled::{JournaledLedger, LateFacts, LedgerOptions};
+pub use journaled::{AuditKeys, JournaledLedger, LateFacts, LedgerOptions};
 pub use open::OpenError;

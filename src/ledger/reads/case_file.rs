@@ -28,7 +28,7 @@ impl Records {
             let book = self.programme.book.read();
             file.neighbours = book.neighbours(&file.summary.conversion_id, &file.referrer, &file.referee);
             if let Some(history) = book.history_now(&file.record.conversion) {
-                file.now = self.assessor.assess_again(&file.record.conversion, &history, now);
+                file.now = self.assessor.assess_again(&file.record.conversion, &history, book.models(), now);
             }
             (file, book.cursor())
         }) else {
@@ -137,6 +137,9 @@ fn entries_of(event: &Event, of: &ConversionId) -> Vec<HistoryEntry> {
         | Event::PendingExpired(_)
         | Event::SignalsRecorded(_)
         | Event::ListChanged(_)
+        | Event::ModelsChanged(_)
+        | Event::AuditKeyMade(_)
+        | Event::BreakerTripped(_)
         | Event::ConversionKept(_) => Vec::new(),
     }
 }
