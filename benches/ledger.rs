@@ -44,7 +44,7 @@ fn screening(conversion: Conversion) -> Command {
 
 fn assessor() -> Arc<dyn Assessor> {
     let policy = Arc::new(FixedPolicy::new(policy_file::shipped().unwrap()));
-    Arc::new(StandingRules::new(policy, Arc::new(ModelShelf::default()), AuditKey::new([1; 32])))
+    Arc::new(StandingRules::new(policy, Arc::new(ModelShelf::default()), Some(AuditKey::new([1; 32]))))
 }
 
 /// A ledger that knows so many values, and the traffic that meets them.

@@ -106,7 +106,7 @@ fn the_log_is_json_from_start_to_stop_and_what_is_kept_is_its_owners_alone() {
     assert_eq!(open_to_others(&data), [""; 0]);
     // What an earlier version left open is closed, and told.
     std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o755)).unwrap();
-    std::fs::set_permissions(data.join("audit.key"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    std::fs::set_permissions(data.join("journal/watermark"), std::fs::Permissions::from_mode(0o644)).unwrap();
     let said = served(folder.path());
     assert!(said.iter().any(|line| line["level"] == "WARN" && line["count"] == 2), "{said:#?}");
     assert_eq!(open_to_others(&data), [""; 0]);

@@ -23,9 +23,10 @@ const MEASURED: usize = 2_000;
 #[test]
 fn by_the_shipped_rules_and_model_load_traffic_is_mostly_approved() {
     let shelf = ModelShelf::default();
-    shelf.change_default(|models| models.active = Some(Arc::new(model_file::from_bytes(SHIPPED_MODEL).unwrap())));
+    shelf.set_default(Arc::new(model_file::from_bytes(SHIPPED_MODEL).unwrap()));
     let policy = FixedPolicy::new(policy_file::shipped().unwrap());
-    let assessor: Arc<dyn Assessor> = Arc::new(StandingRules::new(Arc::new(policy), Arc::new(shelf), AuditKey::new([1; 32])));
+    let assessor: Arc<dyn Assessor> =
+        Arc::new(StandingRules::new(Arc::new(policy), Arc::new(shelf), Some(AuditKey::new([1; 32]))));
     let mut books = Books::default();
     let shape = TrafficShape::with_known_values("load-test", 16_000, 3);
     let mut screen = |traffic: &Traffic, index| {

@@ -26,8 +26,10 @@ async fn start(folder: &Path) -> Server {
     let policy = folder.with_extension("policy.toml");
     std::fs::write(&policy, SHIPPED_POLICY.replace("sample_share = 1.0", "sample_share = 0.5")).unwrap();
     std::fs::create_dir_all(folder).unwrap();
-    std::fs::write(folder.join("audit.key"), "a secret of the test, more than 32 characters").unwrap();
-    Server::start_with(Path::new(env!("CARGO_BIN_EXE_selfsame")), folder, &["--policy", policy.to_str().unwrap()]).await
+    let config = folder.with_extension("toml");
+    std::fs::write(&config, "audit.key = \"a secret of the test, more than 32 characters\"\n").unwrap();
+    let arguments = ["--policy", policy.to_str().unwrap(), "--config", config.to_str().unwrap()];
+    Server::start_with(Path::new(env!("CARGO_BIN_EXE_selfsame")), folder, &arguments).await
 }
 
 async fn load(channel: &Channel, bytes: Vec<u8>) {

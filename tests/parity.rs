@@ -16,6 +16,7 @@ use selfsame::adapters::policy_file;
 use selfsame::adapters::policy_store::FixedPolicy;
 use selfsame::adapters::standing_rules::StandingRules;
 use selfsame::book::command::Assessor;
+use selfsame::book::models::ProgramModels;
 use selfsame::ledger::LedgerOptions;
 use selfsame::offline::replay::{LabelRule, Recorder, replay};
 use selfsame::offline::simulator::labeled_line::{labeled_line, simulation_digester};
@@ -146,7 +147,7 @@ impl Server {
         let policies = Arc::new(FixedPolicy::new(policy_file::shipped().unwrap()));
         let shelf = Arc::new(ModelShelf::default());
         let models = Arc::new(ModelStore::open(None, Arc::clone(&shelf), clock.now()).unwrap());
-        let rules = StandingRules::new(Arc::clone(&policies) as _, shelf, AuditKey::new([7; 32]));
+        let rules = StandingRules::new(Arc::clone(&policies) as _, shelf, Some(AuditKey::new([7; 32])));
         let (journal, options) = (JournalOptions::default(), LedgerOptions::default());
         let ledger = embedded::open(folder.path(), journal, options, Arc::new(rules)).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -256,15 +257,15 @@ struct Remembering {
 }
 
 impl Assessor for Remembering {
-    fn assess(&self, conversion: &Conversion, history: &History, now: Timestamp) -> Decision {
-        let decision = self.recorder.assess(conversion, history, now);
+    fn assess(&self, conversion: &Conversion, history: &History, models: &ProgramModels, now: Timestamp) -> Decision {
+        let decision = self.recorder.assess(conversion, history, models, now);
         let bits = decision.features().values().iter().map(|value| value.to_bits()).collect();
         self.seen.lock().insert((conversion.program_id.to_string(), conversion.conversion_id.to_string()), bits);
         decision
     }
 
-    fn assess_again(&self, conversion: &Conversion, history: &History, now: Timestamp) -> Decision {
-        self.recorder.assess_again(conversion, history, now)
+    fn assess_again(&self, conversion: &Conversion, history: &History, models: &ProgramModels, now: Timestamp) -> Decision {
+        self.recorder.assess_again(conversion, history, models, now)
     }
 
     fn due_after(&self, program: &ProgramId) -> Span {

@@ -1,15 +1,11 @@
-//! The secret of the audit sample: read from the configuration, or made once and kept in the data folder.
+//! The secret of the audit sample, where the configuration gives one.
 //!
-//! It must never print the secret, nor make a new one where one is kept: the sample of a conversion would change. `serve` calls it.
+//! It must never print the secret. `serve` calls it.
 
-use std::fs;
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 
-use rand::RngCore as _;
-use rand::rngs::OsRng;
 use secrecy::{ExposeSecret as _, SecretString};
-use tempfile::NamedTempFile;
 
 use super::byte_order_mark;
 use super::config::AuditConfig;
@@ -17,8 +13,6 @@ use crate::screening::audit::AuditKey;
 
 /// The least length of a secret, in bytes.
 pub const SECRET_BYTES_MIN: usize = 32;
-/// The file in the data folder that keeps a secret that was made.
-const KEPT_FILE: &str = "audit.key";
 /// Separates this use of a secret from every other.
 const CONTEXT: &str = "selfsame 2026-11 audit sample of automatic rejections";
 
@@ -33,7 +27,7 @@ pub enum AuditSecretError {
         /// How long it is.
         bytes: usize,
     },
-    /// The file cannot be read, or the secret not be kept.
+    /// The file cannot be read.
     #[error("the audit key file `{}` cannot be used: {cause}", path.display())]
     File {
         /// Which file.
@@ -43,24 +37,18 @@ pub enum AuditSecretError {
     },
 }
 
-/// The audit key: of the configuration, of its file, or of the data folder, where it is made when there is none.
+/// The audit key of the configuration, or of its file; absent where neither is set: then each programme has one of its own in its ledger.
 ///
 /// # Errors
 /// [`AuditSecretError`]; the operator gives a longer secret or makes the file usable.
-pub fn audit_key(config: &AuditConfig, data_folder: &Path) -> Result<AuditKey, AuditSecretError> {
+pub fn audit_key(config: &AuditConfig) -> Result<Option<AuditKey>, AuditSecretError> {
     if let Some(secret) = &config.key {
-        return derived(secret, "`audit.key`".to_owned());
+        return derived(secret, "`audit.key`".to_owned()).map(Some);
     }
-    let path = config.key_file.clone().unwrap_or_else(|| data_folder.join(KEPT_FILE));
+    let Some(path) = &config.key_file else { return Ok(None) };
     let unusable = |cause| AuditSecretError::File { path: path.clone(), cause };
-    match byte_order_mark::read_to_string(&path) {
-        Ok(text) => derived(&SecretString::from(text.trim()), format!("`{}`", path.display())),
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound && config.key_file.is_none() => {
-            let secret = make(&path).map_err(unusable)?;
-            derived(&secret, format!("`{}`", path.display()))
-        }
-        Err(cause) => Err(unusable(cause)),
-    }
+    let text = byte_order_mark::read_to_string(path).map_err(unusable)?;
+    derived(&SecretString::from(text.trim()), format!("`{}`", path.display())).map(Some)
 }
 
 fn derived(secret: &SecretString, origin: String) -> Result<AuditKey, AuditSecretError> {
@@ -71,77 +59,40 @@ fn derived(secret: &SecretString, origin: String) -> Result<AuditKey, AuditSecre
     Ok(AuditKey::new(blake3::derive_key(CONTEXT, bytes)))
 }
 
-/// Makes a secret that only its owner reads, and keeps it durably. The file has its name when all of it is there; where another process was quicker
-/// its secret is the one that is kept.
-fn make(path: &Path) -> io::Result<SecretString> {
-    let mut random = [0; SECRET_BYTES_MIN];
-    OsRng.fill_bytes(&mut random);
-    let secret = SecretString::from(hex::encode(random));
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // Made for its owner alone.
-    let mut file = NamedTempFile::new_in(folder)?;
-    file.write_all(secret.expose_secret().as_bytes())?;
-    file.as_file().sync_all()?;
-    match file.persist_noclobber(path) {
-        Ok(_) => {}
-        Err(refused) if refused.error.kind() == io::ErrorKind::AlreadyExists => {
-            return fs::read_to_string(path).map(|text| SecretString::from(text.trim()));
-        }
-        Err(refused) => return Err(refused.error),
-    }
-    // The name is durable too: another secret after a power cut would pick another sample.
-    #[cfg(unix)]
-    fs::File::open(folder)?.sync_all()?;
-    Ok(secret)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::screening::decision::AuditSample;
     use crate::vocabulary::ids::{ConversionId, ProgramId};
 
     fn sample(key: &AuditKey) -> Vec<bool> {
         let program = ProgramId::new("p").unwrap();
         let of = |n: u32| key.sample(&program, &ConversionId::new(&format!("c{n}")).unwrap(), 0.5);
-        (0..64).map(|n| of(n) == crate::screening::decision::AuditSample::Sampled).collect()
+        (0..64).map(|n| of(n) == AuditSample::Sampled).collect()
     }
 
     #[test]
-    fn a_secret_is_made_once_and_kept() {
+    fn a_secret_in_a_file_is_the_one_in_the_configuration_and_without_either_there_is_none() {
         let folder = tempfile::tempdir().unwrap();
-        let first = audit_key(&AuditConfig::default(), folder.path()).unwrap();
-        let second = audit_key(&AuditConfig::default(), folder.path()).unwrap();
-        assert_eq!(sample(&first), sample(&second));
-        let kept: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        assert_eq!(kept, [KEPT_FILE], "nothing half-written is left beside it");
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt as _;
-            let mode = fs::metadata(folder.path().join(KEPT_FILE)).unwrap().permissions().mode();
-            assert_eq!(mode & 0o777, 0o600);
-        }
-    }
-
-    #[test]
-    fn of_two_processes_that_make_a_secret_at_once_both_have_the_one_that_is_kept() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(KEPT_FILE);
-        let first = make(&path).unwrap();
-        assert_eq!(make(&path).unwrap().expose_secret(), first.expose_secret());
+        let (secret, path) = ("a secret of the test, more than 32 characters", folder.path().join("k"));
+        std::fs::write(&path, format!("{secret}\n")).unwrap();
+        let of_file = audit_key(&AuditConfig { key: None, key_file: Some(path) }).unwrap().unwrap();
+        let of_key = audit_key(&AuditConfig { key: Some(SecretString::from(secret)), key_file: None }).unwrap().unwrap();
+        assert_eq!(sample(&of_file), sample(&of_key));
+        assert!(audit_key(&AuditConfig::default()).unwrap().is_none());
     }
 
     #[test]
     fn a_short_secret_is_refused_and_not_shown() {
         let config = AuditConfig { key: Some(SecretString::from("hunter2")), key_file: None };
-        let error = audit_key(&config, Path::new(".")).unwrap_err().to_string();
+        let error = audit_key(&config).unwrap_err().to_string();
         assert!(error.contains("7 bytes") && !error.contains("hunter2"), "{error}");
     }
 
     #[test]
-    fn a_named_file_that_is_missing_is_no_reason_to_make_one() {
+    fn a_named_file_that_is_missing_is_told() {
         let folder = tempfile::tempdir().unwrap();
         let config = AuditConfig { key: None, key_file: Some(folder.path().join("k")) };
-        assert!(audit_key(&config, folder.path()).is_err());
-        assert!(!folder.path().join("k").exists());
+        assert!(matches!(audit_key(&config), Err(AuditSecretError::File { .. })));
     }
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::book::models::{ModelContent, ModelName};
 use crate::screening::features::{Direction, schema_hash};
 use crate::screening::model::{
     BinnedFeature, Calibrator, Certificate, FeatureSpec, Knot, Linear, LinearTerm, Model, ModelError, ModelParts, Scorecard,
@@ -203,6 +204,17 @@ pub fn to_bytes(model: &Model) -> Result<Vec<u8>, ModelFileError> {
     let mut bytes = serde_json::to_vec(&file).map_err(|error| ModelFileError::NotAModel(error.to_string()))?;
     bytes.push(b'\n');
     Ok(bytes)
+}
+
+/// A model's version, and the hash of all its numbers.
+///
+/// # Errors
+/// As [`to_bytes`].
+pub fn name_of(model: &Model) -> Result<ModelName, ModelFileError> {
+    let mut content = [0; 16];
+    hex::decode_to_slice(checksum(&form_of(model.parts()))?, &mut content)
+        .map_err(|error| ModelFileError::NotAModel(error.to_string()))?;
+    Ok(ModelName { version: model.version().into(), content: ModelContent(content) })
 }
 
 /// The model in these bytes.

@@ -7,47 +7,63 @@ use std::sync::Arc;
 
 use super::model_shelf::ModelShelf;
 use crate::book::command::Assessor;
+use crate::book::models::ProgramModels;
 use crate::ports::policies::Policies;
 use crate::screening::audit::AuditKey;
 use crate::screening::decision::{Decision, Scored};
 use crate::screening::history::History;
+use crate::screening::model::Certificate;
 use crate::screening::policy::PayoutPolicy;
 use crate::screening::{Rulebook, assess};
 use crate::vocabulary::conversion::Conversion;
 use crate::vocabulary::ids::ProgramId;
 use crate::vocabulary::time::{Span, Timestamp};
 
+/// Stands for the key of a book that has none. A ledger makes one before the first conversion, so nothing is decided by this one.
+static NO_KEY: AuditKey = AuditKey::new([0; 32]);
+
 /// What decides, for all programmes of a ledger.
 pub struct StandingRules {
     policies: Arc<dyn Policies>,
     models: Arc<ModelShelf>,
-    audit_key: AuditKey,
+    audit_key: Option<AuditKey>,
 }
 
 impl StandingRules {
-    /// Rules that follow these policies and models as they change.
+    /// Rules that follow these policies, and of these models those that each programme's book names. Without an audit key of its own the book's is
+    /// taken.
     #[must_use]
-    pub fn new(policies: Arc<dyn Policies>, models: Arc<ModelShelf>, audit_key: AuditKey) -> Self {
+    pub fn new(policies: Arc<dyn Policies>, models: Arc<ModelShelf>, audit_key: Option<AuditKey>) -> Self {
         Self { policies, models, audit_key }
+    }
+
+    fn audit_key<'a>(&'a self, models: &'a ProgramModels) -> &'a AuditKey {
+        self.audit_key.as_ref().or(models.audit_key()).unwrap_or(&NO_KEY)
     }
 }
 
 impl Assessor for StandingRules {
-    fn assess(&self, conversion: &Conversion, history: &History, now: Timestamp) -> Decision {
+    fn assess(&self, conversion: &Conversion, history: &History, models: &ProgramModels, now: Timestamp) -> Decision {
         let policy = self.policies.policy_of(&conversion.program_id);
-        let models = self.models.models_for_decision(&conversion.program_id);
-        let rulebook = Rulebook { policy: &policy, models: models.as_models(), audit_key: &self.audit_key };
+        let in_force = self.models.models_of(&conversion.program_id, models);
+        let rulebook = Rulebook { policy: &policy, models: in_force.as_models(models), audit_key: self.audit_key(models) };
         let decision = assess(conversion, history, rulebook, now);
-        if let Some(drift) = models.drift().filter(|_| decision.scored == Scored::ByModel) {
+        if let Some(drift) = in_force.drift().filter(|_| decision.scored == Scored::ByModel) {
             drift.observe(decision.score, || decision.features());
         }
         decision
     }
 
-    fn assess_again(&self, conversion: &Conversion, history: &History, now: Timestamp) -> Decision {
+    fn assess_again(&self, conversion: &Conversion, history: &History, models: &ProgramModels, now: Timestamp) -> Decision {
         let policy = self.policies.policy_of(&conversion.program_id);
-        let models = self.models.models_for_decision(&conversion.program_id);
-        assess(conversion, history, Rulebook { policy: &policy, models: models.as_models(), audit_key: &self.audit_key }, now)
+        let in_force = self.models.models_of(&conversion.program_id, models);
+        let rulebook = Rulebook { policy: &policy, models: in_force.as_models(models), audit_key: self.audit_key(models) };
+        assess(conversion, history, rulebook, now)
+    }
+
+    fn promise(&self, program: &ProgramId, version: &str) -> Option<Certificate> {
+        let model = self.models.of_version(program, version)?;
+        model.thresholds().reject.map(|_| model.certificate())
     }
 
     fn due_after(&self, program: &ProgramId) -> Span {

@@ -17,13 +17,15 @@ use super::conversions::{ConversionRow, Hands};
 use super::event::{CaseStepped, ConversionKept, ConversionScreened, Event, ListChanged, SignalsRecorded};
 use super::history::may_be_one_person;
 use super::late::{RING_TOUCHED_MAX, Touched};
+use super::models::Audited;
+use super::plan::Ruling;
 use super::profiles::{ProfileMaker, ProfileReader};
 use super::records::Cursor;
 use super::rewards::RewardNumbers;
 use super::slab::{AccountNumber, ConversionNumber, ValueNumber};
 use super::values::{Sighted, Sighting, ValueKind};
 use super::{Book, Message, MessageKind};
-use crate::screening::case::{CaseState, Resolution, Step};
+use crate::screening::case::{CaseState, Resolution};
 use crate::screening::comparability::Comparability;
 use crate::screening::decision::Verdict;
 use crate::screening::evidence::captured_after_checkout;
@@ -86,6 +88,18 @@ impl Book {
                 self.list(cursor, changed);
                 Some(())
             }
+            Event::ModelsChanged(changed) => {
+                Arc::make_mut(&mut self.models).change(cursor, changed);
+                Some(())
+            }
+            Event::AuditKeyMade(made) => {
+                Arc::make_mut(&mut self.models).make_key(cursor, made);
+                Some(())
+            }
+            Event::BreakerTripped(tripped) => {
+                Arc::make_mut(&mut self.models).trip(cursor, tripped);
+                Some(())
+            }
             Event::ConversionKept(kept) => self.kept(cursor, kept),
         };
         self.sweep();
@@ -143,6 +157,10 @@ impl Book {
         self.accounts.stand_in(number, referrer, referee);
         self.change_verdict(number, decision.verdict, false)?;
         self.meet_outcomes(cursor, number, conversion, repeated.as_ref())?;
+        if let Some(version) = decision.audited_model() {
+            let audited = Audited { version: version.into(), ruled: None };
+            Arc::make_mut(&mut self.models).sample(cursor, number, audited);
+        }
         if let Some(case) = case {
             let case = Case {
                 conversion: number,
@@ -289,8 +307,14 @@ impl Book {
             };
             self.conversions.get_mut(number).case = self.cases.open(case);
         }
-        if matches!(event.step, CaseStep::Step(Step::Resolve(_) | Step::Reopen)) {
+        if let Some(ruling) = Ruling::of(&event.step) {
             self.conversions.get_mut(number).hands = Hands::Person;
+            if self.models.audited(number).is_some() {
+                Arc::make_mut(&mut self.models).rule(cursor, number, ruling.verdict());
+            }
+        }
+        if let Some(tripped) = &event.trips {
+            Arc::make_mut(&mut self.models).trip(cursor, tripped);
         }
         let accepted = matches!(event.state, CaseState::Resolved { resolution: Resolution::Accept, .. });
         if accepted && self.conversions.get(number).duplicate_of.is_some() {
@@ -331,6 +355,7 @@ impl Book {
             cancelled,
             accepts,
             rewards,
+            audited,
         } = event;
         let (referrer, referee) = (self.enrol(referrer)?, self.enrol(referee)?);
         let row = ConversionRow {
@@ -360,6 +385,9 @@ impl Book {
         };
         let number = self.conversions.add(row, &self.hasher)?;
         self.accounts.stand_in(number, referrer, referee);
+        if let Some(audited) = audited {
+            Arc::make_mut(&mut self.models).sample(cursor, number, audited.clone());
+        }
         if cancelled.is_some() {
             self.conversions.get_mut(number).later_mut().kept_cancelled = *cancelled;
         }

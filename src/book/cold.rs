@@ -318,7 +318,8 @@ impl Command {
             | Self::MarkPaid(_)
             | Self::MarkFailed(_)
             | Self::ChangeRewards(_)
-            | Self::ChangeHold(_) => met,
+            | Self::ChangeHold(_)
+            | Self::ChangeModels(_) => met,
         }
     }
 }
@@ -343,6 +344,9 @@ impl Event {
             | Self::PayoutFailed(_)
             | Self::RewardsChanged(_)
             | Self::HoldChanged(_)
+            | Self::ModelsChanged(_)
+            | Self::AuditKeyMade(_)
+            | Self::BreakerTripped(_)
             | Self::ConversionKept(_) => met,
         }
     }

@@ -1,6 +1,7 @@
 //! Commands: what callers ask a book to do, and who decides a conversion inside its serial order.
 
 use super::cursor::FeedCursor;
+use super::models::{ModelName, ProgramModels};
 use super::records::{
     CaseSummary, ContentFingerprint, DecisionRecord, Freshness, HoldAnswer, HoldSubject, ListEntry, OutcomeAnswer, PaidAnswer,
     ReserveAnswer,
@@ -9,7 +10,8 @@ use crate::screening::case::Step;
 use crate::screening::decision::Decision;
 use crate::screening::evidence::EvidenceCode;
 use crate::screening::history::History;
-use crate::screening::policy::PayoutPolicy;
+use crate::screening::model::Certificate;
+use crate::screening::policy::{PayoutPolicy, ScoreSource};
 use crate::vocabulary::bundle::SignalBundle;
 use crate::vocabulary::conversion::{Conversion, Reward};
 use crate::vocabulary::ids::{Actor, CaseId, ConversionId, HoldId, ProgramId, RecordId, RequestId, RewardId};
@@ -20,12 +22,17 @@ use crate::vocabulary::time::{Span, Timestamp};
 /// Decides a conversion once its history is known. Called by the ledger inside its serial order, perhaps more than once for a conversion
 /// (a ledger that retries a conflicting transaction); must be pure in its arguments.
 pub trait Assessor: Send + Sync {
-    /// The decision.
-    fn assess(&self, conversion: &Conversion, history: &History, now: Timestamp) -> Decision;
+    /// The decision, by the models that the programme's book names.
+    fn assess(&self, conversion: &Conversion, history: &History, models: &ProgramModels, now: Timestamp) -> Decision;
 
     /// The decision of a conversion that was decided before, with what is known by now. The same decision; what only counts new ones does not count it.
-    fn assess_again(&self, conversion: &Conversion, history: &History, now: Timestamp) -> Decision {
-        self.assess(conversion, history, now)
+    fn assess_again(&self, conversion: &Conversion, history: &History, models: &ProgramModels, now: Timestamp) -> Decision {
+        self.assess(conversion, history, models, now)
+    }
+
+    /// What a model promises of what it rejects; absent when it rejects nothing, or is not at hand.
+    fn promise(&self, _program: &ProgramId, _version: &str) -> Option<Certificate> {
+        None
     }
 
     /// How long after opening a case of this programme is overdue.
@@ -326,6 +333,38 @@ pub struct ListCommand {
     pub request: Option<Request>,
 }
 
+/// A change of the models of a programme.
+#[derive(Debug, Clone)]
+pub struct ModelsCommand {
+    /// The programme.
+    pub program_id: ProgramId,
+    /// What to do.
+    pub step: ModelsStep,
+    /// What decides on this server where nobody chose.
+    pub default: ModelName,
+    /// Who.
+    pub actor: Actor,
+    /// Why; empty when nothing was said.
+    pub note: String,
+    /// The call; absent when the caller gave it no id.
+    pub request: Option<Request>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What to do with the models of a programme.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ModelsStep {
+    /// Notes that one was loaded; its file is kept beside the ledger.
+    Load(ModelName),
+    /// Makes one decide, and arms its rejects.
+    Activate(ModelName),
+    /// Goes back to what decided before the last activation.
+    RollBack,
+    /// Watches one, or none; told with what scores under the programme's policy.
+    Challenge(Option<ModelName>, ScoreSource),
+}
+
 /// What the queue shows of a conversion that never had a case, from the record of its decision.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DecidedBefore {
@@ -383,6 +422,8 @@ pub enum Command {
     ChangeHold(HoldCommand),
     /// Writes or removes a list entry.
     ChangeList(ListCommand),
+    /// Loads, chooses or watches a model.
+    ChangeModels(ModelsCommand),
 }
 
 impl Command {
@@ -404,6 +445,7 @@ impl Command {
             Self::ChangeRewards(command) => &command.program_id,
             Self::ChangeHold(command) => &command.program_id,
             Self::ChangeList(command) => &command.program_id,
+            Self::ChangeModels(command) => &command.program_id,
         }
     }
 
@@ -423,6 +465,7 @@ impl Command {
             Self::ChangeRewards(command) => command.request.as_ref(),
             Self::ChangeHold(command) => command.request.as_ref(),
             Self::ChangeList(command) => command.request.as_ref(),
+            Self::ChangeModels(command) => command.request.as_ref(),
         }
     }
 
@@ -444,6 +487,7 @@ impl Command {
             Self::ChangeRewards(command) => &mut command.at,
             Self::ChangeHold(command) => &mut command.at,
             Self::ChangeList(command) => &mut command.entry.placed_at,
+            Self::ChangeModels(command) => &mut command.at,
         };
         *at = (*at).max(latest);
         self
@@ -467,6 +511,8 @@ pub enum Done {
     Outcome(OutcomeAnswer),
     /// So many outcomes were given up.
     Expired(u64),
+    /// The models of a programme were changed; what stood in the place of the model before, absent for nothing.
+    Models(Option<ModelName>),
     /// Something was recorded that needs no more words.
     Recorded,
 }
@@ -494,6 +540,12 @@ impl Done {
     #[must_use]
     pub fn paid(self) -> Option<PaidAnswer> {
         if let Self::Paid(answer) = self { Some(answer) } else { None }
+    }
+
+    /// What stood in the place of a model before it was changed; absent for nothing.
+    #[must_use]
+    pub fn previous_model(self) -> Option<ModelName> {
+        if let Self::Models(previous) = self { previous } else { None }
     }
 
     /// The answer to a change of a hold.

@@ -4,7 +4,9 @@
 //! the feed need no look at anything that came later.
 
 use super::command::{CaseStep, Change, Request, RewardsChange};
+use super::models::{Audited, ModelAction, ModelChange, ModelChoices, ModelName};
 use super::records::{ContentFingerprint, Cursor, HoldSubject, ListEntry, ReserveAnswer};
+use crate::screening::audit::AuditKey;
 use crate::screening::case::CaseState;
 use crate::screening::decision::{Decision, Verdict};
 use crate::screening::evidence::EvidenceCode;
@@ -35,6 +37,10 @@ pub(crate) enum Event {
     RewardsChanged(Box<RewardsChanged>),
     HoldChanged(HoldChanged),
     ListChanged(ListChanged),
+    ModelsChanged(Box<ModelsChanged>),
+    AuditKeyMade(AuditKeyMade),
+    /// Not of the journal itself: what outlives a ruling that broke a model's promise, when retention removed its record.
+    BreakerTripped(BreakerTripped),
     /// Not of the journal itself: what outlives a conversion whose record retention removed.
     ConversionKept(Box<ConversionKept>),
 }
@@ -58,7 +64,9 @@ impl Event {
             Self::RewardsChanged(changed) => changed.at,
             Self::HoldChanged(changed) => changed.at,
             Self::ListChanged(changed) => changed.entry.placed_at,
-            Self::ConversionKept(_) => return None,
+            Self::ModelsChanged(changed) => changed.at,
+            Self::AuditKeyMade(made) => made.at,
+            Self::BreakerTripped(_) | Self::ConversionKept(_) => return None,
         })
     }
 
@@ -71,6 +79,8 @@ impl Event {
             | Self::OutcomeSpread(_)
             | Self::PendingExpired(_)
             | Self::Rechecked(_)
+            | Self::AuditKeyMade(_)
+            | Self::BreakerTripped(_)
             | Self::ConversionKept(_) => None,
             Self::OutcomeRevoked(revoked) => revoked.request.as_ref(),
             Self::CaseStepped(stepped) => stepped.request.as_ref(),
@@ -81,6 +91,7 @@ impl Event {
             Self::RewardsChanged(changed) => changed.request.as_ref(),
             Self::HoldChanged(changed) => changed.request.as_ref(),
             Self::ListChanged(changed) => changed.request.as_ref(),
+            Self::ModelsChanged(changed) => changed.request.as_ref(),
         }
     }
 }
@@ -245,6 +256,8 @@ pub(crate) struct CaseStepped {
     pub(crate) paid: Vec<RewardId>,
     /// What the queue shows of a conversion that never had a case; absent when it had one.
     pub(crate) first_case: Option<FirstCase>,
+    /// The model whose promise it breaks: what that one would reject goes to review from now on; absent when none.
+    pub(crate) trips: Option<BreakerTripped>,
     pub(crate) request: Option<Request>,
 }
 
@@ -377,6 +390,65 @@ pub(crate) struct ListChanged {
     pub(crate) request: Option<Request>,
 }
 
+/// A model was loaded, chosen or watched.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ModelsChanged {
+    pub(crate) action: ModelAction,
+    /// The model; absent when it is about none.
+    pub(crate) model: Option<ModelName>,
+    /// What stood in its place before; absent for nothing.
+    pub(crate) previous: Option<ModelName>,
+    /// What is chosen from now on; absent where that stays.
+    pub(crate) choices: Option<ModelChoices>,
+    pub(crate) actor: Actor,
+    pub(crate) note: String,
+    pub(crate) at: Timestamp,
+    pub(crate) request: Option<Request>,
+}
+
+impl ModelsChanged {
+    /// Its line of the audit trail.
+    pub(super) fn change(&self) -> ModelChange {
+        let version = |model: &Option<ModelName>| model.as_ref().map(|model| model.version.clone()).unwrap_or_default();
+        ModelChange {
+            action: self.action,
+            version: version(&self.model),
+            previous: version(&self.previous),
+            actor: Some(self.actor.clone()),
+            note: self.note.clone(),
+            at: self.at,
+        }
+    }
+}
+
+/// The audits broke a model's promise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BreakerTripped {
+    pub(crate) version: Box<str>,
+    /// Audited rejects that were honest.
+    pub(crate) honest: u32,
+    /// Those that were abusive.
+    pub(crate) abusive: u32,
+    pub(crate) at: Timestamp,
+}
+
+impl BreakerTripped {
+    /// Its line of the audit trail.
+    pub(super) fn change(&self) -> ModelChange {
+        let Self { version, honest, abusive, at } = self;
+        let note = format!("{honest} of {} audited rejects were honest", honest + abusive);
+        let (previous, actor) = (Box::default(), None);
+        ModelChange { action: ModelAction::BreakerTripped, version: version.clone(), previous, actor, note, at: *at }
+    }
+}
+
+/// The key of the audit sample was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AuditKeyMade {
+    pub(crate) key: AuditKey,
+    pub(crate) at: Timestamp,
+}
+
 /// What outlives a conversion whose record was removed: its id, what bars its rewards, and what was paid. Everything else is as if it had never
 /// been sent.
 #[derive(Debug, Clone, PartialEq)]
@@ -394,6 +466,8 @@ pub(crate) struct ConversionKept {
     /// Whether it was reported without rewards.
     pub(crate) accepts: Accepts,
     pub(crate) rewards: Vec<KeptReward>,
+    /// What it counts as among the audits of a model; absent when it does not.
+    pub(crate) audited: Option<Audited>,
 }
 
 /// A reward that outlives its record.

@@ -32,6 +32,9 @@ pub(crate) fn events(cursor: FeedCursor, event: &Event) -> Vec<FeedEvent> {
         | Event::PendingExpired(_)
         | Event::ReservationChanged(_)
         | Event::ListChanged(_)
+        | Event::ModelsChanged(_)
+        | Event::AuditKeyMade(_)
+        | Event::BreakerTripped(_)
         | Event::ConversionKept(_) => Vec::new(),
     }
 }

@@ -12,6 +12,7 @@ use super::cold::{ColdTotals, hash_of};
 use super::conversions::{ConversionRow, Conversions, Pattern, Referral};
 use super::index::Hasher;
 use super::late::Late;
+use super::models::ProgramModels;
 use super::outcomes::{OutcomeRow, Outcomes, Spread};
 use super::records::{Cursor, Hold, ListEntry};
 use super::rewards::{Reward, Rewards};
@@ -39,6 +40,7 @@ pub(crate) struct Totals {
     late: Late,
     latest: Timestamp,
     cold: ColdTotals,
+    models: Arc<ProgramModels>,
 }
 
 /// A frozen book. The rows are shared with the book until it changes them.
@@ -76,6 +78,7 @@ impl Book {
                 late: self.late.clone(),
                 latest: self.latest,
                 cold: self.cold,
+                models: Arc::clone(&self.models),
             },
             texts: self.texts.rows.clone(),
             values: self.values.rows.clone(),
@@ -109,6 +112,7 @@ impl Book {
                     late,
                     latest,
                     cold,
+                    models,
                 },
             texts,
             values,
@@ -143,6 +147,7 @@ impl Book {
             outcomes: Outcomes::of_rows(outcomes, pending, pending_changed, spreads, &hasher),
             late,
             latest,
+            models,
             holds: Arc::new(holds.into_iter().map(|(hold, at)| (hold.hold_id.clone(), (hold, at))).collect()),
             holds_changed,
             lists: Arc::new(lists.into_iter().map(|(entry, at)| ((entry.list, entry.subject.clone()), (entry, at))).collect()),
@@ -177,6 +182,7 @@ impl Book {
         self.outcomes.pending.hash(&mut hasher);
         self.outcomes.spreads.hash(&mut hasher);
         self.late.hash(&mut hasher);
+        self.models.hash(&mut hasher);
         of_rows(&self.messages.rows, &mut hasher);
         for (_, case) in self.cases.rows.iter() {
             // Scores have no hash of their own; what is printed of one says it whole.

@@ -438,8 +438,9 @@ impl Reading<'_> {
 
     fn is_older_than_referee(&self, account: AccountNumber) -> bool {
         let known = self.referee.map(|(number, _)| number);
-        let opened_at =
-            self.conversion.referee.account_created_at.or_else(|| known.and_then(|number| self.book.opened_at(number)));
+        // The earliest that is known, as in a profile.
+        let told = [self.conversion.referee.account_created_at, known.and_then(|number| self.book.opened_at(number))];
+        let opened_at = told.into_iter().flatten().min();
         self.book.is_older(account, (known, opened_at))
     }
 

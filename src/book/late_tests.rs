@@ -9,7 +9,7 @@ use super::*;
 use crate::book::command::{
     Assessor, CaseCommand, CaseStep, Change, Command, ListCommand, OutcomeCommand, RecheckCommand, ScreenCommand, SignalsCommand,
 };
-
+use crate::book::models::ProgramModels;
 use crate::book::plan::{Plan, next_piece, plan};
 use crate::book::records::{ContentFingerprint, ListEntry};
 use crate::screening::audit::AuditKey;
@@ -45,7 +45,7 @@ impl Rules {
 }
 
 impl Assessor for Rules {
-    fn assess(&self, conversion: &Conversion, history: &History, now: Timestamp) -> Decision {
+    fn assess(&self, conversion: &Conversion, history: &History, _: &ProgramModels, now: Timestamp) -> Decision {
         let audit_key = AuditKey::new([1; 32]);
         assess(conversion, history, Rulebook { policy: &self.0, models: Models::default(), audit_key: &audit_key }, now)
     }
@@ -295,7 +295,7 @@ impl World {
             if by_person || row.duplicate_of.is_some() || cancelled.is_some() {
                 continue;
             }
-            let now = self.rules.assess_again(sent, &self.book.history_again(sent, number), self.now());
+            let now = self.rules.assess_again(sent, &self.book.history_again(sent, number), &self.book.models, self.now());
             // What a person accepted needs another look only where there is worse to see.
             let (stands, otherwise) = match row.hands {
                 Hands::Machine => (row.verdict, now.verdict != row.verdict),
@@ -389,7 +389,13 @@ fn an_old_conversion_is_looked_at_when_its_referee_turns_out_to_be_a_known_perso
     let mut world = World::under(&[(EvidenceCode::KnownPerson, RuleMode::Review)]);
     world.act(&Act::Screen { id: 1, referrer: 4, referee: 3, ours: vec![Signal::Name(3), Signal::Network(5)], theirs: vec![] });
     for id in 2..6 {
-        world.act(&Act::Screen { id, referrer: 10 + id, referee: 5, ours: vec![], theirs: vec![Signal::Name(3), Signal::Network(0)] });
+        world.act(&Act::Screen {
+            id,
+            referrer: 10 + id,
+            referee: 5,
+            ours: vec![],
+            theirs: vec![Signal::Name(3), Signal::Network(0)],
+        });
     }
     world.look();
     world.act(&Act::Learn { account: 5, signal: Signal::Network(5) });

@@ -19,6 +19,7 @@ mod history;
 mod index;
 mod late;
 mod listings;
+pub mod models;
 mod neighbours;
 mod outcomes;
 pub mod plan;
@@ -47,6 +48,7 @@ pub(crate) use self::frozen::{Frozen, Totals};
 use self::index::{Hasher, Index};
 use self::late::Late;
 pub use self::listings::{CaseListing, Progress, QueueCount, key_of, page_size, token};
+use self::models::ProgramModels;
 use self::outcomes::Outcomes;
 pub(crate) use self::readings::{CaseReading, ConversionReading};
 use self::records::{ContentFingerprint, Cursor, Hold, ListEntry, ListSubject};
@@ -100,6 +102,7 @@ pub struct Book {
     late: Late,
     /// When the newest record was learned of: no command is older.
     latest: Timestamp,
+    models: Arc<ProgramModels>,
     /// Memory of all profiles. Unit: bytes.
     profile_bytes: usize,
     /// Accounts whose signals are here.
@@ -187,6 +190,7 @@ impl Book {
             lists_changed: Cursor(0),
             late: Late::default(),
             latest: Timestamp::saturating_from_millis(0),
+            models: Arc::default(),
             profile_bytes: 0,
             profiles: 0,
             cold: ColdTotals::default(),
@@ -219,6 +223,12 @@ impl Book {
     /// From now on, what stands on records before this place is treated as removed.
     pub fn raise_floor(&mut self, floor: Cursor) {
         self.floor = self.floor.max(floor);
+    }
+
+    /// The models of the programme.
+    #[must_use]
+    pub const fn models(&self) -> &Arc<ProgramModels> {
+        &self.models
     }
 
     /// Accounts known.

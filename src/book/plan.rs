@@ -2,12 +2,14 @@
 
 mod cases;
 mod holds;
+mod models;
 mod outcomes;
 mod payouts;
 mod recheck;
 
 use std::borrow::Cow;
 
+pub(super) use self::cases::Ruling;
 pub(super) use self::recheck::decided_then;
 
 use super::Book;
@@ -67,7 +69,7 @@ pub(crate) fn plan(book: &Book, command: Command, assessor: &dyn Assessor) -> Re
         Command::RecordOutcome(command) => outcomes::record(book, command, &payout()),
         Command::RevokeOutcome(command) => outcomes::revoke(book, command, &payout()),
         Command::ExpirePending(_, received_before, at) => Ok(outcomes::expire(book, received_before, at)),
-        Command::StepCase(command, decided) => cases::step(book, &command, decided.as_deref(), assessor.due_after(&program)),
+        Command::StepCase(command, decided) => cases::step(book, &command, decided.as_deref(), assessor),
         Command::Recheck(command) => Ok(recheck::recheck(book, command, assessor)),
         Command::Reserve(command) => payouts::reserve(book, command, assessor),
         Command::ChangeReservation(command) => payouts::change_reservation(book, command, &payout()),
@@ -76,6 +78,7 @@ pub(crate) fn plan(book: &Book, command: Command, assessor: &dyn Assessor) -> Re
         Command::ChangeRewards(command) => payouts::rewards(book, command),
         Command::ChangeHold(command) => holds::step(book, command),
         Command::ChangeList(command) => Ok(list(book, command)),
+        Command::ChangeModels(command) => models::change(book, command),
     }
 }
 
@@ -144,7 +147,7 @@ fn screen(book: &Book, command: ScreenCommand, assessor: &dyn Assessor) -> Resul
         return Err(Refusal::Invalid(misfits));
     }
     let history = book.history(&conversion);
-    let decision = assessor.assess(&conversion, &history, received_at);
+    let decision = assessor.assess(&conversion, &history, &book.models, received_at);
     let case = opened_case(&conversion, &history, &decision, assessor);
     let known = Box::new(ReadProfiles { referrer: history.referrer.profile, referee: history.referee.profile });
     let policy = assessor.payout(&conversion.program_id);

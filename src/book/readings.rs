@@ -214,6 +214,7 @@ impl Book {
             }
             Event::OutcomeRecorded(recorded) => Done::Outcome(outcome_answer(&recorded)),
             Event::PendingExpired(expired) => Done::Expired(expired.outcome_ids.len() as u64),
+            Event::ModelsChanged(changed) => Done::Models(changed.previous),
             Event::SignalsRecorded(_)
             | Event::OutcomeRevoked(_)
             | Event::OutcomeSpread(_)
@@ -222,6 +223,8 @@ impl Book {
             | Event::PayoutFailed(_)
             | Event::RewardsChanged(_)
             | Event::ListChanged(_)
+            | Event::AuditKeyMade(_)
+            | Event::BreakerTripped(_)
             | Event::ConversionKept(_) => Done::Recorded,
         }
     }
@@ -290,7 +293,8 @@ impl Book {
 
     /// What must outlive the record of a conversion, as it stands now.
     pub(crate) fn kept_of(&self, id: &ConversionId) -> Option<(Cursor, ConversionKept)> {
-        let row = self.conversions.get(self.conversions.find(id, &self.hasher)?);
+        let number = self.conversions.find(id, &self.hasher)?;
+        let row = self.conversions.get(number);
         let reward = |number: &RewardNumber| {
             let Reward { id, beneficiary, amount, .. } = self.rewards.get(*number);
             let payment = self.rewards.get(*number).payment().map(|payment| KeptPayment {
@@ -313,6 +317,7 @@ impl Book {
             cancelled: self.effects_on(row).cancelled,
             accepts: row.accepts,
             rewards: row.rewards.iter().map(reward).collect(),
+            audited: self.models.audited(number).cloned(),
         };
         Some((row.cursor, kept))
     }
@@ -336,7 +341,7 @@ impl Book {
                 let in_force = number.is_some_and(|number| self.outcomes.get(number).state == OutcomeState::InForce);
                 in_force && (of_account || waits())
             }
-            Event::ConversionKept(_) => true,
+            Event::ModelsChanged(_) | Event::AuditKeyMade(_) | Event::BreakerTripped(_) | Event::ConversionKept(_) => true,
             Event::ConversionScreened(_)
             | Event::SignalsRecorded(_)
             | Event::OutcomeRevoked(_)

@@ -99,8 +99,8 @@ async fn play(args: &DemoArgs) -> Result<()> {
     let policies = Arc::new(FixedPolicy::new(policy));
     let shelf = Arc::new(ModelShelf::default());
     let models = ModelStore::open(Some(&folder.path().join("models")), Arc::clone(&shelf), clock.now())?;
-    let model_version = models.default_version();
-    let rules = StandingRules::new(Arc::clone(&policies) as _, shelf, AuditKey::new(AUDIT_KEY));
+    let model_version = models.default_model().name.version.to_string();
+    let rules = StandingRules::new(Arc::clone(&policies) as _, shelf, Some(AuditKey::new(AUDIT_KEY)));
     let (journal, options) = (JournalOptions::default(), LedgerOptions::default());
     let ledger = embedded::open(&folder.path().join("ledger"), journal, options, Arc::new(rules))?;
     let (ledger, models, limits) = (Arc::new(ledger), Arc::new(models), Limits::default());

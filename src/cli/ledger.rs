@@ -39,8 +39,8 @@ A backup holds the journal. Models and the choice among them, the key of the aud
 configuration are files beside it: docs/operations.md names them.";
 
 /// What a backup does not hold, said where somebody relies on one.
-const NOT_IN_BACKUPS: &str = "A backup holds neither models and the choice among them (`models`), nor the key of the audit sample (`audit.key`): copy both from the
-old data folder into this one before a server starts on it, and keep its policies and configuration.";
+const NOT_IN_BACKUPS: &str = "A backup holds which models were chosen, and not their files (`models`): copy these from the old data folder into this one before a server
+starts on it, and keep its policies and configuration.";
 
 /// Look after the data folder of a server.
 #[derive(Debug, Args)]

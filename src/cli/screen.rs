@@ -124,9 +124,9 @@ pub fn run(args: &ScreenArgs) -> anyhow::Result<()> {
     let mut errors = io::stderr().lock();
     let model = args.model.as_deref().map_or_else(|| model_file::from_bytes(SHIPPED_MODEL), model_file::read)?;
     let shelf = ModelShelf::default();
-    shelf.change_default(|models| models.active = Some(Arc::new(model)));
+    shelf.set_default(Arc::new(model));
     // A fixed key, so that the same decisions come out. A server's picks others for its audits.
-    let rules = Arc::new(StandingRules::new(Arc::new(FixedPolicy::new(policy)), Arc::new(shelf), AuditKey::new([0; 32])));
+    let rules = Arc::new(StandingRules::new(Arc::new(FixedPolicy::new(policy)), Arc::new(shelf), Some(AuditKey::new([0; 32]))));
     let mut screener = LineByLine::new(&*rules);
     let mut summary = Summary::default();
     let mut text = Vec::new();

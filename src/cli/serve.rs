@@ -24,7 +24,7 @@ use crate::adapters::stray_variables::{StrayVariable, stray_variables};
 use crate::adapters::system_clock::SystemClock;
 use crate::adapters::{embedded, private, shared, telemetry};
 use crate::book::command::Assessor;
-use crate::ledger::{ColdAfter, GroupOptions, JournaledLedger, LateFacts, LedgerOptions};
+use crate::ledger::{AuditKeys, ColdAfter, GroupOptions, JournaledLedger, LateFacts, LedgerOptions};
 use crate::ports::clock::Clock as _;
 use crate::ports::ledger::Ledger;
 use crate::ports::policies::Policies;
@@ -170,7 +170,7 @@ enum Keeping {
     Memory,
     /// In the data folder.
     Folder,
-    /// In a database that other replicas share; models and the audit key in the data folder.
+    /// In a database that other replicas share; files of models in the data folder.
     Database,
 }
 
@@ -276,29 +276,22 @@ fn open_ledger(
     models: Arc<ModelShelf>,
 ) -> anyhow::Result<Arc<dyn Ledger>> {
     let folder = &config.data_folder.0;
-    let assessor = |key: AuditKey| -> Arc<dyn Assessor> { Arc::new(StandingRules::new(policies, models, key)) };
+    let assessor = |key: Option<AuditKey>| -> Arc<dyn Assessor> { Arc::new(StandingRules::new(policies, models, key)) };
     match keeping {
         Keeping::Memory => {
-            let mut random = [0; 32];
-            rand::thread_rng().fill_bytes(&mut random);
-            let assessor = assessor(AuditKey::new(random));
+            let assessor = assessor(audit_key(&config.audit)?);
             let ledger = JournaledLedger::open(Arc::new(MemoryJournal::default()), None, ledger_options(config), assessor);
             Ok(Arc::new(ledger.context("opening the ledger in memory")?))
         }
         Keeping::Folder => {
-            let assessor = assessor(audit_key(&config.audit, folder)?);
+            let assessor = assessor(audit_key(&config.audit)?);
             let journal = JournalOptions { cache_bytes: config.ledger.journal_cache_bytes, ..JournalOptions::default() };
             let ledger = embedded::open(folder, journal, ledger_options(config), assessor)
                 .with_context(|| format!("opening the ledger in {}", folder.display()))?;
             Ok(Arc::new(ledger))
         }
         Keeping::Database => {
-            if config.audit.key.is_none() && config.audit.key_file.is_none() {
-                tracing::warn!(
-                    "the audit key is this replica's own; set `audit.key_file`, so that all replicas pick the same sample"
-                );
-            }
-            let assessor = assessor(audit_key(&config.audit, folder)?);
+            let assessor = assessor(audit_key(&config.audit)?);
             let address = config.journal.address.clone().unwrap_or_else(|| config.listen.0.to_string());
             let ledger = shared::open(&database_url(&config.journal)?, &address, ledger_options(config), assessor);
             Ok(Arc::new(ledger.context("opening the ledger in the database")?))
@@ -330,6 +323,11 @@ fn ledger_options(config: &Config) -> LedgerOptions {
         memory_bytes_max: memory_mib << 20,
         late_facts: LateFacts::LookedAt,
         cold_after: config.ledger.cold_after().map_or(ColdAfter::Never, ColdAfter::Unmet),
+        audit_keys: if config.audit.key.is_some() || config.audit.key_file.is_some() {
+            AuditKeys::Configured
+        } else {
+            AuditKeys::MadeOnce
+        },
         seed: rand::thread_rng().next_u64(),
     }
 }
@@ -338,7 +336,7 @@ fn welcome(config: &Config, keeping: Keeping, address: SocketAddr, policies: &Po
     let data = match keeping {
         Keeping::Memory => "memory only; lost at the end".to_owned(),
         Keeping::Folder => config.data_folder.0.display().to_string(),
-        Keeping::Database => format!("a shared database; models and the audit key in {}", config.data_folder.0.display()),
+        Keeping::Database => format!("a shared database; files of models in {}", config.data_folder.0.display()),
     };
     let policies = policies.in_force();
     let policy_version = policies.default.version();
@@ -348,7 +346,7 @@ fn welcome(config: &Config, keeping: Keeping, address: SocketAddr, policies: &Po
     };
     let origin = config.policy.file.as_ref().map_or_else(|| "shipped".to_owned(), |path| path.display().to_string());
     let model = match policies.default.score().source {
-        ScoreSource::Model => format!("{}  ({})", models.default_version(), model_origin(models)),
+        ScoreSource::Model => format!("{}  ({})", models.default_model().name.version, model_origin(models)),
         ScoreSource::Judgement => "none; the policy scores by its rules' weights".to_owned(),
     };
     let metrics = config.metrics.listen.map_or_else(|| "none".to_owned(), |at| format!("http://{at}/metrics"));
@@ -372,14 +370,9 @@ Ctrl-C drains and stops. HUP (pid {pid}) reads the policies again.",
     )
 }
 
-/// Where the default model comes from, and how many programmes chose another.
-fn model_origin(models: &ModelStore) -> String {
-    let origin = if models.default_is_shipped() { "shipped" } else { "default.json of the model folder" };
-    match models.programs_that_chose() {
-        0 => origin.to_owned(),
-        1 => format!("{origin}; 1 programme chose for itself"),
-        count => format!("{origin}; {count} programmes chose for themselves"),
-    }
+/// Where the default model comes from.
+fn model_origin(models: &ModelStore) -> &'static str {
+    if models.default_is_shipped() { "shipped" } else { "default.json of the model folder" }
 }
 
 /// Completes when the operator wants the service to stop.

@@ -13,6 +13,7 @@ use super::programme::Sharing;
 use crate::book::MessageKind;
 use crate::book::command::{Assessor, Command, Executed};
 use crate::book::cursor::FeedCursor;
+use crate::book::models::ProgramModels;
 use crate::book::query::{CaseFilter, CaseOrder, DecisionFilter, Page, PageRequest};
 use crate::book::records::{
     CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Hold, LabelledConversion, ListEntry, ListSubject, PendingOutcome,
@@ -207,6 +208,10 @@ impl Ledger for HeldLedger {
 
     fn answerers(&self) -> Answerers {
         Answerers::ManyProcesses
+    }
+
+    fn models<'a>(&'a self, program: &'a ProgramId) -> Answer<'a, Arc<ProgramModels>> {
+        self.under_lease(program.clone(), |ledger| ledger.models(program))
     }
 
     fn end<'a>(&'a self, program: &'a ProgramId) -> Answer<'a, FeedCursor> {

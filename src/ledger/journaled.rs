@@ -20,6 +20,7 @@ use super::sequencer::{Execution, Job, Reply, Sequencer};
 use super::snapshotting::Snapshotter;
 use crate::book::command::{Assessor, CaseStep, Command, Done, Executed, ReserveCommand};
 use crate::book::cursor::FeedCursor;
+use crate::book::models::ProgramModels;
 use crate::book::query::{CaseFilter, CaseOrder, DecisionFilter, Page, PageRequest};
 use crate::book::records::{
     CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, LabelledConversion, ListEntry, ListSubject,
@@ -50,6 +51,8 @@ pub struct LedgerOptions {
     pub late_facts: LateFacts,
     /// When what nobody meets becomes cold, where there is a place for it.
     pub cold_after: ColdAfter,
+    /// Who gives programmes the key of their audit sample.
+    pub audit_keys: AuditKeys,
     /// Makes the indexes of the books hard to crowd: any number that callers cannot know.
     pub seed: u64,
 }
@@ -64,6 +67,16 @@ pub enum LateFacts {
     LeftAlone,
 }
 
+/// Who gives programmes the key of their audit sample.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AuditKeys {
+    /// The configuration: the ledger makes none.
+    #[default]
+    Configured,
+    /// The ledger: it makes one for each programme, in a record before its first conversion.
+    MadeOnce,
+}
+
 impl Default for LedgerOptions {
     fn default() -> Self {
         // Judgement: 50,000 records are replayed in two seconds; four gigabytes hold some three million conversions.
@@ -73,6 +86,7 @@ impl Default for LedgerOptions {
             memory_bytes_max: 4 << 30,
             late_facts: LateFacts::default(),
             cold_after: ColdAfter::default(),
+            audit_keys: AuditKeys::default(),
             seed: 0,
         }
     }
@@ -164,7 +178,7 @@ impl JournaledLedger {
         options: LedgerOptions,
         assessor: Arc<dyn Assessor>,
     ) -> Result<Self, OpenError> {
-        let LedgerOptions { group, snapshot_every_records, memory_bytes_max, late_facts, cold_after, seed } = options;
+        let LedgerOptions { group, snapshot_every_records, memory_bytes_max, late_facts, cold_after, audit_keys, seed } = options;
         let opened = match sharing {
             Sharing::Alone => open::sources(&journal, snapshots.as_ref(), cold.as_ref(), seed).programmes()?,
             Sharing::Leased => Vec::new(),
@@ -187,6 +201,7 @@ impl JournaledLedger {
             unmeasured: 0,
             unfinished: Vec::new(),
             late: wake.clone(),
+            audit_keys,
         };
         let run = move || sequencer.run_all(&queue);
         let running = std::thread::Builder::new().name("ledger-sequencer".into()).spawn(run).map_err(thread)?;
@@ -554,6 +569,14 @@ impl Ledger for JournaledLedger {
                 None => Ok((Vec::new(), of_nothing(program, after)?)),
             }
         })
+    }
+
+    fn models<'a>(&'a self, program: &'a ProgramId) -> Answer<'a, Arc<ProgramModels>> {
+        Box::pin(self.look(program, Arc::default(), |programme| {
+            let models = Arc::clone(programme.book.read().models());
+            let changed = models.changed();
+            Ok((models, changed))
+        }))
     }
 
     fn end<'a>(&'a self, program: &'a ProgramId) -> Answer<'a, FeedCursor> {

@@ -28,5 +28,5 @@ pub use codec::alone::{NotPacked, pack_conversion, unpack_conversion};
 pub use commit::GroupOptions;
 pub use cooling::ColdAfter;
 pub use held::HeldLedger;
-pub use journaled::{Homes, JournaledLedger, LateFacts, LedgerOptions};
+pub use journaled::{AuditKeys, Homes, JournaledLedger, LateFacts, LedgerOptions};
 pub use open::OpenError;

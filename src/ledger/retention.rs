@@ -122,6 +122,14 @@ fn what_outlives(programme: &Programme, old: Vec<(Cursor, Event)>) -> Result<Vec
     let mut conversions: Vec<ConversionId> = Vec::new();
     for (cursor, event) in old {
         conversions.extend(concerns(&event));
+        let event = match event {
+            // That a model lost its word to reject outlives the ruling that broke its promise.
+            Event::CaseStepped(mut stepped) => match stepped.trips.take() {
+                Some(tripped) => Event::BreakerTripped(tripped),
+                None => Event::CaseStepped(stepped),
+            },
+            event => event,
+        };
         if book.still_speaks(cursor, &event) {
             let event = match event {
                 Event::OutcomeRecorded(recorded) => {
@@ -181,6 +189,9 @@ fn concerns(event: &Event) -> Vec<ConversionId> {
         | Event::PendingExpired(_)
         | Event::HoldChanged(_)
         | Event::ListChanged(_)
+        | Event::ModelsChanged(_)
+        | Event::AuditKeyMade(_)
+        | Event::BreakerTripped(_)
         | Event::ConversionKept(_) => Vec::new(),
     }
 }

@@ -12,15 +12,18 @@ use super::codec;
 use super::cold::ColdTier;
 use super::commit::{self, Committer, Permit};
 use super::cooling::{self, ColdAfter};
+use super::journaled::AuditKeys;
 use super::programme::{Programme, Programmes, Sharing};
 use crate::book::command::{Assessor, Command, Done};
 use crate::book::cursor::FeedCursor;
+use crate::book::event::{AuditKeyMade, BreakerTripped, Event};
 use crate::book::plan::{Plan, next_piece, plan};
 use crate::book::records::Cursor;
 use crate::book::{Book, Refusal};
 use crate::ports::cold::ColdStore;
 use crate::ports::journal::{Append, Chain, RECORD_BYTES_MAX, Record};
 use crate::ports::ledger::LedgerError;
+use crate::screening::audit::AuditKey;
 use crate::vocabulary::ids::ProgramId;
 
 /// What a command came to.
@@ -74,6 +77,8 @@ pub(super) struct Sequencer {
     pub(super) unfinished: Vec<ProgramId>,
     /// Wakes whoever looks again at what a fact touched.
     pub(super) late: mpsc::SyncSender<()>,
+    /// Who gives programmes the key of their audit sample.
+    pub(super) audit_keys: AuditKeys,
 }
 
 /// Commands that are handed over at once, at most. Judgement: half of what a busy server has under way, so that one half is executed while
@@ -144,6 +149,7 @@ impl Sequencer {
         let Execution { command, permit, reply } = execution;
         let program = command.program().clone();
         let known = self.programmes.get(&program);
+        let first = self.comes_before_the_audit_key(&command, known.as_deref()).then(|| command.clone());
         if known.is_none() && self.sharing == Sharing::Leased {
             let given_up = LedgerError::Unavailable("the lease of the programme has just ended; ask again".to_owned());
             // Nobody may be waiting any more; the command had no effect.
@@ -170,12 +176,17 @@ impl Sequencer {
                 let refused = self.refuse_what_cannot_be_kept(payload.len());
                 let Err(error) = refused else {
                     let programme = known.unwrap_or_else(|| self.add(&program));
+                    if let Some(command) = first {
+                        self.make_audit_key(programme, &event);
+                        return self.execute(Execution { command, permit, reply });
+                    }
                     let cursor = Cursor(seen.0 + 1);
                     let chain = {
                         let mut chain = programme.chain.lock();
                         *chain = chain.then(cursor, &payload);
                         *chain
                     };
+                    tell_of_breaker(&program, &event);
                     let mut book = programme.book.write();
                     book.apply_known(cursor, &event, *read);
                     if book.has_late() {
@@ -223,7 +234,13 @@ impl Sequencer {
             self.unfinished.remove(0);
             return;
         };
-        let payload = codec::encode(&event);
+        self.write_by_itself(programme, &event);
+        self.hand_over();
+    }
+
+    /// Writes what the ledger itself decided; nobody waits for it.
+    fn write_by_itself(&mut self, programme: Arc<Programme>, event: &Event) {
+        let payload = codec::encode(event);
         let mut book = programme.book.write();
         let cursor = Cursor(book.cursor().0 + 1);
         let chain = {
@@ -231,16 +248,27 @@ impl Sequencer {
             *chain = chain.then(cursor, &payload);
             *chain
         };
-        book.apply(cursor, &event);
+        book.apply(cursor, event);
         if book.has_late() {
             let _ = self.late.try_send(());
         }
         drop(book);
         let record = Record { cursor, chain, payload: payload.into() };
-        let append = Append { program, epoch: programme.epoch, record };
+        let append = Append { program: programme.id.clone(), epoch: programme.epoch, record };
         let permit = self.committer.place();
         self.outbox.push(commit::Underway { permit, programme, append, done: Box::new(|_| {}) });
-        self.hand_over();
+    }
+
+    /// Whether a command screens in a programme that has no key of its audit sample yet, and is to have one.
+    fn comes_before_the_audit_key(&self, command: &Command, known: Option<&Programme>) -> bool {
+        let keyed = known.is_some_and(|known| known.book.read().models().audit_key().is_some());
+        matches!(command, Command::Screen(_)) && self.audit_keys == AuditKeys::MadeOnce && !keyed
+    }
+
+    /// Gives a programme the key of its audit sample, which it keeps for ever: before its first conversion, once that is sure to be kept.
+    fn make_audit_key(&mut self, programme: Arc<Programme>, screened: &Event) {
+        let at = screened.learned_at().unwrap_or(programme.book.read().latest());
+        self.write_by_itself(programme, &Event::AuditKeyMade(AuditKeyMade { key: AuditKey::new(rand::random()), at }));
     }
 
     /// A programme that holds nothing yet.
@@ -269,6 +297,20 @@ impl Sequencer {
         self.unmeasured = MEASURED_EVERY;
         Ok(())
     }
+}
+
+/// Says, once, that a model rejects nothing by itself any more.
+fn tell_of_breaker(program: &ProgramId, event: &Event) {
+    let Event::CaseStepped(stepped) = event else { return };
+    let Some(BreakerTripped { version, honest, abusive, at: _ }) = &stepped.trips else { return };
+    metrics::counter!("selfsame_model_breaker_trips_total", "program" => program.to_string()).increment(1);
+    tracing::error!(
+        %program,
+        version = &**version,
+        audited = honest + abusive,
+        honest,
+        "the breaker tripped: what the model would reject goes to review until a model is activated"
+    );
 }
 
 /// Memory that a programme takes. Unit: bytes. An estimate.

@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use super::grouping::Grouping;
 use super::learning::matrix::{Matrix, Row};
 use crate::book::command::{Assessor, CaseCommand, CaseStep, Command, Done, OutcomeCommand, ScreenCommand, SignalsCommand};
+use crate::book::models::ProgramModels;
 use crate::book::records::{ContentFingerprint, LaterVerdict, RecordedSignals};
 use crate::book::{Books, Refusal};
 use crate::screening::audit::AuditKey;
@@ -104,7 +105,7 @@ impl Recorder {
 }
 
 impl Assessor for Recorder {
-    fn assess(&self, conversion: &Conversion, history: &History, now: Timestamp) -> Decision {
+    fn assess(&self, conversion: &Conversion, history: &History, _: &ProgramModels, now: Timestamp) -> Decision {
         let decision = self.decided(conversion, history, now);
         let recorded = Recorded {
             features: decision.features(),
@@ -118,7 +119,7 @@ impl Assessor for Recorder {
     }
 
     /// What was made of it later is told by the history and not recorded.
-    fn assess_again(&self, conversion: &Conversion, history: &History, now: Timestamp) -> Decision {
+    fn assess_again(&self, conversion: &Conversion, history: &History, _: &ProgramModels, now: Timestamp) -> Decision {
         self.decided(conversion, history, now)
     }
 

@@ -4,6 +4,7 @@
 //! one after the other, so that two conversions that race on a device cannot both be the first. What is shown is durable.
 
 use std::io::Write;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -13,6 +14,7 @@ use crate::book::command::{
     CaseCommand, Command, Executed, HoldCommand, ListCommand, OutcomeCommand, PaidCommand, ScreenCommand, SignalsCommand,
 };
 use crate::book::cursor::FeedCursor;
+use crate::book::models::ProgramModels;
 use crate::book::query::{CaseFilter, CaseOrder, DecisionFilter, Page, PageRequest};
 use crate::book::records::{
     CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, LabelledConversion, ListEntry, ListSubject,
@@ -280,6 +282,9 @@ pub trait Ledger: Send + Sync {
     fn answerers(&self) -> Answerers {
         Answerers::ThisProcess
     }
+
+    /// The models of a programme: what was chosen, what reviewers found of it, and who changed what. All of it is durable.
+    fn models<'a>(&'a self, program: &'a ProgramId) -> Answer<'a, Arc<ProgramModels>>;
 
     /// The end of a programme's feed; its beginning when it holds nothing yet.
     fn end<'a>(&'a self, program: &'a ProgramId) -> Answer<'a, FeedCursor>;

@@ -5,8 +5,8 @@
 use super::decision::AuditSample;
 use crate::vocabulary::ids::{ConversionId, ProgramId};
 
-/// The key of the audit sample. Kept with the programme's secrets.
-#[derive(Clone)]
+/// The key of the audit sample. Kept in the programme's ledger, or with the server's secrets.
+#[derive(Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct AuditKey([u8; 32]);
 
 impl AuditKey {
@@ -14,6 +14,12 @@ impl AuditKey {
     #[must_use]
     pub const fn new(bytes: [u8; 32]) -> Self {
         Self(bytes)
+    }
+
+    /// Its bytes, for whoever keeps it.
+    #[must_use]
+    pub const fn bytes(&self) -> &[u8; 32] {
+        &self.0
     }
 
     /// Whether a conversion falls into the sample. `share`: 0 to 1.

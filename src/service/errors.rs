@@ -507,14 +507,10 @@ impl From<ModelStoreError> for Refusal {
             ModelStoreError::NotLoaded(version) => {
                 Self::new(Reason::NotKnown, message, Detail::Resource { what: "model", id: version })
             }
-            ModelStoreError::NothingBefore | ModelStoreError::Decides(_) | ModelStoreError::TooMany => {
-                Self::new(Reason::NotPossible, message, Detail::Precondition)
-            }
-            ModelStoreError::NoFolder => Self::new(Reason::NotPossible, message, Detail::Precondition),
-            ModelStoreError::RequestTaken(_) => id_taken("request_id", message),
+            ModelStoreError::TooMany | ModelStoreError::NoFolder => Self::new(Reason::NotPossible, message, Detail::Precondition),
             ModelStoreError::VersionTaken(_) => Self::new(Reason::ContentDiffers, message, Detail::None),
             ModelStoreError::Name(_) => field("file_name"),
-            ModelStoreError::InUse { .. } | ModelStoreError::State { .. } => {
+            ModelStoreError::Default { .. } => {
                 Self::new(Reason::ModelFolderUnavailable, message, Detail::RetryAfter(UNAVAILABLE_RETRY))
             }
         }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures::executor::block_on;
 
 use crate::adapters::model_store::ModelStore;
-use crate::adapters::model_watch::live_error;
+use crate::book::models::{ModelAudits, ProgramModels};
 use crate::book::records::QueueStats;
 use crate::ports::clock::Clock;
 use crate::ports::ledger::{Ledger, LedgerError};
@@ -50,23 +50,24 @@ fn set_all(ledger: &dyn Ledger, models: &ModelStore, clock: &dyn Clock) -> Resul
         let oldest = oldest_opened_at.map_or(0.0, |opened_at| now.since(opened_at).as_seconds().max(0.0));
         metrics::gauge!("selfsame_oldest_case_seconds", "program" => name.clone()).set(oldest);
         metrics::gauge!("selfsame_accounts", "program" => name).set(f64::from(program.accounts));
-        set_model(models, &program.program_id);
+        set_model(models, &program.program_id, &*block_on(ledger.models(&program.program_id))?);
     }
     Ok(())
 }
 
 /// The audits and the breaker of the model that decides, and how far score and features have moved. What has too few values is not shown.
-fn set_model(models: &ModelStore, program: &ProgramId) {
+fn set_model(models: &ModelStore, program: &ProgramId, book: &ProgramModels) {
     let name = program.to_string();
-    let watched = models.watched(program);
-    let tripped = watched.as_ref().is_some_and(|watched| watched.audits().is_tripped());
-    metrics::gauge!("selfsame_model_breaker_tripped", "program" => name.clone()).set(if tripped { 1.0 } else { 0.0 });
-    if let Some(watched) = watched
-        && let Some(loaded) = models.model(program, &watched.version)
-    {
-        let audits = watched.audits();
-        let (error, Certificate { delta, .. }) = (live_error(&audits), loaded.model.certificate());
-        for (found, count) in [("honest", audits.honest), ("abusive", audits.abusive)] {
+    let in_force = models.shelf().models_of(program, book);
+    let missing = if in_force.missing.is_some() { 1.0 } else { 0.0 };
+    metrics::gauge!("selfsame_model_missing", "program" => name.clone()).set(missing);
+    let Some(active) = &in_force.active else { return };
+    let audits = book.audits_of(active.version());
+    metrics::gauge!("selfsame_model_breaker_tripped", "program" => name.clone()).set(if audits.is_tripped() { 1.0 } else { 0.0 });
+    if active.thresholds().reject.is_some() {
+        let (error, Certificate { delta, .. }) = (audits.live_error(), active.certificate());
+        let ModelAudits { honest, abusive, .. } = audits;
+        for (found, count) in [("honest", honest), ("abusive", abusive)] {
             metrics::gauge!("selfsame_model_audits", "program" => name.clone(), "found" => found).set(f64::from(count));
         }
         let bounds = [("lower", error.lower_bound(delta)), ("upper", error.upper_bound(delta).unwrap_or(1.0))];
@@ -74,7 +75,6 @@ fn set_model(models: &ModelStore, program: &ProgramId) {
             metrics::gauge!("selfsame_model_live_error", "program" => name.clone(), "bound" => bound).set(value);
         }
     }
-    let in_force = models.in_force(program);
     let Some(drift) = in_force.drift() else { return };
     for reading in drift.of_features().into_iter().chain([drift.of_score()]) {
         if let Some(index) = reading.stability_index {
@@ -91,33 +91,25 @@ mod tests {
     use crate::adapters::model_file;
     use crate::adapters::model_file::tests::model;
     use crate::adapters::model_shelf::ModelShelf;
-    use crate::adapters::model_store::{ChangeBy, ModelAudits};
-    use crate::book::cursor::{ChainMark, FeedCursor};
-    use crate::book::records::Cursor;
+    use crate::book::models::tests::{chosen, tripped};
     use crate::screening::features::{FEATURE_COUNT, FeatureVector};
-    use crate::vocabulary::ids::Actor;
     use crate::vocabulary::time::Timestamp;
 
     #[test]
     fn a_tripped_breaker_its_audits_and_drift_are_shown_by_programme() {
         let (shop, now) = (ProgramId::new("shop").unwrap(), Timestamp::saturating_from_millis(1_790_000_000_000));
         let models = ModelStore::open(None, Arc::new(ModelShelf::default()), now).unwrap();
-        let by = || ChangeBy { actor: Actor::new("dana").unwrap(), note: String::new(), at: now, request: None };
-        models.load(&shop, &model_file::to_bytes(&model("m-1")).unwrap(), by()).unwrap();
-        let beginning = FeedCursor { place: Cursor(0), mark: ChainMark::default() };
-        models.activate(&shop, "m-1", beginning, by()).unwrap();
-        let mut watched = models.watched(&shop).unwrap();
-        let audits = ModelAudits { honest: 9, abusive: 3, tripped_at_millis: Some(now.as_millis()), ..ModelAudits::default() };
-        watched.watch.models.insert("m-1".to_owned(), audits);
-        models.note_audits(&shop, &watched, now).unwrap();
-        let in_force = models.in_force(&shop);
+        let (loaded, _) = models.load(&shop, &model_file::to_bytes(&model("m-1")).unwrap(), now).unwrap();
+        let book = tripped(chosen(loaded.name), "m-1", (9, 3), now);
+        let in_force = models.shelf().models_of(&shop, &book);
         (0..600).for_each(|_| in_force.drift().unwrap().observe(0.1, || FeatureVector::from_values([0.1; FEATURE_COUNT])));
 
         let recorder = PrometheusBuilder::new().build_recorder();
         let shown = recorder.handle();
-        metrics::with_local_recorder(&recorder, || set_model(&models, &shop));
+        metrics::with_local_recorder(&recorder, || set_model(&models, &shop, &book));
         let shown = shown.render();
         for line in [
+            "selfsame_model_missing{program=\"shop\"} 0",
             "selfsame_model_breaker_tripped{program=\"shop\"} 1",
             "selfsame_model_audits{program=\"shop\",found=\"honest\"} 9",
             "selfsame_model_live_error{program=\"shop\",bound=\"upper\"} 0.9",

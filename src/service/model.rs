@@ -1,10 +1,9 @@
 //! The model handlers: loading, choosing and watching models.
 //!
-//! Thin: the store checks, keeps and puts in force; the watch counts. They must never activate what was not loaded, nor show one programme
-//! another's models. The server registers them.
+//! Thin: the store loads files, the ledger keeps what was chosen. They must never activate what was not loaded, nor show one programme another's
+//! models. The server registers them.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tonic::{Request, Response, Status};
 
@@ -12,61 +11,78 @@ use super::errors::Refusal;
 use super::screening::was_replayed;
 use super::shared::Shared;
 use crate::adapters::model_drift::{Drifted, LiveDrift};
-use crate::adapters::model_history::{ModelAction, ModelChange};
-use crate::adapters::model_store::{ChangeBy, Changed, Choices, LoadedModel, ModelAudits, ModelStoreError};
-use crate::adapters::model_watch::{ModelWatch, live_error};
-use crate::book::command::Request as CallId;
+use crate::adapters::model_store::{Arrival, LoadedModel, ModelStoreError};
+use crate::book::command::{Command, Executed, ModelsCommand, ModelsStep, Request as CallId};
+use crate::book::models::{ModelAction, ModelAudits, ModelChange, ModelChoices, ModelName, ProgramModels};
 use crate::ports::ledger::Ledger;
 use crate::screening::model::Certificate;
 use crate::screening::policy::ScoreSource;
 use crate::vocabulary::ids::{Actor, ProgramId};
-use crate::vocabulary::time::Timestamp;
 use crate::wire::fields::time_message;
 use crate::wire::model::{ModelRequest, ModelSource};
 use crate::wire::{model as requests, v1};
 
-/// How often the audits are counted when nobody resolves a case: after a restart, and to keep near the end of the feed.
-const WATCH_EVERY: Duration = Duration::from_secs(1);
 /// Lines of the audit trail that a status shows.
 const CHANGES_SHOWN: usize = 50;
-
-/// Counts the audits of all programmes again and again, until it is dropped.
-pub(super) async fn keep_watch(shared: Arc<Shared>) {
-    loop {
-        shared.count(ModelWatch::catch_up_all).await;
-        tokio::time::sleep(WATCH_EVERY).await;
-    }
-}
+/// Whose name stands at what the service did by itself.
+const SERVICE_ACTOR: &str = "selfsame";
 
 /// The handlers of `ModelService`.
 pub(super) struct ModelHandlers(pub(super) Arc<Shared>);
 
+/// Who asks for a change, why, and in which call.
+struct Asked {
+    actor: Actor,
+    note: String,
+    request: Option<CallId>,
+}
+
 impl ModelHandlers {
-    fn by(&self, actor: Actor, note: String, request: Option<CallId>) -> ChangeBy {
-        ChangeBy { actor, note, at: self.0.now(), request }
+    async fn change(&self, program_id: &ProgramId, step: ModelsStep, asked: Asked) -> Result<Executed, Refusal> {
+        let Asked { actor, note, request } = asked;
+        let (default, at) = (self.0.models.default_model().name, self.0.now());
+        let command = ModelsCommand { program_id: program_id.clone(), step, default, actor, note, request, at };
+        self.0.ledger.execute(Command::ChangeModels(command)).await.map_err(|error| self.0.refusal(error))
     }
 
-    /// Whether the policy of a programme lets the chosen model decide.
-    fn by_model(&self, program: &ProgramId) -> bool {
-        self.0.policies.policy_of(program).score().source == ScoreSource::Model
+    async fn models_of(&self, program: &ProgramId) -> Result<Arc<ProgramModels>, Refusal> {
+        self.0.look_up(self.0.ledger.models(program)).await
     }
 
-    /// The summary of a chosen version; `None` when none was chosen, or when its file is gone.
-    fn chosen(&self, program: &ProgramId, version: Option<&str>, choices: &Choices) -> Option<v1::ModelSummary> {
-        let LoadedModel { model, loaded_at } = self.0.models.model(program, version?)?;
-        Some(requests::summary_message(&model, role_of(model.version(), choices), loaded_at))
+    /// The name of a model that a programme can use. What is shipped is kept first: it is to be there when another server ships another.
+    async fn named(&self, program: &ProgramId, version: &str) -> Result<ModelName, Refusal> {
+        let found = self.0.models.model(program, version);
+        let LoadedModel { name, .. } = found.ok_or_else(|| ModelStoreError::NotLoaded(version.to_owned()))?;
+        let program = program.clone();
+        self.0.ask_models(move |models| models.keep_shipped(&program)).await?;
+        Ok(name)
     }
 
-    fn audit(&self, program: &ProgramId, active: &LoadedModel) -> v1::AuditStatus {
-        let audits = self.0.models.watched(program).map(|watched| watched.audits()).unwrap_or_default();
+    fn choices_of(&self, models: &ProgramModels) -> ModelChoices {
+        chosen_of(models, || self.0.models.default_model().name)
+    }
+
+    /// What scores under the policy of a programme.
+    fn scored_by(&self, program: &ProgramId) -> ScoreSource {
+        self.0.policies.policy_of(program).score().source
+    }
+
+    /// The summary of a chosen model; `None` when none was chosen, or when its file is not here.
+    fn chosen(&self, program: &ProgramId, name: Option<&ModelName>, choices: &ModelChoices) -> Option<v1::ModelSummary> {
+        let LoadedModel { model, name, loaded_at } = self.0.models.named(program, name?)?;
+        Some(requests::summary_message(&model, role_of(&name, choices), loaded_at))
+    }
+
+    fn audit(&self, program: &ProgramId, active: &LoadedModel, models: &ProgramModels) -> v1::AuditStatus {
+        let audits = models.audits_of(&active.name.version);
         let Certificate { delta, .. } = active.model.certificate();
-        let error = live_error(&audits);
+        let error = audits.live_error();
         let breaker = match (active.model.thresholds().reject, audits.is_tripped()) {
             (None, _) => v1::BreakerState::NotCertified,
             (Some(_), true) => v1::BreakerState::ReviewInstead,
             (Some(_), false) => v1::BreakerState::AutoReject,
         };
-        let ModelAudits { since: _, sampled, honest, abusive: _, tripped_at_millis } = audits;
+        let ModelAudits { sampled, honest, abusive: _, tripped_at } = audits;
         v1::AuditStatus {
             sample_rate: self.0.policies.policy_of(program).audit().sample_share,
             sampled,
@@ -75,28 +91,44 @@ impl ModelHandlers {
             live_error_bound: error.upper_bound(delta),
             breaker: breaker.into(),
             live_error_lower_bound: (error.audited() > 0).then(|| error.lower_bound(delta)),
-            tripped_at: tripped_at_millis.map(|millis| time_message(Timestamp::saturating_from_millis(millis))),
+            tripped_at: tripped_at.map(time_message),
         }
     }
 
-    fn status(&self, program: &ProgramId) -> v1::GetModelStatusResponse {
-        let choices = self.0.models.choices(program);
-        let by_model = self.by_model(program);
-        let active = choices.active.as_deref().filter(|_| by_model);
-        let audit = active.and_then(|version| self.0.models.model(program, version)).map(|active| self.audit(program, &active));
-        let in_force = self.0.models.in_force(program);
-        let none_yet = in_force.active.clone().map(LiveDrift::new);
-        let drift = in_force.drift().or(none_yet.as_ref()).filter(|_| by_model);
-        let previous = choices.before.as_ref().and_then(|before| before.version.as_deref());
+    fn status(&self, program: &ProgramId, models: &ProgramModels) -> v1::GetModelStatusResponse {
+        let chosen = self.choices_of(models);
+        let by_model = self.scored_by(program) == ScoreSource::Model;
+        let active = Some(&chosen.active).filter(|_| by_model);
+        let loaded = active.and_then(|name| self.0.models.named(program, name));
+        let in_force = self.0.models.shelf().models_of(program, models);
+        let drift = in_force.drift().filter(|_| by_model);
         v1::GetModelStatusResponse {
-            active: self.chosen(program, active, &choices),
-            previous: self.chosen(program, previous, &choices),
-            challenger: self.chosen(program, choices.challenger.as_deref(), &choices),
-            audit,
+            active: self.chosen(program, active, &chosen),
+            previous: self.chosen(program, chosen.before.as_ref(), &chosen),
+            challenger: self.chosen(program, chosen.challenger.as_ref(), &chosen),
+            audit: loaded.map(|active| self.audit(program, &active, models)),
             score_drift: drift.map(|drift| drift_message(drift.of_score())),
             feature_drift: drift.map(LiveDrift::of_features).unwrap_or_default().into_iter().map(drift_message).collect(),
-            changes: self.0.models.history(program, CHANGES_SHOWN).into_iter().map(change_message).collect(),
+            changes: models.changes().take(CHANGES_SHOWN).map(change_message).collect(),
         }
+    }
+}
+
+/// What is chosen in a programme; where nobody chose, what decides on this server.
+fn chosen_of(models: &ProgramModels, default: impl FnOnce() -> ModelName) -> ModelChoices {
+    models.choices().cloned().unwrap_or_else(|| ModelChoices { active: default(), before: None, challenger: None })
+}
+
+fn role_of(name: &ModelName, choices: &ModelChoices) -> v1::ModelRole {
+    let ModelChoices { active, before, challenger } = choices;
+    if active == name {
+        v1::ModelRole::Active
+    } else if challenger.as_ref() == Some(name) {
+        v1::ModelRole::Challenger
+    } else if before.as_ref() == Some(name) {
+        v1::ModelRole::Previous
+    } else {
+        v1::ModelRole::Idle
     }
 }
 
@@ -105,19 +137,8 @@ fn drift_message(drifted: Drifted) -> v1::DriftReading {
     requests::drift_message(&name, stability_index, level, values)
 }
 
-fn change_message(change: ModelChange) -> v1::ModelChange {
-    let ModelChange {
-        number: _,
-        program: _,
-        action,
-        version,
-        previous,
-        actor,
-        note,
-        at_millis,
-        request_id: _,
-        request_content: _,
-    } = change;
+fn change_message(change: &ModelChange) -> v1::ModelChange {
+    let ModelChange { action, version, previous, actor, note, at } = change;
     let kind = match action {
         ModelAction::Loaded => v1::ModelChangeKind::Loaded,
         ModelAction::Activated => v1::ModelChangeKind::Activated,
@@ -128,34 +149,26 @@ fn change_message(change: ModelChange) -> v1::ModelChange {
     };
     v1::ModelChange {
         kind: kind.into(),
-        model_version: version.unwrap_or_default(),
-        previous_version: previous.unwrap_or_default(),
-        actor,
-        note,
-        at: Some(time_message(Timestamp::saturating_from_millis(at_millis))),
+        model_version: version.to_string(),
+        previous_version: previous.to_string(),
+        actor: actor.as_ref().map_or_else(|| SERVICE_ACTOR.to_owned(), Actor::to_string),
+        note: note.clone(),
+        at: Some(time_message(*at)),
     }
 }
 
-fn role_of(version: &str, choices: &Choices) -> v1::ModelRole {
-    let Choices { active, before, challenger } = choices;
-    if active.as_deref() == Some(version) {
-        v1::ModelRole::Active
-    } else if challenger.as_deref() == Some(version) {
-        v1::ModelRole::Challenger
-    } else if before.as_ref().and_then(|before| before.version.as_deref()) == Some(version) {
-        v1::ModelRole::Previous
-    } else {
-        v1::ModelRole::Idle
-    }
+/// The version of what stood in the place of a model before; empty for nothing.
+fn previous_version(executed: Executed) -> String {
+    executed.done.previous_model().map(|model| model.version.to_string()).unwrap_or_default()
 }
 
 #[tonic::async_trait]
 impl v1::model_service_server::ModelService for ModelHandlers {
     async fn list_models(&self, request: Request<v1::ListModelsRequest>) -> Result<Response<v1::ListModelsResponse>, Status> {
         let program = requests::list_wanted(request.into_inner()).map_err(Refusal::from)?;
-        let choices = self.0.models.choices(&program);
-        let summary = |LoadedModel { model, loaded_at }: LoadedModel| {
-            requests::summary_message(&model, role_of(model.version(), &choices), loaded_at)
+        let choices = self.choices_of(&*self.models_of(&program).await?);
+        let summary = |LoadedModel { model, name, loaded_at }: LoadedModel| {
+            requests::summary_message(&model, role_of(&name, &choices), loaded_at)
         };
         let models = self.0.models.models(&program).into_iter().map(summary).collect();
         Ok(Response::new(v1::ListModelsResponse { models }))
@@ -164,16 +177,21 @@ impl v1::model_service_server::ModelService for ModelHandlers {
     async fn load_model(&self, request: Request<v1::LoadModelRequest>) -> Result<Response<v1::LoadModelResponse>, Status> {
         let ModelRequest { program_id, wanted, actor, note, request } =
             requests::load(request.into_inner()).map_err(Refusal::from)?;
-        let (by, program) = (self.by(actor, note, request), program_id.clone());
-        let LoadedModel { model, loaded_at } = self
+        let (at, program) = (self.0.now(), program_id.clone());
+        let (LoadedModel { model, name, loaded_at }, arrival) = self
             .0
             .ask_models(move |models| match wanted {
-                ModelSource::Content(content) => models.load(&program, &content, by),
-                ModelSource::FileName(name) => models.load_file(&program, &name, by),
+                ModelSource::Content(content) => models.load(&program, &content, at),
+                ModelSource::FileName(name) => models.load_file(&program, &name, at),
             })
             .await?;
-        let role = role_of(model.version(), &self.0.models.choices(&program_id));
-        Ok(Response::new(v1::LoadModelResponse { model: Some(requests::summary_message(&model, role, loaded_at)) }))
+        // What is loaded already is told once; a call with an id is answered as the first time.
+        if arrival == Arrival::New || request.is_some() {
+            self.change(&program_id, ModelsStep::Load(name.clone()), Asked { actor, note, request }).await?;
+        }
+        let choices = self.choices_of(&*self.models_of(&program_id).await?);
+        let summary = requests::summary_message(&model, role_of(&name, &choices), loaded_at);
+        Ok(Response::new(v1::LoadModelResponse { model: Some(summary) }))
     }
 
     async fn activate_model(
@@ -182,15 +200,12 @@ impl v1::model_service_server::ModelService for ModelHandlers {
     ) -> Result<Response<v1::ActivateModelResponse>, Status> {
         let ModelRequest { program_id, wanted, actor, note, request } =
             requests::activate(request.into_inner()).map_err(Refusal::from)?;
-        // What was resolved until now belongs to what decided until now.
-        self.0.count_audits(&program_id).await;
-        let since = self.0.feed_end(&program_id).await?;
-        let (by, program, version) = (self.by(actor, note, request), program_id.clone(), wanted.clone());
-        let Changed { previous, freshness } =
-            self.0.ask_models(move |models| models.activate(&program, &version, since, by)).await?;
-        let active = self.chosen(&program_id, Some(&wanted), &self.0.models.choices(&program_id));
-        let (previous_version, replayed) = (previous.unwrap_or_default(), was_replayed(freshness));
-        Ok(Response::new(v1::ActivateModelResponse { active, previous_version, replayed }))
+        let name = self.named(&program_id, &wanted).await?;
+        let executed = self.change(&program_id, ModelsStep::Activate(name.clone()), Asked { actor, note, request }).await?;
+        let choices = self.choices_of(&*self.models_of(&program_id).await?);
+        let active = self.chosen(&program_id, Some(&name), &choices);
+        let replayed = was_replayed(executed.freshness);
+        Ok(Response::new(v1::ActivateModelResponse { active, previous_version: previous_version(executed), replayed }))
     }
 
     async fn rollback_model(
@@ -199,13 +214,11 @@ impl v1::model_service_server::ModelService for ModelHandlers {
     ) -> Result<Response<v1::RollbackModelResponse>, Status> {
         let ModelRequest { program_id, wanted: (), actor, note, request } =
             requests::roll_back(request.into_inner()).map_err(Refusal::from)?;
-        self.0.count_audits(&program_id).await;
-        let (by, program) = (self.by(actor, note, request), program_id.clone());
-        let Changed { previous, freshness } = self.0.ask_models(move |models| models.roll_back(&program, by)).await?;
-        let choices = self.0.models.choices(&program_id);
-        let active = self.chosen(&program_id, choices.active.as_deref(), &choices);
-        let (previous_version, replayed) = (previous.unwrap_or_default(), was_replayed(freshness));
-        Ok(Response::new(v1::RollbackModelResponse { active, previous_version, replayed }))
+        let executed = self.change(&program_id, ModelsStep::RollBack, Asked { actor, note, request }).await?;
+        let choices = self.choices_of(&*self.models_of(&program_id).await?);
+        let active = self.chosen(&program_id, Some(&choices.active), &choices);
+        let replayed = was_replayed(executed.freshness);
+        Ok(Response::new(v1::RollbackModelResponse { active, previous_version: previous_version(executed), replayed }))
     }
 
     async fn set_challenger(
@@ -214,20 +227,15 @@ impl v1::model_service_server::ModelService for ModelHandlers {
     ) -> Result<Response<v1::SetChallengerResponse>, Status> {
         let ModelRequest { program_id, wanted, actor, note, request } =
             requests::challenger(request.into_inner()).map_err(Refusal::from)?;
-        let was_done = self.0.models.was_done(&program_id, request.as_ref()).map_err(Refusal::from)?;
-        if let Some(version) = &wanted
-            && !was_done
-            && self.by_model(&program_id)
-            && self.0.models.choices(&program_id).active.as_ref() == Some(version)
-        {
-            return Err(Refusal::from(ModelStoreError::Decides(version.clone())).into());
-        }
-        let (by, program) = (self.by(actor, note, request), program_id.clone());
-        let Changed { freshness, .. } =
-            self.0.ask_models(move |models| models.set_challenger(&program, wanted.as_deref(), by)).await?;
-        let choices = self.0.models.choices(&program_id);
-        let challenger = self.chosen(&program_id, choices.challenger.as_deref(), &choices);
-        Ok(Response::new(v1::SetChallengerResponse { challenger, replayed: was_replayed(freshness) }))
+        let name = match wanted {
+            Some(version) => Some(self.named(&program_id, &version).await?),
+            None => None,
+        };
+        let step = ModelsStep::Challenge(name, self.scored_by(&program_id));
+        let executed = self.change(&program_id, step, Asked { actor, note, request }).await?;
+        let choices = self.choices_of(&*self.models_of(&program_id).await?);
+        let challenger = self.chosen(&program_id, choices.challenger.as_ref(), &choices);
+        Ok(Response::new(v1::SetChallengerResponse { challenger, replayed: was_replayed(executed.freshness) }))
     }
 
     async fn list_disagreements(
@@ -251,7 +259,7 @@ impl v1::model_service_server::ModelService for ModelHandlers {
         request: Request<v1::GetModelStatusRequest>,
     ) -> Result<Response<v1::GetModelStatusResponse>, Status> {
         let program = requests::status_wanted(request.into_inner()).map_err(Refusal::from)?;
-        self.0.count_audits(&program).await;
-        Ok(Response::new(self.status(&program)))
+        let models = self.models_of(&program).await?;
+        Ok(Response::new(self.status(&program, &models)))
     }
 }

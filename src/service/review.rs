@@ -81,7 +81,6 @@ impl v1::review_service_server::ReviewService for ReviewHandlers {
         let command = requests::resolve(request.into_inner(), self.0.now()).map_err(Refusal::from)?;
         let program_id = command.program_id.clone();
         let case = self.step(command).await?;
-        self.0.count_audits(&program_id).await;
         let record = self.decision_of(&program_id, &case).await?;
         let (summary, decision) = (Some(self.summary(&case)), Some(decision::message_of(&record)));
         let paid_reward_ids = requests::paid_reward_ids(&record.standing);
@@ -104,7 +103,6 @@ impl v1::review_service_server::ReviewService for ReviewHandlers {
             }
             (error, _) => self.0.refusal(error),
         })?;
-        self.0.count_audits(&program_id).await;
         let record = self.decision_of(&program_id, &case).await?;
         let (summary, decision) = (Some(self.summary(&case)), Some(decision::message_of(&record)));
         Ok(Response::new(v1::ReopenCaseResponse { summary, decision }))

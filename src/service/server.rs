@@ -14,6 +14,7 @@ use tonic_health::server::{HealthReporter, HealthService};
 use tower::util::option_layer;
 
 use super::forwarding::{ForwardLayer, Replicas};
+use super::health;
 use super::incomparable::Incomparable;
 use super::limits::{GuardLayer, Limits, StreamPlaces, WaitingPlaces};
 use super::list::ListHandlers;
@@ -22,11 +23,9 @@ use super::operations::OperationsHandlers;
 use super::payout::PayoutHandlers;
 use super::review::ReviewHandlers;
 use super::screening::ScreeningHandlers;
-use super::shared::{COUNTS_MAX, Phase, Shared, show_counters};
+use super::shared::{Phase, Shared, show_counters};
 use super::training::TrainingHandlers;
-use super::{health, model};
 use crate::adapters::model_store::ModelStore;
-use crate::adapters::model_watch::ModelWatch;
 use crate::ports::clock::Clock;
 use crate::ports::ledger::{Answerers, Ledger};
 use crate::ports::policies::Policies;
@@ -81,20 +80,17 @@ pub async fn serve(listener: TcpListener, parts: ServerParts, shutdown: impl Fut
     let places = StreamPlaces::new(&limits);
     let replicas = Replicas::default();
     let others = (ledger.answerers() == Answerers::ManyProcesses).then(|| replicas.clone());
-    let (reads, counts) = (WaitingPlaces::new(limits.reads_max), WaitingPlaces::new(COUNTS_MAX));
-    let watch = Arc::new(ModelWatch::new(Arc::clone(&models), Arc::clone(&ledger), Arc::clone(&clock)));
+    let reads = WaitingPlaces::new(limits.reads_max);
     let ledger_failed = Notify::new();
     let shared = Arc::new(Shared {
         ledger,
         policies,
         clock,
         models,
-        watch,
         incomparable: Incomparable::default(),
         replicas,
         places,
         reads,
-        counts,
         waiting_answers: Arc::new(Semaphore::new(limits.waiting_answers_max)),
         limits: limits.clone(),
         phase,
@@ -121,7 +117,6 @@ pub async fn serve(listener: TcpListener, parts: ServerParts, shutdown: impl Fut
     let serving = server.serve_with_incoming_shutdown(incoming, signal);
     let reported = health::begin(&shared, &reporter).await;
     let health = tokio::spawn(health::report(Arc::clone(&shared), reporter, reported));
-    let watching = tokio::spawn(model::keep_watch(Arc::clone(&shared)));
     let too_long = async {
         shared.draining().await;
         tokio::time::sleep(limits.drain_max).await;
@@ -137,7 +132,6 @@ pub async fn serve(listener: TcpListener, parts: ServerParts, shutdown: impl Fut
         }
     };
     health.abort();
-    watching.abort();
     Ok(ended?)
 }
 

@@ -12,7 +12,6 @@ use super::forwarding::Replicas;
 use super::incomparable::Incomparable;
 use super::limits::{Limits, PANICS, StreamPlaces, WaitingPlaces};
 use crate::adapters::model_store::{ModelStore, ModelStoreError};
-use crate::adapters::model_watch::{ModelWatch, WatchError};
 use crate::book::cursor::FeedCursor;
 use crate::ports::clock::Clock;
 use crate::ports::ledger::{Answer, Ledger, LedgerError};
@@ -31,10 +30,6 @@ pub(super) enum Phase {
 
 /// The counter of the ledger's faults.
 const LEDGER_FAULTS: &str = "selfsame_ledger_faults_total";
-/// Counts of audits that run at a time. They have places of their own, so that no flood of reads keeps a breaker from tripping. One programme is
-/// counted one after the other, so few are enough: judgement.
-pub(super) const COUNTS_MAX: usize = 8;
-
 /// Counts times of facts that lay in the future and were taken for now.
 pub(super) fn count_skew(warnings: &[String]) {
     if !warnings.is_empty() {
@@ -56,7 +51,6 @@ pub(super) struct Shared {
     pub(super) policies: Arc<dyn Policies>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) models: Arc<ModelStore>,
-    pub(super) watch: Arc<ModelWatch>,
     /// Who was told of conversions that could not be compared.
     pub(super) incomparable: Incomparable,
     /// The other processes that share the ledger.
@@ -64,8 +58,6 @@ pub(super) struct Shared {
     pub(super) places: StreamPlaces,
     /// Places of reads and of requests to the store of models.
     pub(super) reads: WaitingPlaces,
-    /// Places of counts of audits.
-    pub(super) counts: WaitingPlaces,
     /// Places, over all streams, of answers that their readers have not taken yet.
     pub(super) waiting_answers: Arc<Semaphore>,
     pub(super) limits: Limits,
@@ -138,22 +130,6 @@ impl Shared {
     ) -> Result<T, Refusal> {
         let models = Arc::clone(&self.models);
         waiting(self.reads.take()?, move || ask(&models)).await?.map_err(Refusal::from)
-    }
-
-    /// Counts the audits of a programme up to now, so that a breaker that trips has tripped before the caller goes on. What cannot be counted is
-    /// counted later: what the caller asked for was done.
-    pub(super) async fn count_audits(&self, program: &ProgramId) {
-        let program = program.clone();
-        self.count(move |watch| watch.catch_up(&program)).await;
-    }
-
-    /// Counts audits, on a thread that may wait for the disk, as soon as one of the places of counts is free.
-    pub(super) async fn count(&self, count: impl FnOnce(&ModelWatch) -> Result<(), WatchError> + Send + 'static) {
-        let watch = Arc::clone(&self.watch);
-        let Ok(place) = self.counts.take_in_turn().await else { return };
-        if let Ok(Err(error)) = waiting(place, move || count(&watch)).await {
-            tracing::error!(%error, "the audits of a model could not be counted; they are counted later");
-        }
     }
 
     /// What the caller reads of a ledger's error. Damage is logged here, and nowhere else. A ledger that refuses writes was logged when it

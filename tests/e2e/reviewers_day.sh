@@ -219,7 +219,7 @@ start_server
 claim "the decision is still there" 'VERDICT_REJECTED' ScreeningService/GetDecision '{"programId":"shop","conversionId":"cv-3"}'
 claim "a retry still gets the same answer" '"replayed": true' ScreeningService/ScreenConversion "$(conversion cv-2 eve eve c c)"
 claim "the case is still resolved" 'CASE_STATE_RESOLVED' ReviewService/GetCase '{"programId":"shop","caseId":"case-cv-3"}'
-claim "the feed starts at the beginning again" '"cursor": "1-' PayoutService/WatchDecisions \
+claim "the feed starts at the beginning again" '"cursor": "2-' PayoutService/WatchDecisions \
   '{"programId":"shop","mode":"WATCH_MODE_STOP_AT_END"}'
 
 claim "the model that was activated decides" "\"modelVersion\": \"$own\"" ScreeningService/ScreenConversion "$(conversion cv-7 lea ben l m)"

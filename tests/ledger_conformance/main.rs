@@ -14,6 +14,7 @@ mod asked;
 mod claims_history;
 mod claims_late;
 mod claims_model;
+mod claims_models;
 mod claims_money;
 mod claims_outcomes;
 mod claims_payouts;
@@ -247,6 +248,11 @@ conformance! {
         what_was_learned_since_is_told_of_a_payment_that_was_reserved
         a_second_payment_of_a_reward_is_recorded_and_told
         a_change_of_a_reward_tells_what_it_was_worth;
+    claims_models:
+        what_is_chosen_decides_and_a_rollback_goes_back_one_step
+        a_call_about_models_is_answered_once_and_its_id_names_no_other
+        audits_are_counted_with_the_ruling_itself_and_the_later_word_counts
+        a_broken_promise_takes_the_word_to_reject_until_an_activation;
     claims_review:
         a_case_is_opened_claimed_and_resolved
         a_revision_that_is_gone_is_told

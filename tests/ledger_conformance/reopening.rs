@@ -2,27 +2,33 @@
 //! compared, so that a fold which depends on anything but the journal is found.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use selfsame::adapters::embedded::{self, COLD_FOLDER, JOURNAL_FOLDER, SNAPSHOTS_FOLDER};
 use selfsame::adapters::journal::{JournalOptions, restore, verify_backup};
 use selfsame::book::Refusal;
-use selfsame::book::command::{CaseStep, Change};
+use selfsame::book::command::{CaseStep, Change, ModelsStep};
 use selfsame::book::cursor::FeedCursor;
+use selfsame::book::models::ProgramModels;
 use selfsame::book::query::{CaseFilter, CaseOrder, DecisionFilter};
 use selfsame::book::records::{
     CaseFile, DecisionRecord, FeedEvent, Freshness, Hold, HoldSubject, LabelledConversion, ListEntry, ListSubject, QueueStats,
 };
-use selfsame::ledger::{ColdAfter, JournaledLedger, LateFacts, LedgerOptions};
+use selfsame::ledger::{AuditKeys, ColdAfter, JournaledLedger, LateFacts, LedgerOptions};
 use selfsame::ports::ledger::LedgerError;
 use selfsame::ports::ledger::ProgramSummary;
+use selfsame::screening::AutoReject;
 use selfsame::screening::case::{Resolution, Step};
 use selfsame::screening::gate::Standing;
 use selfsame::screening::history::History;
+use selfsame::screening::policy::ScoreSource;
+use selfsame::vocabulary::ids::ProgramId;
 use selfsame::vocabulary::outcome::{OutcomeKind, OutcomeSubject};
 use selfsame::vocabulary::time::Span;
 
+use crate::claims_models::audited;
 use crate::subject::{
-    Subject, account, blocked, case_id, conversion_id, draft, email_of_pattern, full_bundle, minute, pages, shop,
+    Subject, account, blocked, case_id, conversion_id, draft, email_of_pattern, full_bundle, minute, model, pages, shop,
 };
 use crate::{on_disk_with, quietly_in_memory, quietly_on_disk};
 
@@ -39,6 +45,7 @@ pub(crate) struct Everything {
     holds: Vec<Hold>,
     lists: Vec<ListEntry>,
     labelled: Vec<LabelledConversion>,
+    pub(crate) models: Arc<ProgramModels>,
 }
 
 const CONVERSIONS: i64 = 60;
@@ -63,6 +70,7 @@ pub(crate) fn everything(subject: &Subject) -> Everything {
         holds: pages(3, |page| ledger.holds(&shop(), page).unwrap()),
         lists: pages(3, |page| ledger.list_entries(&shop(), None, page).unwrap()),
         labelled: ledger.labelled(&shop(), None, usize::MAX).unwrap().0,
+        models: subject.models(),
     }
 }
 
@@ -102,6 +110,22 @@ fn play(subject: &Subject) {
     subject.outcome("o1", OutcomeKind::ChargeRefunded, OutcomeSubject::Conversion(conversion_id("c3")));
     subject.outcome("o2", OutcomeKind::SubscriptionCanceled, OutcomeSubject::Account(account("b1")));
     subject.ban("a0");
+    play_with_models(subject);
+}
+
+/// Chooses models, and lets reviewers break the promise of one.
+fn play_with_models(subject: &Subject) {
+    subject.activate("m-1");
+    for number in 0..12 {
+        let id = format!("audited{number}");
+        audited(subject, &id);
+        subject.resolve(&id, if number == 3 { Resolution::Reject } else { Resolution::Accept });
+    }
+    subject.reopen("audited5");
+    subject.activate("m-22");
+    audited(subject, "of-the-second");
+    subject.try_models(ModelsStep::Challenge(Some(model("m-1")), ScoreSource::Model), None).unwrap();
+    assert_eq!(subject.models().auto_reject("m-1"), AutoReject::Tripped);
 }
 
 /// The history of a conversion that touches much of what was played.
@@ -235,8 +259,8 @@ fn a_backup_taken_while_serving_holds_what_was_acknowledged_before_it_and_no_hal
     assert_eq!(restored.feed, original.feed[..restored.feed.len()]);
     assert_eq!(restored.labelled, original.labelled[..restored.labelled.len()]);
     assert_eq!(
-        (restored.cases, restored.standings, restored.holds, restored.lists),
-        (before.cases, before.standings, before.holds, before.lists)
+        (restored.cases, restored.standings, restored.holds, restored.lists, restored.models),
+        (before.cases, before.standings, before.holds, before.lists, before.models)
     );
 }
 
@@ -287,7 +311,7 @@ fn a_journal_that_is_not_the_one_of_the_snapshots_beside_it_is_refused() {
 }
 
 fn opened(folder: &Path) -> Result<JournaledLedger, embedded::EmbeddedError> {
-    let probe = std::sync::Arc::new(crate::subject::Probe::default());
+    let probe = Arc::new(crate::subject::Probe::default());
     embedded::open(folder, JournalOptions::default(), LedgerOptions::default(), probe)
 }
 
@@ -403,4 +427,51 @@ fn what_nobody_met_for_long_becomes_cold_and_comes_back_when_it_is_met() {
     assert_eq!(cold.history(&late), warm.history(&late));
     assert_eq!(count(&cold, "cold_fetches_count"), 1, "dan was on the device; nobody else was asked for");
     assert_eq!(count(&cold, "cold_profiles_count"), 1);
+}
+
+#[test]
+fn a_programme_has_one_audit_key_for_ever_which_a_backup_brings_back() {
+    let (folder, restored) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let making = || LedgerOptions { audit_keys: AuditKeys::MadeOnce, ..LedgerOptions::default() };
+    let key = |subject: &Subject| subject.models().audit_key().map(|key| *key.bytes());
+    let disk = on_disk_with(folder.path(), making());
+    assert_eq!(key(&disk), None);
+    disk.screen(&draft("c1", "ann", "bob"));
+    let made = key(&disk);
+    assert!(made.is_some_and(|made| made != [0; 32]));
+    disk.screen(&draft("c2", "ann", "cleo"));
+    let mut elsewhere = draft("c1", "ann", "bob");
+    elsewhere.0.program_id = ProgramId::new("sandbox").unwrap();
+    disk.screen(&elsewhere);
+    assert_eq!(key(&disk), made);
+    assert_ne!(disk.ledger.models(&ProgramId::new("sandbox").unwrap()).unwrap().audit_key().map(|key| *key.bytes()), made);
+    assert_eq!(disk.ledger.programs()[1].last_cursor.0, 3, "the key, and two conversions");
+    let file = restored.path().join("backup");
+    disk.ledger.back_up(&mut std::fs::File::create(&file).unwrap()).unwrap();
+    drop(disk);
+    assert_eq!(key(&on_disk_with(folder.path(), making())), made);
+    restore(&file, &restored.path().join(JOURNAL_FOLDER)).unwrap();
+    let again = on_disk_with(restored.path(), making());
+    again.screen(&draft("c3", "ann", "dora"));
+    assert_eq!(key(&again), made);
+}
+
+#[test]
+fn a_conversion_that_is_refused_gives_its_programme_no_key_and_registers_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = LedgerOptions { audit_keys: AuditKeys::MadeOnce, memory_bytes_max: 1, ..LedgerOptions::default() };
+    let disk = on_disk_with(folder.path(), options);
+    let mut number = 0;
+    let over_budget = loop {
+        number += 1;
+        if let Err(error) = disk.try_screen(&draft(&format!("c{number}"), "ann", &format!("e{number}"))) {
+            break error;
+        }
+    };
+    assert!(matches!(over_budget, LedgerError::OverBudget { .. }), "{over_budget}");
+    let mut elsewhere = draft("c1", "ann", "bob");
+    elsewhere.0.program_id = ProgramId::new("sandbox").unwrap();
+    assert!(matches!(disk.try_screen(&elsewhere), Err(LedgerError::OverBudget { .. })));
+    let known: Vec<String> = disk.ledger.programs().iter().map(|known| known.program_id.to_string()).collect();
+    assert_eq!(known, ["shop"]);
 }

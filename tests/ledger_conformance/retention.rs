@@ -195,3 +195,31 @@ fn while_a_backup_runs_nothing_is_removed_and_later_it_is() {
     assert_eq!(asking.1, Some(0));
     assert_eq!(forget(&subject, minute(HORIZON)), 1);
 }
+
+#[test]
+fn what_was_chosen_what_audits_found_and_a_tripped_breaker_outlive_the_records_that_say_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let subject = forgetting(folder.path());
+    subject.activate("m-1");
+    // All before the horizon: none of it waits for anything.
+    for number in 0..12 {
+        let id = format!("c{number}");
+        let draft = draft(&id, &format!("r{number}"), &format!("e{number}")).at(number).decided("audit");
+        subject.screen(&draft.change(|c| c.rewards.clear()));
+        subject.resolve(&id, if number == 3 { Resolution::Reject } else { Resolution::Accept });
+    }
+    let before = subject.models();
+    assert!(before.audits_of("m-1").is_tripped() && before.audits_of("m-1").abusive == 1);
+    let all = subject.ledger.programs()[0].last_cursor.0;
+    subject.screen(&draft("new-1", "hugo", "dora").at(HORIZON + 1));
+    assert_eq!(forget(&subject, minute(HORIZON)), all, "nothing is left of it");
+    let counted = |subject: &Subject| {
+        let models = subject.models();
+        let told: Vec<_> = models.changes().cloned().collect();
+        (models.choices().cloned(), models.audits_of("m-1"), told)
+    };
+    let of_before = (before.choices().cloned(), before.audits_of("m-1"), before.changes().cloned().collect());
+    assert_eq!(counted(&subject), of_before);
+    let subject = reopened_without_snapshots(subject, folder.path());
+    assert_eq!(counted(&subject), of_before);
+}

@@ -7,10 +7,11 @@ use crate::asked::Asked;
 use futures::executor::block_on;
 use parking_lot::Mutex;
 use selfsame::book::command::{
-    Assessor, CaseCommand, CaseStep, Change, Command, Executed, HoldCommand, HoldStep, ListCommand, OutcomeCommand, PaidCommand,
-    ScreenCommand, SignalsCommand,
+    Assessor, CaseCommand, CaseStep, Change, Command, Executed, HoldCommand, HoldStep, ListCommand, ModelsCommand, ModelsStep,
+    OutcomeCommand, PaidCommand, Request, ScreenCommand, SignalsCommand,
 };
 use selfsame::book::cursor::FeedCursor;
+use selfsame::book::models::{ModelContent, ModelName, ProgramModels};
 use selfsame::book::query::PageRequest;
 use selfsame::book::records::Screened;
 use selfsame::book::records::{
@@ -24,6 +25,7 @@ use selfsame::screening::evidence::{Evidence, EvidenceCode, Finding};
 use selfsame::screening::explanation;
 use selfsame::screening::gate::{self, Asker, Gate, GateAnswer, GateReason, Held, Record, Standing};
 use selfsame::screening::history::{History, ListKind};
+use selfsame::screening::model::Certificate;
 use selfsame::screening::policy::PayoutPolicy;
 use selfsame::screening::warning::{Warning, WarningCode};
 use selfsame::vocabulary::bundle::{
@@ -71,7 +73,7 @@ fn compared(kind: SignalKind, compared: Compared, ours: &[&str], theirs: &[&str]
 }
 
 impl Assessor for Probe {
-    fn assess(&self, conversion: &Conversion, history: &History, now: Timestamp) -> Decision {
+    fn assess(&self, conversion: &Conversion, history: &History, models: &ProgramModels, now: Timestamp) -> Decision {
         let mut seen = self.seen.lock();
         // Another look comes later, and is not what tests ask about.
         if !seen.contains_key(&conversion.conversion_id) {
@@ -89,7 +91,7 @@ impl Assessor for Probe {
         let verdict = match campaign {
             _ if history.duplicate_of.is_some() || blocked > 1 => Verdict::Rejected,
             _ if on_one_device || blocked > 0 || history.looks_like.is_some() => Verdict::InReview,
-            "review" => Verdict::InReview,
+            "review" | "audit" => Verdict::InReview,
             "reject" => Verdict::Rejected,
             _ => Verdict::Approved,
         };
@@ -101,7 +103,7 @@ impl Assessor for Probe {
         Decision {
             verdict,
             score: 0.25,
-            scored: Scored::ByJudgement,
+            scored: if campaign == "audit" { Scored::ByModel } else { Scored::ByJudgement },
             reasons: vec![Reason {
                 code: EvidenceCode::SameDevice,
                 strength: 0.75,
@@ -111,11 +113,11 @@ impl Assessor for Probe {
             referrer_safe_reason: ReferrerSafeReason::None,
             rule_hits: Vec::new(),
             policy_version: "probe-1".into(),
-            model_version: None,
+            model_version: models.choices().map(|choices| choices.active.version.clone()),
             shadow: None,
             duplicate_of: history.duplicate_of.clone(),
             looks_like: history.looks_like.clone(),
-            audit: AuditSample::NotSampled,
+            audit: if campaign == "audit" { AuditSample::Sampled } else { AuditSample::NotSampled },
             evidence,
             score_parts: ScoreParts {
                 base_log_odds: -2.5,
@@ -137,9 +139,15 @@ impl Assessor for Probe {
         }
     }
 
-    fn assess_again(&self, conversion: &Conversion, history: &History, now: Timestamp) -> Decision {
+    fn assess_again(&self, conversion: &Conversion, history: &History, models: &ProgramModels, now: Timestamp) -> Decision {
         self.again.lock().push(conversion.conversion_id.clone());
-        self.assess(conversion, history, now)
+        self.assess(conversion, history, models, now)
+    }
+
+    /// Every model promises the same.
+    fn promise(&self, _: &ProgramId, _: &str) -> Option<Certificate> {
+        let (rejected_samples, honest_samples, rejected_referrals) = (1_000, 1, 1_000);
+        Some(Certificate { alpha: 0.01, delta: 0.05, rejected_samples, honest_samples, rejected_referrals, upper_bound: 0.01 })
     }
 
     fn due_after(&self, _: &ProgramId) -> Span {
@@ -539,6 +547,30 @@ impl Subject {
         gate::check(self.standing_for(reward_id, id).as_ref(), &reward(reward_id), Asker::Anybody, &policy, far)
     }
 
+    pub(crate) fn try_models(&self, step: ModelsStep, request: Option<Request>) -> Result<Executed, LedgerError> {
+        self.try_models_in(&shop(), step, request)
+    }
+
+    pub(crate) fn try_models_in(
+        &self,
+        program: &ProgramId,
+        step: ModelsStep,
+        request: Option<Request>,
+    ) -> Result<Executed, LedgerError> {
+        let (program_id, default, actor) = (program.clone(), model("shipped"), actor("dana"));
+        let command = ModelsCommand { program_id, step, default, actor, note: "measured".to_owned(), request, at: minute(50) };
+        block_on(self.ledger.execute(Command::ChangeModels(command)))
+    }
+
+    /// Makes a model decide, and gives what did until then.
+    pub(crate) fn activate(&self, version: &str) -> Option<ModelName> {
+        self.try_models(ModelsStep::Activate(model(version)), None).unwrap().done.previous_model()
+    }
+
+    pub(crate) fn models(&self) -> Arc<ProgramModels> {
+        self.ledger.models(&shop()).unwrap()
+    }
+
     pub(crate) fn feed(&self) -> Vec<FeedEvent> {
         self.ledger.feed(&shop(), None, usize::MAX).unwrap().0
     }
@@ -557,4 +589,8 @@ pub(crate) fn blocked(subject: ListSubject) -> ListEntry {
         placed_at: minute(-1),
         expires_at: None,
     }
+}
+
+pub(crate) fn model(version: &str) -> ModelName {
+    ModelName { version: version.into(), content: ModelContent([u8::try_from(version.len()).unwrap(); 16]) }
 }

@@ -13,6 +13,7 @@ use selfsame::ports::clock::{Steady, SteadyClock};
 use selfsame::ports::journal::Journal as _;
 use selfsame::ports::leases::{Acquired, Leases as _};
 use selfsame::ports::ledger::{LedgerError, LedgerHealth};
+use selfsame::screening::case::Resolution;
 use selfsame::screening::gate::Gate;
 use selfsame::vocabulary::ids::ProgramId;
 
@@ -279,4 +280,26 @@ fn a_follower_is_told_of_a_database_that_was_put_back_to_an_earlier_moment() {
     assert_eq!(refused, Err(LedgerError::CursorOfOther { after: lost, end: other.place.0 }));
     let (told, end) = next.subject.ledger.feed(&shop(), Some(kept), 10).unwrap();
     assert_eq!((told.len(), told[0].cursor, end), (1, other, other));
+}
+
+#[test]
+fn replicas_agree_on_what_was_chosen_and_on_what_reviewers_found() {
+    let Some(server) = server() else { return };
+    let url = server.fresh();
+    let (first, second) = (replica(&url, "10.0.0.1:1"), replica(&url, "10.0.0.2:1"));
+    first.subject.activate("m-1");
+    for number in 0..12 {
+        let id = format!("cv-{number}");
+        first.subject.screen(&draft(&id, &format!("r{number}"), &format!("e{number}")).decided("audit"));
+        first.subject.resolve(&id, Resolution::Accept);
+    }
+    let told = first.subject.models();
+    assert!(told.audits_of("m-1").is_tripped());
+    assert_eq!(address_of(second.subject.ledger.models(&shop())), "10.0.0.1:1");
+
+    drop(first);
+    let_leases_run_out(&url);
+    second.clock.by(A_NIGHT);
+
+    assert_eq!(second.subject.models(), told);
 }

@@ -202,7 +202,7 @@ async fn a_file_of_the_servers_folder_is_loaded_by_its_name() {
     assert_eq!(loaded.model.unwrap().model_version, "m-1");
     let missing = world.model().load_model(by_name("none.json")).await.unwrap_err();
     assert_eq!((missing.code(), reason(&missing).as_str()), (Code::NotFound, "NOT_KNOWN"));
-    for outside in ["../secret.json", "a/b.json", "state.json", ".hidden"] {
+    for outside in ["../secret.json", "a/b.json", ".hidden"] {
         let refused = world.model().load_model(by_name(outside)).await.unwrap_err();
         assert_eq!(violated(&refused), ["file_name"], "{outside}");
     }
@@ -289,26 +289,34 @@ async fn honest_audits_trip_the_breaker_and_the_next_reject_goes_to_review() {
     assert!(verdicts.contains(&v1::Verdict::Rejected));
 }
 
+/// Whether a service takes work, as its health says.
+async fn serves(world: &World, service: &str) -> bool {
+    let mut health = tonic_health::pb::health_client::HealthClient::new(world.channel.clone());
+    let asked = tonic_health::pb::HealthCheckRequest { service: service.to_owned() };
+    health.check(asked).await.unwrap().into_inner().status() == tonic_health::pb::health_check_response::ServingStatus::Serving
+}
+
 #[tokio::test]
-async fn audits_of_another_ledger_are_not_counted_on_and_a_breaker_stays_tripped() {
-    let folder = tempfile::tempdir().unwrap();
-    for resolved in [7, 0] {
-        // Each world has a ledger of its own; the folder of models stays.
-        let world = World::with_models(&half_audited(), Some(folder.path())).await;
-        load(&world, PROGRAM, against_shared_addresses("m-1", Some(0.9))).await.unwrap();
-        if resolved > 0 {
-            activate(&world, PROGRAM, "m-1").await.unwrap();
-        }
-        let mut sampled = Vec::new();
-        for number in 1..=60 {
-            sampled.extend(world.screen(at_one_address(number)).await.audit_sampled.then_some(number));
-        }
-        for number in &sampled[..resolved] {
-            resolve(&world, *number, v1::Resolution::Accept).await;
-        }
-        let audit = status(&world, PROGRAM).await.audit.unwrap();
-        assert_eq!((audit.resolved, audit.breaker()), (resolved as u64, v1::BreakerState::ReviewInstead));
-        assert_eq!(audit.sampled, sampled.len() as u64);
+async fn a_server_without_the_file_of_the_model_that_decides_approves_nothing_and_says_so_until_it_comes() {
+    let (ledger, models) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let world = World::on_disk_with_models(SHIPPED_POLICY, ledger.path(), models.path()).await;
+    load(&world, PROGRAM, against_vpns("m-1")).await.unwrap();
+    activate(&world, PROGRAM, "m-1").await.unwrap();
+    assert_eq!(world.screen(at_one_address(1)).await.verdict(), v1::Verdict::Approved);
+    world.stop().await.unwrap().unwrap();
+
+    std::fs::remove_dir_all(models.path().join("programmes")).unwrap();
+    let world = World::on_disk_with_models(SHIPPED_POLICY, ledger.path(), models.path()).await;
+    let screening = "selfsame.v1.ScreeningService";
+    assert_eq!((serves(&world, screening).await, serves(&world, "selfsame.v1.PayoutService").await), (false, true));
+    let decision = world.screen(at_one_address(2)).await;
+    assert_eq!((decision.verdict(), decision.scored_by()), (v1::Verdict::InReview, v1::ScoredBy::JudgementModelMissing));
+    let told = status(&world, PROGRAM).await;
+    assert_eq!((told.active, told.changes[0].model_version.as_str()), (None, "m-1"), "what was chosen stays chosen");
+    load(&world, PROGRAM, against_vpns("m-1")).await.unwrap();
+    assert_eq!(world.screen(at_one_address(3)).await.verdict(), v1::Verdict::Approved);
+    while !serves(&world, screening).await {
+        tokio::task::yield_now().await;
     }
 }
 

@@ -19,6 +19,7 @@ use selfsame::adapters::standing_rules::StandingRules;
 use selfsame::book::MessageKind;
 use selfsame::book::command::{Command, Executed};
 use selfsame::book::cursor::FeedCursor;
+use selfsame::book::models::ProgramModels;
 use selfsame::book::query::{CaseFilter, CaseOrder, DecisionFilter, Page, PageRequest};
 use selfsame::book::records::{
     CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Hold, LabelledConversion, ListEntry, ListSubject, PendingOutcome,
@@ -200,6 +201,9 @@ impl Ledger for SwitchedLedger {
     ) -> Answer<'a, (Vec<LabelledConversion>, FeedCursor)> {
         self.read(self.inner.labelled(program, after, limit))
     }
+    fn models<'a>(&'a self, program: &'a ProgramId) -> Answer<'a, Arc<ProgramModels>> {
+        self.read(self.inner.models(program))
+    }
     fn end<'a>(&'a self, program: &'a ProgramId) -> Answer<'a, FeedCursor> {
         self.inner.end(program)
     }
@@ -267,12 +271,17 @@ impl World {
         Self::with(Answerers::ThisProcess, Limits::default(), &policy, None, Some(folder)).await
     }
 
+    /// The same, whose models score, in a folder of their own.
+    pub(crate) async fn on_disk_with_models(policy: &str, ledger: &Path, models: &Path) -> Self {
+        Self::with(Answerers::ThisProcess, Limits::default(), policy, Some(models), Some(ledger)).await
+    }
+
     async fn with(answerers: Answerers, limits: Limits, policy: &str, models: Option<&Path>, ledger: Option<&Path>) -> Self {
         let clock = Arc::new(SetClock(AtomicI64::new(NOON * 1_000)));
         let policies = Arc::new(FixedPolicy::new(policy_file::parse(policy, "test").unwrap()));
         let shelf = Arc::new(ModelShelf::default());
         let models = Arc::new(ModelStore::open(models, Arc::clone(&shelf), clock.now()).unwrap());
-        let rules = Arc::new(StandingRules::new(Arc::clone(&policies) as _, shelf, AuditKey::new([7; 32])));
+        let rules = Arc::new(StandingRules::new(Arc::clone(&policies) as _, shelf, Some(AuditKey::new([7; 32]))));
         let inner = match ledger {
             Some(folder) => embedded::open(folder, JournalOptions::default(), LedgerOptions::default(), rules).unwrap(),
             None => JournaledLedger::over(Arc::new(MemoryJournal::default()), rules).unwrap(),

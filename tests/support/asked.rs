@@ -1,9 +1,11 @@
 //! A ledger whose reads are answered where they are asked, so that a test reads in the order in which it says things.
 
 use std::ops::Deref;
+use std::sync::Arc;
 
 use futures::executor::block_on;
 use selfsame::book::cursor::FeedCursor;
+use selfsame::book::models::ProgramModels;
 use selfsame::book::query::{CaseFilter, CaseOrder, DecisionFilter, Page, PageRequest};
 use selfsame::book::records::{
     CaseFile, CaseSummary, DecisionRecord, FeedEvent, Hold, LabelledConversion, ListEntry, ListSubject, PendingOutcome,
@@ -98,5 +100,9 @@ impl<L: Deref<Target: Ledger>> Asked<L> {
         limit: usize,
     ) -> Read<(Vec<LabelledConversion>, FeedCursor)> {
         block_on(self.0.labelled(program, after, limit))
+    }
+
+    pub(crate) fn models(&self, program: &ProgramId) -> Read<Arc<ProgramModels>> {
+        block_on(self.0.models(program))
     }
 }

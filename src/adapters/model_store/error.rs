@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{MODELS_MAX, STATE_FILE};
+use super::MODELS_MAX;
 use crate::adapters::model_file::ModelFileError;
 
 /// Why the store did not do it. Nothing was changed.
@@ -11,41 +11,25 @@ pub enum ModelStoreError {
     /// The file is no usable model.
     #[error(transparent)]
     File(#[from] ModelFileError),
-    /// A model that decides cannot be loaded. Starting without it would send everything to review.
+    /// The folder's default model cannot be loaded. Starting without it would let another model decide where nobody chose.
     #[error(
-        "model `{version}` decides in {place} and cannot be used: {reason}; put a file of this version that fits into `{}`, or remove the \
-         programme's choice from `{STATE_FILE}` there to begin with the default model", folder.display()
+        "`default.json` of `{}` decides where nobody chose and cannot be used: {error}; put a file there that fits, or take it away to begin with the shipped \
+         model", folder.display()
     )]
-    InUse {
-        /// Its version, or its file.
-        version: String,
-        /// Where it decides.
-        place: String,
+    Default {
         /// What is wrong.
-        reason: String,
+        error: ModelFileError,
         /// The model folder.
         folder: PathBuf,
     },
     /// No such model is loaded.
     #[error("model `{0}` is not loaded in this programme; load its file first")]
     NotLoaded(String),
-    /// Nothing to go back to.
-    #[error(
-        "there is nothing to go back to: a rollback goes back one step, to what decided before the last activation; use \
-         `model activate VERSION`"
-    )]
-    NothingBefore,
-    /// It would watch itself.
-    #[error("model `{0}` decides in this programme; a challenger is another one")]
-    Decides(String),
     /// Another model has this version.
     #[error(
         "another model is loaded as `{0}`; a version names one model for ever, so give yours another: `selfsame train --version-name`"
     )]
     VersionTaken(String),
-    /// Another call had this id.
-    #[error("`{0}` was sent before with other content; an id names one call for ever")]
-    RequestTaken(String),
     /// Too many.
     #[error("{MODELS_MAX} models are loaded; remove files from the model folder and restart")]
     TooMany,
@@ -55,12 +39,4 @@ pub enum ModelStoreError {
     /// There is no folder.
     #[error("this server keeps nothing on disk and has no model folder; send the bytes of the file")]
     NoFolder,
-    /// The state file is not one.
-    #[error("`{}` cannot be used: {reason}; remove it to begin with the default model", path.display())]
-    State {
-        /// Which file.
-        path: PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
 }

@@ -3,10 +3,9 @@
 //! It must never lead out of the folder. The store calls it.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
-use super::{LoadedModel, ModelStoreError, STATE_FILE};
+use super::{LoadedModel, ModelStoreError};
 use crate::adapters::model_file::{self, ModelFileError};
 use crate::screening::model::Model;
 use crate::vocabulary::ids::ProgramId;
@@ -28,12 +27,12 @@ pub(super) struct ModelPath {
 impl ModelPath {
     /// Reads it. It counts as loaded when its file was written.
     pub(super) fn read(&self) -> Result<LoadedModel, ModelFileError> {
-        let model = Arc::new(model_file::read(&self.path)?);
+        let model = model_file::read(&self.path)?;
         let io = |source| ModelFileError::Io { path: self.path.clone(), source };
         let written = std::fs::metadata(&self.path).and_then(|metadata| metadata.modified()).map_err(io)?;
         let millis = written.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
         let loaded_at = Timestamp::saturating_from_millis(i64::try_from(millis).unwrap_or(i64::MAX));
-        Ok(LoadedModel { model, loaded_at })
+        LoadedModel::new(model, loaded_at)
     }
 }
 
@@ -54,8 +53,8 @@ pub(super) fn models_in(folder: &Path) -> Result<Vec<ModelPath>, ModelStoreError
 }
 
 fn json_files(folder: &Path, program: Option<&ProgramId>) -> Result<Vec<ModelPath>, ModelStoreError> {
-    let is_model = |path: &Path, name: &str| path.extension().is_some_and(|end| end == "json") && name != STATE_FILE;
-    let files = entries(folder)?.into_iter().filter(|(path, name)| is_model(path, name) && path.is_file());
+    let is_model = |path: &Path| path.extension().is_some_and(|end| end == "json") && path.is_file();
+    let files = entries(folder)?.into_iter().filter(|(path, _)| is_model(path));
     Ok(files.map(|(path, name)| ModelPath { path, name, program: program.cloned() }).collect())
 }
 
@@ -97,7 +96,7 @@ pub fn can_be_version(version: &str) -> bool {
 /// Whether a name is a plain file name.
 pub(super) fn check_name(name: &str) -> Result<(), ModelStoreError> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
-    let fine = !name.is_empty() && name.len() <= 133 && !name.starts_with('.') && name != STATE_FILE && name.bytes().all(allowed);
+    let fine = !name.is_empty() && name.len() <= 133 && !name.starts_with('.') && name.bytes().all(allowed);
     if fine { Ok(()) } else { Err(ModelStoreError::Name(name.to_owned())) }
 }
 

@@ -1,8 +1,7 @@
-//! The model store: the models that are loaded, and which of them decides, went before and is watched in each programme.
+//! The model store: the files of models, loaded and put on the [`ModelShelf`].
 //!
-//! Puts its choices on the [`ModelShelf`], from which decisions take them, and keeps them in `state.json` of the model folder, written whole
-//! or not at all, so that a restart decides as before; each change has its line in `history.jsonl`. It must never activate a model that was
-//! not loaded and checked, nor show one programme the models that were loaded for another. The model service, the watch over audits and
+//! Which of them decides, went before or is watched in a programme is not its business: the programme's book says so, and names each by version and
+//! content. It must never load what does not fit this server, nor show one programme the models that were loaded for another. The model service and
 //! `serve` call it.
 //!
 //! Files at the top of the folder are the operator's and there for all programmes. What was loaded through the API lies in
@@ -10,8 +9,6 @@
 
 mod error;
 mod files;
-mod inner;
-mod state;
 
 #[cfg(test)]
 mod tests;
@@ -24,18 +21,11 @@ use parking_lot::Mutex;
 
 pub use self::error::ModelStoreError;
 pub use self::files::can_be_version;
-use self::inner::Inner;
-pub use self::state::{Before, Choices, ModelAudits, Watch};
-use self::state::{ProgramState, State};
 use super::model_file::{self, ModelFileError};
-use super::model_history::{ModelAction, ModelChange, ModelHistory};
-use super::model_shelf::{ModelShelf, ModelsInForce};
-use crate::book::command::Request;
-use crate::book::cursor::FeedCursor;
-use crate::book::records::{Cursor, Freshness};
-use crate::screening::AutoReject;
+use super::model_shelf::ModelShelf;
+use crate::book::models::ModelName;
 use crate::screening::model::Model;
-use crate::vocabulary::ids::{Actor, ProgramId};
+use crate::vocabulary::ids::ProgramId;
 use crate::vocabulary::time::Timestamp;
 
 /// Models that one programme may have loaded at most, those for all programmes included.
@@ -45,459 +35,233 @@ pub const SHIPPED_MODEL: &[u8] = include_bytes!("../../../models/default.json");
 
 /// A file of this name in the folder decides in programmes that never chose, instead of the shipped model.
 const DEFAULT_FILE: &str = "default.json";
-const STATE_FILE: &str = "state.json";
-const HISTORY_FILE: &str = "history.jsonl";
-/// Whose name stands at what the service did by itself.
-const SERVICE_ACTOR: &str = "selfsame";
-/// Places of the feed that are read again at most after a crash. Reading a place costs microseconds, keeping one a disk sync. What reviewers
-/// resolved is kept at once: it is rare.
-const KEEP_EVERY: u64 = 4_096;
 
 /// A model with when it came.
 #[derive(Debug, Clone)]
 pub struct LoadedModel {
     /// The model.
     pub model: Arc<Model>,
+    /// Its version, and the hash of its content.
+    pub name: ModelName,
     /// When it was loaded, or its file written.
     pub loaded_at: Timestamp,
 }
 
-/// Who changes something, why, and when.
-#[derive(Debug, Clone)]
-pub struct ChangeBy {
-    /// Who.
-    pub actor: Actor,
-    /// Why; empty when nothing was said.
-    pub note: String,
-    /// When.
-    pub at: Timestamp,
-    /// The call; absent when the caller gave it no id.
-    pub request: Option<Request>,
-}
-
-/// What a change of what decides led to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Changed {
-    /// What decided until then; absent for the rule weights.
-    pub previous: Option<String>,
-    /// Whether the same call had made it before.
-    pub freshness: Freshness,
-}
-
-/// The audits of the model that decides in a programme and may reject.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Watched {
-    /// Its version.
-    pub version: String,
-    /// How far the feed was read, and what was found.
-    pub watch: Watch,
-    /// Which choice it belongs to.
-    epoch: u64,
-}
-
-impl Watched {
-    /// What was found of the model that decides.
-    #[must_use]
-    pub fn audits(&self) -> ModelAudits {
-        self.watch.audits_of(&self.version)
+impl LoadedModel {
+    fn new(model: Model, loaded_at: Timestamp) -> Result<Self, ModelFileError> {
+        Ok(Self { name: model_file::name_of(&model)?, model: Arc::new(model), loaded_at })
     }
+}
+
+/// Whether a model was there already when it was loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arrival {
+    /// It was not.
+    New,
+    /// It was.
+    Known,
 }
 
 /// The store. One for a server.
 pub struct ModelStore {
     folder: Option<PathBuf>,
     shelf: Arc<ModelShelf>,
-    inner: Mutex<Inner>,
+    loaded: Mutex<Loaded>,
+}
+
+/// All that is loaded.
+struct Loaded {
+    shipped: LoadedModel,
+    /// For all programmes, by version.
+    shared: BTreeMap<Box<str>, LoadedModel>,
+    /// Loaded for one programme, by version.
+    own: BTreeMap<ProgramId, BTreeMap<Box<str>, LoadedModel>>,
+    default: LoadedModel,
+}
+
+impl Loaded {
+    /// The programme's own comes before that of all, and that before the shipped one.
+    fn find(&self, program: &ProgramId, version: &str) -> Option<&LoadedModel> {
+        let own = self.own.get(program).and_then(|own| own.get(version));
+        let shipped = || (*self.shipped.name.version == *version).then_some(&self.shipped);
+        own.or_else(|| self.shared.get(version)).or_else(shipped)
+    }
+
+    fn of_program(&self, program: &ProgramId) -> BTreeMap<Box<str>, LoadedModel> {
+        let mut models = BTreeMap::from([(self.shipped.name.version.clone(), self.shipped.clone())]);
+        models.extend(self.shared.clone());
+        models.extend(self.own.get(program).cloned().unwrap_or_default());
+        models
+    }
+
+    /// The model when it is loaded already.
+    fn known(&self, program: &ProgramId, name: &ModelName) -> Result<Option<LoadedModel>, ModelStoreError> {
+        match self.find(program, &name.version) {
+            Some(known) if known.name == *name => Ok(Some(known.clone())),
+            Some(_) => Err(ModelStoreError::VersionTaken(name.version.to_string())),
+            None if self.of_program(program).len() >= MODELS_MAX => Err(ModelStoreError::TooMany),
+            None => Ok(None),
+        }
+    }
 }
 
 impl ModelStore {
-    /// Loads the model files of a folder and the choices of last time; without a folder, the shipped model and nothing is kept. The folder is
-    /// made when it is not there.
-    ///
-    /// A file that nothing uses and that does not fit is left out with a warning; so is a challenger.
+    /// Loads the model files of a folder; without a folder, the shipped model and nothing is kept. The folder is made when it is not there. A file
+    /// that does not fit is left out with a warning.
     ///
     /// # Errors
-    /// [`ModelStoreError::InUse`] when a model that decides cannot be loaded, [`ModelStoreError::State`] when the choices cannot be read.
+    /// [`ModelStoreError::Default`] when the folder's default model cannot be loaded; [`ModelStoreError::File`].
     pub fn open(folder: Option<&Path>, shelf: Arc<ModelShelf>, now: Timestamp) -> Result<Self, ModelStoreError> {
-        let shipped = LoadedModel { model: Arc::new(model_file::from_bytes(SHIPPED_MODEL)?), loaded_at: now };
-        let mut inner = Inner {
-            default: shipped.model.version().to_owned(),
-            shared: BTreeMap::new(),
-            own: BTreeMap::new(),
-            shipped,
-            state: State::default(),
-            history: ModelHistory::default(),
-        };
+        let shipped = LoadedModel::new(model_file::from_bytes(SHIPPED_MODEL)?, now)?;
+        shelf.put(None, shipped.name.clone(), Arc::clone(&shipped.model));
+        let loaded = Loaded { default: shipped.clone(), shared: BTreeMap::new(), own: BTreeMap::new(), shipped };
+        let store = Self { folder: folder.map(Path::to_owned), shelf, loaded: Mutex::new(loaded) };
         if let Some(folder) = folder {
             let io = |source| ModelFileError::Io { path: folder.to_owned(), source };
             std::fs::create_dir_all(folder).map_err(io)?;
-            inner.state = state::read(folder)?;
-            let path = folder.join(HISTORY_FILE);
-            inner.history = ModelHistory::open(&path, inner.state.changes)
-                .map_err(|error| ModelStoreError::State { path, reason: error.to_string() })?;
-            inner.read_models(folder)?;
+            store.read_folder()?;
         }
-        let store = Self { folder: folder.map(Path::to_owned), shelf, inner: Mutex::new(inner) };
-        store.shelve_all()?;
+        store.shelf.set_default(Arc::clone(&store.loaded.lock().default.model));
         Ok(store)
     }
 
     /// The models that a programme can use, the newest first.
     #[must_use]
     pub fn models(&self, program: &ProgramId) -> Vec<LoadedModel> {
-        let mut models: Vec<LoadedModel> = self.inner.lock().of_program(program).into_values().collect();
-        models.sort_by(|a, b| b.loaded_at.cmp(&a.loaded_at).then_with(|| a.model.version().cmp(b.model.version())));
+        let mut models: Vec<LoadedModel> = self.loaded.lock().of_program(program).into_values().collect();
+        models.sort_by(|a, b| b.loaded_at.cmp(&a.loaded_at).then_with(|| a.name.cmp(&b.name)));
         models
     }
 
     /// A model that a programme can use; `None` when there is none of this version.
     #[must_use]
     pub fn model(&self, program: &ProgramId, version: &str) -> Option<LoadedModel> {
-        self.inner.lock().find(program, version).cloned()
+        self.loaded.lock().find(program, version).cloned()
     }
 
-    /// The choices of a programme.
+    /// The model of this name; `None` when none of its content is loaded for the programme.
     #[must_use]
-    pub fn choices(&self, program: &ProgramId) -> Choices {
-        self.inner.lock().choices(program)
+    pub fn named(&self, program: &ProgramId, name: &ModelName) -> Option<LoadedModel> {
+        self.model(program, &name.version).filter(|found| found.name == *name)
     }
 
-    /// The models of a programme as decisions take them.
+    /// The model that decides where nobody chose.
     #[must_use]
-    pub fn in_force(&self, program: &ProgramId) -> Arc<ModelsInForce> {
-        self.shelf.models_of(program)
-    }
-
-    /// The version of the model that decides where nobody chose.
-    #[must_use]
-    pub fn default_version(&self) -> String {
-        self.inner.lock().default.clone()
+    pub fn default_model(&self) -> LoadedModel {
+        self.loaded.lock().default.clone()
     }
 
     /// Whether that is the model that is compiled in.
     #[must_use]
     pub fn default_is_shipped(&self) -> bool {
-        let inner = self.inner.lock();
-        inner.default == inner.shipped.model.version()
+        let loaded = self.loaded.lock();
+        loaded.default.name == loaded.shipped.name
     }
 
-    /// How many programmes chose for themselves.
+    /// The shelf on which its models stand.
     #[must_use]
-    pub fn programs_that_chose(&self) -> usize {
-        self.inner.lock().state.programs.values().filter(|state| state.choices.is_some()).count()
+    pub const fn shelf(&self) -> &Arc<ModelShelf> {
+        &self.shelf
     }
 
-    /// What was changed in a programme, the newest first, at most so much.
+    /// Where a file is put so that it is found; absent when nothing is kept on disk.
     #[must_use]
-    pub fn history(&self, program: &ProgramId, limit: usize) -> Vec<ModelChange> {
-        let inner = self.inner.lock();
-        let own = inner.history.changes().iter().rev().filter(|change| change.program == program.as_str());
-        own.take(limit).cloned().collect()
+    pub fn folder(&self) -> Option<&Path> {
+        self.folder.as_deref()
     }
 
     /// Loads a model from the bytes of a file, for one programme, and keeps a copy. Loading the same again is harmless.
     ///
     /// # Errors
     /// [`ModelStoreError::File`], [`ModelStoreError::VersionTaken`], [`ModelStoreError::TooMany`], [`ModelStoreError::Name`].
-    pub fn load(&self, program: &ProgramId, bytes: &[u8], by: ChangeBy) -> Result<LoadedModel, ModelStoreError> {
-        let model = model_file::from_bytes(bytes)?;
-        let version = model.version().to_owned();
-        files::check_name(&files::name_of(&version))?;
-        let mut inner = self.inner.lock();
-        inner.done_before(program, by.request.as_ref())?;
-        if let Some(known) = inner.known(program, &model)? {
-            return Ok(known);
+    pub fn load(&self, program: &ProgramId, bytes: &[u8], at: Timestamp) -> Result<(LoadedModel, Arrival), ModelStoreError> {
+        let model = LoadedModel::new(model_file::from_bytes(bytes)?, at)?;
+        files::check_name(&files::name_of(&model.name.version))?;
+        let mut loaded = self.loaded.lock();
+        if let Some(known) = loaded.known(program, &model.name)? {
+            return Ok((known, Arrival::Known));
         }
         if let Some(folder) = &self.folder {
-            files::keep(folder, program, &model)?;
+            files::keep(folder, program, &model.model)?;
         }
-        let loaded = LoadedModel { model: Arc::new(model), loaded_at: by.at };
-        inner.own.entry(program.clone()).or_default().insert(version.clone().into(), loaded.clone());
-        let line = Line { action: ModelAction::Loaded, version: Some(version.clone()), previous: None };
-        if let Err(error) = self.keep_change(&mut inner, program, line, by) {
-            if let Some(own) = inner.own.get_mut(program) {
-                own.remove(version.as_str());
-            }
-            return Err(error);
-        }
-        Ok(loaded)
+        self.put(&mut loaded, Some(program), &model);
+        Ok((model, Arrival::New))
     }
 
     /// Loads a file of the model folder, which is there for all programmes.
     ///
     /// # Errors
     /// As [`ModelStore::load`]; [`ModelStoreError::NoFolder`] without one.
-    pub fn load_file(&self, program: &ProgramId, name: &str, by: ChangeBy) -> Result<LoadedModel, ModelStoreError> {
+    pub fn load_file(&self, program: &ProgramId, name: &str, at: Timestamp) -> Result<(LoadedModel, Arrival), ModelStoreError> {
         files::check_name(name)?;
         let folder = self.folder.as_ref().ok_or(ModelStoreError::NoFolder)?;
-        let model = model_file::read(&folder.join(name))?;
-        let mut inner = self.inner.lock();
-        inner.done_before(program, by.request.as_ref())?;
-        if let Some(known) = inner.known(program, &model)? {
-            return Ok(known);
+        let model = LoadedModel::new(model_file::read(&folder.join(name))?, at)?;
+        let mut loaded = self.loaded.lock();
+        if let Some(known) = loaded.known(program, &model.name)? {
+            return Ok((known, Arrival::Known));
         }
-        let version = model.version().to_owned();
-        let line = Line { action: ModelAction::Loaded, version: Some(version.clone()), previous: None };
-        let loaded = LoadedModel { model: Arc::new(model), loaded_at: by.at };
-        self.keep_change(&mut inner, program, line, by)?;
-        inner.shared.insert(version.into(), loaded.clone());
-        Ok(loaded)
+        self.put(&mut loaded, None, &model);
+        Ok((model, Arrival::New))
     }
 
-    /// Makes a loaded model the one that decides, and arms its auto-reject again. Gives what decided until now. `since`: the end of the programme's
-    /// journal, from which on audits count for this activation. A model that is active already keeps what a rollback leads to; a challenger that is
-    /// activated is none any more.
+    /// Keeps a copy of the shipped model for a programme that is to name it, so that it is still there when another server ships another.
     ///
     /// # Errors
-    /// [`ModelStoreError::NotLoaded`]; [`ModelStoreError::File`] when the choice cannot be kept.
-    pub fn activate(
-        &self,
-        program: &ProgramId,
-        version: &str,
-        since: FeedCursor,
-        by: ChangeBy,
-    ) -> Result<Changed, ModelStoreError> {
-        let mut inner = self.inner.lock();
-        if let Some(done) = inner.done_before(program, by.request.as_ref())? {
-            return Ok(done);
-        }
-        let mut next = inner.program_state(program);
-        let mut choices = inner.choices(program);
-        let before = choices.active.replace(version.to_owned());
-        if before.as_deref() != Some(version) {
-            choices.before = Some(Before { version: before.clone() });
-        }
-        choices.challenger.take_if(|challenger| challenger == version);
-        if next.watch.models.is_empty() && !before.as_deref().is_some_and(|before| inner.may_reject(program, before)) {
-            // Nothing was watched until now: nothing before this is of interest.
-            next.watch.read_up_to = Some(since);
-        }
-        next.watch.models.insert(version.to_owned(), ModelAudits { since: since.place.0, ..ModelAudits::default() });
-        next.choices = Some(choices);
-        let line = Line { action: ModelAction::Activated, version: Some(version.to_owned()), previous: before.clone() };
-        self.put_in_force(&mut inner, program, next, line, by)?;
-        Ok(Changed { previous: before, freshness: Freshness::New })
+    /// [`ModelStoreError::File`].
+    pub fn keep_shipped(&self, program: &ProgramId) -> Result<(), ModelStoreError> {
+        let shipped = self.loaded.lock().shipped.clone();
+        self.folder.as_deref().map_or(Ok(()), |folder| files::keep(folder, program, &shipped.model))
     }
 
-    /// Goes back one step, to what decided before the last activation. Gives what decided until now. A model whose breaker had tripped comes back
-    /// tripped; a challenger that comes back is none any more.
+    /// Looks into the folder again, for files that came since.
     ///
     /// # Errors
-    /// [`ModelStoreError::NothingBefore`]; [`ModelStoreError::File`] when the choice cannot be kept.
-    pub fn roll_back(&self, program: &ProgramId, by: ChangeBy) -> Result<Changed, ModelStoreError> {
-        let mut inner = self.inner.lock();
-        if let Some(done) = inner.done_before(program, by.request.as_ref())? {
-            return Ok(done);
-        }
-        let mut next = inner.program_state(program);
-        let mut choices = inner.choices(program);
-        let Before { version } = choices.before.take().ok_or(ModelStoreError::NothingBefore)?;
-        let until_now = std::mem::replace(&mut choices.active, version.clone());
-        choices.challenger.take_if(|challenger| Some(&*challenger) == version.as_ref());
-        next.choices = Some(choices);
-        let line = Line { action: ModelAction::RolledBack, version, previous: until_now.clone() };
-        self.put_in_force(&mut inner, program, next, line, by)?;
-        Ok(Changed { previous: until_now, freshness: Freshness::New })
+    /// As [`ModelStore::open`].
+    pub fn look_again(&self) -> Result<(), ModelStoreError> {
+        if self.folder.is_some() { self.read_folder() } else { Ok(()) }
     }
 
-    /// Sets the challenger, or clears it.
-    ///
-    /// # Errors
-    /// [`ModelStoreError::NotLoaded`]; [`ModelStoreError::File`] when the choice cannot be kept.
-    pub fn set_challenger(&self, program: &ProgramId, version: Option<&str>, by: ChangeBy) -> Result<Changed, ModelStoreError> {
-        let mut inner = self.inner.lock();
-        if let Some(done) = inner.done_before(program, by.request.as_ref())? {
-            return Ok(done);
-        }
-        let mut next = inner.program_state(program);
-        let mut choices = inner.choices(program);
-        let previous = std::mem::replace(&mut choices.challenger, version.map(str::to_owned));
-        let action = if version.is_some() { ModelAction::ChallengerSet } else { ModelAction::ChallengerCleared };
-        next.choices = Some(choices);
-        let line = Line { action, version: version.map(str::to_owned), previous: previous.clone() };
-        self.put_in_force(&mut inner, program, next, line, by)?;
-        Ok(Changed { previous, freshness: Freshness::New })
-    }
-
-    /// Whether a call was made before; nothing is when it has no id.
-    ///
-    /// # Errors
-    /// [`ModelStoreError::RequestTaken`] when its id was another call's.
-    pub fn was_done(&self, program: &ProgramId, request: Option<&Request>) -> Result<bool, ModelStoreError> {
-        Ok(self.inner.lock().done_before(program, request)?.is_some())
-    }
-
-    /// The audits of the model that decides; `None` when none decides that may reject.
-    #[must_use]
-    pub fn watched(&self, program: &ProgramId) -> Option<Watched> {
-        let inner = self.inner.lock();
-        let version = inner.choices(program).active.filter(|version| inner.may_reject(program, version))?;
-        let ProgramState { watch, epoch, .. } = inner.program_state(program);
-        Some(Watched { version, watch, epoch })
-    }
-
-    /// Takes what the watch found since [`ModelStore::watched`]. Where the breaker of the active model tripped, it is in force when this
-    /// returns, whether it could be kept or not. Where somebody chose meanwhile, nothing was taken: count again.
-    ///
-    /// # Errors
-    /// [`ModelStoreError::File`] when it cannot be kept; it is counted again next time.
-    pub fn note_audits(&self, program: &ProgramId, found: &Watched, at: Timestamp) -> Result<Noted, ModelStoreError> {
-        let mut inner = self.inner.lock();
-        let mut next = inner.program_state(program);
-        if next.epoch != found.epoch {
-            return Ok(Noted::ChosenMeanwhile);
-        }
-        let audits = found.audits();
-        let trips = audits.is_tripped() && !next.watch.audits_of(&found.version).is_tripped();
-        let resolved = !next.watch.resolved().eq(found.watch.resolved());
-        next.watch = found.watch.clone();
-        if trips {
-            self.shelf.change(program, |shelved| shelved.auto_reject = AutoReject::Tripped);
-            let note = format!("{} of {} audited rejects were honest", audits.honest, audits.resolved());
-            let actor = Actor::new(SERVICE_ACTOR).map_err(|_| ModelStoreError::Name(SERVICE_ACTOR.to_owned()))?;
-            let line = Line { action: ModelAction::BreakerTripped, version: Some(found.version.clone()), previous: None };
-            next.kept_up_to = next.watch.place();
-            let earlier = inner.state.programs.insert(program.clone(), next);
-            let kept = self.keep_change(&mut inner, program, line, ChangeBy { actor, note, at, request: None });
-            if kept.is_err() {
-                inner.put_back(program, earlier);
-            }
-            return kept.map(|()| Noted::Tripped);
-        }
-        let Cursor(kept) = next.kept_up_to;
-        let keep = resolved || !(kept..kept.saturating_add(KEEP_EVERY)).contains(&next.watch.place().0);
-        if keep {
-            next.kept_up_to = next.watch.place();
-        }
-        let earlier = inner.state.programs.insert(program.clone(), next);
-        if keep && let Err(error) = self.write_state(&inner.state) {
-            inner.put_back(program, earlier);
-            return Err(error);
-        }
-        Ok(Noted::Taken)
-    }
-
-    /// Checks a choice, keeps it on disk with its line, and only then puts it in force.
-    fn put_in_force(
-        &self,
-        inner: &mut Inner,
-        program: &ProgramId,
-        mut next: ProgramState,
-        line: Line,
-        by: ChangeBy,
-    ) -> Result<(), ModelStoreError> {
-        let choices = next.choices.clone().unwrap_or_default();
-        let find = |version: &Option<String>| match version {
-            Some(version) => {
-                let found = inner.find(program, version).cloned();
-                found.map(Some).ok_or_else(|| ModelStoreError::NotLoaded(version.clone()))
-            }
-            None => Ok(None),
+    fn put(&self, loaded: &mut Loaded, program: Option<&ProgramId>, model: &LoadedModel) {
+        let place = match program {
+            Some(program) => loaded.own.entry(program.clone()).or_default(),
+            None => &mut loaded.shared,
         };
-        let (active, challenger) = (find(&choices.active)?, find(&choices.challenger)?);
-        if let Some(folder) = &self.folder {
-            // So that it is still there when another server ships another default.
-            let before = choices.before.as_ref().and_then(|before| before.version.as_deref());
-            let shipped = inner.shipped.model.version();
-            if [choices.active.as_deref(), before, choices.challenger.as_deref()].contains(&Some(shipped)) {
-                files::keep(folder, program, &inner.shipped.model)?;
+        place.insert(model.name.version.clone(), model.clone());
+        self.shelf.put(program, model.name.clone(), Arc::clone(&model.model));
+    }
+
+    fn read_folder(&self) -> Result<(), ModelStoreError> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        for file in files::models_in(folder)? {
+            let is_default = file.name == DEFAULT_FILE && file.program.is_none();
+            let mut loaded = self.loaded.lock();
+            match file.read() {
+                Ok(model) => {
+                    let place = match &file.program {
+                        Some(program) => loaded.own.get(program),
+                        None => Some(&loaded.shared),
+                    };
+                    match place.and_then(|place| place.get(&model.name.version)) {
+                        Some(known) if known.name != model.name => {
+                            let version = &*model.name.version;
+                            tracing::warn!(file = %file.path.display(), version, "another file has this version; this one is left out");
+                            if is_default {
+                                return Err(ModelStoreError::VersionTaken(version.to_owned()));
+                            }
+                        }
+                        Some(_) => {}
+                        None => self.put(&mut loaded, file.program.as_ref(), &model),
+                    }
+                    if is_default {
+                        loaded.default = model;
+                    }
+                }
+                Err(error) if is_default => return Err(ModelStoreError::Default { error, folder: folder.clone() }),
+                Err(error) => {
+                    tracing::warn!(file = %file.path.display(), %error, "this file of the model folder does not fit and is left out");
+                }
             }
         }
-        next.epoch += 1;
-        next.kept_up_to = next.watch.place();
-        let auto_reject = next.auto_reject();
-        let earlier = inner.state.programs.insert(program.clone(), next);
-        if let Err(error) = self.keep_change(inner, program, line, by) {
-            inner.put_back(program, earlier);
-            return Err(error);
-        }
-        self.shelf.change(program, |shelved| {
-            shelved.active = active.map(|loaded| loaded.model);
-            shelved.challenger = challenger.map(|loaded| loaded.model);
-            shelved.auto_reject = auto_reject;
-        });
         Ok(())
     }
-
-    /// Writes the line of a change and then the state that it leads to.
-    fn keep_change(&self, inner: &mut Inner, program: &ProgramId, line: Line, by: ChangeBy) -> Result<(), ModelStoreError> {
-        let Line { action, version, previous } = line;
-        let ChangeBy { actor, note, at, request } = by;
-        let (request_id, request_content) =
-            request.map(|request| (request.id.to_string(), hex::encode(request.content.0))).unzip();
-        let number = inner.state.changes + 1;
-        let (program, actor) = (program.to_string(), actor.to_string());
-        let at_millis = at.as_millis();
-        let change =
-            ModelChange { number, program, action, version, previous, actor, note, at_millis, request_id, request_content };
-        inner.history.append(change).map_err(|source| {
-            let path = self.folder.clone().unwrap_or_default().join(HISTORY_FILE);
-            ModelFileError::Io { path, source }
-        })?;
-        inner.state.changes = number;
-        if let Err(error) = self.write_state(&inner.state) {
-            inner.state.changes = number - 1;
-            inner.history.take_back();
-            return Err(error);
-        }
-        Ok(())
-    }
-
-    fn write_state(&self, state: &State) -> Result<(), ModelStoreError> {
-        self.folder.as_deref().map_or(Ok(()), |folder| state::write(folder, state))
-    }
-
-    fn shelve_all(&self) -> Result<(), ModelStoreError> {
-        let inner = self.inner.lock();
-        let default = inner.shared.get(inner.default.as_str()).unwrap_or(&inner.shipped);
-        self.shelf.change_default(|shelved| shelved.active = Some(Arc::clone(&default.model)));
-        for (program, state) in &inner.state.programs {
-            let choices = inner.choices(program);
-            let active = match &choices.active {
-                Some(version) => Some(inner.find(program, version).ok_or_else(|| self.lost(program, version))?),
-                None => None,
-            };
-            let challenger = choices.challenger.as_ref().and_then(|version| {
-                let found = inner.find(program, version);
-                if found.is_none() {
-                    tracing::warn!(%program, version, "the challenger cannot be loaded; nothing is scored in the shadow");
-                }
-                found
-            });
-            self.shelf.change(program, |shelved| {
-                shelved.active = active.map(|loaded| Arc::clone(&loaded.model));
-                shelved.challenger = challenger.map(|loaded| Arc::clone(&loaded.model));
-                shelved.auto_reject = state.auto_reject_of(choices.active.as_deref());
-            });
-        }
-        Ok(())
-    }
-
-    fn lost(&self, program: &ProgramId, version: &str) -> ModelStoreError {
-        ModelStoreError::InUse {
-            version: version.to_owned(),
-            place: format!("programme `{program}`"),
-            reason: "no file of this version was found that fits this server; warnings before this say which files do not fit"
-                .to_owned(),
-            folder: self.folder.clone().unwrap_or_default(),
-        }
-    }
-}
-
-/// What became of what the watch found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Noted {
-    /// It was taken.
-    Taken,
-    /// It was taken, and the breaker tripped.
-    Tripped,
-    /// Somebody chose meanwhile; nothing was taken.
-    ChosenMeanwhile,
-}
-
-/// What a line of the history says beside who, when and why.
-struct Line {
-    action: ModelAction,
-    version: Option<String>,
-    previous: Option<String>,
 }

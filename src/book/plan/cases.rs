@@ -1,9 +1,9 @@
 //! Plans of steps on cases.
 
-use super::Plan;
+use super::{Plan, models};
 use crate::book::Book;
 use crate::book::cases::{Case, REASON_CODES_MAX};
-use crate::book::command::{CaseCommand, CaseStep, DecidedBefore};
+use crate::book::command::{Assessor, CaseCommand, CaseStep, DecidedBefore};
 use crate::book::conversions::ConversionRow;
 use crate::book::event::{CaseStepped, Event, FirstCase};
 use crate::book::refusal::Refusal;
@@ -16,11 +16,12 @@ pub(super) fn step(
     book: &Book,
     command: &CaseCommand,
     decided: Option<&DecidedBefore>,
-    due_after: Span,
+    assessor: &dyn Assessor,
 ) -> Result<Plan, Refusal> {
+    let due_after = assessor.due_after(&command.program_id);
     let missing = || Refusal::NotFound { what: "case", id: command.case_id.to_string() };
     let conversion_id = command.case_id.conversion_id().ok_or_else(missing)?;
-    let (_, row) = book.row(&conversion_id).ok_or_else(missing)?;
+    let (number, row) = book.row(&conversion_id).ok_or_else(missing)?;
     let case = row.case.map(|number| book.cases.rows.get(number));
     let revision = case.map_or(0, |case| case.revision);
     if let Some(expected) = command.expected_revision.filter(|expected| *expected != revision) {
@@ -30,11 +31,14 @@ pub(super) fn step(
     if row.cursor < book.floor {
         return Err(Refusal::Removed { what: "case", id: command.case_id.to_string() });
     }
-    let event = match (case, decided) {
+    let mut event = match (case, decided) {
         (Some(case), _) => next_step(book, case, row, command, due_after)?,
         (None, Some(decided)) if reopens => first_case(book, row, decided, command, due_after),
         (None, _) => return Err(missing()),
     };
+    if let Some(ruling) = Ruling::of(&event.step) {
+        event.trips = models::tripped_by(book, number, ruling.verdict(), command, assessor);
+    }
     Ok(Plan::commit(Event::CaseStepped(Box::new(event))))
 }
 
@@ -74,8 +78,37 @@ fn next_step(
         reason_codes: case.reason_codes.clone(),
         paid: if newly_rejected { book.rewards.paid_unreported(&row.rewards) } else { Vec::new() },
         first_case: None,
+        trips: None,
         request: command.request.clone(),
     })
+}
+
+/// What a reviewer made of a conversion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::book) enum Ruling {
+    /// This.
+    Given(Verdict),
+    /// What was said before does not hold any more.
+    TakenBack,
+}
+
+impl Ruling {
+    /// What a step rules; `None` when it leaves that alone.
+    pub(in crate::book) const fn of(step: &CaseStep) -> Option<Self> {
+        match step {
+            CaseStep::Step(Step::Resolve(resolution)) => Some(Self::Given(resolution.verdict())),
+            CaseStep::Step(Step::Reopen) => Some(Self::TakenBack),
+            CaseStep::Step(Step::Claim { .. } | Step::Release) | CaseStep::Note => None,
+        }
+    }
+
+    /// The verdict that holds; absent when none does.
+    pub(in crate::book) const fn verdict(self) -> Option<Verdict> {
+        match self {
+            Self::Given(verdict) => Some(verdict),
+            Self::TakenBack => None,
+        }
+    }
 }
 
 const fn verdict_after(step: &Step, before: Verdict) -> Verdict {
@@ -108,6 +141,7 @@ fn first_case(book: &Book, row: &ConversionRow, decided: &DecidedBefore, command
         reason_codes: reason_codes.iter().copied().take(REASON_CODES_MAX).collect(),
         paid: Vec::new(),
         first_case: Some(FirstCase { score: *score, value: *value, headline: headline.clone() }),
+        trips: None,
         request: command.request.clone(),
     }
 }

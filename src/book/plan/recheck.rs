@@ -48,7 +48,8 @@ impl<'a> SecondLook<'a> {
     /// Looks at one conversion, late or not. Returns the verdict that is in force then.
     pub(super) fn look(&mut self, conversion: &Conversion) -> Option<Verdict> {
         let (number, row) = self.book.row(&conversion.conversion_id)?;
-        let decision = self.assessor.assess_again(conversion, &self.book.history_again(conversion, number), self.at);
+        let decision =
+            self.assessor.assess_again(conversion, &self.book.history_again(conversion, number), &self.book.models, self.at);
         let changed = self.reassessed(row, decision);
         let verdict = changed.as_ref().map_or(row.verdict, |changed| changed.verdict);
         if changed.is_some() || self.book.late.contains(number) {
@@ -106,7 +107,7 @@ pub(in crate::book) fn decided_then(
 ) -> Option<Reassessed> {
     let LaterVerdict { verdict, machine, at } = later;
     let (number, row) = book.row(&conversion.conversion_id)?;
-    let decision = assessor.assess_again(conversion, &book.history_again(conversion, number), at);
+    let decision = assessor.assess_again(conversion, &book.history_again(conversion, number), &book.models, at);
     Some(unpaid(book, row, verdict, at.plus(due_after), Decision { verdict: machine, ..decision }))
 }
 

@@ -126,7 +126,7 @@ fn soft_signals_that_are_cut_or_absent_are_told_as_the_service_tells_them() {
 #[test]
 fn the_summary_counts_warnings() {
     let policy = Arc::new(FixedPolicy::new(policy_file::shipped().unwrap()));
-    let rules = StandingRules::new(policy, Arc::new(ModelShelf::default()), AuditKey::new([0; 32]));
+    let rules = StandingRules::new(policy, Arc::new(ModelShelf::default()), Some(AuditKey::new([0; 32])));
     let (mut screener, mut summary) = (LineByLine::new(&rules), Summary::default());
     let second =
         v1::Conversion { conversion_id: "c2".into(), invoice_id: "i2".into(), rewards: Vec::new(), ..careless_conversion() };

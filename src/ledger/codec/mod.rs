@@ -8,6 +8,7 @@ pub(crate) mod alone;
 pub(crate) mod bundle;
 mod conversion;
 mod decision;
+mod models;
 pub(crate) mod numbers;
 mod outcomes;
 pub(crate) mod parts;
@@ -49,6 +50,9 @@ mod kind {
     pub(crate) const PAYOUT_FAILED: u8 = 14;
     pub(crate) const REWARDS_CHANGED: u8 = 15;
     pub(crate) const RECHECKED: u8 = 16;
+    pub(crate) const MODELS_CHANGED: u8 = 17;
+    pub(crate) const AUDIT_KEY_MADE: u8 = 18;
+    pub(crate) const BREAKER_TRIPPED: u8 = 19;
 }
 
 /// An event as the bytes of a record.
@@ -122,6 +126,18 @@ pub(crate) fn encode(event: &Event) -> Vec<u8> {
             w.u8(kind::REWARDS_CHANGED);
             payouts::write_rewards(&mut w, event);
         }
+        Event::ModelsChanged(event) => {
+            w.u8(kind::MODELS_CHANGED);
+            models::write_changed(&mut w, event);
+        }
+        Event::AuditKeyMade(event) => {
+            w.u8(kind::AUDIT_KEY_MADE);
+            models::write_key(&mut w, event);
+        }
+        Event::BreakerTripped(event) => {
+            w.u8(kind::BREAKER_TRIPPED);
+            models::write_tripped(&mut w, event);
+        }
         Event::ConversionKept(event) => {
             w.u8(kind::CONVERSION_KEPT);
             payouts::write_kept(&mut w, event);
@@ -165,6 +181,9 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Event, Damaged> {
         kind::RESERVATION_CHANGED => Event::ReservationChanged(Box::new(payouts::read_reservation(&mut r)?)),
         kind::PAYOUT_FAILED => Event::PayoutFailed(Box::new(payouts::read_failed(&mut r)?)),
         kind::REWARDS_CHANGED => Event::RewardsChanged(Box::new(payouts::read_rewards(&mut r)?)),
+        kind::MODELS_CHANGED => Event::ModelsChanged(Box::new(models::read_changed(&mut r)?)),
+        kind::AUDIT_KEY_MADE => Event::AuditKeyMade(models::read_key(&mut r)?),
+        kind::BREAKER_TRIPPED => Event::BreakerTripped(models::read_tripped(&mut r)?),
         kind::CONVERSION_KEPT => Event::ConversionKept(Box::new(payouts::read_kept(&mut r)?)),
         _ => return Err(Damaged("its kind is not known")),
     };
@@ -251,6 +270,7 @@ fn write_case(w: &mut Writer, event: &CaseStepped) {
         reason_codes,
         paid,
         first_case,
+        trips,
         request,
     } = event;
     w.text(conversion_id.as_str());
@@ -275,6 +295,7 @@ fn write_case(w: &mut Writer, event: &CaseStepped) {
         w.option(*value, parts::write_money);
         w.text(headline);
     });
+    w.option(trips.as_ref(), models::write_tripped);
     w.option(request.as_ref(), payouts::write_request);
 }
 
@@ -299,6 +320,7 @@ fn read_case(r: &mut Reader<'_>) -> Result<CaseStepped, Damaged> {
         paid: r.list(|r| r.id(RewardId::new))?,
         first_case: r
             .option(|r| Ok(FirstCase { score: r.f64()?, value: r.option(parts::read_money)?, headline: r.text()?.to_owned() }))?,
+        trips: r.option(models::read_tripped)?,
         request: r.option(payouts::read_request)?,
     })
 }

@@ -3,6 +3,7 @@
 
 use crate::book::command::Change;
 use crate::book::event::Effect;
+use crate::book::models::ModelAction;
 use crate::ledger::packed::Damaged;
 use crate::screening::case::Resolution;
 use crate::screening::comparability::{Compared, SignalKind};
@@ -45,6 +46,9 @@ numbered! {
     rule_mode read_rule_mode RuleMode { Off = 1, Shadow = 2, Review = 3, Reject = 4, Weigh = 5, Insist = 6 }
     resolution read_resolution Resolution { Accept = 1, Reject = 2 }
     change read_change Change { Place = 1, Lift = 2 }
+    model_action read_model_action ModelAction {
+        Loaded = 1, Activated = 2, RolledBack = 3, ChallengerSet = 4, ChallengerCleared = 5, BreakerTripped = 6,
+    }
     list_kind read_list_kind ListKind { Blocked = 1, Trusted = 2 }
     identifier_kind read_identifier_kind IdentifierKind {
         EmailExact = 1, Mailbox = 2, LocalPart = 3, Domain = 4, Name = 5,

@@ -1,5 +1,6 @@
 //! Records of payouts: reserved, paid, failed; rewards that were added or changed; holds; and what outlives a conversion.
 
+use super::models;
 use super::numbers;
 use super::parts;
 use super::recheck;
@@ -320,6 +321,7 @@ pub(super) fn write_kept(w: &mut Writer, event: &ConversionKept) {
         cancelled,
         accepts,
         rewards,
+        audited,
     } = event;
     w.text(conversion_id.as_str());
     parts::write_content(w, *content);
@@ -345,6 +347,7 @@ pub(super) fn write_kept(w: &mut Writer, event: &ConversionKept) {
             w.u8(u8::from(*reported));
         });
     });
+    w.option(audited.as_ref(), models::write_audited);
 }
 
 pub(super) fn read_kept(r: &mut Reader<'_>) -> Result<ConversionKept, Damaged> {
@@ -376,5 +379,6 @@ pub(super) fn read_kept(r: &mut Reader<'_>) -> Result<ConversionKept, Damaged> {
                 payment: r.option(payment)?,
             })
         })?,
+        audited: r.option(models::read_audited)?,
     })
 }

@@ -5,11 +5,13 @@ use crate::book::command::Change;
 use crate::book::command::{Request, RewardsChange};
 use crate::book::cursor::ChainMark;
 use crate::book::event::{
-    ChangedReward, Concerned, ConversionKept, Effect, Entitlement, HeldReferral, HoldChanged, KeptPayment, KeptReward,
-    OutcomeRecorded, OutcomeRevoked, OutcomeSpread, PayoutFailed, PendingExpired, Reassessed, Rechecked, ReservationChanged,
-    RewardPaid, RewardsChanged, RewardsReserved,
+    AuditKeyMade, BreakerTripped, ChangedReward, Concerned, ConversionKept, Effect, Entitlement, HeldReferral, HoldChanged,
+    KeptPayment, KeptReward, ModelsChanged, OutcomeRecorded, OutcomeRevoked, OutcomeSpread, PayoutFailed, PendingExpired,
+    Reassessed, Rechecked, ReservationChanged, RewardPaid, RewardsChanged, RewardsReserved,
 };
+use crate::book::models::{Audited, ModelAction, ModelChoices, ModelContent, ModelName};
 use crate::book::records::{ContentFingerprint, Cursor, HoldSubject, ListEntry, ListSubject, ReserveAnswer};
+use crate::screening::audit::AuditKey;
 use crate::screening::case::{CaseState, Resolution};
 use crate::screening::decision::{Decision, Verdict};
 use crate::screening::evidence::EvidenceCode;
@@ -230,6 +232,7 @@ pub(crate) fn one_of_each() -> Vec<Event> {
                 amount: Money::new(2_000, "EUR").ok(),
                 payment: Some(KeptPayment { amount: None, cursor: Cursor(9), reported: true }),
             }],
+            audited: Some(Audited { version: "m-1".into(), ruled: Some(Verdict::Approved) }),
         })),
         Event::CaseStepped(Box::new(CaseStepped {
             conversion_id: conversion_id.clone(),
@@ -250,6 +253,7 @@ pub(crate) fn one_of_each() -> Vec<Event> {
             reason_codes: vec![EvidenceCode::SameDevice, EvidenceCode::Blocked],
             paid: vec![reward_id.clone()],
             first_case: Some(FirstCase { score: 0.1 + 0.2, value: None, headline: "Both sides …".to_owned() }),
+            trips: Some(tripped()),
             request: request.clone(),
         })),
         Event::RewardPaid(Box::new(RewardPaid {
@@ -280,15 +284,35 @@ pub(crate) fn one_of_each() -> Vec<Event> {
             entry: ListEntry {
                 list: ListKind::Trusted,
                 subject: ListSubject::Identifier(identifier),
-                actor,
+                actor: actor.clone(),
                 note: "the office".to_owned(),
                 placed_at: noon(),
                 expires_at: Some(noon().plus(Span::from_days(30))),
             },
             change: Change::Place,
-            request,
+            request: request.clone(),
         }),
+        Event::ModelsChanged(Box::new(ModelsChanged {
+            action: ModelAction::Activated,
+            model: Some(model("m-2")),
+            previous: Some(model("m-1")),
+            choices: Some(ModelChoices { active: model("m-2"), before: Some(model("m-1")), challenger: None }),
+            actor,
+            note: "measured".to_owned(),
+            at: noon(),
+            request,
+        })),
+        Event::AuditKeyMade(AuditKeyMade { key: AuditKey::new([5; 32]), at: noon() }),
+        Event::BreakerTripped(tripped()),
     ]
+}
+
+fn model(version: &str) -> ModelName {
+    ModelName { version: version.into(), content: ModelContent([8; 16]) }
+}
+
+fn tripped() -> BreakerTripped {
+    BreakerTripped { version: "m-1".into(), honest: 7, abusive: 1, at: noon() }
 }
 
 /// A reward that was reserved, and one for each reason of the gate.
@@ -393,7 +417,7 @@ fn records_of(mut bytes: &[u8]) -> Vec<&[u8]> {
 #[test]
 fn records_of_version_1_stay_readable() {
     let records = records_of(VERSION_1);
-    assert_eq!(records.len(), 16);
+    assert_eq!(records.len(), 19);
     let decoded: Vec<Event> = records.iter().map(|record| decode(record).unwrap()).collect();
     let Event::ConversionScreened(screened) = &decoded[0] else { panic!("the first is a conversion") };
     assert_eq!(screened.conversion, full_conversion());

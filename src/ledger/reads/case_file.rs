@@ -46,7 +46,7 @@ impl Records {
         let (neighbours, decision, as_of) = self.programme.look(met, |book| {
             let neighbours = book.neighbours(&file.summary.conversion_id, referrer, referee);
             let history = book.history_now(&record.conversion);
-            let decision = history.map(|history| self.assessor.assess_again(&record.conversion, &history, now));
+            let decision = history.map(|history| self.assessor.assess_again(&record.conversion, &history, book.models(), now));
             (neighbours, decision, book.cursor())
         })?;
         let now = decision.unwrap_or_else(|| file.now.clone());
@@ -152,6 +152,9 @@ fn entries_of(event: &Event, of: &ConversionId) -> Vec<HistoryEntry> {
         | Event::PendingExpired(_)
         | Event::SignalsRecorded(_)
         | Event::ListChanged(_)
+        | Event::ModelsChanged(_)
+        | Event::AuditKeyMade(_)
+        | Event::BreakerTripped(_)
         | Event::ConversionKept(_) => Vec::new(),
     }
 }

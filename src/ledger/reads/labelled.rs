@@ -86,6 +86,9 @@ impl Records {
                     | Event::RewardsChanged(_)
                     | Event::HoldChanged(_)
                     | Event::ListChanged(_)
+                    | Event::ModelsChanged(_)
+                    | Event::AuditKeyMade(_)
+                    | Event::BreakerTripped(_)
                     | Event::ConversionKept(_) => {}
                 }
             }
@@ -147,6 +150,9 @@ fn later_verdict(event: &Event, id: &ConversionId) -> Option<LaterVerdict> {
         | Event::RewardsChanged(_)
         | Event::HoldChanged(_)
         | Event::ListChanged(_)
+        | Event::ModelsChanged(_)
+        | Event::AuditKeyMade(_)
+        | Event::BreakerTripped(_)
         | Event::ConversionKept(_) => return None,
     };
     let Rechecked { at, as_of: _, seen: _, changed } = looked;
