@@ -389,13 +389,7 @@ fn an_old_conversion_is_looked_at_when_its_referee_turns_out_to_be_a_known_perso
     let mut world = World::under(&[(EvidenceCode::KnownPerson, RuleMode::Review)]);
     world.act(&Act::Screen { id: 1, referrer: 4, referee: 3, ours: vec![Signal::Name(3), Signal::Network(5)], theirs: vec![] });
     for id in 2..6 {
-        world.act(&Act::Screen {
-            id,
-            referrer: 10 + id,
-            referee: 5,
-            ours: vec![],
-            theirs: vec![Signal::Name(3), Signal::Network(0)],
-        });
+        world.act(&Act::Screen { id, referrer: 10 + id, referee: 5, ours: vec![], theirs: vec![Signal::Name(3), Signal::Network(0)] });
     }
     world.look();
     world.act(&Act::Learn { account: 5, signal: Signal::Network(5) });

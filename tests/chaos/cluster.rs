@@ -1,6 +1,5 @@
 //! What is broken on purpose: a database, three real replicas before it, and between each and the database a network that can be cut.
 
-use std::net::TcpListener as StdListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -14,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tonic::transport::{Channel, Endpoint};
 
-use crate::postgres::Server;
+use crate::postgres::{Server, lasting_port};
 
 /// How many replicas there are.
 pub(crate) const REPLICAS: usize = 3;
@@ -114,7 +113,7 @@ impl Replica {
     async fn new(name: &str, scratch: &Path, database: &Server, url: &str) -> Self {
         let link = Link::to(database.port).await;
         let url = url.replace(&format!(":{}/", database.port), &format!(":{}/", link.port));
-        let address = StdListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let address = format!("127.0.0.1:{}", lasting_port());
         let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
         let channel = endpoint.tcp_nodelay(true).connect_timeout(Duration::from_secs(1)).connect_lazy();
         let folder = scratch.join(name);

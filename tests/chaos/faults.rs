@@ -87,7 +87,7 @@ fn drawn(deck: &mut Vec<Fault>, dice: &mut Dice) -> Vec<Fault> {
     }
     let mut next: Vec<Fault> = deck.pop().into_iter().collect();
     let beside = |fault: &Fault| !(next[0].is_of_the_database() && fault.is_of_the_database());
-    if let (0, Some(at)) = (dice.below(3), deck.iter().rposition(beside)) {
+    if let (0, Some(at)) = (dice.below(2), deck.iter().rposition(beside)) {
         next.push(deck.remove(at));
     }
     next
@@ -131,12 +131,12 @@ async fn inflict(run: &Run, fault: Fault, target: usize, mut dice: Dice) {
         }
         Fault::Stop => {
             replica.signal(Signal::STOP);
-            lasts(6_500, 2_500, &mut dice).await;
+            lasts(8_000, 2_500, &mut dice).await;
             replica.signal(Signal::CONT);
         }
         Fault::Cut(net) => {
             replica.cut(net);
-            lasts(3_000, 5_000, &mut dice).await;
+            lasts(7_500, 2_500, &mut dice).await;
             replica.cut(Net::Open);
         }
         Fault::StopDatabase => {

@@ -79,7 +79,7 @@ async fn learn(run: Arc<Run>, at: usize, mut dice: Dice) {
 async fn cancel(run: Arc<Run>, at: usize, mut dice: Dice) {
     let programme = &run.programmes[at];
     for number in 0.. {
-        pause(&mut dice, 300).await;
+        pause(&mut dice, 120).await;
         if run.is_over() {
             return;
         }

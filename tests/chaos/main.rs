@@ -53,7 +53,7 @@ fn from_env(name: &str, otherwise: u64) -> u64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_is_killed_stopped_or_cut_off_each_acknowledged_fact_is_there_once() {
     let seed = from_env("SELFSAME_CHAOS_SEED", 20_261_128);
-    let time = Duration::from_secs(from_env("SELFSAME_CHAOS_SECONDS", 30));
+    let time = Duration::from_secs(from_env("SELFSAME_CHAOS_SECONDS", 35));
     let Some(database) = Server::own() else { return };
     println!("seed {seed}, {time:?}; repeat with SELFSAME_CHAOS_SEED={seed} SELFSAME_CHAOS_SECONDS={}", time.as_secs());
     let scratch = tempfile::tempdir().unwrap();

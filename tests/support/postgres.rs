@@ -48,6 +48,12 @@ pub(crate) fn server() -> Option<&'static Server> {
     server.as_ref()
 }
 
+/// A free port below those that the system gives to connections: whoever listens there may end and listen there again.
+pub(crate) fn lasting_port() -> u16 {
+    let mut drawn = std::iter::repeat_with(|| 16_000 + rand::random::<u16>() % 16_000);
+    drawn.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
+}
+
 /// Where PostgreSQL's programs are.
 fn installed() -> Option<PathBuf> {
     let on_path = std::env::split_paths(&std::env::var_os("PATH")?).collect::<Vec<_>>();
@@ -99,7 +105,7 @@ impl Server {
         ]);
         let made = initdb.output().unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = lasting_port();
         let mut watch = command(Path::new("/bin/sh"), user);
         watch.arg("-c").arg(WATCH).arg(programs.join("postgres")).arg(&folder).arg(port.to_string());
         let mut watched = watch.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
