@@ -74,7 +74,12 @@ impl Holding {
     pub(super) fn still_holds(&self, programme: &Arc<Programme>) -> Result<(), LedgerError> {
         let now = self.clock.steady();
         match self.known.read().get(&programme.id) {
-            Some(Known::Here(lease, Some(held))) if Arc::ptr_eq(held, programme) && now < lease.until => Ok(()),
+            // Whoever lets a book go fails it first: one that did not find it any more is not answered as if nothing were known.
+            Some(Known::Here(lease, Some(held)))
+                if Arc::ptr_eq(held, programme) && now < lease.until && programme.failure().is_none() =>
+            {
+                Ok(())
+            }
             _ => {
                 Err(LedgerError::Unavailable("the lease of the programme ended while the answer was made; ask again".to_owned()))
             }
@@ -137,8 +142,13 @@ impl Holding {
         let Some(Known::Here(lease, Some(programme))) = known else { return Ok(None) };
         if programme.failure().is_none() {
             let renewed = self.leases.renew(&[(program.clone(), lease.epoch)]).map_err(unavailable)?;
-            if let Some(Some(lease)) = renewed.into_iter().next() {
-                self.known.write().insert(program.clone(), Known::Here(lease, Some(Arc::clone(&programme))));
+            // It may have been let go while it was asked for; a book that is gone is not taken back.
+            if let (Some(Some(lease)), Some(Known::Here(held, Some(book)))) =
+                (renewed.into_iter().next(), self.known.write().get_mut(program))
+                && Arc::ptr_eq(book, &programme)
+                && programme.failure().is_none()
+            {
+                *held = lease;
                 return Ok(Some(programme));
             }
         }

@@ -2,16 +2,17 @@
 //! programme that is lost is lost alone.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use selfsame::adapters::journal::MemoryJournal;
 use selfsame::adapters::journal::postgres::{LeaseTerms, PostgresJournal, PostgresLeases, PostgresSnapshots};
 use selfsame::ledger::{HeldLedger, LedgerOptions};
 use selfsame::ports::clock::{Steady, SteadyClock};
-use selfsame::ports::journal::Journal as _;
-use selfsame::ports::leases::{Acquired, Leases as _};
+use selfsame::ports::journal::{Epoch, Journal as _, JournalError};
+use selfsame::ports::leases::{Acquired, Lease, Leases};
 use selfsame::ports::ledger::{LedgerError, LedgerHealth};
 use selfsame::screening::case::Resolution;
 use selfsame::screening::gate::Gate;
@@ -126,6 +127,79 @@ fn an_answer_that_was_made_before_the_sleep_is_not_given_after_it() {
     let answered = sleeper.subject.ledger.standings(&shop(), &[]);
 
     assert!(matches!(answered, Err(LedgerError::Unavailable(_))), "{answered:?}");
+}
+
+/// Leases of which the first is told as prolonged to whoever asks for it, after the thread that prolongs all has been told that it is lost.
+#[derive(Default)]
+struct ToldBoth {
+    taken: AtomicU64,
+    asked: std::sync::Mutex<Asking>,
+    let_go: Condvar,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Default)]
+enum Asking {
+    #[default]
+    NotYet,
+    UnderWay,
+    LetGoMeanwhile,
+}
+
+impl ToldBoth {
+    /// The first is over after a second, all later ones never.
+    fn lease(epoch: Epoch) -> Lease {
+        Lease { epoch, until: Steady(Duration::from_secs(if epoch == Epoch::SOLE { 1 } else { 1_000_000 })) }
+    }
+}
+
+impl Leases for ToldBoth {
+    fn acquire(&self, _: &ProgramId) -> Result<Acquired, JournalError> {
+        Ok(Acquired::Here(Self::lease(Epoch(self.taken.fetch_add(1, Ordering::SeqCst) + 1))))
+    }
+
+    fn renew(&self, held: &[(ProgramId, Epoch)]) -> Result<Vec<Option<Lease>>, JournalError> {
+        let mut asked = self.asked.lock().unwrap();
+        if std::thread::current().name() == Some("ledger-leases") {
+            if *asked == Asking::UnderWay && held.is_empty() {
+                *asked = Asking::LetGoMeanwhile;
+                self.let_go.notify_all();
+            }
+            let is_lost = |epoch: Epoch| *asked >= Asking::UnderWay && epoch == Epoch::SOLE;
+            return Ok(held.iter().map(|(_, epoch)| (!is_lost(*epoch)).then(|| Self::lease(*epoch))).collect());
+        }
+        *asked = Asking::UnderWay;
+        drop(self.let_go.wait_while(asked, |asked| *asked == Asking::UnderWay).unwrap());
+        let prolonged = |epoch| Lease { epoch, ..Self::lease(Epoch(2)) };
+        Ok(held.iter().map(|(_, epoch)| Some(prolonged(*epoch))).collect())
+    }
+
+    fn release(&self, _: &ProgramId, _: Epoch) -> Result<(), JournalError> {
+        Ok(())
+    }
+
+    fn holder(&self, _: &ProgramId) -> Result<Option<String>, JournalError> {
+        Ok(None)
+    }
+
+    fn term(&self) -> Duration {
+        Duration::from_millis(60)
+    }
+}
+
+#[test]
+fn a_book_that_was_let_go_while_its_lease_was_prolonged_is_not_answered_for_as_if_it_were_empty() {
+    let (probe, clock) = (Arc::new(Probe::default()), Arc::new(PutForward::default()));
+    let (journal, leases) = (Arc::new(MemoryJournal::default()), Arc::new(ToldBoth::default()));
+    let options = LedgerOptions::default();
+    let opened = HeldLedger::open(journal, None, leases, Arc::clone(&clock) as _, options, Arc::clone(&probe) as _).unwrap();
+    let subject = Subject { ledger: Asked(Box::new(opened)), probe };
+    let told = subject.screen(&draft("cv-1", "ann", "ben")).record.cursor;
+
+    clock.by(A_NIGHT);
+    let followed = subject.ledger.feed(&shop(), Some(told), 10);
+
+    assert_eq!(followed, Ok((Vec::new(), told)));
+    assert_eq!(subject.feed().len(), 1);
 }
 
 #[test]

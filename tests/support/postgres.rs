@@ -2,7 +2,7 @@
 //! tests that need it say so and pass.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
+use rustix::process::{Pid, Signal, kill_process};
 use secrecy::SecretString;
 use selfsame::adapters::journal::postgres::{DatabaseUrl, LeaseTerms, Patience, PostgresJournal, PostgresLeases};
 use selfsame::adapters::system_clock::SystemClock;
@@ -23,16 +24,19 @@ use selfsame::vocabulary::ids::ProgramId;
 
 /// A server that ends with the process that started it, whatever way that ends.
 pub(crate) struct Server {
-    port: u16,
+    pub(crate) port: u16,
     /// Its end of the pipe is what keeps the server alive.
-    _watched: Child,
+    watched: Mutex<Child>,
     pub(crate) data: PathBuf,
 }
 
-/// Ends the server, and removes its files, once nobody holds the other end of the pipe.
-const WATCH: &str = r#""$0" -D "$1/data" -c port="$2" -c listen_addresses=127.0.0.1 -c unix_socket_directories="$1" -c fsync=on \
-  -c max_connections=200 & server=$!
-read -r _; kill -QUIT $server; wait $server; rm -rf "$1""#;
+/// Starts the server again, once it has ended, for each line; ends it, and removes its files, once nobody holds the other end of the pipe.
+const WATCH: &str = r#"serve() {
+  "$0" -D "$1/data" -c port="$2" -c listen_addresses=127.0.0.1 -c unix_socket_directories="$1" -c fsync=on -c max_connections=200 & server=$!
+}
+serve "$@"
+while read -r _; do wait $server; serve "$@"; done
+kill -QUIT $server; wait $server; rm -rf "$1""#;
 
 /// The server of this test binary; absent, with a word on why, where PostgreSQL is not installed.
 pub(crate) fn server() -> Option<&'static Server> {
@@ -42,6 +46,12 @@ pub(crate) fn server() -> Option<&'static Server> {
         eprintln!("skipped: PostgreSQL is not installed here (on Debian: apt-get install postgresql)");
     }
     server.as_ref()
+}
+
+/// A free port below those that the system gives to connections: whoever listens there may end and listen there again.
+pub(crate) fn lasting_port() -> u16 {
+    let mut drawn = std::iter::repeat_with(|| 16_000 + rand::random::<u16>() % 16_000);
+    drawn.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
 }
 
 /// Where PostgreSQL's programs are.
@@ -95,7 +105,7 @@ impl Server {
         ]);
         let made = initdb.output().unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = lasting_port();
         let mut watch = command(Path::new("/bin/sh"), user);
         watch.arg("-c").arg(WATCH).arg(programs.join("postgres")).arg(&folder).arg(port.to_string());
         let mut watched = watch.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
@@ -104,7 +114,7 @@ impl Server {
         assert!(ready, "PostgreSQL ended before it was ready");
         // Somebody has to listen, or the server waits to be heard.
         std::thread::spawn(move || told.for_each(drop));
-        Self { port, _watched: watched, data: folder.join("data") }
+        Self { port, watched: Mutex::new(watched), data: folder.join("data") }
     }
 
     /// One for a test that breaks it; absent, with a word on why, where PostgreSQL is not installed.
@@ -121,13 +131,40 @@ impl Server {
             let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
             let ended = tokio::spawn(connection);
             let victim: i32 = client.query_one(others, &[]).await.unwrap().get(0);
-            let victim = rustix::process::Pid::from_raw(victim).unwrap();
-            rustix::process::kill_process(victim, rustix::process::Signal::KILL).unwrap();
+            kill_process(Pid::from_raw(victim).unwrap(), Signal::KILL).unwrap();
             ended.await.unwrap().unwrap_err();
             while tokio_postgres::connect(url, tokio_postgres::NoTls).await.is_err() {
                 tokio::task::yield_now().await;
             }
         });
+    }
+
+    /// Sends a signal to the server's first process and then to all that it started.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let first = self.first_process();
+        // Nothing is started between the two.
+        let _ = kill_process(first, if signal == Signal::CONT { signal } else { Signal::STOP });
+        for process in children_of(first) {
+            let _ = kill_process(process, signal);
+        }
+        let _ = kill_process(first, signal);
+    }
+
+    /// Kills all of the server's processes at once, as a machine does that loses power, and starts it again over the same files. It takes
+    /// connections some moments later.
+    pub(crate) fn kill_and_restart(&self) {
+        let all: Vec<Pid> = std::iter::once(self.first_process()).chain(children_of(self.first_process())).collect();
+        self.signal(Signal::KILL);
+        // A server refuses to start while processes of the one before have its memory.
+        while all[1..].iter().any(|process| is_running(*process)) {
+            std::thread::yield_now();
+        }
+        self.watched.lock().stdin.as_mut().unwrap().write_all(b"again\n").unwrap();
+    }
+
+    fn first_process(&self) -> Pid {
+        let text = std::fs::read_to_string(self.data.join("postmaster.pid")).unwrap();
+        Pid::from_raw(text.lines().next().unwrap().parse().unwrap()).unwrap()
     }
 
     /// A URL of the server's first database, with nothing of any other test in it.
@@ -138,6 +175,24 @@ impl Server {
         run(&address, &format!("create schema {schema}"));
         format!("{address}?options=-c%20search_path%3D{schema}")
     }
+}
+
+/// State and parent of a process; absent when it is gone.
+fn state_of(process: Pid) -> Option<(char, i32)> {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero())).ok()?;
+    // The name before may hold anything, the last bracket ends it.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
+}
+
+fn is_running(process: Pid) -> bool {
+    state_of(process).is_some_and(|(state, _)| !matches!(state, 'Z' | 'X'))
+}
+
+fn children_of(parent: Pid) -> Vec<Pid> {
+    let names = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let processes = names.filter_map(Pid::from_raw);
+    processes.filter(|process| state_of(*process).is_some_and(|(_, of)| of == parent.as_raw_nonzero().get())).collect()
 }
 
 /// The journal at a URL.
