@@ -228,7 +228,8 @@ impl LoadCommand {
         let _shown = shown(&progress, until);
         let measured = run(target, &plan, &progress).await?;
         if measured.answered < shape.known_accounts {
-            bail!("filling was refused: {:?}", measured.refused);
+            let first = measured.first_refusal.as_deref().unwrap_or_default();
+            bail!("filling was refused: {:?}; the first: {first}", measured.refused);
         }
         Ok(measured)
     }
@@ -379,7 +380,8 @@ fn write_table(report: &Report) -> Result<()> {
             server.ratio_to_first_median
         )?;
         for round in server.rounds.iter().filter(|round| !round.refused.is_empty()) {
-            writeln!(out, "  refused: {:?}", round.refused)?;
+            let first = round.first_refusal.as_deref().unwrap_or_default();
+            writeln!(out, "  refused: {:?}; the first: {first}", round.refused)?;
         }
     }
     Ok(())

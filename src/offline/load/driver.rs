@@ -173,7 +173,7 @@ impl Lane {
                 let verdict = response.get_ref().decision.as_ref().map_or(v1::Verdict::Unspecified, v1::Decision::verdict);
                 recorder.answered(latency, verdict.as_str_name().trim_start_matches("VERDICT_"));
             }
-            Err(status) => recorder.refused(code_name(status.code())),
+            Err(status) => recorder.refused(code_name(status.code()), status.message()),
         }
         drop(recorder);
         self.progress.answered.fetch_add(1, Ordering::Relaxed);

@@ -25,7 +25,7 @@ const REFERRAL_EVERY_MILLIS: f64 = 60.0 * 86_400_000.0;
 pub struct TrafficShape {
     /// The programme that the conversions belong to.
     pub program_id: String,
-    /// Conversion ids begin with this, so that two runs do not send one id with two contents.
+    /// Ids of conversions, invoices and rewards begin with this: two runs do not send one id with two contents.
     pub id_prefix: String,
     /// Another seed, another stream.
     pub seed: u64,
@@ -146,22 +146,23 @@ impl Traffic {
             Tie::SharedDevice => Whereabouts { card: referee, ..Whereabouts::of(referrer) },
             Tie::Farmed => Whereabouts::of(referrer),
         };
+        let prefix = &shape.id_prefix;
         let amount_minor = 900 + i64::try_from(dice.below(20_000)).unwrap_or(0);
         v1::Conversion {
             program_id: shape.program_id.clone(),
-            conversion_id: format!("{}-{letter}{index}", shape.id_prefix),
+            conversion_id: format!("{prefix}-{letter}{index}"),
             campaign_id: "spring".to_owned(),
             kind: v1::ConversionKind::InvoicePaid.into(),
             occurred_at: Some(at(occurred_at)),
             value: Some(money(amount_minor)),
             minimum_purchase: Some(money(900)),
-            invoice_id: format!("inv-{letter}{index}"),
+            invoice_id: format!("{prefix}-inv-{letter}{index}"),
             referee_standing: Some(v1::RefereeStanding::New.into()),
             attribution: Some(attribution(referrer)),
             referrer: Some(referrer_bundle(referrer, occurred_at)),
             referee: Some(referee_bundle(referee, whereabouts, occurred_at, &mut dice)),
             rewards: vec![v1::Reward {
-                reward_id: format!("rw-{letter}{index}"),
+                reward_id: format!("{prefix}-rw-{letter}{index}"),
                 beneficiary: v1::Side::Referrer.into(),
                 amount: Some(money(1_000)),
             }],
@@ -520,5 +521,17 @@ mod tests {
         let with_own_card = |conversion: &v1::Conversion| card(&conversion.referrer) != card(&conversion.referee);
         let honest = (0..1_000).filter(|n| with_own_card(&traffic(Walk::Measuring).conversion(*n))).count();
         assert!((950..=999).contains(&honest), "{honest}");
+    }
+
+    #[test]
+    fn two_runs_on_one_server_share_no_id_of_a_conversion_an_invoice_or_a_reward() {
+        let ids = |seed: u64| -> BTreeSet<String> {
+            let shape = TrafficShape::with_known_values("load-test", 10_000, seed);
+            let of = |walk| Traffic::new(shape.clone(), walk);
+            let sent = [of(Walk::Filling).conversion(7), of(Walk::Measuring).conversion(7)];
+            sent.into_iter().flat_map(|sent| [sent.conversion_id, sent.invoice_id, sent.rewards[0].reward_id.clone()]).collect()
+        };
+        assert_eq!(ids(1).len(), 6);
+        assert!(ids(1).is_disjoint(&ids(2)));
     }
 }

@@ -16,6 +16,7 @@ pub struct Recorder {
     latency: Histogram<u64>,
     answered: u64,
     refused: BTreeMap<String, u64>,
+    first_refusal: Option<String>,
     verdicts: BTreeMap<String, u64>,
 }
 
@@ -31,7 +32,7 @@ impl Recorder {
     /// [`InvalidRange`].
     pub fn new() -> Result<Self, InvalidRange> {
         let latency = Histogram::new_with_bounds(1, LATENCY_MAX_MICROS * 10, 3)?;
-        Ok(Self { latency, answered: 0, refused: BTreeMap::new(), verdicts: BTreeMap::new() })
+        Ok(Self { latency, answered: 0, refused: BTreeMap::new(), first_refusal: None, verdicts: BTreeMap::new() })
     }
 
     /// An answer came this long after the intended send time.
@@ -42,9 +43,10 @@ impl Recorder {
         count(&mut self.verdicts, verdict);
     }
 
-    /// The server refused, or the connection failed. Not part of the latencies.
-    pub fn refused(&mut self, code: &str) {
+    /// The server refused, or the connection failed, and said why. Not part of the latencies.
+    pub fn refused(&mut self, code: &str, why: &str) {
         count(&mut self.refused, code);
+        self.first_refusal.get_or_insert_with(|| why.to_owned());
     }
 
     /// Adds what another recorder saw.
@@ -52,6 +54,9 @@ impl Recorder {
         // Both histograms have one range, so adding cannot fail; if it did, the count would tell.
         let _ = self.latency.add(&other.latency);
         self.answered += other.answered;
+        if self.first_refusal.is_none() {
+            self.first_refusal.clone_from(&other.first_refusal);
+        }
         for (own, theirs) in [(&mut self.refused, &other.refused), (&mut self.verdicts, &other.verdicts)] {
             for (key, more) in theirs {
                 *own.entry(key.clone()).or_default() += more;
@@ -74,6 +79,7 @@ impl Recorder {
             answers_per_second: rate(self.answered, elapsed),
             latency_micros: self.latency_micros(),
             refused: self.refused.clone(),
+            first_refusal: self.first_refusal.clone(),
             verdicts: self.verdicts.clone(),
         }
     }
@@ -123,6 +129,8 @@ pub struct Measured {
     pub latency_micros: LatencyMicros,
     /// Refusals and failures by gRPC code. Empty when there was none.
     pub refused: BTreeMap<String, u64>,
+    /// What the first of them said; absent when there was none.
+    pub first_refusal: Option<String>,
     /// Answers by verdict.
     pub verdicts: BTreeMap<String, u64>,
 }
@@ -165,9 +173,10 @@ mod tests {
         let mut one = Recorder::new().unwrap();
         one.answered(Duration::from_millis(1), "APPROVED");
         let mut other = Recorder::new().unwrap();
-        other.refused("ResourceExhausted");
+        other.refused("ResourceExhausted", "too much at once");
         one.merge(&other);
         let measured = one.measured(Duration::from_secs(1));
         assert_eq!((measured.answered, measured.refused["ResourceExhausted"]), (1, 1));
+        assert_eq!(measured.first_refusal.as_deref(), Some("too much at once"));
     }
 }
