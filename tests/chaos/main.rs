@@ -1,7 +1,7 @@
 //! Proof by chaos: three real replicas over a real database serve load, while holders and the database are killed and stopped and the networks between
 //! them are cut, at moments that a seed draws. Afterwards every acknowledged fact is there once, with what was answered; the feed has neither gap nor
 //! double and begins with what its followers were told; no reward was released after a bar against it had been acknowledged; the journal of each
-//! programme is one chain that one holder after the other wrote; and a killed holder was replaced within ten seconds.
+//! programme is one chain that one holder after the other wrote; and a killed holder was replaced within ten seconds (twenty in the bounded run).
 //!
 //! The run is bounded. The long one, by hand:
 //!
