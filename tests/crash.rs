@@ -11,6 +11,8 @@
     reason = "a test fails by panicking, and says what it did"
 )]
 
+#[path = "support/proving.rs"]
+mod proving;
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +22,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use proving::{as_screened, from_env};
 use selfsame::book::cursor::FeedCursor;
 use selfsame::offline::load::generator::{Dice, Traffic, TrafficShape, Walk};
 use selfsame::wire::v1;
@@ -62,16 +65,8 @@ struct Run {
 }
 
 impl Run {
-    /// Conversion number `index`: every fifth was attached by hand, so that there is always something to review.
     fn conversion(&self, index: u64) -> v1::Conversion {
-        let mut conversion = self.traffic.conversion(index);
-        if index.is_multiple_of(5) {
-            let attribution = conversion.attribution.as_mut().unwrap();
-            attribution.captured_via = v1::CapturedVia::Manual.into();
-            "agent-1".clone_into(&mut attribution.attached_by);
-            conversion.referee.as_mut().unwrap().journey = None;
-        }
-        conversion
+        proving::conversion_of(&self.traffic, index)
     }
 
     fn acknowledge(&self) {
@@ -79,14 +74,10 @@ impl Run {
     }
 }
 
-fn from_env(name: &str, otherwise: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_at_any_moment_the_server_keeps_all_that_it_acknowledged() {
-    let rounds = from_env("SELFSAME_CRASH_ROUNDS", 6);
-    let seed = from_env("SELFSAME_CRASH_SEED", 20_261_121);
+    let rounds = from_env("SELFSAME_CRASH_ROUNDS").unwrap_or(6);
+    let seed = from_env("SELFSAME_CRASH_SEED").unwrap_or(20_261_121);
     println!("seed {seed}, {rounds} rounds; repeat with SELFSAME_CRASH_SEED={seed}");
     let scratch = tempfile::tempdir().unwrap();
     let folder = scratch.path().join("ledger");
@@ -339,19 +330,6 @@ async fn decision_of(client: &mut ScreeningServiceClient<Channel>, conversion_id
         Ok(answer) => answer.into_inner().decision,
         Err(status) if status.code() == tonic::Code::NotFound => None,
         Err(status) => panic!("{conversion_id} cannot be read: {status}"),
-    }
-}
-
-/// The part of a decision that never changes: all but the verdict in force, what the referrer may be told of it, and a cancellation.
-fn as_screened(decision: &v1::Decision) -> v1::Decision {
-    let decision = decision.clone();
-    v1::Decision {
-        verdict: 0,
-        referrer_safe_reason: None,
-        cancelled_at: None,
-        standing: None,
-        case_id: String::new(),
-        ..decision
     }
 }
 

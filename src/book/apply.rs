@@ -427,7 +427,6 @@ impl Book {
     ) -> Option<SignalBundle> {
         let account = self.accounts.get_mut(number);
         account.first_seen_at = Some(account.first_seen_at.map_or(at, |known| known.min(at)));
-        let opened_at = account.opened_at;
         let News { mut touched, mut values } = self.sight(number, bundle, at);
         let earlier = known.or_else(|| self.profile(number));
         let merged = match (&earlier, says_nothing(bundle)) {
@@ -440,6 +439,7 @@ impl Book {
             }
             (Some(earlier), false) => Some(bundle.merged_with(earlier)),
         };
+        let mut opened_otherwise = false;
         if let (Some(merged), Some(earlier)) = (&merged, &earlier)
             && merged != earlier
         {
@@ -449,7 +449,7 @@ impl Book {
                 self.learn_patterns(number, bundle);
             }
             let has_new_name_or_use = merged.adds_names_to(earlier) || merged.adds_uses_to(earlier);
-            let opened_otherwise = merged.account_created_at != earlier.account_created_at;
+            opened_otherwise = merged.account_created_at != earlier.account_created_at;
             if has_new_mail || has_new_name_or_use || opened_otherwise || Comparability::grows(earlier, merged) {
                 touched.push(number);
             } else if merged.adds_to(earlier) {
@@ -457,16 +457,16 @@ impl Book {
                 values.iter().for_each(|value| self.touch_between(number, *value));
             }
         }
-        self.touch(&touched);
-        let opened_otherwise = self.accounts.get(number).opened_at != opened_at;
         if let Some(merged) = merged.as_ref().filter(|_| opened_otherwise) {
             values.extend(self.values_of(merged));
         }
+        self.touch(&touched);
         self.touch_younger(number, &values, opened_otherwise);
         merged
     }
 
-    fn values_of(&self, bundle: &SignalBundle) -> Vec<ValueNumber> {
+    /// What is known of the values of a bundle.
+    pub(super) fn values_of(&self, bundle: &SignalBundle) -> Vec<ValueNumber> {
         let mut values = Vec::new();
         visit_values(bundle, |kind, set, _| {
             let kind = ValueKind::Identifier(kind);

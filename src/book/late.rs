@@ -16,7 +16,7 @@ use super::slab::{AccountNumber, ConversionNumber, ValueNumber};
 use super::values::ValueKind;
 use crate::screening::decision::Verdict;
 use crate::screening::gate::Accepts;
-use crate::screening::history::{LOOP_STEPS_MAX, visit_values};
+use crate::screening::history::LOOP_STEPS_MAX;
 use crate::vocabulary::conversion::Side;
 use crate::vocabulary::ids::ConversionId;
 
@@ -218,12 +218,11 @@ impl Book {
     pub(super) fn met_by(&self, account: AccountNumber) -> Touched {
         let mut met: Touched = self.accounts.ring_of(account).take(RING_TOUCHED_MAX).collect();
         let Some(profile) = self.profile(account) else { return met };
-        visit_values(&profile, |kind, set, _| {
-            for digest in set.iter().filter(|_| kind.is_strong()) {
-                let value = self.values.find(ValueKind::Identifier(kind), digest, &self.texts, &self.hasher);
-                met.extend(value.into_iter().flat_map(|value| self.values.sightings(value).tied()));
+        for value in self.values_of(&profile) {
+            if matches!(self.values.kind(value), ValueKind::Identifier(kind) if kind.is_strong()) {
+                met.extend(self.values.sightings(value).tied());
             }
-        });
+        }
         met.sort_unstable();
         met.dedup();
         met

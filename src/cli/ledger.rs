@@ -35,8 +35,8 @@ Examples:
   Give the space of removed records back to the disk, while no server runs:
     selfsame ledger compact --data-dir /var/lib/selfsame
 
-A backup holds the journal. Models and the choice among them, the key of the audit sample, policies and the
-configuration are files beside it: docs/operations.md names them.";
+A backup holds the journal, and so which models were chosen. The files of models, policies and the configuration
+lie beside it: docs/operations.md names them.";
 
 /// What a backup does not hold, said where somebody relies on one.
 const NOT_IN_BACKUPS: &str = "A backup holds which models were chosen, and not their files (`models`): copy these from the old data folder into this one before a server

@@ -228,8 +228,7 @@ impl LoadCommand {
         let _shown = shown(&progress, until);
         let measured = run(target, &plan, &progress).await?;
         if measured.answered < shape.known_accounts {
-            let first = measured.first_refusal.as_deref().unwrap_or_default();
-            bail!("filling was refused: {:?}; the first: {first}", measured.refused);
+            bail!("filling was refused: {}", measured.refusals().unwrap_or_default());
         }
         Ok(measured)
     }
@@ -379,9 +378,8 @@ fn write_table(report: &Report) -> Result<()> {
             middle(|round| round.latency_micros.max),
             server.ratio_to_first_median
         )?;
-        for round in server.rounds.iter().filter(|round| !round.refused.is_empty()) {
-            let first = round.first_refusal.as_deref().unwrap_or_default();
-            writeln!(out, "  refused: {:?}; the first: {first}", round.refused)?;
+        for refusals in server.rounds.iter().filter_map(Measured::refusals) {
+            writeln!(out, "  refused: {refusals}")?;
         }
     }
     Ok(())

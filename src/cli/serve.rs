@@ -276,24 +276,23 @@ fn open_ledger(
     models: Arc<ModelShelf>,
 ) -> anyhow::Result<Arc<dyn Ledger>> {
     let folder = &config.data_folder.0;
-    let assessor = |key: Option<AuditKey>| -> Arc<dyn Assessor> { Arc::new(StandingRules::new(policies, models, key)) };
+    let key = audit_key(&config.audit)?;
+    let options = ledger_options(config, key.as_ref());
+    let assessor: Arc<dyn Assessor> = Arc::new(StandingRules::new(policies, models, key));
     match keeping {
         Keeping::Memory => {
-            let assessor = assessor(audit_key(&config.audit)?);
-            let ledger = JournaledLedger::open(Arc::new(MemoryJournal::default()), None, ledger_options(config), assessor);
+            let ledger = JournaledLedger::open(Arc::new(MemoryJournal::default()), None, options, assessor);
             Ok(Arc::new(ledger.context("opening the ledger in memory")?))
         }
         Keeping::Folder => {
-            let assessor = assessor(audit_key(&config.audit)?);
             let journal = JournalOptions { cache_bytes: config.ledger.journal_cache_bytes, ..JournalOptions::default() };
-            let ledger = embedded::open(folder, journal, ledger_options(config), assessor)
+            let ledger = embedded::open(folder, journal, options, assessor)
                 .with_context(|| format!("opening the ledger in {}", folder.display()))?;
             Ok(Arc::new(ledger))
         }
         Keeping::Database => {
-            let assessor = assessor(audit_key(&config.audit)?);
             let address = config.journal.address.clone().unwrap_or_else(|| config.listen.0.to_string());
-            let ledger = shared::open(&database_url(&config.journal)?, &address, ledger_options(config), assessor);
+            let ledger = shared::open(&database_url(&config.journal)?, &address, options, assessor);
             Ok(Arc::new(ledger.context("opening the ledger in the database")?))
         }
     }
@@ -308,7 +307,7 @@ fn database_url(config: &JournalConfig) -> anyhow::Result<DatabaseUrl> {
 }
 
 /// What the configuration gives the ledger.
-fn ledger_options(config: &Config) -> LedgerOptions {
+fn ledger_options(config: &Config, configured: Option<&AuditKey>) -> LedgerOptions {
     let LedgerConfig {
         memory_mib,
         cold_after_days: _,
@@ -323,11 +322,7 @@ fn ledger_options(config: &Config) -> LedgerOptions {
         memory_bytes_max: memory_mib << 20,
         late_facts: LateFacts::LookedAt,
         cold_after: config.ledger.cold_after().map_or(ColdAfter::Never, ColdAfter::Unmet),
-        audit_keys: if config.audit.key.is_some() || config.audit.key_file.is_some() {
-            AuditKeys::Configured
-        } else {
-            AuditKeys::MadeOnce
-        },
+        audit_keys: if configured.is_some() { AuditKeys::Configured } else { AuditKeys::MadeOnce },
         seed: rand::thread_rng().next_u64(),
     }
 }

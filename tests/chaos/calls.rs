@@ -16,6 +16,7 @@ use tonic::{Code, Response, Status};
 use tonic_types::StatusExt as _;
 
 use crate::cluster::{Cluster, REPLICAS};
+use crate::proving::conversion_of;
 
 /// How long one replica is waited for before another is asked.
 const ATTEMPT_MAX: Duration = Duration::from_secs(3);
@@ -70,16 +71,8 @@ impl Programme {
         Self { id: id.to_owned(), traffic, next_index: AtomicU64::new(0), notes: Mutex::default() }
     }
 
-    /// Conversion number `index`: every fifth was attached by hand, so that there is always something to review.
     pub(crate) fn conversion(&self, index: u64) -> v1::Conversion {
-        let mut conversion = self.traffic.conversion(index);
-        if index.is_multiple_of(5) {
-            let attribution = conversion.attribution.as_mut().unwrap();
-            attribution.captured_via = v1::CapturedVia::Manual.into();
-            "agent-1".clone_into(&mut attribution.attached_by);
-            conversion.referee.as_mut().unwrap().journey = None;
-        }
-        conversion
+        conversion_of(&self.traffic, index)
     }
 
     pub(crate) fn reward_of(&self, index: u64) -> String {

@@ -30,6 +30,8 @@ mod load;
 #[path = "../support/postgres.rs"]
 mod postgres;
 mod proof;
+#[path = "../support/proving.rs"]
+mod proving;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -38,6 +40,7 @@ use calls::{Programme, Run};
 use cluster::Cluster;
 use parking_lot::Mutex;
 use postgres::Server;
+use proving::from_env;
 use selfsame::offline::load::generator::Dice;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -46,14 +49,10 @@ const PROGRAMMES: [&str; 3] = ["chaos-one", "chaos-two", "chaos-three"];
 const FOLLOWERS_OF_EACH: u64 = 2;
 const FINDINGS_SHOWN: usize = 40;
 
-fn from_env(name: &str, otherwise: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_is_killed_stopped_or_cut_off_each_acknowledged_fact_is_there_once() {
-    let seed = from_env("SELFSAME_CHAOS_SEED", 20_261_128);
-    let time = Duration::from_secs(from_env("SELFSAME_CHAOS_SECONDS", 35));
+    let seed = from_env("SELFSAME_CHAOS_SEED").unwrap_or(20_261_128);
+    let time = Duration::from_secs(from_env("SELFSAME_CHAOS_SECONDS").unwrap_or(35));
     let Some(database) = Server::own() else { return };
     println!("seed {seed}, {time:?}; repeat with SELFSAME_CHAOS_SEED={seed} SELFSAME_CHAOS_SECONDS={}", time.as_secs());
     let scratch = tempfile::tempdir().unwrap();

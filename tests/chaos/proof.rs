@@ -18,6 +18,7 @@ use crate::calls::{Notes, Programme, Run, Said};
 use crate::cluster::Replica;
 use crate::faults::Harm;
 use crate::followers::{Told, place_of};
+use crate::proving::as_screened;
 
 /// How long a healed cluster may take to answer anything.
 const HEALED_WITHIN: Duration = Duration::from_secs(30);
@@ -192,18 +193,6 @@ fn verify_followers(run: &Run, programme: &Programme, feed: &[v1::FeedEvent], fo
         if told.events.len() > feed.len() {
             run.found(format!("{}: a follower was told {} events, the feed has {}", programme.id, told.events.len(), feed.len()));
         }
-    }
-}
-
-/// The part of a decision that never changes: all but the verdict in force, what the referrer may be told of it, and what came later.
-fn as_screened(decision: &v1::Decision) -> v1::Decision {
-    v1::Decision {
-        verdict: 0,
-        referrer_safe_reason: None,
-        cancelled_at: None,
-        standing: None,
-        case_id: String::new(),
-        ..decision.clone()
     }
 }
 

@@ -16,13 +16,13 @@ mod asked;
 #[path = "../support/faulty.rs"]
 mod faulty;
 mod ledger;
+#[path = "../support/proving.rs"]
+mod proving;
 #[path = "../ledger_conformance/subject.rs"]
 #[allow(dead_code, reason = "the conformance suite uses all of it, the simulation some")]
 mod subject;
 
-fn from_env(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
-}
+use proving::from_env;
 
 /// Runs a simulation with the seeds that are asked for, or with so many.
 fn for_each_seed(count: u64, simulate: impl Fn(u64) + std::panic::RefUnwindSafe) {

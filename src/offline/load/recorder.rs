@@ -135,6 +135,14 @@ pub struct Measured {
     pub verdicts: BTreeMap<String, u64>,
 }
 
+impl Measured {
+    /// The refusals in words: each code with its count, and what the first said. `None` when there was none.
+    #[must_use]
+    pub fn refusals(&self) -> Option<String> {
+        self.first_refusal.as_ref().map(|first| format!("{:?}; the first: {first}", self.refused))
+    }
+}
+
 /// Latencies, in microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct LatencyMicros {
@@ -178,5 +186,6 @@ mod tests {
         let measured = one.measured(Duration::from_secs(1));
         assert_eq!((measured.answered, measured.refused["ResourceExhausted"]), (1, 1));
         assert_eq!(measured.first_refusal.as_deref(), Some("too much at once"));
+        assert_eq!(measured.refusals().as_deref(), Some("{\"ResourceExhausted\": 1}; the first: too much at once"));
     }
 }
