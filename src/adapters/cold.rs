@@ -2,11 +2,12 @@
 //! the ledger, is made anew: everything in it can be.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
 
-use super::journal::{folder_bytes, open_store, sync_store};
+use super::journal::{folder_bytes, open_store, panic_message, sync_store};
 use crate::ports::cold::{ColdStore, Entry, Walk};
 use crate::ports::journal::{Incarnation, JournalError};
 use crate::vocabulary::ids::ProgramId;
@@ -95,43 +96,37 @@ impl ColdFolder {
     /// # Errors
     /// [`JournalError::Unavailable`] when it cannot be made anew either.
     pub fn open(folder: &Path, incarnation: Incarnation) -> Result<Self, JournalError> {
-        match Self::open_store(folder) {
-            Ok(opened) => opened.of_life(incarnation),
-            Err(error) => {
-                tracing::warn!(folder = %folder.display(), %error, "what is cold cannot be opened, and is made again");
-                std::fs::remove_dir_all(folder).map_err(|error| unavailable("making it anew", folder, &error))?;
-                Self::open_store(folder)?.of_life(incarnation)
-            }
-        }
+        Self::open_of_life(folder, incarnation).or_else(|error| {
+            tracing::warn!(folder = %folder.display(), %error, "what is cold cannot be opened, and is made again");
+            std::fs::remove_dir_all(folder).map_err(|error| unavailable("making it anew", folder, &error))?;
+            Self::open_of_life(folder, incarnation)
+        })
     }
 
-    /// The store, without what is of another life of the ledger or of another build.
-    fn of_life(self, incarnation: Incarnation) -> Result<Self, JournalError> {
+    fn open_of_life(folder: &Path, incarnation: Incarnation) -> Result<Self, JournalError> {
+        let store = open_store(folder, CACHE_BYTES)?;
+        let opened = Self { store, folder: folder.to_path_buf() };
+        opened.guarded(|| opened.of_life(incarnation))?;
+        Ok(opened)
+    }
+
+    /// Empties the store of what is of another life of the ledger or of another build.
+    fn of_life(&self, incarnation: Incarnation) -> Result<(), JournalError> {
         let identity = [&[LAYOUT][..], &incarnation.0.to_be_bytes()].concat();
         let found = self.store.get(IDENTITY).map_err(|error| self.failed("reading whose it is", &error))?;
         if found.as_deref() == Some(&identity) {
-            return Ok(self);
+            return Ok(());
         }
         for name in self.store.tree_names().into_iter().filter(|name| name.starts_with(TREES)) {
             tracing::warn!(folder = %self.folder.display(), "what is cold is of another life of the ledger, and is made again");
             self.store.drop_tree(name).map_err(|error| self.failed("emptying it", &error))?;
         }
         self.store.insert(IDENTITY, identity).map_err(|error| self.failed("saying whose it is", &error))?;
-        self.sync()?;
-        Ok(self)
-    }
-
-    fn open_store(folder: &Path) -> Result<Self, JournalError> {
-        let store = open_store(folder, CACHE_BYTES)?;
-        Ok(Self { store, folder: folder.to_path_buf() })
+        self.sync()
     }
 
     fn failed(&self, doing: &str, error: &sled::Error) -> JournalError {
         unavailable(doing, &self.folder, error)
-    }
-
-    fn tree(&self, program: &ProgramId) -> Result<sled::Tree, JournalError> {
-        self.store.open_tree(name_of(program)).map_err(|error| self.failed("opening it", &error))
     }
 
     fn damaged(&self) -> JournalError {
@@ -158,7 +153,22 @@ fn parts_of(entry: &[u8]) -> Option<impl Iterator<Item = (u8, &[u8])>> {
     Some((0..count).zip(parts))
 }
 
-impl ColdStore for ColdFolder {
+impl ColdFolder {
+    /// Does something with sled, which panics on damaged files.
+    fn guarded<T>(&self, work: impl FnOnce() -> Result<T, JournalError>) -> Result<T, JournalError> {
+        catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+            let said = panic_message(panic.as_ref());
+            let folder = self.folder.display();
+            Err(JournalError::Damaged(format!(
+                "what is cold in `{folder}`: {said}; stop, remove that folder, and it is made again"
+            )))
+        })
+    }
+
+    fn tree(&self, program: &ProgramId) -> Result<sled::Tree, JournalError> {
+        self.store.open_tree(name_of(program)).map_err(|error| self.failed("opening it", &error))
+    }
+
     fn put(&self, program: &ProgramId, entries: &[Entry]) -> Result<(), JournalError> {
         let tree = self.tree(program)?;
         for entries in entries.chunks(BATCH_ENTRIES) {
@@ -235,6 +245,32 @@ impl ColdStore for ColdFolder {
         self.store.flush().map_err(|error| self.failed("flushing", &error))?;
         sync_store(&self.folder).map_err(|error| unavailable("syncing", &self.folder, &error))
     }
+}
+
+impl ColdStore for ColdFolder {
+    fn put(&self, program: &ProgramId, entries: &[Entry]) -> Result<(), JournalError> {
+        self.guarded(|| self.put(program, entries))
+    }
+
+    fn get(&self, program: &ProgramId, key: &[u8]) -> Result<Option<Vec<u8>>, JournalError> {
+        self.guarded(|| self.get(program, key))
+    }
+
+    fn remove(&self, program: &ProgramId, keys: &[Vec<u8>]) -> Result<(), JournalError> {
+        self.guarded(|| self.remove(program, keys))
+    }
+
+    fn walk(&self, program: &ProgramId, prefix: &[u8], visit: &mut dyn FnMut(&[u8], &[u8]) -> Walk) -> Result<(), JournalError> {
+        self.guarded(|| self.walk(program, prefix, visit))
+    }
+
+    fn clear(&self, program: &ProgramId) -> Result<(), JournalError> {
+        self.guarded(|| self.clear(program))
+    }
+
+    fn sync(&self) -> Result<(), JournalError> {
+        self.guarded(|| self.sync())
+    }
 
     fn disk_bytes(&self) -> u64 {
         folder_bytes(&self.folder).unwrap_or(0)
@@ -300,5 +336,29 @@ mod tests {
             }
         }
         assert!(all(&open(2), "one", b"").is_empty());
+    }
+
+    #[test]
+    fn a_flipped_bit_is_an_error_or_harmless_and_never_a_panic_or_another_entry() {
+        let place = tempfile::tempdir().unwrap();
+        let (folder, damaged) = (place.path().join("cold"), place.path().join("damaged"));
+        let entries: Vec<Entry> = (0..400_u32).map(|at| (at.to_be_bytes().to_vec(), at.to_le_bytes().repeat(60))).collect();
+        ColdFolder::open(&folder, Incarnation(1)).unwrap().put(&program("one"), &entries).unwrap();
+        let log = std::fs::read(folder.join("db")).unwrap();
+        let written: Vec<usize> = (0..log.len()).filter(|at| log[*at] != 0).collect();
+        for flip in 0..40 {
+            let mut bytes = log.clone();
+            bytes[written[flip * written.len() / 40]] ^= 1 << (flip % 8);
+            std::fs::create_dir_all(&damaged).unwrap();
+            std::fs::copy(folder.join("conf"), damaged.join("conf")).unwrap();
+            std::fs::write(damaged.join("db"), bytes).unwrap();
+            let store = ColdFolder::open(&damaged, Incarnation(1)).unwrap();
+            for (key, entry) in &entries {
+                let read = ColdStore::get(&store, &program("one"), key);
+                assert!(matches!(&read, Err(_) | Ok(None)) || read.as_ref() == Ok(&Some(entry.clone())), "flip {flip}: {read:?}");
+            }
+            drop(store);
+            std::fs::remove_dir_all(&damaged).unwrap();
+        }
     }
 }

@@ -10,7 +10,7 @@ pub use sled::{
     compact, restore, stats, verify_backup,
 };
 
-pub(super) use sled::{folder_bytes, open_store, sync_store};
+pub(super) use sled::{folder_bytes, open_store, panic_message, sync_store};
 
 /// The folder of the journal inside a data folder.
 pub const JOURNAL_FOLDER: &str = "journal";

@@ -168,15 +168,6 @@ fn keys_between(
     from: u64,
     to: u64,
 ) -> impl Iterator<Item = Result<Vec<u8>, StorageError>> {
-    let keys = store.tree().range(part_key(number, space, from, 0)..=part_key(number, space, to, u16::MAX)).keys();
-    let mut failed = false;
-    // Sled's own walk goes on from where it failed, for ever.
-    keys.map_while(move |key| {
-        if failed {
-            return None;
-        }
-        let key = key.map(|key| key.to_vec()).map_err(|e| store.sled_error("removing records", &e));
-        failed = key.is_err();
-        Some(key)
-    })
+    let keys = part_key(number, space, from, 0)..=part_key(number, space, to, u16::MAX);
+    store.range("removing records", keys).map(|item| item.map(|(key, _)| key.to_vec()))
 }

@@ -105,6 +105,14 @@ pub enum StorageError {
         /// Which entry.
         entry: &'static str,
     },
+    /// The storage engine panicked, as it does on files that were damaged. Nothing is written any more.
+    #[error("{doing} failed: {reason}; its files are probably damaged: {RESTORE}")]
+    EnginePanicked {
+        /// What was being done.
+        doing: &'static str,
+        /// What was said.
+        reason: String,
+    },
     /// An append does not follow the last record: a mistake of the caller; nothing was written.
     #[error("programme `{program}` expects record {expected}, was given {found}")]
     OutOfOrder {
@@ -212,6 +220,7 @@ impl From<StorageError> for JournalError {
             | StorageError::BackupUnusable { .. }
             | StorageError::FolderNotEmpty { .. } => Self::NotPossible(error.to_string()),
             StorageError::Lost { .. }
+            | StorageError::EnginePanicked { .. }
             | StorageError::DamagedRecord { .. }
             | StorageError::DamagedKept { .. }
             | StorageError::DamagedStore { .. } => Self::Damaged(error.to_string()),

@@ -10,11 +10,11 @@ use super::error::StorageError;
 use super::options::JournalOptions;
 use super::places::{LOCK_FILE, LOG_FILE, create_folder, private_file};
 
-/// Locks a folder for this process.
 /// How long a folder that seems to be in use is asked again: a program that this one just started holds a copy of every lock until it has become
 /// itself, and a server that was just stopped takes a moment to end.
 const LET_GO_WITHIN: std::time::Duration = std::time::Duration::from_secs(1);
 
+/// Locks a folder for this process.
 #[expect(clippy::disallowed_methods, reason = "nothing tells when another process lets go of a lock")]
 pub(super) fn lock_folder(folder: &Path) -> Result<File, StorageError> {
     let path = folder.join(LOCK_FILE);
@@ -131,7 +131,7 @@ pub(super) fn wait_until_closed(folder: &Path) -> std::io::Result<()> {
 }
 
 /// What a panic said, as far as it can be known.
-pub(super) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+pub(in crate::adapters) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     format!("the storage engine panicked: {}", text.unwrap_or("no message"))
 }

@@ -26,7 +26,7 @@ pub use backup::{BackupFile, verify_backup};
 pub(in crate::adapters) use check::folder_bytes;
 pub use check::{CheckReport, JournalStats, ProgramReport, check, stats};
 pub use error::StorageError;
-pub(in crate::adapters) use folder::{open_store, sync_store};
+pub(in crate::adapters) use folder::{open_store, panic_message, sync_store};
 pub use journal::SledJournal;
 pub use options::{JournalOptions, SyncMode};
 pub use restore::{Compacted, compact, restore};

@@ -154,8 +154,7 @@ fn unreadable(folder: &Path, error: Unreadable) -> StorageError {
 
 /// Which life of the ledger sled holds. Refuses newer formats.
 fn identity(store: &Store) -> Result<Incarnation, StorageError> {
-    let stored =
-        store.tree().get(key(Number::STORE, Space::Identity, &[])).map_err(|e| store.sled_error("reading the format", &e))?;
+    let stored = store.get("reading the format", &key(Number::STORE, Space::Identity, &[]))?;
     let folder = store.folder().to_path_buf();
     let Some(stored) = stored else {
         return Err(StorageError::Lost { folder, reason: "it does not even say what it is".to_owned() });
@@ -198,8 +197,8 @@ fn standings(store: &Store, noted: &Noted) -> Result<(HashMap<ProgramId, Standin
 
 fn registry(store: &Store) -> Result<BTreeMap<ProgramId, Number>, StorageError> {
     let mut found = BTreeMap::new();
-    for item in store.tree().scan_prefix(key(Number::STORE, Space::Registry, &[])) {
-        let (stored_key, value) = item.map_err(|e| store.sled_error("reading the programmes", &e))?;
+    for item in store.beginning_with("reading the programmes", &key(Number::STORE, Space::Registry, &[])) {
+        let (stored_key, value) = item?;
         let damaged = StorageError::DamagedStore { entry: "programme registry" };
         let (program, number) = decode_registration(&stored_key, &value).ok_or_else(|| damaged.clone())?;
         found.insert(ProgramId::new(program).map_err(|_| damaged)?, number);
@@ -211,7 +210,7 @@ fn registry(store: &Store) -> Result<BTreeMap<ProgramId, Number>, StorageError> 
 fn standing(store: &Store, program: &ProgramId, number: Number, mark: Option<Mark>) -> Result<Standing, StorageError> {
     let lost = |reason: String| StorageError::Lost { folder: store.folder().to_path_buf(), reason };
     let mut standing = Standing::empty(number, program);
-    let floor = store.tree().get(key(number, Space::Floor, &[])).map_err(|e| store.sled_error("reading the journal", &e))?;
+    let floor = store.get("reading the journal", &key(number, Space::Floor, &[]))?;
     if let Some(floor) = floor {
         let Floor { first, base, kept } = Floor::decode(number, &floor)?;
         standing = Standing { number, head: Head { first, base, last: Cursor(first.0 - 1), chain: base }, kept };

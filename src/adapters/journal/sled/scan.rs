@@ -7,9 +7,12 @@ use smallvec::SmallVec;
 
 use super::error::StorageError;
 use super::layout::{Number, PartsHead, Space, parse_part_key, part_key, unpack};
-use super::store::Store;
+use super::store::{Store, Walk};
 use crate::book::records::Cursor;
 use crate::ports::journal::{Direction, Record};
+
+/// What is being done here, for messages.
+const READING: &str = "reading the journal";
 
 /// Whose entries are walked, and of which kind.
 #[derive(Debug, Clone, Copy)]
@@ -35,17 +38,15 @@ impl Of<'_> {
 /// The place of the entry in which a record stands: the last one that begins at or before it; its own when there is none.
 pub(super) fn entry_with(store: &Store, number: Number, record: Cursor) -> Result<u64, StorageError> {
     let before = part_key(number, Space::Record, 0, 0)..=part_key(number, Space::Record, record.0, u16::MAX);
-    let found = store.tree().range(before).next_back().transpose().map_err(|e| store.sled_error("reading the journal", &e))?;
+    let found = store.range(READING, before).next_back().transpose()?;
     let damaged = StorageError::DamagedStore { entry: "key" };
     found.map_or(Ok(record.0), |(key, _)| parse_part_key(&key).map(|(place, _)| place).ok_or(damaged))
 }
 
-/// A lazy walk over entries with their places. It holds no lock between items, and ends with the first error of sled: sled's own walk would go
-/// on from where it failed, for ever.
+/// A lazy walk over entries with their places. It holds no lock between items, and ends with the first error of the store.
 pub(super) struct Scan<'s> {
-    store: &'s Store,
     of: Of<'s>,
-    items: Option<sled::Iter>,
+    items: Walk<'s>,
     direction: Direction,
     /// The part that was read to learn that the entry before it was complete.
     ahead: Option<Part>,
@@ -61,22 +62,18 @@ impl<'s> Scan<'s> {
     /// The entries at places of a range.
     pub(super) fn over(store: &'s Store, of: Of<'s>, places: RangeInclusive<u64>, direction: Direction) -> Self {
         let bounds = part_key(of.number, of.space, *places.start(), 0)..=part_key(of.number, of.space, *places.end(), u16::MAX);
-        // Sled panics on an inverted range.
-        let items = (!places.is_empty()).then(|| store.tree().range(bounds));
-        Self { store, of, items, direction, ahead: None }
+        Self { of, items: store.range(READING, bounds), direction, ahead: None }
     }
 
     fn pull(&mut self) -> Option<Result<Part, StorageError>> {
         if let Some(part) = self.ahead.take() {
             return Some(Ok(part));
         }
-        let items = self.items.as_mut()?;
         let item = match self.direction {
-            Direction::Forward => items.next()?,
-            Direction::Backward => items.next_back()?,
+            Direction::Forward => self.items.next()?,
+            Direction::Backward => self.items.next_back()?,
         };
-        let read = item.map_err(|e| self.store.sled_error("reading the journal", &e));
-        Some(read.and_then(|(key, value)| {
+        Some(item.and_then(|(key, value)| {
             let (place, number) = parse_part_key(&key).ok_or(StorageError::DamagedStore { entry: "key" })?;
             Ok(Part { place, number, value })
         }))
@@ -119,10 +116,7 @@ impl Iterator for Scan<'_> {
                     self.ahead = Some(part);
                     break;
                 }
-                Err(error) => {
-                    self.items = None;
-                    return Some(Err(error));
-                }
+                Err(error) => return Some(Err(error)),
             }
         }
         if parts.is_empty() {

@@ -1,9 +1,11 @@
-//! The open sled store: what is written to it is durable when the call returns, and after a failure nothing is written any more.
+//! The open sled store: what is written to it is durable when the call returns, and after a failure nothing is written any more. Sled is reached
+//! through here alone, because on damaged files it panics where one would expect an error.
 //!
 //! Why the extra sync: `flush` of sled 0.34 calls `sync_file_range` on Linux, which does not survive a power cut. The store therefore keeps its
 //! own handle to sled's log file and calls `fdatasync` on it.
 
 use std::fs::File;
+use std::ops::RangeInclusive;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -47,16 +49,39 @@ impl Store {
         })
     }
 
-    pub(super) fn tree(&self) -> &sled::Tree {
-        &self.tree
-    }
-
     pub(super) fn folder(&self) -> &Path {
         &self.folder
     }
 
-    pub(super) fn sled_error(&self, doing: &'static str, error: &sled::Error) -> StorageError {
-        StorageError::from_sled(doing, &self.folder, error)
+    /// The value of a key.
+    ///
+    /// # Errors
+    /// Those of [`StorageError::from_sled`], and [`StorageError::EnginePanicked`].
+    pub(super) fn get(&self, doing: &'static str, key: &[u8]) -> Result<Option<sled::IVec>, StorageError> {
+        self.guarded(doing, || self.tree.get(key))
+    }
+
+    /// A lazy walk over keys, in order, from either end.
+    pub(super) fn range<K: AsRef<[u8]> + PartialOrd>(&self, doing: &'static str, keys: RangeInclusive<K>) -> Walk<'_> {
+        // Sled panics on an inverted range.
+        Walk { store: self, doing, items: (!keys.is_empty()).then(|| self.tree.range(keys)) }
+    }
+
+    /// A lazy walk over the keys that begin so, in order.
+    pub(super) fn beginning_with(&self, doing: &'static str, prefix: &[u8]) -> Walk<'_> {
+        Walk { store: self, doing, items: Some(self.tree.scan_prefix(prefix)) }
+    }
+
+    /// Does something with sled. After a panic nothing is written any more: what sled holds in memory may be half done.
+    fn guarded<T>(&self, doing: &'static str, work: impl FnOnce() -> sled::Result<T>) -> Result<T, StorageError> {
+        match catch_unwind(AssertUnwindSafe(work)) {
+            Ok(done) => done.map_err(|error| StorageError::from_sled(doing, &self.folder, &error)),
+            Err(panic) => {
+                let error = StorageError::EnginePanicked { doing, reason: panic_message(panic.as_ref()) };
+                self.fail(&error);
+                Err(error)
+            }
+        }
     }
 
     /// Why nothing is written any more.
@@ -93,19 +118,15 @@ impl Store {
         if is_file_at(&self.log, &self.folder.join(LOG_FILE)) { Ok(()) } else { replaced("moved or exchanged") }
     }
 
-    /// Applies and syncs; any failure, also a panic inside sled, closes the store to writes.
+    /// Applies and syncs; any failure closes the store to writes.
     pub(super) fn commit(&self, writes: Writes) -> Result<(), StorageError> {
         self.refuse_if_failed()?;
-        let written = catch_unwind(AssertUnwindSafe(|| self.apply_and_sync(writes)));
-        let result = written.unwrap_or_else(|panic| {
-            Err(StorageError::Io { doing: "writing the journal", reason: panic_message(panic.as_ref()) })
-        });
-        result.and_then(|()| self.refuse_if_replaced()).inspect_err(|error| self.fail(error))
+        self.apply_and_sync(writes).and_then(|()| self.refuse_if_replaced()).inspect_err(|error| self.fail(error))
     }
 
     fn apply_and_sync(&self, writes: Writes) -> Result<(), StorageError> {
-        writes.apply(&self.tree).map_err(|e| self.sled_error("writing the journal", &e))?;
-        self.tree.flush().map_err(|e| self.sled_error("flushing the journal", &e))?;
+        self.guarded("writing the journal", || writes.apply(&self.tree))?;
+        self.guarded("flushing the journal", || self.tree.flush())?;
         #[cfg(test)]
         if self.fail_next_sync.swap(false, std::sync::atomic::Ordering::Relaxed) {
             return Err(StorageError::Io { doing: "syncing the journal", reason: "injected fault".into() });
@@ -114,6 +135,41 @@ impl Store {
             SyncMode::Data => self.log.sync_data().map_err(StorageError::io("syncing the journal", &self.folder)),
             SyncMode::Skip => Ok(()),
         }
+    }
+}
+
+/// A key and its value.
+type Entry = (sled::IVec, sled::IVec);
+
+/// A lazy walk over keys. It holds no lock between items, and ends with the first error: sled's own would go on from where it failed, for ever.
+pub(super) struct Walk<'s> {
+    store: &'s Store,
+    doing: &'static str,
+    items: Option<sled::Iter>,
+}
+
+impl Walk<'_> {
+    fn step(&mut self, step: impl FnOnce(&mut sled::Iter) -> Option<sled::Result<Entry>>) -> Option<Result<Entry, StorageError>> {
+        let items = self.items.as_mut()?;
+        let found = self.store.guarded(self.doing, || step(items).transpose()).transpose();
+        if !matches!(found, Some(Ok(_))) {
+            self.items = None;
+        }
+        found
+    }
+}
+
+impl Iterator for Walk<'_> {
+    type Item = Result<Entry, StorageError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.step(sled::Iter::next)
+    }
+}
+
+impl DoubleEndedIterator for Walk<'_> {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        self.step(sled::Iter::next_back)
     }
 }
 

@@ -56,7 +56,7 @@ fn damage_in_the_middle_is_named_and_never_skipped() {
     let place = tempfile::tempdir().unwrap();
     let journal = filled(&place.path().join("journal"));
     let store = std::sync::Arc::clone(&journal.store);
-    let value = |place| store.tree().get(part_key(NUMBER, Space::Record, place, 0)).unwrap().unwrap().to_vec();
+    let value = |place| store.get("reading", &part_key(NUMBER, Space::Record, place, 0)).unwrap().unwrap().to_vec();
     damage(&journal, |writes| {
         let mut flipped = value(2);
         flipped[30] ^= 1;
@@ -141,14 +141,14 @@ fn records_that_an_interrupted_cut_left_go_at_the_next_opening() {
     let place = tempfile::tempdir().unwrap();
     let folder = place.path().join("journal");
     let journal = filled(&folder);
-    let second = journal.store.tree().get(part_key(NUMBER, Space::Record, 2, 0)).unwrap().unwrap();
+    let second = journal.store.get("reading", &part_key(NUMBER, Space::Record, 2, 0)).unwrap().unwrap();
     journal.cut(&one(), Epoch::SOLE, Cursor(4), &KeptChange::default()).unwrap();
     damage(&journal, |writes| writes.put(part_key(NUMBER, Space::Record, 2, 0).to_vec(), second.to_vec()));
     drop(journal);
 
     let journal = open(&folder);
 
-    assert_eq!(journal.store.tree().get(part_key(NUMBER, Space::Record, 2, 0)), Ok(None));
+    assert_eq!(journal.store.get("reading", &part_key(NUMBER, Space::Record, 2, 0)), Ok(None));
     assert!(check(&journal).is_sound());
 }
 
