@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use selfsame::cli::{
-    AlreadyTold, demo, digest, evaluate, export, in_words, ledger, load, model, policy, queue, screen, serve, simulate, train,
+    AlreadyTold, demo, digest, evaluate, export, in_words, ledger, load, model, policy, program, queue, screen, serve, simulate,
+    token, train,
 };
 
 /// A decision is allocated by one thread and freed by another; the C library's allocator took a fifth of all time for that.
@@ -40,6 +41,8 @@ enum Command {
     Model(model::ModelArgs),
     Export(export::ExportArgs),
     Screen(screen::ScreenArgs),
+    Program(program::ProgramArgs),
+    Token(token::TokenArgs),
     Policy(policy::PolicyArgs),
     Digest(digest::DigestArgs),
     Simulate(simulate::SimulateArgs),
@@ -58,6 +61,8 @@ fn main() -> ExitCode {
         Command::Model(args) => model::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Screen(args) => screen::run(&args),
+        Command::Program(args) => program::run(&args),
+        Command::Token(args) => token::run(&args),
         Command::Policy(args) => policy::run(&args),
         Command::Digest(args) => digest::run(&args),
         Command::Simulate(args) => simulate::run(args),

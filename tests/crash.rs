@@ -34,7 +34,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tonic::transport::Channel;
 
-const PROGRAM: &str = "crash-test";
+const PROGRAM: &str = "shop";
 /// Callers that screen at the same time.
 const SCREENERS: usize = 24;
 /// Acknowledged conversions whose retry is checked after each restart.
@@ -171,7 +171,6 @@ async fn review(run: Arc<Run>, channel: Channel) {
             resolution: resolution.into(),
             reason_code: "checked".to_owned(),
             note: String::new(),
-            actor: "reviewer-1".to_owned(),
             expected_revision: None,
             ..Default::default()
         };

@@ -36,7 +36,6 @@ async fn load(channel: &Channel, bytes: Vec<u8>) {
     let request = v1::LoadModelRequest {
         program_id: PROGRAM.to_owned(),
         source: Some(Source::Content(bytes.into())),
-        actor: "dana".to_owned(),
         note: String::new(),
         request_id: String::new(),
     };
@@ -68,7 +67,6 @@ async fn accept(channel: &Channel, case_id: &str) {
         program_id: PROGRAM.to_owned(),
         case_id: case_id.to_owned(),
         resolution: v1::Resolution::Accept.into(),
-        actor: "rita".to_owned(),
         ..Default::default()
     };
     ReviewServiceClient::new(channel.clone()).resolve_case(request).await.unwrap();
@@ -86,14 +84,12 @@ async fn a_tripped_breaker_and_all_choices_survive_a_kill() {
         program_id: PROGRAM.to_owned(),
         model_version: "m-1".to_owned(),
         note: "measured".to_owned(),
-        actor: "dana".to_owned(),
         request_id: String::new(),
     };
     ModelServiceClient::new(channel.clone()).activate_model(activate).await.unwrap();
     let challenge = v1::SetChallengerRequest {
         program_id: PROGRAM.to_owned(),
         model_version: "m-2".to_owned(),
-        actor: "dana".to_owned(),
         note: String::new(),
         request_id: String::new(),
     };

@@ -16,6 +16,7 @@ use selfsame::adapters::policy_file;
 use selfsame::adapters::policy_store::FixedPolicy;
 use selfsame::adapters::standing_rules::StandingRules;
 use selfsame::book::command::Assessor;
+use selfsame::book::directory::Stage;
 use selfsame::book::models::ProgramModels;
 use selfsame::ledger::LedgerOptions;
 use selfsame::offline::replay::{LabelRule, Recorder, replay};
@@ -23,10 +24,12 @@ use selfsame::offline::simulator::labeled_line::{labeled_line, simulation_digest
 use selfsame::offline::simulator::library::{Library, Wanted};
 use selfsame::offline::simulator::people::People;
 use selfsame::ports::clock::Clock;
+use selfsame::ports::ledger::Ledger;
 use selfsame::screening::audit::AuditKey;
 use selfsame::screening::decision::Decision;
 use selfsame::screening::features::FEATURE_COUNT;
 use selfsame::screening::history::History;
+use selfsame::service::first_start::register;
 use selfsame::service::limits::Limits;
 use selfsame::service::server::{ServerParts, serve};
 use selfsame::vocabulary::conversion::Conversion;
@@ -152,7 +155,10 @@ impl Server {
         let ledger = embedded::open(folder.path(), journal, options, Arc::new(rules)).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (ledger, limits) = (Arc::new(ledger), Limits::default());
+        let (ledger, limits): (Arc<dyn Ledger>, _) = (Arc::new(ledger), Limits::default());
+        for program in PROGRAMS {
+            register(&ledger, &*clock, program, Stage::Production).await.unwrap();
+        }
         let parts = ServerParts { ledger, policies, clock: Arc::clone(&clock) as _, models, limits };
         tokio::spawn(serve(listener, parts, std::future::pending()));
         let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
@@ -196,13 +202,8 @@ impl Server {
                     };
                     let mut ruled = false;
                     if !case_id.is_empty() {
-                        let request = v1::ResolveCaseRequest {
-                            program_id,
-                            case_id,
-                            resolution: resolution.into(),
-                            actor: "rita".to_owned(),
-                            ..Default::default()
-                        };
+                        let request =
+                            v1::ResolveCaseRequest { program_id, case_id, resolution: resolution.into(), ..Default::default() };
                         // The machine may have closed it by itself, because of what it learned meanwhile.
                         match review.resolve_case(request).await {
                             Ok(_) => ruled = true,

@@ -25,17 +25,29 @@ pub const USUAL_FILE: &str = "selfsame.toml";
 
 /// The keys at the top of the configuration. Variables that begin with none of them (an orchestrator sets `SELFSAME_SERVICE_HOST` for a
 /// service of this name) are not ours; `stray_variables` finds those among them that were meant for us.
-pub(super) const TOP_KEYS: [&str; 11] =
-    ["listen", "data_folder", "journal", "policy", "models", "metrics", "limits", "ledger", "retention", "audit", "log"];
+pub(super) const TOP_KEYS: [&str; 12] = [
+    "listen",
+    "access",
+    "data_folder",
+    "journal",
+    "policy",
+    "models",
+    "metrics",
+    "limits",
+    "ledger",
+    "retention",
+    "audit",
+    "log",
+];
 
 /// Everything that an operator can set.
-///
-/// TLS and identities of callers will be sections of their own beside these.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Where the API listens.
     pub listen: ListenAddress,
+    /// Who may call.
+    pub access: AccessConfig,
     /// The folder that holds everything that must not be lost.
     pub data_folder: DataFolder,
     /// The database that many replicas share, where there is one.
@@ -67,6 +79,16 @@ impl Default for ListenAddress {
     fn default() -> Self {
         Self(SocketAddr::from(([127, 0, 0, 1], 50_051)))
     }
+}
+
+/// Who may call, beside those whom the ledger knows.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AccessConfig {
+    /// The file of the first administrator's token: read where the ledger knows no callers yet, and made with a new token where there is none.
+    pub admin_token_file: Option<PathBuf>,
+    /// Whether anybody may do anything who reaches an address beyond this machine, as long as the ledger knows no callers.
+    pub anybody: bool,
 }
 
 /// The folder of the ledger. Default: `selfsame-data` in the working folder.

@@ -96,6 +96,10 @@ impl Book {
                 Arc::make_mut(&mut self.models).make_key(cursor, made);
                 Some(())
             }
+            Event::DirectoryChanged(changed) => {
+                Arc::make_mut(&mut self.directory).change(cursor, changed);
+                Some(())
+            }
             Event::BreakerTripped(tripped) => {
                 Arc::make_mut(&mut self.models).trip(cursor, tripped);
                 Some(())

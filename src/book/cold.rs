@@ -319,7 +319,8 @@ impl Command {
             | Self::MarkFailed(_)
             | Self::ChangeRewards(_)
             | Self::ChangeHold(_)
-            | Self::ChangeModels(_) => met,
+            | Self::ChangeModels(_)
+            | Self::ChangeDirectory(_) => met,
         }
     }
 }
@@ -346,6 +347,7 @@ impl Event {
             | Self::HoldChanged(_)
             | Self::ModelsChanged(_)
             | Self::AuditKeyMade(_)
+            | Self::DirectoryChanged(_)
             | Self::BreakerTripped(_)
             | Self::ConversionKept(_) => met,
         }

@@ -1,6 +1,7 @@
 //! Commands: what callers ask a book to do, and who decides a conversion inside its serial order.
 
 use super::cursor::FeedCursor;
+use super::directory::DirectoryStep;
 use super::models::{ModelName, ProgramModels};
 use super::records::{
     CaseSummary, ContentFingerprint, DecisionRecord, Freshness, HoldAnswer, HoldSubject, ListEntry, OutcomeAnswer, PaidAnswer,
@@ -365,6 +366,19 @@ pub enum ModelsStep {
     Challenge(Option<ModelName>, ScoreSource),
 }
 
+/// A change of the directory.
+#[derive(Debug, Clone)]
+pub struct DirectoryCommand {
+    /// The book of the directory.
+    pub program_id: ProgramId,
+    /// What to do.
+    pub step: DirectoryStep,
+    /// Who.
+    pub actor: Actor,
+    /// When.
+    pub at: Timestamp,
+}
+
 /// What the queue shows of a conversion that never had a case, from the record of its decision.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DecidedBefore {
@@ -424,6 +438,8 @@ pub enum Command {
     ChangeList(ListCommand),
     /// Loads, chooses or watches a model.
     ChangeModels(ModelsCommand),
+    /// Changes which programmes there are, or who may call.
+    ChangeDirectory(Box<DirectoryCommand>),
 }
 
 impl Command {
@@ -446,6 +462,7 @@ impl Command {
             Self::ChangeHold(command) => &command.program_id,
             Self::ChangeList(command) => &command.program_id,
             Self::ChangeModels(command) => &command.program_id,
+            Self::ChangeDirectory(command) => &command.program_id,
         }
     }
 
@@ -456,6 +473,8 @@ impl Command {
             Self::Screen(_) | Self::RecordSignals(_) | Self::RecordOutcome(_) | Self::ExpirePending(..) | Self::Recheck(_) => {
                 None
             }
+            // Doing it again changes nothing.
+            Self::ChangeDirectory(_) => None,
             Self::RevokeOutcome(command) => command.request.as_ref(),
             Self::StepCase(command, _) => command.request.as_ref(),
             Self::Reserve(command) => Some(&command.request),
@@ -488,6 +507,7 @@ impl Command {
             Self::ChangeHold(command) => &mut command.at,
             Self::ChangeList(command) => &mut command.entry.placed_at,
             Self::ChangeModels(command) => &mut command.at,
+            Self::ChangeDirectory(command) => &mut command.at,
         };
         *at = (*at).max(latest);
         self

@@ -4,6 +4,7 @@
 //! the feed need no look at anything that came later.
 
 use super::command::{CaseStep, Change, Request, RewardsChange};
+use super::directory::DirectoryStep;
 use super::models::{Audited, ModelAction, ModelChange, ModelChoices, ModelName};
 use super::records::{ContentFingerprint, Cursor, HoldSubject, ListEntry, ReserveAnswer};
 use crate::screening::audit::AuditKey;
@@ -39,6 +40,7 @@ pub(crate) enum Event {
     ListChanged(ListChanged),
     ModelsChanged(Box<ModelsChanged>),
     AuditKeyMade(AuditKeyMade),
+    DirectoryChanged(Box<DirectoryChanged>),
     /// Not of the journal itself: what outlives a ruling that broke a model's promise, when retention removed its record.
     BreakerTripped(BreakerTripped),
     /// Not of the journal itself: what outlives a conversion whose record retention removed.
@@ -66,6 +68,7 @@ impl Event {
             Self::ListChanged(changed) => changed.entry.placed_at,
             Self::ModelsChanged(changed) => changed.at,
             Self::AuditKeyMade(made) => made.at,
+            Self::DirectoryChanged(changed) => changed.at,
             Self::BreakerTripped(_) | Self::ConversionKept(_) => return None,
         })
     }
@@ -80,6 +83,7 @@ impl Event {
             | Self::PendingExpired(_)
             | Self::Rechecked(_)
             | Self::AuditKeyMade(_)
+            | Self::DirectoryChanged(_)
             | Self::BreakerTripped(_)
             | Self::ConversionKept(_) => None,
             Self::OutcomeRevoked(revoked) => revoked.request.as_ref(),
@@ -446,6 +450,14 @@ impl BreakerTripped {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AuditKeyMade {
     pub(crate) key: AuditKey,
+    pub(crate) at: Timestamp,
+}
+
+/// Which programmes there are, or who may call, was changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DirectoryChanged {
+    pub(crate) step: DirectoryStep,
+    pub(crate) actor: Actor,
     pub(crate) at: Timestamp,
 }
 

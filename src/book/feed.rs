@@ -34,6 +34,7 @@ pub(crate) fn events(cursor: FeedCursor, event: &Event) -> Vec<FeedEvent> {
         | Event::ListChanged(_)
         | Event::ModelsChanged(_)
         | Event::AuditKeyMade(_)
+        | Event::DirectoryChanged(_)
         | Event::BreakerTripped(_)
         | Event::ConversionKept(_) => Vec::new(),
     }

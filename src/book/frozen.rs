@@ -10,6 +10,7 @@ use super::accounts::{Account, Accounts};
 use super::cases::{Case, Cases};
 use super::cold::{ColdTotals, hash_of};
 use super::conversions::{ConversionRow, Conversions, Pattern, Referral};
+use super::directory::Directory;
 use super::index::Hasher;
 use super::late::Late;
 use super::models::ProgramModels;
@@ -41,6 +42,7 @@ pub(crate) struct Totals {
     latest: Timestamp,
     cold: ColdTotals,
     models: Arc<ProgramModels>,
+    directory: Arc<Directory>,
 }
 
 /// A frozen book. The rows are shared with the book until it changes them.
@@ -79,6 +81,7 @@ impl Book {
                 latest: self.latest,
                 cold: self.cold,
                 models: Arc::clone(&self.models),
+                directory: Arc::clone(&self.directory),
             },
             texts: self.texts.rows.clone(),
             values: self.values.rows.clone(),
@@ -113,6 +116,7 @@ impl Book {
                     latest,
                     cold,
                     models,
+                    directory,
                 },
             texts,
             values,
@@ -148,6 +152,7 @@ impl Book {
             late,
             latest,
             models,
+            directory,
             holds: Arc::new(holds.into_iter().map(|(hold, at)| (hold.hold_id.clone(), (hold, at))).collect()),
             holds_changed,
             lists: Arc::new(lists.into_iter().map(|(entry, at)| ((entry.list, entry.subject.clone()), (entry, at))).collect()),
@@ -183,6 +188,7 @@ impl Book {
         self.outcomes.spreads.hash(&mut hasher);
         self.late.hash(&mut hasher);
         self.models.hash(&mut hasher);
+        self.directory.hash(&mut hasher);
         of_rows(&self.messages.rows, &mut hasher);
         for (_, case) in self.cases.rows.iter() {
             // Scores have no hash of their own; what is printed of one says it whole.

@@ -12,6 +12,7 @@ pub(crate) mod cold;
 pub mod command;
 mod conversions;
 pub mod cursor;
+pub mod directory;
 pub(crate) mod event;
 pub(crate) mod feed;
 mod frozen;
@@ -44,6 +45,7 @@ use self::cases::Cases;
 pub use self::cases::Opened;
 use self::cold::ColdTotals;
 use self::conversions::Conversions;
+use self::directory::Directory;
 pub(crate) use self::frozen::{Frozen, Totals};
 use self::index::{Hasher, Index};
 use self::late::Late;
@@ -103,6 +105,8 @@ pub struct Book {
     /// When the newest record was learned of: no command is older.
     latest: Timestamp,
     models: Arc<ProgramModels>,
+    /// Empty in all books but the one that the directory is.
+    directory: Arc<Directory>,
     /// Memory of all profiles. Unit: bytes.
     profile_bytes: usize,
     /// Accounts whose signals are here.
@@ -191,6 +195,7 @@ impl Book {
             late: Late::default(),
             latest: Timestamp::saturating_from_millis(0),
             models: Arc::default(),
+            directory: Arc::default(),
             profile_bytes: 0,
             profiles: 0,
             cold: ColdTotals::default(),
@@ -229,6 +234,12 @@ impl Book {
     #[must_use]
     pub const fn models(&self) -> &Arc<ProgramModels> {
         &self.models
+    }
+
+    /// The directory, in the book that keeps it.
+    #[must_use]
+    pub const fn directory(&self) -> &Arc<Directory> {
+        &self.directory
     }
 
     /// Accounts known.

@@ -1,6 +1,7 @@
 //! Plans: from a command and the book to the event that it makes, to the place where it was done before, or to a refusal. Nothing is changed.
 
 mod cases;
+mod directory;
 mod holds;
 mod models;
 mod outcomes;
@@ -79,6 +80,7 @@ pub(crate) fn plan(book: &Book, command: Command, assessor: &dyn Assessor) -> Re
         Command::ChangeHold(command) => holds::step(book, command),
         Command::ChangeList(command) => Ok(list(book, command)),
         Command::ChangeModels(command) => models::change(book, command),
+        Command::ChangeDirectory(command) => directory::change(book, *command),
     }
 }
 

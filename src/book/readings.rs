@@ -224,6 +224,7 @@ impl Book {
             | Event::RewardsChanged(_)
             | Event::ListChanged(_)
             | Event::AuditKeyMade(_)
+            | Event::DirectoryChanged(_)
             | Event::BreakerTripped(_)
             | Event::ConversionKept(_) => Done::Recorded,
         }
@@ -341,7 +342,11 @@ impl Book {
                 let in_force = number.is_some_and(|number| self.outcomes.get(number).state == OutcomeState::InForce);
                 in_force && (of_account || waits())
             }
-            Event::ModelsChanged(_) | Event::AuditKeyMade(_) | Event::BreakerTripped(_) | Event::ConversionKept(_) => true,
+            Event::ModelsChanged(_)
+            | Event::AuditKeyMade(_)
+            | Event::DirectoryChanged(_)
+            | Event::BreakerTripped(_)
+            | Event::ConversionKept(_) => true,
             Event::ConversionScreened(_)
             | Event::SignalsRecorded(_)
             | Event::OutcomeRevoked(_)

@@ -8,8 +8,11 @@ use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use tonic::Status;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic_types::StatusExt as _;
+
+use crate::wire::credentials::Credentials;
 
 /// The largest answer that is read. Unit: bytes.
 pub(super) const ANSWER_BYTES_MAX: usize = 64 * 1_024 * 1_024;
@@ -35,12 +38,12 @@ impl ServerArgs {
         self.program.as_deref().ok_or_else(|| anyhow!("which programme? Give --program, or set SELFSAME_PROGRAM"))
     }
 
-    /// A connection to the server.
+    /// A connection to the server, as the user of this machine where nobody is asked who calls.
     ///
     /// # Errors
-    /// When the address is malformed or nobody answers there.
-    pub(super) async fn connect(&self) -> anyhow::Result<Channel> {
-        connect(&self.server).await
+    /// As [`connect`].
+    pub(super) async fn connect(&self) -> anyhow::Result<Client> {
+        connect(&self.server, None).await
     }
 }
 
@@ -51,7 +54,7 @@ pub struct DeskArgs {
     #[command(flatten)]
     pub server: ServerArgs,
 
-    /// Who acts; stands in the audit trail [default: the user of this machine, where it can be told]
+    /// Who acts, where the server asks nobody who calls [default: the user of this machine]; otherwise it is who the token was issued to
     #[arg(long = "as", env = "SELFSAME_ACTOR", value_name = "NAME", global = true)]
     pub actor: Option<String>,
 
@@ -61,14 +64,53 @@ pub struct DeskArgs {
 }
 
 impl DeskArgs {
-    /// Who acts.
+    /// A connection to the server for whoever acts.
     ///
     /// # Errors
-    /// When nobody was named and this machine does not tell its user: the audit trail is for ever, and a name that stands for anybody helps nobody.
-    pub(super) fn actor(&self) -> anyhow::Result<String> {
-        let named = self.actor.clone().map_or_else(|| user_name(|name| std::env::var(name).ok(), whoami), Some);
-        named.ok_or_else(|| anyhow!("who acts? Give --as NAME, or set SELFSAME_ACTOR: it stands in the audit trail for ever"))
+    /// As [`connect`].
+    pub(super) async fn connect(&self) -> anyhow::Result<Client> {
+        connect(&self.server.server, self.actor.as_deref()).await
     }
+}
+
+/// A connection that says with every call who calls.
+pub(super) type Client = InterceptedService<Channel, Credentials>;
+
+/// The variable that holds a token.
+const TOKEN: &str = "SELFSAME_TOKEN";
+/// The variable that names the file in which a token is.
+const TOKEN_FILE: &str = "SELFSAME_TOKEN_FILE";
+
+/// What calls show of who calls: the token of the environment; without one, the name that was given, or the user of this machine.
+///
+/// # Errors
+/// When a name is given beside a token, which says who acts, and when the file or the name cannot be read.
+pub(super) fn credentials(actor: Option<&str>) -> anyhow::Result<Credentials> {
+    match (token_of_environment()?, actor) {
+        (Some(_), Some(name)) => {
+            bail!(
+                "who acts is who the token of {TOKEN} was issued to: leave `--as {name}` (SELFSAME_ACTOR) out, or unset the token"
+            )
+        }
+        (Some(token), None) => Credentials::token(&token).context("the token of the environment"),
+        (None, named) => {
+            let named = named.map(str::to_owned).or_else(|| user_name(|name| std::env::var(name).ok(), whoami));
+            named.map_or_else(
+                || Ok(Credentials::default()),
+                |name| Credentials::name(&name).with_context(|| format!("the name `{name}`")),
+            )
+        }
+    }
+}
+
+fn token_of_environment() -> anyhow::Result<Option<String>> {
+    if let Some(token) = std::env::var(TOKEN).ok().filter(|token| !token.is_empty()) {
+        return Ok(Some(token));
+    }
+    let Some(file) = std::env::var_os(TOKEN_FILE).filter(|file| !file.is_empty()) else { return Ok(None) };
+    let file = std::path::PathBuf::from(file);
+    let token = std::fs::read_to_string(&file).with_context(|| format!("reading the token in `{}`", file.display()))?;
+    Ok(Some(token.trim().to_owned()))
 }
 
 /// Prints an answer: as the API's JSON, or as text.
@@ -102,14 +144,17 @@ fn whoami() -> Option<String> {
     String::from_utf8(output.stdout).ok()
 }
 
-/// A connection to a server, by its URL or its address and port.
+/// A connection to a server, by its URL or its address and port, for whoever the environment says, or for somebody by name.
 ///
 /// # Errors
-/// When the address is malformed, asks for TLS, which is not spoken here, or nobody answers there.
-pub(super) async fn connect(server: &str) -> anyhow::Result<Channel> {
+/// When the address is malformed, asks for TLS, which is not spoken here, nobody answers there, or who calls cannot be told.
+pub(super) async fn connect(server: &str, actor: Option<&str>) -> anyhow::Result<Client> {
+    let credentials = credentials(actor)?;
     let url = plaintext_url(server)?;
     let endpoint = Endpoint::from_shared(url).with_context(|| format!("`{server}` is not an address"))?;
-    endpoint.connect().await.with_context(|| format!("nobody answers at {server}; is `selfsame serve` running there?"))
+    let connected = endpoint.connect().await;
+    let channel = connected.with_context(|| format!("nobody answers at {server}; is `selfsame serve` running there?"))?;
+    Ok(InterceptedService::new(channel, credentials))
 }
 
 /// The URL of a server. What asks for more than plaintext is refused: it would be spoken to in plaintext all the same.

@@ -34,8 +34,10 @@ use crate::offline::simulator::pseudonymise::pseudonymise;
 use crate::offline::simulator::raw::RawConversion;
 use crate::offline::tally::Tally;
 use crate::ports::clock::Clock;
+use crate::ports::ledger::Ledger;
 use crate::screening::audit::AuditKey;
 use crate::screening::decision::Verdict;
+use crate::service::first_start::register_sandbox;
 use crate::service::limits::Limits;
 use crate::service::server::{ServerParts, serve};
 use crate::vocabulary::digest::KeyId;
@@ -103,7 +105,9 @@ async fn play(args: &DemoArgs) -> Result<()> {
     let rules = StandingRules::new(Arc::clone(&policies) as _, shelf, Some(AuditKey::new(AUDIT_KEY)));
     let (journal, options) = (JournalOptions::default(), LedgerOptions::default());
     let ledger = embedded::open(&folder.path().join("ledger"), journal, options, Arc::new(rules))?;
-    let (ledger, models, limits) = (Arc::new(ledger), Arc::new(models), Limits::default());
+    let ledger: Arc<dyn Ledger> = Arc::new(ledger);
+    register_sandbox(&ledger, &clock, PROGRAM).await.context("registering the programme")?;
+    let (models, limits) = (Arc::new(models), Limits::default());
     let parts = ServerParts { ledger, policies, clock: Arc::new(clock), models, limits };
     let (stop, stopped) = oneshot::channel::<()>();
     let server = tokio::spawn(serve(listener, parts, async move {

@@ -7,9 +7,8 @@ use std::path::PathBuf;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use indicatif::ProgressBar;
-use tonic::transport::Channel;
 
-use super::client::{ANSWER_BYTES_MAX, ServerArgs, block_on, counting_spinner, readable};
+use super::client::{ANSWER_BYTES_MAX, Client, ServerArgs, block_on, counting_spinner, readable};
 use super::history_output::{HistoryOutput, OutputForm};
 use super::output::Output;
 use crate::book::cursor::FeedCursor;
@@ -140,7 +139,7 @@ impl Lines {
 }
 
 async fn export_labels(
-    channel: Channel,
+    channel: Client,
     program_id: String,
     after_cursor: Option<FeedCursor>,
     lines: &mut Lines,
@@ -158,7 +157,7 @@ async fn export_labels(
     Ok(last_cursor)
 }
 
-async fn export_decisions(channel: Channel, program_id: String, lines: &mut Lines) -> anyhow::Result<()> {
+async fn export_decisions(channel: Client, program_id: String, lines: &mut Lines) -> anyhow::Result<()> {
     let mut client = ScreeningServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
     let mut request = v1::ListDecisionsRequest { program_id, page_size: DECISIONS_PER_PAGE, ..Default::default() };
     loop {

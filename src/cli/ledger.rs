@@ -197,7 +197,7 @@ fn backup_of_server(server: &str, path: &Path) -> Result<BackupSummary> {
     let mut file = BackupFile::create(path)?;
     let progress = counting_spinner("{spinner} {bytes}, {bytes_per_sec}");
     let copied = async {
-        let channel = connect(server).await?;
+        let channel = connect(server, None).await?;
         let mut client = OperationsServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
         let mut parts = client.stream_backup(v1::StreamBackupRequest {}).await.map_err(readable)?.into_inner();
         while let Some(v1::StreamBackupResponse { part }) = parts.message().await.map_err(readable)? {

@@ -14,7 +14,7 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
-use super::client::plaintext_url;
+use super::client::{credentials, plaintext_url};
 use super::output::Output;
 use crate::offline::load::compare::{Contestant, Standing, side_by_side};
 use crate::offline::load::driver::{Pace, Plan, Progress, Target, Until, run};
@@ -24,6 +24,9 @@ use crate::offline::load::plain_path;
 use crate::offline::load::recorder::Measured;
 use crate::offline::load::replay::{Replayed, replay};
 use crate::offline::load::schedule::Arrivals;
+use crate::wire::credentials::Credentials;
+use crate::wire::v1;
+use crate::wire::v1::program_service_client::ProgramServiceClient;
 
 /// What the no-op server prints before its address once it listens.
 const LISTENING: &str = "listening on ";
@@ -155,7 +158,7 @@ impl LoadCommand {
         let report_file = self.report_file()?;
         let seed = self.seed.unwrap_or_else(|| uuid::Uuid::now_v7().as_u64_pair().1 & 0xffff_ffff);
         let shape = TrafficShape::with_known_values(&self.program, self.known_values, seed);
-        let target = Target::connect(&plaintext_url(&self.target)?, self.connections).await?;
+        let target = self.target().await?;
         let filled = if self.fill { Some(self.fill(&target, &shape).await?) } else { None };
 
         let plan = self.plan(Traffic::new(shape, Walk::Measuring));
@@ -185,9 +188,22 @@ impl LoadCommand {
         Ok(())
     }
 
+    /// The server, with the programme to write to registered where the caller may do that.
+    async fn target(&self) -> Result<Target> {
+        let target = Target::connect(&plaintext_url(&self.target)?, self.connections, &credentials(None)?).await?;
+        let program =
+            v1::Program { program_id: self.program.clone(), stage: v1::ProgramStage::Sandbox.into(), ..v1::Program::default() };
+        let request = v1::CreateProgramRequest { program: Some(program) };
+        if let Err(refused) = ProgramServiceClient::new(target.first_channel()).create_program(request).await {
+            // It may be registered otherwise, or be another's to register; what matters is whether it screens.
+            tracing::debug!(%refused, "the programme was not registered");
+        }
+        Ok(target)
+    }
+
     async fn measure_replay(&self) -> Result<()> {
         let report_file = self.report_file()?;
-        let target = Target::connect(&plaintext_url(&self.target)?, 1).await?;
+        let target = Target::connect(&plaintext_url(&self.target)?, 1, &credentials(None)?).await?;
         let replayed = replay(&target, &self.program).await.context("reading the feed")?;
         let Replayed { events, messages, seconds } = replayed;
         let rate = replayed.events_per_second();
@@ -240,18 +256,18 @@ impl LoadCommand {
         }
         let (process, address) = NoopProcess::start(&[])?;
         let mut processes = vec![process];
-        let noop = Target::connect(&format!("http://{address}"), self.connections).await?;
+        let noop = Target::connect(&format!("http://{address}"), self.connections, &Credentials::default()).await?;
         let mut contestants =
             vec![Contestant { name: "no-op".to_owned(), target: noop }, Contestant { name: "selfsame".to_owned(), target }];
         if let Some(folder) = &self.plain_path {
             let (process, address) = NoopProcess::start(&["--kept-plainly-in".as_ref(), folder.as_os_str()])?;
             processes.push(process);
-            let target = Target::connect(&format!("http://{address}"), self.connections).await?;
+            let target = Target::connect(&format!("http://{address}"), self.connections, &Credentials::default()).await?;
             contestants.push(Contestant { name: "plain path".to_owned(), target });
         }
         for beside in &self.beside {
             let (name, url) = beside.split_once('=').context("`--beside` is written `NAME=URL`")?;
-            let target = Target::connect(url, self.connections).await?;
+            let target = Target::connect(url, self.connections, &credentials(None)?).await?;
             contestants.push(Contestant { name: name.to_owned(), target });
         }
         Ok((contestants, processes))

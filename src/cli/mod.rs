@@ -13,11 +13,13 @@ pub mod load;
 pub mod model;
 mod output;
 pub mod policy;
+pub mod program;
 pub mod queue;
 pub mod screen;
 pub mod serve;
 pub mod simulate;
 mod table;
+pub mod token;
 pub mod train;
 
 /// What went wrong, with its causes. A cause that the sentence before states already is not said again.

@@ -7,9 +7,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
-use tonic::transport::Channel;
 
-use super::client::{ANSWER_BYTES_MAX, DeskArgs, block_on, print, readable};
+use super::client::{ANSWER_BYTES_MAX, Client, DeskArgs, block_on, print, readable};
 use crate::wire::model::MODEL_BYTES_MAX;
 use crate::wire::v1;
 use crate::wire::v1::load_model_request::Source;
@@ -114,17 +113,16 @@ pub struct LoadArgs {
 pub fn run(args: &ModelArgs) -> anyhow::Result<()> {
     block_on(async {
         let program_id = args.desk.server.program()?.to_owned();
-        let client = ModelServiceClient::new(args.desk.server.connect().await?).max_decoding_message_size(ANSWER_BYTES_MAX);
-        let desk = Desk { client, program_id, acting: args.desk.clone(), json: args.desk.json };
+        let client = ModelServiceClient::new(args.desk.connect().await?).max_decoding_message_size(ANSWER_BYTES_MAX);
+        let desk = Desk { client, program_id, json: args.desk.json };
         desk.run(&args.step).await
     })
 }
 
 /// A data scientist's place: a connection, a programme, and who acts.
 struct Desk {
-    client: ModelServiceClient<Channel>,
+    client: ModelServiceClient<Client>,
     program_id: String,
-    acting: DeskArgs,
     json: bool,
 }
 
@@ -167,13 +165,8 @@ impl Desk {
             }
             (None, name) => name.clone().map(Source::FileName),
         };
-        let request = v1::LoadModelRequest {
-            program_id: self.program_id,
-            source,
-            actor: self.acting.actor()?,
-            note: args.note.clone(),
-            request_id: String::new(),
-        };
+        let request =
+            v1::LoadModelRequest { program_id: self.program_id, source, note: args.note.clone(), request_id: String::new() };
         let answer = self.client.load_model(request).await.map_err(readable)?.into_inner();
         print(self.json, &answer, |answer| render::loaded(answer.model.as_ref()))
     }
@@ -183,7 +176,6 @@ impl Desk {
             program_id: self.program_id.clone(),
             model_version: version.to_owned(),
             note: note.to_owned(),
-            actor: self.acting.actor()?,
             request_id: String::new(),
         };
         let answer = self.client.activate_model(request).await.map_err(readable)?.into_inner();
@@ -196,12 +188,7 @@ impl Desk {
     }
 
     async fn roll_back(mut self, note: &str) -> anyhow::Result<()> {
-        let request = v1::RollbackModelRequest {
-            program_id: self.program_id,
-            note: note.to_owned(),
-            actor: self.acting.actor()?,
-            request_id: String::new(),
-        };
+        let request = v1::RollbackModelRequest { program_id: self.program_id, note: note.to_owned(), request_id: String::new() };
         let answer = self.client.rollback_model(request).await.map_err(readable)?.into_inner();
         print(self.json, &answer, |answer| render::decides(answer.active.as_ref(), &answer.previous_version))
     }
@@ -210,7 +197,6 @@ impl Desk {
         let request = v1::SetChallengerRequest {
             program_id: self.program_id,
             model_version: version.to_owned(),
-            actor: self.acting.actor()?,
             note: note.to_owned(),
             request_id: String::new(),
         };

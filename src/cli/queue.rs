@@ -4,9 +4,8 @@
 mod render;
 
 use clap::{Args, Subcommand, ValueEnum};
-use tonic::transport::Channel;
 
-use super::client::{ANSWER_BYTES_MAX, DeskArgs, block_on, print, readable};
+use super::client::{ANSWER_BYTES_MAX, Client, DeskArgs, block_on, print, readable};
 use crate::adapters::system_clock::SystemClock;
 use crate::ports::clock::Clock as _;
 use crate::wire::v1;
@@ -182,19 +181,18 @@ pub struct ReopenArgs {
 pub fn run(args: &QueueArgs) -> anyhow::Result<()> {
     block_on(async {
         let program_id = args.desk.server.program()?.to_owned();
-        let channel = args.desk.server.connect().await?;
+        let channel = args.desk.connect().await?;
         let client = ReviewServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX);
-        let desk = Desk { channel, client, program_id, acting: args.desk.clone(), json: args.desk.json };
+        let desk = Desk { channel, client, program_id, json: args.desk.json };
         desk.run(&args.step).await
     })
 }
 
 /// A reviewer's place: a connection, a programme, and who acts.
 struct Desk {
-    channel: Channel,
-    client: ReviewServiceClient<Channel>,
+    channel: Client,
+    client: ReviewServiceClient<Client>,
     program_id: String,
-    acting: DeskArgs,
     json: bool,
 }
 
@@ -282,7 +280,6 @@ impl Desk {
             resolution: resolution.into(),
             reason_code: args.reason.clone(),
             note: args.note.clone(),
-            actor: self.acting.actor()?,
             expected_revision: args.revision,
             request_id: String::new(),
         };
@@ -294,7 +291,6 @@ impl Desk {
         let request = v1::ClaimCaseRequest {
             program_id: self.program_id,
             case_id: case.to_owned(),
-            actor: self.acting.actor()?,
             lease: minutes.map(|minutes| pbjson_types::Duration { seconds: minutes * 60, nanos: 0 }),
             expected_revision: None,
             request_id: String::new(),
@@ -307,7 +303,6 @@ impl Desk {
         let request = v1::ReleaseCaseRequest {
             program_id: self.program_id,
             case_id: case.to_owned(),
-            actor: self.acting.actor()?,
             note: note.to_owned(),
             expected_revision: None,
             request_id: String::new(),
@@ -325,7 +320,6 @@ impl Desk {
             target: by_case.or_else(|| args.conversion.clone().map(Target::ConversionId)),
             reason_code: args.reason.clone(),
             note: args.note.clone(),
-            actor: self.acting.actor()?,
             expected_revision: None,
             request_id: String::new(),
         };
@@ -338,7 +332,6 @@ impl Desk {
             program_id: self.program_id,
             case_id: case.to_owned(),
             note: text.to_owned(),
-            actor: self.acting.actor()?,
             request_id: String::new(),
         };
         let answer = self.client.add_note(request).await.map_err(readable)?.into_inner();

@@ -1,6 +1,7 @@
 //! `selfsame serve`: runs the service until it is told to stop.
 //! It must never start on a policy, a model that decides or a folder that it cannot read in full. `main` calls it.
 
+use std::fs::File;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -30,6 +31,8 @@ use crate::ports::ledger::Ledger;
 use crate::ports::policies::Policies;
 use crate::screening::audit::AuditKey;
 use crate::screening::policy::ScoreSource;
+use crate::service::directory::new_secret;
+use crate::service::first_start::{admit_first_administrator, register_sandbox};
 use crate::service::limits::Limits;
 use crate::service::server::{ServerParts, serve};
 use crate::service::{expiring, forgetting, gauges};
@@ -55,7 +58,8 @@ key, or named like a flag, is not read, and the log says which one is.
 
 Signals: INT and TERM drain, so that every call that was taken is answered; HUP reads the policies
 again, and keeps those in force when a new one has mistakes.
-The API is plaintext and trusts its callers: keep it inside your network.";
+Until a token is issued whoever reaches the loopback address may do anything: `selfsame token issue` ends that.
+The API is plaintext: beyond this machine put a proxy before it that speaks TLS.";
 
 /// Run the service
 ///
@@ -197,6 +201,7 @@ async fn run_until_told(config: &Config, keeping: Keeping) -> anyhow::Result<()>
     let shelf = Arc::new(ModelShelf::default());
     let models = Arc::new(open_models(config, keeping, Arc::clone(&shelf), clock.now())?);
     let ledger = open_ledger(config, keeping, Arc::clone(&policies) as _, shelf)?;
+    begin_directory(config, keeping, &ledger).await?;
     let listener = TcpListener::bind(config.listen.0).await.with_context(|| format!("listening at {}", config.listen.0))?;
     if let Some(address) = config.metrics.listen {
         telemetry::start_metrics(address)?;
@@ -229,6 +234,73 @@ async fn run_until_told(config: &Config, keeping: Keeping) -> anyhow::Result<()>
     }
     Ok(())
 }
+
+/// Sees to it that a new ledger can be used, and that nobody is let in whom nobody meant to let in.
+///
+/// # Errors
+/// When the first administrator's token cannot be read or made; when the server would be open to a network.
+async fn begin_directory(config: &Config, keeping: Keeping, ledger: &Arc<dyn Ledger>) -> anyhow::Result<()> {
+    if keeping != Keeping::Database {
+        register_sandbox(ledger, &SystemClock, FIRST_PROGRAM).await.context("registering a programme to try")?;
+    }
+    let asks_who_calls = ledger.directory().await.context("reading who may call")?.asks_who_calls();
+    match (&config.access.admin_token_file, asks_who_calls) {
+        (Some(file), false) => {
+            let token = first_token(file)?;
+            let admitted = admit_first_administrator(ledger, &SystemClock, &token).await;
+            admitted.context("letting the first administrator in")?;
+            tracing::info!(file = %file.display(), "callers are asked who they are; the first administrator's token is in this file");
+        }
+        (None, false) if config.listen.0.ip().is_loopback() => {
+            tracing::warn!(
+                "nobody is asked who calls: whoever reaches this machine's loopback may do anything; `selfsame token issue` ends that"
+            );
+        }
+        (None, false) if config.access.anybody => {
+            tracing::warn!(address = %config.listen.0, "nobody is asked who calls, beyond this machine too: whoever reaches the address may do anything");
+        }
+        (None, false) => bail!(
+            "{} is reached from beyond this machine, and the ledger knows no callers: name a file with `access.admin_token_file` \
+             (SELFSAME_ACCESS__ADMIN_TOKEN_FILE), which is made with a token for the first administrator, or let anybody do anything with \
+             `access.anybody = true`",
+            config.listen.0
+        ),
+        (_, true) => {}
+    }
+    Ok(())
+}
+
+/// The first administrator's token, which is made where there is none.
+fn first_token(file: &Path) -> anyhow::Result<String> {
+    match std::fs::read_to_string(file) {
+        Ok(text) => {
+            let token = text.trim().to_owned();
+            if token.len() < TOKEN_CHARACTERS_MIN {
+                bail!(
+                    "the token in `{}` has {} characters; it takes {TOKEN_CHARACTERS_MIN} or more",
+                    file.display(),
+                    token.len()
+                );
+            }
+            Ok(token)
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let token = new_secret();
+            let made = File::options().write(true).create_new(true).open(file).and_then(|mut made| {
+                writeln!(made, "{token}")?;
+                made.sync_all()
+            });
+            made.with_context(|| format!("making the file `{}` with the first administrator's token", file.display()))?;
+            Ok(token)
+        }
+        Err(error) => Err(error).with_context(|| format!("reading the first administrator's token in `{}`", file.display())),
+    }
+}
+
+/// The programme that a new ledger begins with, so that the first examples work.
+const FIRST_PROGRAM: &str = "shop";
+/// A token of so many random characters cannot be guessed.
+const TOKEN_CHARACTERS_MIN: usize = 32;
 
 /// Makes the data folder where there is none, before anything is looked for inside.
 fn make_data_folder(folder: &Path) -> anyhow::Result<()> {

@@ -6,13 +6,16 @@ use std::thread::JoinHandle;
 
 use futures::future::BoxFuture;
 
+use super::followed::FollowedDirectory;
 use super::holding::Holding;
 use super::journaled::{Homes, JournaledLedger, LedgerOptions};
 use super::open::OpenError;
 use super::programme::Sharing;
+use super::reads::waiting;
 use crate::book::MessageKind;
 use crate::book::command::{Assessor, Command, Executed};
 use crate::book::cursor::FeedCursor;
+use crate::book::directory::Directory;
 use crate::book::models::ProgramModels;
 use crate::book::query::{CaseFilter, CaseOrder, DecisionFilter, Page, PageRequest};
 use crate::book::records::{
@@ -37,6 +40,7 @@ pub struct HeldLedger {
     /// Absent while it is being closed.
     ledger: Option<JournaledLedger>,
     holding: Arc<Holding>,
+    directory: Arc<FollowedDirectory>,
     renewing: Option<(mpsc::Sender<()>, JoinHandle<()>)>,
 }
 
@@ -59,7 +63,7 @@ impl HeldLedger {
         let of = Arc::clone(&holding);
         let spawned = std::thread::Builder::new().name("ledger-leases".into()).spawn(move || of.renew_until(&ends));
         let renewing = Some((end, spawned.map_err(|error| OpenError::Thread(error.to_string()))?));
-        Ok(Self { ledger: Some(ledger), holding, renewing })
+        Ok(Self { ledger: Some(ledger), holding, directory: Arc::default(), renewing })
     }
 
     /// Asks the ledger under the lease of a programme, and looks at the lease again before the answer is given.
@@ -212,6 +216,13 @@ impl Ledger for HeldLedger {
 
     fn models<'a>(&'a self, program: &'a ProgramId) -> Answer<'a, Arc<ProgramModels>> {
         self.under_lease(program.clone(), |ledger| ledger.models(program))
+    }
+
+    fn directory(&self) -> Answer<'_, Arc<Directory>> {
+        Box::pin(async move {
+            let (shared, directory) = (Arc::clone(&self.inner()?.shared), Arc::clone(&self.directory));
+            waiting(move || directory.now(&shared)).await
+        })
     }
 
     fn end<'a>(&'a self, program: &'a ProgramId) -> Answer<'a, FeedCursor> {

@@ -20,6 +20,7 @@ use super::sequencer::{Execution, Job, Reply, Sequencer};
 use super::snapshotting::Snapshotter;
 use crate::book::command::{Assessor, CaseStep, Command, Done, Executed, ReserveCommand};
 use crate::book::cursor::FeedCursor;
+use crate::book::directory::Directory;
 use crate::book::models::ProgramModels;
 use crate::book::query::{CaseFilter, CaseOrder, DecisionFilter, Page, PageRequest};
 use crate::book::records::{
@@ -579,6 +580,17 @@ impl Ledger for JournaledLedger {
         }))
     }
 
+    fn directory(&self) -> Answer<'_, Arc<Directory>> {
+        Box::pin(async move {
+            let directory = |programme: &Programme| {
+                let directory = Arc::clone(programme.book.read().directory());
+                let changed = directory.changed();
+                Ok((directory, changed))
+            };
+            self.look(&ProgramId::directory(), Arc::default(), directory).await
+        })
+    }
+
     fn end<'a>(&'a self, program: &'a ProgramId) -> Answer<'a, FeedCursor> {
         Box::pin(async move {
             match self.shared.records(program) {
@@ -592,7 +604,8 @@ impl Ledger for JournaledLedger {
         let summary = |programme: Arc<Programme>| {
             let last_cursor = programme.durable();
             let accounts = programme.book.read().accounts_known();
-            (last_cursor > Cursor(0)).then(|| ProgramSummary { program_id: programme.id.clone(), last_cursor, accounts })
+            let holds_something = last_cursor > Cursor(0) && programme.id.as_str() != ProgramId::DIRECTORY;
+            holds_something.then(|| ProgramSummary { program_id: programme.id.clone(), last_cursor, accounts })
         };
         self.shared.programmes.all().into_iter().filter_map(summary).collect()
     }

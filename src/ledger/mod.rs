@@ -8,6 +8,7 @@ mod codec;
 mod cold;
 mod commit;
 mod cooling;
+mod followed;
 mod held;
 mod holding;
 mod journaled;

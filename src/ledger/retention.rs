@@ -191,6 +191,7 @@ fn concerns(event: &Event) -> Vec<ConversionId> {
         | Event::ListChanged(_)
         | Event::ModelsChanged(_)
         | Event::AuditKeyMade(_)
+        | Event::DirectoryChanged(_)
         | Event::BreakerTripped(_)
         | Event::ConversionKept(_) => Vec::new(),
     }

@@ -14,6 +14,7 @@ use crate::book::command::{
     CaseCommand, Command, Executed, HoldCommand, ListCommand, OutcomeCommand, PaidCommand, ScreenCommand, SignalsCommand,
 };
 use crate::book::cursor::FeedCursor;
+use crate::book::directory::Directory;
 use crate::book::models::ProgramModels;
 use crate::book::query::{CaseFilter, CaseOrder, DecisionFilter, Page, PageRequest};
 use crate::book::records::{
@@ -286,10 +287,13 @@ pub trait Ledger: Send + Sync {
     /// The models of a programme: what was chosen, what reviewers found of it, and who changed what. All of it is durable.
     fn models<'a>(&'a self, program: &'a ProgramId) -> Answer<'a, Arc<ProgramModels>>;
 
+    /// The directory: which programmes there are, and who may call. All of it is durable.
+    fn directory(&self) -> Answer<'_, Arc<Directory>>;
+
     /// The end of a programme's feed; its beginning when it holds nothing yet.
     fn end<'a>(&'a self, program: &'a ProgramId) -> Answer<'a, FeedCursor>;
 
-    /// The programmes that hold anything and are answered for here, by name.
+    /// The programmes that hold anything and are answered for here, by name. The directory is none.
     fn programs(&self) -> Vec<ProgramSummary>;
 
     /// Whether the ledger keeps its promises.

@@ -12,6 +12,7 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tonic::Status;
 
+use super::access::Caller;
 use super::errors::Refusal;
 use super::forwarding::screening_error_of;
 use super::limits::contained;
@@ -36,13 +37,14 @@ impl Drop for Running {
 /// The answers to a stream of requests.
 pub(super) fn answered(
     shared: Arc<Shared>,
+    caller: Caller,
     sent: impl Stream<Item = Result<v1::ScreenConversionsRequest, Status>> + Send + 'static,
 ) -> impl Stream<Item = Said> + Send + 'static {
     let own_places = Arc::new(Semaphore::new(shared.limits.stream_in_flight_max.max(1)));
     let common_places = shared.waiting_answers.clone();
     let (said, mut waiting) = mpsc::unbounded_channel::<(Said, OwnedSemaphorePermit)>();
     let running = Running(tokio::spawn(async move {
-        let mut answers = in_order(shared, sent);
+        let mut answers = in_order(shared, caller, sent);
         while let Some(answer) = answers.next().await {
             // A place of the stream's own while nobody is slow, and a common one for those whose reader is.
             let own = Arc::clone(&own_places).acquire_owned();
@@ -64,6 +66,7 @@ pub(super) fn answered(
 /// answered, and the last status says what was not.
 fn in_order(
     shared: Arc<Shared>,
+    caller: Caller,
     sent: impl Stream<Item = Result<v1::ScreenConversionsRequest, Status>> + Send + 'static,
 ) -> BoxStream<'static, Said> {
     let (draining, in_flight) = (Arc::clone(&shared), shared.limits.stream_in_flight_max.max(1));
@@ -80,10 +83,12 @@ fn in_order(
     });
     let taken = noticed.take_until(async move { draining.draining().await });
     let answers = taken.enumerate().map(move |(at, item)| {
-        let (shared, turn) = (Arc::clone(&shared), Arc::clone(&turn));
+        let (shared, caller, turn) = (Arc::clone(&shared), caller.clone(), Arc::clone(&turn));
         async move {
             match item {
-                Ok(v1::ScreenConversionsRequest { conversion }) => Ok(screen_item(&shared, &turn, at as u64, conversion).await),
+                Ok(v1::ScreenConversionsRequest { conversion }) => {
+                    Ok(screen_item(&shared, &caller, &turn, at as u64, conversion).await)
+                }
                 // The bytes were no message: what follows them cannot be found.
                 Err(status) if status.details().is_empty() => Err(Refusal::of_transport(&status).into()),
                 Err(status) => Err(status),
@@ -103,6 +108,7 @@ fn in_order(
 /// `turn` is the stream's: what another replica screens is sent one after the other, because there they may overtake each other.
 async fn screen_item(
     shared: &Shared,
+    caller: &Caller,
     turn: &Mutex<()>,
     position: u64,
     message: Option<v1::Conversion>,
@@ -111,7 +117,7 @@ async fn screen_item(
 
     let conversion_id = message.as_ref().map(|message| message.conversion_id.clone()).unwrap_or_default();
     let kept = (shared.ledger.answerers() == Answerers::ManyProcesses).then(|| message.clone()).flatten();
-    let outcome = contained(screen(shared, message)).await.and_then(|screened| screened);
+    let outcome = contained(screen(shared, caller, message)).await.and_then(|screened| screened);
     let (result, replayed, warnings) = match outcome {
         Ok((Screened { record, freshness }, warnings)) => {
             let warnings = decision::all_warnings(&record, &warnings);
@@ -120,7 +126,7 @@ async fn screen_item(
         Err(refusal) => match (refusal.held_by(), kept) {
             (Some(address), Some(conversion)) => {
                 let _turn = turn.lock().await;
-                match shared.replicas.screen(address, conversion).await {
+                match shared.replicas.screen(address, caller.shown(), conversion).await {
                     Ok(v1::ScreenConversionResponse { decision: Some(decision), replayed, warnings }) => {
                         (Outcome::Decision(decision), replayed, warnings)
                     }

@@ -15,6 +15,8 @@ use crate::book::cursor::FeedCursor;
 use crate::ports::ledger::LedgerError;
 use crate::screening::case::IllegalStep;
 use crate::screening::model::ModelError;
+use crate::vocabulary::ids::{Actor, ProgramId};
+use crate::vocabulary::role::Role;
 use crate::wire::feed::AFTER_CURSOR;
 use crate::wire::{Violation, v1};
 
@@ -40,6 +42,14 @@ const UNAVAILABLE_RETRY: Duration = Duration::from_secs(5);
 /// Why a call was refused, for machines. Stable: a reason never changes its name or its meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
+    /// No token or certificate was shown that lets anybody in.
+    NotAuthenticated,
+    /// The caller has none of the roles that the call takes, in that programme.
+    NotPermitted,
+    /// No such programme is registered.
+    ProgramNotKnown,
+    /// The programme is archived, and takes nothing more.
+    ProgramArchived,
     /// Fields are malformed.
     InvalidFields,
     /// The bytes are not the method's message.
@@ -80,6 +90,8 @@ pub enum Reason {
     ServerBusy,
     /// Too many open streams.
     TooManyStreams,
+    /// The caller has too many calls in flight, or streams open, of its own.
+    CallerBusy,
     /// The ledger cannot be written; health is `NOT_SERVING`.
     LedgerUnavailable,
     /// Another replica holds the programme and could not be reached; nothing was done.
@@ -100,7 +112,11 @@ pub enum Reason {
 
 impl Reason {
     /// All of them, in the order in which the code tells them apart.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 33] = [
+        Self::NotAuthenticated,
+        Self::NotPermitted,
+        Self::ProgramNotKnown,
+        Self::ProgramArchived,
         Self::InvalidFields,
         Self::MalformedMessage,
         Self::MessageTooLarge,
@@ -121,6 +137,7 @@ impl Reason {
         Self::LedgerFull,
         Self::ServerBusy,
         Self::TooManyStreams,
+        Self::CallerBusy,
         Self::LedgerUnavailable,
         Self::HeldElsewhere,
         Self::ModelFolderUnavailable,
@@ -135,6 +152,10 @@ impl Reason {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::NotAuthenticated => "NOT_AUTHENTICATED",
+            Self::NotPermitted => "NOT_PERMITTED",
+            Self::ProgramNotKnown => "PROGRAM_NOT_KNOWN",
+            Self::ProgramArchived => "PROGRAM_ARCHIVED",
             Self::InvalidFields => "INVALID_FIELDS",
             Self::MalformedMessage => "MALFORMED_MESSAGE",
             Self::MessageTooLarge => "MESSAGE_TOO_LARGE",
@@ -155,6 +176,7 @@ impl Reason {
             Self::LedgerFull => "LEDGER_FULL",
             Self::ServerBusy => "SERVER_BUSY",
             Self::TooManyStreams => "TOO_MANY_STREAMS",
+            Self::CallerBusy => "CALLER_BUSY",
             Self::LedgerUnavailable => "LEDGER_UNAVAILABLE",
             Self::HeldElsewhere => "HELD_ELSEWHERE",
             Self::ModelFolderUnavailable => "MODEL_FOLDER_UNAVAILABLE",
@@ -176,17 +198,23 @@ impl Reason {
             Self::InvalidFields | Self::MalformedMessage | Self::InvalidPageToken => Code::InvalidArgument,
             Self::CursorOfAnotherLedger | Self::CursorForgotten => Code::OutOfRange,
             Self::ContentDiffers => Code::AlreadyExists,
-            Self::NotKnown | Self::Removed => Code::NotFound,
-            Self::CaseClaimedByOther
+            Self::NotAuthenticated => Code::Unauthenticated,
+            Self::NotPermitted => Code::PermissionDenied,
+            Self::ProgramNotKnown | Self::NotKnown | Self::Removed => Code::NotFound,
+            Self::ProgramArchived
+            | Self::CaseClaimedByOther
             | Self::CaseNotClaimed
             | Self::CaseAlreadyResolved
             | Self::CaseNotResolved
             | Self::NotPossible
             | Self::ModelDoesNotFit => Code::FailedPrecondition,
             Self::RevisionDiffers => Code::Aborted,
-            Self::MessageTooLarge | Self::LedgerBusy | Self::LedgerFull | Self::ServerBusy | Self::TooManyStreams => {
-                Code::ResourceExhausted
-            }
+            Self::MessageTooLarge
+            | Self::LedgerBusy
+            | Self::LedgerFull
+            | Self::ServerBusy
+            | Self::TooManyStreams
+            | Self::CallerBusy => Code::ResourceExhausted,
             Self::LedgerUnavailable | Self::HeldElsewhere | Self::ModelFolderUnavailable | Self::ShuttingDown => {
                 Code::Unavailable
             }
@@ -292,6 +320,52 @@ impl Refusal {
     pub fn deadline(after: Duration) -> Self {
         let message = format!("no answer within {} ms; retry with the same id", after.as_millis());
         Self::new(Reason::DeadlineExceeded, message, Detail::None)
+    }
+
+    /// Nobody is let in by what the call shows: the same for tokens that were never issued, ended, were revoked, or are of another ledger.
+    #[must_use]
+    pub fn not_authenticated() -> Self {
+        let message = "this server asks who calls: send a token that is in force as `authorization: Bearer selfsame_...` (SELFSAME_TOKEN for the \
+                       commands), or a client certificate that it knows";
+        Self::new(Reason::NotAuthenticated, message, Detail::None)
+    }
+
+    /// The caller may not. Says nothing of whether there is such a programme.
+    #[must_use]
+    pub fn not_permitted(caller: &Actor, method: &str, program: Option<&ProgramId>, roles: &[Role]) -> Self {
+        let roles: Vec<&str> = roles.iter().map(|role| role.as_str()).collect();
+        let place = program.map_or_else(|| "in all programmes".to_owned(), |program| format!("in programme `{program}`"));
+        let message = format!("`{caller}` may not call {method} {place}; it takes the role {} there", roles.join(" or "));
+        Self::new(Reason::NotPermitted, message, Detail::None)
+    }
+
+    /// The caller's own places are all taken.
+    #[must_use]
+    pub fn too_many_own_calls() -> Self {
+        Self::new(Reason::CallerBusy, "you have too many calls in flight", Detail::RetryAfter(Duration::from_millis(100)))
+    }
+
+    /// The caller's own places for streams are all taken.
+    #[must_use]
+    pub fn too_many_own_streams() -> Self {
+        Self::new(Reason::CallerBusy, "you have too many streams open; end one", Detail::RetryAfter(Duration::from_secs(1)))
+    }
+
+    /// There is no such programme, perhaps another that was meant.
+    #[must_use]
+    pub fn program_not_known(program: &ProgramId, meant: Option<&ProgramId>) -> Self {
+        let hint = meant.map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"));
+        let message = format!("programme `{program}` is not registered{hint} (`selfsame program create` registers one)");
+        Self::new(Reason::ProgramNotKnown, message, Detail::Resource { what: "programme", id: program.to_string() })
+    }
+
+    /// The programme takes nothing more.
+    #[must_use]
+    pub fn program_archived(program: &ProgramId) -> Self {
+        let message = format!(
+            "programme `{program}` is archived: it is read and takes nothing more; UnarchiveProgram takes it into use again"
+        );
+        Self::new(Reason::ProgramArchived, message, Detail::Precondition)
     }
 
     /// Too many calls are in flight.

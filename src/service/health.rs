@@ -20,7 +20,7 @@ use crate::vocabulary::ids::ProgramId;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The services that are reported, by full name; the empty name is the server as a whole.
-pub(super) const SERVICES: [&str; 8] = [
+pub(super) const SERVICES: [&str; 10] = [
     "",
     "selfsame.v1.ScreeningService",
     "selfsame.v1.ReviewService",
@@ -29,6 +29,8 @@ pub(super) const SERVICES: [&str; 8] = [
     "selfsame.v1.ModelService",
     "selfsame.v1.TrainingService",
     "selfsame.v1.OperationsService",
+    "selfsame.v1.ProgramService",
+    "selfsame.v1.AccessService",
 ];
 
 /// The service that needs the models that were chosen.

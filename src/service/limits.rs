@@ -1,8 +1,8 @@
 //! Limits and the guard: the tower layer around all methods that bounds how many calls run and for how long, contains panics, counts, and
 //! gives every refusal of the transport its `google.rpc` details.
 //!
-//! It must never look into a message, and never let a call through that it did not count. Authentication will be a layer of its own right
-//! outside this one, so that strangers take no place. The server wraps it around the router; `contained` is used by streams too.
+//! It must never look into a message, and never let a call through that it did not count. The door is right outside this one, so that strangers
+//! take no place. The server wraps it around the router; `contained` is used by streams too.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -23,6 +23,7 @@ use tonic::codegen::http::{HeaderMap, Request, Response};
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 
+use super::access::Caller;
 use super::errors::Refusal;
 
 /// How much the server takes on.
@@ -50,6 +51,18 @@ pub struct Limits {
     pub connection_age_grace: Duration,
     /// How long a shutdown waits for running calls.
     pub drain_max: Duration,
+}
+
+impl Limits {
+    /// Calls of one caller in flight: half of all, so that no caller keeps all others out.
+    pub(super) fn in_flight_a_caller_max(&self) -> usize {
+        self.in_flight_max.div_ceil(2)
+    }
+
+    /// Open streams of one caller.
+    pub(super) fn streams_a_caller_max(&self) -> usize {
+        self.streams_max.div_ceil(2)
+    }
 }
 
 impl Default for Limits {
@@ -92,6 +105,13 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
     }
 }
 
+/// A place of a stream, until it is dropped.
+#[derive(Debug)]
+pub(super) struct StreamPlace {
+    _own: Option<OwnedSemaphorePermit>,
+    _common: OwnedSemaphorePermit,
+}
+
 /// Places for streams. A stream keeps its place until it is dropped.
 #[derive(Debug, Clone)]
 pub(super) struct StreamPlaces(Arc<Semaphore>);
@@ -101,9 +121,11 @@ impl StreamPlaces {
         Self(Arc::new(Semaphore::new(limits.streams_max)))
     }
 
-    /// A place, or a refusal when all are taken.
-    pub(super) fn take(&self) -> Result<OwnedSemaphorePermit, Refusal> {
-        Arc::clone(&self.0).try_acquire_owned().map_err(|_| Refusal::too_many_streams(Duration::from_secs(1)))
+    /// A place for a caller, among its own too, or a refusal when all are taken.
+    pub(super) fn take(&self, caller: &Caller) -> Result<StreamPlace, Refusal> {
+        let own = caller.stream_place()?;
+        let common = Arc::clone(&self.0).try_acquire_owned().map_err(|_| Refusal::too_many_streams(Duration::from_secs(1)))?;
+        Ok(StreamPlace { _own: own, _common: common })
     }
 }
 
@@ -230,9 +252,15 @@ where
             Shape::Unary => Arc::clone(&self.state.places).try_acquire_owned().map(Some),
             Shape::Stream => Ok(None),
         };
-        let Ok(place) = place else {
-            count(name, Code::ResourceExhausted, Instant::now());
-            return std::future::ready(Ok(answer(Refusal::server_busy(BUSY_RETRY)))).boxed();
+        let place = place.map_err(|_| Refusal::server_busy(BUSY_RETRY));
+        let own_place =
+            request.extensions().get::<Caller>().filter(|_| shape == Shape::Unary).map(Caller::call_place).transpose();
+        let place = match (place, own_place) {
+            (Ok(place), Ok(own_place)) => (place, own_place),
+            (Err(refusal), _) | (Ok(_), Err(refusal)) => {
+                count(name, Code::ResourceExhausted, Instant::now());
+                return std::future::ready(Ok(answer(refusal))).boxed();
+            }
         };
         let deadline = match shape {
             Shape::Unary => {
@@ -288,7 +316,7 @@ fn code_of(headers: &HeaderMap) -> Code {
     headers.get("grpc-status").map_or(Code::Ok, |value| Code::from_bytes(value.as_bytes()))
 }
 
-fn count(method: SharedString, code: Code, started: Instant) {
+pub(super) fn count(method: SharedString, code: Code, started: Instant) {
     let code = code_name(code);
     metrics::counter!("selfsame_requests_total", "method" => method.clone(), "code" => code).increment(1);
     metrics::histogram!("selfsame_request_seconds", "method" => method, "code" => code).record(started.elapsed().as_secs_f64());

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
+use super::access::Caller;
 use super::errors::Refusal;
 use super::shared::Shared;
 use crate::book::command::ListCommand;
@@ -29,7 +30,9 @@ impl v1::list_service_server::ListService for ListHandlers {
         &self,
         request: Request<v1::PutListEntryRequest>,
     ) -> Result<Response<v1::PutListEntryResponse>, Status> {
-        let command = requests::put(request.into_inner(), self.0.now()).map_err(Refusal::from)?;
+        let (caller, message) = Caller::of(request)?;
+        let command = requests::put(message, caller.name(), self.0.now()).map_err(Refusal::from)?;
+        caller.may(&command.program_id).await?;
         let (cursor, replayed) = self.change(command).await?;
         Ok(Response::new(v1::PutListEntryResponse { replayed, cursor }))
     }
@@ -38,7 +41,9 @@ impl v1::list_service_server::ListService for ListHandlers {
         &self,
         request: Request<v1::RemoveListEntryRequest>,
     ) -> Result<Response<v1::RemoveListEntryResponse>, Status> {
-        let command = requests::remove(request.into_inner(), self.0.now()).map_err(Refusal::from)?;
+        let (caller, message) = Caller::of(request)?;
+        let command = requests::remove(message, caller.name(), self.0.now()).map_err(Refusal::from)?;
+        caller.may(&command.program_id).await?;
         let (cursor, replayed) = self.change(command).await?;
         Ok(Response::new(v1::RemoveListEntryResponse { replayed, cursor }))
     }
@@ -47,7 +52,9 @@ impl v1::list_service_server::ListService for ListHandlers {
         &self,
         request: Request<v1::ListListEntriesRequest>,
     ) -> Result<Response<v1::ListListEntriesResponse>, Status> {
-        let listing = requests::listing(request.into_inner()).map_err(Refusal::from)?;
+        let (caller, message) = Caller::of(request)?;
+        let listing = requests::listing(message).map_err(Refusal::from)?;
+        caller.may(&listing.program_id).await?;
         let fingerprint = listing.fingerprint;
         let page = self
             .0

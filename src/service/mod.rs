@@ -3,10 +3,13 @@
 //! Each handler reads its message with `wire`, asks the ledger, and writes the answer with `wire`. Nothing here decides. [`server::serve`] is
 //! the place to start reading; [`errors`] has every way in which a call can fail.
 
+mod access;
 mod bulk;
+pub mod directory;
 pub mod errors;
 pub mod expiring;
 mod feed;
+pub mod first_start;
 pub mod forgetting;
 mod forwarding;
 pub mod gauges;

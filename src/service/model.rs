@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
+use super::access::Caller;
 use super::errors::Refusal;
 use super::screening::was_replayed;
 use super::shared::Shared;
@@ -165,7 +166,9 @@ fn previous_version(executed: Executed) -> String {
 #[tonic::async_trait]
 impl v1::model_service_server::ModelService for ModelHandlers {
     async fn list_models(&self, request: Request<v1::ListModelsRequest>) -> Result<Response<v1::ListModelsResponse>, Status> {
-        let program = requests::list_wanted(request.into_inner()).map_err(Refusal::from)?;
+        let (caller, message) = Caller::of(request)?;
+        let program = requests::list_wanted(message).map_err(Refusal::from)?;
+        caller.may(&program).await?;
         let choices = self.choices_of(&*self.models_of(&program).await?);
         let summary = |LoadedModel { model, name, loaded_at }: LoadedModel| {
             requests::summary_message(&model, role_of(&name, &choices), loaded_at)
@@ -175,8 +178,9 @@ impl v1::model_service_server::ModelService for ModelHandlers {
     }
 
     async fn load_model(&self, request: Request<v1::LoadModelRequest>) -> Result<Response<v1::LoadModelResponse>, Status> {
-        let ModelRequest { program_id, wanted, actor, note, request } =
-            requests::load(request.into_inner()).map_err(Refusal::from)?;
+        let (caller, message) = Caller::of(request)?;
+        let ModelRequest { program_id, wanted, note, request } = requests::load(message).map_err(Refusal::from)?;
+        caller.may(&program_id).await?;
         let (at, program) = (self.0.now(), program_id.clone());
         let (LoadedModel { model, name, loaded_at }, arrival) = self
             .0
@@ -187,7 +191,8 @@ impl v1::model_service_server::ModelService for ModelHandlers {
             .await?;
         // What is loaded already is told once; a call with an id is answered as the first time.
         if arrival == Arrival::New || request.is_some() {
-            self.change(&program_id, ModelsStep::Load(name.clone()), Asked { actor, note, request }).await?;
+            self.change(&program_id, ModelsStep::Load(name.clone()), Asked { actor: caller.name().clone(), note, request })
+                .await?;
         }
         let choices = self.choices_of(&*self.models_of(&program_id).await?);
         let summary = requests::summary_message(&model, role_of(&name, &choices), loaded_at);
@@ -198,10 +203,13 @@ impl v1::model_service_server::ModelService for ModelHandlers {
         &self,
         request: Request<v1::ActivateModelRequest>,
     ) -> Result<Response<v1::ActivateModelResponse>, Status> {
-        let ModelRequest { program_id, wanted, actor, note, request } =
-            requests::activate(request.into_inner()).map_err(Refusal::from)?;
+        let (caller, message) = Caller::of(request)?;
+        let ModelRequest { program_id, wanted, note, request } = requests::activate(message).map_err(Refusal::from)?;
+        caller.may(&program_id).await?;
         let name = self.named(&program_id, &wanted).await?;
-        let executed = self.change(&program_id, ModelsStep::Activate(name.clone()), Asked { actor, note, request }).await?;
+        let executed = self
+            .change(&program_id, ModelsStep::Activate(name.clone()), Asked { actor: caller.name().clone(), note, request })
+            .await?;
         let choices = self.choices_of(&*self.models_of(&program_id).await?);
         let active = self.chosen(&program_id, Some(&name), &choices);
         let replayed = was_replayed(executed.freshness);
@@ -212,9 +220,11 @@ impl v1::model_service_server::ModelService for ModelHandlers {
         &self,
         request: Request<v1::RollbackModelRequest>,
     ) -> Result<Response<v1::RollbackModelResponse>, Status> {
-        let ModelRequest { program_id, wanted: (), actor, note, request } =
-            requests::roll_back(request.into_inner()).map_err(Refusal::from)?;
-        let executed = self.change(&program_id, ModelsStep::RollBack, Asked { actor, note, request }).await?;
+        let (caller, message) = Caller::of(request)?;
+        let ModelRequest { program_id, wanted: (), note, request } = requests::roll_back(message).map_err(Refusal::from)?;
+        caller.may(&program_id).await?;
+        let executed =
+            self.change(&program_id, ModelsStep::RollBack, Asked { actor: caller.name().clone(), note, request }).await?;
         let choices = self.choices_of(&*self.models_of(&program_id).await?);
         let active = self.chosen(&program_id, Some(&choices.active), &choices);
         let replayed = was_replayed(executed.freshness);
@@ -225,14 +235,15 @@ impl v1::model_service_server::ModelService for ModelHandlers {
         &self,
         request: Request<v1::SetChallengerRequest>,
     ) -> Result<Response<v1::SetChallengerResponse>, Status> {
-        let ModelRequest { program_id, wanted, actor, note, request } =
-            requests::challenger(request.into_inner()).map_err(Refusal::from)?;
+        let (caller, message) = Caller::of(request)?;
+        let ModelRequest { program_id, wanted, note, request } = requests::challenger(message).map_err(Refusal::from)?;
+        caller.may(&program_id).await?;
         let name = match wanted {
             Some(version) => Some(self.named(&program_id, &version).await?),
             None => None,
         };
         let step = ModelsStep::Challenge(name, self.scored_by(&program_id));
-        let executed = self.change(&program_id, step, Asked { actor, note, request }).await?;
+        let executed = self.change(&program_id, step, Asked { actor: caller.name().clone(), note, request }).await?;
         let choices = self.choices_of(&*self.models_of(&program_id).await?);
         let challenger = self.chosen(&program_id, choices.challenger.as_ref(), &choices);
         Ok(Response::new(v1::SetChallengerResponse { challenger, replayed: was_replayed(executed.freshness) }))
@@ -242,7 +253,9 @@ impl v1::model_service_server::ModelService for ModelHandlers {
         &self,
         request: Request<v1::ListDisagreementsRequest>,
     ) -> Result<Response<v1::ListDisagreementsResponse>, Status> {
-        let listing = requests::disagreements(request.into_inner()).map_err(Refusal::from)?;
+        let (caller, message) = Caller::of(request)?;
+        let listing = requests::disagreements(message).map_err(Refusal::from)?;
+        caller.may(&listing.program_id).await?;
         let fingerprint = listing.fingerprint;
         let read = move |ledger: Arc<dyn Ledger>| async move {
             ledger.decisions(&listing.program_id, &listing.filter, &listing.page).await
@@ -258,7 +271,9 @@ impl v1::model_service_server::ModelService for ModelHandlers {
         &self,
         request: Request<v1::GetModelStatusRequest>,
     ) -> Result<Response<v1::GetModelStatusResponse>, Status> {
-        let program = requests::status_wanted(request.into_inner()).map_err(Refusal::from)?;
+        let (caller, message) = Caller::of(request)?;
+        let program = requests::status_wanted(message).map_err(Refusal::from)?;
+        caller.may(&program).await?;
         let models = self.models_of(&program).await?;
         Ok(Response::new(self.status(&program, &models)))
     }

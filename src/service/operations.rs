@@ -10,6 +10,7 @@ use futures::stream::{self, BoxStream, StreamExt};
 use tokio::sync::mpsc;
 use tonic::{Request, Response, Status};
 
+use super::access::Caller;
 use super::errors::Refusal;
 use super::shared::{Phase, Shared};
 use crate::ports::journal::BackupSummary;
@@ -32,9 +33,11 @@ impl v1::operations_service_server::OperationsService for OperationsHandlers {
 
     async fn stream_backup(
         &self,
-        _request: Request<v1::StreamBackupRequest>,
+        request: Request<v1::StreamBackupRequest>,
     ) -> Result<Response<Self::StreamBackupStream>, Status> {
-        let place = self.0.places.take()?;
+        let (caller, v1::StreamBackupRequest {}) = Caller::of(request)?;
+        caller.may_everywhere()?;
+        let place = self.0.places.take(&caller)?;
         let (sender, receiver) = mpsc::channel(PARTS_WAITING);
         let shared = Arc::clone(&self.0);
         tokio::spawn(async move {

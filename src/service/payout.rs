@@ -9,6 +9,7 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 use tonic::{Request, Response, Status};
 
+use super::access::Caller;
 use super::errors::Refusal;
 use super::feed;
 use super::screening::was_replayed;
@@ -57,7 +58,9 @@ impl v1::payout_service_server::PayoutService for PayoutHandlers {
         &self,
         request: Request<v1::CheckPayoutsRequest>,
     ) -> Result<Response<v1::CheckPayoutsResponse>, Status> {
-        let questions = requests::questions(request.into_inner()).map_err(Refusal::from)?;
+        let (caller, message) = Caller::of(request)?;
+        let questions = requests::questions(message).map_err(Refusal::from)?;
+        caller.may(&questions.program_id).await?;
         Ok(Response::new(answers(&self.0, &questions).await?))
     }
 
@@ -67,8 +70,10 @@ impl v1::payout_service_server::PayoutService for PayoutHandlers {
         &self,
         request: Request<v1::WatchDecisionsRequest>,
     ) -> Result<Response<Self::WatchDecisionsStream>, Status> {
-        let watch = feed_requests::watch(request.into_inner()).map_err(Refusal::from)?;
-        let place = self.0.places.take()?;
+        let (caller, message) = Caller::of(request)?;
+        let watch = feed_requests::watch(message).map_err(Refusal::from)?;
+        caller.may(&watch.program_id).await?;
+        let place = self.0.places.take(&caller)?;
         let feed = feed::watch(Arc::clone(&self.0), watch).await?;
         let held = feed.inspect(move |_| {
             // The place is given back when the stream ends.
@@ -81,7 +86,9 @@ impl v1::payout_service_server::PayoutService for PayoutHandlers {
         &self,
         request: Request<v1::ReservePayoutsRequest>,
     ) -> Result<Response<v1::ReservePayoutsResponse>, Status> {
-        let command = requests::reserve(request.into_inner(), self.0.now()).map_err(Refusal::from)?;
+        let (caller, message) = Caller::of(request)?;
+        let command = requests::reserve(message, self.0.now()).map_err(Refusal::from)?;
+        caller.may(&command.program_id).await?;
         let reservation_id = command.request.id.to_string();
         let Executed { cursor: _, freshness, done } = self.execute(Command::Reserve(command)).await?;
         let answers = done.reserved().ok_or_else(|| Refusal::not_known("reservation", &reservation_id))?;
@@ -93,7 +100,9 @@ impl v1::payout_service_server::PayoutService for PayoutHandlers {
         &self,
         request: Request<v1::RenewReservationRequest>,
     ) -> Result<Response<v1::RenewReservationResponse>, Status> {
-        let command = requests::renew(request.into_inner(), self.0.now()).map_err(Refusal::from)?;
+        let (caller, message) = Caller::of(request)?;
+        let command = requests::renew(message, self.0.now()).map_err(Refusal::from)?;
+        caller.may(&command.program_id).await?;
         let Executed { freshness, .. } = self.execute(Command::ChangeReservation(command)).await?;
         Ok(Response::new(v1::RenewReservationResponse { replayed: was_replayed(freshness) }))
     }
@@ -102,13 +111,17 @@ impl v1::payout_service_server::PayoutService for PayoutHandlers {
         &self,
         request: Request<v1::CancelReservationRequest>,
     ) -> Result<Response<v1::CancelReservationResponse>, Status> {
-        let command = requests::cancel(request.into_inner(), self.0.now()).map_err(Refusal::from)?;
+        let (caller, message) = Caller::of(request)?;
+        let command = requests::cancel(message, self.0.now()).map_err(Refusal::from)?;
+        caller.may(&command.program_id).await?;
         let Executed { freshness, .. } = self.execute(Command::ChangeReservation(command)).await?;
         Ok(Response::new(v1::CancelReservationResponse { replayed: was_replayed(freshness) }))
     }
 
     async fn mark_paid(&self, request: Request<v1::MarkPaidRequest>) -> Result<Response<v1::MarkPaidResponse>, Status> {
-        let (command, warnings) = requests::paid(request.into_inner(), self.0.now()).map_err(Refusal::from)?;
+        let (caller, message) = Caller::of(request)?;
+        let (command, warnings) = requests::paid(message, self.0.now()).map_err(Refusal::from)?;
+        caller.may(&command.program_id).await?;
         count_skew(&warnings);
         let program = command.program_id.clone();
         let Executed { cursor, freshness, done } = self.execute(Command::MarkPaid(command)).await?;
@@ -120,14 +133,18 @@ impl v1::payout_service_server::PayoutService for PayoutHandlers {
     }
 
     async fn mark_failed(&self, request: Request<v1::MarkFailedRequest>) -> Result<Response<v1::MarkFailedResponse>, Status> {
-        let (command, warnings) = requests::failed(request.into_inner(), self.0.now()).map_err(Refusal::from)?;
+        let (caller, message) = Caller::of(request)?;
+        let (command, warnings) = requests::failed(message, self.0.now()).map_err(Refusal::from)?;
+        caller.may(&command.program_id).await?;
         count_skew(&warnings);
         let Executed { cursor, freshness, done: _ } = self.execute(Command::MarkFailed(command)).await?;
         Ok(Response::new(v1::MarkFailedResponse { replayed: was_replayed(freshness), cursor: cursor_text(cursor), warnings }))
     }
 
     async fn add_rewards(&self, request: Request<v1::AddRewardsRequest>) -> Result<Response<v1::AddRewardsResponse>, Status> {
-        let command = requests::add_rewards(request.into_inner(), self.0.now()).map_err(Refusal::from)?;
+        let (caller, message) = Caller::of(request)?;
+        let command = requests::add_rewards(message, caller.name(), self.0.now()).map_err(Refusal::from)?;
+        caller.may(&command.program_id).await?;
         let Executed { cursor, freshness, done: _ } = self.execute(Command::ChangeRewards(command)).await?;
         Ok(Response::new(v1::AddRewardsResponse { replayed: was_replayed(freshness), cursor: cursor_text(cursor) }))
     }
@@ -136,27 +153,35 @@ impl v1::payout_service_server::PayoutService for PayoutHandlers {
         &self,
         request: Request<v1::UpdateRewardsRequest>,
     ) -> Result<Response<v1::UpdateRewardsResponse>, Status> {
-        let command = requests::update_rewards(request.into_inner(), self.0.now()).map_err(Refusal::from)?;
+        let (caller, message) = Caller::of(request)?;
+        let command = requests::update_rewards(message, caller.name(), self.0.now()).map_err(Refusal::from)?;
+        caller.may(&command.program_id).await?;
         let Executed { cursor, freshness, done: _ } = self.execute(Command::ChangeRewards(command)).await?;
         Ok(Response::new(v1::UpdateRewardsResponse { replayed: was_replayed(freshness), cursor: cursor_text(cursor) }))
     }
 
     async fn place_hold(&self, request: Request<v1::PlaceHoldRequest>) -> Result<Response<v1::PlaceHoldResponse>, Status> {
-        let command = holds::place(request.into_inner(), self.0.now()).map_err(Refusal::from)?;
+        let (caller, message) = Caller::of(request)?;
+        let command = holds::place(message, caller.name(), self.0.now()).map_err(Refusal::from)?;
+        caller.may(&command.program_id).await?;
         let Executed { cursor, freshness, done } = self.execute(Command::ChangeHold(command)).await?;
         let hold_id = done.held().map(|changed| changed.hold.hold_id.to_string()).unwrap_or_default();
         Ok(Response::new(v1::PlaceHoldResponse { replayed: was_replayed(freshness), cursor: cursor_text(cursor), hold_id }))
     }
 
     async fn lift_hold(&self, request: Request<v1::LiftHoldRequest>) -> Result<Response<v1::LiftHoldResponse>, Status> {
-        let command = holds::lift(request.into_inner(), self.0.now()).map_err(Refusal::from)?;
+        let (caller, message) = Caller::of(request)?;
+        let command = holds::lift(message, caller.name(), self.0.now()).map_err(Refusal::from)?;
+        caller.may(&command.program_id).await?;
         let Executed { cursor, freshness, done } = self.execute(Command::ChangeHold(command)).await?;
         let holds_left = done.held().map(|changed| changed.holds_left).unwrap_or_default();
         Ok(Response::new(v1::LiftHoldResponse { replayed: was_replayed(freshness), cursor: cursor_text(cursor), holds_left }))
     }
 
     async fn list_holds(&self, request: Request<v1::ListHoldsRequest>) -> Result<Response<v1::ListHoldsResponse>, Status> {
-        let listing = holds::listing(request.into_inner()).map_err(Refusal::from)?;
+        let (caller, message) = Caller::of(request)?;
+        let listing = holds::listing(message).map_err(Refusal::from)?;
+        caller.may(&listing.program_id).await?;
         let fingerprint = listing.fingerprint;
         let page = self.0.read(move |ledger| async move { ledger.holds(&listing.program_id, &listing.page).await }).await?;
         Ok(Response::new(v1::ListHoldsResponse {

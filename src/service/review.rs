@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
+use super::access::Caller;
 use super::errors::Refusal;
 use super::shared::Shared;
 use super::side_by_side;
@@ -41,7 +42,9 @@ impl ReviewHandlers {
 impl v1::review_service_server::ReviewService for ReviewHandlers {
     async fn list_cases(&self, request: Request<v1::ListCasesRequest>) -> Result<Response<v1::ListCasesResponse>, Status> {
         let now = self.0.now();
-        let listing = requests::case_listing(request.into_inner(), now).map_err(Refusal::from)?;
+        let (caller, message) = Caller::of(request)?;
+        let listing = requests::case_listing(message, now).map_err(Refusal::from)?;
+        caller.may(&listing.program_id).await?;
         let fingerprint = listing.fingerprint;
         let read = move |ledger: Arc<dyn Ledger>| async move {
             ledger.cases(&listing.program_id, &listing.filter, listing.order, &listing.page, now).await
@@ -55,7 +58,9 @@ impl v1::review_service_server::ReviewService for ReviewHandlers {
     }
 
     async fn get_case(&self, request: Request<v1::GetCaseRequest>) -> Result<Response<v1::GetCaseResponse>, Status> {
-        let (program_id, case_id) = requests::case_wanted(request.into_inner()).map_err(Refusal::from)?;
+        let (caller, message) = Caller::of(request)?;
+        let (program_id, case_id) = requests::case_wanted(message).map_err(Refusal::from)?;
+        caller.may(&program_id).await?;
         let now = self.0.now();
         let wanted = case_id.clone();
         let found = self.0.read(move |ledger| async move { ledger.case(&program_id, &wanted, now).await }).await?;
@@ -66,19 +71,25 @@ impl v1::review_service_server::ReviewService for ReviewHandlers {
 
     async fn claim_case(&self, request: Request<v1::ClaimCaseRequest>) -> Result<Response<v1::ClaimCaseResponse>, Status> {
         let usual_lease = |program: &ProgramId| self.0.policies.policy_of(program).review().lease;
-        let command = requests::claim(request.into_inner(), usual_lease, self.0.now()).map_err(Refusal::from)?;
+        let (caller, message) = Caller::of(request)?;
+        let command = requests::claim(message, caller.name(), usual_lease, self.0.now()).map_err(Refusal::from)?;
+        caller.may(&command.program_id).await?;
         let case = self.step(command).await?;
         Ok(Response::new(v1::ClaimCaseResponse { summary: Some(self.summary(&case)) }))
     }
 
     async fn release_case(&self, request: Request<v1::ReleaseCaseRequest>) -> Result<Response<v1::ReleaseCaseResponse>, Status> {
-        let command = requests::release(request.into_inner(), self.0.now()).map_err(Refusal::from)?;
+        let (caller, message) = Caller::of(request)?;
+        let command = requests::release(message, caller.name(), self.0.now()).map_err(Refusal::from)?;
+        caller.may(&command.program_id).await?;
         let case = self.step(command).await?;
         Ok(Response::new(v1::ReleaseCaseResponse { summary: Some(self.summary(&case)) }))
     }
 
     async fn resolve_case(&self, request: Request<v1::ResolveCaseRequest>) -> Result<Response<v1::ResolveCaseResponse>, Status> {
-        let command = requests::resolve(request.into_inner(), self.0.now()).map_err(Refusal::from)?;
+        let (caller, message) = Caller::of(request)?;
+        let command = requests::resolve(message, caller.name(), self.0.now()).map_err(Refusal::from)?;
+        caller.may(&command.program_id).await?;
         let program_id = command.program_id.clone();
         let case = self.step(command).await?;
         let record = self.decision_of(&program_id, &case).await?;
@@ -88,12 +99,13 @@ impl v1::review_service_server::ReviewService for ReviewHandlers {
     }
 
     async fn reopen_case(&self, request: Request<v1::ReopenCaseRequest>) -> Result<Response<v1::ReopenCaseResponse>, Status> {
-        let message = request.into_inner();
+        let (caller, message) = Caller::of(request)?;
         let named = match &message.target {
             Some(Target::ConversionId(id)) => Some(id.clone()),
             Some(Target::CaseId(_)) | None => None,
         };
-        let command = requests::reopen(message, self.0.now()).map_err(Refusal::from)?;
+        let command = requests::reopen(message, caller.name(), self.0.now()).map_err(Refusal::from)?;
+        caller.may(&command.program_id).await?;
         let program_id = command.program_id.clone();
         let answer = self.0.ledger.step_case(command).await;
         let case = answer.map_err(|error| match (error, named) {
@@ -109,7 +121,9 @@ impl v1::review_service_server::ReviewService for ReviewHandlers {
     }
 
     async fn add_note(&self, request: Request<v1::AddNoteRequest>) -> Result<Response<v1::AddNoteResponse>, Status> {
-        let command = requests::add_note(request.into_inner(), self.0.now()).map_err(Refusal::from)?;
+        let (caller, message) = Caller::of(request)?;
+        let command = requests::add_note(message, caller.name(), self.0.now()).map_err(Refusal::from)?;
+        caller.may(&command.program_id).await?;
         let case = self.step(command).await?;
         Ok(Response::new(v1::AddNoteResponse { summary: Some(self.summary(&case)) }))
     }
@@ -118,7 +132,9 @@ impl v1::review_service_server::ReviewService for ReviewHandlers {
         &self,
         request: Request<v1::GetQueueStatsRequest>,
     ) -> Result<Response<v1::GetQueueStatsResponse>, Status> {
-        let program_id = requests::queue_wanted(request.into_inner()).map_err(Refusal::from)?;
+        let (caller, message) = Caller::of(request)?;
+        let program_id = requests::queue_wanted(message).map_err(Refusal::from)?;
+        caller.may(&program_id).await?;
         let now = self.0.now();
         let stats = self.0.read(move |ledger| async move { ledger.queue_stats(&program_id, now).await }).await?;
         Ok(Response::new(requests::queue_message(&stats, now)))

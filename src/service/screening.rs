@@ -9,15 +9,19 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::access::Caller;
 use super::errors::Refusal;
 use super::shared::{Shared, count_skew};
 use super::{bulk, sameness};
 use crate::book;
 use crate::book::command::{Command, Done, Executed, OutcomeCommand, ScreenCommand, SignalsCommand};
+use crate::book::directory::ProgramSettings;
 use crate::book::records::{Freshness, OutcomeAnswer, Screened};
 use crate::ports::ledger::{Ledger, LedgerError};
 use crate::screening::decision::Verdict;
+use crate::vocabulary::conversion::Conversion;
 use crate::vocabulary::ids::ProgramId;
+use crate::vocabulary::money::Currency;
 use crate::wire::cursor::cursor_text;
 use crate::wire::fields::Arrival;
 use crate::wire::signals::SignalsRecord;
@@ -33,8 +37,8 @@ impl v1::screening_service_server::ScreeningService for ScreeningHandlers {
         &self,
         request: Request<v1::ScreenConversionRequest>,
     ) -> Result<Response<v1::ScreenConversionResponse>, Status> {
-        let v1::ScreenConversionRequest { conversion } = request.into_inner();
-        let (Screened { record, freshness }, warnings) = screen(&self.0, conversion).await?;
+        let (caller, v1::ScreenConversionRequest { conversion }) = Caller::of(request)?;
+        let (Screened { record, freshness }, warnings) = screen(&self.0, &caller, conversion).await?;
         let replayed = was_replayed(freshness);
         let warnings = decision::all_warnings(&record, &warnings);
         Ok(Response::new(v1::ScreenConversionResponse { decision: Some(decision::message_of(&record)), replayed, warnings }))
@@ -46,8 +50,9 @@ impl v1::screening_service_server::ScreeningService for ScreeningHandlers {
         &self,
         request: Request<Streaming<v1::ScreenConversionsRequest>>,
     ) -> Result<Response<Self::ScreenConversionsStream>, Status> {
-        let place = self.0.places.take()?;
-        let answers = bulk::answered(Arc::clone(&self.0), request.into_inner()).inspect(move |_| {
+        let (caller, sent) = Caller::of(request)?;
+        let place = self.0.places.take(&caller)?;
+        let answers = bulk::answered(Arc::clone(&self.0), caller, sent).inspect(move |_| {
             // The place is given back when the stream ends.
             let _place = &place;
         });
@@ -55,7 +60,9 @@ impl v1::screening_service_server::ScreeningService for ScreeningHandlers {
     }
 
     async fn get_decision(&self, request: Request<v1::GetDecisionRequest>) -> Result<Response<v1::GetDecisionResponse>, Status> {
-        let wanted = requests::decision_wanted(request.into_inner()).map_err(Refusal::from)?;
+        let (caller, message) = Caller::of(request)?;
+        let wanted = requests::decision_wanted(message).map_err(Refusal::from)?;
+        caller.may(&wanted.program_id).await?;
         let found = self.0.look_up(self.0.ledger.decision(&wanted.program_id, &wanted.conversion_id)).await?;
         let record = found.ok_or_else(|| Refusal::not_known("conversion", wanted.conversion_id.as_str()))?;
         let message = decision::message_of(&record);
@@ -74,7 +81,9 @@ impl v1::screening_service_server::ScreeningService for ScreeningHandlers {
         &self,
         request: Request<v1::ListDecisionsRequest>,
     ) -> Result<Response<v1::ListDecisionsResponse>, Status> {
-        let listing = requests::decision_listing(request.into_inner()).map_err(Refusal::from)?;
+        let (caller, message) = Caller::of(request)?;
+        let listing = requests::decision_listing(message).map_err(Refusal::from)?;
+        caller.may(&listing.program_id).await?;
         let fingerprint = listing.fingerprint;
         let read = move |ledger: Arc<dyn Ledger>| async move {
             ledger.decisions(&listing.program_id, &listing.filter, &listing.page).await
@@ -91,11 +100,12 @@ impl v1::screening_service_server::ScreeningService for ScreeningHandlers {
         &self,
         request: Request<v1::RecordSignalsRequest>,
     ) -> Result<Response<v1::RecordSignalsResponse>, Status> {
-        let message = request.into_inner();
+        let (caller, message) = Caller::of(request)?;
         let received_at = self.0.now();
         let content = content::fingerprint(&message);
         let (SignalsRecord { program_id, record_id, bundles }, warnings) =
             signals::parse_request(message, Arrival::At(received_at)).map_err(Refusal::from)?;
+        caller.may(&program_id).await?;
         let (program, id, sent) = (program_id.clone(), record_id.clone(), bundles.clone());
         let command = SignalsCommand { program_id, record_id, content, bundles, received_at };
         let (cursor, freshness) = match self.0.ledger.record_signals(command).await {
@@ -112,11 +122,12 @@ impl v1::screening_service_server::ScreeningService for ScreeningHandlers {
         &self,
         request: Request<v1::RecordOutcomeRequest>,
     ) -> Result<Response<v1::RecordOutcomeResponse>, Status> {
-        let message = request.into_inner();
+        let (caller, message) = Caller::of(request)?;
         let sent = message.clone();
         let received_at = self.0.now();
         let content = content::fingerprint(&message);
         let (outcome, warnings) = outcome::parse_request(message, Arrival::At(received_at)).map_err(Refusal::from)?;
+        caller.may(&outcome.program_id).await?;
         count_skew(&warnings);
         let (program, id) = (outcome.program_id.clone(), outcome.outcome_id.clone());
         let command = Command::RecordOutcome(OutcomeCommand { outcome, content, received_at });
@@ -136,7 +147,9 @@ impl v1::screening_service_server::ScreeningService for ScreeningHandlers {
         &self,
         request: Request<v1::RevokeOutcomeRequest>,
     ) -> Result<Response<v1::RevokeOutcomeResponse>, Status> {
-        let command = outcome::revoke(request.into_inner(), self.0.now()).map_err(Refusal::from)?;
+        let (caller, message) = Caller::of(request)?;
+        let command = outcome::revoke(message, caller.name(), self.0.now()).map_err(Refusal::from)?;
+        caller.may(&command.program_id).await?;
         let executed = self.0.ledger.execute(Command::RevokeOutcome(command)).await;
         let Executed { cursor, freshness, done: _ } = executed.map_err(|error| self.0.refusal(error))?;
         Ok(Response::new(v1::RevokeOutcomeResponse { replayed: was_replayed(freshness), cursor: cursor_text(cursor) }))
@@ -146,7 +159,9 @@ impl v1::screening_service_server::ScreeningService for ScreeningHandlers {
         &self,
         request: Request<v1::ListPendingOutcomesRequest>,
     ) -> Result<Response<v1::ListPendingOutcomesResponse>, Status> {
-        let listing = outcome::pending_listing(request.into_inner()).map_err(Refusal::from)?;
+        let (caller, message) = Caller::of(request)?;
+        let listing = outcome::pending_listing(message).map_err(Refusal::from)?;
+        caller.may(&listing.program_id).await?;
         let fingerprint = listing.fingerprint;
         let read =
             move |ledger: Arc<dyn Ledger>| async move { ledger.pending_outcomes(&listing.program_id, &listing.page).await };
@@ -159,11 +174,17 @@ impl v1::screening_service_server::ScreeningService for ScreeningHandlers {
 }
 
 /// Screens one conversion, with the warnings of its message.
-pub(super) async fn screen(shared: &Shared, message: Option<v1::Conversion>) -> Result<Warned<Screened>, Refusal> {
+pub(super) async fn screen(
+    shared: &Shared,
+    caller: &Caller,
+    message: Option<v1::Conversion>,
+) -> Result<Warned<Screened>, Refusal> {
     let message = message.ok_or_else(|| Refusal::invalid_field("conversion", "is required"))?;
     let received_at = shared.now();
     let content = content::fingerprint(&message);
     let (conversion, warnings) = conversion::parse_warned(message, "conversion", Arrival::At(received_at))?;
+    let program = caller.may(&conversion.program_id).await?;
+    refuse_other_currencies(&program.settings, &conversion)?;
     let sent = conversion.clone();
     let (program_id, id) = (conversion.program_id.clone(), conversion.conversion_id.clone());
     let screened = match shared.ledger.screen(ScreenCommand { conversion, content, received_at }).await {
@@ -180,6 +201,19 @@ pub(super) async fn screen(shared: &Shared, message: Option<v1::Conversion>) -> 
         }
     }
     Ok((screened, warnings))
+}
+
+/// A programme that says in which currencies it pays takes no amounts in others: what was meant would not be known.
+fn refuse_other_currencies(program: &ProgramSettings, conversion: &Conversion) -> Result<(), Refusal> {
+    let value = conversion.value.iter().map(|value| ("conversion.value".to_owned(), *value));
+    let rewards = conversion.rewards.iter().enumerate();
+    let rewards = rewards.filter_map(|(at, reward)| Some((format!("conversion.rewards[{at}].amount"), reward.amount?)));
+    let wrong =
+        value.chain(rewards).find(|(_, money)| !program.currencies.is_empty() && !program.currencies.contains(&money.currency()));
+    let Some((field, money)) = wrong else { return Ok(()) };
+    let taken: Vec<&str> = program.currencies.iter().map(Currency::as_str).collect();
+    let problem = format!("is in {}; programme `{}` takes {}", money.currency().as_str(), program.id, taken.join(", "));
+    Err(Refusal::invalid_field(&field, problem))
 }
 
 pub(super) const fn was_replayed(freshness: Freshness) -> bool {

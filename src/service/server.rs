@@ -13,6 +13,8 @@ use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 use tower::util::option_layer;
 
+use super::access::{Door, DoorLayer};
+use super::directory::{AccessHandlers, ProgramHandlers};
 use super::forwarding::{ForwardLayer, Replicas};
 use super::health;
 use super::incomparable::Incomparable;
@@ -82,9 +84,13 @@ pub async fn serve(listener: TcpListener, parts: ServerParts, shutdown: impl Fut
     let others = (ledger.answerers() == Answerers::ManyProcesses).then(|| replicas.clone());
     let reads = WaitingPlaces::new(limits.reads_max);
     let ledger_failed = Notify::new();
+    let door = Arc::new(Door::new(Arc::clone(&ledger), Arc::clone(&clock), &limits));
+    door.look().await;
+    let looking = tokio::spawn(Arc::clone(&door).keep_looking());
     let shared = Arc::new(Shared {
         ledger,
         policies,
+        door: Arc::clone(&door),
         clock,
         models,
         incomparable: Incomparable::default(),
@@ -110,10 +116,11 @@ pub async fn serve(listener: TcpListener, parts: ServerParts, shutdown: impl Fut
         tracing::info!("draining: no new calls are taken");
         phase_sender.send_replace(Phase::Draining);
     };
-    // Layers that are added earlier see a request earlier. Authentication becomes one before these.
+    // Layers that are added earlier see a request earlier.
+    let door = DoorLayer::new(door, FILE_DESCRIPTOR_SET);
     let guard = GuardLayer::new(&limits, FILE_DESCRIPTOR_SET);
     let forward = others.map(|others| ForwardLayer::new(others, FILE_DESCRIPTOR_SET, limits.message_bytes_max));
-    let server = builder.layer(guard).layer(option_layer(forward)).add_routes(routes);
+    let server = builder.layer(door).layer(guard).layer(option_layer(forward)).add_routes(routes);
     let serving = server.serve_with_incoming_shutdown(incoming, signal);
     let reported = health::begin(&shared, &reporter).await;
     let health = tokio::spawn(health::report(Arc::clone(&shared), reporter, reported));
@@ -132,6 +139,7 @@ pub async fn serve(listener: TcpListener, parts: ServerParts, shutdown: impl Fut
         }
     };
     health.abort();
+    looking.abort();
     Ok(ended?)
 }
 
@@ -144,6 +152,8 @@ fn routes(shared: &Arc<Shared>, reporter: &HealthReporter) -> Result<Routes, Ser
     let model = v1::model_service_server::ModelServiceServer::new(ModelHandlers(Arc::clone(shared)));
     let training = v1::training_service_server::TrainingServiceServer::new(TrainingHandlers(Arc::clone(shared)));
     let operations = v1::operations_service_server::OperationsServiceServer::new(OperationsHandlers(Arc::clone(shared)));
+    let program = v1::program_service_server::ProgramServiceServer::new(ProgramHandlers(Arc::clone(shared)));
+    let access = v1::access_service_server::AccessServiceServer::new(AccessHandlers(Arc::clone(shared)));
     let served = health::SERVICES.iter().filter(|name| !name.is_empty());
     let reflection = || {
         let described = tonic_reflection::server::Builder::configure()
@@ -163,6 +173,8 @@ fn routes(shared: &Arc<Shared>, reporter: &HealthReporter) -> Result<Routes, Ser
         .add_service(model.max_decoding_message_size(limit))
         .add_service(training.max_decoding_message_size(limit))
         .add_service(operations.max_decoding_message_size(limit))
+        .add_service(program.max_decoding_message_size(limit))
+        .add_service(access.max_decoding_message_size(limit))
         .add_service(health)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?))

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinError;
 
+use super::access::Door;
 use super::errors::Refusal;
 use super::forwarding::Replicas;
 use super::incomparable::Incomparable;
@@ -49,6 +50,8 @@ pub(super) fn show_counters() {
 pub(super) struct Shared {
     pub(super) ledger: Arc<dyn Ledger>,
     pub(super) policies: Arc<dyn Policies>,
+    /// Who calls.
+    pub(super) door: Arc<Door>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) models: Arc<ModelStore>,
     /// Who was told of conversions that could not be compared.
@@ -116,7 +119,7 @@ impl Shared {
     /// Works with the ledger on a thread that may wait, at a place that the caller has; it is given back when the work ends.
     pub(super) async fn work_at<T: Send + 'static>(
         &self,
-        place: OwnedSemaphorePermit,
+        place: impl Send + 'static,
         work: impl FnOnce(&dyn Ledger) -> Result<T, LedgerError> + Send + 'static,
     ) -> Result<T, Refusal> {
         let ledger = Arc::clone(&self.ledger);
@@ -187,10 +190,7 @@ impl Shared {
 
 /// Works on a thread that may wait. The place is given back when the work ends, which may be after whoever asked for it has left. A panic is logged
 /// here, and nowhere else.
-async fn waiting<T: Send + 'static>(
-    place: OwnedSemaphorePermit,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Refusal> {
+async fn waiting<T: Send + 'static>(place: impl Send + 'static, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refusal> {
     let in_its_place = move || {
         let _place = place;
         work()

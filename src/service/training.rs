@@ -7,6 +7,7 @@ use std::sync::Arc;
 use futures::stream::{self, BoxStream, StreamExt};
 use tonic::{Request, Response, Status};
 
+use super::access::Caller;
 use super::errors::Refusal;
 use super::limits::contained;
 use super::shared::{Phase, Shared};
@@ -39,8 +40,10 @@ impl v1::training_service_server::TrainingService for TrainingHandlers {
         &self,
         request: Request<v1::ExportConversionsRequest>,
     ) -> Result<Response<Self::ExportConversionsStream>, Status> {
-        let (program_id, after) = lines::wanted(request.into_inner()).map_err(Refusal::from)?;
-        let place = self.0.places.take()?;
+        let (caller, message) = Caller::of(request)?;
+        let (program_id, after) = lines::wanted(message).map_err(Refusal::from)?;
+        caller.may(&program_id).await?;
+        let place = self.0.places.take(&caller)?;
         let end = self.0.feed_end(&program_id).await?.place;
         let cursor = self.0.feed_from(&program_id, after).await?;
         let export = Export { shared: Arc::clone(&self.0), program_id, cursor, end };

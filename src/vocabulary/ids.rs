@@ -131,8 +131,23 @@ opaque_id! {
     HoldId
 }
 opaque_id! {
+    /// One token of a caller. Not secret: it names the token in lists and when it is revoked.
+    TokenId
+}
+opaque_id! {
     /// A case of the review queue. Given by Selfsame: `case-` and the conversion's id.
     CaseId
+}
+
+impl ProgramId {
+    /// The name under which the ledger keeps who may call and which programmes there are. No programme has it.
+    pub const DIRECTORY: &str = "selfsame";
+
+    /// The id of [`ProgramId::DIRECTORY`].
+    #[must_use]
+    pub fn directory() -> Self {
+        Self(Arc::from(Self::DIRECTORY))
+    }
 }
 
 impl CaseId {

@@ -12,5 +12,6 @@ pub mod journey;
 pub mod label;
 pub mod money;
 pub mod outcome;
+pub mod role;
 pub mod sketch;
 pub mod time;

@@ -220,7 +220,7 @@ impl Content for v1::AddRewardsRequest {
     const CALL: &'static str = "AddRewardsRequest";
 
     fn make_canonical(&mut self, order: Order) {
-        let Self { program_id: _, conversion_id: _, rewards, actor: _, note: _, request_id: _ } = self;
+        let Self { program_id: _, conversion_id: _, rewards, note: _, request_id: _ } = self;
         set(rewards, order, |_| {});
     }
 }
@@ -229,7 +229,7 @@ impl Content for v1::UpdateRewardsRequest {
     const CALL: &'static str = "UpdateRewardsRequest";
 
     fn make_canonical(&mut self, order: Order) {
-        let Self { program_id: _, conversion_id: _, rewards, actor: _, note: _, request_id: _ } = self;
+        let Self { program_id: _, conversion_id: _, rewards, note: _, request_id: _ } = self;
         set(rewards, order, |_| {});
     }
 }

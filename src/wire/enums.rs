@@ -2,6 +2,7 @@
 //! It must never map a zero or an unknown number to a meaning. The readers and writers of this layer call it, and the service for its filters.
 
 use super::v1;
+use crate::book::directory::Stage;
 use crate::book::query::{CaseOrder, CaseStateKind};
 use crate::book::records::{FeedKind, HistoryKind};
 use crate::screening::case::Resolution;
@@ -18,6 +19,7 @@ use crate::vocabulary::email::EmailDomainClass;
 use crate::vocabulary::journey::{CapturedVia, TouchpointKind};
 use crate::vocabulary::label::{LabelSource, Truth};
 use crate::vocabulary::outcome::OutcomeKind;
+use crate::vocabulary::role::Role;
 
 /// An enum of ours that stands in messages.
 pub trait WireEnum: Copy + Sized + 'static {
@@ -134,5 +136,10 @@ wire_enum! {
         Reassessed => Reassessed,
     }
     DriftLevel => DriftLevel { TooFew => TooFew, Stable => Stable, Shifting => Shifting, Shifted => Shifted }
+    Role => Role {
+        Screener => Screener, Payer => Payer, Reviewer => Reviewer, Lead => Lead, Trainer => Trainer, Auditor => Auditor,
+        Admin => Admin,
+    }
+    Stage => ProgramStage { Sandbox => Sandbox, Production => Production }
     Gate => Gate { Release => Release, Hold => Hold, Deny => Deny }
 }

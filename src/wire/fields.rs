@@ -8,7 +8,7 @@ use super::violation::{At, Violations};
 use super::{WireTimestamp, v1};
 use crate::vocabulary::ids::{
     AccountId, Actor, CampaignId, CaseId, ConversionId, HoldId, InvalidId, InvoiceId, ProgramId, RecordId, RequestId, RewardId,
-    Ucc,
+    TokenId, Ucc,
 };
 use crate::vocabulary::money::{InvalidMoney, Money};
 use crate::vocabulary::time::{CLOCK_SKEW_TOLERANCE, Timestamp};
@@ -39,7 +39,21 @@ macro_rules! wire_ids {
     })+ };
 }
 
-wire_ids!(AccountId, Actor, CampaignId, CaseId, ConversionId, HoldId, InvoiceId, ProgramId, RecordId, RequestId, RewardId, Ucc);
+wire_ids!(
+    AccountId,
+    Actor,
+    CampaignId,
+    CaseId,
+    ConversionId,
+    HoldId,
+    InvoiceId,
+    ProgramId,
+    RecordId,
+    RequestId,
+    RewardId,
+    TokenId,
+    Ucc
+);
 
 /// Reads an id that must be there.
 pub fn required_id<T: WireId>(text: &str, at: &At<'_>, found: &mut Violations) -> Option<T> {

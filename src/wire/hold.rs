@@ -8,26 +8,25 @@ use super::violation::{At, Violation, Violations};
 use crate::book::command::{HoldCommand, HoldStep};
 use crate::book::query::PageRequest;
 use crate::book::records::{Hold, HoldSubject};
-use crate::vocabulary::ids::ProgramId;
+use crate::vocabulary::ids::{Actor, ProgramId};
 use crate::vocabulary::time::Timestamp;
 
 /// Reads a hold to place.
 ///
 /// # Errors
 /// All violated fields.
-pub fn place(message: v1::PlaceHoldRequest, at: Timestamp) -> Result<HoldCommand, Vec<Violation>> {
+pub fn place(message: v1::PlaceHoldRequest, actor: &Actor, at: Timestamp) -> Result<HoldCommand, Vec<Violation>> {
     let content = content::fingerprint(&message);
-    let v1::PlaceHoldRequest { program_id, subject, actor, note: why, hold_id, request_id } = message;
+    let v1::PlaceHoldRequest { program_id, subject, note: why, hold_id, request_id } = message;
     let mut found = Violations::default();
     let program_id = required_id(&program_id, &At::path("program_id"), &mut found);
     let subject = read_subject(Some(subject.unwrap_or_default()), &mut found);
-    let actor = required_id(&actor, &At::path("actor"), &mut found);
     let note = note(why, &At::path("note"), &mut found);
     let hold_id = optional_id(&hold_id, &At::path("hold_id"), &mut found);
     let request = request(&request_id, content, &mut found);
     let command = || {
         let step = HoldStep::Place { hold_id, subject: subject? };
-        Some(HoldCommand { program_id: program_id?, step, actor: actor?, note, request, at })
+        Some(HoldCommand { program_id: program_id?, step, actor: actor.clone(), note, request, at })
     };
     let command = command();
     found.into_result(command)
@@ -37,9 +36,9 @@ pub fn place(message: v1::PlaceHoldRequest, at: Timestamp) -> Result<HoldCommand
 ///
 /// # Errors
 /// All violated fields.
-pub fn lift(message: v1::LiftHoldRequest, at: Timestamp) -> Result<HoldCommand, Vec<Violation>> {
+pub fn lift(message: v1::LiftHoldRequest, actor: &Actor, at: Timestamp) -> Result<HoldCommand, Vec<Violation>> {
     let content = content::fingerprint(&message);
-    let v1::LiftHoldRequest { program_id, subject, actor, note: why, hold_id, request_id } = message;
+    let v1::LiftHoldRequest { program_id, subject, note: why, hold_id, request_id } = message;
     let mut found = Violations::default();
     let program_id = required_id(&program_id, &At::path("program_id"), &mut found);
     let names_subject = subject.is_some();
@@ -59,10 +58,9 @@ pub fn lift(message: v1::LiftHoldRequest, at: Timestamp) -> Result<HoldCommand, 
             None
         }
     };
-    let actor = required_id(&actor, &At::path("actor"), &mut found);
     let note = note(why, &At::path("note"), &mut found);
     let request = request(&request_id, content, &mut found);
-    let command = || Some(HoldCommand { program_id: program_id?, step: step?, actor: actor?, note, request, at });
+    let command = || Some(HoldCommand { program_id: program_id?, step: step?, actor: actor.clone(), note, request, at });
     let command = command();
     found.into_result(command)
 }

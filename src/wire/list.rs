@@ -13,14 +13,14 @@ use crate::book::command::{Change, ListCommand};
 use crate::book::query::PageRequest;
 use crate::book::records::{ListEntry, ListSubject};
 use crate::screening::history::ListKind;
-use crate::vocabulary::ids::ProgramId;
+use crate::vocabulary::ids::{Actor, ProgramId};
 use crate::vocabulary::time::Timestamp;
 
 /// Reads an entry to write.
 ///
 /// # Errors
 /// All violated fields.
-pub fn put(message: v1::PutListEntryRequest, now: Timestamp) -> Result<ListCommand, Vec<Violation>> {
+pub fn put(message: v1::PutListEntryRequest, actor: &Actor, now: Timestamp) -> Result<ListCommand, Vec<Violation>> {
     let content = content::fingerprint(&message);
     let v1::PutListEntryRequest { program_id, entry, request_id } = message;
     let mut found = Violations::default();
@@ -29,18 +29,20 @@ pub fn put(message: v1::PutListEntryRequest, now: Timestamp) -> Result<ListComma
     if entry.is_none() {
         found.add(&at, "is required");
     }
-    let entry = entry.and_then(|entry| read_entry(entry, &at, now, &mut found));
+    let entry = entry.and_then(|entry| read_entry(entry, actor, &at, now, &mut found));
     let request = request(&request_id, content, &mut found);
     let change = Change::Place;
     let command = program_id.zip(entry).map(|(program_id, entry)| ListCommand { program_id, entry, change, request });
     found.into_result(command)
 }
 
-fn read_entry(entry: v1::ListEntry, at: &At<'_>, now: Timestamp, found: &mut Violations) -> Option<ListEntry> {
+fn read_entry(entry: v1::ListEntry, by: &Actor, at: &At<'_>, now: Timestamp, found: &mut Violations) -> Option<ListEntry> {
     let v1::ListEntry { list, subject, actor, note: why, placed_at, expires_at } = entry;
     let list = required_enum(list, &at.field("list"), found);
     let subject = read_subject(subject, &at.field("subject"), found);
-    let actor = required_id(&actor, &at.field("actor"), found);
+    if !actor.is_empty() {
+        found.add(&at.field("actor"), "is set by the service: it is whoever calls; leave it out");
+    }
     let note = note(why, &at.field("note"), found);
     if placed_at.is_some() {
         found.add(&at.field("placed_at"), "is set by the service; leave it out");
@@ -49,25 +51,24 @@ fn read_entry(entry: v1::ListEntry, at: &At<'_>, now: Timestamp, found: &mut Vio
     if expires_at.is_some_and(|expires_at| expires_at <= now) {
         found.add(&at.field("expires_at"), "lies in the past");
     }
-    Some(ListEntry { list: list?, subject: subject?, actor: actor?, note, placed_at: now, expires_at })
+    Some(ListEntry { list: list?, subject: subject?, actor: by.clone(), note, placed_at: now, expires_at })
 }
 
 /// Reads an entry to remove.
 ///
 /// # Errors
 /// All violated fields.
-pub fn remove(message: v1::RemoveListEntryRequest, now: Timestamp) -> Result<ListCommand, Vec<Violation>> {
+pub fn remove(message: v1::RemoveListEntryRequest, actor: &Actor, now: Timestamp) -> Result<ListCommand, Vec<Violation>> {
     let content = content::fingerprint(&message);
-    let v1::RemoveListEntryRequest { program_id, list, subject, actor, note: why, request_id } = message;
+    let v1::RemoveListEntryRequest { program_id, list, subject, note: why, request_id } = message;
     let mut found = Violations::default();
     let program_id = required_id(&program_id, &At::path("program_id"), &mut found);
     let list = required_enum(list, &At::path("list"), &mut found);
     let subject = read_subject(subject, &At::path("subject"), &mut found);
-    let actor = required_id(&actor, &At::path("actor"), &mut found);
     let note = note(why, &At::path("note"), &mut found);
     let request = request(&request_id, content, &mut found);
     let command = || {
-        let entry = ListEntry { list: list?, subject: subject?, actor: actor?, note, placed_at: now, expires_at: None };
+        let entry = ListEntry { list: list?, subject: subject?, actor: actor.clone(), note, placed_at: now, expires_at: None };
         Some(ListCommand { program_id: program_id?, entry, change: Change::Lift, request })
     };
     let command = command();
@@ -146,12 +147,16 @@ mod tests {
         let now = Timestamp::saturating_from_millis(1_790_000_000_000);
         let sent = v1::ListEntry {
             subject: Some(v1::ListSubject { subject: Some(v1::list_subject::Subject::Identifier(identifier)) }),
+            actor: "somebody".to_owned(),
             placed_at: Some(time_message(now)),
             ..Default::default()
         };
-        let refused =
-            put(v1::PutListEntryRequest { program_id: "shop".to_owned(), entry: Some(sent), request_id: String::new() }, now)
-                .unwrap_err();
+        let refused = put(
+            v1::PutListEntryRequest { program_id: "shop".to_owned(), entry: Some(sent), request_id: String::new() },
+            &Actor::new("ann").unwrap(),
+            now,
+        )
+        .unwrap_err();
         let fields: Vec<&str> = refused.iter().map(|violation| violation.field.as_str()).collect();
         let expected = [
             "entry.list",

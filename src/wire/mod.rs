@@ -7,9 +7,11 @@
 pub mod bundle;
 pub mod content;
 pub mod conversion;
+pub mod credentials;
 pub mod cursor;
 pub mod decision;
 pub mod digest;
+pub mod directory;
 pub mod enums;
 pub mod feed;
 pub mod fields;

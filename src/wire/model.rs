@@ -14,7 +14,7 @@ use crate::book::records::DecisionRecord;
 use crate::screening::features::schema_hash;
 use crate::screening::model::{Certificate, Model, Thresholds};
 use crate::screening::monitor::DriftLevel;
-use crate::vocabulary::ids::{Actor, ProgramId};
+use crate::vocabulary::ids::ProgramId;
 use crate::vocabulary::time::Timestamp;
 
 /// The largest model file that is read, in bytes.
@@ -29,8 +29,6 @@ pub struct ModelRequest<T> {
     pub program_id: ProgramId,
     /// What is asked for.
     pub wanted: T,
-    /// Who asks.
-    pub actor: Actor,
     /// Why; empty when nothing was said.
     pub note: String,
     /// The call; absent when the caller gave it no id.
@@ -78,7 +76,7 @@ pub fn load(message: v1::LoadModelRequest) -> Result<ModelRequest<ModelSource>, 
     use v1::load_model_request::Source;
 
     let content = content::fingerprint(&message);
-    let v1::LoadModelRequest { program_id, source, actor, note: why, request_id } = message;
+    let v1::LoadModelRequest { program_id, source, note: why, request_id } = message;
     let mut found = Violations::default();
     let request = request(&request_id, content, &mut found);
     let program_id = required_id(&program_id, &At::path("program_id"), &mut found);
@@ -105,7 +103,7 @@ pub fn load(message: v1::LoadModelRequest) -> Result<ModelRequest<ModelSource>, 
             None
         }
     };
-    asked((program_id, wanted), &actor, why, request, found)
+    asked((program_id, wanted), why, request, found)
 }
 
 /// Reads which model is to decide.
@@ -114,7 +112,7 @@ pub fn load(message: v1::LoadModelRequest) -> Result<ModelRequest<ModelSource>, 
 /// All violated fields.
 pub fn activate(message: v1::ActivateModelRequest) -> Result<ModelRequest<String>, Vec<Violation>> {
     let content = content::fingerprint(&message);
-    let v1::ActivateModelRequest { program_id, model_version, note: why, actor, request_id } = message;
+    let v1::ActivateModelRequest { program_id, model_version, note: why, request_id } = message;
     let mut found = Violations::default();
     let request = request(&request_id, content, &mut found);
     let program_id = required_id(&program_id, &At::path("program_id"), &mut found);
@@ -122,7 +120,7 @@ pub fn activate(message: v1::ActivateModelRequest) -> Result<ModelRequest<String
         found.add(&At::path("model_version"), "is required");
     }
     let wanted = version(model_version, &mut found);
-    asked((program_id, Some(wanted)), &actor, why, request, found)
+    asked((program_id, Some(wanted)), why, request, found)
 }
 
 /// Reads a rollback.
@@ -131,11 +129,11 @@ pub fn activate(message: v1::ActivateModelRequest) -> Result<ModelRequest<String
 /// All violated fields.
 pub fn roll_back(message: v1::RollbackModelRequest) -> Result<ModelRequest<()>, Vec<Violation>> {
     let content = content::fingerprint(&message);
-    let v1::RollbackModelRequest { program_id, note: why, actor, request_id } = message;
+    let v1::RollbackModelRequest { program_id, note: why, request_id } = message;
     let mut found = Violations::default();
     let request = request(&request_id, content, &mut found);
     let program_id = required_id(&program_id, &At::path("program_id"), &mut found);
-    asked((program_id, Some(())), &actor, why, request, found)
+    asked((program_id, Some(())), why, request, found)
 }
 
 /// Reads which model is only to be watched; absent for none.
@@ -144,13 +142,13 @@ pub fn roll_back(message: v1::RollbackModelRequest) -> Result<ModelRequest<()>, 
 /// All violated fields.
 pub fn challenger(message: v1::SetChallengerRequest) -> Result<ModelRequest<Option<String>>, Vec<Violation>> {
     let content = content::fingerprint(&message);
-    let v1::SetChallengerRequest { program_id, model_version, actor, note: why, request_id } = message;
+    let v1::SetChallengerRequest { program_id, model_version, note: why, request_id } = message;
     let mut found = Violations::default();
     let request = request(&request_id, content, &mut found);
     let program_id = required_id(&program_id, &At::path("program_id"), &mut found);
     let wanted = version(model_version, &mut found);
     let wanted = Some(wanted).filter(|version| !version.is_empty());
-    asked((program_id, Some(wanted)), &actor, why, request, found)
+    asked((program_id, Some(wanted)), why, request, found)
 }
 
 fn version(model_version: String, found: &mut Violations) -> String {
@@ -163,14 +161,12 @@ fn version(model_version: String, found: &mut Violations) -> String {
 
 fn asked<T>(
     (program_id, wanted): (Option<ProgramId>, Option<T>),
-    actor: &str,
     why: String,
     request: Option<Request>,
     mut found: Violations,
 ) -> Result<ModelRequest<T>, Vec<Violation>> {
     let note = note(why, &At::path("note"), &mut found);
-    let actor = required_id(actor, &At::path("actor"), &mut found);
-    let asked = || Some(ModelRequest { program_id: program_id?, wanted: wanted?, actor: actor?, note, request });
+    let asked = || Some(ModelRequest { program_id: program_id?, wanted: wanted?, note, request });
     found.into_result(asked())
 }
 
@@ -272,9 +268,9 @@ mod tests {
 
     #[test]
     fn everything_wrong_with_a_request_is_named() {
-        assert_eq!(fields(load(v1::LoadModelRequest::default()).unwrap_err()), ["program_id", "source", "actor"]);
+        assert_eq!(fields(load(v1::LoadModelRequest::default()).unwrap_err()), ["program_id", "source"]);
         let long = v1::ActivateModelRequest { model_version: "v".repeat(129), note: "\u{7}".to_owned(), ..Default::default() };
-        assert_eq!(fields(activate(long).unwrap_err()), ["program_id", "model_version", "note", "actor"]);
+        assert_eq!(fields(activate(long).unwrap_err()), ["program_id", "model_version", "note"]);
         let too_many = v1::ListDisagreementsRequest { page_size: 501, page_token: "x".to_owned(), ..Default::default() };
         assert_eq!(fields(disagreements(too_many).unwrap_err()), ["program_id", "page_size", "page_token"]);
     }
@@ -287,7 +283,6 @@ mod tests {
         let sent = v1::LoadModelRequest {
             program_id: "shop".to_owned(),
             source: Some(Source::Content(content)),
-            actor: "dana".to_owned(),
             note: String::new(),
             request_id: String::new(),
         };
@@ -296,7 +291,7 @@ mod tests {
 
     #[test]
     fn no_version_clears_the_challenger() {
-        let sent = v1::SetChallengerRequest { program_id: "shop".to_owned(), actor: "dana".to_owned(), ..Default::default() };
+        let sent = v1::SetChallengerRequest { program_id: "shop".to_owned(), ..Default::default() };
         assert_eq!(challenger(sent).unwrap().wanted, None);
     }
 }

@@ -12,7 +12,7 @@ use super::violation::{At, Violation, Violations};
 use crate::book::command::RevokeCommand;
 use crate::book::query::PageRequest;
 use crate::book::records::PendingOutcome;
-use crate::vocabulary::ids::{ProgramId, RecordId};
+use crate::vocabulary::ids::{Actor, ProgramId, RecordId};
 use crate::vocabulary::outcome::{Outcome, OutcomeKind, OutcomeSubject};
 use crate::vocabulary::time::Timestamp;
 
@@ -105,18 +105,25 @@ pub fn message_of(outcome: &Outcome) -> v1::Outcome {
 ///
 /// # Errors
 /// All violated fields.
-pub fn revoke(message: v1::RevokeOutcomeRequest, at: Timestamp) -> Result<RevokeCommand, Vec<Violation>> {
+pub fn revoke(message: v1::RevokeOutcomeRequest, actor: &Actor, at: Timestamp) -> Result<RevokeCommand, Vec<Violation>> {
     let content = content::fingerprint(&message);
-    let v1::RevokeOutcomeRequest { program_id, outcome_id, actor, reason_code: code, note: why, request_id } = message;
+    let v1::RevokeOutcomeRequest { program_id, outcome_id, reason_code: code, note: why, request_id } = message;
     let mut found = Violations::default();
     let program_id = required_id(&program_id, &At::path("program_id"), &mut found);
     let outcome_id = required_id(&outcome_id, &At::path("outcome_id"), &mut found);
-    let actor = required_id(&actor, &At::path("actor"), &mut found);
     let reason_code = reason_code(code, &mut found);
     let note = note(why, &At::path("note"), &mut found);
     let request = request(&request_id, content, &mut found);
     let command = || {
-        Some(RevokeCommand { program_id: program_id?, outcome_id: outcome_id?, actor: actor?, reason_code, note, request, at })
+        Some(RevokeCommand {
+            program_id: program_id?,
+            outcome_id: outcome_id?,
+            actor: actor.clone(),
+            reason_code,
+            note,
+            request,
+            at,
+        })
     };
     let command = command();
     found.into_result(command)

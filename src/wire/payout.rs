@@ -17,7 +17,7 @@ use crate::book::command::{
 use crate::book::cursor::FeedCursor;
 use crate::book::records::{PaidAnswer, ReserveAnswer};
 use crate::screening::gate::{GateAnswer, GateReason};
-use crate::vocabulary::ids::{ConversionId, ProgramId, RewardId};
+use crate::vocabulary::ids::{Actor, ConversionId, ProgramId, RewardId};
 use crate::vocabulary::time::{Span, Timestamp};
 
 /// Questions that one call may ask the gate, and rewards that it may reserve.
@@ -298,29 +298,29 @@ pub fn failed(message: v1::MarkFailedRequest, received_at: Timestamp) -> Result<
 ///
 /// # Errors
 /// All violated fields.
-pub fn add_rewards(message: v1::AddRewardsRequest, at: Timestamp) -> Result<RewardsCommand, Vec<Violation>> {
+pub fn add_rewards(message: v1::AddRewardsRequest, actor: &Actor, at: Timestamp) -> Result<RewardsCommand, Vec<Violation>> {
     let content = content::fingerprint(&message);
-    let v1::AddRewardsRequest { program_id, conversion_id, rewards, actor, note, request_id } = message;
+    let v1::AddRewardsRequest { program_id, conversion_id, rewards, note, request_id } = message;
     let mut found = Violations::default();
     let request = request(&request_id, content, &mut found);
-    rewards_command(RewardsChange::Add, (&program_id, &conversion_id, &actor), rewards, note, request, at, found)
+    rewards_command(RewardsChange::Add, (&program_id, &conversion_id, actor), rewards, note, request, at, found)
 }
 
 /// Reads rewards to change.
 ///
 /// # Errors
 /// All violated fields.
-pub fn update_rewards(message: v1::UpdateRewardsRequest, at: Timestamp) -> Result<RewardsCommand, Vec<Violation>> {
+pub fn update_rewards(message: v1::UpdateRewardsRequest, actor: &Actor, at: Timestamp) -> Result<RewardsCommand, Vec<Violation>> {
     let content = content::fingerprint(&message);
-    let v1::UpdateRewardsRequest { program_id, conversion_id, rewards, actor, note, request_id } = message;
+    let v1::UpdateRewardsRequest { program_id, conversion_id, rewards, note, request_id } = message;
     let mut found = Violations::default();
     let request = request(&request_id, content, &mut found);
-    rewards_command(RewardsChange::Change, (&program_id, &conversion_id, &actor), rewards, note, request, at, found)
+    rewards_command(RewardsChange::Change, (&program_id, &conversion_id, actor), rewards, note, request, at, found)
 }
 
 fn rewards_command(
     change: RewardsChange,
-    (program_id, conversion_id, actor): (&str, &str, &str),
+    (program_id, conversion_id, actor): (&str, &str, &Actor),
     rewards: Vec<v1::Reward>,
     why: String,
     request: Option<Request>,
@@ -334,7 +334,6 @@ fn rewards_command(
         found.add(&path, "is required: at least one reward");
     }
     let rewards = distinct_rewards(rewards, &path, &mut found);
-    let actor = required_id(actor, &At::path("actor"), &mut found);
     let note = note(why, &At::path("note"), &mut found);
     let command = || {
         Some(RewardsCommand {
@@ -342,7 +341,7 @@ fn rewards_command(
             conversion_id: conversion_id?,
             rewards,
             change,
-            actor: actor?,
+            actor: actor.clone(),
             note,
             request,
             at,

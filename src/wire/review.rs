@@ -120,7 +120,7 @@ pub fn queue_wanted(message: v1::GetQueueStatsRequest) -> Result<ProgramId, Vec<
 struct Stepping {
     program_id: Option<ProgramId>,
     case_id: Option<CaseId>,
-    actor: Option<Actor>,
+    actor: Actor,
     reason_code: String,
     note: String,
     expected_revision: Option<u32>,
@@ -134,7 +134,7 @@ impl Stepping {
             program_id: program_id?,
             case_id: case_id?,
             step: step?,
-            actor: actor?,
+            actor,
             reason_code,
             note,
             expected_revision,
@@ -150,16 +150,17 @@ impl Stepping {
 /// All violated fields.
 pub fn claim(
     message: v1::ClaimCaseRequest,
+    actor: &Actor,
     usual_lease: impl FnOnce(&ProgramId) -> Span,
     at: Timestamp,
 ) -> Result<CaseCommand, Vec<Violation>> {
     let content = content::fingerprint(&message);
-    let v1::ClaimCaseRequest { program_id, case_id: id, actor, lease, expected_revision, request_id } = message;
+    let v1::ClaimCaseRequest { program_id, case_id: id, lease, expected_revision, request_id } = message;
     let mut found = Violations::default();
     let stepping = Stepping {
         program_id: required_id(&program_id, &At::path("program_id"), &mut found),
         case_id: case_id(&id, &mut found),
-        actor: required_id(&actor, &At::path("actor"), &mut found),
+        actor: actor.clone(),
         reason_code: String::new(),
         note: String::new(),
         expected_revision,
@@ -178,14 +179,14 @@ pub fn claim(
 ///
 /// # Errors
 /// All violated fields.
-pub fn release(message: v1::ReleaseCaseRequest, at: Timestamp) -> Result<CaseCommand, Vec<Violation>> {
+pub fn release(message: v1::ReleaseCaseRequest, actor: &Actor, at: Timestamp) -> Result<CaseCommand, Vec<Violation>> {
     let content = content::fingerprint(&message);
-    let v1::ReleaseCaseRequest { program_id, case_id: id, actor, note: why, expected_revision, request_id } = message;
+    let v1::ReleaseCaseRequest { program_id, case_id: id, note: why, expected_revision, request_id } = message;
     let mut found = Violations::default();
     let stepping = Stepping {
         program_id: required_id(&program_id, &At::path("program_id"), &mut found),
         case_id: case_id(&id, &mut found),
-        actor: required_id(&actor, &At::path("actor"), &mut found),
+        actor: actor.clone(),
         reason_code: String::new(),
         note: note(why, &At::path("note"), &mut found),
         expected_revision,
@@ -198,7 +199,7 @@ pub fn release(message: v1::ReleaseCaseRequest, at: Timestamp) -> Result<CaseCom
 ///
 /// # Errors
 /// All violated fields.
-pub fn resolve(message: v1::ResolveCaseRequest, at: Timestamp) -> Result<CaseCommand, Vec<Violation>> {
+pub fn resolve(message: v1::ResolveCaseRequest, actor: &Actor, at: Timestamp) -> Result<CaseCommand, Vec<Violation>> {
     let content = content::fingerprint(&message);
     let v1::ResolveCaseRequest {
         program_id,
@@ -206,7 +207,6 @@ pub fn resolve(message: v1::ResolveCaseRequest, at: Timestamp) -> Result<CaseCom
         resolution,
         reason_code: code,
         note: why,
-        actor,
         expected_revision,
         request_id,
     } = message;
@@ -219,7 +219,7 @@ pub fn resolve(message: v1::ResolveCaseRequest, at: Timestamp) -> Result<CaseCom
         case_id,
         reason_code: reason_code(code, &mut found),
         note: note(why, &At::path("note"), &mut found),
-        actor: required_id(&actor, &At::path("actor"), &mut found),
+        actor: actor.clone(),
         expected_revision,
         request: request(&request_id, content, &mut found),
     };
@@ -231,10 +231,9 @@ pub fn resolve(message: v1::ResolveCaseRequest, at: Timestamp) -> Result<CaseCom
 ///
 /// # Errors
 /// All violated fields.
-pub fn reopen(message: v1::ReopenCaseRequest, at: Timestamp) -> Result<CaseCommand, Vec<Violation>> {
+pub fn reopen(message: v1::ReopenCaseRequest, actor: &Actor, at: Timestamp) -> Result<CaseCommand, Vec<Violation>> {
     let content = content::fingerprint(&message);
-    let v1::ReopenCaseRequest { program_id, target, reason_code: code, note: why, actor, expected_revision, request_id } =
-        message;
+    let v1::ReopenCaseRequest { program_id, target, reason_code: code, note: why, expected_revision, request_id } = message;
     let mut found = Violations::default();
     let program_id = required_id(&program_id, &At::path("program_id"), &mut found);
     let case_id = match target {
@@ -253,7 +252,7 @@ pub fn reopen(message: v1::ReopenCaseRequest, at: Timestamp) -> Result<CaseComma
         case_id,
         reason_code: reason_code(code, &mut found),
         note: note(why, &At::path("note"), &mut found),
-        actor: required_id(&actor, &At::path("actor"), &mut found),
+        actor: actor.clone(),
         expected_revision,
         request: request(&request_id, content, &mut found),
     };
@@ -264,9 +263,9 @@ pub fn reopen(message: v1::ReopenCaseRequest, at: Timestamp) -> Result<CaseComma
 ///
 /// # Errors
 /// All violated fields.
-pub fn add_note(message: v1::AddNoteRequest, at: Timestamp) -> Result<CaseCommand, Vec<Violation>> {
+pub fn add_note(message: v1::AddNoteRequest, actor: &Actor, at: Timestamp) -> Result<CaseCommand, Vec<Violation>> {
     let content = content::fingerprint(&message);
-    let v1::AddNoteRequest { program_id, case_id: id, note: text, actor, request_id } = message;
+    let v1::AddNoteRequest { program_id, case_id: id, note: text, request_id } = message;
     let mut found = Violations::default();
     let program_id = required_id(&program_id, &At::path("program_id"), &mut found);
     let case_id = case_id(&id, &mut found);
@@ -278,7 +277,7 @@ pub fn add_note(message: v1::AddNoteRequest, at: Timestamp) -> Result<CaseComman
         case_id,
         reason_code: String::new(),
         note: note(text, &At::path("note"), &mut found),
-        actor: required_id(&actor, &At::path("actor"), &mut found),
+        actor: actor.clone(),
         expected_revision: None,
         request: request(&request_id, content, &mut found),
     };
@@ -454,8 +453,8 @@ mod tests {
     fn everything_wrong_with_a_resolution_is_named() {
         let message =
             v1::ResolveCaseRequest { case_id: "c-1".to_owned(), reason_code: "Same card".to_owned(), ..Default::default() };
-        let refused = resolve(message, now()).unwrap_err();
-        assert_eq!(fields(&refused), ["program_id", "case_id", "resolution", "reason_code", "actor"]);
+        let refused = resolve(message, &Actor::new("ann").unwrap(), now()).unwrap_err();
+        assert_eq!(fields(&refused), ["program_id", "case_id", "resolution", "reason_code"]);
     }
 
     #[test]
@@ -467,13 +466,8 @@ mod tests {
 
     #[test]
     fn a_claim_lasts_as_the_policy_says_unless_the_caller_says() {
-        let message = v1::ClaimCaseRequest {
-            program_id: "shop".to_owned(),
-            case_id: "case-1".to_owned(),
-            actor: "ann".to_owned(),
-            ..Default::default()
-        };
-        let command = claim(message, |_| Span::from_minutes(7), now()).unwrap();
+        let message = v1::ClaimCaseRequest { program_id: "shop".to_owned(), case_id: "case-1".to_owned(), ..Default::default() };
+        let command = claim(message, &Actor::new("ann").unwrap(), |_| Span::from_minutes(7), now()).unwrap();
         assert_eq!(command.step, CaseStep::Step(Step::Claim { lease: Span::from_minutes(7) }));
     }
 }

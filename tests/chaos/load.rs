@@ -139,7 +139,6 @@ async fn review(run: Arc<Run>, at: usize, mut dice: Dice) {
             case_id: case.case_id,
             resolution: resolution.into(),
             reason_code: "checked".to_owned(),
-            actor: "reviewer-1".to_owned(),
             request_id: format!("resolve-{number}"),
             ..v1::ResolveCaseRequest::default()
         };

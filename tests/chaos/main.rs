@@ -42,6 +42,8 @@ use parking_lot::Mutex;
 use postgres::Server;
 use proving::from_env;
 use selfsame::offline::load::generator::Dice;
+use selfsame::wire::v1;
+use selfsame::wire::v1::program_service_client::ProgramServiceClient;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -63,6 +65,11 @@ async fn whatever_is_killed_stopped_or_cut_off_each_acknowledged_fact_is_there_o
         over: watch::Sender::new(false),
     });
 
+    for id in PROGRAMMES {
+        let program = v1::Program { program_id: id.to_owned(), stage: v1::ProgramStage::Production.into(), ..Default::default() };
+        let request = v1::CreateProgramRequest { program: Some(program) };
+        ProgramServiceClient::new(run.cluster.replicas[0].channel()).create_program(request).await.unwrap();
+    }
     let mut followers = JoinSet::new();
     for number in 0..FOLLOWERS_OF_EACH * PROGRAMMES.len() as u64 {
         let programme = usize::try_from(number).unwrap() % PROGRAMMES.len();

@@ -32,9 +32,9 @@ stop_server() {
 
 trap 'stop_server KILL; rm -rf "$folder"' EXIT
 
-# call METHOD JSON: one call, answer and errors together.
+# call METHOD JSON: one call, answer and errors together; of whom `actor` names.
 call() {
-  grpcurl -plaintext -emit-defaults -max-time 10 -d "$2" "$address" "selfsame.v1.$1" 2>&1
+  grpcurl -plaintext ${actor:+-H "selfsame-actor: $actor"} -emit-defaults -max-time 10 -d "$2" "$address" "selfsame.v1.$1" 2>&1
 }
 
 # claim TEXT PATTERN METHOD JSON: the answer of the call holds the pattern.
@@ -111,21 +111,21 @@ echo "# the queue"
 claim "the case is listed" '"case-cv-3"' ReviewService/ListCases '{"programId":"shop"}'
 claim "the case shows both sides next to each other" 'COMPARISON_SAME' ReviewService/GetCase '{"programId":"shop","caseId":"case-cv-3"}'
 claim "the queue is counted" '"openCases": "1"' ReviewService/GetQueueStats '{"programId":"shop"}'
-claim "a reviewer claims it" 'CASE_STATE_CLAIMED' ReviewService/ClaimCase '{"programId":"shop","caseId":"case-cv-3","actor":"rita"}'
-claim "another one is told who has it" 'claimed by `rita`' ReviewService/ClaimCase '{"programId":"shop","caseId":"case-cv-3","actor":"sam"}'
-claim "and cannot decide it" 'FailedPrecondition' ReviewService/ResolveCase \
-  '{"programId":"shop","caseId":"case-cv-3","actor":"sam","resolution":"RESOLUTION_ACCEPT"}'
-claim "the first gives it back" 'CASE_STATE_OPEN' ReviewService/ReleaseCase '{"programId":"shop","caseId":"case-cv-3","actor":"rita"}'
-claim "a note is kept" 'case-cv-3' ReviewService/AddNote '{"programId":"shop","caseId":"case-cv-3","actor":"rita","note":"asked the customer"}'
-claim "a reviewer accepts it" 'VERDICT_APPROVED' ReviewService/ResolveCase \
-  '{"programId":"shop","caseId":"case-cv-3","actor":"rita","resolution":"RESOLUTION_ACCEPT","reasonCode":"household","note":"a couple"}'
-claim "deciding again needs a reopening" 'reopen' ReviewService/ResolveCase \
-  '{"programId":"shop","caseId":"case-cv-3","actor":"rita","resolution":"RESOLUTION_REJECT"}'
-claim "it is reopened" 'CASE_STATE_OPEN' ReviewService/ReopenCase '{"programId":"shop","caseId":"case-cv-3","actor":"rita","note":"new facts"}'
+actor=rita claim "a reviewer claims it" 'CASE_STATE_CLAIMED' ReviewService/ClaimCase '{"programId":"shop","caseId":"case-cv-3"}'
+actor=sam claim "another one is told who has it" 'claimed by `rita`' ReviewService/ClaimCase '{"programId":"shop","caseId":"case-cv-3"}'
+actor=sam claim "and cannot decide it" 'FailedPrecondition' ReviewService/ResolveCase \
+  '{"programId":"shop","caseId":"case-cv-3","resolution":"RESOLUTION_ACCEPT"}'
+actor=rita claim "the first gives it back" 'CASE_STATE_OPEN' ReviewService/ReleaseCase '{"programId":"shop","caseId":"case-cv-3"}'
+actor=rita claim "a note is kept" 'case-cv-3' ReviewService/AddNote '{"programId":"shop","caseId":"case-cv-3","note":"asked the customer"}'
+actor=rita claim "a reviewer accepts it" 'VERDICT_APPROVED' ReviewService/ResolveCase \
+  '{"programId":"shop","caseId":"case-cv-3","resolution":"RESOLUTION_ACCEPT","reasonCode":"household","note":"a couple"}'
+actor=rita claim "deciding again needs a reopening" 'reopen' ReviewService/ResolveCase \
+  '{"programId":"shop","caseId":"case-cv-3","resolution":"RESOLUTION_REJECT"}'
+actor=rita claim "it is reopened" 'CASE_STATE_OPEN' ReviewService/ReopenCase '{"programId":"shop","caseId":"case-cv-3","note":"new facts"}'
 claim "the gate holds it again" 'GATE_HOLD' PayoutService/CheckPayouts \
   '{"programId":"shop","payouts":[{"rewardId":"rw-cv-3","conversionId":"cv-3"}]}'
-claim "and it is rejected" 'VERDICT_REJECTED' ReviewService/ResolveCase \
-  '{"programId":"shop","caseId":"case-cv-3","actor":"rita","resolution":"RESOLUTION_REJECT","reasonCode":"self_referral"}'
+actor=rita claim "and it is rejected" 'VERDICT_REJECTED' ReviewService/ResolveCase \
+  '{"programId":"shop","caseId":"case-cv-3","resolution":"RESOLUTION_REJECT","reasonCode":"self_referral"}'
 claim "the history tells it all" 'asked the customer' ReviewService/GetCase '{"programId":"shop","caseId":"case-cv-3"}'
 claim "an unknown case is not found" 'NotFound' ReviewService/GetCase '{"programId":"shop","caseId":"case-nobody"}'
 
@@ -136,21 +136,24 @@ claim "one past the delay is released" 'GATE_RELEASE' PayoutService/CheckPayouts
 claim "a rejected one is denied" 'GATE_DENY' PayoutService/CheckPayouts "$(gate rw-cv-3 cv-3)"
 claim "an unknown conversion is held" 'GATE_HOLD' PayoutService/CheckPayouts "$(gate rw-x nobody)"
 claim "an unknown reward is held" 'GATE_HOLD' PayoutService/CheckPayouts "$(gate rw-x cv-4)"
+claim "a programme that is misspelt is refused with the right one" 'did you mean `shop`' PayoutService/CheckPayouts \
+  '{"programId":"shpo","payouts":[{"rewardId":"rw-cv-4","conversionId":"cv-4"}]}'
+says "a second programme is registered" 'sandbox +sandbox' "$binary" program --server "http://$address" create sandbox
 claim "another programme knows nothing of it" 'GATE_HOLD' PayoutService/CheckPayouts \
   '{"programId":"sandbox","payouts":[{"rewardId":"rw-cv-4","conversionId":"cv-4"}]}'
-claim "a hold on the referrer holds it" '"replayed": false' PayoutService/PlaceHold \
-  '{"programId":"shop","subject":{"referrerAccountId":"ida"},"actor":"rita","note":"looking into it"}'
+actor=rita claim "a hold on the referrer holds it" '"replayed": false' PayoutService/PlaceHold \
+  '{"programId":"shop","subject":{"referrerAccountId":"ida"},"note":"looking into it"}'
 claim "the gate says so" 'GATE_REASON_REFERRER_HELD' PayoutService/CheckPayouts "$(gate rw-cv-4 cv-4)"
-claim "the hold is lifted" '"replayed": false' PayoutService/LiftHold \
-  '{"programId":"shop","subject":{"referrerAccountId":"ida"},"actor":"rita","note":"fine"}'
-claim "legal's hold is another one" '"holdId": "case-7"' PayoutService/PlaceHold \
-  '{"programId":"shop","subject":{"referrerAccountId":"ida"},"actor":"legal","holdId":"case-7"}'
-claim "operations have theirs beside it" '"replayed": false' PayoutService/PlaceHold \
-  '{"programId":"shop","subject":{"referrerAccountId":"ida"},"actor":"ops"}'
-claim "lifting one leaves the other" '"holdsLeft": 1' PayoutService/LiftHold \
-  '{"programId":"shop","subject":{"referrerAccountId":"ida"},"actor":"ops"}'
+actor=rita claim "the hold is lifted" '"replayed": false' PayoutService/LiftHold \
+  '{"programId":"shop","subject":{"referrerAccountId":"ida"},"note":"fine"}'
+actor=legal claim "legal's hold is another one" '"holdId": "case-7"' PayoutService/PlaceHold \
+  '{"programId":"shop","subject":{"referrerAccountId":"ida"},"holdId":"case-7"}'
+actor=ops claim "operations have theirs beside it" '"replayed": false' PayoutService/PlaceHold \
+  '{"programId":"shop","subject":{"referrerAccountId":"ida"}}'
+actor=ops claim "lifting one leaves the other" '"holdsLeft": 1' PayoutService/LiftHold \
+  '{"programId":"shop","subject":{"referrerAccountId":"ida"}}'
 claim "and the gate held" 'GATE_REASON_REFERRER_HELD' PayoutService/CheckPayouts "$(gate rw-cv-4 cv-4)"
-claim "until both are lifted" '"holdsLeft": 0' PayoutService/LiftHold '{"programId":"shop","holdId":"case-7","actor":"legal"}'
+actor=legal claim "until both are lifted" '"holdsLeft": 0' PayoutService/LiftHold '{"programId":"shop","holdId":"case-7"}'
 reserve() { printf '{"programId":"shop","requestId":"%s","payouts":[{"rewardId":"rw-cv-4","conversionId":"cv-4"%s}]}' "$1" "${2:-}"; }
 claim "more than the reward is worth is refused by its field" 'payouts\[0\].amount.amount_minor' PayoutService/ReservePayouts \
   "$(reserve run-0 ',"amount":{"amountMinor":"2001","currency":"EUR"}')"
@@ -175,8 +178,8 @@ claim "an outcome of something unknown waits for it" '"pending": true' Screening
 claim "it is listed while it waits" '"outcomeId": "o-3"' ScreeningService/ListPendingOutcomes '{"programId":"shop"}'
 claim "and cancels it when it comes" 'OUTCOME_KIND_CHARGEBACK' ScreeningService/ScreenConversion \
   "$(conversion cv-5 mia ned m n "$last_year" "$backfill")"
-claim "sent by mistake, it is taken back" '"replayed": false' ScreeningService/RevokeOutcome \
-  '{"programId":"shop","outcomeId":"o-3","actor":"rita","reasonCode":"mistake"}'
+actor=rita claim "sent by mistake, it is taken back" '"replayed": false' ScreeningService/RevokeOutcome \
+  '{"programId":"shop","outcomeId":"o-3","reasonCode":"mistake"}'
 claim "and the gate opens" 'GATE_RELEASE' PayoutService/CheckPayouts "$(gate rw-cv-5 cv-5)"
 claim "something is learned of the referrer" '"replayed": false' ScreeningService/RecordSignals \
   "{\"programId\":\"shop\",\"recordId\":\"late-1\",\"bundles\":[{\"accountId\":\"mia\",\"devices\":[{\"fingerprint\":$(digest n)}]}]}"
@@ -195,21 +198,20 @@ says "an address that asks for TLS is not spoken to in plaintext" 'plaintext onl
 own=$(grep -o '"version":"[^"]*"' "$folder/ledger/models/own.json" | cut -d'"' -f4)
 shipped=$(call ModelService/ListModels '{"programId":"shop"}' | grep -o '"modelVersion": "[^"]*"' | cut -d'"' -f4)
 claim "the shipped model decides" 'MODEL_ROLE_ACTIVE' ModelService/ListModels '{"programId":"shop"}'
-claim "a file that is no model is refused" 'this is not a model file' ModelService/LoadModel \
-  '{"programId":"shop","content":"aGVsbG8=","actor":"dana"}'
-claim "a file outside the model folder is refused" 'file_name' ModelService/LoadModel \
-  '{"programId":"shop","fileName":"../own.json","actor":"dana"}'
-claim "a model is loaded by its file's name" 'MODEL_ROLE_IDLE' ModelService/LoadModel \
-  '{"programId":"shop","fileName":"own.json","actor":"dana","note":"fitted on our history"}'
-claim "nobody activates without a name" 'actor' ModelService/ActivateModel "{\"programId\":\"shop\",\"modelVersion\":\"$own\"}"
-claim "what is not loaded is not activated" 'NotFound' ModelService/ActivateModel \
-  '{"programId":"shop","modelVersion":"ghost","actor":"dana"}'
-claim "it is activated without a restart" "\"previousVersion\": \"$shipped\"" ModelService/ActivateModel \
-  "{\"programId\":\"shop\",\"modelVersion\":\"$own\",\"actor\":\"dana\",\"note\":\"two weeks in the shadow\"}"
+actor=dana claim "a file that is no model is refused" 'this is not a model file' ModelService/LoadModel \
+  '{"programId":"shop","content":"aGVsbG8="}'
+actor=dana claim "a file outside the model folder is refused" 'file_name' ModelService/LoadModel \
+  '{"programId":"shop","fileName":"../own.json"}'
+actor=dana claim "a model is loaded by its file's name" 'MODEL_ROLE_IDLE' ModelService/LoadModel \
+  '{"programId":"shop","fileName":"own.json","note":"fitted on our history"}'
+actor=dana claim "what is not loaded is not activated" 'NotFound' ModelService/ActivateModel \
+  '{"programId":"shop","modelVersion":"ghost"}'
+actor=dana claim "it is activated without a restart" "\"previousVersion\": \"$shipped\"" ModelService/ActivateModel \
+  "{\"programId\":\"shop\",\"modelVersion\":\"$own\",\"note\":\"two weeks in the shadow\"}"
 claim "and decides at once" "\"modelVersion\": \"$own\"" ScreeningService/ScreenConversion "$(conversion cv-8 max eva h i)"
 claim "another programme keeps its own" "\"modelVersion\": \"$shipped\"" ModelService/GetModelStatus '{"programId":"sandbox"}'
-claim "the earlier one becomes the challenger" 'MODEL_ROLE_CHALLENGER' ModelService/SetChallenger \
-  "{\"programId\":\"shop\",\"modelVersion\":\"$shipped\",\"actor\":\"dana\"}"
+actor=dana claim "the earlier one becomes the challenger" 'MODEL_ROLE_CHALLENGER' ModelService/SetChallenger \
+  "{\"programId\":\"shop\",\"modelVersion\":\"$shipped\"}"
 claim "it scores in the shadow" "\"modelVersion\": \"$shipped\"" ScreeningService/ScreenConversion "$(conversion cv-6 tom mia j k)"
 claim "its disagreements are listed" 'disagreements' ModelService/ListDisagreements '{"programId":"shop"}'
 
@@ -224,8 +226,8 @@ claim "the feed starts at the beginning again" '"cursor": "2-' PayoutService/Wat
 
 claim "the model that was activated decides" "\"modelVersion\": \"$own\"" ScreeningService/ScreenConversion "$(conversion cv-7 lea ben l m)"
 claim "the audit trail says who and why" 'two weeks in the shadow' ModelService/GetModelStatus '{"programId":"shop"}'
-claim "a rollback brings the shipped model back" "\"previousVersion\": \"$own\"" ModelService/RollbackModel \
-  '{"programId":"shop","actor":"dana","note":"reviews doubled"}'
+actor=dana claim "a rollback brings the shipped model back" "\"previousVersion\": \"$own\"" ModelService/RollbackModel \
+  '{"programId":"shop","note":"reviews doubled"}'
 
 echo "# a backup while serving, and the server that comes of it"
 says "a backup is taken" 'backed up' "$binary" ledger backup --server "$address" "$folder/backup"
@@ -239,6 +241,35 @@ stop_server TERM
 start_server "$folder/restored"
 claim "the restored server knows the decision" 'VERDICT_REJECTED' ScreeningService/GetDecision '{"programId":"shop","conversionId":"cv-3"}'
 claim "and gives a retry the same answer" '"replayed": true' ScreeningService/ScreenConversion "$(conversion cv-2 eve eve c c)"
+
+echo "# from the first token on the server asks who calls"
+tokens() { "$binary" token --server "http://$address" "$@"; }
+says "the first token is an administrator's" 'admin' tokens issue rita --role reviewer --in shop
+tokens issue ops --role admin --all-programs > "$folder/ops.token" 2>>"$log"
+claim "whoever shows none is refused" 'Unauthenticated' ReviewService/ListCases '{"programId":"shop"}'
+says "the commands say what to set" 'SELFSAME_TOKEN' "$binary" queue --server "http://$address" --program shop list
+export SELFSAME_TOKEN_FILE="$folder/ops.token"
+says "who one is can be asked" 'ops: admin in all programmes' tokens whoami
+tokens issue rita --role reviewer --in shop > "$folder/rita.token" 2>>"$log"
+tokens issue payouts --role payer --in shop --days 90 --note 'the nightly run' > "$folder/payouts.token" 2>>"$log"
+says "all are listed, without what they are known by" 'payouts +payer +shop +tk-[0-9a-f]+ +until .*the nightly run' tokens list
+as() { printf 'authorization: Bearer %s' "$(cat "$folder/$1.token")"; }
+shown() { grpcurl -plaintext -max-time 10 -H "$(as "$1")" -d "$3" "$address" "selfsame.v1.$2"; }
+says "the reviewer reads the queue" '"cases"|\{\}' shown rita ReviewService/ListCases '{"programId":"shop","states":["CASE_STATE_RESOLVED"]}'
+says "and moves no money" 'PermissionDenied' shown rita PayoutService/ReservePayouts '{"programId":"shop","requestId":"x","payouts":[{"rewardId":"r","conversionId":"c"}]}'
+says "the payer asks the gate" 'GATE_DENY' shown payouts PayoutService/CheckPayouts "$(gate rw-cv-3 cv-3)"
+says "and reads no case" 'PermissionDenied' shown payouts ReviewService/GetCase '{"programId":"shop","caseId":"case-cv-3"}'
+says "nobody learns of another programme" 'PermissionDenied' shown payouts PayoutService/CheckPayouts '{"programId":"sandbox","payouts":[{"rewardId":"r","conversionId":"c"}]}'
+says "who acts is who calls" '"actor": "rita"' shown rita ReviewService/ReopenCase '{"programId":"shop","caseId":"case-cv-3","note":"with a token"}'
+SELFSAME_TOKEN_FILE="$folder/rita.token" says "a name beside a token is refused" 'leave `--as sam`' "$binary" queue --server "http://$address" --program shop --as sam list
+SELFSAME_TOKEN_FILE="$folder/rita.token" says "a reviewer takes no backup" 'may not call' "$binary" ledger backup --server "$address" "$folder/stolen"
+says "a token is revoked" 'lets nobody in' tokens revoke "$(tokens list | grep -oE 'tk-[0-9a-f]+ +.*nightly' | cut -d' ' -f1)"
+says "and is refused at once" 'Unauthenticated' shown payouts PayoutService/CheckPayouts "$(gate rw-cv-3 cv-3)"
+says "the last administrator cannot go" 'nobody could administrate' tokens remove ops
+stop_server TERM
+start_server "$folder/restored"
+says "all of it outlives a restart" 'ops: admin' tokens whoami
+unset SELFSAME_TOKEN_FILE
 
 echo "# a clean stop"
 stop_server TERM

@@ -42,7 +42,7 @@ class Api:
         # Learned once, before threads share it: a descriptor pool does not like to be asked by many at first.
         self.methods = {
             (service, name): (f"/selfsame.v1.{service}/{name}", GetMessageClass(method.input_type), GetMessageClass(method.output_type))
-            for service in ("ScreeningService", "ReviewService", "PayoutService")
+            for service in ("ScreeningService", "ReviewService", "PayoutService", "ProgramService")
             for name, method in pool.FindServiceByName(f"selfsame.v1.{service}").methods_by_name.items()
         }
 
@@ -163,6 +163,7 @@ def loops(api):
 
 def floods(api):
     """Small messages, sent without waiting: each a frame of its own, more of them unread than HTTP/2 libraries like."""
+    api.call("ProgramService", "CreateProgram", {"program": {"programId": "flood", "stage": "PROGRAM_STAGE_SANDBOX"}})
     path, request, _ = api.method("ScreeningService", "ScreenConversions")
     runs, whole = 20, 0
     for run in range(runs):

@@ -1,14 +1,18 @@
 //! Claims about what a ledger on disk is after it ended: cleanly, by a crash, or with its tables gone. Everything that can be read is
 //! compared, so that a fold which depends on anything but the journal is found.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use selfsame::adapters::embedded::{self, COLD_FOLDER, JOURNAL_FOLDER, SNAPSHOTS_FOLDER};
 use selfsame::adapters::journal::{JournalOptions, restore, verify_backup};
 use selfsame::book::Refusal;
-use selfsame::book::command::{CaseStep, Change, ModelsStep};
+use selfsame::book::command::{CaseStep, Change, Command, DirectoryCommand, ModelsStep};
 use selfsame::book::cursor::FeedCursor;
+use selfsame::book::directory::{
+    Archival, Directory, DirectoryStep, IdentitySettings, ProgramSettings, Scope, Stage, Token, TokenDigest,
+};
 use selfsame::book::models::ProgramModels;
 use selfsame::book::query::{CaseFilter, CaseOrder, DecisionFilter};
 use selfsame::book::records::{
@@ -22,13 +26,14 @@ use selfsame::screening::case::{Resolution, Step};
 use selfsame::screening::gate::Standing;
 use selfsame::screening::history::History;
 use selfsame::screening::policy::ScoreSource;
-use selfsame::vocabulary::ids::ProgramId;
+use selfsame::vocabulary::ids::{ProgramId, TokenId};
 use selfsame::vocabulary::outcome::{OutcomeKind, OutcomeSubject};
+use selfsame::vocabulary::role::Role;
 use selfsame::vocabulary::time::Span;
 
 use crate::claims_models::audited;
 use crate::subject::{
-    Subject, account, blocked, case_id, conversion_id, draft, email_of_pattern, full_bundle, minute, model, pages, shop,
+    Subject, account, actor, blocked, case_id, conversion_id, draft, email_of_pattern, full_bundle, minute, model, pages, shop,
 };
 use crate::{on_disk_with, quietly_in_memory, quietly_on_disk};
 
@@ -46,6 +51,7 @@ pub(crate) struct Everything {
     lists: Vec<ListEntry>,
     labelled: Vec<LabelledConversion>,
     pub(crate) models: Arc<ProgramModels>,
+    directory: Arc<Directory>,
 }
 
 const CONVERSIONS: i64 = 60;
@@ -71,6 +77,7 @@ pub(crate) fn everything(subject: &Subject) -> Everything {
         lists: pages(3, |page| ledger.list_entries(&shop(), None, page).unwrap()),
         labelled: ledger.labelled(&shop(), None, usize::MAX).unwrap().0,
         models: subject.models(),
+        directory: ledger.directory().unwrap(),
     }
 }
 
@@ -111,6 +118,48 @@ fn play(subject: &Subject) {
     subject.outcome("o2", OutcomeKind::SubscriptionCanceled, OutcomeSubject::Account(account("b1")));
     subject.ban("a0");
     play_with_models(subject);
+    play_with_the_directory(subject);
+}
+
+/// Registers programmes, lets callers in and turns one away.
+pub(crate) fn play_with_the_directory(subject: &Subject) {
+    let name = actor("backend");
+    let settings = |id: &str| ProgramSettings {
+        id: ProgramId::new(id).unwrap(),
+        title: "The shop".to_owned(),
+        stage: Stage::Production,
+        currencies: BTreeSet::new(),
+    };
+    let identity = |name, role| IdentitySettings {
+        name,
+        roles: [role].into(),
+        scope: Scope::All,
+        certificates: ["it.internal".into()].into(),
+    };
+    let token = |id: &str| Token {
+        id: TokenId::new(id).unwrap(),
+        digest: TokenDigest([7; 32]),
+        note: String::new(),
+        issued_at: minute(70),
+        issued_by: actor("ops"),
+        expires_at: None,
+        revoked_at: None,
+    };
+    let steps = [
+        DirectoryStep::CreateProgram(settings("shop")),
+        DirectoryStep::CreateProgram(settings("sandbox")),
+        DirectoryStep::Archive(ProgramId::new("sandbox").unwrap(), Archival::Archived),
+        DirectoryStep::PutIdentity(identity(actor("ops"), Role::Admin)),
+        DirectoryStep::PutIdentity(IdentitySettings { certificates: BTreeSet::new(), ..identity(name.clone(), Role::Screener) }),
+        DirectoryStep::IssueToken(name.clone(), token("tk-1")),
+        DirectoryStep::IssueToken(name, token("tk-2")),
+        DirectoryStep::RevokeToken(TokenId::new("tk-1").unwrap()),
+    ];
+    for (number, step) in (70..).zip(steps) {
+        let (program_id, actor) = (ProgramId::directory(), actor("ops"));
+        let command = DirectoryCommand { program_id, step, actor, at: minute(number) };
+        subject.ledger.execute(Command::ChangeDirectory(Box::new(command))).unwrap();
+    }
 }
 
 /// Chooses models, and lets reviewers break the promise of one.
@@ -259,8 +308,8 @@ fn a_backup_taken_while_serving_holds_what_was_acknowledged_before_it_and_no_hal
     assert_eq!(restored.feed, original.feed[..restored.feed.len()]);
     assert_eq!(restored.labelled, original.labelled[..restored.labelled.len()]);
     assert_eq!(
-        (restored.cases, restored.standings, restored.holds, restored.lists, restored.models),
-        (before.cases, before.standings, before.holds, before.lists, before.models)
+        (restored.cases, restored.standings, restored.holds, restored.lists, restored.models, restored.directory),
+        (before.cases, before.standings, before.holds, before.lists, before.models, before.directory)
     );
 }
 

@@ -15,6 +15,7 @@ use selfsame::vocabulary::ids::{InvoiceId, ProgramId};
 use selfsame::vocabulary::outcome::{OutcomeKind, OutcomeSubject};
 use selfsame::vocabulary::time::{Span, Timestamp};
 
+use crate::reopening::play_with_the_directory;
 use crate::subject::{Subject, account, blocked, conversion_id, draft, minute, page, pages, shop};
 
 /// Everything at or after this is young.
@@ -208,6 +209,8 @@ fn what_was_chosen_what_audits_found_and_a_tripped_breaker_outlive_the_records_t
         subject.screen(&draft.change(|c| c.rewards.clear()));
         subject.resolve(&id, if number == 3 { Resolution::Reject } else { Resolution::Accept });
     }
+    play_with_the_directory(&subject);
+    let directory = subject.ledger.directory().unwrap();
     let before = subject.models();
     assert!(before.audits_of("m-1").is_tripped() && before.audits_of("m-1").abusive == 1);
     let all = subject.ledger.programs()[0].last_cursor.0;
@@ -222,4 +225,5 @@ fn what_was_chosen_what_audits_found_and_a_tripped_breaker_outlive_the_records_t
     assert_eq!(counted(&subject), of_before);
     let subject = reopened_without_snapshots(subject, folder.path());
     assert_eq!(counted(&subject), of_before);
+    assert!(directory.asks_who_calls() && directory == subject.ledger.directory().unwrap());
 }

@@ -11,14 +11,17 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 use crate::postgres::server;
-use crate::support::{Server, conversion};
+use crate::support::{Server, conversion, register};
 
 const FAILOVER_MAX: Duration = Duration::from_secs(10);
 
 async fn replica(folder: &Path, name: &str, url: &str) -> Server {
     let folder = folder.join(name);
     std::fs::create_dir_all(&folder).unwrap();
-    Server::start_with(Path::new(env!("CARGO_BIN_EXE_selfsame")), &folder, &["--journal", url]).await
+    let replica = Server::start_with(Path::new(env!("CARGO_BIN_EXE_selfsame")), &folder, &["--journal", url]).await;
+    // Registering it again changes nothing.
+    register(replica.channel().await, "shop").await;
+    replica
 }
 
 fn of_shop(number: u32) -> v1::Conversion {

@@ -56,7 +56,6 @@ async fn a_follower_hears_of_what_happens_later() {
         program_id: PROGRAM.to_owned(),
         case_id: "case-cv-1".to_owned(),
         resolution: v1::Resolution::Reject.into(),
-        actor: "rita".to_owned(),
         ..Default::default()
     };
     world.review().resolve_case(request).await.unwrap();
@@ -174,7 +173,6 @@ async fn the_export_holds_every_conversion_with_its_labels_and_resumes() {
         program_id: PROGRAM.to_owned(),
         case_id: "case-cv-1".to_owned(),
         resolution: v1::Resolution::Reject.into(),
-        actor: "rita".to_owned(),
         ..Default::default()
     };
     world.review().resolve_case(request).await.unwrap();

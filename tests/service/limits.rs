@@ -74,7 +74,6 @@ async fn a_case_is_resolved_while_all_places_of_reads_are_taken() {
         program_id: PROGRAM.to_owned(),
         case_id: "case-cv-1".to_owned(),
         resolution: v1::Resolution::Accept.into(),
-        actor: "rita".to_owned(),
         ..Default::default()
     };
     let resolved = world.review().resolve_case(accept).await.unwrap().into_inner();

@@ -18,7 +18,6 @@ async fn load(world: &World, program: &str, bytes: Vec<u8>) -> Result<v1::ModelS
     let request = v1::LoadModelRequest {
         program_id: program.to_owned(),
         source: Some(Source::Content(bytes.into())),
-        actor: "dana".to_owned(),
         note: String::new(),
         request_id: String::new(),
     };
@@ -30,7 +29,6 @@ async fn activate(world: &World, program: &str, version: &str) -> Result<v1::Act
         program_id: program.to_owned(),
         model_version: version.to_owned(),
         note: "measured".to_owned(),
-        actor: "dana".to_owned(),
         request_id: String::new(),
     };
     world.model().activate_model(request).await.map(tonic::Response::into_inner)
@@ -40,7 +38,6 @@ async fn challenge(world: &World, version: &str) {
     let request = v1::SetChallengerRequest {
         program_id: PROGRAM.to_owned(),
         model_version: version.to_owned(),
-        actor: "dana".to_owned(),
         note: String::new(),
         request_id: String::new(),
     };
@@ -76,7 +73,6 @@ async fn resolve(world: &World, number: u8, resolution: v1::Resolution) {
         program_id: PROGRAM.to_owned(),
         case_id: format!("case-cv-{number}"),
         resolution: resolution.into(),
-        actor: "rita".to_owned(),
         ..Default::default()
     };
     world.review().resolve_case(request).await.unwrap();
@@ -106,7 +102,6 @@ async fn a_rollback_brings_back_what_decided_before_and_then_there_is_nothing_to
     let roll_back = || v1::RollbackModelRequest {
         program_id: PROGRAM.to_owned(),
         note: "reviews doubled".to_owned(),
-        actor: "dana".to_owned(),
         request_id: String::new(),
     };
     let back = world.model().rollback_model(roll_back()).await.unwrap().into_inner();
@@ -127,7 +122,6 @@ async fn the_model_that_decides_is_refused_as_its_own_challenger() {
     let challenger = |version: &str| v1::SetChallengerRequest {
         program_id: PROGRAM.to_owned(),
         model_version: version.to_owned(),
-        actor: "dana".to_owned(),
         note: String::new(),
         request_id: String::new(),
     };
@@ -169,7 +163,7 @@ async fn mistakes_are_named() {
     assert_eq!(ghost.get_details_resource_info().unwrap().resource_name, "ghost");
     let nobody = v1::ActivateModelRequest { program_id: PROGRAM.to_owned(), ..Default::default() };
     let refused = world.model().activate_model(nobody).await.unwrap_err();
-    assert_eq!(violated(&refused), ["model_version", "actor"]);
+    assert_eq!(violated(&refused), ["model_version"]);
     let nonsense = load(&world, PROGRAM, b"hello".to_vec()).await.unwrap_err();
     assert_eq!((nonsense.code(), violated(&nonsense)), (Code::InvalidArgument, vec!["source".to_owned()]));
     load(&world, PROGRAM, against_vpns("m-1")).await.unwrap();
@@ -178,7 +172,6 @@ async fn mistakes_are_named() {
     let from_folder = v1::LoadModelRequest {
         program_id: PROGRAM.to_owned(),
         source: Some(Source::FileName("m.json".to_owned())),
-        actor: "dana".to_owned(),
         note: String::new(),
         request_id: String::new(),
     };
@@ -194,7 +187,6 @@ async fn a_file_of_the_servers_folder_is_loaded_by_its_name() {
     let by_name = |name: &str| v1::LoadModelRequest {
         program_id: PROGRAM.to_owned(),
         source: Some(Source::FileName(name.to_owned())),
-        actor: "dana".to_owned(),
         note: String::new(),
         request_id: String::new(),
     };
@@ -258,7 +250,6 @@ async fn honest_audits_trip_the_breaker_and_the_next_reject_goes_to_review() {
     let reopen = v1::ReopenCaseRequest {
         program_id: PROGRAM.to_owned(),
         target: Some(v1::reopen_case_request::Target::CaseId(format!("case-cv-{}", sampled[1]))),
-        actor: "rita".to_owned(),
         ..Default::default()
     };
     world.review().reopen_case(reopen).await.unwrap();
@@ -345,7 +336,6 @@ async fn a_lost_call_that_is_sent_again_is_answered_as_the_first_time_and_change
     let call = |version: &str| v1::ActivateModelRequest {
         program_id: PROGRAM.to_owned(),
         model_version: version.to_owned(),
-        actor: "dana".to_owned(),
         note: String::new(),
         request_id: "call-1".to_owned(),
     };
@@ -361,7 +351,6 @@ async fn a_lost_call_that_is_sent_again_is_answered_as_the_first_time_and_change
     let back = |call: &str| v1::RollbackModelRequest {
         program_id: PROGRAM.to_owned(),
         note: String::new(),
-        actor: "dana".to_owned(),
         request_id: call.to_owned(),
     };
     assert!(!world.model().rollback_model(back("call-2")).await.unwrap().into_inner().replayed);
@@ -369,7 +358,6 @@ async fn a_lost_call_that_is_sent_again_is_answered_as_the_first_time_and_change
     let challenger = v1::SetChallengerRequest {
         program_id: PROGRAM.to_owned(),
         model_version: "m-2".to_owned(),
-        actor: "dana".to_owned(),
         note: String::new(),
         request_id: "call-3".to_owned(),
     };

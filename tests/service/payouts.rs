@@ -107,7 +107,6 @@ async fn a_hold_on_a_referrer_holds_all_of_his_until_it_is_lifted() {
     let place = v1::PlaceHoldRequest {
         program_id: PROGRAM.to_owned(),
         subject: on_referrer("ann"),
-        actor: "rita".to_owned(),
         note: "looking into it".to_owned(),
         ..Default::default()
     };
@@ -120,7 +119,6 @@ async fn a_hold_on_a_referrer_holds_all_of_his_until_it_is_lifted() {
     let lift = v1::LiftHoldRequest {
         program_id: PROGRAM.to_owned(),
         subject: on_referrer("ann"),
-        actor: "rita".to_owned(),
         note: String::new(),
         ..Default::default()
     };
@@ -132,12 +130,7 @@ async fn a_hold_on_a_referrer_holds_all_of_his_until_it_is_lifted() {
 async fn a_blocked_account_is_rejected_from_then_on() {
     let world = World::start().await;
     let subject = v1::ListSubject { subject: Some(v1::list_subject::Subject::AccountId("eve".to_owned())) };
-    let entry = v1::ListEntry {
-        list: v1::ListKind::Blocked.into(),
-        subject: Some(subject.clone()),
-        actor: "rita".to_owned(),
-        ..Default::default()
-    };
+    let entry = v1::ListEntry { list: v1::ListKind::Blocked.into(), subject: Some(subject.clone()), ..Default::default() };
     let put = v1::PutListEntryRequest { program_id: PROGRAM.to_owned(), entry: Some(entry), ..Default::default() };
     assert!(!world.list().put_list_entry(put.clone()).await.unwrap().into_inner().replayed);
     let decision = world.screen(conversion("cv-1", "eve", "bob")).await;
@@ -148,7 +141,6 @@ async fn a_blocked_account_is_rejected_from_then_on() {
         program_id: PROGRAM.to_owned(),
         list: v1::ListKind::Blocked.into(),
         subject: Some(subject),
-        actor: "rita".to_owned(),
         note: String::new(),
         ..Default::default()
     };

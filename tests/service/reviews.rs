@@ -17,13 +17,8 @@ async fn with_a_case() -> World {
 }
 
 async fn claim(world: &World, actor: &str) -> Result<v1::CaseSummary, Status> {
-    let request = v1::ClaimCaseRequest {
-        program_id: PROGRAM.to_owned(),
-        case_id: CASE.to_owned(),
-        actor: actor.to_owned(),
-        ..Default::default()
-    };
-    world.review().claim_case(request).await.map(|answer| answer.into_inner().summary.unwrap())
+    let request = v1::ClaimCaseRequest { program_id: PROGRAM.to_owned(), case_id: CASE.to_owned(), ..Default::default() };
+    world.review_of(actor).claim_case(request).await.map(|answer| answer.into_inner().summary.unwrap())
 }
 
 async fn resolve(world: &World, actor: &str, resolution: v1::Resolution) -> Result<v1::ResolveCaseResponse, Status> {
@@ -33,18 +28,16 @@ async fn resolve(world: &World, actor: &str, resolution: v1::Resolution) -> Resu
         resolution: resolution.into(),
         reason_code: "same_household".to_owned(),
         note: "a couple".to_owned(),
-        actor: actor.to_owned(),
         expected_revision: None,
         ..Default::default()
     };
-    world.review().resolve_case(request).await.map(tonic::Response::into_inner)
+    world.review_of(actor).resolve_case(request).await.map(tonic::Response::into_inner)
 }
 
 async fn reopen(world: &World, target: v1::reopen_case_request::Target) -> Result<v1::ReopenCaseResponse, Status> {
     let request = v1::ReopenCaseRequest {
         program_id: PROGRAM.to_owned(),
         target: Some(target),
-        actor: "rita".to_owned(),
         note: "new facts".to_owned(),
         ..Default::default()
     };
@@ -96,12 +89,7 @@ async fn another_reviewers_lease_is_respected_until_it_ends() {
 #[tokio::test]
 async fn illegal_steps_say_what_is_in_the_way() {
     let world = with_a_case().await;
-    let release = v1::ReleaseCaseRequest {
-        program_id: PROGRAM.to_owned(),
-        case_id: CASE.to_owned(),
-        actor: "rita".to_owned(),
-        ..Default::default()
-    };
+    let release = v1::ReleaseCaseRequest { program_id: PROGRAM.to_owned(), case_id: CASE.to_owned(), ..Default::default() };
     let refused = world.review().release_case(release).await.unwrap_err();
     assert_eq!(refused_for(&refused), (Code::FailedPrecondition, "CASE_NOT_CLAIMED".to_owned()));
     let refused = reopen(&world, by_case()).await.unwrap_err();
@@ -115,18 +103,12 @@ async fn illegal_steps_say_what_is_in_the_way() {
 async fn a_change_in_between_is_told_to_who_insists_on_a_revision() {
     let world = with_a_case().await;
     let seen = claim(&world, "rita").await.unwrap().revision;
-    let release = v1::ReleaseCaseRequest {
-        program_id: PROGRAM.to_owned(),
-        case_id: CASE.to_owned(),
-        actor: "rita".to_owned(),
-        ..Default::default()
-    };
+    let release = v1::ReleaseCaseRequest { program_id: PROGRAM.to_owned(), case_id: CASE.to_owned(), ..Default::default() };
     world.review().release_case(release).await.unwrap();
     let request = v1::ResolveCaseRequest {
         program_id: PROGRAM.to_owned(),
         case_id: CASE.to_owned(),
         resolution: v1::Resolution::Accept.into(),
-        actor: "rita".to_owned(),
         expected_revision: Some(seen),
         ..Default::default()
     };
@@ -153,10 +135,9 @@ async fn a_case_shows_both_sides_why_and_what_happened() {
         program_id: PROGRAM.to_owned(),
         case_id: CASE.to_owned(),
         note: "asked the customer".to_owned(),
-        actor: "sam".to_owned(),
         ..Default::default()
     };
-    world.review().add_note(note).await.unwrap();
+    world.review_of("sam").add_note(note).await.unwrap();
     let request = v1::GetCaseRequest { program_id: PROGRAM.to_owned(), case_id: CASE.to_owned() };
     let case = world.review().get_case(request).await.unwrap().into_inner().review_case.unwrap();
     let loudest = &case.side_by_side[0];

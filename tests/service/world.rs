@@ -19,6 +19,7 @@ use selfsame::adapters::standing_rules::StandingRules;
 use selfsame::book::MessageKind;
 use selfsame::book::command::{Command, Executed};
 use selfsame::book::cursor::FeedCursor;
+use selfsame::book::directory::{Directory, Stage};
 use selfsame::book::models::ProgramModels;
 use selfsame::book::query::{CaseFilter, CaseOrder, DecisionFilter, Page, PageRequest};
 use selfsame::book::records::{
@@ -33,15 +34,18 @@ use selfsame::ports::ledger::{ProgramSummary, Reading};
 use selfsame::screening::audit::AuditKey;
 use selfsame::screening::gate::Standing;
 use selfsame::screening::history::ListKind;
+use selfsame::service::first_start::register;
 use selfsame::service::limits::Limits;
 use selfsame::service::server::{ServeError, ServerParts, serve};
 use selfsame::vocabulary::ids::{CaseId, ConversionId, ProgramId, RecordId, RewardId};
 use selfsame::vocabulary::time::{Span, Timestamp};
+use selfsame::wire::credentials::Credentials;
 use selfsame::wire::v1;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinHandle;
 use tonic::Status;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic_types::StatusExt;
 
@@ -201,6 +205,9 @@ impl Ledger for SwitchedLedger {
     ) -> Answer<'a, (Vec<LabelledConversion>, FeedCursor)> {
         self.read(self.inner.labelled(program, after, limit))
     }
+    fn directory(&self) -> Answer<'_, Arc<Directory>> {
+        self.inner.directory()
+    }
     fn models<'a>(&'a self, program: &'a ProgramId) -> Answer<'a, Arc<ProgramModels>> {
         self.read(self.inner.models(program))
     }
@@ -232,6 +239,9 @@ impl Ledger for SwitchedLedger {
         self.poisoned.lock().clone().map_or(LedgerHealth::Serving, LedgerHealth::Poisoned)
     }
 }
+
+/// A connection whose calls say who calls.
+pub(crate) type Calls = InterceptedService<Channel, Credentials>;
 
 /// A running server.
 pub(crate) struct World {
@@ -297,7 +307,11 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
-        let parts = ServerParts { ledger: Arc::clone(&ledger) as _, policies, clock: Arc::clone(&clock) as _, models, limits };
+        let shared: Arc<dyn Ledger> = Arc::clone(&ledger) as _;
+        for program in [PROGRAM, "other", "sandbox"] {
+            register(&shared, &*clock, program, Stage::Production).await.unwrap();
+        }
+        let parts = ServerParts { ledger: shared, policies, clock: Arc::clone(&clock) as _, models, limits };
         let serving = tokio::spawn(serve(listener, parts, stopped.map(|_| ())));
         let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
         Self { ledger, clock, channel, address: format!("http://{address}"), stop, serving }
@@ -308,28 +322,42 @@ impl World {
         self.address.clone()
     }
 
-    pub(crate) fn screening(&self) -> v1::screening_service_client::ScreeningServiceClient<Channel> {
-        v1::screening_service_client::ScreeningServiceClient::new(self.channel.clone())
+    /// Calls of somebody who says who it is.
+    pub(crate) fn calls_of(&self, name: &str) -> Calls {
+        Calls::new(self.channel.clone(), Credentials::name(name).unwrap())
     }
 
-    pub(crate) fn review(&self) -> v1::review_service_client::ReviewServiceClient<Channel> {
-        v1::review_service_client::ReviewServiceClient::new(self.channel.clone())
+    /// Calls of whoever has a token.
+    pub(crate) fn calls_with(&self, token: &str) -> Calls {
+        Calls::new(self.channel.clone(), Credentials::token(token).unwrap())
     }
 
-    pub(crate) fn payout(&self) -> v1::payout_service_client::PayoutServiceClient<Channel> {
-        v1::payout_service_client::PayoutServiceClient::new(self.channel.clone())
+    pub(crate) fn screening(&self) -> v1::screening_service_client::ScreeningServiceClient<Calls> {
+        v1::screening_service_client::ScreeningServiceClient::new(self.calls_of("rita"))
     }
 
-    pub(crate) fn list(&self) -> v1::list_service_client::ListServiceClient<Channel> {
-        v1::list_service_client::ListServiceClient::new(self.channel.clone())
+    pub(crate) fn review(&self) -> v1::review_service_client::ReviewServiceClient<Calls> {
+        self.review_of("rita")
     }
 
-    pub(crate) fn training(&self) -> v1::training_service_client::TrainingServiceClient<Channel> {
-        v1::training_service_client::TrainingServiceClient::new(self.channel.clone())
+    pub(crate) fn review_of(&self, name: &str) -> v1::review_service_client::ReviewServiceClient<Calls> {
+        v1::review_service_client::ReviewServiceClient::new(self.calls_of(name))
     }
 
-    pub(crate) fn model(&self) -> v1::model_service_client::ModelServiceClient<Channel> {
-        v1::model_service_client::ModelServiceClient::new(self.channel.clone())
+    pub(crate) fn payout(&self) -> v1::payout_service_client::PayoutServiceClient<Calls> {
+        v1::payout_service_client::PayoutServiceClient::new(self.calls_of("rita"))
+    }
+
+    pub(crate) fn list(&self) -> v1::list_service_client::ListServiceClient<Calls> {
+        v1::list_service_client::ListServiceClient::new(self.calls_of("rita"))
+    }
+
+    pub(crate) fn training(&self) -> v1::training_service_client::TrainingServiceClient<Calls> {
+        v1::training_service_client::TrainingServiceClient::new(self.calls_of("rita"))
+    }
+
+    pub(crate) fn model(&self) -> v1::model_service_client::ModelServiceClient<Calls> {
+        v1::model_service_client::ModelServiceClient::new(self.calls_of("dana"))
     }
 
     pub(crate) fn break_ledger(&self, fault: Fault) {

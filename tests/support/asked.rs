@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures::executor::block_on;
 use selfsame::book::cursor::FeedCursor;
+use selfsame::book::directory::Directory;
 use selfsame::book::models::ProgramModels;
 use selfsame::book::query::{CaseFilter, CaseOrder, DecisionFilter, Page, PageRequest};
 use selfsame::book::records::{
@@ -100,6 +101,10 @@ impl<L: Deref<Target: Ledger>> Asked<L> {
         limit: usize,
     ) -> Read<(Vec<LabelledConversion>, FeedCursor)> {
         block_on(self.0.labelled(program, after, limit))
+    }
+
+    pub(crate) fn directory(&self) -> Read<Arc<Directory>> {
+        block_on(self.0.directory())
     }
 
     pub(crate) fn models(&self, program: &ProgramId) -> Read<Arc<ProgramModels>> {

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use selfsame::wire::v1;
+use selfsame::wire::v1::program_service_client::ProgramServiceClient;
 use tonic::transport::{Channel, Endpoint};
 
 /// How long a server may take to open its folder and listen.
@@ -93,6 +94,14 @@ impl Drop for Server {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+/// Registers a programme, as an operator does before anybody calls.
+pub(crate) async fn register(channel: Channel, program: &str) {
+    let stage = v1::ProgramStage::Production.into();
+    let program = v1::Program { program_id: program.to_owned(), stage, ..v1::Program::default() };
+    let request = v1::CreateProgramRequest { program: Some(program) };
+    ProgramServiceClient::new(channel).create_program(request).await.unwrap();
 }
 
 fn log_of(folder: &Path) -> PathBuf {

@@ -8,6 +8,7 @@ pub(crate) mod alone;
 pub(crate) mod bundle;
 mod conversion;
 mod decision;
+mod directory;
 mod models;
 pub(crate) mod numbers;
 mod outcomes;
@@ -53,6 +54,7 @@ mod kind {
     pub(crate) const MODELS_CHANGED: u8 = 17;
     pub(crate) const AUDIT_KEY_MADE: u8 = 18;
     pub(crate) const BREAKER_TRIPPED: u8 = 19;
+    pub(crate) const DIRECTORY_CHANGED: u8 = 20;
 }
 
 /// An event as the bytes of a record.
@@ -134,6 +136,10 @@ pub(crate) fn encode(event: &Event) -> Vec<u8> {
             w.u8(kind::AUDIT_KEY_MADE);
             models::write_key(&mut w, event);
         }
+        Event::DirectoryChanged(event) => {
+            w.u8(kind::DIRECTORY_CHANGED);
+            directory::write(&mut w, event);
+        }
         Event::BreakerTripped(event) => {
             w.u8(kind::BREAKER_TRIPPED);
             models::write_tripped(&mut w, event);
@@ -183,6 +189,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Event, Damaged> {
         kind::REWARDS_CHANGED => Event::RewardsChanged(Box::new(payouts::read_rewards(&mut r)?)),
         kind::MODELS_CHANGED => Event::ModelsChanged(Box::new(models::read_changed(&mut r)?)),
         kind::AUDIT_KEY_MADE => Event::AuditKeyMade(models::read_key(&mut r)?),
+        kind::DIRECTORY_CHANGED => Event::DirectoryChanged(Box::new(directory::read(&mut r)?)),
         kind::BREAKER_TRIPPED => Event::BreakerTripped(models::read_tripped(&mut r)?),
         kind::CONVERSION_KEPT => Event::ConversionKept(Box::new(payouts::read_kept(&mut r)?)),
         _ => return Err(Damaged("its kind is not known")),

@@ -2,6 +2,7 @@
 //! Called by the codecs and the rows.
 
 use crate::book::command::Change;
+use crate::book::directory::{Archival, Stage};
 use crate::book::event::Effect;
 use crate::book::models::ModelAction;
 use crate::ledger::packed::Damaged;
@@ -18,6 +19,7 @@ use crate::vocabulary::conversion::{ConversionKind, RefereeStanding, Side};
 use crate::vocabulary::email::EmailDomainClass;
 use crate::vocabulary::journey::{CapturedVia, CodeValidity, TouchpointKind};
 use crate::vocabulary::outcome::OutcomeKind;
+use crate::vocabulary::role::Role;
 
 macro_rules! numbered {
     ($($write:ident $read:ident $type:ident { $($variant:ident = $number:literal),+ $(,)? })+) => {
@@ -49,6 +51,9 @@ numbered! {
     model_action read_model_action ModelAction {
         Loaded = 1, Activated = 2, RolledBack = 3, ChallengerSet = 4, ChallengerCleared = 5, BreakerTripped = 6,
     }
+    archival read_archival Archival { Archived = 1, InUse = 2 }
+    stage read_stage Stage { Sandbox = 1, Production = 2 }
+    role read_role Role { Screener = 1, Payer = 2, Reviewer = 3, Lead = 4, Trainer = 5, Auditor = 6, Admin = 7 }
     list_kind read_list_kind ListKind { Blocked = 1, Trusted = 2 }
     identifier_kind read_identifier_kind IdentifierKind {
         EmailExact = 1, Mailbox = 2, LocalPart = 3, Domain = 4, Name = 5,

@@ -1,13 +1,16 @@
 //! Tests of the record codec: everything comes back bit by bit, and nothing that is damaged makes it panic.
 
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::book::command::Change;
 use crate::book::command::{Request, RewardsChange};
 use crate::book::cursor::ChainMark;
+use crate::book::directory::{Archival, DirectoryStep, IdentitySettings, ProgramSettings, Scope, Stage, Token, TokenDigest};
 use crate::book::event::{
-    AuditKeyMade, BreakerTripped, ChangedReward, Concerned, ConversionKept, Effect, Entitlement, HeldReferral, HoldChanged,
-    KeptPayment, KeptReward, ModelsChanged, OutcomeRecorded, OutcomeRevoked, OutcomeSpread, PayoutFailed, PendingExpired,
-    Reassessed, Rechecked, ReservationChanged, RewardPaid, RewardsChanged, RewardsReserved,
+    AuditKeyMade, BreakerTripped, ChangedReward, Concerned, ConversionKept, DirectoryChanged, Effect, Entitlement, HeldReferral,
+    HoldChanged, KeptPayment, KeptReward, ModelsChanged, OutcomeRecorded, OutcomeRevoked, OutcomeSpread, PayoutFailed,
+    PendingExpired, Reassessed, Rechecked, ReservationChanged, RewardPaid, RewardsChanged, RewardsReserved,
 };
 use crate::book::models::{Audited, ModelAction, ModelChoices, ModelContent, ModelName};
 use crate::book::records::{ContentFingerprint, Cursor, HoldSubject, ListEntry, ListSubject, ReserveAnswer};
@@ -24,9 +27,10 @@ use crate::vocabulary::bundle::{NameSignals, NetworkFlag, PaymentPurpose, Signal
 use crate::vocabulary::conversion::{Conversion, ConversionKind, Reward, Side};
 use crate::vocabulary::digest::KeyId;
 use crate::vocabulary::email::EmailDomainClass;
-use crate::vocabulary::ids::{CampaignId, HoldId, InvoiceId, ProgramId, RequestId};
-use crate::vocabulary::money::Money;
+use crate::vocabulary::ids::{CampaignId, HoldId, InvoiceId, ProgramId, RequestId, TokenId};
+use crate::vocabulary::money::{Currency, Money};
 use crate::vocabulary::outcome::{Outcome, OutcomeKind, OutcomeSubject};
+use crate::vocabulary::role::Role;
 use crate::vocabulary::sketch::{SKETCH_BYTES, Sketch};
 
 const SOMEWHERE: FeedCursor = FeedCursor { place: Cursor(7), mark: ChainMark([9; 8]) };
@@ -297,7 +301,7 @@ pub(crate) fn one_of_each() -> Vec<Event> {
             model: Some(model("m-2")),
             previous: Some(model("m-1")),
             choices: Some(ModelChoices { active: model("m-2"), before: Some(model("m-1")), challenger: None }),
-            actor,
+            actor: actor.clone(),
             note: "measured".to_owned(),
             at: noon(),
             request,
@@ -305,6 +309,52 @@ pub(crate) fn one_of_each() -> Vec<Event> {
         Event::AuditKeyMade(AuditKeyMade { key: AuditKey::new([5; 32]), at: noon() }),
         Event::BreakerTripped(tripped()),
     ]
+    .into_iter()
+    .chain(
+        directory_steps()
+            .map(|step| Event::DirectoryChanged(Box::new(DirectoryChanged { step, actor: actor.clone(), at: noon() }))),
+    )
+    .collect()
+}
+
+/// One of each step of the directory.
+fn directory_steps() -> impl Iterator<Item = DirectoryStep> {
+    let program = |id: &str| ProgramId::new(id).unwrap();
+    let settings = ProgramSettings {
+        id: program("shop"),
+        title: "The shop".to_owned(),
+        stage: Stage::Production,
+        currencies: BTreeSet::from([Currency::new("EUR").unwrap()]),
+    };
+    let name = Actor::new("backend").unwrap();
+    let identity = IdentitySettings {
+        name: name.clone(),
+        roles: BTreeSet::from(Role::ALL),
+        scope: Scope::Of(BTreeSet::from([program("shop")])),
+        certificates: BTreeSet::from(["backend.internal".into()]),
+    };
+    let everywhere = IdentitySettings { scope: Scope::All, certificates: BTreeSet::new(), ..identity.clone() };
+    let id = TokenId::new("tk-1").unwrap();
+    let token = Token {
+        id: id.clone(),
+        digest: TokenDigest([9; 32]),
+        note: "the backend's".to_owned(),
+        issued_at: noon(),
+        issued_by: name.clone(),
+        expires_at: Some(noon().plus(Span::from_days(90))),
+        revoked_at: None,
+    };
+    [
+        DirectoryStep::CreateProgram(settings.clone()),
+        DirectoryStep::UpdateProgram(settings),
+        DirectoryStep::Archive(program("shop"), Archival::Archived),
+        DirectoryStep::PutIdentity(identity),
+        DirectoryStep::PutIdentity(everywhere),
+        DirectoryStep::RemoveIdentity(name.clone()),
+        DirectoryStep::IssueToken(name, token),
+        DirectoryStep::RevokeToken(id),
+    ]
+    .into_iter()
 }
 
 fn model(version: &str) -> ModelName {
@@ -417,7 +467,7 @@ fn records_of(mut bytes: &[u8]) -> Vec<&[u8]> {
 #[test]
 fn records_of_version_1_stay_readable() {
     let records = records_of(VERSION_1);
-    assert_eq!(records.len(), 19);
+    assert_eq!(records.len(), 27);
     let decoded: Vec<Event> = records.iter().map(|record| decode(record).unwrap()).collect();
     let Event::ConversionScreened(screened) = &decoded[0] else { panic!("the first is a conversion") };
     assert_eq!(screened.conversion, full_conversion());

@@ -154,6 +154,7 @@ fn entries_of(event: &Event, of: &ConversionId) -> Vec<HistoryEntry> {
         | Event::ListChanged(_)
         | Event::ModelsChanged(_)
         | Event::AuditKeyMade(_)
+        | Event::DirectoryChanged(_)
         | Event::BreakerTripped(_)
         | Event::ConversionKept(_) => Vec::new(),
     }

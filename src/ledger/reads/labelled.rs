@@ -88,6 +88,7 @@ impl Records {
                     | Event::ListChanged(_)
                     | Event::ModelsChanged(_)
                     | Event::AuditKeyMade(_)
+                    | Event::DirectoryChanged(_)
                     | Event::BreakerTripped(_)
                     | Event::ConversionKept(_) => {}
                 }
@@ -152,6 +153,7 @@ fn later_verdict(event: &Event, id: &ConversionId) -> Option<LaterVerdict> {
         | Event::ListChanged(_)
         | Event::ModelsChanged(_)
         | Event::AuditKeyMade(_)
+        | Event::DirectoryChanged(_)
         | Event::BreakerTripped(_)
         | Event::ConversionKept(_) => return None,
     };

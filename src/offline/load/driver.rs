@@ -10,11 +10,13 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tonic::Code;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 
 use super::generator::Traffic;
 use super::recorder::{InvalidRange, Measured, Recorder};
 use super::schedule::{Arrivals, Schedule, pace};
+use crate::wire::credentials::Credentials;
 use crate::wire::v1;
 use crate::wire::v1::screening_service_client::ScreeningServiceClient;
 
@@ -94,11 +96,14 @@ pub enum LoadError {
     },
 }
 
+/// A connection whose calls say who calls.
+pub type Connection = InterceptedService<Channel, Credentials>;
+
 /// Connections to one server.
 #[derive(Debug, Clone)]
 pub struct Target {
     name: String,
-    channels: Vec<Channel>,
+    channels: Vec<Connection>,
 }
 
 impl Target {
@@ -106,14 +111,14 @@ impl Target {
     ///
     /// # Errors
     /// [`LoadError::Target`] or [`LoadError::Connect`].
-    pub async fn connect(target: &str, connections: usize) -> Result<Self, LoadError> {
+    pub async fn connect(target: &str, connections: usize, credentials: &Credentials) -> Result<Self, LoadError> {
         let endpoint = Endpoint::from_shared(target.to_owned()).map_err(|_| LoadError::Target { target: target.to_owned() })?;
         let endpoint = endpoint.tcp_nodelay(true).connect_timeout(Duration::from_secs(5));
         let mut channels = Vec::with_capacity(connections);
         for _ in 0..connections.max(1) {
             let refused =
                 |error: tonic::transport::Error| LoadError::Connect { target: target.to_owned(), reason: error.to_string() };
-            channels.push(endpoint.connect().await.map_err(refused)?);
+            channels.push(Connection::new(endpoint.connect().await.map_err(refused)?, credentials.clone()));
         }
         Ok(Self { name: target.to_owned(), channels })
     }
@@ -125,7 +130,8 @@ impl Target {
     }
 
     /// One of the connections.
-    pub(super) fn first_channel(&self) -> Channel {
+    #[must_use]
+    pub fn first_channel(&self) -> Connection {
         // INVARIANT: `connect` makes at least one.
         self.channels[0].clone()
     }
@@ -154,7 +160,7 @@ impl Progress {
 
 /// One connection with what it recorded.
 struct Lane {
-    client: ScreeningServiceClient<Channel>,
+    client: ScreeningServiceClient<Connection>,
     recorder: Mutex<Recorder>,
     progress: Arc<Progress>,
 }

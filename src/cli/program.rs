@@ -1,0 +1,148 @@
+//! `selfsame program`: registers programmes with a running server, changes and archives them.
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::client::{Client, DeskArgs, block_on, print, readable};
+use super::table::table;
+use crate::wire::v1;
+use crate::wire::v1::program_service_client::ProgramServiceClient;
+
+const EXAMPLES: &str = "\
+Examples:
+  selfsame program list
+  selfsame program create shop --title \"The shop\"                 a sandbox: no money follows
+  selfsame program create shop-de --production --currency EUR
+  selfsame program update shop --production --currency EUR --currency CHF
+  selfsame program archive shop                                   read as before, takes nothing more";
+
+/// Register programmes, change and archive them
+///
+/// Everything is asked in a programme that is registered; one that is misspelt is refused and creates nothing.
+#[derive(Debug, Clone, Args)]
+#[command(after_long_help = EXAMPLES, after_help = "Try --help for examples.")]
+pub struct ProgramArgs {
+    #[command(flatten)]
+    desk: DeskArgs,
+    #[command(subcommand)]
+    step: ProgramStep,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+enum ProgramStep {
+    /// The programmes that you may know of
+    List,
+    /// One programme
+    Show(NamedArgs),
+    /// Register a programme
+    Create(SettingsArgs),
+    /// Replace what is said of a programme
+    Update(SettingsArgs),
+    /// Let a programme take nothing more; it is read as before
+    Archive(NamedArgs),
+    /// Take an archived programme into use again
+    Unarchive(NamedArgs),
+}
+
+#[derive(Debug, Clone, Args)]
+struct NamedArgs {
+    /// The programme
+    #[arg(value_name = "ID")]
+    id: String,
+}
+
+#[derive(Debug, Clone, Args)]
+struct SettingsArgs {
+    /// The programme
+    #[arg(value_name = "ID")]
+    id: String,
+    /// What people call it
+    #[arg(long, default_value = "", hide_default_value = true)]
+    title: String,
+    /// What it is for
+    #[arg(long, value_enum, default_value_t = StageArg::Sandbox)]
+    stage: StageArg,
+    /// Money follows: the same as `--stage production`
+    #[arg(long, conflicts_with = "stage")]
+    production: bool,
+    /// A currency that it pays in, as in ISO 4217; several may be given, none means any
+    #[arg(long = "currency", value_name = "CODE")]
+    currencies: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum StageArg {
+    /// Trying out: no money follows
+    Sandbox,
+    /// Money follows
+    Production,
+}
+
+impl SettingsArgs {
+    fn message(self) -> v1::Program {
+        let stage = match (self.production, self.stage) {
+            (true, _) | (_, StageArg::Production) => v1::ProgramStage::Production,
+            (false, StageArg::Sandbox) => v1::ProgramStage::Sandbox,
+        };
+        let Self { id, title, currencies, .. } = self;
+        v1::Program { program_id: id, title, stage: stage.into(), currencies, ..v1::Program::default() }
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When nobody answers, or the server refuses.
+pub fn run(args: &ProgramArgs) -> anyhow::Result<()> {
+    let ProgramArgs { desk, step } = args.clone();
+    block_on(async move {
+        let client = ProgramServiceClient::new(desk.connect().await?);
+        answer(client, step, desk.json).await
+    })
+}
+
+async fn answer(mut client: ProgramServiceClient<Client>, step: ProgramStep, json: bool) -> anyhow::Result<()> {
+    let program = match step {
+        ProgramStep::List => {
+            let answer = client.list_programs(v1::ListProgramsRequest {}).await.map_err(readable)?.into_inner();
+            return print(json, &answer, |answer| programs(&answer.programs));
+        }
+        ProgramStep::Show(NamedArgs { id }) => {
+            let request = v1::GetProgramRequest { program_id: id };
+            client.get_program(request).await.map_err(readable)?.into_inner().program
+        }
+        ProgramStep::Create(settings) => {
+            let request = v1::CreateProgramRequest { program: Some(settings.message()) };
+            client.create_program(request).await.map_err(readable)?.into_inner().program
+        }
+        ProgramStep::Update(settings) => {
+            let request = v1::UpdateProgramRequest { program: Some(settings.message()) };
+            client.update_program(request).await.map_err(readable)?.into_inner().program
+        }
+        ProgramStep::Archive(NamedArgs { id }) => {
+            let request = v1::ArchiveProgramRequest { program_id: id };
+            client.archive_program(request).await.map_err(readable)?.into_inner().program
+        }
+        ProgramStep::Unarchive(NamedArgs { id }) => {
+            let request = v1::UnarchiveProgramRequest { program_id: id };
+            client.unarchive_program(request).await.map_err(readable)?.into_inner().program
+        }
+    };
+    print(json, &program.unwrap_or_default(), |program| programs(std::slice::from_ref(program)))
+}
+
+fn programs(programs: &[v1::Program]) -> String {
+    if programs.is_empty() {
+        return "no programme is registered that you may know of; `selfsame program create ID` registers one".to_owned();
+    }
+    let row = |program: &v1::Program| {
+        let stage = match (program.archived_at, program.stage()) {
+            (Some(_), _) => "archived",
+            (None, v1::ProgramStage::Production) => "production",
+            (None, v1::ProgramStage::Sandbox | v1::ProgramStage::Unspecified) => "sandbox",
+        };
+        let currencies = if program.currencies.is_empty() { "any".to_owned() } else { program.currencies.join(" ") };
+        vec![program.program_id.clone(), stage.to_owned(), currencies, program.created_by.clone(), program.title.clone()]
+    };
+    let head = ["programme", "stage", "currencies", "registered by", "title"].map(str::to_owned).to_vec();
+    table(&std::iter::once(head).chain(programs.iter().map(row)).collect::<Vec<_>>())
+}

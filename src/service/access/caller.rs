@@ -1,0 +1,173 @@
+//! A caller: who calls which method, and whether it may be called in a programme.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tonic::Request;
+use tonic::codegen::http::HeaderValue;
+
+use super::door::Door;
+use super::table::{Place, Rule};
+use crate::book::directory::{Identity, IdentitySettings, RegisteredProgram, Scope};
+use crate::service::errors::Refusal;
+use crate::vocabulary::ids::{Actor, ProgramId};
+use crate::vocabulary::role::Role;
+
+/// How alike names must be to be meant. Range: [0, 1].
+const MEANT_ABOVE: f64 = 0.8;
+
+/// As whom somebody calls.
+#[derive(Debug, Clone)]
+pub(super) enum Standing {
+    /// Nobody is asked who calls.
+    Anybody,
+    /// An identity.
+    Identity(Arc<Identity>),
+}
+
+/// Places of one caller, so that no caller takes those of all.
+#[derive(Debug)]
+pub(in crate::service) struct CallerPlaces {
+    pub(in crate::service) calls: Arc<Semaphore>,
+    pub(in crate::service) streams: Arc<Semaphore>,
+}
+
+/// Who calls, and what.
+#[derive(Clone)]
+pub(in crate::service) struct Caller {
+    pub(super) name: Actor,
+    pub(super) standing: Standing,
+    pub(super) rule: &'static Rule,
+    pub(super) door: Arc<Door>,
+    /// Absent where nobody is asked who calls.
+    pub(super) places: Option<Arc<CallerPlaces>>,
+    /// The headers that said who calls, for another process that is asked in its place.
+    pub(super) shown: Vec<(&'static str, HeaderValue)>,
+}
+
+impl fmt::Debug for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Caller({} calls {})", self.name, self.rule.method)
+    }
+}
+
+impl Caller {
+    /// Takes a request apart into who sent it and what it says.
+    ///
+    /// # Errors
+    /// An internal fault when nobody asked who calls, which the server always does.
+    pub(in crate::service) fn of<T>(mut request: Request<T>) -> Result<(Self, T), Refusal> {
+        let caller = request.extensions_mut().remove::<Self>().ok_or_else(Refusal::internal)?;
+        Ok((caller, request.into_inner()))
+    }
+
+    /// Its name, which stands in the audit trail.
+    pub(in crate::service) const fn name(&self) -> &Actor {
+        &self.name
+    }
+
+    /// The headers that said who calls.
+    pub(in crate::service) fn shown(&self) -> &[(&'static str, HeaderValue)] {
+        &self.shown
+    }
+
+    /// Whether callers are asked who they are.
+    pub(in crate::service) const fn is_known(&self) -> bool {
+        matches!(self.standing, Standing::Identity(_))
+    }
+
+    /// What it is: where nobody is asked, a name with all roles everywhere.
+    pub(in crate::service) fn settings(&self) -> IdentitySettings {
+        match &self.standing {
+            Standing::Identity(identity) => identity.settings.clone(),
+            Standing::Anybody => IdentitySettings {
+                name: self.name.clone(),
+                roles: BTreeSet::from(Role::ALL),
+                scope: Scope::All,
+                certificates: BTreeSet::new(),
+            },
+        }
+    }
+
+    /// Whether this call may be made in a programme: the caller has one of the roles there that it takes, and the programme is registered and, when
+    /// it is changed, in use.
+    ///
+    /// # Errors
+    /// `NOT_PERMITTED`, the same for programmes that there are and others; `PROGRAM_NOT_KNOWN` and `PROGRAM_ARCHIVED` for those who may know.
+    pub(in crate::service) async fn may(&self, program: &ProgramId) -> Result<RegisteredProgram, Refusal> {
+        self.has_role_in(program)?;
+        let mut known = self.door.known();
+        if known.directory.program(program).is_none() {
+            self.door.look_again().await;
+            known = self.door.known();
+        }
+        let Some(found) = known.directory.program(program) else {
+            return Err(Refusal::program_not_known(program, self.meant_by(program).as_ref()));
+        };
+        if found.archived_at.is_some() && self.rule.place == Place::Writes {
+            return Err(Refusal::program_archived(program));
+        }
+        Ok(found.clone())
+    }
+
+    /// Whether this call may be made on the ledger as a whole.
+    ///
+    /// # Errors
+    /// `NOT_PERMITTED`.
+    pub(in crate::service) fn may_everywhere(&self) -> Result<(), Refusal> {
+        match &self.standing {
+            Standing::Anybody => Ok(()),
+            Standing::Identity(identity) => {
+                let IdentitySettings { roles, scope, .. } = &identity.settings;
+                let permitted = *scope == Scope::All && self.rule.roles.iter().any(|role| roles.contains(role));
+                if permitted { Ok(()) } else { Err(Refusal::not_permitted(&self.name, self.rule.method, None, self.rule.roles)) }
+            }
+        }
+    }
+
+    /// Whether a programme is one of the caller's.
+    pub(in crate::service) fn knows_of(&self, program: &ProgramId) -> bool {
+        match &self.standing {
+            Standing::Anybody => true,
+            Standing::Identity(identity) => identity.settings.scope.includes(program),
+        }
+    }
+
+    fn has_role_in(&self, program: &ProgramId) -> Result<(), Refusal> {
+        match &self.standing {
+            Standing::Anybody => Ok(()),
+            Standing::Identity(identity) => {
+                let IdentitySettings { roles, scope, .. } = &identity.settings;
+                let permitted = scope.includes(program) && self.rule.roles.iter().any(|role| roles.contains(role));
+                let refused = || Refusal::not_permitted(&self.name, self.rule.method, Some(program), self.rule.roles);
+                if permitted { Ok(()) } else { Err(refused()) }
+            }
+        }
+    }
+
+    /// The programme of the caller's that may have been meant by a name that is none.
+    fn meant_by(&self, wrong: &ProgramId) -> Option<ProgramId> {
+        let known = self.door.known();
+        let alike = |program: &ProgramId| strsim::jaro_winkler(program.as_str(), wrong.as_str());
+        let own = known.directory.programs().map(|program| &program.settings.id).filter(|program| self.knows_of(program));
+        let nearest = own.map(|program| (alike(program), program)).max_by(|one, other| one.0.total_cmp(&other.0))?;
+        (nearest.0 > MEANT_ABOVE).then(|| nearest.1.clone())
+    }
+
+    /// A place for a stream among the caller's own.
+    ///
+    /// # Errors
+    /// `TOO_MANY_STREAMS`.
+    pub(in crate::service) fn stream_place(&self) -> Result<Option<OwnedSemaphorePermit>, Refusal> {
+        let Some(places) = &self.places else { return Ok(None) };
+        Arc::clone(&places.streams).try_acquire_owned().map(Some).map_err(|_| Refusal::too_many_own_streams())
+    }
+
+    /// A place for a call among the caller's own.
+    pub(in crate::service) fn call_place(&self) -> Result<Option<OwnedSemaphorePermit>, Refusal> {
+        let Some(places) = &self.places else { return Ok(None) };
+        Arc::clone(&places.calls).try_acquire_owned().map(Some).map_err(|_| Refusal::too_many_own_calls())
+    }
+}

@@ -1,0 +1,277 @@
+//! The door: the outermost layer of the server. It makes a [`Caller`] of what a call shows, by the directory as it is now, and lets nobody in whom
+//! the directory does not know.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use parking_lot::{Mutex, RwLock};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use tonic::Status;
+use tonic::body::Body;
+use tonic::codegen::http::{Extensions, HeaderMap, HeaderValue, Request, Response};
+use tower::{Layer, Service};
+
+use super::caller::{Caller, CallerPlaces, Standing};
+use super::table::{Rule, rule_of};
+use crate::book::directory::{Directory, Identity, TokenDigest};
+use crate::ports::clock::Clock;
+use crate::ports::ledger::Ledger;
+use crate::service::errors::Refusal;
+use crate::service::limits::{Limits, methods_of};
+use crate::vocabulary::ids::Actor;
+use crate::vocabulary::time::Timestamp;
+use crate::wire::credentials::{ACTOR, AUTHORIZATION};
+
+/// How somebody is called who does not say.
+const NAMELESS: &str = "local";
+/// What is unknown is looked for again no sooner than after this, however many ask.
+const LOOKED_AGAIN_AFTER: Duration = Duration::from_millis(200);
+/// How long a change of the directory by another process may stay unseen.
+const LOOKED_EVERY: Duration = Duration::from_secs(1);
+
+/// What is kept of a token.
+pub(in crate::service) fn digest_of(token: &[u8]) -> TokenDigest {
+    TokenDigest(Sha256::digest(token).into())
+}
+
+/// The directory, and whom its tokens and certificates let in.
+#[derive(Debug, Default)]
+pub(in crate::service) struct Known {
+    pub(in crate::service) directory: Arc<Directory>,
+    by_token: BTreeMap<TokenDigest, Arc<Identity>>,
+    by_certificate: BTreeMap<Box<str>, Arc<Identity>>,
+    asks_who_calls: bool,
+}
+
+impl Known {
+    fn of(directory: Arc<Directory>) -> Self {
+        let asks_who_calls = directory.asks_who_calls();
+        let mut known = Self { directory: Arc::clone(&directory), asks_who_calls, ..Self::default() };
+        for identity in directory.identities() {
+            let shared = Arc::new(identity.clone());
+            known.by_token.extend(identity.tokens.iter().map(|token| (token.digest, Arc::clone(&shared))));
+            known.by_certificate.extend(identity.settings.certificates.iter().map(|name| (name.clone(), Arc::clone(&shared))));
+        }
+        known
+    }
+
+    fn by_token(&self, token: &[u8], now: Timestamp) -> Option<Arc<Identity>> {
+        let digest = digest_of(token);
+        let identity = self.by_token.get(&digest)?;
+        let live = identity.tokens.iter().any(|token| token.digest == digest && token.is_live(now));
+        live.then(|| Arc::clone(identity))
+    }
+}
+
+/// Who is let in.
+pub(in crate::service) struct Door {
+    ledger: Arc<dyn Ledger>,
+    clock: Arc<dyn Clock>,
+    known: RwLock<Arc<Known>>,
+    looked_at: tokio::sync::Mutex<Option<Instant>>,
+    places: Mutex<BTreeMap<Actor, Arc<CallerPlaces>>>,
+    calls_max: usize,
+    streams_max: usize,
+}
+
+impl Door {
+    /// A door to a ledger. It knows nobody until it looked.
+    pub(in crate::service) fn new(ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>, limits: &Limits) -> Self {
+        Self {
+            ledger,
+            clock,
+            known: RwLock::default(),
+            looked_at: tokio::sync::Mutex::default(),
+            places: Mutex::default(),
+            calls_max: limits.in_flight_a_caller_max(),
+            streams_max: limits.streams_a_caller_max(),
+        }
+    }
+
+    /// What was known when it looked last.
+    pub(in crate::service) fn known(&self) -> Arc<Known> {
+        Arc::clone(&self.known.read())
+    }
+
+    /// Looks at the directory now.
+    pub(in crate::service) async fn look(&self) {
+        let mut looked_at = self.looked_at.lock().await;
+        self.look_while_alone().await;
+        *looked_at = Some(Instant::now());
+    }
+
+    /// Looks at the directory, unless it just did: something was asked for that it does not know.
+    pub(super) async fn look_again(&self) {
+        let mut looked_at = self.looked_at.lock().await;
+        if looked_at.is_some_and(|at| at.elapsed() < LOOKED_AGAIN_AFTER) {
+            return;
+        }
+        self.look_while_alone().await;
+        *looked_at = Some(Instant::now());
+    }
+
+    async fn look_while_alone(&self) {
+        match self.ledger.directory().await {
+            Ok(directory) => {
+                if !Arc::ptr_eq(&directory, &self.known().directory) {
+                    *self.known.write() = Arc::new(Known::of(directory));
+                }
+            }
+            // Whom it knew it goes on to know.
+            Err(error) => tracing::debug!(%error, "the directory cannot be read"),
+        }
+    }
+
+    /// Looks at the directory every now and then, for what other processes change.
+    pub(in crate::service) async fn keep_looking(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(LOOKED_EVERY).await;
+            self.look().await;
+        }
+    }
+
+    /// Who makes a call, by what it shows.
+    async fn caller(
+        self: &Arc<Self>,
+        headers: &HeaderMap,
+        extensions: &Extensions,
+        rule: &'static Rule,
+    ) -> Result<Caller, Refusal> {
+        let found = self.caller_by_what_is_known(headers, extensions, rule);
+        if found.is_ok() {
+            return found;
+        }
+        self.look_again().await;
+        self.caller_by_what_is_known(headers, extensions, rule)
+    }
+
+    fn caller_by_what_is_known(
+        self: &Arc<Self>,
+        headers: &HeaderMap,
+        extensions: &Extensions,
+        rule: &'static Rule,
+    ) -> Result<Caller, Refusal> {
+        let known = self.known();
+        let token = headers.get(AUTHORIZATION);
+        if !known.asks_who_calls {
+            // A token that was never issued here is a mistake, and not a name.
+            return if token.is_some() { Err(Refusal::not_authenticated()) } else { self.anybody(headers, rule) };
+        }
+        let identity = match token {
+            Some(shown) => bearer(shown).and_then(|token| known.by_token(token, self.clock.now())),
+            None => certificate_names(extensions).iter().find_map(|name| known.by_certificate.get(&**name).cloned()),
+        };
+        let identity = identity.ok_or_else(Refusal::not_authenticated)?;
+        if headers.contains_key(ACTOR) {
+            return Err(Refusal::invalid_field(ACTOR, "is who the token says; leave this header out"));
+        }
+        let name = identity.settings.name.clone();
+        let shown = token.map(|token| (AUTHORIZATION, token.clone())).into_iter().collect();
+        let places = Some(self.places_of(&name));
+        Ok(Caller { name, standing: Standing::Identity(identity), rule, door: Arc::clone(self), places, shown })
+    }
+
+    fn anybody(self: &Arc<Self>, headers: &HeaderMap, rule: &'static Rule) -> Result<Caller, Refusal> {
+        let said = headers.get(ACTOR);
+        let text = said.map_or(Ok(NAMELESS), HeaderValue::to_str).unwrap_or_default();
+        let name = Actor::new(text).map_err(|problem| Refusal::invalid_field(ACTOR, problem.to_string()))?;
+        if crate::book::directory::OWN_NAMES.contains(&text) && said.is_some() {
+            return Err(Refusal::invalid_field(
+                ACTOR,
+                format!("is `{text}`, which stands for the service itself; give another name"),
+            ));
+        }
+        let shown = said.map(|said| (ACTOR, said.clone())).into_iter().collect();
+        Ok(Caller { name, standing: Standing::Anybody, rule, door: Arc::clone(self), places: None, shown })
+    }
+
+    fn places_of(&self, name: &Actor) -> Arc<CallerPlaces> {
+        let made = || {
+            let places = |max: usize| Arc::new(Semaphore::new(max));
+            Arc::new(CallerPlaces { calls: places(self.calls_max), streams: places(self.streams_max) })
+        };
+        // As many as identities that ever called; their number is the administrator's.
+        Arc::clone(self.places.lock().entry(name.clone()).or_insert_with(made))
+    }
+}
+
+/// The token that a header shows.
+fn bearer(shown: &HeaderValue) -> Option<&[u8]> {
+    let (scheme, token) = shown.as_bytes().split_at_checked("Bearer ".len())?;
+    scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii())
+}
+
+/// The names that the client certificate of a connection has.
+fn certificate_names(_extensions: &Extensions) -> Vec<Box<str>> {
+    Vec::new()
+}
+
+/// Makes [`Guarded`] services.
+#[derive(Clone)]
+pub(in crate::service) struct DoorLayer {
+    door: Arc<Door>,
+    rules: Arc<BTreeMap<String, &'static Rule>>,
+}
+
+impl DoorLayer {
+    /// Before all methods of this encoded descriptor set.
+    pub(in crate::service) fn new(door: Arc<Door>, contract: &[u8]) -> Self {
+        let rules = methods_of(contract).into_iter().filter_map(|(path, name, _)| Some((path, rule_of(&name)?)));
+        Self { door, rules: Arc::new(rules.collect()) }
+    }
+}
+
+impl<S> Layer<S> for DoorLayer {
+    type Service = BehindDoor<S>;
+
+    fn layer(&self, inner: S) -> BehindDoor<S> {
+        BehindDoor { inner, layer: self.clone() }
+    }
+}
+
+/// A service behind the door.
+#[derive(Clone)]
+pub(in crate::service) struct BehindDoor<S> {
+    inner: S,
+    layer: DoorLayer,
+}
+
+impl<S> Service<Request<Body>> for BehindDoor<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<Response<Body>, S::Error>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        // The clone is not polled for readiness; the one that was is used up by this call.
+        let ready = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, ready);
+        // Health is asked by probes, and reflection says nothing that is not public.
+        let Some(rule) = self.layer.rules.get(request.uri().path()).copied() else { return inner.call(request).boxed() };
+        let door = Arc::clone(&self.layer.door);
+        async move {
+            let caller = door.caller(request.headers(), request.extensions(), rule).await;
+            match caller {
+                Ok(caller) => {
+                    request.extensions_mut().insert(caller);
+                    inner.call(request).await
+                }
+                Err(refusal) => Ok(Status::from(refusal).into_http()),
+            }
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,9 @@
+//! Who calls, and what callers may do: credentials become a [`Caller`] before a message is read, and every handler asks it, once its message is read,
+//! whether the call may be made in the programme. What may be made by whom is one table.
+
+mod caller;
+mod door;
+mod table;
+
+pub(super) use self::caller::Caller;
+pub(super) use self::door::{Door, DoorLayer, digest_of};
