@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use futures::executor::block_on;
 use selfsame::adapters::embedded::{self, COLD_FOLDER, JOURNAL_FOLDER, SNAPSHOTS_FOLDER};
 use selfsame::adapters::journal::{JournalOptions, restore, verify_backup};
 use selfsame::book::Refusal;
@@ -158,7 +159,7 @@ pub(crate) fn play_with_the_directory(subject: &Subject) {
     for (number, step) in (70..).zip(steps) {
         let (program_id, actor) = (ProgramId::directory(), actor("ops"));
         let command = DirectoryCommand { program_id, step, actor, at: minute(number) };
-        subject.ledger.execute(Command::ChangeDirectory(Box::new(command))).unwrap();
+        block_on(subject.ledger.execute(Command::ChangeDirectory(Box::new(command)))).unwrap();
     }
 }
 
