@@ -5,6 +5,7 @@ pub mod byte_order_mark;
 pub mod cold;
 pub mod config;
 pub mod embedded;
+pub mod figures;
 pub mod journal;
 mod log_filter;
 pub mod model_drift;

@@ -1,11 +1,12 @@
 //! Ports: what the core needs of the world, as traits. Layer 4.
 //!
 //! The clock, the policies in force, where events are kept ([`journal`]), where snapshots are kept ([`snapshots`]), where what is cold is kept
-//! ([`cold`]), and the ledger as the service sees it.
+//! ([`cold`]), the ledger as the service sees it, and what may stand in a label of a figure ([`labels`]).
 
 pub mod clock;
 pub mod cold;
 pub mod journal;
+pub mod labels;
 pub mod leases;
 pub mod ledger;
 pub mod policies;

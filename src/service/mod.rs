@@ -4,9 +4,11 @@
 //! the place to start reading; [`errors`] has every way in which a call can fail.
 
 mod bulk;
+mod counts;
 pub mod errors;
 pub mod expiring;
 mod feed;
+mod followers;
 pub mod forgetting;
 mod forwarding;
 pub mod gauges;
@@ -23,4 +25,5 @@ mod screening;
 pub mod server;
 mod shared;
 mod side_by_side;
+mod told;
 mod training;

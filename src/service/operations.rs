@@ -6,10 +6,11 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::stream::{self, BoxStream, StreamExt};
+use futures::stream::{self, BoxStream};
 use tokio::sync::mpsc;
 use tonic::{Request, Response, Status};
 
+use super::counts;
 use super::errors::Refusal;
 use super::shared::{Phase, Shared};
 use crate::ports::journal::BackupSummary;
@@ -57,7 +58,7 @@ impl v1::operations_service_server::OperationsService for OperationsHandlers {
             let _ = sender.send(last).await;
         });
         let answers = stream::unfold(receiver, |mut receiver| async { receiver.recv().await.map(|answer| (answer, receiver)) });
-        Ok(Response::new(answers.boxed()))
+        Ok(Response::new(counts::counted(&self.0, "OperationsService/StreamBackup", (), answers, counts::fine)))
     }
 }
 

@@ -5,19 +5,16 @@
 
 use std::sync::Arc;
 
-use futures::StreamExt;
 use futures::stream::BoxStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::errors::Refusal;
 use super::shared::{Shared, count_skew};
-use super::{bulk, sameness};
+use super::{bulk, counts, sameness, told};
 use crate::book;
 use crate::book::command::{Command, Done, Executed, OutcomeCommand, ScreenCommand, SignalsCommand};
 use crate::book::records::{Freshness, OutcomeAnswer, Screened};
 use crate::ports::ledger::{Ledger, LedgerError};
-use crate::screening::decision::Verdict;
-use crate::vocabulary::ids::ProgramId;
 use crate::wire::cursor::cursor_text;
 use crate::wire::fields::Arrival;
 use crate::wire::signals::SignalsRecord;
@@ -47,11 +44,8 @@ impl v1::screening_service_server::ScreeningService for ScreeningHandlers {
         request: Request<Streaming<v1::ScreenConversionsRequest>>,
     ) -> Result<Response<Self::ScreenConversionsStream>, Status> {
         let place = self.0.places.take()?;
-        let answers = bulk::answered(Arc::clone(&self.0), request.into_inner()).inspect(move |_| {
-            // The place is given back when the stream ends.
-            let _place = &place;
-        });
-        Ok(Response::new(answers.boxed()))
+        let answers = bulk::answered(Arc::clone(&self.0), request.into_inner());
+        Ok(Response::new(counts::counted(&self.0, bulk::METHOD, place, answers, bulk::code_of)))
     }
 
     async fn get_decision(&self, request: Request<v1::GetDecisionRequest>) -> Result<Response<v1::GetDecisionResponse>, Status> {
@@ -173,9 +167,9 @@ pub(super) async fn screen(shared: &Shared, message: Option<v1::Conversion>) -> 
         answer => answer.map_err(|error| shared.refusal(error).below("conversion"))?,
     };
     if screened.freshness == Freshness::New {
-        let decision = &screened.record.decision;
-        count_verdict(&program_id, decision.verdict);
-        if let Some(want) = decision.comparability.want() {
+        counts::decided(&program_id, &screened.record);
+        told::decided(&shared.decision_lines, &screened.record);
+        if let Some(want) = screened.record.decision.comparability.want() {
             shared.incomparable.seen(&program_id, want, received_at);
         }
     }
@@ -187,14 +181,4 @@ pub(super) const fn was_replayed(freshness: Freshness) -> bool {
         Freshness::New => false,
         Freshness::Replayed => true,
     }
-}
-
-/// Counts what was decided. A programme's id is a name that the operator gave, and their number is small.
-fn count_verdict(program: &ProgramId, verdict: Verdict) {
-    let verdict = match verdict {
-        Verdict::Approved => "APPROVED",
-        Verdict::InReview => "IN_REVIEW",
-        Verdict::Rejected => "REJECTED",
-    };
-    metrics::counter!("selfsame_verdicts_total", "program" => program.to_string(), "verdict" => verdict).increment(1);
 }

@@ -13,6 +13,7 @@ use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 use tower::util::option_layer;
 
+use super::followers::{self, Followers};
 use super::forwarding::{ForwardLayer, Replicas};
 use super::health;
 use super::incomparable::Incomparable;
@@ -23,7 +24,8 @@ use super::operations::OperationsHandlers;
 use super::payout::PayoutHandlers;
 use super::review::ReviewHandlers;
 use super::screening::ScreeningHandlers;
-use super::shared::{Phase, Shared, show_counters};
+use super::shared::{Phase, Shared};
+use super::told::Lines;
 use super::training::TrainingHandlers;
 use crate::adapters::model_store::ModelStore;
 use crate::ports::clock::Clock;
@@ -76,7 +78,6 @@ pub enum ServeError {
 pub async fn serve(listener: TcpListener, parts: ServerParts, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
     let ServerParts { ledger, policies, clock, models, limits } = parts;
     let (phase_sender, phase) = watch::channel(Phase::Serving);
-    show_counters();
     let places = StreamPlaces::new(&limits);
     let replicas = Replicas::default();
     let others = (ledger.answerers() == Answerers::ManyProcesses).then(|| replicas.clone());
@@ -88,6 +89,9 @@ pub async fn serve(listener: TcpListener, parts: ServerParts, shutdown: impl Fut
         clock,
         models,
         incomparable: Incomparable::default(),
+        followers: Followers::default(),
+        decision_lines: Lines::new(limits.log_lines_per_second),
+        refusal_lines: Arc::new(Lines::new(limits.log_lines_per_second)),
         replicas,
         places,
         reads,
@@ -117,6 +121,7 @@ pub async fn serve(listener: TcpListener, parts: ServerParts, shutdown: impl Fut
     let serving = server.serve_with_incoming_shutdown(incoming, signal);
     let reported = health::begin(&shared, &reporter).await;
     let health = tokio::spawn(health::report(Arc::clone(&shared), reporter, reported));
+    let following = tokio::spawn(followers::report(Arc::clone(&shared)));
     let too_long = async {
         shared.draining().await;
         tokio::time::sleep(limits.drain_max).await;
@@ -132,6 +137,7 @@ pub async fn serve(listener: TcpListener, parts: ServerParts, shutdown: impl Fut
         }
     };
     health.abort();
+    following.abort();
     Ok(ended?)
 }
 
