@@ -4,6 +4,7 @@ pub mod audit_secret;
 pub mod byte_order_mark;
 pub mod cold;
 pub mod config;
+pub mod doctor;
 pub mod embedded;
 pub mod figures;
 pub mod journal;

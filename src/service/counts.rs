@@ -60,14 +60,9 @@ pub(super) const fn verdict_name(verdict: Verdict) -> &'static str {
 /// Every key id that one of the sides used counts once, with whether anything could be compared at all.
 fn compared(program: &metrics::SharedString, comparability: &Comparability) {
     let could = if comparability.want().is_none() { "yes" } else { "no" };
-    let sides = comparability.kinds().iter().flat_map(|known| known.referrer.keys.iter().chain(&known.referee.keys));
-    let mut seen: smallvec::SmallVec<[_; 4]> = smallvec::SmallVec::new();
-    for key in sides {
-        if !seen.contains(&key) {
-            seen.push(key);
-            let key = labels::key(key);
-            counter!("selfsame_compared_total", "program" => program.clone(), "key_id" => key, "compared" => could).increment(1);
-        }
+    for key in comparability.key_ids() {
+        let key = labels::key(key);
+        counter!("selfsame_compared_total", "program" => program.clone(), "key_id" => key, "compared" => could).increment(1);
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod bulk;
 mod counts;
+mod diagnosis;
 pub mod errors;
 pub mod expiring;
 mod feed;

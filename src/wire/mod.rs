@@ -9,6 +9,7 @@ pub mod content;
 pub mod conversion;
 pub mod cursor;
 pub mod decision;
+pub mod diagnosis;
 pub mod digest;
 pub mod enums;
 pub mod feed;

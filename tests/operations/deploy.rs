@@ -10,7 +10,7 @@ pub(crate) const OF_PROMETHEUS: [&str; 2] = ["instance", "job"];
 /// What Prometheus itself says of a server.
 const UP: &str = "up";
 
-fn file(path: &str) -> String {
+pub(crate) fn file(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }

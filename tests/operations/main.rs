@@ -4,3 +4,4 @@
 mod deploy;
 mod figures;
 mod server;
+mod ships;
