@@ -3,10 +3,10 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use selfsame::cli::{
-    AlreadyTold, demo, digest, evaluate, export, in_words, ledger, load, model, policy, program, queue, screen, serve, simulate,
-    token, train,
+    AlreadyTold, demo, digest, doctor, evaluate, export, in_words, ledger, load, manuals, model, policy, program, queue, screen,
+    serve, simulate, token, train,
 };
 
 /// A decision is allocated by one thread and freed by another; the C library's allocator took a fifth of all time for that.
@@ -50,6 +50,9 @@ enum Command {
     Evaluate(evaluate::EvaluateArgs),
     Ledger(ledger::LedgerCommand),
     Load(load::LoadCommand),
+    Doctor(doctor::DoctorArgs),
+    Completions(manuals::CompletionsArgs),
+    Man(manuals::ManArgs),
 }
 
 fn main() -> ExitCode {
@@ -70,6 +73,9 @@ fn main() -> ExitCode {
         Command::Evaluate(args) => evaluate::run(args),
         Command::Ledger(args) => args.run(),
         Command::Load(args) => args.run(),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Completions(args) => manuals::completions(&args, Cli::command()),
+        Command::Man(args) => manuals::man(&args, Cli::command()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -297,11 +297,13 @@ pub struct LogConfig {
     pub level: String,
     /// How lines look.
     pub format: LogFormat,
+    /// Decisions that have a line of their own in a second, and as many refusals; how many had none is told with the next line. 0: none has.
+    pub lines_per_second: u32,
 }
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self { level: "info".to_owned(), format: LogFormat::Text }
+        Self { level: "info".to_owned(), format: LogFormat::Text, lines_per_second: 100 }
     }
 }
 

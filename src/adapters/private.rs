@@ -68,6 +68,45 @@ pub fn tighten(folder: &Path) -> io::Result<Tightened> {
     Ok(found)
 }
 
+/// What in a folder, itself included, is open to others. Nothing is changed; links are not followed.
+///
+/// # Errors
+/// When something in it cannot be read.
+#[cfg(unix)]
+pub fn open_to_others(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let (mut found, mut waiting) = (Vec::new(), vec![folder.to_owned()]);
+    while let Some(path) = waiting.pop() {
+        let metadata = match fs::symlink_metadata(&path) {
+            // A server works in it, and files come and go.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            read => read?,
+        };
+        if metadata.is_symlink() {
+            continue;
+        }
+        if metadata.is_dir() {
+            for entry in fs::read_dir(&path)? {
+                waiting.push(entry?.path());
+            }
+        }
+        if metadata.permissions().mode() & OTHERS != 0 {
+            found.push(path);
+        }
+    }
+    Ok(found)
+}
+
+/// There are no such permissions here.
+///
+/// # Errors
+/// None.
+#[cfg(not(unix))]
+pub fn open_to_others(_folder: &Path) -> io::Result<Vec<PathBuf>> {
+    Ok(Vec::new())
+}
+
 /// There are no such permissions here.
 ///
 /// # Errors

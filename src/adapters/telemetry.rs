@@ -1,20 +1,25 @@
 //! Telemetry: log lines to standard error, figures for Prometheus on an address of their own.
 //!
-//! It must never record a signal, a note or an id of a person: log lines carry reasons and methods, labels carry methods, codes, verdicts and
-//! programmes. `serve` and `demo` start it, once for the process.
+//! It must never record a signal, a note or an id of a person: log lines carry ids of programmes, conversions and cases, and codes; what labels carry
+//! is in [`figures`]. `serve` starts it, once for the process.
 
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 
-use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 use tracing_subscriber::EnvFilter;
 
 use super::config::LogFormat;
+use super::figures;
 
 /// Upper bounds of the latency histogram, in seconds: fine where a disk sync lies, coarse where patience ends.
 const LATENCY_BUCKETS_SECONDS: [f64; 16] =
     [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+
+/// Upper bounds of the histogram of records that become durable together: one, and what a group may hold.
+const GROUP_BUCKETS_RECORDS: [f64; 8] = [1.0, 2.0, 4.0, 8.0, 32.0, 128.0, 256.0, 512.0];
+/// The counter of policies that were read again.
+pub const RELOADS: &str = "selfsame_reloads_total";
 
 /// Why telemetry could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -73,38 +78,18 @@ pub fn start_metrics(address: SocketAddr) -> Result<(), TelemetryError> {
         .with_http_listener(address)
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &LATENCY_BUCKETS_SECONDS)
         .map_err(broken)?
+        .set_buckets_for_metric(Matcher::Full("selfsame_ledger_group_records".to_owned()), &GROUP_BUCKETS_RECORDS)
+        .map_err(broken)?
         .install()
         .map_err(broken)?;
-    describe();
+    figures::describe();
     Ok(())
 }
 
-/// What each figure means; shown beside it.
-fn describe() {
-    describe_counter!("selfsame_requests_total", "Calls by method and status code; a stream counts when it opens.");
-    describe_histogram!("selfsame_request_seconds", Unit::Seconds, "Time to answer, by method and status code.");
-    describe_counter!("selfsame_verdicts_total", "New decisions by programme and verdict; replays do not count.");
-    describe_counter!("selfsame_panics_total", "Handlers that panicked and were answered INTERNAL.");
-    describe_counter!("selfsame_ledger_faults_total", "Failed writes and damaged records.");
-    describe_gauge!("selfsame_serving", "1 while the ledger takes writes, else 0.");
-    describe_gauge!("selfsame_cases", "Cases by programme and state.");
-    describe_gauge!("selfsame_cases_overdue", "Undecided cases past their due time, by programme.");
-    describe_gauge!("selfsame_oldest_case_seconds", Unit::Seconds, "Age of the oldest undecided case, by programme.");
-    describe_gauge!(
-        "selfsame_model_breaker_tripped",
-        "1 while the model's rejects go to review, by programme; 0 while it may reject."
-    );
-    describe_gauge!("selfsame_model_audits", "Resolved audits of the model that decides, by programme and what was found.");
-    describe_gauge!(
-        "selfsame_model_live_error",
-        "Bounds of the share of honest among its rejects, by programme; valid at any time."
-    );
-    describe_gauge!(
-        "selfsame_model_drift",
-        "Population stability index against training, by programme and feature (`score` for the score)."
-    );
-    describe_counter!("selfsame_model_breaker_trips_total", "Breakers that tripped, by programme.");
-    describe_gauge!("selfsame_accounts", "Accounts known, by programme.");
+/// Tells how many files stay open to other users of the machine.
+#[expect(clippy::cast_precision_loss, reason = "gauges are floats; files are far fewer than 2^53")]
+pub fn tell_exposed(files: usize) {
+    metrics::gauge!("selfsame_exposed_files_count").set(files as f64);
 }
 
 #[cfg(test)]

@@ -4,12 +4,14 @@
 mod client;
 pub mod demo;
 pub mod digest;
+pub mod doctor;
 pub mod evaluate;
 pub mod export;
 pub mod history_input;
 mod history_output;
 pub mod ledger;
 pub mod load;
+pub mod manuals;
 pub mod model;
 mod output;
 pub mod policy;

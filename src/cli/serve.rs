@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -14,7 +15,7 @@ use tokio::net::TcpListener;
 
 use super::{AlreadyTold, in_words};
 use crate::adapters::audit_secret::audit_key;
-use crate::adapters::config::{CommandLine, Config, JournalConfig, LedgerConfig, LimitsConfig, LogFormat, PolicyConfig};
+use crate::adapters::config::{CommandLine, Config, JournalConfig, LedgerConfig, LogFormat, PolicyConfig};
 use crate::adapters::journal::postgres::DatabaseUrl;
 use crate::adapters::journal::{JournalOptions, MemoryJournal};
 use crate::adapters::model_shelf::ModelShelf;
@@ -119,8 +120,11 @@ impl ServeArgs {
 }
 
 /// What the configuration lets the server take on.
-fn limits(config: &LimitsConfig) -> Limits {
+fn limits(config: &Config) -> Limits {
+    let log_lines_per_second = config.log.lines_per_second;
+    let config = &config.limits;
     Limits {
+        log_lines_per_second,
         in_flight_max: config.in_flight_max,
         streams_max: config.streams_max,
         stream_in_flight_max: config.stream_in_flight_max,
@@ -190,6 +194,11 @@ impl Keeping {
 }
 
 async fn run_until_told(config: &Config, keeping: Keeping) -> anyhow::Result<()> {
+    let began = Instant::now();
+    // Before anything is opened, so that the opening is measured too.
+    if let Some(address) = config.metrics.listen {
+        telemetry::start_metrics(address)?;
+    }
     let PolicyConfig { file, folder } = config.policy.clone();
     let sources = PolicySources { file, folder, kept_for: config.retention.age() };
     let policies = Arc::new(PolicyStore::open(sources).context("reading the policies")?);
@@ -203,9 +212,14 @@ async fn run_until_told(config: &Config, keeping: Keeping) -> anyhow::Result<()>
     let ledger = open_ledger(config, keeping, Arc::clone(&policies) as _, shelf)?;
     begin_directory(config, keeping, &ledger).await?;
     let listener = TcpListener::bind(config.listen.0).await.with_context(|| format!("listening at {}", config.listen.0))?;
-    if let Some(address) = config.metrics.listen {
-        telemetry::start_metrics(address)?;
-        tokio::spawn(gauges::report(Arc::clone(&ledger), Arc::clone(&models), Arc::clone(&clock) as _));
+    if config.metrics.listen.is_some() {
+        tokio::spawn(gauges::report(gauges::Told {
+            memory_bytes_max: config.ledger.memory_mib << 20,
+            ledger: Arc::clone(&ledger),
+            policies: Arc::clone(&policies) as _,
+            models: Arc::clone(&models),
+            clock: Arc::clone(&clock) as _,
+        }));
     }
     let address = listener.local_addr().context("asking for the address")?;
     if let Some(age) = config.retention.age() {
@@ -221,13 +235,14 @@ async fn run_until_told(config: &Config, keeping: Keeping) -> anyhow::Result<()>
         journal = keeping.journal(),
         data_folder = %config.data_folder.0.display(),
         policy = policies.in_force().default.version(),
+        took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
         "selfsame serves"
     );
     let speaks = config.log.format == LogFormat::Text;
     if speaks {
         writeln!(std::io::stdout().lock(), "{}", welcome(config, keeping, address, &policies, &models))?;
     }
-    let parts = ServerParts { ledger, policies, clock, models, limits: limits(&config.limits) };
+    let parts = ServerParts { ledger, policies, clock, models, limits: limits(config) };
     serve(listener, parts, stop).await?;
     if speaks {
         writeln!(std::io::stdout().lock(), "stopped")?;
@@ -322,6 +337,7 @@ fn tighten(folder: &Path) -> anyhow::Result<()> {
             "files and folders of the data folder were open to other users of the machine; they are their owner's alone now"
         );
     }
+    telemetry::tell_exposed(found.left.len());
     for (path, error) in found.left {
         tracing::warn!(path = %path.display(), %error, "this is open to other users of the machine, and cannot be taken from them");
     }
@@ -472,11 +488,20 @@ fn reload_on_hangup(policies: Arc<PolicyStore>) -> anyhow::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
 
     let mut hangup = signal(SignalKind::hangup()).context("listening for HUP")?;
+    let count = |result: &'static str, reloads| metrics::counter!(telemetry::RELOADS, "result" => result).increment(reloads);
+    count("taken", 0);
+    count("refused", 0);
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
             match policies.reload() {
-                Ok(set) => tracing::info!(version = set.default.version(), "the policies were read again and are in force"),
-                Err(mistakes) => tracing::error!(%mistakes, "the policies were not taken; the earlier ones stay in force"),
+                Ok(set) => {
+                    count("taken", 1);
+                    tracing::info!(version = set.default.version(), "the policies were read again and are in force");
+                }
+                Err(mistakes) => {
+                    count("refused", 1);
+                    tracing::error!(%mistakes, "the policies were not taken; the earlier ones stay in force");
+                }
             }
         }
     });

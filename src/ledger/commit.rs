@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
@@ -151,6 +151,11 @@ impl Committer {
         self.shared.arrived.notify_one();
     }
 
+    /// Commands that were admitted and are not answered yet.
+    pub(super) fn waiting(&self) -> usize {
+        self.shared.admitted.load(Ordering::Relaxed)
+    }
+
     /// Why writes are refused; absent while all is well.
     pub(super) fn failure(&self) -> Option<LedgerError> {
         self.shared.queue.lock().stopped.clone()
@@ -202,7 +207,10 @@ impl Shared {
             if appends.is_empty() {
                 continue;
             }
-            match (journal.append(&appends), self.sharing) {
+            let began = Instant::now();
+            let appended = journal.append(&appends);
+            measure(appends.len(), began);
+            match (appended, self.sharing) {
                 (Ok(Appended { fenced }), _) => {
                     let (group, lost): (Vec<_>, Vec<_>) =
                         group.into_iter().partition(|executed| !fenced.contains(&executed.append.program));
@@ -263,6 +271,13 @@ impl Shared {
             executed.fail(error);
         }
     }
+}
+
+/// How large a group was, and how long it took until it was durable.
+#[expect(clippy::cast_precision_loss, reason = "groups are far smaller than 2^53")]
+fn measure(records: usize, began: Instant) {
+    metrics::histogram!("selfsame_ledger_group_records").record(records as f64);
+    metrics::histogram!("selfsame_ledger_append_seconds").record(began.elapsed().as_secs_f64());
 }
 
 /// Lets everybody know what is durable now; a programme's records stand in the group in their order.

@@ -31,3 +31,4 @@ pub use cooling::ColdAfter;
 pub use held::HeldLedger;
 pub use journaled::{AuditKeys, Homes, JournaledLedger, LateFacts, LedgerOptions};
 pub use open::OpenError;
+pub use sequencer::BREAKER_TRIPS;

@@ -13,6 +13,7 @@ use crate::book::Book;
 use crate::book::records::Cursor;
 use crate::ports::cold::ColdStore;
 use crate::ports::journal::{Chain, Direction, Head, Incarnation, Journal, JournalError, Reach, Record};
+use crate::ports::labels;
 use crate::ports::ledger::LedgerError;
 use crate::ports::snapshots::Snapshots;
 use crate::vocabulary::ids::ProgramId;
@@ -104,6 +105,9 @@ impl Sources<'_> {
         chain = self.replay(&program, &mut book, chain, head.last, tier.as_ref())?;
         book.raise_floor(head.first);
         let replayed = head.last.0.saturating_sub(from.0);
+        metrics::counter!("selfsame_ledger_replayed_records_total").increment(replayed);
+        metrics::gauge!("selfsame_ledger_open_seconds", "program" => labels::program(&program))
+            .set(began.elapsed().as_secs_f64());
         tracing::info!(
             program = program.as_str(),
             last = head.last.0,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
 use tokio::sync::watch;
@@ -34,6 +35,8 @@ pub(super) struct Programme {
     pub(super) cold: Option<ColdTier>,
     /// Where the newest snapshot stands that was read or tried; 0 when there is none.
     pub(super) snapshot: Mutex<Cursor>,
+    /// When that was written, or the programme opened.
+    pub(super) snapshot_since: Mutex<Instant>,
     progress: watch::Sender<Progress>,
 }
 
@@ -42,7 +45,8 @@ impl Programme {
         let progress = Progress { durable: book.cursor(), failure: None };
         let (book, chain) = (RwLock::new(book), Mutex::new(chain));
         let snapshot = Mutex::new(Cursor(0));
-        Self { id, book, chain, epoch: Epoch::SOLE, cold: None, snapshot, progress: watch::Sender::new(progress) }
+        let (snapshot_since, progress) = (Mutex::new(Instant::now()), watch::Sender::new(progress));
+        Self { id, book, chain, epoch: Epoch::SOLE, cold: None, snapshot, snapshot_since, progress }
     }
 
     /// With a place for what is cold.

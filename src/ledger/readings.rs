@@ -1,9 +1,12 @@
 //! How a ledger is doing inside, in numbers: what it takes in memory, what waits, how much is warm and how much is cold.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use super::cold::{ColdFigures, ColdTier};
 use super::journaled::Shared;
+use super::programme::Programme;
 use crate::ports::ledger::Reading;
 
 /// All of it, over all programmes.
@@ -37,12 +40,31 @@ pub(super) fn of(shared: &Shared) -> Vec<Reading> {
             *counts.entry(name).or_default() += count;
         }
     }
+    counts.insert("queue_commands_count", shared.committer.waiting());
     counts.insert("cold_fetches_count", as_count(tiers.fetched));
     counts.insert("cold_disk_bytes", as_count(shared.cold.as_ref().map_or(0, |store| store.disk_bytes())));
     #[expect(clippy::cast_precision_loss, reason = "metrics are floats")]
     let reading = |(name, count): (&'static str, usize)| Reading { name, value: count as f64 };
     let fill = Reading { name: "cold_filter_fill_ratio", value: tiers.fill() };
-    counts.into_iter().map(reading).chain([fill]).collect()
+    counts.into_iter().map(reading).chain([fill]).chain(snapshots(shared, &programmes)).collect()
+}
+
+/// How far the snapshots are behind, and for how long: of the programme where it is most. Nothing where none are kept.
+#[expect(clippy::cast_precision_loss, reason = "metrics are floats")]
+fn snapshots(shared: &Shared, programmes: &[Arc<Programme>]) -> Vec<Reading> {
+    if shared.snapshots.is_none() {
+        return Vec::new();
+    }
+    let (mut lag, mut age) = (0, Duration::ZERO);
+    for programme in programmes {
+        let behind = programme.book.read().cursor().0.saturating_sub(programme.snapshot.lock().0);
+        if behind > 0 {
+            lag = lag.max(behind);
+            age = age.max(programme.snapshot_since.lock().elapsed());
+        }
+    }
+    let age = age.as_secs_f64();
+    vec![Reading { name: "snapshot_lag_records", value: lag as f64 }, Reading { name: "snapshot_age_seconds", value: age }]
 }
 
 fn as_count(count: u64) -> usize {

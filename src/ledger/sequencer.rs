@@ -22,6 +22,7 @@ use crate::book::records::Cursor;
 use crate::book::{Book, Refusal};
 use crate::ports::cold::ColdStore;
 use crate::ports::journal::{Append, Chain, RECORD_BYTES_MAX, Record};
+use crate::ports::labels;
 use crate::ports::ledger::LedgerError;
 use crate::screening::audit::AuditKey;
 use crate::vocabulary::ids::ProgramId;
@@ -88,6 +89,9 @@ const HAND_OVER_MAX: usize = 64;
 const HAND_OVER_WITHIN: Duration = Duration::from_millis(5);
 /// Commands between two measurements of memory: together they take a few megabytes.
 const MEASURED_EVERY: u32 = 1_024;
+
+/// The counter of breakers that tripped.
+pub const BREAKER_TRIPS: &str = "selfsame_model_breaker_trips_total";
 
 /// What a programme is that holds nothing.
 static NOTHING: LazyLock<Book> = LazyLock::new(|| Book::new(0));
@@ -303,7 +307,7 @@ impl Sequencer {
 fn tell_of_breaker(program: &ProgramId, event: &Event) {
     let Event::CaseStepped(stepped) = event else { return };
     let Some(BreakerTripped { version, honest, abusive, at: _ }) = &stepped.trips else { return };
-    metrics::counter!("selfsame_model_breaker_trips_total", "program" => program.to_string()).increment(1);
+    metrics::counter!(BREAKER_TRIPS, "program" => labels::program(program)).increment(1);
     tracing::error!(
         %program,
         version = &**version,

@@ -77,7 +77,12 @@ impl Snapshotter {
         if block_on(programme.wait_for(at)).is_err() {
             return;
         }
-        if let Err(error) = write(&*self.journal, &*self.snapshots, programme, frozen, chain) {
+        let began = Instant::now();
+        let written = write(&*self.journal, &*self.snapshots, programme, frozen, chain);
+        let came_to = if written.is_ok() { "written" } else { "failed" };
+        metrics::counter!("selfsame_ledger_snapshots_total", "result" => came_to).increment(1);
+        metrics::histogram!("selfsame_ledger_snapshot_seconds").record(began.elapsed().as_secs_f64());
+        if let Err(error) = written {
             tracing::warn!(program = programme.id.as_str(), %error, "a snapshot was not written; the next opening takes longer");
         } else if let Some(tier) = &programme.cold {
             let _alone = tier.moving.lock();
@@ -106,5 +111,7 @@ pub(super) fn write(
     snapshots.write(place.incarnation, &programme.id, place.cursor, &mut |out| {
         let frozen = frozen.take().ok_or_else(|| std::io::Error::other("a snapshot is written once"))?;
         snapshot::write(frozen, place, out)
-    })
+    })?;
+    *programme.snapshot_since.lock() = Instant::now();
+    Ok(())
 }

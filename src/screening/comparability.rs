@@ -348,6 +348,18 @@ impl Comparability {
         &self.kinds
     }
 
+    /// The key ids that one of the sides used, without repeats.
+    #[must_use]
+    pub fn key_ids(&self) -> SmallVec<[&KeyId; 4]> {
+        let mut found = SmallVec::new();
+        for key in self.kinds.iter().flat_map(|known| known.referrer.keys.iter().chain(&known.referee.keys)) {
+            if !found.contains(&key) {
+                found.push(key);
+            }
+        }
+        found
+    }
+
     /// Why nothing could be compared; absent when something could.
     #[must_use]
     pub fn want(&self) -> Option<Want> {

@@ -10,7 +10,7 @@ use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
-use tonic::Status;
+use tonic::{Code, Status};
 
 use super::access::Caller;
 use super::errors::Refusal;
@@ -18,9 +18,13 @@ use super::forwarding::screening_error_of;
 use super::limits::contained;
 use super::screening::{screen, was_replayed};
 use super::shared::Shared;
+use super::told;
 use crate::book::records::Screened;
 use crate::ports::ledger::Answerers;
 use crate::wire::{decision, v1};
+
+/// The method, as labels have it.
+pub(super) const METHOD: &str = "ScreeningService/ScreenConversions";
 
 /// What a stream says next: an answer, or why it ends.
 type Said = Result<v1::ScreenConversionsResponse, Status>;
@@ -31,6 +35,14 @@ struct Running(JoinHandle<()>);
 impl Drop for Running {
     fn drop(&mut self) {
         self.0.abort();
+    }
+}
+
+/// The code of an answer: of a decision, or of the refusal of one conversion.
+pub(super) fn code_of(answer: &v1::ScreenConversionsResponse) -> Code {
+    match &answer.result {
+        Some(v1::screen_conversions_response::Result::Error(error)) => Code::from_i32(error.code),
+        Some(v1::screen_conversions_response::Result::Decision(_)) | None => Code::Ok,
     }
 }
 
@@ -139,5 +151,8 @@ async fn screen_item(
             _ => (Outcome::Error(refusal.into_screening_error()), false, Vec::new()),
         },
     };
+    if let Outcome::Error(error) = &result {
+        told::item_refused(&shared.refusal_lines, METHOD, Code::from_i32(error.code), &error.reason);
+    }
     v1::ScreenConversionsResponse { position, conversion_id, replayed, warnings, result: Some(result) }
 }

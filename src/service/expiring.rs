@@ -18,7 +18,6 @@ const EXPIRED: &str = "selfsame_outcomes_expired_total";
 
 /// Gives up what waits for longer than `age`, again and again, until it is dropped.
 pub async fn expire(ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>, age: Span) {
-    metrics::counter!(EXPIRED).increment(0);
     loop {
         for program in ledger.programs() {
             if let Err(error) = expire_in(&*ledger, &*clock, &program.program_id, age).await {

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use tonic::Status;
 
 use super::errors::Refusal;
+use super::followers::Follower;
 use super::limits::contained;
 use super::shared::Shared;
 use crate::book::cursor::FeedCursor;
@@ -40,6 +41,7 @@ struct Running {
     ready: VecDeque<v1::WatchDecisionsResponse>,
     last_sent: Instant,
     stage: Stage,
+    follower: Follower,
 }
 
 /// Events, and the place up to which they were read.
@@ -64,7 +66,8 @@ pub(super) async fn watch(
     let end = shared.feed_end(&watch.program_id).await?.place;
     let cursor = shared.feed_from(&watch.program_id, watch.after).await?;
     let (ready, last_sent) = (VecDeque::new(), Instant::now());
-    let running = Running { shared, watch, cursor, end, ahead: None, ready, last_sent, stage: Stage::Running };
+    let follower = shared.followers.begin(&watch.program_id, cursor.place);
+    let running = Running { shared, watch, cursor, end, ahead: None, ready, last_sent, stage: Stage::Running, follower };
     Ok(stream::unfold(running, next_message).boxed())
 }
 
@@ -99,6 +102,7 @@ impl Running {
         let wanted: Vec<v1::FeedEvent> = wanted.map(|event| event_message(event, &self.watch.program_id)).collect();
         self.make_messages(wanted, read_up_to);
         self.cursor = read_up_to;
+        self.follower.reached(read_up_to.place);
         if self.watch.mode == WatchMode::StopAtEnd && self.cursor.place >= self.end {
             self.make_sign_of_life();
             return Ok(Stage::Ending(None));

@@ -1,63 +1,140 @@
-//! Gauges of what stands in the ledger: its memory, and the queue and the accounts of each programme; and of the model that decides
-//! in each.
+//! Gauges of what stands in the ledger: its memory, and the queue and the accounts of each programme; of the model and the policy that decide in
+//! each; and of the process.
 //!
 //! It must never name anything but programmes and features. `serve` runs it beside the server.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::executor::block_on;
+use metrics::SharedString;
 
+use super::incomparable::INCOMPARABLE;
+use super::payout::AGAINST_GATE;
 use crate::adapters::model_store::ModelStore;
 use crate::book::models::{ModelAudits, ProgramModels};
 use crate::book::records::QueueStats;
+use crate::ledger::BREAKER_TRIPS;
 use crate::ports::clock::Clock;
+use crate::ports::labels;
 use crate::ports::ledger::{Ledger, LedgerError};
+use crate::ports::policies::Policies;
 use crate::screening::model::Certificate;
+use crate::screening::policy::ScoreSource;
 use crate::vocabulary::ids::ProgramId;
 
 /// How often the gauges are set.
 const EVERY: Duration = Duration::from_secs(15);
-/// Programmes that are shown; the names are the operator's, but a mistake must not flood the metrics.
-const PROGRAMMES_SHOWN: usize = 100;
+/// What stands in the label of a version where there is none.
+const NO_VERSION: &str = "none";
+/// Counters of a programme that are shown from its first record: one that appears with its first event has no increase to alert on.
+const SHOWN_FROM_THE_START: [&str; 3] = [AGAINST_GATE, INCOMPARABLE, BREAKER_TRIPS];
+
+/// What the gauges tell of.
+#[derive(Clone)]
+pub struct Told {
+    /// The ledger.
+    pub ledger: Arc<dyn Ledger>,
+    /// The policies in force.
+    pub policies: Arc<dyn Policies>,
+    /// The models.
+    pub models: Arc<ModelStore>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// Memory that the ledger may take. Unit: bytes.
+    pub memory_bytes_max: usize,
+}
+
+/// The versions that were shown of each programme: the policy's, and the model's.
+type Versions = BTreeMap<ProgramId, [SharedString; 2]>;
 
 /// Sets the gauges again and again, until it is dropped.
-pub async fn report(ledger: Arc<dyn Ledger>, models: Arc<ModelStore>, clock: Arc<dyn Clock>) {
+pub async fn report(told: Told) {
+    metrics::gauge!("selfsame_build_info", "version" => env!("CARGO_PKG_VERSION"), "arch" => std::env::consts::ARCH).set(1.0);
+    tell_budget(told.memory_bytes_max);
+    let process = metrics_process::Collector::default();
+    process.describe();
+    let mut versions = Versions::new();
     loop {
-        let (ledger, models, clock) = (Arc::clone(&ledger), Arc::clone(&models), Arc::clone(&clock));
-        let set = tokio::task::spawn_blocking(move || set_all(&*ledger, &models, &*clock)).await;
-        if !matches!(set, Ok(Ok(()))) {
-            tracing::warn!("the gauges of the queue could not be read");
+        let (told, mut shown) = (told.clone(), std::mem::take(&mut versions));
+        let set = tokio::task::spawn_blocking(move || set_all(&told, &mut shown).map(|()| shown)).await;
+        match set {
+            Ok(Ok(shown)) => versions = shown,
+            Ok(Err(error)) => tracing::warn!(%error, "the gauges of the queue could not be read"),
+            Err(broken) => tracing::warn!(%broken, "the gauges of the queue could not be read"),
         }
+        process.collect();
         tokio::time::sleep(EVERY).await;
     }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "gauges are floats; counts stay far below 2^53")]
-fn set_all(ledger: &dyn Ledger, models: &ModelStore, clock: &dyn Clock) -> Result<(), LedgerError> {
+fn set_all(
+    Told { ledger, policies, models, clock, memory_bytes_max: _ }: &Told,
+    shown: &mut Versions,
+) -> Result<(), LedgerError> {
     for reading in ledger.readings() {
         metrics::gauge!(format!("selfsame_ledger_{}", reading.name)).set(reading.value);
     }
-    for program in ledger.programs().into_iter().take(PROGRAMMES_SHOWN) {
+    for program in ledger.programs() {
+        let label = labels::program(&program.program_id);
+        if &*label == labels::OTHERS {
+            continue;
+        }
         let now = clock.now();
         let stats = block_on(ledger.queue_stats(&program.program_id, now))?;
         let QueueStats { open, claimed, resolved, overdue, oldest_opened_at, by_first_reason: _ } = stats;
-        let name = program.program_id.to_string();
+        let name = label;
         for (state, cases) in [("OPEN", open), ("CLAIMED", claimed), ("RESOLVED", resolved)] {
             metrics::gauge!("selfsame_cases", "program" => name.clone(), "state" => state).set(cases as f64);
         }
         metrics::gauge!("selfsame_cases_overdue", "program" => name.clone()).set(overdue as f64);
         let oldest = oldest_opened_at.map_or(0.0, |opened_at| now.since(opened_at).as_seconds().max(0.0));
         metrics::gauge!("selfsame_oldest_case_seconds", "program" => name.clone()).set(oldest);
-        metrics::gauge!("selfsame_accounts", "program" => name).set(f64::from(program.accounts));
-        set_model(models, &program.program_id, &*block_on(ledger.models(&program.program_id))?);
+        metrics::gauge!("selfsame_accounts", "program" => name.clone()).set(f64::from(program.accounts));
+        for counter in SHOWN_FROM_THE_START {
+            metrics::counter!(counter, "program" => name.clone()).increment(0);
+        }
+        let book = block_on(ledger.models(&program.program_id))?;
+        set_model(models, &program.program_id, &book);
+        let policy = policies.policy_of(&program.program_id);
+        let model = match policy.score().source {
+            ScoreSource::Model => {
+                models.shelf().models_of(&program.program_id, &book).active.as_ref().map(|model| model.version().to_owned())
+            }
+            ScoreSource::Judgement => None,
+        };
+        let now_shown = [policy.version().to_owned(), model.unwrap_or_else(|| NO_VERSION.to_owned())].map(SharedString::from);
+        let before = shown.insert(program.program_id.clone(), now_shown.clone());
+        set_versions(&name, before.as_ref(), &now_shown);
     }
     Ok(())
 }
 
+#[expect(clippy::cast_precision_loss, reason = "gauges are floats; no machine has 2^53 bytes")]
+fn tell_budget(memory_bytes_max: usize) {
+    metrics::gauge!("selfsame_ledger_memory_budget_bytes").set(memory_bytes_max as f64);
+}
+
+/// Which policy and which model decide: 1 beside what does, 0 beside what did.
+fn set_versions(program: &SharedString, before: Option<&[SharedString; 2]>, now: &[SharedString; 2]) {
+    for (at, name) in ["selfsame_policy_info", "selfsame_model_info"].into_iter().enumerate() {
+        let set = |versions: &[SharedString; 2], value: f64| {
+            if let Some(version) = versions.get(at) {
+                metrics::gauge!(name, "program" => program.clone(), "version" => version.clone()).set(value);
+            }
+        };
+        if let Some(before) = before {
+            set(before, 0.0);
+        }
+        set(now, 1.0);
+    }
+}
+
 /// The audits and the breaker of the model that decides, and how far score and features have moved. What has too few values is not shown.
 fn set_model(models: &ModelStore, program: &ProgramId, book: &ProgramModels) {
-    let name = program.to_string();
+    let name = labels::program(program);
     let in_force = models.shelf().models_of(program, book);
     let missing = if in_force.missing.is_some() { 1.0 } else { 0.0 };
     metrics::gauge!("selfsame_model_missing", "program" => name.clone()).set(missing);
@@ -94,6 +171,25 @@ mod tests {
     use crate::book::models::tests::{chosen, tripped};
     use crate::screening::features::{FEATURE_COUNT, FeatureVector};
     use crate::vocabulary::time::Timestamp;
+
+    #[test]
+    fn a_version_that_decides_no_more_is_shown_as_zero() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let shown = recorder.handle();
+        let versions = |policy: &'static str| [policy, "m-1"].map(SharedString::const_str);
+        metrics::with_local_recorder(&recorder, || {
+            set_versions(&"shop".into(), None, &versions("p-1"));
+            set_versions(&"shop".into(), Some(&versions("p-1")), &versions("p-2"));
+        });
+        let shown = shown.render();
+        for line in [
+            "selfsame_policy_info{program=\"shop\",version=\"p-1\"} 0",
+            "selfsame_policy_info{program=\"shop\",version=\"p-2\"} 1",
+            "selfsame_model_info{program=\"shop\",version=\"m-1\"} 1",
+        ] {
+            assert!(shown.contains(line), "{line} is not in:\n{shown}");
+        }
+    }
 
     #[test]
     fn a_tripped_breaker_its_audits_and_drift_are_shown_by_programme() {

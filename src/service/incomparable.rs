@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 
 use parking_lot::Mutex;
 
+use crate::ports::labels;
 use crate::screening::comparability::Want;
 use crate::vocabulary::ids::ProgramId;
 use crate::vocabulary::time::{Span, Timestamp};
 
 /// The counter.
-const INCOMPARABLE: &str = "selfsame_incomparable_total";
+pub(super) const INCOMPARABLE: &str = "selfsame_incomparable_total";
 /// A programme has at most one line in this time. Judgement: what an operator reads in a day.
 const TOLD_EVERY: Span = Span::from_minutes(10);
 
@@ -29,7 +30,7 @@ struct Told {
 impl Incomparable {
     /// Counts a conversion, and logs it unless its programme was told lately.
     pub(super) fn seen(&self, program: &ProgramId, want: Want, now: Timestamp) {
-        metrics::counter!(INCOMPARABLE, "program" => program.to_string()).increment(1);
+        metrics::counter!(INCOMPARABLE, "program" => labels::program(program)).increment(1);
         if let Some(conversions) = self.due(program, now) {
             let why = want.sentence();
             tracing::warn!(%program, conversions, why, "conversions came whose two sides could not be compared; `why` is of the last");

@@ -25,6 +25,7 @@ use tower::{Layer, Service};
 
 use super::access::Caller;
 use super::errors::Refusal;
+use super::told::{self, Lines};
 
 /// How much the server takes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +52,8 @@ pub struct Limits {
     pub connection_age_grace: Duration,
     /// How long a shutdown waits for running calls.
     pub drain_max: Duration,
+    /// Decisions that have a line of the log in a second, and as many refusals; 0: none has.
+    pub log_lines_per_second: u32,
 }
 
 impl Limits {
@@ -78,6 +81,7 @@ impl Default for Limits {
             connection_age_max: None,
             connection_age_grace: Duration::from_secs(30),
             drain_max: Duration::from_secs(20),
+            log_lines_per_second: 100,
         }
     }
 }
@@ -197,6 +201,7 @@ struct GuardState {
     methods: Methods,
     places: Arc<Semaphore>,
     deadline_max: Duration,
+    refusals: Lines,
 }
 
 impl GuardLayer {
@@ -207,6 +212,7 @@ impl GuardLayer {
             methods: Methods::of_contract(contract),
             places: Arc::new(Semaphore::new(limits.in_flight_max)),
             deadline_max: limits.deadline_max,
+            refusals: Lines::new(limits.log_lines_per_second),
         }))
     }
 }
@@ -258,8 +264,10 @@ where
         let place = match (place, own_place) {
             (Ok(place), Ok(own_place)) => (place, own_place),
             (Err(refusal), _) | (Ok(_), Err(refusal)) => {
-                count(name, Code::ResourceExhausted, Instant::now());
-                return std::future::ready(Ok(answer(refusal))).boxed();
+                count(name.clone(), Code::ResourceExhausted, Instant::now());
+                let refused = Status::from(refusal);
+                told::refused(&self.state.refusals, &name, &refused);
+                return std::future::ready(Ok(refused.into_http())).boxed();
             }
         };
         let deadline = match shape {
@@ -268,6 +276,7 @@ where
             }
             Shape::Stream => None,
         };
+        let state = Arc::clone(&self.state);
         let work = async move {
             let started = Instant::now();
             let response = within(deadline, contained(async move { inner.call(request).await })).await;
@@ -275,6 +284,9 @@ where
                 Ok(Ok(response)) => explained(response?),
                 Ok(Err(refusal)) | Err(refusal) => answer(refusal),
             };
+            if let Some(status) = Status::from_header_map(response.headers()).filter(|status| status.code() != Code::Ok) {
+                told::refused(&state.refusals, &name, &status);
+            }
             count(name, code_of(response.headers()), started);
             drop(place);
             Ok(response)
@@ -322,7 +334,7 @@ pub(super) fn count(method: SharedString, code: Code, started: Instant) {
     metrics::histogram!("selfsame_request_seconds", "method" => method, "code" => code).record(started.elapsed().as_secs_f64());
 }
 
-const fn code_name(code: Code) -> &'static str {
+pub(super) const fn code_name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
         Code::Cancelled => "CANCELLED",

@@ -5,11 +5,14 @@
 
 mod access;
 mod bulk;
+mod counts;
+mod diagnosis;
 pub mod directory;
 pub mod errors;
 pub mod expiring;
 mod feed;
 pub mod first_start;
+mod followers;
 pub mod forgetting;
 mod forwarding;
 pub mod gauges;
@@ -26,4 +29,5 @@ mod screening;
 pub mod server;
 mod shared;
 mod side_by_side;
+mod told;
 mod training;

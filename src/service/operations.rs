@@ -1,4 +1,4 @@
-//! The operations handlers: a backup of a running server as a stream.
+//! The operations handlers: a backup of a running server as a stream, and a look at how it is.
 //!
 //! It must never hold a backup in memory, and never hold up a write: a slow reader slows its own stream. The server registers it.
 
@@ -6,16 +6,19 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::stream::{self, BoxStream, StreamExt};
+use futures::stream::{self, BoxStream};
 use tokio::sync::mpsc;
 use tonic::{Request, Response, Status};
 
 use super::access::Caller;
+use super::counts;
+use super::diagnosis::{self, Diagnosis, KeyUse};
 use super::errors::Refusal;
 use super::shared::{Phase, Shared};
 use crate::ports::journal::BackupSummary;
-use crate::wire::v1;
+use crate::wire::fields::time_message;
 use crate::wire::v1::stream_backup_response::Part;
+use crate::wire::{self, v1};
 
 /// Bytes of one message.
 const PART_BYTES: usize = 256 * 1_024;
@@ -60,7 +63,34 @@ impl v1::operations_service_server::OperationsService for OperationsHandlers {
             let _ = sender.send(last).await;
         });
         let answers = stream::unfold(receiver, |mut receiver| async { receiver.recv().await.map(|answer| (answer, receiver)) });
-        Ok(Response::new(answers.boxed()))
+        Ok(Response::new(counts::counted(&self.0, "OperationsService/StreamBackup", (), answers, counts::fine)))
+    }
+
+    async fn diagnose(&self, request: Request<v1::DiagnoseRequest>) -> Result<Response<v1::DiagnoseResponse>, Status> {
+        let (caller, message) = Caller::of(request)?;
+        let only = wire::diagnosis::wanted(message).map_err(Refusal::from)?;
+        match &only {
+            Some(program) => drop(caller.may(program).await?),
+            None => caller.may_everywhere()?,
+        }
+        let Diagnosis { findings, keys } = diagnosis::look(&self.0, only.as_ref()).await?;
+        Ok(Response::new(v1::DiagnoseResponse {
+            findings: findings.iter().map(wire::diagnosis::finding_message).collect(),
+            keys: keys.iter().map(key_message).collect(),
+            server_time: Some(time_message(self.0.now())),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }))
+    }
+}
+
+fn key_message(key: &KeyUse) -> v1::KeyUse {
+    let KeyUse { program_id, key_id, decisions, compared } = key;
+    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    v1::KeyUse {
+        program_id: program_id.to_string(),
+        key_id: key_id.as_str().to_owned(),
+        decisions: count(*decisions),
+        compared: count(*compared),
     }
 }
 

@@ -5,17 +5,18 @@
 
 use std::sync::Arc;
 
-use futures::StreamExt;
 use futures::stream::BoxStream;
 use tonic::{Request, Response, Status};
 
 use super::access::Caller;
+use super::counts::{self, Asked};
 use super::errors::Refusal;
 use super::feed;
 use super::screening::was_replayed;
 use super::shared::{Shared, count_skew};
 use crate::book::command::{Command, Executed};
 use crate::book::records::Freshness;
+use crate::ports::labels;
 use crate::screening::gate::{self, Asker, InOneCall};
 use crate::vocabulary::ids::ProgramId;
 use crate::wire::cursor::cursor_text;
@@ -41,14 +42,19 @@ async fn answers(shared: &Shared, questions: &PayoutQuestions) -> Result<v1::Che
     let mut call = InOneCall::default();
     let answers = payouts.iter().zip(&standings).map(|((reward, conversion), standing)| {
         let check = || gate::check(standing.as_ref(), reward, Asker::Anybody, policy.payout(), now);
-        requests::answer_message(reward, conversion, &call.answer(reward, check))
+        let answer = call.answer(reward, check);
+        counts::gate_answered(program_id, Asked::Check, &answer);
+        requests::answer_message(reward, conversion, &answer)
     });
     Ok(v1::CheckPayoutsResponse { answers: answers.collect(), checked_at: Some(time_message(now)) })
 }
 
+/// The counter of payments that the gate did not release.
+pub(super) const AGAINST_GATE: &str = "selfsame_paid_against_gate_total";
+
 /// Money that left against the gate is an operator's business.
 fn count_against_gate(program: &ProgramId) {
-    metrics::counter!("selfsame_paid_against_gate_total", "program" => program.to_string()).increment(1);
+    metrics::counter!(AGAINST_GATE, "program" => labels::program(program)).increment(1);
     tracing::warn!(%program, "a reward was paid against the gate; the feed tells which");
 }
 
@@ -75,11 +81,7 @@ impl v1::payout_service_server::PayoutService for PayoutHandlers {
         caller.may(&watch.program_id).await?;
         let place = self.0.places.take(&caller)?;
         let feed = feed::watch(Arc::clone(&self.0), watch).await?;
-        let held = feed.inspect(move |_| {
-            // The place is given back when the stream ends.
-            let _place = &place;
-        });
-        Ok(Response::new(held.boxed()))
+        Ok(Response::new(counts::counted(&self.0, "PayoutService/WatchDecisions", place, feed, counts::fine)))
     }
 
     async fn reserve_payouts(
@@ -90,8 +92,12 @@ impl v1::payout_service_server::PayoutService for PayoutHandlers {
         let command = requests::reserve(message, self.0.now()).map_err(Refusal::from)?;
         caller.may(&command.program_id).await?;
         let reservation_id = command.request.id.to_string();
+        let (program, wanted) = (command.program_id.clone(), command.payouts.clone());
         let Executed { cursor: _, freshness, done } = self.execute(Command::Reserve(command)).await?;
         let answers = done.reserved().ok_or_else(|| Refusal::not_known("reservation", &reservation_id))?;
+        if freshness == Freshness::New {
+            counts::reserve_answered(&program, &wanted, &answers);
+        }
         let answers = answers.iter().map(requests::reserve_message).collect();
         Ok(Response::new(v1::ReservePayoutsResponse { reservation_id, answers, replayed: was_replayed(freshness) }))
     }
@@ -126,8 +132,11 @@ impl v1::payout_service_server::PayoutService for PayoutHandlers {
         let program = command.program_id.clone();
         let Executed { cursor, freshness, done } = self.execute(Command::MarkPaid(command)).await?;
         let answer = done.paid();
-        if freshness == Freshness::New && answer.as_ref().is_some_and(|answer| answer.against_gate.is_some()) {
-            count_against_gate(&program);
+        if let (Freshness::New, Some(answer)) = (freshness, &answer) {
+            counts::paid(&program, answer);
+            if answer.against_gate.is_some() {
+                count_against_gate(&program);
+            }
         }
         Ok(Response::new(requests::paid_message(answer.as_ref(), cursor, was_replayed(freshness), warnings)))
     }

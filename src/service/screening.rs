@@ -5,22 +5,19 @@
 
 use std::sync::Arc;
 
-use futures::StreamExt;
 use futures::stream::BoxStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::access::Caller;
 use super::errors::Refusal;
 use super::shared::{Shared, count_skew};
-use super::{bulk, sameness};
+use super::{bulk, counts, sameness, told};
 use crate::book;
 use crate::book::command::{Command, Done, Executed, OutcomeCommand, ScreenCommand, SignalsCommand};
 use crate::book::directory::ProgramSettings;
 use crate::book::records::{Freshness, OutcomeAnswer, Screened};
 use crate::ports::ledger::{Ledger, LedgerError};
-use crate::screening::decision::Verdict;
 use crate::vocabulary::conversion::Conversion;
-use crate::vocabulary::ids::ProgramId;
 use crate::vocabulary::money::Currency;
 use crate::wire::cursor::cursor_text;
 use crate::wire::fields::Arrival;
@@ -52,11 +49,8 @@ impl v1::screening_service_server::ScreeningService for ScreeningHandlers {
     ) -> Result<Response<Self::ScreenConversionsStream>, Status> {
         let (caller, sent) = Caller::of(request)?;
         let place = self.0.places.take(&caller)?;
-        let answers = bulk::answered(Arc::clone(&self.0), caller, sent).inspect(move |_| {
-            // The place is given back when the stream ends.
-            let _place = &place;
-        });
-        Ok(Response::new(answers.boxed()))
+        let answers = bulk::answered(Arc::clone(&self.0), caller, sent);
+        Ok(Response::new(counts::counted(&self.0, bulk::METHOD, place, answers, bulk::code_of)))
     }
 
     async fn get_decision(&self, request: Request<v1::GetDecisionRequest>) -> Result<Response<v1::GetDecisionResponse>, Status> {
@@ -194,9 +188,9 @@ pub(super) async fn screen(
         answer => answer.map_err(|error| shared.refusal(error).below("conversion"))?,
     };
     if screened.freshness == Freshness::New {
-        let decision = &screened.record.decision;
-        count_verdict(&program_id, decision.verdict);
-        if let Some(want) = decision.comparability.want() {
+        counts::decided(&program_id, &screened.record);
+        told::decided(&shared.decision_lines, &screened.record);
+        if let Some(want) = screened.record.decision.comparability.want() {
             shared.incomparable.seen(&program_id, want, received_at);
         }
     }
@@ -221,14 +215,4 @@ pub(super) const fn was_replayed(freshness: Freshness) -> bool {
         Freshness::New => false,
         Freshness::Replayed => true,
     }
-}
-
-/// Counts what was decided. A programme's id is a name that the operator gave, and their number is small.
-fn count_verdict(program: &ProgramId, verdict: Verdict) {
-    let verdict = match verdict {
-        Verdict::Approved => "APPROVED",
-        Verdict::InReview => "IN_REVIEW",
-        Verdict::Rejected => "REJECTED",
-    };
-    metrics::counter!("selfsame_verdicts_total", "program" => program.to_string(), "verdict" => verdict).increment(1);
 }

@@ -15,6 +15,7 @@ use tower::util::option_layer;
 
 use super::access::{Door, DoorLayer};
 use super::directory::{AccessHandlers, ProgramHandlers};
+use super::followers::{self, Followers};
 use super::forwarding::{ForwardLayer, Replicas};
 use super::health;
 use super::incomparable::Incomparable;
@@ -25,7 +26,8 @@ use super::operations::OperationsHandlers;
 use super::payout::PayoutHandlers;
 use super::review::ReviewHandlers;
 use super::screening::ScreeningHandlers;
-use super::shared::{Phase, Shared, show_counters};
+use super::shared::{Phase, Shared};
+use super::told::Lines;
 use super::training::TrainingHandlers;
 use crate::adapters::model_store::ModelStore;
 use crate::ports::clock::Clock;
@@ -78,7 +80,6 @@ pub enum ServeError {
 pub async fn serve(listener: TcpListener, parts: ServerParts, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
     let ServerParts { ledger, policies, clock, models, limits } = parts;
     let (phase_sender, phase) = watch::channel(Phase::Serving);
-    show_counters();
     let places = StreamPlaces::new(&limits);
     let replicas = Replicas::default();
     let others = (ledger.answerers() == Answerers::ManyProcesses).then(|| replicas.clone());
@@ -94,6 +95,9 @@ pub async fn serve(listener: TcpListener, parts: ServerParts, shutdown: impl Fut
         clock,
         models,
         incomparable: Incomparable::default(),
+        followers: Followers::default(),
+        decision_lines: Lines::new(limits.log_lines_per_second),
+        refusal_lines: Arc::new(Lines::new(limits.log_lines_per_second)),
         replicas,
         places,
         reads,
@@ -124,6 +128,7 @@ pub async fn serve(listener: TcpListener, parts: ServerParts, shutdown: impl Fut
     let serving = server.serve_with_incoming_shutdown(incoming, signal);
     let reported = health::begin(&shared, &reporter).await;
     let health = tokio::spawn(health::report(Arc::clone(&shared), reporter, reported));
+    let following = tokio::spawn(followers::report(Arc::clone(&shared)));
     let too_long = async {
         shared.draining().await;
         tokio::time::sleep(limits.drain_max).await;
@@ -140,6 +145,7 @@ pub async fn serve(listener: TcpListener, parts: ServerParts, shutdown: impl Fut
     };
     health.abort();
     looking.abort();
+    following.abort();
     Ok(ended?)
 }
 

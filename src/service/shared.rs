@@ -9,9 +9,11 @@ use tokio::task::JoinError;
 
 use super::access::Door;
 use super::errors::Refusal;
+use super::followers::Followers;
 use super::forwarding::Replicas;
 use super::incomparable::Incomparable;
 use super::limits::{Limits, PANICS, StreamPlaces, WaitingPlaces};
+use super::told::Lines;
 use crate::adapters::model_store::{ModelStore, ModelStoreError};
 use crate::book::cursor::FeedCursor;
 use crate::ports::clock::Clock;
@@ -31,18 +33,14 @@ pub(super) enum Phase {
 
 /// The counter of the ledger's faults.
 const LEDGER_FAULTS: &str = "selfsame_ledger_faults_total";
+/// The counter of calls that told of the future.
+const CLOCK_SKEW: &str = "selfsame_clock_skew_total";
+
 /// Counts times of facts that lay in the future and were taken for now.
 pub(super) fn count_skew(warnings: &[String]) {
     if !warnings.is_empty() {
-        metrics::counter!("selfsame_clock_skew_total").increment(1);
+        metrics::counter!(CLOCK_SKEW).increment(1);
         tracing::debug!("a fact was dated in the future; compare the clocks of its sender and of this server");
-    }
-}
-
-/// Shows the counters that operators alert on from the start: one that appears with its first fault has no increase to alert on.
-pub(super) fn show_counters() {
-    for name in [LEDGER_FAULTS, PANICS] {
-        metrics::counter!(name).increment(0);
     }
 }
 
@@ -56,6 +54,11 @@ pub(super) struct Shared {
     pub(super) models: Arc<ModelStore>,
     /// Who was told of conversions that could not be compared.
     pub(super) incomparable: Incomparable,
+    /// Who follows the feed.
+    pub(super) followers: Followers,
+    /// Lines of the log that decisions have, and refusals inside of streams.
+    pub(super) decision_lines: Lines,
+    pub(super) refusal_lines: Arc<Lines>,
     /// The other processes that share the ledger.
     pub(super) replicas: Replicas,
     pub(super) places: StreamPlaces,
@@ -212,17 +215,6 @@ mod tests {
     use metrics_exporter_prometheus::PrometheusBuilder;
 
     use super::*;
-
-    #[test]
-    fn the_counters_of_faults_are_there_before_the_first_fault() {
-        let recorder = PrometheusBuilder::new().build_recorder();
-        let shown = recorder.handle();
-        metrics::with_local_recorder(&recorder, show_counters);
-        let shown = shown.render();
-        for line in ["selfsame_ledger_faults_total 0", "selfsame_panics_total 0"] {
-            assert!(shown.contains(line), "{line} is not in:\n{shown}");
-        }
-    }
 
     #[test]
     fn a_panic_of_work_that_waits_is_counted_and_its_place_given_back() {

@@ -8,6 +8,7 @@ use futures::stream::{self, BoxStream, StreamExt};
 use tonic::{Request, Response, Status};
 
 use super::access::Caller;
+use super::counts;
 use super::errors::Refusal;
 use super::limits::contained;
 use super::shared::{Phase, Shared};
@@ -55,11 +56,8 @@ impl v1::training_service_server::TrainingService for TrainingHandlers {
                 Err(refusal) => Some((vec![Err(Status::from(refusal))], None)),
             }
         });
-        let held = parts.flat_map(stream::iter).inspect(move |_| {
-            // The place is given back when the stream ends.
-            let _place = &place;
-        });
-        Ok(Response::new(held.boxed()))
+        let lines = parts.flat_map(stream::iter);
+        Ok(Response::new(counts::counted(&self.0, "TrainingService/ExportConversions", place, lines, counts::fine)))
     }
 }
 

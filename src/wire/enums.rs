@@ -5,6 +5,7 @@ use super::v1;
 use crate::book::directory::Stage;
 use crate::book::query::{CaseOrder, CaseStateKind};
 use crate::book::records::{FeedKind, HistoryKind};
+use crate::ports::diagnosis::Level;
 use crate::screening::case::Resolution;
 use crate::screening::comparability::Compared;
 use crate::screening::decision::{ReferrerSafeReason, Scored, Verdict};
@@ -135,6 +136,7 @@ wire_enum! {
         Reduced => Reduced, Reinstated => Reinstated, PayoutFailed => PayoutFailed, RewardsChanged => RewardsChanged,
         Reassessed => Reassessed,
     }
+    Level => FindingLevel { Fine => Fine, Note => Note, Wrong => Wrong }
     DriftLevel => DriftLevel { TooFew => TooFew, Stable => Stable, Shifting => Shifting, Shifted => Shifted }
     Role => Role {
         Screener => Screener, Payer => Payer, Reviewer => Reviewer, Lead => Lead, Trainer => Trainer, Auditor => Auditor,

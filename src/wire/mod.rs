@@ -10,6 +10,7 @@ pub mod conversion;
 pub mod credentials;
 pub mod cursor;
 pub mod decision;
+pub mod diagnosis;
 pub mod digest;
 pub mod directory;
 pub mod enums;

@@ -80,7 +80,17 @@ pub fn answer_message(reward: &RewardId, conversion: &ConversionId, answer: &Gat
 
 /// The number of a reason of the gate in the contract.
 pub(super) fn gate_reason_number(reason: &GateReason) -> i32 {
-    let code = match reason {
+    gate_reason(reason).into()
+}
+
+/// The name of a reason of the gate in the contract, as `DELAY_RUNNING`.
+#[must_use]
+pub fn gate_reason_name(reason: &GateReason) -> &'static str {
+    gate_reason(reason).as_str_name().trim_start_matches("GATE_REASON_")
+}
+
+fn gate_reason(reason: &GateReason) -> v1::GateReason {
+    match reason {
         GateReason::Cleared => v1::GateReason::Cleared,
         GateReason::UnknownConversion => v1::GateReason::UnknownConversion,
         GateReason::UnknownReward => v1::GateReason::UnknownReward,
@@ -99,8 +109,7 @@ pub(super) fn gate_reason_number(reason: &GateReason) -> i32 {
         GateReason::Cancelled(_) => v1::GateReason::Cancelled,
         GateReason::Duplicate(_) => v1::GateReason::Duplicate,
         GateReason::AlreadyPaid => v1::GateReason::AlreadyPaid,
-    };
-    code.into()
+    }
 }
 
 /// Reads a call that reserves rewards.

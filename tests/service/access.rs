@@ -160,6 +160,9 @@ async fn answers(calls: &Calls, program: &str, run: &str) -> BTreeMap<&'static s
     stream! { "TrainingService" TrainingServiceClient: "ExportConversions" export_conversions
     message::<v1::ExportConversionsRequest>(r#"{"programId":"P"}"#, program) }
     stream! { "OperationsService" OperationsServiceClient: "StreamBackup" stream_backup v1::StreamBackupRequest {} }
+    unary! { "OperationsService" OperationsServiceClient:
+        "Diagnose" diagnose r#"{"programId":"P"}"#;
+    }
     unary! { "ProgramService" ProgramServiceClient:
         "CreateProgram" create_program r#"{"program":{"programId":"new","stage":"PROGRAM_STAGE_SANDBOX"}}"#;
         "UpdateProgram" update_program r#"{"program":{"programId":"P","stage":"PROGRAM_STAGE_PRODUCTION"}}"#;

@@ -13,7 +13,7 @@ use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use tonic_reflection::pb::{v1 as reflection, v1alpha};
 
-use crate::world::{Fault, PROGRAM, World, conversion};
+use crate::world::{Fault, NOON, PROGRAM, World, conversion, reason};
 
 const SERVING: i32 = 1;
 const NOT_SERVING: i32 = 2;
@@ -89,6 +89,28 @@ async fn a_backup_comes_in_parts_with_its_summary_last() {
     let sizes: Vec<usize> = content.iter().map(|part| if let Part::Content(bytes) = part { bytes.len() } else { 0 }).collect();
     assert_eq!(sizes, [262_144, 262_144, 175_712]);
     assert_eq!(summary.size_bytes, 700_000);
+}
+
+#[tokio::test]
+async fn a_look_at_the_server_tells_its_keys_and_how_much_could_not_be_compared() {
+    let world = World::start().await;
+    for number in 0..20 {
+        let mut sent = conversion(&format!("cv-{number}"), &format!("ann-{number}"), &format!("bob-{number}"));
+        if number < 5 {
+            "k2".clone_into(&mut sent.referee.as_mut().unwrap().emails[0].mailbox[0].key_id);
+        }
+        world.screen(sent).await;
+    }
+    let mut client = v1::operations_service_client::OperationsServiceClient::new(world.channel.clone());
+    let found = client.diagnose(v1::DiagnoseRequest { program_id: PROGRAM.to_owned() }).await.unwrap().into_inner();
+    let keys: Vec<_> = found.keys.iter().map(|key| (key.key_id.as_str(), key.decisions, key.compared)).collect();
+    assert_eq!(keys, [("k1", 20, 15), ("k2", 5, 0)]);
+    let of_keys = found.findings.iter().find(|finding| finding.subject == "keys").unwrap();
+    assert!(of_keys.sentence.contains("5 of the newest 20 conversions could not be compared"), "{of_keys:?}");
+    assert_eq!((of_keys.level(), of_keys.fix.is_empty()), (v1::FindingLevel::Wrong, false));
+    assert_eq!(found.server_time.unwrap().seconds, NOON);
+    let unknown = client.diagnose(v1::DiagnoseRequest { program_id: "nowhere".to_owned() }).await.unwrap_err();
+    assert_eq!(reason(&unknown), "NOT_KNOWN");
 }
 
 #[tokio::test]

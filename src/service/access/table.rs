@@ -33,7 +33,7 @@ const fn rule(method: &'static str, place: Place, roles: &'static [Role]) -> Rul
 const ALL: &[Role] = &Role::ALL;
 
 #[rustfmt::skip]
-pub(super) const TABLE: [Rule; 52] = [
+pub(super) const TABLE: [Rule; 53] = [
     rule("ScreeningService/ScreenConversion",    Place::Writes, &[Screener]),
     rule("ScreeningService/ScreenConversions",   Place::Writes, &[Screener]),
     rule("ScreeningService/RecordSignals",       Place::Writes, &[Screener]),
@@ -79,6 +79,7 @@ pub(super) const TABLE: [Rule; 52] = [
     rule("TrainingService/ExportConversions",    Place::Reads,  &[Trainer, Auditor]),
 
     rule("OperationsService/StreamBackup",       Place::Ledger, &[Admin]),
+    rule("OperationsService/Diagnose",           Place::Reads,  &[Auditor, Admin]),
 
     rule("ProgramService/CreateProgram",         Place::Ledger, &[Admin]),
     rule("ProgramService/UpdateProgram",         Place::Reads,  &[Admin]),
