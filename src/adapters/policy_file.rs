@@ -479,7 +479,7 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_refused_with_its_line_and_the_key_that_was_meant() {
-        let text = SHIPPED_POLICY.replace("review_floor = 0.03", "reviev_floor = 0.03");
+        let text = SHIPPED_POLICY.replace("review_floor = 0.07", "reviev_floor = 0.07");
         let line = 1 + text.lines().position(|line| line.starts_with("reviev_floor")).unwrap();
         let section = 1 + text.lines().position(|line| line == "[score]").unwrap();
         let expected = [
@@ -493,7 +493,7 @@ mod tests {
     fn all_mistakes_are_named_at_once() {
         let text = SHIPPED_POLICY
             .replace("source = \"model\"", "source = \"guess\"")
-            .replace("sample_share = 1.0", "sample_share = \"two\"")
+            .replace("sample_share = 0.1", "sample_share = \"two\"")
             .replace("when = \"ring.loop\"", "when = \"ring.loops\"")
             .replace("due_hours = 48\n", "");
         let found = problems(&text);
@@ -534,7 +534,7 @@ mod tests {
                 "review_threshold = 0",
                 "`score.review_threshold` is 0; it must be above 0 and at most 1",
             ),
-            ("review_floor = 0.03", "review_floor = 1", "`score.review_floor` is 1; it must be at least 0 and below 1"),
+            ("review_floor = 0.07", "review_floor = 1", "`score.review_floor` is 1; it must be at least 0 and below 1"),
             (
                 "refund_cancels_from = 0.5",
                 "refund_cancels_from = 1.5",
@@ -570,8 +570,8 @@ mod tests {
                 "lease_minutes = 1441",
                 "`review.lease_minutes` is 1441 minutes; it must be above 0 and at most 1440",
             ),
-            ("sample_share = 1.0", "sample_share = 1.01", "`audit.sample_share` is 1.01; it must be between 0 and 1"),
-            ("sample_share = 1.0", "sample_share = inf", "`audit.sample_share` must be a number, neither infinite nor `nan`"),
+            ("sample_share = 0.1", "sample_share = 1.01", "`audit.sample_share` is 1.01; it must be between 0 and 1"),
+            ("sample_share = 0.1", "sample_share = inf", "`audit.sample_share` must be a number, neither infinite nor `nan`"),
             ("weight = 9.0", "weight = 20.5", "`rule.same_account.weight` is 20.5; it must be between -20 and 20"),
             (
                 "when = \"ring.loop\"",
