@@ -24,7 +24,7 @@ const PROGRAM: &str = "shop";
 /// Half of the would-be rejects are audited; a key that is given, so that every run audits the same.
 async fn start(folder: &Path) -> Server {
     let policy = folder.with_extension("policy.toml");
-    std::fs::write(&policy, SHIPPED_POLICY.replace("sample_share = 0.1", "sample_share = 0.5")).unwrap();
+    std::fs::write(&policy, SHIPPED_POLICY.replace("sample_share = 1.0", "sample_share = 0.5")).unwrap();
     std::fs::create_dir_all(folder).unwrap();
     let config = folder.with_extension("toml");
     std::fs::write(&config, "audit.key = \"a secret of the test, more than 32 characters\"\n").unwrap();

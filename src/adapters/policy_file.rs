@@ -493,7 +493,7 @@ mod tests {
     fn all_mistakes_are_named_at_once() {
         let text = SHIPPED_POLICY
             .replace("source = \"model\"", "source = \"guess\"")
-            .replace("sample_share = 0.1", "sample_share = \"two\"")
+            .replace("sample_share = 1.0", "sample_share = \"two\"")
             .replace("when = \"ring.loop\"", "when = \"ring.loops\"")
             .replace("due_hours = 48\n", "");
         let found = problems(&text);
@@ -570,8 +570,8 @@ mod tests {
                 "lease_minutes = 1441",
                 "`review.lease_minutes` is 1441 minutes; it must be above 0 and at most 1440",
             ),
-            ("sample_share = 0.1", "sample_share = 1.01", "`audit.sample_share` is 1.01; it must be between 0 and 1"),
-            ("sample_share = 0.1", "sample_share = inf", "`audit.sample_share` must be a number, neither infinite nor `nan`"),
+            ("sample_share = 1.0", "sample_share = 1.01", "`audit.sample_share` is 1.01; it must be between 0 and 1"),
+            ("sample_share = 1.0", "sample_share = inf", "`audit.sample_share` must be a number, neither infinite nor `nan`"),
             ("weight = 9.0", "weight = 20.5", "`rule.same_account.weight` is 20.5; it must be between -20 and 20"),
             (
                 "when = \"ring.loop\"",

@@ -11,7 +11,7 @@ use selfsame::adapters::policy_file::SHIPPED_POLICY;
 
 /// Half of the would-be rejects are audited.
 fn half_audited() -> String {
-    SHIPPED_POLICY.replace("sample_share = 0.1", "sample_share = 0.5")
+    SHIPPED_POLICY.replace("sample_share = 1.0", "sample_share = 0.5")
 }
 
 async fn load(world: &World, program: &str, bytes: Vec<u8>) -> Result<v1::ModelSummary, Status> {
