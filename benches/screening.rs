@@ -113,6 +113,7 @@ fn model() -> Model {
         scorer,
         calibrator: Calibrator::Platt { slope: 0.9, intercept: -0.1 },
         thresholds: Thresholds { review: 0.3, reject: None },
+        conjunctions: Vec::new(),
         certificate: Certificate {
             alpha: 0.005,
             delta: 0.05,

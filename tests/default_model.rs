@@ -44,11 +44,14 @@ fn the_card_promises_what_the_model_holds() {
     let model = model();
     let Certificate { alpha, delta, rejected_samples, honest_samples, rejected_referrals, upper_bound } = model.certificate();
     let Thresholds { review, reject } = model.thresholds();
+    let conjunctions = &model.parts().conjunctions;
     let promise = CARD.split("## What it promises").nth(1).and_then(|rest| rest.split("\n## ").next()).unwrap_or_default();
     assert!(promise.contains(&format!("Sends to review from {review:.4}")), "{promise}");
-    if let Some(reject) = reject {
+    if model.rejects() {
         assert!(upper_bound <= alpha);
-        assert!(promise.contains(&format!("Rejects from {reject:.4} upwards")), "{promise}");
+        let by_score = reject.map(|reject| format!("from {reject:.4} upwards"));
+        assert!(by_score.is_none_or(|said| promise.contains(&said)), "{promise}");
+        assert!(conjunctions.iter().all(|conjunction| promise.contains(&format!("| `{conjunction}` |"))), "{promise}");
         let rings = rejected_samples - honest_samples;
         let seen = format!("{rejected_referrals} referrals, {honest_samples} of them honest, the others in {rings} rings");
         assert!(promise.contains(&seen), "{promise}");

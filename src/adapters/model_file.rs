@@ -11,9 +11,10 @@ use serde::{Deserialize, Serialize};
 use crate::book::models::{ModelContent, ModelName};
 use crate::screening::features::{Direction, schema_hash};
 use crate::screening::model::{
-    BinnedFeature, Calibrator, Certificate, FeatureSpec, Knot, Linear, LinearTerm, Model, ModelError, ModelParts, Scorecard,
-    Scorer, Split, Thresholds, TrainingSpread, Trees,
+    BinnedFeature, Calibrator, Certificate, Conjunction, FeatureSpec, Knot, Linear, LinearTerm, Model, ModelError, ModelParts,
+    Scorecard, Scorer, Split, Thresholds, TrainingSpread, Trees,
 };
+use crate::screening::rules::Condition;
 use crate::vocabulary::time::Timestamp;
 
 /// The format that this code writes. It reads no other.
@@ -83,6 +84,9 @@ struct PartsForm {
     trained_until_millis: i64,
     feature_schema_hash: String,
     thresholds: ThresholdsForm,
+    /// Conjunctions that reject, each a list of conditions as a policy writes them; not written when there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    conjunctions: Vec<Vec<String>>,
     certificate: CertificateForm,
     calibrator: CalibratorForm,
     scorer: ScorerForm,
@@ -285,6 +289,7 @@ fn form_of(parts: &ModelParts) -> PartsForm {
         scorer,
         calibrator,
         thresholds: Thresholds { review, reject },
+        conjunctions,
         certificate: Certificate { alpha, delta, rejected_samples, honest_samples, rejected_referrals, upper_bound },
         score_spread,
         feature_spreads,
@@ -295,6 +300,7 @@ fn form_of(parts: &ModelParts) -> PartsForm {
         trained_until_millis: trained_until.as_millis(),
         feature_schema_hash: schema_hash(),
         thresholds: ThresholdsForm { review: *review, reject: *reject },
+        conjunctions: conjunctions.iter().map(conditions_form).collect(),
         certificate: CertificateForm {
             alpha: *alpha,
             delta: *delta,
@@ -308,6 +314,17 @@ fn form_of(parts: &ModelParts) -> PartsForm {
         score_spread: spread_form(score_spread),
         features: features.iter().zip(feature_spreads).map(feature_form).collect(),
     }
+}
+
+fn conditions_form(conjunction: &Conjunction) -> Vec<String> {
+    conjunction.conditions().map(|condition| condition.to_string()).collect()
+}
+
+fn conjunction_of(conditions: &[String]) -> Result<Conjunction, ModelFileError> {
+    let refused = |error: String| ModelFileError::NotAModel(format!("a conjunction {error}"));
+    let parsed: Result<Vec<Condition>, _> = conditions.iter().map(|text| Condition::parse(text)).collect();
+    let parsed = parsed.map_err(|error| refused(format!("holds {error}")))?;
+    Conjunction::new(&parsed).map_err(|error| refused(error.to_string()))
 }
 
 fn spread_form(spread: &TrainingSpread) -> SpreadForm {
@@ -380,6 +397,7 @@ fn parts_of(form: PartsForm) -> Result<ModelParts, ModelFileError> {
         trained_until_millis,
         feature_schema_hash: _,
         thresholds: ThresholdsForm { review, reject },
+        conjunctions,
         certificate: CertificateForm { alpha, delta, rejected_samples, honest_samples, rejected_referrals, upper_bound },
         calibrator,
         scorer,
@@ -397,6 +415,7 @@ fn parts_of(form: PartsForm) -> Result<ModelParts, ModelFileError> {
         scorer: scorer_parts(scorer),
         calibrator: calibrator_parts(calibrator),
         thresholds: Thresholds { review, reject },
+        conjunctions: conjunctions.iter().map(|conditions| conjunction_of(conditions)).collect::<Result<_, _>>()?,
         certificate: Certificate { alpha, delta, rejected_samples, honest_samples, rejected_referrals, upper_bound },
         score_spread: spread_parts(score_spread),
         feature_spreads,
@@ -470,6 +489,11 @@ pub(crate) mod tests {
                 knots: Box::new([Knot { margin: -1.0, log_odds: -1.1 }, Knot { margin: 1.0, log_odds: 1.7 }]),
             },
             thresholds: Thresholds { review: 0.056, reject: Some(0.97) },
+            conjunctions: vec![
+                conjunction_of(&["identity.similar_name >= 9 bits".to_owned(), "device.same_device >= 6.7 bits".to_owned()])
+                    .unwrap(),
+                conjunction_of(&["ring.loop >= 0.5".to_owned()]).unwrap(),
+            ],
             certificate: Certificate {
                 alpha: 0.005,
                 delta: 0.05,

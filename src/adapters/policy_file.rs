@@ -479,7 +479,7 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_refused_with_its_line_and_the_key_that_was_meant() {
-        let text = SHIPPED_POLICY.replace("review_floor = 0.03", "reviev_floor = 0.03");
+        let text = SHIPPED_POLICY.replace("review_floor = 0.07", "reviev_floor = 0.07");
         let line = 1 + text.lines().position(|line| line.starts_with("reviev_floor")).unwrap();
         let section = 1 + text.lines().position(|line| line == "[score]").unwrap();
         let expected = [
@@ -534,7 +534,7 @@ mod tests {
                 "review_threshold = 0",
                 "`score.review_threshold` is 0; it must be above 0 and at most 1",
             ),
-            ("review_floor = 0.03", "review_floor = 1", "`score.review_floor` is 1; it must be at least 0 and below 1"),
+            ("review_floor = 0.07", "review_floor = 1", "`score.review_floor` is 1; it must be at least 0 and below 1"),
             (
                 "refund_cancels_from = 0.5",
                 "refund_cancels_from = 1.5",

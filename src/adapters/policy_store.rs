@@ -210,7 +210,7 @@ mod tests {
     }
 
     fn policy_of_version(version: &str) -> String {
-        SHIPPED_POLICY.replace("version = \"default-4\"", &format!("version = \"{version}\""))
+        SHIPPED_POLICY.replace("version = \"default-5\"", &format!("version = \"{version}\""))
     }
 
     #[test]
@@ -219,7 +219,7 @@ mod tests {
         fs::write(folder.path().join("shop.toml"), policy_of_version("shop-3")).unwrap();
         let store =
             PolicyStore::open(PolicySources { folder: Some(folder.path().to_owned()), ..PolicySources::default() }).unwrap();
-        assert_eq!((version_of(&store, "shop"), version_of(&store, "other")), ("shop-3".into(), "default-4".into()));
+        assert_eq!((version_of(&store, "shop"), version_of(&store, "other")), ("shop-3".into(), "default-5".into()));
     }
 
     #[test]

@@ -63,7 +63,7 @@ impl Assessor for StandingRules {
 
     fn promise(&self, program: &ProgramId, version: &str) -> Option<Certificate> {
         let model = self.models.of_version(program, version)?;
-        model.thresholds().reject.map(|_| model.certificate())
+        model.rejects().then(|| model.certificate())
     }
 
     fn due_after(&self, program: &ProgramId) -> Span {

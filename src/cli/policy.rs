@@ -172,7 +172,7 @@ mod tests {
         std::fs::write(&bad, SHIPPED_POLICY.replace("weight = 9.0", "wieght = 9.0")).unwrap();
         let mut out = Vec::new();
         let error = check(&[good, bad], &mut out).unwrap_err().to_string();
-        assert!(String::from_utf8(out).unwrap().contains("valid. Version `default-4`"));
+        assert!(String::from_utf8(out).unwrap().contains("valid. Version `default-5`"));
         assert!(error.contains("did you mean `weight`?") && error.contains("bad.toml:"), "{error}");
     }
 

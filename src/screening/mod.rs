@@ -41,7 +41,7 @@ use self::features::FeatureVector;
 use self::history::History;
 use self::model::{Model, ModelScore};
 use self::policy::{Policy, RuleMode, ScoreSource};
-use self::rules::RuleHit;
+use self::rules::{Condition, RuleHit};
 use self::warning::{Warning, WarningCode};
 use crate::vocabulary::conversion::{Conversion, Side};
 use crate::vocabulary::time::Timestamp;
@@ -154,6 +154,7 @@ pub fn decide(
         AuditSample::Sampled => Verdict::InReview,
         AuditSample::NotSampled => scoring.verdict,
     };
+    rule_hits.extend(scoring.certified.iter().map(|hit| RuleHit { mode: mode_of_certified(by_score), ..hit.clone() }));
     let verdict = by_score.max(without_score);
     warnings.extend(scoring.warning);
     Decision {
@@ -185,6 +186,8 @@ struct Scoring {
     parts: ScoreParts,
     /// What each piece of evidence adds under the model; empty without one.
     contributions: Vec<(EvidenceCode, f64)>,
+    /// What a certified conjunction of the model found, one for each of its demands. What it may do follows from the audit sample and the breaker.
+    certified: Vec<RuleHit>,
     /// That the score asked for a review for which there is no evidence.
     warning: Option<Warning>,
 }
@@ -212,12 +215,13 @@ impl Scoring {
             review_threshold: review_threshold(model, policy),
             reject_threshold: model.thresholds().reject,
         };
-        let (verdict, warning) = match (model_verdict(model, score, evidence, policy), auto_reject) {
+        let (verdict, warning) = match (model_verdict(model, score, features, evidence, policy), auto_reject) {
             (ModelVerdict::WithoutEvidence, _) => (Verdict::Approved, Some(without_evidence(score, &parts))),
             (ModelVerdict::Given(Verdict::Rejected), AutoReject::Tripped) => (Verdict::InReview, None),
             (ModelVerdict::Given(verdict), AutoReject::Armed | AutoReject::Tripped) => (verdict, None),
         };
-        Self { score, scored: Scored::ByModel, verdict, parts, contributions, warning }
+        let certified = certified_hits(model, features, evidence);
+        Self { score, scored: Scored::ByModel, verdict, parts, contributions, certified, warning }
     }
 
     fn by_judgement(rule_hits: &[RuleHit], policy: &Policy) -> Self {
@@ -238,7 +242,15 @@ impl Scoring {
             review_threshold,
             reject_threshold: None,
         };
-        Self { score, scored: Scored::ByJudgement, verdict, parts, contributions: Vec::new(), warning: None }
+        Self {
+            score,
+            scored: Scored::ByJudgement,
+            verdict,
+            parts,
+            contributions: Vec::new(),
+            certified: Vec::new(),
+            warning: None,
+        }
     }
 }
 
@@ -262,12 +274,44 @@ impl ModelVerdict {
 
 /// Where the model's score leads. A model may find a referral unusual of which nothing is known but what is missing; a reviewer could not say why
 /// he looks at it. So the score alone sends nothing to review against which there is no evidence that counts here at all; it is told.
-fn model_verdict(model: &Model, probability: f64, evidence: &Evidence, policy: &Policy) -> ModelVerdict {
+/// What a certified conjunction demands is rejected, whatever the score is.
+fn model_verdict(
+    model: &Model,
+    probability: f64,
+    features: &FeatureVector,
+    evidence: &Evidence,
+    policy: &Policy,
+) -> ModelVerdict {
+    if model.conjunction(features).is_some() {
+        return ModelVerdict::Given(Verdict::Rejected);
+    }
     let counts = |code: EvidenceCode| !code.eases() && (features::sees(code) || policy.counts(code));
     let has_a_reason = || evidence.hits().any(|(code, _)| counts(code));
     match verdict_of_score(probability, review_threshold(model, policy), model.thresholds().reject) {
         Verdict::InReview if probability.is_finite() && !has_a_reason() => ModelVerdict::WithoutEvidence,
         verdict => ModelVerdict::Given(verdict),
+    }
+}
+
+/// The demands of the first conjunction that holds, as hits of one rule that is the model's own: its dotted name is none that a policy can give.
+fn certified_hits(model: &Model, features: &FeatureVector, evidence: &Evidence) -> Vec<RuleHit> {
+    let Some((place, conjunction)) = model.conjunction(features) else { return Vec::new() };
+    let rule: Box<str> = format!("certified.{}", place + 1).into();
+    let hit = |condition: Condition| RuleHit {
+        rule: rule.clone(),
+        mode: RuleMode::Reject,
+        code: condition.code,
+        strength: evidence[condition.code].strength(),
+        contribution_log_odds: 0.0,
+    };
+    conjunction.conditions().map(hit).collect()
+}
+
+/// What a certified conjunction did: it rejected, or where a person looks instead, it sent to review.
+const fn mode_of_certified(verdict: Verdict) -> RuleMode {
+    match verdict {
+        Verdict::Rejected => RuleMode::Reject,
+        Verdict::InReview | Verdict::Approved => RuleMode::Review,
     }
 }
 
@@ -347,7 +391,7 @@ fn challenge(
     let score = challenger.probability(features);
     let mut rule_hits = rule_hits.to_vec();
     stand_down(&mut rule_hits, score, policy);
-    let verdict = model_verdict(challenger, score, evidence, policy).verdict().max(without_score(evidence, &rule_hits));
+    let verdict = model_verdict(challenger, score, features, evidence, policy).verdict().max(without_score(evidence, &rule_hits));
     ShadowScore { model_version: challenger.version().into(), score, verdict }
 }
 

@@ -7,15 +7,18 @@ use super::comparability::Comparability;
 use super::decide;
 use super::decision::{AuditSample, Decision, ReferrerSafeReason, Scored, Verdict, logistic};
 use super::evidence::{Evidence, EvidenceCode, Finding};
-use super::features::{FEATURE_COUNT, FeatureVector};
+use super::features::{FEATURE_COUNT, FeatureVector, project};
 use super::fixtures::{
     any_evidence, approved, assess_by_rules, bundle, card, conversion, crowd_on, device, honest, identifier, network, noon,
     policy, policy_parts, rule,
 };
 use super::gate::{self, Accepts, Asker, Cancelled, Gate, GateReason, Held, RewardStanding, RewardState, Standing};
 use super::history::{History, IdentifierKind};
-use super::model::{Calibrator, Certificate, FeatureSpec, Linear, Model, ModelParts, Scorer, Thresholds, TrainingSpread};
+use super::model::{
+    Calibrator, Certificate, Conjunction, FeatureSpec, Linear, Model, ModelParts, Scorer, Thresholds, TrainingSpread,
+};
 use super::policy::{CampaignPayout, CountsFrom, PayoutPolicy, Policy, PolicyParts, RuleMode, ScorePolicy, ScoreSource};
+use super::rules::Condition;
 use super::warning::WarningCode;
 use super::{AutoReject, Models, Observation, Rulebook, assess, observe, reasons};
 use crate::vocabulary::bundle::PaymentPurpose;
@@ -189,6 +192,7 @@ fn model_of_log_odds(intercept: f64, reject: Option<f64>) -> Model {
         scorer: Scorer::Linear(Linear { intercept, terms: Box::new([]) }),
         calibrator: Calibrator::Identity,
         thresholds: Thresholds { review: 0.1, reject },
+        conjunctions: Vec::new(),
         certificate,
         score_spread: spread.clone(),
         feature_spreads: vec![spread; FEATURE_COUNT],
@@ -372,6 +376,40 @@ fn only_what_the_model_alone_would_reject_is_sampled_for_audit() {
     assert_eq!(decided(EvidenceCode::SameAccount), not_sampled, "a rule rejects");
     assert_eq!(decided(EvidenceCode::DuplicateInvoice), not_sampled, "the core rejects");
     assert_eq!(decided(EvidenceCode::SameDevice), (Verdict::InReview, AuditSample::Sampled, true, Verdict::Rejected));
+}
+
+#[test]
+fn a_certified_conjunction_rejects_whatever_the_score_is_and_stands_under_the_audit_and_the_breaker() {
+    let conditions =
+        ["identity.similar_name >= 9 bits", "device.same_device >= 8 bits"].map(|text| Condition::parse(text).unwrap());
+    let parts = model_of_log_odds(-9.0, None).parts().clone();
+    let model = Model::from_parts(ModelParts { conjunctions: vec![Conjunction::new(&conditions).unwrap()], ..parts }).unwrap();
+    let decided = |name, sample_share, auto_reject| {
+        let mut parts = PolicyParts { rules: Vec::new(), ..policy_parts() };
+        parts.rules.push(rule("incomparable", "signals.incomparable", RuleMode::Off, 0.0));
+        (parts.score.source, parts.audit.sample_share) = (ScoreSource::Model, sample_share);
+        let evidence = Evidence::absent()
+            .with(EvidenceCode::SimilarName, Finding::weighed(name, 1.0))
+            .with(EvidenceCode::SameDevice, Finding::weighed(8.0, 0.0));
+        let observed =
+            Observation { features: project(&evidence), evidence, comparability: Comparability::default(), warnings: Vec::new() };
+        let (policy, audit_key) = (Policy::new(parts).unwrap(), AuditKey::new([1; 32]));
+        let models = Models { active: Some(&model), challenger: Some(&model), auto_reject };
+        decide(&honest(), &History::default(), observed, Rulebook { policy: &policy, models, audit_key: &audit_key }, noon())
+    };
+    let rejected = decided(9.0, 0.0, AutoReject::Armed);
+    let shadow = rejected.shadow.as_ref().map(|shadow| shadow.verdict);
+    assert_eq!((rejected.verdict, shadow, rejected.score < 0.001), (Verdict::Rejected, Some(Verdict::Rejected), true));
+    let codes: Vec<EvidenceCode> = rejected.reasons.iter().map(|reason| reason.code).collect();
+    assert_eq!(codes, [EvidenceCode::SimilarName, EvidenceCode::SameDevice], "a reviewer reads all that was demanded");
+    let hits = |decision: &Decision| decision.rule_hits.iter().map(|hit| (hit.rule.to_string(), hit.mode)).collect::<Vec<_>>();
+    assert_eq!(hits(&rejected), [("certified.1".to_owned(), RuleMode::Reject), ("certified.1".to_owned(), RuleMode::Reject)]);
+    let audited = decided(9.0, 1.0, AutoReject::Armed);
+    assert_eq!((audited.verdict, audited.audit), (Verdict::InReview, AuditSample::Sampled));
+    assert_eq!((audited.audited_model(), audited.verdict_without_audit()), (Some("one-opinion"), Verdict::Rejected));
+    let tripped = decided(9.0, 0.0, AutoReject::Tripped);
+    assert_eq!((tripped.verdict, tripped.rule_hits[0].mode), (Verdict::InReview, RuleMode::Review));
+    assert_eq!(decided(8.9, 0.0, AutoReject::Armed).verdict, Verdict::Approved, "both must be there");
 }
 
 #[test]

@@ -141,7 +141,7 @@ fn set_model(models: &ModelStore, program: &ProgramId, book: &ProgramModels) {
     let Some(active) = &in_force.active else { return };
     let audits = book.audits_of(active.version());
     metrics::gauge!("selfsame_model_breaker_tripped", "program" => name.clone()).set(if audits.is_tripped() { 1.0 } else { 0.0 });
-    if active.thresholds().reject.is_some() {
+    if active.rejects() {
         let (error, Certificate { delta, .. }) = (audits.live_error(), active.certificate());
         let ModelAudits { honest, abusive, .. } = audits;
         for (found, count) in [("honest", honest), ("abusive", abusive)] {

@@ -78,10 +78,10 @@ impl ModelHandlers {
         let audits = models.audits_of(&active.name.version);
         let Certificate { delta, .. } = active.model.certificate();
         let error = audits.live_error();
-        let breaker = match (active.model.thresholds().reject, audits.is_tripped()) {
-            (None, _) => v1::BreakerState::NotCertified,
-            (Some(_), true) => v1::BreakerState::ReviewInstead,
-            (Some(_), false) => v1::BreakerState::AutoReject,
+        let breaker = match (active.model.rejects(), audits.is_tripped()) {
+            (false, _) => v1::BreakerState::NotCertified,
+            (true, true) => v1::BreakerState::ReviewInstead,
+            (true, false) => v1::BreakerState::AutoReject,
         };
         let ModelAudits { sampled, honest, abusive: _, tripped_at } = audits;
         v1::AuditStatus {

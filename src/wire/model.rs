@@ -249,6 +249,7 @@ pub fn summary_message(model: &Model, role: v1::ModelRole, loaded_at: Timestamp)
             rejected_groups: rejected_samples,
             honest_groups: honest_samples,
         }),
+        conjunctions: model.parts().conjunctions.iter().map(ToString::to_string).collect(),
     }
 }
 

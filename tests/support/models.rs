@@ -37,6 +37,7 @@ fn against(code: EvidenceCode, version: &str, rejects: Option<f64>) -> Vec<u8> {
         scorer: Scorer::Trees(trees),
         calibrator: Calibrator::Identity,
         thresholds: Thresholds { review: 0.5, reject: rejects },
+        conjunctions: Vec::new(),
         certificate: Certificate {
             alpha: 0.01,
             delta: 0.05,

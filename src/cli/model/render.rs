@@ -19,7 +19,7 @@ pub(super) fn list(answer: &v1::ListModelsResponse) -> String {
             role(model.role()).to_owned(),
             model.family.clone(),
             format!("{:.4}", certificate.review_threshold),
-            certificate.reject_threshold.map_or_else(|| "never".to_owned(), |threshold| format!("{threshold:.4}")),
+            rejects(model).unwrap_or_else(|| "never".to_owned()),
             at(model.trained_until.as_ref()),
             at(model.loaded_at.as_ref()),
         ]);
@@ -122,19 +122,32 @@ pub(super) fn disagreements(answer: &v1::ListDisagreementsResponse) -> String {
 }
 
 fn promise(model: &v1::ModelSummary) -> String {
-    let v1::Certificate { alpha, delta, reject_threshold, review_threshold, rejected_groups, honest_groups } =
+    let v1::Certificate { alpha, delta, reject_threshold: _, review_threshold, rejected_groups, honest_groups } =
         model.certificate.unwrap_or_default();
     let (alpha, confidence) = (percent(alpha), percent(1.0 - delta));
-    match reject_threshold {
-        Some(threshold) => format!(
-            "reviews from {review_threshold:.4}, rejects from {threshold:.4}: at most {alpha} of the rejected are honest, at {confidence} \
-             confidence ({honest_groups} of {rejected_groups} groups were)"
-        ),
-        None => format!(
-            "reviews from {review_threshold:.4}, rejects nothing by itself: no threshold kept the share of honest below {alpha} at {confidence} \
+    let Some(rejects) = rejects(model) else {
+        return format!(
+            "reviews from {review_threshold:.4}, rejects nothing by itself: nothing kept the share of honest below {alpha} at {confidence} \
              confidence"
-        ),
-    }
+        );
+    };
+    let conjunctions = model.conjunctions.iter().fold(String::new(), |told, conjunction| told + "\n  rejects " + conjunction);
+    format!(
+        "reviews from {review_threshold:.4}, rejects from {rejects}: at most {alpha} of the rejected are honest, at {confidence} \
+         confidence ({honest_groups} of {rejected_groups} groups were){conjunctions}"
+    )
+}
+
+/// From where on a model rejects: a score, conjunctions, or both; `None` when it rejects nothing.
+fn rejects(model: &v1::ModelSummary) -> Option<String> {
+    let score = model.certificate.unwrap_or_default().reject_threshold.map(|threshold| format!("{threshold:.4}"));
+    let conjunctions = match model.conjunctions.len() {
+        0 => None,
+        1 => Some("1 conjunction".to_owned()),
+        many => Some(format!("{many} conjunctions")),
+    };
+    let both: Vec<String> = score.into_iter().chain(conjunctions).collect();
+    (!both.is_empty()).then(|| both.join(" and "))
 }
 
 fn audits(audit: &v1::AuditStatus) -> String {
@@ -278,6 +291,19 @@ mod tests {
     fn activating_what_decides_already_is_not_told_as_a_change() {
         assert!(decides(Some(&model()), "m-2").starts_with("m-2 decided already"));
         assert!(decides(Some(&model()), "m-1").starts_with("m-2 decides now; until now it was m-1"));
+    }
+
+    #[test]
+    fn what_a_model_rejects_whatever_the_score_is_stands_below_its_promise() {
+        let circle = "ring.loop >= 0.5".to_owned();
+        let mut by_both = model();
+        by_both.conjunctions = vec![circle, "identity.similar_name >= 9 bits and device.same_device >= 8 bits".to_owned()];
+        let shown = loaded(Some(&by_both));
+        assert!(shown.contains("rejects from 0.9700 and 2 conjunctions: at most 0.5 %"), "{shown}");
+        assert!(shown.contains("\n  rejects identity.similar_name >= 9 bits and device.same_device >= 8 bits"), "{shown}");
+        by_both.certificate.as_mut().unwrap().reject_threshold = None;
+        by_both.conjunctions.truncate(1);
+        assert!(list(&v1::ListModelsResponse { models: vec![by_both] }).contains("1 conjunction"));
     }
 
     #[test]

@@ -96,10 +96,11 @@ fn losses(trained: &Trained) -> String {
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
 fn promise(card: &mut String, certificate: Certificate, thresholds: Thresholds, trained: &Trained, evaluation: &Evaluation) {
     let Certificate { alpha, delta, rejected_samples, honest_samples, rejected_referrals, upper_bound } = certificate;
-    if let (Some(reject), Some(at)) = (thresholds.reject, &evaluation.at_reject) {
+    if let Some(at) = &evaluation.at_reject {
         let _ = writeln!(
             card,
-            "**Rejects from {reject:.4} upwards. With {:.0} % confidence at most {:.2} % of those it rejects are honest** (exact bound reached: {:.3} %).",
+            "**Rejects {}. With {:.0} % confidence at most {:.2} % of those it rejects are honest** (exact bound reached: {:.3} %).",
+            what_rejects(&trained.model),
             (1.0 - delta) * 100.0,
             alpha * 100.0,
             upper_bound * 100.0
@@ -110,6 +111,15 @@ fn promise(card: &mut String, certificate: Certificate, thresholds: Thresholds, 
             rejected_samples.saturating_sub(honest_samples),
             at.recall * 100.0
         );
+        if !evaluation.conjunctions.is_empty() {
+            let _ = writeln!(
+                card,
+                "\n| what is rejected whatever the score is | referrals that none above rejects | of them honest |\n|---|---|---|"
+            );
+        }
+        for (conditions, rejected, honest) in &evaluation.conjunctions {
+            let _ = writeln!(card, "| `{conditions}` | {rejected} | {honest} |");
+        }
     } else {
         let planned = if trained.sequence.is_empty() {
             "The data hold too few rings to reach the bound."
@@ -134,21 +144,32 @@ fn promise(card: &mut String, certificate: Certificate, thresholds: Thresholds, 
     );
 }
 
+/// What a model rejects by itself, as the end of a sentence.
+fn what_rejects(model: &Model) -> String {
+    let together = match model.parts().conjunctions.len() {
+        0 => None,
+        1 => Some("what one conjunction of evidence demands".to_owned()),
+        many => Some(format!("what one of {many} conjunctions of evidence demands")),
+    };
+    let by_score = model.thresholds().reject.map(|reject| format!("from {reject:.4} upwards"));
+    together.into_iter().chain(by_score).collect::<Vec<_>>().join(", and ")
+}
+
 /// What the model promises, in a sentence.
 #[must_use]
 pub fn promise_line(model: &Model) -> String {
     let Certificate { alpha, delta, rejected_samples, honest_samples, rejected_referrals, upper_bound: _ } = model.certificate();
     let review = model.thresholds().review;
-    match model.thresholds().reject {
-        Some(reject) => format!(
-            "Reviews from {review:.4}, rejects from {reject:.4}: with {:.0} % confidence at most {:.2} % of those it rejects are honest ({honest_samples} of {rejected_referrals} were when it was certified, the others in {} rings).",
+    if model.rejects() {
+        format!(
+            "Reviews from {review:.4}, rejects {}: with {:.0} % confidence at most {:.2} % of those it rejects are honest ({honest_samples} of {rejected_referrals} were when it was certified, the others in {} rings).",
+            what_rejects(model),
             (1.0 - delta) * 100.0,
             alpha * 100.0,
             rejected_samples.saturating_sub(honest_samples)
-        ),
-        None => format!(
-            "Reviews from {review:.4}; rejects nothing by itself: no threshold was certified at α = {alpha}, δ = {delta}."
-        ),
+        )
+    } else {
+        format!("Reviews from {review:.4}; rejects nothing by itself: nothing was certified at α = {alpha}, δ = {delta}.")
     }
 }
 

@@ -3,7 +3,7 @@
 //! ```text
 //! all groups ─┬─ development 65 % ─┬─ grouped folds ─► average precision, margins for calibration and for the plan of thresholds
 //!             │                    ├─ forward folds ─► average precision
-//!             │                    └─ all of it ─────► the champion's numbers
+//!             │                    └─ all of it ─────► the champion's numbers, conjunctions that may reject
 //!             └─ hold-out 35 % ────► certificate, and every figure of the card
 //! ```
 //! Called by `train` and by `evaluate --certify-resamples`.
@@ -14,6 +14,7 @@ use super::LearningError;
 use super::boosting;
 use super::calibration::{self, Calibrated};
 use super::certification::{self, Certified, Promise, Scored, Tally};
+use super::conjunctions;
 use super::estimators::Family;
 use super::folds::{self, Fold};
 use super::matrix::{Matrix, pick};
@@ -23,7 +24,8 @@ use super::review_threshold::ReviewCosts;
 use crate::screening::decision::logistic;
 use crate::screening::features::{FEATURE_COUNT, FeatureVector, schema_hash};
 use crate::screening::model::{
-    Calibrator, Certificate, FeatureSpec, Model, ModelParts, Scorer, ScorerMasks, Thresholds, TrainingSpread,
+    Calibrator, Certificate, Conjunction, FeatureSpec, Model, ModelParts, Scorer, ScorerMasks, Thresholds, TrainingSpread,
+    certified,
 };
 use crate::vocabulary::time::Timestamp;
 
@@ -97,7 +99,7 @@ pub struct Trained {
     pub calibrated: Calibrated,
     /// Development and hold-out rows.
     pub split: Fold,
-    /// Thresholds that were planned for testing, in order.
+    /// Ranks that were planned for testing, in order: of conjunctions above 1, of scores below.
     pub sequence: Vec<f64>,
     /// The smallest α that data of this size could certify, judged by development data.
     pub alpha_within_reach: f64,
@@ -126,9 +128,12 @@ pub fn train(matrix: &Matrix, plan: &TrainingPlan, progress: &mut dyn FnMut(&str
     let scorer = winner.family.fit(matrix, &split.fit, plan.seed)?;
     progress("calibrating and certifying");
     let calibrated = calibration::fit(&winner.margins, &pick(matrix.abusive(), &split.fit), &pick(matrix.groups(), &split.fit));
+    let mut proposed = conjunctions::propose(matrix, &split.fit, plan.promise.alpha);
     let (sequence, alpha_within_reach, certified) =
-        certify(matrix, &split, &winner.margins, &scorer, &calibrated.calibrator, plan.promise);
-    let model = assemble(matrix, plan, winner.family, scorer, &calibrated, &split, certified)?;
+        certify(matrix, &split, &winner.margins, &scorer, &calibrated.calibrator, &proposed, plan.promise);
+    let reject = certified.as_ref().map(|certified| certified.threshold);
+    proposed.truncate(kept(&proposed, reject));
+    let model = assemble(matrix, plan, winner.family, scorer, &calibrated, &split, certified, proposed)?;
     Ok(Trained { model, contenders, dropped_out, calibrated, split, sequence, alpha_within_reach })
 }
 
@@ -231,6 +236,19 @@ fn probabilities(margins: &[f64], calibrator: &Calibrator) -> Vec<f64> {
     margins.iter().map(|margin| logistic(calibrator.log_odds(*margin))).collect()
 }
 
+/// In which order rows would be rejected: what a conjunction holds for first, then by probability ([`certified::rank`]).
+fn ranks(matrix: &Matrix, rows: &[usize], probabilities: Vec<f64>, conjunctions: &[Conjunction]) -> Vec<f64> {
+    let rank = |(row, probability): (&usize, f64)| certified::rank(conjunctions, matrix.features(*row).values(), probability);
+    rows.iter().zip(probabilities).map(rank).collect()
+}
+
+/// How many of the proposed conjunctions rank at or above a certified threshold; none without one.
+fn kept(proposed: &[Conjunction], threshold: Option<f64>) -> usize {
+    #[expect(clippy::cast_precision_loss, reason = "a handful of conjunctions")]
+    let rank = |place: usize| (proposed.len() - place + 1) as f64;
+    threshold.map_or(0, |threshold| (0..proposed.len()).filter(|place| rank(*place) >= threshold).count())
+}
+
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
 fn certify(
     matrix: &Matrix,
@@ -238,10 +256,12 @@ fn certify(
     development_margins: &[f64],
     scorer: &Scorer,
     calibrator: &Calibrator,
+    proposed: &[Conjunction],
     promise: Promise,
 ) -> (Vec<f64>, f64, Option<Certified>) {
-    let development = probabilities(development_margins, calibrator);
-    let hold_out = probabilities(&margins_of(scorer, matrix, &split.test), calibrator);
+    let development = ranks(matrix, &split.fit, probabilities(development_margins, calibrator), proposed);
+    let hold_out_probabilities = probabilities(&margins_of(scorer, matrix, &split.test), calibrator);
+    let hold_out = ranks(matrix, &split.test, hold_out_probabilities, proposed);
     let (fit_abusive, fit_groups) = (pick(matrix.abusive(), &split.fit), pick(matrix.groups(), &split.fit));
     let (test_abusive, test_groups) = (pick(matrix.abusive(), &split.test), pick(matrix.groups(), &split.test));
     let share = split.test.len() as f64 / split.fit.len().max(1) as f64;
@@ -252,6 +272,7 @@ fn certify(
     (sequence, certification::alpha_within_reach(developed, share, promise.delta), certified)
 }
 
+#[expect(clippy::too_many_arguments, reason = "a model is all of it")]
 fn assemble(
     matrix: &Matrix,
     plan: &TrainingPlan,
@@ -260,10 +281,12 @@ fn assemble(
     calibrated: &Calibrated,
     split: &Fold,
     certified: Option<Certified>,
+    conjunctions: Vec<Conjunction>,
 ) -> Result<Model, LearningError> {
     let trained_until = matrix.occurred_at().iter().max().copied().unwrap_or(Timestamp::MIN);
     let day: String = trained_until.to_string().chars().take(10).collect();
-    let reject = certified.as_ref().map(|certified| certified.threshold);
+    // A rank above 1 is a conjunction's: no score was certified.
+    let reject = certified.as_ref().map(|certified| certified.threshold).filter(|threshold| *threshold <= 1.0);
     let Certified { tally, upper_bound, .. } =
         certified.unwrap_or_else(|| Certified { threshold: 1.0, tally: Tally::default(), upper_bound: 1.0 });
     let scores = probabilities(&margins_of(&scorer, matrix, &split.fit), &calibrated.calibrator);
@@ -277,6 +300,7 @@ fn assemble(
         scorer,
         calibrator: calibrated.calibrator.clone(),
         thresholds: Thresholds { review: reject.unwrap_or(1.0).min(plan.costs.threshold()), reject },
+        conjunctions,
         certificate: Certificate {
             alpha: plan.promise.alpha,
             delta: plan.promise.delta,
@@ -318,6 +342,7 @@ pub fn fingerprint_line(matrix: &Matrix) -> String {
 mod tests {
     use super::*;
     use crate::offline::learning::synthetic;
+    use crate::screening::rules::Condition;
 
     fn quick_plan() -> TrainingPlan {
         let families = vec![Family::Scorecard, Family::Boosting];
@@ -362,11 +387,20 @@ mod tests {
     }
 
     #[test]
+    fn conjunctions_rank_above_every_score_and_only_those_that_were_certified_are_kept() {
+        let conjunction = |text: &str| Conjunction::new(&[Condition::parse(text).unwrap()]).unwrap();
+        let proposed = ["ring.loop", "identity.similar_name >= 9 bits", "device.same_device >= 8 bits"].map(conjunction);
+        let kept_at = |threshold: f64| kept(&proposed, Some(threshold));
+        assert_eq!([4.0, 3.0, 2.0, 0.97].map(kept_at), [1, 2, 3, 3]);
+        assert_eq!(kept(&proposed, None), 0);
+    }
+
+    #[test]
     fn without_enough_data_for_the_promise_the_model_rejects_nothing() {
         let matrix = synthetic::matrix(1_000, 9);
         let plan = TrainingPlan { promise: Promise { alpha: 0.000_1, delta: 0.01 }, ..quick_plan() };
         let trained = train(&matrix, &plan, &mut |_| {}).unwrap();
-        assert_eq!(trained.model.thresholds().reject, None);
+        assert!(!trained.model.rejects());
         assert_eq!(trained.model.certificate().upper_bound, 1.0);
     }
 }

@@ -58,6 +58,8 @@ pub struct Evaluation {
     pub rule_points: Vec<OperatingPoint>,
     /// What stands at or above the reject threshold; absent without one.
     pub at_reject: Option<OperatingPoint>,
+    /// What each conjunction of the model rejects that none before it does: its conditions, referrals, and how many of them are honest.
+    pub conjunctions: Vec<(String, usize, usize)>,
     /// What stands at or above the review threshold.
     pub at_review: OperatingPoint,
     /// What each persona got, by name.
@@ -101,7 +103,8 @@ pub fn evaluate(model: &Model, matrix: &Matrix, rows: &[usize], seed: u64) -> Ev
         reliability: metrics::reliability(&scores, &abusive, 15),
         points: metrics::operating_points(&scores, &abusive),
         rule_points: metrics::operating_points(&rule_scores, &abusive),
-        at_reject: thresholds.reject.map(|threshold| at(threshold, &scores, &abusive)),
+        at_reject: model.rejects().then(|| rejected(model, matrix, rows, &scores)),
+        conjunctions: conjunctions(model, matrix, rows),
         at_review: at(thresholds.review, &scores, &abusive),
         personas: personas(model, matrix, rows, &scores),
         contributions: contributions(model, matrix, rows),
@@ -126,6 +129,25 @@ pub fn at(threshold: f64, scores: &[f64], abusive: &[bool]) -> OperatingPoint {
     }
 }
 
+/// What the model rejects, by a conjunction or by its score.
+fn rejected(model: &Model, matrix: &Matrix, rows: &[usize], scores: &[f64]) -> OperatingPoint {
+    let rejects = |(row, score): (&usize, &f64)| f64::from(u8::from(model.rank(&matrix.features(*row), *score).1));
+    let rejected: Vec<f64> = rows.iter().zip(scores).map(rejects).collect();
+    OperatingPoint { threshold: model.thresholds().reject.unwrap_or(1.0), ..at(1.0, &rejected, &pick(matrix.abusive(), rows)) }
+}
+
+fn conjunctions(model: &Model, matrix: &Matrix, rows: &[usize]) -> Vec<(String, usize, usize)> {
+    let listed = model.parts().conjunctions.iter();
+    let mut all: Vec<(String, usize, usize)> = listed.map(|conjunction| (conjunction.to_string(), 0, 0)).collect();
+    for row in rows {
+        if let Some((place, _)) = model.conjunction(&matrix.features(*row)) {
+            all[place].1 += 1;
+            all[place].2 += usize::from(!matrix.abusive()[*row]);
+        }
+    }
+    all
+}
+
 fn personas(model: &Model, matrix: &Matrix, rows: &[usize], scores: &[f64]) -> Vec<PersonaLine> {
     let mut lines = vec![PersonaLine::default(); matrix.persona_names().len()];
     let thresholds = model.thresholds();
@@ -133,7 +155,7 @@ fn personas(model: &Model, matrix: &Matrix, rows: &[usize], scores: &[f64]) -> V
         let line = &mut lines[matrix.personas()[*row] as usize];
         line.rows += 1;
         line.abusive += usize::from(matrix.abusive()[*row]);
-        if thresholds.reject.is_some_and(|reject| *score >= reject) {
+        if model.rank(&matrix.features(*row), *score).1 {
             line.model[0] += 1;
         } else if *score >= thresholds.review {
             line.model[1] += 1;

@@ -214,6 +214,12 @@ impl Matrix {
         Units { kind: if of_programmes { UnitKind::Programme } else { UnitKind::Group }, numbers, names }
     }
 
+    /// The programme that a row is of.
+    #[must_use]
+    pub fn programme(&self, row: usize) -> &str {
+        &self.programmes.names[self.programmes.numbers[row] as usize]
+    }
+
     /// The number of each row's persona.
     #[must_use]
     pub fn personas(&self) -> &[u32] {

@@ -41,7 +41,7 @@ pub fn write(folder: &Path, matrix: &Matrix, plan: &TrainingPlan) -> std::io::Re
     rows(folder, matrix, plan)
 }
 
-/// One line a row: label, group, time, the grouped fold in development (-1 for the hold-out), the rules' score.
+/// One line a row: label, group, time, the grouped fold in development (-1 for the hold-out), the rules' score, programme and persona.
 fn rows(folder: &Path, matrix: &Matrix, plan: &TrainingPlan) -> std::io::Result<()> {
     let split = folds::hold_out(matrix, plan.hold_out_share, plan.seed);
     let mut fold_of = vec![-1_i32; matrix.len()];
@@ -49,11 +49,13 @@ fn rows(folder: &Path, matrix: &Matrix, plan: &TrainingPlan) -> std::io::Result<
         fold.test.iter().for_each(|row| fold_of[*row] = number);
     }
     let mut out = BufWriter::new(File::create(folder.join("rows.csv"))?);
-    writeln!(out, "abusive,group,occurred_at_millis,fold,rule_score")?;
+    writeln!(out, "abusive,group,occurred_at_millis,fold,rule_score,programme,persona")?;
     for (row, fold) in fold_of.iter().enumerate() {
         let abusive = u8::from(matrix.abusive()[row]);
         let (group, time) = (matrix.groups()[row], matrix.occurred_at()[row].as_millis());
-        writeln!(out, "{abusive},{group},{time},{fold},{}", matrix.rule_scores()[row])?;
+        let (rule_score, programme) = (matrix.rule_scores()[row], matrix.programme(row));
+        let persona = &matrix.persona_names()[matrix.personas()[row] as usize];
+        writeln!(out, "{abusive},{group},{time},{fold},{rule_score},{programme},{persona}")?;
     }
     out.flush()
 }

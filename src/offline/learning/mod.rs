@@ -13,6 +13,7 @@ pub mod calibration;
 pub mod card;
 pub mod certification;
 pub mod champion;
+pub mod conjunctions;
 pub mod error_bound;
 pub mod estimators;
 pub mod evaluation;

@@ -71,8 +71,10 @@ pub fn resample(
     let everything: Vec<usize> = (0..matrix.len()).collect();
     let parts = model.parts();
     let margins = margins_of(&parts.scorer, matrix, &everything);
+    let rank = |(margin, row): (f64, &usize)| model.rank(&matrix.features(*row), logistic(parts.calibrator.log_odds(margin))).0;
     let population = Rows {
-        scores: margins.into_iter().map(|margin| logistic(parts.calibrator.log_odds(margin))).collect(),
+        // What the model's conjunctions reject is tested first, as in training.
+        scores: margins.into_iter().zip(&everything).map(rank).collect(),
         abusive: matrix.abusive().to_vec(),
         groups: matrix.groups().to_vec(),
     };

@@ -5,6 +5,7 @@
 //! [`Model::score`] also says which evidence counted. Called by `assess`, by training (to hold it equal to linfa) and by evaluation.
 
 mod calibrator;
+pub mod certified;
 mod leaf_masks;
 mod schema;
 mod scorer;
@@ -13,6 +14,7 @@ mod scorer;
 mod tests;
 
 pub use calibrator::{Calibrator, Knot};
+pub use certified::Conjunction;
 pub use leaf_masks::ScorerMasks;
 pub use schema::{FeatureSpec, SchemaDifference};
 pub use scorer::{BinnedFeature, LEAF, Linear, LinearTerm, Scorecard, Scorer, Split, Trees};
@@ -38,23 +40,24 @@ pub struct ModelScore {
 pub struct Thresholds {
     /// From here upwards to review. Range: (0, 1].
     pub review: f64,
-    /// From here upwards rejected; absent when no threshold could be certified, so that the model rejects nothing by itself.
+    /// From here upwards rejected; absent when no threshold could be certified, so that the score rejects nothing by itself.
     pub reject: Option<f64>,
 }
 
-/// The promise behind the reject threshold: at most `alpha` of the rejected referrals are honest, with confidence `1 - delta`.
+/// The promise behind the reject threshold and the conjunctions together: at most `alpha` of the rejected referrals are honest, with confidence
+/// `1 - delta`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Certificate {
     /// Upper bound of the share of honest referrals among the rejected. Range: (0, 1).
     pub alpha: f64,
     /// Probability that the bound does not hold. Range: (0, 1).
     pub delta: f64,
-    /// Independent samples at or above the threshold, on data that no fitting saw: honest referrals one by one, and rings, which are the abusive
+    /// Independent samples that it rejects, on data that no fitting saw: honest referrals one by one, and rings, which are the abusive
     /// referrals of a group. At least `honest_samples`.
     pub rejected_samples: u64,
     /// How many of these were honest.
     pub honest_samples: u64,
-    /// Referrals at or above the threshold, without grouping.
+    /// Referrals that it rejects, without grouping.
     pub rejected_referrals: u64,
     /// The exact upper bound, of the share of honest among referrals, that was reached; 1 when nothing qualified.
     pub upper_bound: f64,
@@ -100,7 +103,9 @@ pub struct ModelParts {
     pub calibrator: Calibrator,
     /// Where probabilities lead.
     pub thresholds: Thresholds,
-    /// The promise behind the reject threshold.
+    /// What rejects whatever the score is. Length: 0 to [`certified::CONJUNCTIONS_MAX`]; none when none could be certified.
+    pub conjunctions: Vec<Conjunction>,
+    /// The promise behind whatever rejects.
     pub certificate: Certificate,
     /// How the score was spread in training.
     pub score_spread: TrainingSpread,
@@ -163,8 +168,12 @@ impl Model {
         }
         // Written so that a bound that is not a number does not hold.
         let bound_holds = parts.certificate.upper_bound <= alpha;
-        if parts.thresholds.reject.is_some() && !bound_holds {
-            return Err(not_usable("certificate", "a reject threshold is set although its bound is above alpha"));
+        let rejects = parts.thresholds.reject.is_some() || !parts.conjunctions.is_empty();
+        if rejects && !bound_holds {
+            return Err(not_usable("certificate", "the model rejects although its bound is above alpha"));
+        }
+        if parts.conjunctions.len() > certified::CONJUNCTIONS_MAX {
+            return Err(not_usable("conjunctions", format!("there must be at most {}", certified::CONJUNCTIONS_MAX)));
         }
         if parts.feature_spreads.len() != FEATURE_COUNT
             || !parts.feature_spreads.iter().chain([&parts.score_spread]).all(TrainingSpread::is_valid)
@@ -207,7 +216,26 @@ impl Model {
         self.parts.thresholds
     }
 
-    /// The promise behind the reject threshold.
+    /// The first conjunction that holds: such a referral is rejected whatever its score is. With its place in the list.
+    #[must_use]
+    pub fn conjunction(&self, features: &FeatureVector) -> Option<(usize, &Conjunction)> {
+        self.parts.conjunctions.iter().enumerate().find(|(_, conjunction)| conjunction.holds(features.values()))
+    }
+
+    /// Whether it may reject anything by itself.
+    #[must_use]
+    pub fn rejects(&self) -> bool {
+        self.parts.thresholds.reject.is_some() || !self.parts.conjunctions.is_empty()
+    }
+
+    /// Where a referral stands among those that it would reject, the first to be rejected highest ([`certified::rank`]), and whether it does.
+    #[must_use]
+    pub fn rank(&self, features: &FeatureVector, probability: f64) -> (f64, bool) {
+        let rank = certified::rank(&self.parts.conjunctions, features.values(), probability);
+        (rank, rank > 1.0 || self.parts.thresholds.reject.is_some_and(|reject| rank >= reject))
+    }
+
+    /// The promise behind whatever rejects.
     #[must_use]
     pub const fn certificate(&self) -> Certificate {
         self.parts.certificate

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::screening::features::ABSENT;
+use crate::screening::rules::Condition;
 
 fn parts(scorer: Scorer) -> ModelParts {
     let spread = TrainingSpread { edges: Box::new([]), shares: Box::new([0.0, 1.0]) };
@@ -15,6 +16,7 @@ fn parts(scorer: Scorer) -> ModelParts {
         scorer,
         calibrator: Calibrator::Platt { slope: 0.5, intercept: -0.2 },
         thresholds: Thresholds { review: 0.3, reject: None },
+        conjunctions: Vec::new(),
         certificate: Certificate {
             alpha: 0.005,
             delta: 0.05,
@@ -75,10 +77,18 @@ fn a_tree_that_leads_back_is_refused() {
 }
 
 #[test]
-fn a_reject_threshold_without_its_bound_is_refused() {
+fn what_rejects_without_its_bound_is_refused() {
     let mut uncertified = parts(linear());
     uncertified.thresholds.reject = Some(0.9);
     assert!(Model::from_parts(uncertified).is_err());
+    let circle = Conjunction::new(&[Condition::parse("ring.loop").unwrap()]).unwrap();
+    assert!(Model::from_parts(ModelParts { conjunctions: vec![circle.clone()], ..parts(linear()) }).is_err());
+    let mut certified = parts(linear());
+    certified.certificate.upper_bound = 0.004;
+    certified.conjunctions = vec![circle; certified::CONJUNCTIONS_MAX + 1];
+    assert!(Model::from_parts(certified.clone()).is_err(), "too many to read");
+    certified.conjunctions.truncate(1);
+    assert!(Model::from_parts(certified).is_ok_and(|model| model.rejects()));
 }
 
 #[test]
