@@ -25,6 +25,7 @@ use parking_lot::Mutex;
 use proving::{as_screened, from_env};
 use selfsame::book::cursor::FeedCursor;
 use selfsame::offline::load::generator::{Dice, Traffic, TrafficShape, Walk};
+use selfsame::wire::credentials::Credentials;
 use selfsame::wire::v1;
 use selfsame::wire::v1::payout_service_client::PayoutServiceClient;
 use selfsame::wire::v1::review_service_client::ReviewServiceClient;
@@ -149,7 +150,7 @@ async fn screen(run: Arc<Run>, channel: Channel) {
 
 /// Claims and resolves open cases until the connection breaks.
 async fn review(run: Arc<Run>, channel: Channel) {
-    let mut client = ReviewServiceClient::new(channel);
+    let mut client = ReviewServiceClient::with_interceptor(channel, Credentials::name("rita").unwrap());
     let mut turn = 0_u32;
     loop {
         let open = v1::ListCasesRequest {

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::Command;
 
 use selfsame::adapters::policy_file::SHIPPED_POLICY;
+use selfsame::wire::credentials::Credentials;
 use selfsame::wire::v1;
 use selfsame::wire::v1::load_model_request::Source;
 use selfsame::wire::v1::model_service_client::ModelServiceClient;
@@ -39,7 +40,7 @@ async fn load(channel: &Channel, bytes: Vec<u8>) {
         note: String::new(),
         request_id: String::new(),
     };
-    ModelServiceClient::new(channel.clone()).load_model(request).await.unwrap();
+    ModelServiceClient::with_interceptor(channel.clone(), Credentials::name("rita").unwrap()).load_model(request).await.unwrap();
 }
 
 async fn status(channel: &Channel) -> v1::GetModelStatusResponse {
@@ -69,7 +70,10 @@ async fn accept(channel: &Channel, case_id: &str) {
         resolution: v1::Resolution::Accept.into(),
         ..Default::default()
     };
-    ReviewServiceClient::new(channel.clone()).resolve_case(request).await.unwrap();
+    ReviewServiceClient::with_interceptor(channel.clone(), Credentials::name("rita").unwrap())
+        .resolve_case(request)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -86,14 +90,20 @@ async fn a_tripped_breaker_and_all_choices_survive_a_kill() {
         note: "measured".to_owned(),
         request_id: String::new(),
     };
-    ModelServiceClient::new(channel.clone()).activate_model(activate).await.unwrap();
+    ModelServiceClient::with_interceptor(channel.clone(), Credentials::name("rita").unwrap())
+        .activate_model(activate)
+        .await
+        .unwrap();
     let challenge = v1::SetChallengerRequest {
         program_id: PROGRAM.to_owned(),
         model_version: "m-2".to_owned(),
         note: String::new(),
         request_id: String::new(),
     };
-    ModelServiceClient::new(channel.clone()).set_challenger(challenge).await.unwrap();
+    ModelServiceClient::with_interceptor(channel.clone(), Credentials::name("rita").unwrap())
+        .set_challenger(challenge)
+        .await
+        .unwrap();
     let mut audited = Vec::new();
     for number in 1..=30 {
         let decision = screen(&channel, number).await;

@@ -35,6 +35,7 @@ use selfsame::service::server::{ServerParts, serve};
 use selfsame::vocabulary::conversion::Conversion;
 use selfsame::vocabulary::ids::ProgramId;
 use selfsame::vocabulary::time::{Span, Timestamp};
+use selfsame::wire::credentials::Credentials;
 use selfsame::wire::training::parse;
 use selfsame::wire::v1;
 use tokio::net::TcpListener;
@@ -168,7 +169,10 @@ impl Server {
     /// Sends everything at its time. The lines learn what was decided of them.
     async fn live_through(&self, lines: &mut [v1::LabeledConversion]) {
         let mut screening = v1::screening_service_client::ScreeningServiceClient::new(self.channel.clone());
-        let mut review = v1::review_service_client::ReviewServiceClient::new(self.channel.clone());
+        let mut review = v1::review_service_client::ReviewServiceClient::with_interceptor(
+            self.channel.clone(),
+            Credentials::name("rita").unwrap(),
+        );
         for (at, moment, place) in timeline(lines) {
             self.clock.0.store(at + ARRIVES_LATER_MILLIS, Ordering::SeqCst);
             let line = &mut lines[place];

@@ -10,7 +10,6 @@ use crate::adapters::system_clock::SystemClock;
 use crate::ports::clock::Clock as _;
 use crate::wire::v1;
 use crate::wire::v1::review_service_client::ReviewServiceClient;
-use crate::wire::v1::screening_service_client::ScreeningServiceClient;
 
 /// Cases that one page of the server holds at most.
 const PAGE_SIZE_MAX: u32 = 500;
@@ -181,16 +180,14 @@ pub struct ReopenArgs {
 pub fn run(args: &QueueArgs) -> anyhow::Result<()> {
     block_on(async {
         let program_id = args.desk.server.program()?.to_owned();
-        let channel = args.desk.connect().await?;
-        let client = ReviewServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX);
-        let desk = Desk { channel, client, program_id, json: args.desk.json };
+        let client = ReviewServiceClient::new(args.desk.connect().await?).max_decoding_message_size(ANSWER_BYTES_MAX);
+        let desk = Desk { client, program_id, json: args.desk.json };
         desk.run(&args.step).await
     })
 }
 
 /// A reviewer's place: a connection, a programme, and who acts.
 struct Desk {
-    channel: Client,
     client: ReviewServiceClient<Client>,
     program_id: String,
     json: bool,
@@ -246,18 +243,7 @@ impl Desk {
                 break;
             }
         }
-        let holds_nothing = all.cases.is_empty() && !self.json && self.holds_nothing().await?;
-        print(self.json, &all, |all| {
-            if holds_nothing { render::holds_nothing(&self.program_id) } else { render::list(all, SystemClock.now()) }
-        })
-    }
-
-    /// Whether nothing was ever screened in the programme, which is how a programme looks whose name is misspelt.
-    async fn holds_nothing(&self) -> anyhow::Result<bool> {
-        let request = v1::ListDecisionsRequest { program_id: self.program_id.clone(), page_size: 1, ..Default::default() };
-        let mut client = ScreeningServiceClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX);
-        let answer = client.list_decisions(request).await.map_err(readable)?.into_inner();
-        Ok(answer.decisions.is_empty() && answer.next_page_token.is_empty())
+        print(self.json, &all, |all| render::list(all, SystemClock.now()))
     }
 
     async fn show(mut self, case: &str) -> anyhow::Result<()> {

@@ -28,7 +28,7 @@ pub(super) struct AccessHandlers(pub(super) Arc<Shared>);
 
 /// Changes the directory, and gives it as it is then.
 async fn change(shared: &Shared, caller: &Caller, step: DirectoryStep) -> Result<Arc<Directory>, Refusal> {
-    let (actor, at) = (caller.name().clone(), shared.now());
+    let (actor, at) = (caller.name()?.clone(), shared.now());
     let command = DirectoryCommand { program_id: ProgramId::directory(), step, actor, at };
     let changed = shared.ledger.execute(Command::ChangeDirectory(Box::new(command))).await;
     changed.map_err(|error| shared.refusal(error))?;
@@ -157,7 +157,7 @@ impl v1::access_service_server::AccessService for AccessHandlers {
             digest: digest_of(secret.as_bytes()),
             note,
             issued_at: self.0.now(),
-            issued_by: caller.name().clone(),
+            issued_by: caller.name()?.clone(),
             expires_at,
             revoked_at: None,
         };

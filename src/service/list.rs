@@ -31,7 +31,7 @@ impl v1::list_service_server::ListService for ListHandlers {
         request: Request<v1::PutListEntryRequest>,
     ) -> Result<Response<v1::PutListEntryResponse>, Status> {
         let (caller, message) = Caller::of(request)?;
-        let command = requests::put(message, caller.name(), self.0.now()).map_err(Refusal::from)?;
+        let command = requests::put(message, caller.name()?, self.0.now()).map_err(Refusal::from)?;
         caller.may(&command.program_id).await?;
         let (cursor, replayed) = self.change(command).await?;
         Ok(Response::new(v1::PutListEntryResponse { replayed, cursor }))
@@ -42,7 +42,7 @@ impl v1::list_service_server::ListService for ListHandlers {
         request: Request<v1::RemoveListEntryRequest>,
     ) -> Result<Response<v1::RemoveListEntryResponse>, Status> {
         let (caller, message) = Caller::of(request)?;
-        let command = requests::remove(message, caller.name(), self.0.now()).map_err(Refusal::from)?;
+        let command = requests::remove(message, caller.name()?, self.0.now()).map_err(Refusal::from)?;
         caller.may(&command.program_id).await?;
         let (cursor, replayed) = self.change(command).await?;
         Ok(Response::new(v1::RemoveListEntryResponse { replayed, cursor }))

@@ -191,7 +191,7 @@ impl v1::model_service_server::ModelService for ModelHandlers {
             .await?;
         // What is loaded already is told once; a call with an id is answered as the first time.
         if arrival == Arrival::New || request.is_some() {
-            self.change(&program_id, ModelsStep::Load(name.clone()), Asked { actor: caller.name().clone(), note, request })
+            self.change(&program_id, ModelsStep::Load(name.clone()), Asked { actor: caller.name()?.clone(), note, request })
                 .await?;
         }
         let choices = self.choices_of(&*self.models_of(&program_id).await?);
@@ -208,7 +208,7 @@ impl v1::model_service_server::ModelService for ModelHandlers {
         caller.may(&program_id).await?;
         let name = self.named(&program_id, &wanted).await?;
         let executed = self
-            .change(&program_id, ModelsStep::Activate(name.clone()), Asked { actor: caller.name().clone(), note, request })
+            .change(&program_id, ModelsStep::Activate(name.clone()), Asked { actor: caller.name()?.clone(), note, request })
             .await?;
         let choices = self.choices_of(&*self.models_of(&program_id).await?);
         let active = self.chosen(&program_id, Some(&name), &choices);
@@ -224,7 +224,7 @@ impl v1::model_service_server::ModelService for ModelHandlers {
         let ModelRequest { program_id, wanted: (), note, request } = requests::roll_back(message).map_err(Refusal::from)?;
         caller.may(&program_id).await?;
         let executed =
-            self.change(&program_id, ModelsStep::RollBack, Asked { actor: caller.name().clone(), note, request }).await?;
+            self.change(&program_id, ModelsStep::RollBack, Asked { actor: caller.name()?.clone(), note, request }).await?;
         let choices = self.choices_of(&*self.models_of(&program_id).await?);
         let active = self.chosen(&program_id, Some(&choices.active), &choices);
         let replayed = was_replayed(executed.freshness);
@@ -243,7 +243,7 @@ impl v1::model_service_server::ModelService for ModelHandlers {
             None => None,
         };
         let step = ModelsStep::Challenge(name, self.scored_by(&program_id));
-        let executed = self.change(&program_id, step, Asked { actor: caller.name().clone(), note, request }).await?;
+        let executed = self.change(&program_id, step, Asked { actor: caller.name()?.clone(), note, request }).await?;
         let choices = self.choices_of(&*self.models_of(&program_id).await?);
         let challenger = self.chosen(&program_id, choices.challenger.as_ref(), &choices);
         Ok(Response::new(v1::SetChallengerResponse { challenger, replayed: was_replayed(executed.freshness) }))

@@ -152,7 +152,7 @@ impl v1::payout_service_server::PayoutService for PayoutHandlers {
 
     async fn add_rewards(&self, request: Request<v1::AddRewardsRequest>) -> Result<Response<v1::AddRewardsResponse>, Status> {
         let (caller, message) = Caller::of(request)?;
-        let command = requests::add_rewards(message, caller.name(), self.0.now()).map_err(Refusal::from)?;
+        let command = requests::add_rewards(message, caller.name()?, self.0.now()).map_err(Refusal::from)?;
         caller.may(&command.program_id).await?;
         let Executed { cursor, freshness, done: _ } = self.execute(Command::ChangeRewards(command)).await?;
         Ok(Response::new(v1::AddRewardsResponse { replayed: was_replayed(freshness), cursor: cursor_text(cursor) }))
@@ -163,7 +163,7 @@ impl v1::payout_service_server::PayoutService for PayoutHandlers {
         request: Request<v1::UpdateRewardsRequest>,
     ) -> Result<Response<v1::UpdateRewardsResponse>, Status> {
         let (caller, message) = Caller::of(request)?;
-        let command = requests::update_rewards(message, caller.name(), self.0.now()).map_err(Refusal::from)?;
+        let command = requests::update_rewards(message, caller.name()?, self.0.now()).map_err(Refusal::from)?;
         caller.may(&command.program_id).await?;
         let Executed { cursor, freshness, done: _ } = self.execute(Command::ChangeRewards(command)).await?;
         Ok(Response::new(v1::UpdateRewardsResponse { replayed: was_replayed(freshness), cursor: cursor_text(cursor) }))
@@ -171,7 +171,7 @@ impl v1::payout_service_server::PayoutService for PayoutHandlers {
 
     async fn place_hold(&self, request: Request<v1::PlaceHoldRequest>) -> Result<Response<v1::PlaceHoldResponse>, Status> {
         let (caller, message) = Caller::of(request)?;
-        let command = holds::place(message, caller.name(), self.0.now()).map_err(Refusal::from)?;
+        let command = holds::place(message, caller.name()?, self.0.now()).map_err(Refusal::from)?;
         caller.may(&command.program_id).await?;
         let Executed { cursor, freshness, done } = self.execute(Command::ChangeHold(command)).await?;
         let hold_id = done.held().map(|changed| changed.hold.hold_id.to_string()).unwrap_or_default();
@@ -180,7 +180,7 @@ impl v1::payout_service_server::PayoutService for PayoutHandlers {
 
     async fn lift_hold(&self, request: Request<v1::LiftHoldRequest>) -> Result<Response<v1::LiftHoldResponse>, Status> {
         let (caller, message) = Caller::of(request)?;
-        let command = holds::lift(message, caller.name(), self.0.now()).map_err(Refusal::from)?;
+        let command = holds::lift(message, caller.name()?, self.0.now()).map_err(Refusal::from)?;
         caller.may(&command.program_id).await?;
         let Executed { cursor, freshness, done } = self.execute(Command::ChangeHold(command)).await?;
         let holds_left = done.held().map(|changed| changed.holds_left).unwrap_or_default();

@@ -72,7 +72,7 @@ impl v1::review_service_server::ReviewService for ReviewHandlers {
     async fn claim_case(&self, request: Request<v1::ClaimCaseRequest>) -> Result<Response<v1::ClaimCaseResponse>, Status> {
         let usual_lease = |program: &ProgramId| self.0.policies.policy_of(program).review().lease;
         let (caller, message) = Caller::of(request)?;
-        let command = requests::claim(message, caller.name(), usual_lease, self.0.now()).map_err(Refusal::from)?;
+        let command = requests::claim(message, caller.name()?, usual_lease, self.0.now()).map_err(Refusal::from)?;
         caller.may(&command.program_id).await?;
         let case = self.step(command).await?;
         Ok(Response::new(v1::ClaimCaseResponse { summary: Some(self.summary(&case)) }))
@@ -80,7 +80,7 @@ impl v1::review_service_server::ReviewService for ReviewHandlers {
 
     async fn release_case(&self, request: Request<v1::ReleaseCaseRequest>) -> Result<Response<v1::ReleaseCaseResponse>, Status> {
         let (caller, message) = Caller::of(request)?;
-        let command = requests::release(message, caller.name(), self.0.now()).map_err(Refusal::from)?;
+        let command = requests::release(message, caller.name()?, self.0.now()).map_err(Refusal::from)?;
         caller.may(&command.program_id).await?;
         let case = self.step(command).await?;
         Ok(Response::new(v1::ReleaseCaseResponse { summary: Some(self.summary(&case)) }))
@@ -88,7 +88,7 @@ impl v1::review_service_server::ReviewService for ReviewHandlers {
 
     async fn resolve_case(&self, request: Request<v1::ResolveCaseRequest>) -> Result<Response<v1::ResolveCaseResponse>, Status> {
         let (caller, message) = Caller::of(request)?;
-        let command = requests::resolve(message, caller.name(), self.0.now()).map_err(Refusal::from)?;
+        let command = requests::resolve(message, caller.name()?, self.0.now()).map_err(Refusal::from)?;
         caller.may(&command.program_id).await?;
         let program_id = command.program_id.clone();
         let case = self.step(command).await?;
@@ -104,7 +104,7 @@ impl v1::review_service_server::ReviewService for ReviewHandlers {
             Some(Target::ConversionId(id)) => Some(id.clone()),
             Some(Target::CaseId(_)) | None => None,
         };
-        let command = requests::reopen(message, caller.name(), self.0.now()).map_err(Refusal::from)?;
+        let command = requests::reopen(message, caller.name()?, self.0.now()).map_err(Refusal::from)?;
         caller.may(&command.program_id).await?;
         let program_id = command.program_id.clone();
         let answer = self.0.ledger.step_case(command).await;
@@ -122,7 +122,7 @@ impl v1::review_service_server::ReviewService for ReviewHandlers {
 
     async fn add_note(&self, request: Request<v1::AddNoteRequest>) -> Result<Response<v1::AddNoteResponse>, Status> {
         let (caller, message) = Caller::of(request)?;
-        let command = requests::add_note(message, caller.name(), self.0.now()).map_err(Refusal::from)?;
+        let command = requests::add_note(message, caller.name()?, self.0.now()).map_err(Refusal::from)?;
         caller.may(&command.program_id).await?;
         let case = self.step(command).await?;
         Ok(Response::new(v1::AddNoteResponse { summary: Some(self.summary(&case)) }))

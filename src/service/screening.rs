@@ -142,7 +142,7 @@ impl v1::screening_service_server::ScreeningService for ScreeningHandlers {
         request: Request<v1::RevokeOutcomeRequest>,
     ) -> Result<Response<v1::RevokeOutcomeResponse>, Status> {
         let (caller, message) = Caller::of(request)?;
-        let command = outcome::revoke(message, caller.name(), self.0.now()).map_err(Refusal::from)?;
+        let command = outcome::revoke(message, caller.name()?, self.0.now()).map_err(Refusal::from)?;
         caller.may(&command.program_id).await?;
         let executed = self.0.ledger.execute(Command::RevokeOutcome(command)).await;
         let Executed { cursor, freshness, done: _ } = executed.map_err(|error| self.0.refusal(error))?;

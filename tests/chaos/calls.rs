@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use selfsame::offline::load::generator::{Dice, Traffic, TrafficShape, Walk};
+use selfsame::wire::credentials::Credentials;
 use selfsame::wire::v1;
 use selfsame::wire::v1::payout_service_client::PayoutServiceClient;
 use selfsame::wire::v1::review_service_client::ReviewServiceClient;
@@ -223,7 +224,8 @@ impl Run {
         let id = request.request_id.clone();
         programme.notes.lock().resolved.entry(id.clone()).or_insert_with(|| (request.clone(), conversion.clone(), false));
         let ask = |channel: Channel| {
-            let (mut client, request) = (ReviewServiceClient::new(channel), request.clone());
+            let (mut client, request) =
+                (ReviewServiceClient::with_interceptor(channel, Credentials::name("rita").unwrap()), request.clone());
             async move { client.resolve_case(request).await }
         };
         match self.ask(programme, first, PATIENCE, ask).await {

@@ -42,6 +42,7 @@ use parking_lot::Mutex;
 use postgres::Server;
 use proving::from_env;
 use selfsame::offline::load::generator::Dice;
+use selfsame::wire::credentials::Credentials;
 use selfsame::wire::v1;
 use selfsame::wire::v1::program_service_client::ProgramServiceClient;
 use tokio::sync::watch;
@@ -68,7 +69,8 @@ async fn whatever_is_killed_stopped_or_cut_off_each_acknowledged_fact_is_there_o
     for id in PROGRAMMES {
         let program = v1::Program { program_id: id.to_owned(), stage: v1::ProgramStage::Production.into(), ..Default::default() };
         let request = v1::CreateProgramRequest { program: Some(program) };
-        ProgramServiceClient::new(run.cluster.replicas[0].channel()).create_program(request).await.unwrap();
+        let olga = Credentials::name("olga").unwrap();
+        ProgramServiceClient::with_interceptor(run.cluster.replicas[0].channel(), olga).create_program(request).await.unwrap();
     }
     let mut followers = JoinSet::new();
     for number in 0..FOLLOWERS_OF_EACH * PROGRAMMES.len() as u64 {

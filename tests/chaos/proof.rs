@@ -7,6 +7,7 @@ use selfsame::book::cursor::FeedCursor;
 use selfsame::book::records::Cursor;
 use selfsame::ports::journal::Chain;
 use selfsame::vocabulary::ids::ProgramId;
+use selfsame::wire::credentials::Credentials;
 use selfsame::wire::v1;
 use selfsame::wire::v1::payout_service_client::PayoutServiceClient;
 use selfsame::wire::v1::review_service_client::ReviewServiceClient;
@@ -385,7 +386,9 @@ async fn verify_repeats(run: &Run, programme: &Programme) {
         repeated(run, programme, &request.outcome_id, again, |said| said.replayed && Some(&said.cursor) == cursor.as_ref());
     }
     for (request, _, _) in resolved {
-        let ask = |channel| async { ReviewServiceClient::new(channel).resolve_case(request.clone()).await };
+        let ask = |channel| async {
+            ReviewServiceClient::with_interceptor(channel, Credentials::name("rita").unwrap()).resolve_case(request.clone()).await
+        };
         let again = run.ask(programme, turn(), HEALED_WITHIN, ask).await;
         repeated(run, programme, &request.request_id, again, |_| true);
     }

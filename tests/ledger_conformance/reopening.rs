@@ -122,6 +122,9 @@ fn play(subject: &Subject) {
     play_with_the_directory(subject);
 }
 
+/// Records that [`play_with_the_directory`] makes.
+pub(crate) const DIRECTORY_RECORDS: u64 = 8;
+
 /// Registers programmes, lets callers in and turns one away.
 pub(crate) fn play_with_the_directory(subject: &Subject) {
     let name = actor("backend");

@@ -166,7 +166,7 @@ fn the_doctor_finds_a_server_well_and_fails_where_nothing_answers() {
     let (well, said) = selfsame(&["doctor", "--server", &server.api, "--only", "health"]);
     assert!(well && said.lines().count() == 1 && said.contains("the server takes work"), "{said}");
     let (well, said) = selfsame(&["doctor", "--server", &server.api, "--program", "nowhere"]);
-    assert!(!well && said.contains("`nowhere` is not known"), "{said}");
+    assert!(!well && said.contains("`nowhere` is not registered"), "{said}");
     let (_, folder) = server.stop();
     let data = folder.path().join("data");
     assert!(selfsame(&["doctor", "--data-dir", data.to_str().unwrap(), "--only", "folder"]).0);

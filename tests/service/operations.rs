@@ -110,7 +110,7 @@ async fn a_look_at_the_server_tells_its_keys_and_how_much_could_not_be_compared(
     assert_eq!((of_keys.level(), of_keys.fix.is_empty()), (v1::FindingLevel::Wrong, false));
     assert_eq!(found.server_time.unwrap().seconds, NOON);
     let unknown = client.diagnose(v1::DiagnoseRequest { program_id: "nowhere".to_owned() }).await.unwrap_err();
-    assert_eq!(reason(&unknown), "NOT_KNOWN");
+    assert_eq!(reason(&unknown), "PROGRAM_NOT_KNOWN");
 }
 
 #[tokio::test]

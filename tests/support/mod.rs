@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use selfsame::wire::credentials::Credentials;
 use selfsame::wire::v1;
 use selfsame::wire::v1::program_service_client::ProgramServiceClient;
 use tonic::transport::{Channel, Endpoint};
@@ -101,7 +102,7 @@ pub(crate) async fn register(channel: Channel, program: &str) {
     let stage = v1::ProgramStage::Production.into();
     let program = v1::Program { program_id: program.to_owned(), stage, ..v1::Program::default() };
     let request = v1::CreateProgramRequest { program: Some(program) };
-    ProgramServiceClient::new(channel).create_program(request).await.unwrap();
+    ProgramServiceClient::with_interceptor(channel, Credentials::name("olga").unwrap()).create_program(request).await.unwrap();
 }
 
 fn log_of(folder: &Path) -> PathBuf {

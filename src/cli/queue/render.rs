@@ -40,13 +40,6 @@ pub(super) fn list(answer: &v1::ListCasesResponse, now: Timestamp) -> String {
     text
 }
 
-/// What is said of a programme in which nothing was ever screened.
-pub(super) fn holds_nothing(program_id: &str) -> String {
-    format!(
-        "Programme `{program_id}` is not known here: nothing was ever screened in it. Is the name spelt as the reward service sends it?"
-    )
-}
-
 /// The queue in numbers.
 pub(super) fn stats(answer: &v1::GetQueueStatsResponse) -> String {
     let v1::GetQueueStatsResponse { open_cases, claimed_cases, overdue_cases, resolved_cases, oldest_age, by_first_reason } =

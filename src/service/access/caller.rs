@@ -11,16 +11,17 @@ use tonic::codegen::http::HeaderValue;
 use super::door::Door;
 use super::table::{Place, Rule};
 use crate::book::directory::{Identity, IdentitySettings, RegisteredProgram, Scope};
+use crate::screening::similarity::closest;
 use crate::service::errors::Refusal;
 use crate::vocabulary::ids::{Actor, ProgramId};
 use crate::vocabulary::role::Role;
-
-/// How alike names must be to be meant. Range: [0, 1].
-const MEANT_ABOVE: f64 = 0.8;
+use crate::wire::credentials::ACTOR;
 
 /// As whom somebody calls.
 #[derive(Debug, Clone)]
 pub(super) enum Standing {
+    /// Nobody is asked who calls, and it did not say.
+    Nameless,
     /// Nobody is asked who calls.
     Anybody,
     /// An identity.
@@ -64,8 +65,17 @@ impl Caller {
     }
 
     /// Its name, which stands in the audit trail.
-    pub(in crate::service) const fn name(&self) -> &Actor {
-        &self.name
+    ///
+    /// # Errors
+    /// A refusal where nobody is asked who calls, and the caller did not say: a name that stands for anybody helps nobody.
+    pub(in crate::service) fn name(&self) -> Result<&Actor, Refusal> {
+        match self.standing {
+            Standing::Nameless => Err(Refusal::invalid_field(
+                ACTOR,
+                "is required: who acts stands in the audit trail for ever (`-H 'selfsame-actor: NAME'` for grpcurl, `--as NAME` for the commands)",
+            )),
+            Standing::Anybody | Standing::Identity(_) => Ok(&self.name),
+        }
     }
 
     /// The headers that said who calls.
@@ -82,7 +92,7 @@ impl Caller {
     pub(in crate::service) fn settings(&self) -> IdentitySettings {
         match &self.standing {
             Standing::Identity(identity) => identity.settings.clone(),
-            Standing::Anybody => IdentitySettings {
+            Standing::Anybody | Standing::Nameless => IdentitySettings {
                 name: self.name.clone(),
                 roles: BTreeSet::from(Role::ALL),
                 scope: Scope::All,
@@ -118,7 +128,7 @@ impl Caller {
     /// `NOT_PERMITTED`.
     pub(in crate::service) fn may_everywhere(&self) -> Result<(), Refusal> {
         match &self.standing {
-            Standing::Anybody => Ok(()),
+            Standing::Anybody | Standing::Nameless => Ok(()),
             Standing::Identity(identity) => {
                 let IdentitySettings { roles, scope, .. } = &identity.settings;
                 let permitted = *scope == Scope::All && self.rule.roles.iter().any(|role| roles.contains(role));
@@ -130,14 +140,14 @@ impl Caller {
     /// Whether a programme is one of the caller's.
     pub(in crate::service) fn knows_of(&self, program: &ProgramId) -> bool {
         match &self.standing {
-            Standing::Anybody => true,
+            Standing::Anybody | Standing::Nameless => true,
             Standing::Identity(identity) => identity.settings.scope.includes(program),
         }
     }
 
     fn has_role_in(&self, program: &ProgramId) -> Result<(), Refusal> {
         match &self.standing {
-            Standing::Anybody => Ok(()),
+            Standing::Anybody | Standing::Nameless => Ok(()),
             Standing::Identity(identity) => {
                 let IdentitySettings { roles, scope, .. } = &identity.settings;
                 let permitted = scope.includes(program) && self.rule.roles.iter().any(|role| roles.contains(role));
@@ -150,10 +160,8 @@ impl Caller {
     /// The programme of the caller's that may have been meant by a name that is none.
     fn meant_by(&self, wrong: &ProgramId) -> Option<ProgramId> {
         let known = self.door.known();
-        let alike = |program: &ProgramId| strsim::jaro_winkler(program.as_str(), wrong.as_str());
         let own = known.directory.programs().map(|program| &program.settings.id).filter(|program| self.knows_of(program));
-        let nearest = own.map(|program| (alike(program), program)).max_by(|one, other| one.0.total_cmp(&other.0))?;
-        (nearest.0 > MEANT_ABOVE).then(|| nearest.1.clone())
+        closest(wrong.as_str(), own.map(ProgramId::as_str)).and_then(|meant| ProgramId::new(meant).ok())
     }
 
     /// A place for a stream among the caller's own.

@@ -188,7 +188,8 @@ impl Door {
             ));
         }
         let shown = said.map(|said| (ACTOR, said.clone())).into_iter().collect();
-        Ok(Caller { name, standing: Standing::Anybody, rule, door: Arc::clone(self), places: None, shown })
+        let standing = if said.is_some() { Standing::Anybody } else { Standing::Nameless };
+        Ok(Caller { name, standing, rule, door: Arc::clone(self), places: None, shown })
     }
 
     fn places_of(&self, name: &Actor) -> Arc<CallerPlaces> {
