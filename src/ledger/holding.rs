@@ -59,12 +59,17 @@ impl Holding {
             return known;
         }
         let turn = Arc::clone(self.turns.lock().entry(program.clone()).or_default());
-        let _turn = turn.lock().await;
+        let turn = turn.lock_owned().await;
         if let Some(known) = self.known_now(program) {
             return known;
         }
         let (holding, program) = (Arc::clone(self), program.clone());
-        waiting(move || holding.take(&program)).await
+        // The turn goes along: taking goes on when whoever asked for it leaves, and two at a time would put each other's books aside.
+        waiting(move || {
+            let _turn = turn;
+            holding.take(&program)
+        })
+        .await
     }
 
     /// Whether what was read of a programme may be said: the lease under which it was read still runs.
@@ -76,7 +81,10 @@ impl Holding {
         match self.known.read().get(&programme.id) {
             // Whoever lets a book go fails it first: one that did not find it any more is not answered as if nothing were known.
             Some(Known::Here(lease, Some(held)))
-                if Arc::ptr_eq(held, programme) && now < lease.until && programme.failure().is_none() =>
+                if Arc::ptr_eq(held, programme)
+                    && now < lease.until
+                    && programme.failure().is_none()
+                    && self.is_read(programme) =>
             {
                 Ok(())
             }
@@ -84,6 +92,11 @@ impl Holding {
                 Err(LedgerError::Unavailable("the lease of the programme ended while the answer was made; ask again".to_owned()))
             }
         }
+    }
+
+    /// Whether a programme's book is the one that answers are made from.
+    fn is_read(&self, programme: &Arc<Programme>) -> bool {
+        self.ledger.programmes.get(&programme.id).is_some_and(|read| Arc::ptr_eq(&read, programme))
     }
 
     /// What is known without asking; absent when it must be asked for.

@@ -250,19 +250,20 @@ claim "whoever shows none is refused" 'Unauthenticated' ReviewService/ListCases 
 says "the commands say what to set" 'SELFSAME_TOKEN' "$binary" queue --server "http://$address" --program shop list
 export SELFSAME_TOKEN_FILE="$folder/ops.token"
 says "who one is can be asked" 'ops: admin in all programmes' tokens whoami
-tokens issue rita --role reviewer --in shop > "$folder/rita.token" 2>>"$log"
+tokens issue tess --role reviewer --in shop > "$folder/tess.token" 2>>"$log"
 tokens issue payouts --role payer --in shop --days 90 --note 'the nightly run' > "$folder/payouts.token" 2>>"$log"
 says "all are listed, without what they are known by" 'payouts +payer +shop +tk-[0-9a-f]+ +until .*the nightly run' tokens list
 as() { printf 'authorization: Bearer %s' "$(cat "$folder/$1.token")"; }
 shown() { grpcurl -plaintext -max-time 10 -H "$(as "$1")" -d "$3" "$address" "selfsame.v1.$2"; }
-says "the reviewer reads the queue" '"cases"|\{\}' shown rita ReviewService/ListCases '{"programId":"shop","states":["CASE_STATE_RESOLVED"]}'
-says "and moves no money" 'PermissionDenied' shown rita PayoutService/ReservePayouts '{"programId":"shop","requestId":"x","payouts":[{"rewardId":"r","conversionId":"c"}]}'
+says "the reviewer reads the queue" '"cases"|\{\}' shown tess ReviewService/ListCases '{"programId":"shop","states":["CASE_STATE_RESOLVED"]}'
+says "and moves no money" 'PermissionDenied' shown tess PayoutService/ReservePayouts '{"programId":"shop","requestId":"x","payouts":[{"rewardId":"r","conversionId":"c"}]}'
 says "the payer asks the gate" 'GATE_DENY' shown payouts PayoutService/CheckPayouts "$(gate rw-cv-3 cv-3)"
 says "and reads no case" 'PermissionDenied' shown payouts ReviewService/GetCase '{"programId":"shop","caseId":"case-cv-3"}'
 says "nobody learns of another programme" 'PermissionDenied' shown payouts PayoutService/CheckPayouts '{"programId":"sandbox","payouts":[{"rewardId":"r","conversionId":"c"}]}'
-says "who acts is who calls" '"actor": "rita"' shown rita ReviewService/ReopenCase '{"programId":"shop","caseId":"case-cv-3","note":"with a token"}'
-SELFSAME_TOKEN_FILE="$folder/rita.token" says "a name beside a token is refused" 'leave `--as sam`' "$binary" queue --server "http://$address" --program shop --as sam list
-SELFSAME_TOKEN_FILE="$folder/rita.token" says "a reviewer takes no backup" 'may not call' "$binary" ledger backup --server "$address" "$folder/stolen"
+says "she reopens a case" 'CASE_STATE_OPEN' shown tess ReviewService/ReopenCase '{"programId":"shop","caseId":"case-cv-3","note":"with a token"}'
+says "and who acted is who called" '"actor": "tess"' shown tess ReviewService/GetCase '{"programId":"shop","caseId":"case-cv-3"}'
+SELFSAME_TOKEN_FILE="$folder/tess.token" says "a name beside a token is refused" 'leave `--as sam`' "$binary" queue --server "http://$address" --program shop --as sam list
+SELFSAME_TOKEN_FILE="$folder/tess.token" says "a reviewer takes no backup" 'may not call' "$binary" ledger backup --server "$address" "$folder/stolen"
 says "a token is revoked" 'lets nobody in' tokens revoke "$(tokens list | grep -oE 'tk-[0-9a-f]+ +.*nightly' | cut -d' ' -f1)"
 says "and is refused at once" 'Unauthenticated' shown payouts PayoutService/CheckPayouts "$(gate rw-cv-3 cv-3)"
 says "the last administrator cannot go" 'nobody could administrate' tokens remove ops

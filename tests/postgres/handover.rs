@@ -202,6 +202,66 @@ fn a_book_that_was_let_go_while_its_lease_was_prolonged_is_not_answered_for_as_i
     assert_eq!(subject.feed().len(), 1);
 }
 
+/// Leases that are given slowly, and how many were asked for at a time.
+#[derive(Default)]
+struct Slow {
+    asked: AtomicU64,
+    at_a_time: AtomicU64,
+    most: AtomicU64,
+}
+
+impl Leases for Slow {
+    #[expect(clippy::disallowed_methods, reason = "nothing tells that a second caller began to wait for its turn")]
+    fn acquire(&self, _: &ProgramId) -> Result<Acquired, JournalError> {
+        let at_a_time = self.at_a_time.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(at_a_time, Ordering::SeqCst);
+        std::thread::sleep(Duration::from_millis(300));
+        self.at_a_time.fetch_sub(1, Ordering::SeqCst);
+        let epoch = Epoch(self.asked.fetch_add(1, Ordering::SeqCst) + 1);
+        Ok(Acquired::Here(Lease { epoch, until: Steady(A_NIGHT) }))
+    }
+
+    fn renew(&self, held: &[(ProgramId, Epoch)]) -> Result<Vec<Option<Lease>>, JournalError> {
+        Ok(held.iter().map(|(_, epoch)| Some(Lease { epoch: *epoch, until: Steady(A_NIGHT) })).collect())
+    }
+
+    fn release(&self, _: &ProgramId, _: Epoch) -> Result<(), JournalError> {
+        Ok(())
+    }
+
+    fn holder(&self, _: &ProgramId) -> Result<Option<String>, JournalError> {
+        Ok(None)
+    }
+
+    fn term(&self) -> Duration {
+        TERMS.term
+    }
+}
+
+#[test]
+fn a_programme_that_is_being_taken_for_somebody_who_left_is_not_taken_a_second_time_meanwhile() {
+    let (probe, clock) = (Arc::new(Probe::default()), Arc::new(PutForward::default()));
+    let (journal, leases) = (Arc::new(MemoryJournal::default()), Arc::new(Slow::default()));
+    let options = LedgerOptions::default();
+    let opened = HeldLedger::open(journal, None, Arc::clone(&leases) as _, clock, options, Arc::clone(&probe) as _).unwrap();
+    let subject = Subject { ledger: Asked(Box::new(opened)), probe };
+    // Outside of a runtime the caller itself would take it.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    let _inside = runtime.enter();
+    let of_shop = shop();
+    let mut leaves = subject.ledger.0.feed(&of_shop, None, 10);
+    assert!(leaves.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop())).is_pending());
+    while leases.at_a_time.load(Ordering::SeqCst) == 0 {
+        std::thread::yield_now();
+    }
+    drop(leaves);
+
+    subject.screen(&draft("cv-1", "ann", "ben"));
+
+    let [asked, most] = [&leases.asked, &leases.most].map(|count| count.load(Ordering::SeqCst));
+    assert_eq!((asked, most, subject.feed().len()), (1, 1, 1));
+}
+
 #[test]
 fn a_holder_that_does_not_know_yet_that_it_lost_the_lease_writes_nothing() {
     let Some(server) = server() else { return };

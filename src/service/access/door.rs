@@ -102,18 +102,22 @@ impl Door {
     /// Looks at the directory now.
     pub(in crate::service) async fn look(&self) {
         let mut looked_at = self.looked_at.lock().await;
-        self.look_while_alone().await;
         *looked_at = Some(Instant::now());
+        self.look_while_alone().await;
     }
 
-    /// Looks at the directory, unless it just did: something was asked for that it does not know.
+    /// Looks at the directory because something was asked for that it does not know: once for all who ask meanwhile, and not too often.
     pub(super) async fn look_again(&self) {
+        let asked = Instant::now();
         let mut looked_at = self.looked_at.lock().await;
-        if looked_at.is_some_and(|at| at.elapsed() < LOOKED_AGAIN_AFTER) {
+        if looked_at.is_some_and(|at| at > asked) {
             return;
         }
-        self.look_while_alone().await;
+        if let Some(at) = *looked_at {
+            tokio::time::sleep_until(at + LOOKED_AGAIN_AFTER).await;
+        }
         *looked_at = Some(Instant::now());
+        self.look_while_alone().await;
     }
 
     async fn look_while_alone(&self) {
