@@ -217,7 +217,7 @@ fn certificate_names(_extensions: &Extensions) -> Vec<Box<str>> {
     Vec::new()
 }
 
-/// Makes [`Guarded`] services.
+/// Makes [`BehindDoor`] services.
 #[derive(Clone)]
 pub(in crate::service) struct DoorLayer {
     door: Arc<Door>,
