@@ -2,6 +2,7 @@
 //! no programme has, so that all processes of a ledger agree on it and every backup holds it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -174,7 +175,7 @@ pub enum Archival {
 /// Which programmes there are, and who may call.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Directory {
-    programs: BTreeMap<ProgramId, RegisteredProgram>,
+    programs: BTreeMap<ProgramId, Arc<RegisteredProgram>>,
     identities: BTreeMap<Actor, Identity>,
     /// Kept by itself: whoever removes all identities opens nothing.
     asks_who_calls: bool,
@@ -184,12 +185,12 @@ pub struct Directory {
 impl Directory {
     /// The programmes, by id.
     pub fn programs(&self) -> impl Iterator<Item = &RegisteredProgram> {
-        self.programs.values()
+        self.programs.values().map(|program| &**program)
     }
 
     /// A programme; `None` when none is registered under this id.
     #[must_use]
-    pub fn program(&self, id: &ProgramId) -> Option<&RegisteredProgram> {
+    pub fn program(&self, id: &ProgramId) -> Option<&Arc<RegisteredProgram>> {
         self.programs.get(id)
     }
 
@@ -243,16 +244,16 @@ impl Directory {
             DirectoryStep::CreateProgram(settings) => {
                 let (settings, created_by) = (settings.clone(), actor.clone());
                 let program = RegisteredProgram { settings, created_at: *at, created_by, archived_at: None };
-                self.programs.insert(program.settings.id.clone(), program);
+                self.programs.insert(program.settings.id.clone(), Arc::new(program));
             }
             DirectoryStep::UpdateProgram(settings) => {
                 if let Some(program) = self.programs.get_mut(&settings.id) {
-                    program.settings = settings.clone();
+                    Arc::make_mut(program).settings = settings.clone();
                 }
             }
             DirectoryStep::Archive(id, archival) => {
                 if let Some(program) = self.programs.get_mut(id) {
-                    program.archived_at = match archival {
+                    Arc::make_mut(program).archived_at = match archival {
                         Archival::Archived => Some(*at),
                         Archival::InUse => None,
                     };

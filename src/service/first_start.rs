@@ -1,6 +1,8 @@
 //! What a ledger is given at its first start: a programme to try, and a token for the first administrator.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::access::digest_of;
 use super::directory::new_id;
@@ -38,8 +40,7 @@ pub async fn register_sandbox(ledger: &Arc<dyn Ledger>, clock: &dyn Clock, id: &
 /// # Errors
 /// [`BeginError`], also when it is registered otherwise.
 pub async fn register(ledger: &Arc<dyn Ledger>, clock: &dyn Clock, id: &str, stage: Stage) -> Result<(), BeginError> {
-    let settings =
-        ProgramSettings { id: ProgramId::new(id)?, title: String::new(), stage, currencies: std::collections::BTreeSet::new() };
+    let settings = ProgramSettings { id: ProgramId::new(id)?, title: String::new(), stage, currencies: BTreeSet::new() };
     change(ledger, clock, DirectoryStep::CreateProgram(settings)).await
 }
 
@@ -66,16 +67,12 @@ pub async fn admit_first_administrator(ledger: &Arc<dyn Ledger>, clock: &dyn Clo
 
 /// How often, and with which pause, a replica waits for another to let the first administrator in: longer than a lease that nobody prolongs.
 const ATTEMPTS_MAX: u32 = 40;
-const ATTEMPTED_AFTER: std::time::Duration = std::time::Duration::from_millis(500);
+const ATTEMPTED_AFTER: Duration = Duration::from_millis(500);
 
 async fn admit(ledger: &Arc<dyn Ledger>, clock: &dyn Clock, token: &str) -> Result<(), BeginError> {
     let name = Actor::new(FIRST_ADMINISTRATOR)?;
-    let settings = IdentitySettings {
-        name: name.clone(),
-        roles: [Role::Admin].into(),
-        scope: Scope::All,
-        certificates: std::collections::BTreeSet::new(),
-    };
+    let settings =
+        IdentitySettings { name: name.clone(), roles: [Role::Admin].into(), scope: Scope::All, certificates: BTreeSet::new() };
     change(ledger, clock, DirectoryStep::PutIdentity(settings)).await?;
     let token = Token {
         id: new_id()?,

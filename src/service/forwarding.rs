@@ -57,13 +57,13 @@ impl Replicas {
     pub(super) async fn screen(
         &self,
         address: &str,
-        shown: &[(&'static str, HeaderValue)],
+        shown: Option<&(&'static str, HeaderValue)>,
         conversion: v1::Conversion,
     ) -> Result<v1::ScreenConversionResponse, Status> {
         let channel = self.at(address).ok_or_else(|| Status::unavailable("the holder's address is none"))?;
         let mut request = tonic::Request::new(v1::ScreenConversionRequest { conversion: Some(conversion) });
         request.metadata_mut().insert(FORWARDED, MetadataValue::from_static("1"));
-        for (name, value) in shown {
+        if let Some((name, value)) = shown {
             let value = MetadataValue::try_from(value.as_bytes()).map_err(|_| Status::from(Refusal::internal()))?;
             request.metadata_mut().insert(*name, value);
         }

@@ -77,7 +77,7 @@ fn is_so(directory: &Directory, step: &DirectoryStep) -> Result<bool, Refusal> {
 }
 
 fn program<'d>(directory: &'d Directory, id: &ProgramId) -> Result<&'d RegisteredProgram, Refusal> {
-    directory.program(id).ok_or_else(|| Refusal::NotFound { what: "programme", id: id.to_string() })
+    directory.program(id).map(|program| &**program).ok_or_else(|| Refusal::NotFound { what: "programme", id: id.to_string() })
 }
 
 fn identity<'d>(directory: &'d Directory, name: &Actor) -> Result<&'d Identity, Refusal> {

@@ -44,8 +44,8 @@ pub(in crate::service) struct Caller {
     pub(super) door: Arc<Door>,
     /// Absent where nobody is asked who calls.
     pub(super) places: Option<Arc<CallerPlaces>>,
-    /// The headers that said who calls, for another process that is asked in its place.
-    pub(super) shown: Vec<(&'static str, HeaderValue)>,
+    /// The header that said who calls, for another process that is asked in its place.
+    pub(super) shown: Option<(&'static str, HeaderValue)>,
 }
 
 impl fmt::Debug for Caller {
@@ -78,9 +78,9 @@ impl Caller {
         }
     }
 
-    /// The headers that said who calls.
-    pub(in crate::service) fn shown(&self) -> &[(&'static str, HeaderValue)] {
-        &self.shown
+    /// The header that said who calls.
+    pub(in crate::service) const fn shown(&self) -> Option<&(&'static str, HeaderValue)> {
+        self.shown.as_ref()
     }
 
     /// Whether callers are asked who they are.
@@ -106,8 +106,8 @@ impl Caller {
     ///
     /// # Errors
     /// `NOT_PERMITTED`, the same for programmes that there are and others; `PROGRAM_NOT_KNOWN` and `PROGRAM_ARCHIVED` for those who may know.
-    pub(in crate::service) async fn may(&self, program: &ProgramId) -> Result<RegisteredProgram, Refusal> {
-        self.has_role_in(program)?;
+    pub(in crate::service) async fn may(&self, program: &ProgramId) -> Result<Arc<RegisteredProgram>, Refusal> {
+        self.has_role(Some(program))?;
         let mut known = self.door.known();
         if known.directory.program(program).is_none() {
             self.door.look_again().await;
@@ -119,7 +119,7 @@ impl Caller {
         if found.archived_at.is_some() && self.rule.place == Place::Writes {
             return Err(Refusal::program_archived(program));
         }
-        Ok(found.clone())
+        Ok(Arc::clone(found))
     }
 
     /// Whether this call may be made on the ledger as a whole.
@@ -127,14 +127,7 @@ impl Caller {
     /// # Errors
     /// `NOT_PERMITTED`.
     pub(in crate::service) fn may_everywhere(&self) -> Result<(), Refusal> {
-        match &self.standing {
-            Standing::Anybody | Standing::Nameless => Ok(()),
-            Standing::Identity(identity) => {
-                let IdentitySettings { roles, scope, .. } = &identity.settings;
-                let permitted = *scope == Scope::All && self.rule.roles.iter().any(|role| roles.contains(role));
-                if permitted { Ok(()) } else { Err(Refusal::not_permitted(&self.name, self.rule.method, None, self.rule.roles)) }
-            }
-        }
+        self.has_role(None)
     }
 
     /// Whether a programme is one of the caller's.
@@ -145,16 +138,15 @@ impl Caller {
         }
     }
 
-    fn has_role_in(&self, program: &ProgramId) -> Result<(), Refusal> {
-        match &self.standing {
-            Standing::Anybody | Standing::Nameless => Ok(()),
-            Standing::Identity(identity) => {
-                let IdentitySettings { roles, scope, .. } = &identity.settings;
-                let permitted = scope.includes(program) && self.rule.roles.iter().any(|role| roles.contains(role));
-                let refused = || Refusal::not_permitted(&self.name, self.rule.method, Some(program), self.rule.roles);
-                if permitted { Ok(()) } else { Err(refused()) }
-            }
+    /// Whether it has one of the roles that the call takes: in a programme, or in all.
+    fn has_role(&self, program: Option<&ProgramId>) -> Result<(), Refusal> {
+        let Standing::Identity(identity) = &self.standing else { return Ok(()) };
+        let IdentitySettings { roles, scope, .. } = &identity.settings;
+        let own = program.map_or(*scope == Scope::All, |program| scope.includes(program));
+        if own && self.rule.roles.iter().any(|role| roles.contains(role)) {
+            return Ok(());
         }
+        Err(Refusal::not_permitted(&self.name, self.rule.method, program, self.rule.roles))
     }
 
     /// The programme of the caller's that may have been meant by a name that is none.

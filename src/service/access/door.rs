@@ -176,7 +176,7 @@ impl Door {
             return Err(Refusal::invalid_field(ACTOR, "is who the token says; leave this header out"));
         }
         let name = identity.settings.name.clone();
-        let shown = token.map(|token| (AUTHORIZATION, token.clone())).into_iter().collect();
+        let shown = token.map(|token| (AUTHORIZATION, token.clone()));
         let places = Some(self.places_of(&name));
         Ok(Caller { name, standing: Standing::Identity(identity), rule, door: Arc::clone(self), places, shown })
     }
@@ -191,7 +191,7 @@ impl Door {
                 format!("is `{text}`, which stands for the service itself; give another name"),
             ));
         }
-        let shown = said.map(|said| (ACTOR, said.clone())).into_iter().collect();
+        let shown = said.map(|said| (ACTOR, said.clone()));
         let standing = if said.is_some() { Standing::Anybody } else { Standing::Nameless };
         Ok(Caller { name, standing, rule, door: Arc::clone(self), places: None, shown })
     }
