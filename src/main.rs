@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use selfsame::cli::{
-    AlreadyTold, demo, digest, doctor, evaluate, export, in_words, ledger, load, manuals, model, policy, program, queue, screen,
-    serve, simulate, token, train,
+    AlreadyTold, account, demo, digest, doctor, evaluate, export, in_words, ledger, load, manuals, model, policy, program, queue,
+    screen, serve, simulate, token, train,
 };
 
 /// A decision is allocated by one thread and freed by another; the C library's allocator took a fifth of all time for that.
@@ -38,6 +38,7 @@ enum Command {
     Serve(serve::ServeArgs),
     Demo(demo::DemoArgs),
     Queue(queue::QueueArgs),
+    Account(account::AccountArgs),
     Model(model::ModelArgs),
     Export(export::ExportArgs),
     Screen(screen::ScreenArgs),
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Queue(args) => queue::run(&args),
+        Command::Account(args) => account::run(&args),
         Command::Model(args) => model::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Screen(args) => screen::run(&args),

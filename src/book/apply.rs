@@ -14,7 +14,7 @@ use super::accounts::{Signals, Tied};
 use super::cases::{Case, reason_codes};
 use super::command::{CaseStep, Change, Request};
 use super::conversions::{ConversionRow, Hands};
-use super::event::{CaseStepped, ConversionKept, ConversionScreened, Event, ListChanged, SignalsRecorded};
+use super::event::{CaseStepped, CasesStepped, ConversionKept, ConversionScreened, Event, ListChanged, SignalsRecorded};
 use super::history::may_be_one_person;
 use super::late::{RING_TOUCHED_MAX, Touched};
 use super::models::Audited;
@@ -78,6 +78,7 @@ impl Book {
             }
             Event::Rechecked(rechecked) => self.rechecked(cursor, rechecked),
             Event::CaseStepped(stepped) => self.stepped(cursor, stepped),
+            Event::CasesStepped(stepped) => self.acted(cursor, stepped),
             Event::RewardsReserved(reserved) => self.reserved(cursor, reserved),
             Event::ReservationChanged(changed) => self.reservation(cursor, changed),
             Event::RewardPaid(paid) => self.paid(cursor, paid),
@@ -275,6 +276,14 @@ impl Book {
         }
         let (kind, id) = (MessageKind::Signals, Arc::from(record_id.as_str()));
         self.messages.add(Message { kind, id, content: *content, cursor }, &self.hasher);
+        Some(())
+    }
+
+    fn acted(&mut self, cursor: Cursor, event: &CasesStepped) -> Option<()> {
+        event.steps.iter().try_for_each(|step| self.stepped(cursor, step))?;
+        if let Some(tripped) = &event.trips {
+            Arc::make_mut(&mut self.models).trip(cursor, tripped);
+        }
         Some(())
     }
 

@@ -43,8 +43,8 @@ pub(crate) struct Case {
 pub type Opened = (Timestamp, ConversionId);
 
 impl Case {
-    /// The line as it is shown at `now`.
-    pub(super) fn summary(&self, now: Timestamp) -> CaseSummary {
+    /// The line as it is shown at `now`, with what is at stake.
+    pub(super) fn summary(&self, at_stake: Vec<Money>, now: Timestamp) -> CaseSummary {
         CaseSummary {
             case_id: CaseId::of(&self.conversion_id),
             conversion_id: self.conversion_id.clone(),
@@ -56,6 +56,7 @@ impl Case {
             due_at: self.due_at,
             score: self.score,
             value: self.value,
+            at_stake,
             reason_codes: self.reason_codes.clone(),
             headline: self.headline.to_string(),
         }

@@ -247,7 +247,14 @@ pub(crate) enum Kept {
 }
 
 impl<'a> Met<'a> {
-    fn account(mut self, book: &Book, id: &AccountId) -> Self {
+    /// The signals of accounts.
+    pub(crate) fn accounts(mut self, accounts: impl IntoIterator<Item = AccountNumber>) -> Self {
+        self.accounts.extend(accounts);
+        self
+    }
+
+    /// The signals of an account.
+    pub(crate) fn account(mut self, book: &Book, id: &AccountId) -> Self {
         self.accounts.extend(book.accounts.find(id, &book.hasher));
         self
     }
@@ -310,6 +317,10 @@ impl Command {
             Self::StepCase(command, _) => {
                 command.case_id.conversion_id().iter().fold(met, |met, conversion| met.referee_of(book, conversion))
             }
+            Self::StepCases(command) => {
+                let conversions = command.cases.iter().filter_map(|(case, _)| case.conversion_id());
+                conversions.fold(met, |met, conversion| met.referee_of(book, &conversion))
+            }
             Self::Recheck(command) => command.conversions.iter().fold(met, |met, sent| met.conversion(book, sent)),
             Self::Reserve(command) => command.conversions.iter().fold(met, |met, sent| met.conversion(book, sent)),
             Self::ChangeList(command) => met.listed(&command.entry.subject),
@@ -337,6 +348,7 @@ impl Event {
             Self::Rechecked(rechecked) => met.rechecked(book, Some(rechecked)),
             Self::RewardsReserved(reserved) => met.rechecked(book, reserved.rechecked.as_ref()),
             Self::CaseStepped(stepped) => met.referee_of(book, &stepped.conversion_id),
+            Self::CasesStepped(stepped) => stepped.steps.iter().fold(met, |met, step| met.referee_of(book, &step.conversion_id)),
             Self::ListChanged(changed) => met.listed(&changed.entry.subject),
             Self::OutcomeSpread(_)
             | Self::PendingExpired(_)

@@ -7,7 +7,9 @@ use super::records::{
     CaseSummary, ContentFingerprint, DecisionRecord, Freshness, HoldAnswer, HoldSubject, ListEntry, OutcomeAnswer, PaidAnswer,
     ReserveAnswer,
 };
-use crate::screening::case::Step;
+use super::refusal::LeftAlone;
+use super::stake::SeenMark;
+use crate::screening::case::{Resolution, Step};
 use crate::screening::decision::Decision;
 use crate::screening::evidence::EvidenceCode;
 use crate::screening::history::History;
@@ -129,6 +131,60 @@ pub struct CaseCommand {
     pub request: Option<Request>,
     /// When.
     pub at: Timestamp,
+}
+
+/// One step on several cases, each as it was seen. Those that are not what was seen, or that the step is not possible on, are left as they are; all
+/// others change in one record.
+#[derive(Debug, Clone)]
+pub struct CasesCommand {
+    /// The programme.
+    pub program_id: ProgramId,
+    /// What to do.
+    pub act: Act,
+    /// Who does it.
+    pub actor: Actor,
+    /// Why, as a code; empty when none was given.
+    pub reason_code: String,
+    /// Why, in words; empty when none were given.
+    pub note: String,
+    /// Which, and what of each was seen. At most [`ACT_CASES_MAX`].
+    pub cases: Vec<(CaseId, SeenMark)>,
+    /// The call.
+    pub request: Request,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Cases that one step can be made on at once.
+pub const ACT_CASES_MAX: usize = 500;
+
+/// What can be done with several cases at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Act {
+    /// Decide.
+    Resolve(Resolution),
+    /// Undo: put back into review.
+    Reopen,
+}
+
+impl Act {
+    /// The step on each of the cases.
+    #[must_use]
+    pub const fn step(self) -> Step {
+        match self {
+            Self::Resolve(resolution) => Step::Resolve(resolution),
+            Self::Reopen => Step::Reopen,
+        }
+    }
+}
+
+/// What became of one of several cases.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Acted {
+    /// The case.
+    pub case_id: CaseId,
+    /// Its line after the step, and what of it was seen then, for undoing it; why it was left alone otherwise.
+    pub outcome: Result<(CaseSummary, SeenMark), LeftAlone>,
 }
 
 /// What to do with a case.
@@ -420,6 +476,8 @@ pub enum Command {
     ExpirePending(ProgramId, Timestamp, Timestamp),
     /// Steps a case. What was decided is needed to open one for a conversion that never had one; absent when its record is gone.
     StepCase(Box<CaseCommand>, Option<Box<DecidedBefore>>),
+    /// Makes one step on several cases.
+    StepCases(Box<CasesCommand>),
     /// Looks at conversions again.
     Recheck(RecheckCommand),
     /// Reserves rewards for a payer.
@@ -453,6 +511,7 @@ impl Command {
             Self::RevokeOutcome(command) => &command.program_id,
             Self::ExpirePending(program, ..) => program,
             Self::StepCase(command, _) => &command.program_id,
+            Self::StepCases(command) => &command.program_id,
             Self::Recheck(command) => &command.program_id,
             Self::Reserve(command) => &command.program_id,
             Self::ChangeReservation(command) => &command.program_id,
@@ -477,6 +536,7 @@ impl Command {
             Self::ChangeDirectory(_) => None,
             Self::RevokeOutcome(command) => command.request.as_ref(),
             Self::StepCase(command, _) => command.request.as_ref(),
+            Self::StepCases(command) => Some(&command.request),
             Self::Reserve(command) => Some(&command.request),
             Self::ChangeReservation(command) => command.request.as_ref(),
             Self::MarkPaid(command) => command.request.as_ref(),
@@ -498,6 +558,7 @@ impl Command {
             Self::RevokeOutcome(command) => &mut command.at,
             Self::ExpirePending(_, _, at) => at,
             Self::StepCase(command, _) => &mut command.at,
+            Self::StepCases(command) => &mut command.at,
             Self::Recheck(command) => &mut command.at,
             Self::Reserve(command) => &mut command.at,
             Self::ChangeReservation(command) => &mut command.at,
@@ -521,6 +582,8 @@ pub enum Done {
     Screened(Box<DecisionRecord>),
     /// A case was stepped.
     Stepped(Box<CaseSummary>),
+    /// One step was made on several cases: what became of each, in the order in which they were named.
+    Acted(Vec<Acted>),
     /// Rewards were asked for, and some reserved: one answer each, in the order in which they were asked for.
     Reserved(Vec<ReserveAnswer>),
     /// A reward was paid.
@@ -548,6 +611,12 @@ impl Done {
     #[must_use]
     pub fn stepped(self) -> Option<CaseSummary> {
         if let Self::Stepped(summary) = self { Some(*summary) } else { None }
+    }
+
+    /// What became of each of several cases.
+    #[must_use]
+    pub fn acted(self) -> Option<Vec<Acted>> {
+        if let Self::Acted(acted) = self { Some(acted) } else { None }
     }
 
     /// The answers to rewards that were asked for.

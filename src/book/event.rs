@@ -7,6 +7,7 @@ use super::command::{CaseStep, Change, Request, RewardsChange};
 use super::directory::DirectoryStep;
 use super::models::{Audited, ModelAction, ModelChange, ModelChoices, ModelName};
 use super::records::{ContentFingerprint, Cursor, HoldSubject, ListEntry, ReserveAnswer};
+use super::refusal::LeftAlone;
 use crate::screening::audit::AuditKey;
 use crate::screening::case::CaseState;
 use crate::screening::decision::{Decision, Verdict};
@@ -31,6 +32,8 @@ pub(crate) enum Event {
     PendingExpired(PendingExpired),
     Rechecked(Box<Rechecked>),
     CaseStepped(Box<CaseStepped>),
+    /// One step was made on several cases at once.
+    CasesStepped(Box<CasesStepped>),
     RewardsReserved(Box<RewardsReserved>),
     ReservationChanged(Box<ReservationChanged>),
     RewardPaid(Box<RewardPaid>),
@@ -59,6 +62,7 @@ impl Event {
             Self::PendingExpired(expired) => expired.at,
             Self::Rechecked(rechecked) => rechecked.at,
             Self::CaseStepped(stepped) => stepped.at,
+            Self::CasesStepped(stepped) => stepped.act.at,
             Self::RewardsReserved(reserved) => reserved.at,
             Self::ReservationChanged(changed) => changed.at,
             Self::RewardPaid(paid) => paid.received_at,
@@ -88,6 +92,7 @@ impl Event {
             | Self::ConversionKept(_) => None,
             Self::OutcomeRevoked(revoked) => revoked.request.as_ref(),
             Self::CaseStepped(stepped) => stepped.request.as_ref(),
+            Self::CasesStepped(stepped) => Some(&stepped.request),
             Self::RewardsReserved(reserved) => Some(&reserved.request),
             Self::ReservationChanged(changed) => changed.request.as_ref(),
             Self::RewardPaid(paid) => paid.request.as_ref(),
@@ -235,6 +240,30 @@ pub(crate) enum Effect {
     None,
 }
 
+impl Event {
+    /// The model that a reviewer's ruling in it took the word from.
+    pub(crate) const fn trips(&self) -> Option<&BreakerTripped> {
+        if let Self::CaseStepped(stepped) = self {
+            stepped.trips.as_ref()
+        } else if let Self::CasesStepped(stepped) = self {
+            stepped.trips.as_ref()
+        } else {
+            None
+        }
+    }
+
+    /// The step that it is for one conversion, with others or alone; absent when it steps no case of that.
+    pub(crate) fn step_of(&self, id: &ConversionId) -> Option<&CaseStepped> {
+        if let Self::CaseStepped(stepped) = self {
+            Some(&**stepped).filter(|stepped| stepped.conversion_id == *id)
+        } else if let Self::CasesStepped(stepped) = self {
+            stepped.steps.iter().find(|stepped| stepped.conversion_id == *id)
+        } else {
+            None
+        }
+    }
+}
+
 /// A case was stepped, or noted on.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct CaseStepped {
@@ -263,6 +292,29 @@ pub(crate) struct CaseStepped {
     /// The model whose promise it breaks: what that one would reject goes to review from now on; absent when none.
     pub(crate) trips: Option<BreakerTripped>,
     pub(crate) request: Option<Request>,
+}
+
+/// One step was made on several cases, as far as it was possible.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct CasesStepped {
+    pub(crate) act: StepMade,
+    /// What became of each case that was stepped: with what is said of all of them, and neither a call nor a tripped breaker of its own.
+    pub(crate) steps: Vec<CaseStepped>,
+    /// The cases that were named, in order, and why some were left alone.
+    pub(crate) named: Vec<(ConversionId, Option<LeftAlone>)>,
+    /// The model whose promise the rulings break together; absent when none. Of several the first: the others by the next ruling.
+    pub(crate) trips: Option<BreakerTripped>,
+    pub(crate) request: Request,
+}
+
+/// A step, who made it, and why.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct StepMade {
+    pub(crate) step: CaseStep,
+    pub(crate) actor: Actor,
+    pub(crate) reason_code: String,
+    pub(crate) note: String,
+    pub(crate) at: Timestamp,
 }
 
 /// What the queue shows of a case beside its state.

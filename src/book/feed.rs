@@ -22,6 +22,7 @@ pub(crate) fn events(cursor: FeedCursor, event: &Event) -> Vec<FeedEvent> {
         Event::OutcomeRevoked(revoked) => revoked_outcome(cursor, revoked),
         Event::OutcomeSpread(spread) => concerned(cursor, &spread.concerned, spread.at),
         Event::CaseStepped(stepped) => case(cursor, stepped),
+        Event::CasesStepped(stepped) => stepped.steps.iter().flat_map(|step| case(cursor, step)).collect(),
         Event::Rechecked(rechecked) => reassessed(cursor, rechecked),
         Event::RewardsReserved(reserved) => reserved.rechecked.iter().flat_map(|again| reassessed(cursor, again)).collect(),
         Event::RewardPaid(reward) => paid(cursor, reward),

@@ -7,7 +7,8 @@ use proptest::sample::select;
 
 use super::*;
 use crate::book::command::{
-    Assessor, CaseCommand, CaseStep, Change, Command, ListCommand, OutcomeCommand, RecheckCommand, ScreenCommand, SignalsCommand,
+    Assessor, CaseCommand, CaseStep, CasesCommand, Change, Command, ListCommand, OutcomeCommand, RecheckCommand, Request,
+    ScreenCommand, SignalsCommand,
 };
 use crate::book::models::ProgramModels;
 use crate::book::plan::{Plan, next_piece, plan};
@@ -19,13 +20,14 @@ use crate::screening::evidence::EvidenceCode;
 use crate::screening::fixtures::{
     bundle, card, conversion, device, email, identifier, name, network, noon, person, policy_parts, rule,
 };
+use crate::screening::gate::{Held, Standing};
 use crate::screening::history::{History, IdentifierKind, ListKind};
 use crate::screening::policy::{PayoutPolicy, Policy, PolicyParts, RuleMode};
 use crate::screening::{Models, Rulebook, assess};
 use crate::vocabulary::bundle::{EmailSignals, NameSignals, PaymentPurpose, SignalBundle};
 use crate::vocabulary::conversion::Conversion;
 use crate::vocabulary::email::EmailDomainClass;
-use crate::vocabulary::ids::{AccountId, Actor, CaseId, ProgramId, RecordId};
+use crate::vocabulary::ids::{AccountId, Actor, CaseId, ProgramId, RecordId, RequestId};
 use crate::vocabulary::outcome::{Outcome, OutcomeKind, OutcomeSubject};
 use crate::vocabulary::time::{Span, Timestamp};
 
@@ -79,6 +81,7 @@ enum Act {
     List { account: u8, list: ListKind, change: Change },
     Block { device: u8, change: Change },
     Resolve { id: u8, resolution: Resolution },
+    ResolveAll { first: u8, resolution: Resolution },
     Look,
 }
 
@@ -108,6 +111,8 @@ fn any_act() -> impl Strategy<Value = Act> {
         1 => (0..9_u8, change()).prop_map(|(device, change)| Act::Block { device, change }),
         1 => (0..40_u8, select(vec![Resolution::Accept, Resolution::Reject]))
             .prop_map(|(id, resolution)| Act::Resolve { id, resolution }),
+        1 => (0..40_u8, select(vec![Resolution::Accept, Resolution::Reject]))
+            .prop_map(|(first, resolution)| Act::ResolveAll { first, resolution }),
         2 => Just(Act::Look),
     ]
 }
@@ -266,23 +271,57 @@ impl World {
             Act::Block { device, change } => {
                 list(ListKind::Blocked, ListSubject::Identifier(identifier(IdentifierKind::Device, device)), change)
             }
-            Act::Resolve { id, resolution } => Command::StepCase(
-                Box::new(CaseCommand {
-                    program_id,
-                    case_id: CaseId::of(&ConversionId::new(&format!("c{id}")).unwrap()),
-                    step: CaseStep::Step(Step::Resolve(resolution)),
-                    actor,
-                    reason_code: String::new(),
-                    note: String::new(),
-                    expected_revision: None,
-                    request: None,
-                    at: now,
-                }),
-                None,
-            ),
+            Act::Resolve { id, resolution } => self.decide_alone(&ConversionId::new(&format!("c{id}")).unwrap(), resolution),
+            Act::ResolveAll { first, resolution } => {
+                let ids = (first..first.saturating_add(6)).map(|id| ConversionId::new(&format!("c{id}")).unwrap());
+                self.decide_together(ids.collect(), resolution)
+            }
             Act::Look => return self.look(),
         };
         self.execute(command);
+    }
+
+    /// One decision on several cases, as they are seen now.
+    fn decide_together(&self, ids: Vec<ConversionId>, resolution: Resolution) -> Command {
+        let (act, actor) = (crate::book::command::Act::Resolve(resolution), Actor::new("rita").unwrap());
+        let cases: Vec<CaseId> = ids.iter().map(CaseId::of).collect();
+        let previewed = self.book.preview(act, &cases, &actor, &self.rules.payout(&program()), self.now());
+        Command::StepCases(Box::new(CasesCommand {
+            program_id: program(),
+            act,
+            actor,
+            reason_code: String::new(),
+            note: String::new(),
+            cases: previewed.into_iter().filter_map(|one| Some((one.case_id, one.outcome.ok()?.mark))).collect(),
+            request: Request { id: RequestId::new(&format!("q{}", self.minutes)).unwrap(), content: ContentFingerprint([7; 16]) },
+            at: self.now(),
+        }))
+    }
+
+    fn decide_alone(&self, id: &ConversionId, resolution: Resolution) -> Command {
+        let command = CaseCommand {
+            program_id: program(),
+            case_id: CaseId::of(id),
+            step: CaseStep::Step(Step::Resolve(resolution)),
+            actor: Actor::new("rita").unwrap(),
+            reason_code: String::new(),
+            note: String::new(),
+            expected_revision: None,
+            request: None,
+            at: self.now(),
+        };
+        Command::StepCase(Box::new(command), None)
+    }
+
+    /// Where each conversion stands, and its case; whether it waits for another look left out, which what a person rejected needs no more.
+    fn stands(&self) -> Vec<String> {
+        let stands = |id: &ConversionId| {
+            let (_, row) = self.book.row(id)?;
+            let case = row.case.map(|case| self.book.line_of(self.book.cases.rows.get(case), self.now()));
+            let standing = Standing { late_facts: Held::No, ..self.book.standing_of(row) };
+            Some(format!("{id}: {:?} {:?} {standing:?} {case:?}", row.verdict, row.hands))
+        };
+        self.sent.keys().filter_map(stands).collect()
     }
 
     /// What would be decided otherwise by now than it was, with why.
@@ -328,6 +367,38 @@ proptest! {
         }
         world.look();
         prop_assert_eq!(world.otherwise(), Vec::<String>::new());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn what_is_decided_together_stands_as_if_each_had_been_decided_alone(
+        codes in prop::collection::vec(any_rule(), 1..4),
+        acts in prop::collection::vec(any_act(), 1..60),
+        resolution in select(vec![Resolution::Accept, Resolution::Reject]),
+    ) {
+        let [mut together, mut alone] = [(); 2].map(|()| World::under(&codes));
+        for act in &acts {
+            together.act(act);
+            alone.act(act);
+        }
+        let waiting: Vec<ConversionId> = alone
+            .book
+            .cases
+            .undecided()
+            .values()
+            .map(|case| alone.book.cases.rows.get(*case).conversion_id.clone())
+            .collect();
+        together.execute(together.decide_together(waiting.clone(), resolution));
+        for id in &waiting {
+            alone.execute(alone.decide_alone(id, resolution));
+        }
+        prop_assert_eq!(together.stands(), alone.stands());
+        together.look();
+        alone.look();
+        prop_assert_eq!(together.stands(), alone.stands());
     }
 }
 

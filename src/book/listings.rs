@@ -161,7 +161,7 @@ impl CaseListing {
         if book.conversions.get(case.conversion).cursor < book.floor || book.needs_nobody(case, &self.payout) {
             return;
         }
-        let summary = case.summary(self.now);
+        let summary = book.line_of(case, self.now);
         if !passes(&self.filter, &summary) {
             return;
         }
@@ -191,8 +191,17 @@ impl CaseListing {
             // The bits of numbers that are not negative are ordered as the numbers are.
             (None, CaseOrder::ScoreHighestFirst) => u64::MAX - case.score.max(0.0).to_bits(),
             (None, CaseOrder::DueFirst) => millis(case.due_at),
+            (None, CaseOrder::ExpectedLossFirst) => u64::MAX - case.expected_loss().to_bits(),
         };
-        let mut place = first.to_be_bytes().to_vec();
+        let mut place = Vec::with_capacity(64);
+        if self.order == CaseOrder::ExpectedLossFirst {
+            // What is overdue leads; where no amount is known, the score tells.
+            place.push(u8::from(case.due_at >= self.now));
+            place.extend_from_slice(&first.to_be_bytes());
+            place.extend_from_slice(&(u64::MAX - case.score.max(0.0).to_bits()).to_be_bytes());
+        } else {
+            place.extend_from_slice(&first.to_be_bytes());
+        }
         place.extend_from_slice(&opened_key(case.opened_at, &case.conversion_id));
         place
     }
@@ -271,7 +280,7 @@ impl QueueCount {
 
 impl Book {
     /// Whether an undecided case has left the queue: an outcome cancelled its conversion.
-    fn needs_nobody(&self, case: &Case, policy: &PayoutPolicy) -> bool {
+    pub(super) fn needs_nobody(&self, case: &Case, policy: &PayoutPolicy) -> bool {
         if !case.is_undecided() {
             return false;
         }
@@ -341,6 +350,7 @@ const fn letter(order: CaseOrder, along: Option<Along>) -> char {
         (None, CaseOrder::NewestFirst) => 'n',
         (None, CaseOrder::ScoreHighestFirst) => 's',
         (None, CaseOrder::DueFirst) => 'd',
+        (None, CaseOrder::ExpectedLossFirst) => 'e',
     }
 }
 
@@ -366,7 +376,8 @@ const fn kind_of(state: &CaseState) -> CaseStateKind {
 }
 
 fn passes(filter: &CaseFilter, case: &CaseSummary) -> bool {
-    let CaseFilter { states, opened_until, opened_from, score_min, score_max, reason, referrer, claimed_by } = filter;
+    let CaseFilter { states, opened_until, opened_from, score_min, score_max, reason, referrer, claimed_by, at_stake_minor_min } =
+        filter;
     let claimant = match &case.state {
         CaseState::Claimed { by, .. } => Some(by),
         CaseState::Open | CaseState::Resolved { .. } => None,
@@ -379,6 +390,7 @@ fn passes(filter: &CaseFilter, case: &CaseSummary) -> bool {
         && reason.is_none_or(|code| case.reason_codes.contains(&code))
         && referrer.as_ref().is_none_or(|id| case.referrer == *id)
         && claimed_by.as_ref().is_none_or(|by| claimant == Some(by))
+        && (*at_stake_minor_min <= 0 || case.at_stake.iter().any(|money| money.amount_minor() >= *at_stake_minor_min))
 }
 
 // What tokens say, as bytes.

@@ -4,10 +4,12 @@
 //! events that came before. Whoever owns a book decides where its events are kept; nothing here knows bytes, disks or clocks. Each thing carries
 //! the cursor that last changed it, so that whoever shows it can wait until that is durable.
 
+pub mod account_file;
 mod accounts;
 mod apply;
 mod books;
 mod cases;
+pub mod clusters;
 pub(crate) mod cold;
 pub mod command;
 mod conversions;
@@ -31,6 +33,7 @@ pub mod records;
 mod refusal;
 mod rewards;
 mod slab;
+mod stake;
 mod standing;
 mod texts;
 mod values;
@@ -54,10 +57,11 @@ use self::models::ProgramModels;
 use self::outcomes::Outcomes;
 pub(crate) use self::readings::{CaseReading, ConversionReading};
 use self::records::{ContentFingerprint, Cursor, Hold, ListEntry, ListSubject};
-pub use self::refusal::{Misfit, Refusal};
+pub use self::refusal::{LeftAlone, Misfit, Refusal};
 use self::rewards::Rewards;
 use self::slab::MessageNumber;
 pub(crate) use self::slab::{AccountNumber, Chunk, Number, Slab, ValueNumber};
+pub use self::stake::SeenMark;
 use self::texts::Texts;
 use self::values::Values;
 use crate::screening::history::ListKind;

@@ -181,12 +181,17 @@ impl ProgramModels {
         self.audited.get(&number)
     }
 
-    /// What would be found of the model of an audited conversion, were a reviewer to rule so; `None` when it is none.
-    pub(super) fn once_ruled(&self, number: ConversionNumber, ruled: Option<Verdict>) -> Option<(&str, ModelAudits)> {
-        let Audited { version, ruled: before } = self.audited(number)?;
-        let mut audits = self.audits_of(version);
-        audits.rule(*before, ruled);
-        Some((version, audits))
+    /// What would be found of the models of audited conversions, by version, were a reviewer to rule so of each of them.
+    pub(super) fn once_ruled(
+        &self,
+        rulings: impl Iterator<Item = (ConversionNumber, Option<Verdict>)>,
+    ) -> BTreeMap<&str, ModelAudits> {
+        let mut found: BTreeMap<&str, ModelAudits> = BTreeMap::new();
+        for (number, ruled) in rulings {
+            let Some(Audited { version, ruled: before }) = self.audited(number) else { continue };
+            found.entry(version).or_insert_with(|| self.audits_of(version)).rule(*before, ruled);
+        }
+        found
     }
 
     pub(super) fn sample(&mut self, cursor: Cursor, number: ConversionNumber, audited: Audited) {

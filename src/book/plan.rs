@@ -1,5 +1,6 @@
 //! Plans: from a command and the book to the event that it makes, to the place where it was done before, or to a refusal. Nothing is changed.
 
+mod act;
 mod cases;
 mod directory;
 mod holds;
@@ -10,6 +11,7 @@ mod recheck;
 
 use std::borrow::Cow;
 
+pub use self::act::{Foreseen, Previewed};
 pub(super) use self::cases::Ruling;
 pub(super) use self::recheck::decided_then;
 
@@ -71,6 +73,7 @@ pub(crate) fn plan(book: &Book, command: Command, assessor: &dyn Assessor) -> Re
         Command::RevokeOutcome(command) => outcomes::revoke(book, command, &payout()),
         Command::ExpirePending(_, received_before, at) => Ok(outcomes::expire(book, received_before, at)),
         Command::StepCase(command, decided) => cases::step(book, &command, decided.as_deref(), assessor),
+        Command::StepCases(command) => Ok(act::act(book, *command, assessor)),
         Command::Recheck(command) => Ok(recheck::recheck(book, command, assessor)),
         Command::Reserve(command) => payouts::reserve(book, command, assessor),
         Command::ChangeReservation(command) => payouts::change_reservation(book, command, &payout()),

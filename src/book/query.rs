@@ -51,6 +51,8 @@ pub struct CaseFilter {
     pub referrer: Option<AccountId>,
     /// Only with a running lease of this actor.
     pub claimed_by: Option<Actor>,
+    /// Only where at least so much of one currency is at stake. Unit: minor units; 0 for all.
+    pub at_stake_minor_min: i64,
 }
 
 /// A state of a case, without who and when.
@@ -75,6 +77,8 @@ pub enum CaseOrder {
     ScoreHighestFirst,
     /// The nearest due time first.
     DueFirst,
+    /// What is overdue, then what paying out would lose most on average: score times what is at stake.
+    ExpectedLossFirst,
 }
 
 /// A part of a listing.

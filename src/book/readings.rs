@@ -1,12 +1,12 @@
 //! Readings: where a conversion and its case stand, put together at one moment, with the record that last changed it. What was decided long ago
 //! is read from the journal and joined to them.
 
-use super::command::Done;
+use super::command::{Acted, Done};
 use super::conversions::ConversionRow;
 use super::cursor::{ChainMark, FeedCursor};
 use super::event::{
-    CaseStepped, ConversionKept, ConversionScreened, Event, HoldChanged, KeptPayment, KeptReward, OutcomeRecorded, RewardPaid,
-    RewardsReserved,
+    CaseStepped, CasesStepped, ConversionKept, ConversionScreened, Event, HoldChanged, KeptPayment, KeptReward, OutcomeRecorded,
+    RewardPaid, RewardsReserved,
 };
 use super::outcomes::{OutcomeRow, OutcomeState, Through, that_stand};
 use super::records::{
@@ -14,7 +14,8 @@ use super::records::{
 };
 use super::rewards::Reward;
 use super::slab::{AccountNumber, ConversionNumber, RewardNumber};
-use super::{Book, MessageKind, Refusal};
+use super::stake::SeenMark;
+use super::{Book, LeftAlone, MessageKind, Refusal};
 use crate::screening::decision::{Decision, Verdict};
 use crate::screening::gate::{Gate, GateAnswer, GateReason, Standing};
 use crate::screening::history::ListKind;
@@ -155,7 +156,7 @@ impl Book {
         let number = self.conversions.find(&case.conversion_id()?, &self.hasher)?;
         let row = self.conversions.get(number);
         let conversion = self.reading(number)?;
-        let summary = self.cases.rows.get(row.case?).summary(now);
+        let summary = self.line_of(self.cases.rows.get(row.case?), now);
         let mut spoken_of_by = conversion.trail.clone();
         spoken_of_by.push(row.cursor);
         for account in [row.referrer, row.referee] {
@@ -202,9 +203,10 @@ impl Book {
             Event::CaseStepped(stepped) => {
                 let number = self.conversions.find(&stepped.conversion_id, &self.hasher);
                 let case = number.and_then(|number| self.conversions.get(number).case);
-                let summary = case.map(|case| self.cases.rows.get(case).summary(stepped.at));
+                let summary = case.map(|case| self.line_of(self.cases.rows.get(case), stepped.at));
                 summary.map_or(Done::Recorded, |summary| Done::Stepped(Box::new(summary)))
             }
+            Event::CasesStepped(stepped) => Done::Acted(self.acted_on(&stepped, |_, line| line)),
             Event::RewardsReserved(reserved) => Done::Reserved(reserved.answers),
             Event::RewardPaid(paid) => Done::Paid(paid_answer(*paid)),
             Event::HoldChanged(changed) => {
@@ -238,9 +240,16 @@ impl Book {
                 let case = number.and_then(|number| self.conversions.get(number).case);
                 let CaseStepped { state, revision, opened_at, due_at, at, .. } = *stepped;
                 case.map_or(Done::Recorded, |case| {
-                    let known = self.cases.rows.get(case).summary(at);
+                    let known = self.line_of(self.cases.rows.get(case), at);
                     Done::Stepped(Box::new(CaseSummary { state: state.at(at), revision, opened_at, due_at, ..known }))
                 })
+            }
+            Event::CasesStepped(stepped) => {
+                let as_then = |step: &CaseStepped, line: CaseSummary| {
+                    let CaseStepped { state, revision, opened_at, due_at, at, .. } = step;
+                    CaseSummary { state: state.at(*at), revision: *revision, opened_at: *opened_at, due_at: *due_at, ..line }
+                };
+                Done::Acted(self.acted_on(&stepped, as_then))
             }
             Event::RewardsReserved(reserved) => {
                 let RewardsReserved { request, at: _, rechecked: _, answers } = *reserved;
@@ -248,6 +257,26 @@ impl Book {
             }
             event => self.answer(event, mark),
         }
+    }
+
+    /// What became of each case that an act named. What of it was seen then is known only while it stands as the act left it; otherwise what is told is
+    /// no mark of anything, so that undoing it leaves it alone.
+    fn acted_on(&self, acted: &CasesStepped, as_told: impl Fn(&CaseStepped, CaseSummary) -> CaseSummary) -> Vec<Acted> {
+        let of = |(id, left): &(ConversionId, Option<LeftAlone>)| {
+            let step = acted.steps.iter().find(|step| step.conversion_id == *id);
+            let case = self.row(id).and_then(|(_, row)| row.case).map(|number| self.cases.rows.get(number));
+            let outcome = match (left, step, case) {
+                (None, Some(step), Some(case)) => {
+                    let as_left = case.state == step.state && case.opened_at == step.opened_at;
+                    let mark = if as_left { self.mark_of_case(case) } else { SeenMark(0) };
+                    Ok((as_told(step, self.line_of(case, step.at)), mark))
+                }
+                (Some(left), _, _) => Err(*left),
+                (None, None, _) | (None, _, None) => Err(LeftAlone::Gone),
+            };
+            Acted { case_id: CaseId::of(id), outcome }
+        };
+        acted.named.iter().map(of).collect()
     }
 
     /// What a call reserved, as long as it holds it: whoever retries must not pay on a reservation that was settled, given back or ran out.
@@ -354,6 +383,7 @@ impl Book {
             | Event::PendingExpired(_)
             | Event::Rechecked(_)
             | Event::CaseStepped(_)
+            | Event::CasesStepped(_)
             | Event::RewardsReserved(_)
             | Event::ReservationChanged(_)
             | Event::RewardPaid(_)

@@ -1,5 +1,6 @@
 //! What a book keeps and shows: recorded decisions, cases, feed events, holds, list entries. Pure data.
 
+use super::account_file::AccountConversion;
 use super::cursor::FeedCursor;
 use crate::screening::case::{CaseState, Resolution};
 use crate::screening::decision::{Decision, Verdict};
@@ -71,10 +72,22 @@ pub struct CaseSummary {
     pub score: f64,
     /// What the conversion paid; absent when nothing.
     pub value: Option<Money>,
+    /// What of its rewards is not paid yet, less what was given back of the purchase; one amount for each currency. Rewards of unknown amount are not
+    /// in it.
+    pub at_stake: Vec<Money>,
     /// The codes of screening's reasons: what decided first, then the largest contribution. At most 8.
     pub reason_codes: Vec<EvidenceCode>,
     /// The first reason's sentence; empty when there is none.
     pub headline: String,
+}
+
+impl CaseSummary {
+    /// What paying it out would lose on average: the score times what is at stake. Unit: whole units of the currencies, taken at par; 0 where no
+    /// amount is known.
+    #[must_use]
+    pub fn expected_loss(&self) -> f64 {
+        self.score.max(0.0) * self.at_stake.iter().map(|money| money.major()).sum::<f64>()
+    }
 }
 
 /// What happened to a case or a conversion.
@@ -148,6 +161,8 @@ pub struct Neighbour {
     pub accounts: Vec<AccountId>,
     /// How many of those shown stand rejected or banned.
     pub rejected_count: u32,
+    /// One of how many strangers in this programme has it. At least 1.
+    pub one_of_strangers: f64,
 }
 
 /// Everything about a case.
@@ -165,8 +180,10 @@ pub struct CaseFile {
     pub referee: SignalBundle,
     /// What happened to it, oldest first.
     pub history: Vec<HistoryEntry>,
-    /// Other accounts on the sides' values, the most crowded first. At most 20.
+    /// Other accounts on the sides' values, the rarest value first. At most 20.
     pub neighbours: Vec<Neighbour>,
+    /// The referrer's other conversions, newest first, and what became of them. At most 20.
+    pub others_of_referrer: Vec<AccountConversion>,
 }
 
 /// What a feed event tells.

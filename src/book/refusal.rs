@@ -51,6 +51,26 @@ pub enum Refusal {
     PageToken,
 }
 
+/// Why a case was left as it is by a step on several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+pub enum LeftAlone {
+    /// What it shows, its verdict, its holds or its money are not what was seen.
+    #[error("it changed since it was seen; look at it again")]
+    Changed,
+    /// Another reviewer works on it.
+    #[error("another reviewer has claimed it")]
+    ClaimedByOther,
+    /// It was decided before.
+    #[error("it is resolved already; reopen it to decide again")]
+    AlreadyResolved,
+    /// There is nothing to reopen.
+    #[error("it is not resolved; there is nothing to reopen")]
+    NotResolved,
+    /// There is no such case, or its record is not kept any more.
+    #[error("it is not known in this programme, or retention removed it")]
+    Gone,
+}
+
 /// A field that does not fit what is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Misfit {

@@ -1,7 +1,9 @@
 //! `selfsame queue`: the review queue from a terminal, over the API. A convenience: everything that it does, `grpcurl` can do.
 //! It must never decide without being told how and by whom. `main` calls it.
 
-mod render;
+mod act;
+mod next;
+pub(super) mod render;
 
 use clap::{Args, Subcommand, ValueEnum};
 
@@ -28,6 +30,14 @@ Examples:
 
   Undo it:
     selfsame queue --program shop reopen case-cv-3 --note 'they called: a couple'
+
+  Work through what waits, what would lose most first:
+    selfsame queue --program shop next
+
+  What belongs together, and all of it at once; it shows what would change, and asks:
+    selfsame queue --program shop clusters
+    selfsame queue --program shop reject --cluster mallory --reason ring
+    selfsame queue --program shop undo
 
   Put an approved conversion back into review:
     selfsame queue --program shop reopen --conversion cv-7 --note 'owner reported it'
@@ -60,12 +70,27 @@ pub enum QueueStep {
         /// The case, like `case-cv-3`
         case: String,
     },
+    /// Take one case after the other, what would lose most first, and decide it
+    Next(next::NextArgs),
+    /// List what belongs together: cases of one ring or one referrer
+    Clusters {
+        /// At most so many
+        #[arg(long, default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=500))]
+        limit: u32,
+    },
+    /// Show what an account's undecided cases belong to: accounts, what ties them, cases
+    Cluster {
+        /// Any account of it
+        account: String,
+    },
     /// Count the queue
     Stats,
-    /// Accept: the referral is honest
-    Accept(DecideArgs),
-    /// Reject: the referral is abusive
-    Reject(DecideArgs),
+    /// Accept: the referral is honest. Of several: shows what would change, and asks
+    Accept(act::DecideArgs),
+    /// Reject: the referral is abusive. Of several: shows what would change, and asks
+    Reject(act::DecideArgs),
+    /// Undo the last decision on several cases, as far as nothing of it changed or was paid since
+    Undo(act::UndoArgs),
     /// Claim a case, so that nobody else decides it meanwhile
     Claim {
         /// The case
@@ -100,7 +125,7 @@ pub struct ListArgs {
     #[arg(long, value_enum)]
     pub state: Vec<State>,
     /// Order
-    #[arg(long, value_enum, default_value_t = Order::Due)]
+    #[arg(long, value_enum, default_value_t = Order::Loss)]
     pub order: Order,
     /// Only cases with this reason, like `device.same_device`
     #[arg(long, value_name = "CODE", default_value = "")]
@@ -130,6 +155,8 @@ pub enum State {
 /// The order of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Order {
+    /// What is overdue, then what paying out would lose most
+    Loss,
     /// The nearest due time first
     Due,
     /// The highest score first
@@ -138,22 +165,6 @@ pub enum Order {
     Oldest,
     /// The newest first
     Newest,
-}
-
-/// How a case is decided.
-#[derive(Debug, Args)]
-pub struct DecideArgs {
-    /// The case
-    pub case: String,
-    /// Why, as a code of your own, like `same_household`
-    #[arg(long, default_value = "", value_name = "CODE")]
-    pub reason: String,
-    /// Why, in words; no personal data
-    #[arg(long, default_value = "")]
-    pub note: String,
-    /// Only if nobody changed the case since this revision
-    #[arg(long, value_name = "N")]
-    pub revision: Option<u32>,
 }
 
 /// What is reopened.
@@ -199,8 +210,12 @@ impl Desk {
             QueueStep::List(args) => self.list(args).await,
             QueueStep::Show { case } => self.show(case).await,
             QueueStep::Stats => self.stats().await,
-            QueueStep::Accept(args) => self.decide(args, v1::Resolution::Accept).await,
-            QueueStep::Reject(args) => self.decide(args, v1::Resolution::Reject).await,
+            QueueStep::Next(args) => self.next(args).await,
+            QueueStep::Clusters { limit } => self.clusters(*limit).await,
+            QueueStep::Cluster { account } => self.cluster(account).await,
+            QueueStep::Accept(args) => self.decide(args, v1::CaseAct::Accept).await,
+            QueueStep::Reject(args) => self.decide(args, v1::CaseAct::Reject).await,
+            QueueStep::Undo(args) => self.undo(args).await,
             QueueStep::Claim { case, minutes } => self.claim(case, *minutes).await,
             QueueStep::Release { case, note } => self.release(case, note).await,
             QueueStep::Reopen(args) => self.reopen(args).await,
@@ -215,6 +230,7 @@ impl Desk {
             State::Resolved => v1::CaseState::Resolved.into(),
         };
         let order = match args.order {
+            Order::Loss => v1::CaseOrder::ExpectedLossFirst,
             Order::Due => v1::CaseOrder::DueFirst,
             Order::Score => v1::CaseOrder::ScoreHighestFirst,
             Order::Oldest => v1::CaseOrder::OldestFirst,
@@ -247,30 +263,29 @@ impl Desk {
     }
 
     async fn show(mut self, case: &str) -> anyhow::Result<()> {
-        let request = v1::GetCaseRequest { program_id: self.program_id.clone(), case_id: case.to_owned() };
+        let request = v1::GetCaseRequest { program_id: self.program_id.clone(), case_id: case.to_owned(), view: None };
         let answer = self.client.get_case(request).await.map_err(readable)?.into_inner();
         let case = answer.review_case.unwrap_or_default();
         print(self.json, &case, |case| render::case(case, SystemClock.now()))
+    }
+
+    async fn clusters(mut self, limit: u32) -> anyhow::Result<()> {
+        let request =
+            v1::ListClustersRequest { program_id: self.program_id.clone(), page_size: limit, page_token: String::new() };
+        let answer = self.client.list_clusters(request).await.map_err(readable)?.into_inner();
+        print(self.json, &answer, render::clusters)
+    }
+
+    async fn cluster(mut self, account: &str) -> anyhow::Result<()> {
+        let request = v1::GetClusterRequest { program_id: self.program_id.clone(), account_id: account.to_owned() };
+        let answer = self.client.get_cluster(request).await.map_err(readable)?.into_inner();
+        print(self.json, &answer.cluster.unwrap_or_default(), |cluster| render::cluster(cluster, SystemClock.now()))
     }
 
     async fn stats(mut self) -> anyhow::Result<()> {
         let request = v1::GetQueueStatsRequest { program_id: self.program_id.clone() };
         let answer = self.client.get_queue_stats(request).await.map_err(readable)?.into_inner();
         print(self.json, &answer, render::stats)
-    }
-
-    async fn decide(mut self, args: &DecideArgs, resolution: v1::Resolution) -> anyhow::Result<()> {
-        let request = v1::ResolveCaseRequest {
-            program_id: self.program_id,
-            case_id: args.case.clone(),
-            resolution: resolution.into(),
-            reason_code: args.reason.clone(),
-            note: args.note.clone(),
-            expected_revision: args.revision,
-            request_id: String::new(),
-        };
-        let answer = self.client.resolve_case(request).await.map_err(readable)?.into_inner();
-        print(self.json, &answer, render::resolved)
     }
 
     async fn claim(mut self, case: &str, minutes: Option<i64>) -> anyhow::Result<()> {

@@ -13,10 +13,13 @@ use super::open::OpenError;
 use super::programme::Sharing;
 use super::reads::waiting;
 use crate::book::MessageKind;
-use crate::book::command::{Assessor, Command, Executed};
+use crate::book::account_file::AccountFile;
+use crate::book::clusters::{ClusterFile, ClusterSummary};
+use crate::book::command::{Act, Assessor, Command, Executed};
 use crate::book::cursor::FeedCursor;
 use crate::book::directory::Directory;
 use crate::book::models::ProgramModels;
+use crate::book::plan::Previewed;
 use crate::book::query::{CaseFilter, CaseOrder, DecisionFilter, Page, PageRequest};
 use crate::book::records::{
     CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Hold, LabelledConversion, ListEntry, ListSubject, PendingOutcome,
@@ -29,7 +32,7 @@ use crate::ports::ledger::{Answer, Answerers, Ledger, LedgerError, LedgerHealth,
 use crate::ports::snapshots::Snapshots;
 use crate::screening::gate::Standing;
 use crate::screening::history::ListKind;
-use crate::vocabulary::ids::{CaseId, ConversionId, ProgramId, RecordId, RewardId};
+use crate::vocabulary::ids::{AccountId, Actor, CaseId, ConversionId, ProgramId, RecordId, RewardId};
 use crate::vocabulary::time::{Span, Timestamp};
 
 /// A ledger over a journal that other processes write to as well.
@@ -141,6 +144,35 @@ impl Ledger for HeldLedger {
 
     fn case<'a>(&'a self, program: &'a ProgramId, case: &'a CaseId, now: Timestamp) -> Answer<'a, Option<CaseFile>> {
         self.under_lease(program.clone(), move |ledger| ledger.case(program, case, now))
+    }
+
+    fn account<'a>(
+        &'a self,
+        program: &'a ProgramId,
+        account: &'a AccountId,
+        page: &'a PageRequest,
+        now: Timestamp,
+    ) -> Answer<'a, Option<AccountFile>> {
+        self.under_lease(program.clone(), move |ledger| ledger.account(program, account, page, now))
+    }
+
+    fn clusters<'a>(&'a self, program: &'a ProgramId, page: &'a PageRequest, now: Timestamp) -> Answer<'a, Page<ClusterSummary>> {
+        self.under_lease(program.clone(), move |ledger| ledger.clusters(program, page, now))
+    }
+
+    fn cluster<'a>(&'a self, program: &'a ProgramId, account: &'a AccountId, now: Timestamp) -> Answer<'a, Option<ClusterFile>> {
+        self.under_lease(program.clone(), move |ledger| ledger.cluster(program, account, now))
+    }
+
+    fn preview<'a>(
+        &'a self,
+        program: &'a ProgramId,
+        act: Act,
+        cases: &'a [CaseId],
+        actor: &'a Actor,
+        now: Timestamp,
+    ) -> Answer<'a, Vec<Previewed>> {
+        self.under_lease(program.clone(), move |ledger| ledger.preview(program, act, cases, actor, now))
     }
 
     fn queue_stats<'a>(&'a self, program: &'a ProgramId, now: Timestamp) -> Answer<'a, QueueStats> {

@@ -18,10 +18,13 @@ use super::rechecks::Rechecks;
 use super::retention;
 use super::sequencer::{Execution, Job, Reply, Sequencer};
 use super::snapshotting::Snapshotter;
-use crate::book::command::{Assessor, CaseStep, Command, Done, Executed, ReserveCommand};
+use crate::book::account_file::AccountFile;
+use crate::book::clusters::{ClusterCount, ClusterFile, ClusterSummary};
+use crate::book::command::{Act, Assessor, CaseStep, Command, Done, Executed, ReserveCommand};
 use crate::book::cursor::FeedCursor;
 use crate::book::directory::Directory;
 use crate::book::models::ProgramModels;
+use crate::book::plan::Previewed;
 use crate::book::query::{CaseFilter, CaseOrder, DecisionFilter, Page, PageRequest};
 use crate::book::records::{
     CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, LabelledConversion, ListEntry, ListSubject,
@@ -36,7 +39,7 @@ use crate::screening::case::Step;
 use crate::screening::decision::Verdict;
 use crate::screening::gate::{RewardState, Standing};
 use crate::screening::history::ListKind;
-use crate::vocabulary::ids::{CaseId, ConversionId, ProgramId, RecordId, RewardId};
+use crate::vocabulary::ids::{AccountId, Actor, CaseId, ConversionId, ProgramId, RecordId, RewardId};
 use crate::vocabulary::time::{Span, Timestamp};
 
 /// How a ledger is run.
@@ -470,6 +473,61 @@ impl Ledger for JournaledLedger {
             match self.shared.records(program) {
                 Some(records) => records.case(case, now).await,
                 None => Ok(None),
+            }
+        })
+    }
+
+    fn account<'a>(
+        &'a self,
+        program: &'a ProgramId,
+        account: &'a AccountId,
+        page: &'a PageRequest,
+        now: Timestamp,
+    ) -> Answer<'a, Option<AccountFile>> {
+        Box::pin(async move {
+            match self.shared.records(program) {
+                Some(records) => records.account(account, page, now).await,
+                None => Ok(None),
+            }
+        })
+    }
+
+    fn clusters<'a>(&'a self, program: &'a ProgramId, page: &'a PageRequest, now: Timestamp) -> Answer<'a, Page<ClusterSummary>> {
+        Box::pin(async move {
+            let mut count = ClusterCount::begin(page, self.shared.assessor.payout(program), now)?;
+            let Some(programme) = self.shared.programmes.get(program) else { return Ok(count.finish().0) };
+            let of = Arc::clone(&programme);
+            let (page, as_of) = waiting(move || {
+                in_pieces(&of, |book| count.advance(book));
+                Ok(count.finish())
+            })
+            .await?;
+            programme.wait_for(as_of).await?;
+            Ok(page)
+        })
+    }
+
+    fn cluster<'a>(&'a self, program: &'a ProgramId, account: &'a AccountId, now: Timestamp) -> Answer<'a, Option<ClusterFile>> {
+        Box::pin(async move {
+            match self.shared.records(program) {
+                Some(records) => records.cluster(account, now).await,
+                None => Ok(None),
+            }
+        })
+    }
+
+    fn preview<'a>(
+        &'a self,
+        program: &'a ProgramId,
+        act: Act,
+        cases: &'a [CaseId],
+        actor: &'a Actor,
+        now: Timestamp,
+    ) -> Answer<'a, Vec<Previewed>> {
+        Box::pin(async move {
+            match self.shared.records(program) {
+                Some(records) => records.preview(act, cases, actor, now).await,
+                None => Ok(Vec::new()),
             }
         })
     }

@@ -122,14 +122,8 @@ fn what_outlives(programme: &Programme, old: Vec<(Cursor, Event)>) -> Result<Vec
     let mut conversions: Vec<ConversionId> = Vec::new();
     for (cursor, event) in old {
         conversions.extend(concerns(&event));
-        let event = match event {
-            // That a model lost its word to reject outlives the ruling that broke its promise.
-            Event::CaseStepped(mut stepped) => match stepped.trips.take() {
-                Some(tripped) => Event::BreakerTripped(tripped),
-                None => Event::CaseStepped(stepped),
-            },
-            event => event,
-        };
+        // That a model lost its word to reject outlives the ruling that broke its promise.
+        let event = event.trips().cloned().map_or(event, Event::BreakerTripped);
         if book.still_speaks(cursor, &event) {
             let event = match event {
                 Event::OutcomeRecorded(recorded) => {
@@ -180,6 +174,7 @@ fn concerns(event: &Event) -> Vec<ConversionId> {
         Event::OutcomeSpread(spread) => of(&spread.concerned),
         Event::Rechecked(rechecked) => rechecked.changed.iter().map(|changed| changed.conversion_id.clone()).collect(),
         Event::CaseStepped(stepped) => vec![stepped.conversion_id.clone()],
+        Event::CasesStepped(stepped) => stepped.steps.iter().map(|step| step.conversion_id.clone()).collect(),
         Event::RewardsReserved(reserved) => reserved.answers.iter().map(|answer| answer.conversion_id.clone()).collect(),
         Event::ReservationChanged(changed) => changed.rewards.iter().map(|(conversion, _)| conversion.clone()).collect(),
         Event::RewardPaid(paid) => vec![paid.conversion_id.clone()],

@@ -305,8 +305,7 @@ impl Sequencer {
 
 /// Says, once, that a model rejects nothing by itself any more.
 fn tell_of_breaker(program: &ProgramId, event: &Event) {
-    let Event::CaseStepped(stepped) = event else { return };
-    let Some(BreakerTripped { version, honest, abusive, at: _ }) = &stepped.trips else { return };
+    let Some(BreakerTripped { version, honest, abusive, at: _ }) = event.trips() else { return };
     metrics::counter!(BREAKER_TRIPS, "program" => labels::program(program)).increment(1);
     tracing::error!(
         %program,

@@ -10,12 +10,16 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 
 use super::journal::BackupSummary;
+use crate::book::account_file::AccountFile;
+use crate::book::clusters::{ClusterFile, ClusterSummary};
 use crate::book::command::{
-    CaseCommand, Command, Executed, HoldCommand, ListCommand, OutcomeCommand, PaidCommand, ScreenCommand, SignalsCommand,
+    Act, Acted, CaseCommand, CasesCommand, Command, Executed, HoldCommand, ListCommand, OutcomeCommand, PaidCommand,
+    ScreenCommand, SignalsCommand,
 };
 use crate::book::cursor::FeedCursor;
 use crate::book::directory::Directory;
 use crate::book::models::ProgramModels;
+use crate::book::plan::Previewed;
 use crate::book::query::{CaseFilter, CaseOrder, DecisionFilter, Page, PageRequest};
 use crate::book::records::{
     CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, LabelledConversion, ListEntry, ListSubject,
@@ -24,7 +28,7 @@ use crate::book::records::{
 use crate::book::{MessageKind, Refusal};
 use crate::screening::gate::Standing;
 use crate::screening::history::ListKind;
-use crate::vocabulary::ids::{CaseId, ConversionId, ProgramId, RecordId, RewardId};
+use crate::vocabulary::ids::{AccountId, Actor, CaseId, ConversionId, ProgramId, RecordId, RewardId};
 use crate::vocabulary::time::{Span, Timestamp};
 
 /// Whether the ledger keeps its promises.
@@ -162,6 +166,15 @@ pub trait Ledger: Send + Sync {
         })
     }
 
+    /// Makes one step on several cases, as far as each is as it was seen. Idempotent on the call.
+    fn step_cases(&self, command: CasesCommand) -> Answer<'_, Vec<Acted>> {
+        Box::pin(async move {
+            let executed = self.execute(Command::StepCases(Box::new(command))).await?;
+            let gone = || Refusal::NotPossible("the step was made before and was removed by retention".to_owned());
+            Ok(executed.done.acted().ok_or_else(gone)?)
+        })
+    }
+
     /// Records that a reward was paid. Repeating it changes nothing.
     fn mark_paid(&self, command: PaidCommand) -> Answer<'_, (Option<FeedCursor>, Freshness)> {
         self.recorded(Command::MarkPaid(command))
@@ -216,6 +229,31 @@ pub trait Ledger: Send + Sync {
 
     /// Everything about a case; `None` when there is none.
     fn case<'a>(&'a self, program: &'a ProgramId, case: &'a CaseId, now: Timestamp) -> Answer<'a, Option<CaseFile>>;
+
+    /// Everything about an account, with a page of its conversions as the referrer; `None` when it is not known.
+    fn account<'a>(
+        &'a self,
+        program: &'a ProgramId,
+        account: &'a AccountId,
+        page: &'a PageRequest,
+        now: Timestamp,
+    ) -> Answer<'a, Option<AccountFile>>;
+
+    /// Undecided cases that are to be looked at together, those of which paying out would lose most first.
+    fn clusters<'a>(&'a self, program: &'a ProgramId, page: &'a PageRequest, now: Timestamp) -> Answer<'a, Page<ClusterSummary>>;
+
+    /// The cluster that an account is in; `None` when no undecided case leads to it.
+    fn cluster<'a>(&'a self, program: &'a ProgramId, account: &'a AccountId, now: Timestamp) -> Answer<'a, Option<ClusterFile>>;
+
+    /// What a step by an actor on several cases would come to, in the order in which they are named. Nothing is changed.
+    fn preview<'a>(
+        &'a self,
+        program: &'a ProgramId,
+        act: Act,
+        cases: &'a [CaseId],
+        actor: &'a Actor,
+        now: Timestamp,
+    ) -> Answer<'a, Vec<Previewed>>;
 
     /// The queue in numbers.
     fn queue_stats<'a>(&'a self, program: &'a ProgramId, now: Timestamp) -> Answer<'a, QueueStats>;

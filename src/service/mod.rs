@@ -5,6 +5,7 @@
 
 mod access;
 mod bulk;
+mod case_page;
 mod counts;
 mod diagnosis;
 pub mod directory;

@@ -10,14 +10,17 @@ use tonic::{Request, Response, Status};
 use super::access::Caller;
 use super::errors::Refusal;
 use super::shared::Shared;
-use super::side_by_side;
+use super::{case_page, side_by_side};
 use crate::book;
+use crate::book::clusters::ClusterFile;
 use crate::book::command::CaseCommand;
 use crate::book::records::{CaseSummary, DecisionRecord};
 use crate::ports::ledger::{Ledger, LedgerError};
-use crate::vocabulary::ids::ProgramId;
+use crate::vocabulary::ids::{AccountId, CaseId, ProgramId};
+use crate::wire::act::{PreviewWanted, Selection};
+use crate::wire::review::CaseView;
 use crate::wire::v1::reopen_case_request::Target;
-use crate::wire::{decision, review as requests, v1};
+use crate::wire::{account, act, cluster, decision, review as requests, v1};
 
 /// The handlers of `ReviewService`.
 pub(super) struct ReviewHandlers(pub(super) Arc<Shared>);
@@ -31,6 +34,31 @@ impl ReviewHandlers {
     async fn decision_of(&self, program: &ProgramId, case: &CaseSummary) -> Result<DecisionRecord, Refusal> {
         let found = self.0.look_up(self.0.ledger.decision(program, &case.conversion_id)).await?;
         found.ok_or_else(|| Refusal::not_known("conversion", case.conversion_id.as_str()))
+    }
+
+    async fn cluster(&self, program: ProgramId, account: AccountId) -> Result<ClusterFile, Refusal> {
+        let (now, id) = (self.0.now(), account.clone());
+        let read = move |ledger: Arc<dyn Ledger>| async move { ledger.cluster(&program, &account, now).await };
+        self.0.read(read).await?.ok_or_else(|| Refusal::not_known("cluster of undecided cases around account", id.as_str()))
+    }
+
+    /// The cases that a selection means, and whether there are more than one act takes.
+    async fn selected(&self, program: &ProgramId, selection: Selection) -> Result<(Vec<CaseId>, bool), Refusal> {
+        match selection {
+            Selection::Cases(ids) => Ok((ids, false)),
+            Selection::Cluster(account) => {
+                let file = self.cluster(program.clone(), account).await?;
+                Ok((file.cases.into_iter().map(|case| case.case_id).collect(), !file.complete))
+            }
+            Selection::Filter(listing) => {
+                let now = self.0.now();
+                let read = move |ledger: Arc<dyn Ledger>| async move {
+                    ledger.cases(&listing.program_id, &listing.filter, listing.order, &listing.page, now).await
+                };
+                let page = self.0.read(read).await?;
+                Ok((page.entries.into_iter().map(|case| case.case_id).collect(), page.next.is_some()))
+            }
+        }
     }
 
     fn summary(&self, case: &CaseSummary) -> v1::CaseSummary {
@@ -59,13 +87,21 @@ impl v1::review_service_server::ReviewService for ReviewHandlers {
 
     async fn get_case(&self, request: Request<v1::GetCaseRequest>) -> Result<Response<v1::GetCaseResponse>, Status> {
         let (caller, message) = Caller::of(request)?;
-        let (program_id, case_id) = requests::case_wanted(message).map_err(Refusal::from)?;
+        let (program_id, case_id, view) = requests::case_wanted(message).map_err(Refusal::from)?;
         caller.may(&program_id).await?;
         let now = self.0.now();
         let wanted = case_id.clone();
         let found = self.0.read(move |ledger| async move { ledger.case(&program_id, &wanted, now).await }).await?;
         let file = found.ok_or_else(|| Refusal::not_known("case", case_id.as_str()))?;
-        let review_case = requests::case_message(&file, side_by_side::rows(&file), now);
+        let rows = side_by_side::rows(&file);
+        let review_case = match view {
+            CaseView::Full => requests::case_message(&file, rows, now),
+            CaseView::Basic => v1::Case {
+                summary: Some(requests::summary_message(&file.summary, now)),
+                page: case_page::lines(&file, &rows, now),
+                ..v1::Case::default()
+            },
+        };
         Ok(Response::new(v1::GetCaseResponse { review_case: Some(review_case) }))
     }
 
@@ -126,6 +162,65 @@ impl v1::review_service_server::ReviewService for ReviewHandlers {
         caller.may(&command.program_id).await?;
         let case = self.step(command).await?;
         Ok(Response::new(v1::AddNoteResponse { summary: Some(self.summary(&case)) }))
+    }
+
+    async fn get_account(&self, request: Request<v1::GetAccountRequest>) -> Result<Response<v1::GetAccountResponse>, Status> {
+        let (caller, message) = Caller::of(request)?;
+        let wanted = account::wanted(message).map_err(Refusal::from)?;
+        caller.may(&wanted.program_id).await?;
+        let (now, fingerprint, id) = (self.0.now(), wanted.fingerprint, wanted.account_id.clone());
+        let read = move |ledger: Arc<dyn Ledger>| async move {
+            ledger.account(&wanted.program_id, &wanted.account_id, &wanted.page, now).await
+        };
+        let file = self.0.read(read).await?.ok_or_else(|| Refusal::not_known("account", id.as_str()))?;
+        Ok(Response::new(account::message_of(&file, fingerprint)))
+    }
+
+    async fn list_clusters(
+        &self,
+        request: Request<v1::ListClustersRequest>,
+    ) -> Result<Response<v1::ListClustersResponse>, Status> {
+        let (caller, message) = Caller::of(request)?;
+        let listing = cluster::listing(message).map_err(Refusal::from)?;
+        caller.may(&listing.program_id).await?;
+        let (now, fingerprint) = (self.0.now(), listing.fingerprint);
+        let read = move |ledger: Arc<dyn Ledger>| async move { ledger.clusters(&listing.program_id, &listing.page, now).await };
+        Ok(Response::new(cluster::page_message(&self.0.read(read).await?, fingerprint)))
+    }
+
+    async fn get_cluster(&self, request: Request<v1::GetClusterRequest>) -> Result<Response<v1::GetClusterResponse>, Status> {
+        let (caller, message) = Caller::of(request)?;
+        let (program_id, account_id) = cluster::wanted(message).map_err(Refusal::from)?;
+        caller.may(&program_id).await?;
+        let now = self.0.now();
+        let file = self.cluster(program_id, account_id).await?;
+        Ok(Response::new(v1::GetClusterResponse { cluster: Some(cluster::message_of(&file, now)) }))
+    }
+
+    async fn preview_cases(
+        &self,
+        request: Request<v1::PreviewCasesRequest>,
+    ) -> Result<Response<v1::PreviewCasesResponse>, Status> {
+        let (caller, message) = Caller::of(request)?;
+        let now = self.0.now();
+        let wanted = act::preview(message, now).map_err(Refusal::from)?;
+        caller.may(&wanted.program_id).await?;
+        let actor = caller.name()?.clone();
+        let PreviewWanted { program_id, act: wanted_act, selection } = wanted;
+        let (cases, more) = self.selected(&program_id, selection).await?;
+        let program = program_id.clone();
+        let read = move |ledger: Arc<dyn Ledger>| async move { ledger.preview(&program, wanted_act, &cases, &actor, now).await };
+        let previewed = self.0.read(read).await?;
+        Ok(Response::new(act::preview_message(&program_id, wanted_act, &previewed, more, now)))
+    }
+
+    async fn act_on_cases(&self, request: Request<v1::ActOnCasesRequest>) -> Result<Response<v1::ActOnCasesResponse>, Status> {
+        let (caller, message) = Caller::of(request)?;
+        let command = act::act(message, caller.name()?, self.0.now()).map_err(Refusal::from)?;
+        caller.may(&command.program_id).await?;
+        let (program_id, undoes) = (command.program_id.clone(), act::undoing(command.act));
+        let acted = self.0.ledger.step_cases(command).await.map_err(|error| self.0.refusal(error))?;
+        Ok(Response::new(act::acted_message(&program_id, &acted, undoes, self.0.now())))
     }
 
     async fn get_queue_stats(

@@ -317,7 +317,7 @@ impl Sides<'_> {
         let of_kind =
             self.file.neighbours.iter().filter(|neighbour| neighbour.identifier.kind == kind && neighbour.accounts_count > 0);
         let Some(neighbour) = of_kind.max_by_key(|neighbour| neighbour.accounts_count) else { return String::new() };
-        let Neighbour { identifier, sides, accounts_count, accounts: _, rejected_count } = neighbour;
+        let Neighbour { identifier, sides, accounts_count, accounts: _, rejected_count, one_of_strangers: _ } = neighbour;
         let whose = match (sides.contains(&Side::Referrer), sides.contains(&Side::Referee)) {
             (true, false) => "the referrer's",
             (false, true) => "the referee's",

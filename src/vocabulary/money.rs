@@ -1,5 +1,6 @@
 //! Amounts of money, in the minor unit of an ISO 4217 currency.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// An ISO 4217 currency: three upper-case letters. Membership of the list is the caller's business.
@@ -93,6 +94,48 @@ impl Money {
     }
 }
 
+impl Money {
+    /// The amount in whole units of its currency, for comparing by size alone: 19.9 for `19.90 EUR`. Two decimals where the currency's are not known.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "10^12 is far below what a float holds exactly")]
+    pub fn major(self) -> f64 {
+        let decimals = iso_currency::Currency::from_code(self.currency.as_str()).and_then(iso_currency::Currency::exponent);
+        self.amount_minor as f64 / 10_f64.powi(i32::from(decimals.unwrap_or(2)))
+    }
+}
+
+/// Amounts added up, one sum for each currency. A sum stops at 10^12 minor units.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Totals(BTreeMap<Currency, i64>);
+
+impl Totals {
+    /// Adds an amount.
+    pub fn add(&mut self, money: Money) {
+        let sum = self.0.entry(money.currency).or_default();
+        *sum = sum.saturating_add(money.amount_minor).min(AMOUNT_MINOR_MAX);
+    }
+
+    /// The sums, by currency.
+    #[must_use]
+    pub fn amounts(&self) -> Vec<Money> {
+        self.0.iter().map(|(currency, amount_minor)| Money { amount_minor: *amount_minor, currency: *currency }).collect()
+    }
+}
+
+impl Extend<Money> for Totals {
+    fn extend<I: IntoIterator<Item = Money>>(&mut self, amounts: I) {
+        amounts.into_iter().for_each(|money| self.add(money));
+    }
+}
+
+impl FromIterator<Money> for Totals {
+    fn from_iter<I: IntoIterator<Item = Money>>(amounts: I) -> Self {
+        let mut totals = Self::default();
+        totals.extend(amounts);
+        totals
+    }
+}
+
 /// `19.90 EUR`, `1990 JPY`; `1990 QQQ (minor units)` where the decimals of the currency are not known.
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -113,6 +156,16 @@ impl fmt::Display for Money {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn amounts_are_added_up_by_currency_and_no_further_than_an_amount_goes() {
+        let of = |minor, code| Money::new(minor, code).unwrap();
+        let totals: Totals = [of(150, "EUR"), of(300, "JPY"), of(50, "EUR")].into_iter().collect();
+        assert_eq!(totals.amounts(), [of(200, "EUR"), of(300, "JPY")]);
+        let most: Totals = [of(AMOUNT_MINOR_MAX, "EUR"), of(1, "EUR")].into_iter().collect();
+        assert_eq!(most.amounts(), [of(AMOUNT_MINOR_MAX, "EUR")]);
+        assert_eq!((of(1_990, "EUR").major(), of(1_990, "JPY").major()), (19.9, 1_990.0));
+    }
 
     #[test]
     fn an_amount_is_written_with_the_decimals_of_its_currency() {

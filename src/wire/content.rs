@@ -154,6 +154,7 @@ macro_rules! said_in_one_way {
 }
 
 said_in_one_way!(
+    ActOnCasesRequest,
     ActivateModelRequest,
     AddNoteRequest,
     ClaimCaseRequest,

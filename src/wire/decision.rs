@@ -70,7 +70,7 @@ pub fn message_of(record: &DecisionRecord) -> v1::Decision {
     }
 }
 
-fn standing_message(standing: &Standing) -> v1::Standing {
+pub(super) fn standing_message(standing: &Standing) -> v1::Standing {
     let Standing { cancelled, refunded, referral_held, referrer_held, late_facts, rewards, .. } = standing;
     v1::Standing {
         sentence: standing.sentence(),

@@ -1,7 +1,9 @@
 //! Enums of the vocabulary and their counterparts on the wire, both ways, value by value.
 //! It must never map a zero or an unknown number to a meaning. The readers and writers of this layer call it, and the service for its filters.
 
+use super::review::CaseView;
 use super::v1;
+use crate::book::LeftAlone;
 use crate::book::directory::Stage;
 use crate::book::query::{CaseOrder, CaseStateKind};
 use crate::book::records::{FeedKind, HistoryKind};
@@ -121,8 +123,14 @@ wire_enum! {
     CaseStateKind => CaseState { Open => Open, Claimed => Claimed, Resolved => Resolved }
     CaseOrder => CaseOrder {
         OldestFirst => OldestFirst, NewestFirst => NewestFirst, ScoreHighestFirst => ScoreHighestFirst, DueFirst => DueFirst,
+        ExpectedLossFirst => ExpectedLossFirst,
     }
     Resolution => Resolution { Accept => Accept, Reject => Reject }
+    CaseView => CaseView { Basic => Basic, Full => Full }
+    LeftAlone => LeftAlone {
+        Changed => Changed, ClaimedByOther => ClaimedByOther, AlreadyResolved => AlreadyResolved, NotResolved => NotResolved,
+        Gone => Gone,
+    }
     HistoryKind => CaseEventKind {
         Screened => Screened, Opened => Opened, Claimed => Claimed, Released => Released, Resolved => Resolved,
         Reopened => Reopened, Noted => Noted, HoldPlaced => HoldPlaced, HoldLifted => HoldLifted,

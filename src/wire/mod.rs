@@ -4,7 +4,10 @@
 //! breaks the build here instead of being ignored. Reading gathers all [`Violation`]s of a message; writing and reading back gives the same
 //! value. The service, the ledger's records and the offline commands call it.
 
+pub mod account;
+pub mod act;
 pub mod bundle;
+pub mod cluster;
 pub mod content;
 pub mod conversion;
 pub mod credentials;

@@ -2,6 +2,7 @@
 //!
 //! It must never judge a step; the case's state machine does. The review handlers call it.
 
+use super::account::{conversion_message, shared_message};
 use super::enums::WireEnum;
 use super::fields::{enum_set, money_message, optional_enum, optional_id, required_enum, required_id, time_message};
 use super::request::{ListingFingerprint, case_id, note, optional_span, page, reason_code, request};
@@ -9,12 +10,11 @@ use super::violation::{At, Violation, Violations};
 use super::{content, conversion, decision, journey, v1};
 use crate::book::command::{CaseCommand, CaseStep, Request};
 use crate::book::query::{CaseFilter, CaseOrder, CaseStateKind, PageRequest};
-use crate::book::records::{CaseFile, CaseSummary, HistoryEntry, Neighbour, QueueStats, identifier_words};
+use crate::book::records::{CaseFile, CaseSummary, HistoryEntry, QueueStats};
 use crate::screening::case::{CaseState, LEASE_MAX, Resolution, Step};
 use crate::screening::decision::{Decision, risk_score};
 use crate::screening::evidence::{EvidenceCode, Finding};
 use crate::screening::gate::Standing;
-use crate::vocabulary::conversion::Side;
 use crate::vocabulary::digest::Digest;
 use crate::vocabulary::ids::{Actor, CaseId, ConversionId, ProgramId};
 use crate::vocabulary::time::{Span, Timestamp};
@@ -55,10 +55,14 @@ pub fn case_listing(message: v1::ListCasesRequest, now: Timestamp) -> Result<Cas
         referrer_account_id,
         claimed_by,
         order_by,
+        min_at_stake_minor,
         page_size,
         page_token,
     } = message;
     let mut found = Violations::default();
+    if min_at_stake_minor < 0 {
+        found.add(&At::path("min_at_stake_minor"), "must be 0 or more");
+    }
     let ago = |age: Option<Span>| age.map(|age| now.minus(age));
     let program_id = required_id(&program_id, &At::path("program_id"), &mut found);
     let states = if states.is_empty() {
@@ -86,23 +90,34 @@ pub fn case_listing(message: v1::ListCasesRequest, now: Timestamp) -> Result<Cas
         reason,
         referrer: optional_id(&referrer_account_id, &At::path("referrer_account_id"), &mut found),
         claimed_by: optional_id(&claimed_by, &At::path("claimed_by"), &mut found),
+        at_stake_minor_min: min_at_stake_minor,
     };
-    let order = optional_enum(order_by, &At::path("order_by"), &mut found).unwrap_or(CaseOrder::OldestFirst);
+    let order = optional_enum(order_by, &At::path("order_by"), &mut found).unwrap_or(CaseOrder::ExpectedLossFirst);
     let page = page(page_size, &page_token, fingerprint, &mut found);
     let listing = program_id.map(|program_id| CaseListing { program_id, filter, order, page, fingerprint });
     found.into_result(listing)
 }
 
-/// Reads which case is asked for.
+/// How much of a case is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CaseView {
+    /// Its line and a page of text.
+    Basic,
+    /// Everything.
+    Full,
+}
+
+/// Reads which case is asked for, and how much of it.
 ///
 /// # Errors
 /// All violated fields.
-pub fn case_wanted(message: v1::GetCaseRequest) -> Result<(ProgramId, CaseId), Vec<Violation>> {
-    let v1::GetCaseRequest { program_id, case_id: id } = message;
+pub fn case_wanted(message: v1::GetCaseRequest) -> Result<(ProgramId, CaseId, CaseView), Vec<Violation>> {
+    let v1::GetCaseRequest { program_id, case_id: id, view } = message;
     let mut found = Violations::default();
     let program_id = required_id(&program_id, &At::path("program_id"), &mut found);
     let id = case_id(&id, &mut found);
-    found.into_result(program_id.zip(id))
+    let view = optional_enum(view, &At::path("view"), &mut found).unwrap_or(CaseView::Full);
+    found.into_result(program_id.zip(id).map(|(program_id, id)| (program_id, id, view)))
 }
 
 /// Reads which programme's queue is asked for.
@@ -298,6 +313,7 @@ pub fn summary_message(summary: &CaseSummary, now: Timestamp) -> v1::CaseSummary
         due_at,
         score,
         value,
+        at_stake,
         reason_codes,
         headline,
     } = summary;
@@ -312,6 +328,8 @@ pub fn summary_message(summary: &CaseSummary, now: Timestamp) -> v1::CaseSummary
         headline: headline.clone(),
         reason_codes: reason_codes.iter().map(|code| code.dotted().to_owned()).collect(),
         value: value.map(money_message),
+        at_stake: at_stake.iter().copied().map(money_message).collect(),
+        expected_loss: summary.expected_loss(),
         opened_at: Some(time_message(*opened_at)),
         due_at: Some(time_message(*due_at)),
         overdue: *due_at < now,
@@ -337,7 +355,7 @@ pub fn summary_message(summary: &CaseSummary, now: Timestamp) -> v1::CaseSummary
 /// Writes a whole case. The rows of the comparison are the caller's.
 #[must_use]
 pub fn case_message(file: &CaseFile, side_by_side: Vec<v1::SideBySideRow>, now: Timestamp) -> v1::Case {
-    let CaseFile { summary, record, now: known_now, referrer: _, referee: _, history, neighbours } = file;
+    let CaseFile { summary, record, now: known_now, referrer: _, referee: _, history, neighbours, others_of_referrer } = file;
     let screened = &record.conversion;
     v1::Case {
         summary: Some(summary_message(summary, now)),
@@ -347,7 +365,9 @@ pub fn case_message(file: &CaseFile, side_by_side: Vec<v1::SideBySideRow>, now: 
         attribution: Some(journey::attribution_message(&screened.attribution)),
         side_by_side,
         evidence: decision::evidence_messages(&record.decision.evidence),
-        neighbours: neighbours.iter().map(neighbour_message).collect(),
+        neighbours: neighbours.iter().map(shared_message).collect(),
+        referrer_conversions: others_of_referrer.iter().map(conversion_message).collect(),
+        page: Vec::new(),
         rewards: screened.rewards.iter().map(conversion::reward_message).collect(),
         paid_reward_ids: paid_reward_ids(&record.standing),
         history: history.iter().map(history_message).collect(),
@@ -388,25 +408,6 @@ fn history_message(entry: &HistoryEntry) -> v1::CaseEvent {
         note: note.clone(),
         previous: previous.clone(),
         current: new.clone(),
-    }
-}
-
-fn neighbour_message(neighbour: &Neighbour) -> v1::SharedIdentifier {
-    let Neighbour { identifier, sides, accounts_count, accounts, rejected_count } = neighbour;
-    let sides = match (sides.contains(&Side::Referrer), sides.contains(&Side::Referee)) {
-        (true, true) => v1::EvidenceSides::Both,
-        (true, false) => v1::EvidenceSides::Referrer,
-        (false, true) => v1::EvidenceSides::Referee,
-        (false, false) => v1::EvidenceSides::Unspecified,
-    };
-    v1::SharedIdentifier {
-        kind: identifier.kind.to_number(),
-        digest_prefix: short_digest(&identifier.digest),
-        sides: sides.into(),
-        accounts: u64::from(*accounts_count),
-        account_ids: accounts.iter().map(ToString::to_string).collect(),
-        rejected_accounts: u64::from(*rejected_count),
-        label: identifier_words(identifier.kind).to_owned(),
     }
 }
 
@@ -461,7 +462,7 @@ mod tests {
     fn a_listing_without_states_is_of_what_needs_a_reviewer() {
         let listing = case_listing(v1::ListCasesRequest { program_id: "shop".to_owned(), ..Default::default() }, now()).unwrap();
         assert_eq!(listing.filter.states, [CaseStateKind::Open, CaseStateKind::Claimed]);
-        assert_eq!(listing.order, CaseOrder::OldestFirst);
+        assert_eq!(listing.order, CaseOrder::ExpectedLossFirst);
     }
 
     #[test]

@@ -138,10 +138,11 @@ pub(crate) fn a_case_file_shows_who_else_is_on_the_values(subject: &Subject) {
     }
     subject.screen(&draft("c1", "ann", "bob").decided("review").referee_on_device(1).referrer_on_device(1).referee_on_address(2));
     let neighbours = subject.ledger.case(&shop(), &case_id("c1"), minute(200)).unwrap().unwrap().neighbours;
-    let address = &neighbours[0];
+    let address = &neighbours[1];
     assert_eq!(address.identifier, Identifier { kind: IdentifierKind::Address, digest: value(2) });
     assert_eq!((address.accounts_count, address.accounts.len(), address.sides.clone()), (30, 10, vec![Side::Referee]));
-    let device = &neighbours[1];
+    let device = &neighbours[0];
+    assert!(device.one_of_strangers > address.one_of_strangers, "the rarest first");
     assert_eq!(device.sides, [Side::Referrer, Side::Referee]);
     assert_eq!((device.accounts.clone(), device.rejected_count), (vec![account("eve")], 1));
 }

@@ -19,6 +19,7 @@ mod claims_money;
 mod claims_outcomes;
 mod claims_payouts;
 mod claims_review;
+mod claims_together;
 mod claims_writing;
 #[path = "../support/postgres.rs"]
 mod postgres;
@@ -150,6 +151,13 @@ macro_rules! conformance {
 }
 
 conformance! {
+    claims_together:
+        what_belongs_together_is_one_cluster_whoever_is_asked_for
+        clusters_are_listed_page_by_page_what_would_lose_most_first
+        what_would_lose_most_is_listed_first_and_what_is_overdue_before_all
+        several_cases_are_decided_in_one_record_each_as_it_was_seen
+        an_act_is_undone_as_far_as_nothing_of_it_was_touched_since
+        an_account_is_told_as_a_whole;
     claims_writing:
         a_retry_gets_the_first_answer_again
         an_id_with_other_content_is_refused

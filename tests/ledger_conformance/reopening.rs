@@ -61,11 +61,17 @@ pub(crate) fn everything(subject: &Subject) -> Everything {
     let ledger = &subject.ledger;
     let now = minute(500);
     let ids: Vec<String> = (0..CONVERSIONS).map(|number| format!("c{number}")).collect();
-    let queue =
-        [CaseOrder::OldestFirst, CaseOrder::NewestFirst, CaseOrder::ScoreHighestFirst, CaseOrder::DueFirst].map(|order| {
-            let cases = pages(7, |page| ledger.cases(&shop(), &CaseFilter::default(), order, page, now).unwrap());
-            cases.into_iter().map(|case| case.conversion_id.to_string()).collect::<Vec<_>>()
-        });
+    let queue = [
+        CaseOrder::OldestFirst,
+        CaseOrder::NewestFirst,
+        CaseOrder::ScoreHighestFirst,
+        CaseOrder::DueFirst,
+        CaseOrder::ExpectedLossFirst,
+    ]
+    .map(|order| {
+        let cases = pages(7, |page| ledger.cases(&shop(), &CaseFilter::default(), order, page, now).unwrap());
+        cases.into_iter().map(|case| case.conversion_id.to_string()).collect::<Vec<_>>()
+    });
     Everything {
         programs: ledger.programs(),
         decisions: pages(11, |page| ledger.decisions(&shop(), &DecisionFilter::default(), page).unwrap()),

@@ -17,10 +17,13 @@ use selfsame::adapters::policy_file::{self, SHIPPED_POLICY};
 use selfsame::adapters::policy_store::FixedPolicy;
 use selfsame::adapters::standing_rules::StandingRules;
 use selfsame::book::MessageKind;
-use selfsame::book::command::{Command, Executed};
+use selfsame::book::account_file::AccountFile;
+use selfsame::book::clusters::{ClusterFile, ClusterSummary};
+use selfsame::book::command::{Act, Command, Executed};
 use selfsame::book::cursor::FeedCursor;
 use selfsame::book::directory::{Directory, Stage};
 use selfsame::book::models::ProgramModels;
+use selfsame::book::plan::Previewed;
 use selfsame::book::query::{CaseFilter, CaseOrder, DecisionFilter, Page, PageRequest};
 use selfsame::book::records::{
     CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Hold, LabelledConversion, ListEntry, ListSubject, PendingOutcome,
@@ -37,7 +40,7 @@ use selfsame::screening::history::ListKind;
 use selfsame::service::first_start::register;
 use selfsame::service::limits::Limits;
 use selfsame::service::server::{ServeError, ServerParts, serve};
-use selfsame::vocabulary::ids::{CaseId, ConversionId, ProgramId, RecordId, RewardId};
+use selfsame::vocabulary::ids::{AccountId, Actor, CaseId, ConversionId, ProgramId, RecordId, RewardId};
 use selfsame::vocabulary::time::{Span, Timestamp};
 use selfsame::wire::credentials::Credentials;
 use selfsame::wire::v1;
@@ -153,6 +156,31 @@ impl Ledger for SwitchedLedger {
     }
     fn case<'a>(&'a self, program: &'a ProgramId, case: &'a CaseId, now: Timestamp) -> Answer<'a, Option<CaseFile>> {
         self.read(self.inner.case(program, case, now))
+    }
+    fn account<'a>(
+        &'a self,
+        program: &'a ProgramId,
+        account: &'a AccountId,
+        page: &'a PageRequest,
+        now: Timestamp,
+    ) -> Answer<'a, Option<AccountFile>> {
+        self.read(self.inner.account(program, account, page, now))
+    }
+    fn clusters<'a>(&'a self, program: &'a ProgramId, page: &'a PageRequest, now: Timestamp) -> Answer<'a, Page<ClusterSummary>> {
+        self.read(self.inner.clusters(program, page, now))
+    }
+    fn cluster<'a>(&'a self, program: &'a ProgramId, account: &'a AccountId, now: Timestamp) -> Answer<'a, Option<ClusterFile>> {
+        self.read(self.inner.cluster(program, account, now))
+    }
+    fn preview<'a>(
+        &'a self,
+        program: &'a ProgramId,
+        act: Act,
+        cases: &'a [CaseId],
+        actor: &'a Actor,
+        now: Timestamp,
+    ) -> Answer<'a, Vec<Previewed>> {
+        self.read(self.inner.preview(program, act, cases, actor, now))
     }
     fn queue_stats<'a>(&'a self, program: &'a ProgramId, now: Timestamp) -> Answer<'a, QueueStats> {
         self.read(self.inner.queue_stats(program, now))

@@ -4,9 +4,13 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use futures::executor::block_on;
+use selfsame::book::account_file::AccountFile;
+use selfsame::book::clusters::{ClusterFile, ClusterSummary};
+use selfsame::book::command::Act;
 use selfsame::book::cursor::FeedCursor;
 use selfsame::book::directory::Directory;
 use selfsame::book::models::ProgramModels;
+use selfsame::book::plan::Previewed;
 use selfsame::book::query::{CaseFilter, CaseOrder, DecisionFilter, Page, PageRequest};
 use selfsame::book::records::{
     CaseFile, CaseSummary, DecisionRecord, FeedEvent, Hold, LabelledConversion, ListEntry, ListSubject, PendingOutcome,
@@ -15,7 +19,7 @@ use selfsame::book::records::{
 use selfsame::ports::ledger::{Ledger, LedgerError};
 use selfsame::screening::gate::Standing;
 use selfsame::screening::history::ListKind;
-use selfsame::vocabulary::ids::{CaseId, ConversionId, ProgramId, RewardId};
+use selfsame::vocabulary::ids::{AccountId, Actor, CaseId, ConversionId, ProgramId, RewardId};
 use selfsame::vocabulary::time::Timestamp;
 
 /// The ledger. Its reads stand in the way of the port's own; everything else is the port's.
@@ -59,6 +63,35 @@ impl<L: Deref<Target: Ledger>> Asked<L> {
 
     pub(crate) fn case(&self, program: &ProgramId, case: &CaseId, now: Timestamp) -> Read<Option<CaseFile>> {
         block_on(self.0.case(program, case, now))
+    }
+
+    pub(crate) fn account(
+        &self,
+        program: &ProgramId,
+        account: &AccountId,
+        page: &PageRequest,
+        now: Timestamp,
+    ) -> Read<Option<AccountFile>> {
+        block_on(self.0.account(program, account, page, now))
+    }
+
+    pub(crate) fn clusters(&self, program: &ProgramId, page: &PageRequest, now: Timestamp) -> Read<Page<ClusterSummary>> {
+        block_on(self.0.clusters(program, page, now))
+    }
+
+    pub(crate) fn cluster(&self, program: &ProgramId, account: &AccountId, now: Timestamp) -> Read<Option<ClusterFile>> {
+        block_on(self.0.cluster(program, account, now))
+    }
+
+    pub(crate) fn preview(
+        &self,
+        program: &ProgramId,
+        act: Act,
+        cases: &[CaseId],
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Read<Vec<Previewed>> {
+        block_on(self.0.preview(program, act, cases, actor, now))
     }
 
     pub(crate) fn queue_stats(&self, program: &ProgramId, now: Timestamp) -> Read<QueueStats> {

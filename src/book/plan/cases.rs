@@ -37,12 +37,13 @@ pub(super) fn step(
         (None, _) => return Err(missing()),
     };
     if let Some(ruling) = Ruling::of(&event.step) {
-        event.trips = models::tripped_by(book, number, ruling.verdict(), command, assessor);
+        event.trips =
+            models::tripped_by(book, &[(number, ruling)], command.at, |version| assessor.promise(&command.program_id, version));
     }
     Ok(Plan::commit(Event::CaseStepped(Box::new(event))))
 }
 
-fn next_step(
+pub(super) fn next_step(
     book: &Book,
     case: &Case,
     row: &ConversionRow,
@@ -111,7 +112,7 @@ impl Ruling {
     }
 }
 
-const fn verdict_after(step: &Step, before: Verdict) -> Verdict {
+pub(super) const fn verdict_after(step: &Step, before: Verdict) -> Verdict {
     match step {
         Step::Resolve(resolution) => resolution.verdict(),
         Step::Reopen => Verdict::InReview,

@@ -1,15 +1,16 @@
 //! Plans of changes of models, and when the audits trip a breaker.
 
-use super::Plan;
+use super::{Plan, Ruling};
 use crate::book::Book;
-use crate::book::command::{Assessor, CaseCommand, ModelsCommand, ModelsStep};
+use crate::book::command::{ModelsCommand, ModelsStep};
 use crate::book::event::{BreakerTripped, Event, ModelsChanged};
 use crate::book::models::{ModelAction, ModelAudits, ModelChoices, ModelName};
 use crate::book::refusal::Refusal;
 use crate::book::slab::ConversionNumber;
 use crate::screening::AutoReject;
-use crate::screening::decision::Verdict;
+use crate::screening::model::Certificate;
 use crate::screening::policy::ScoreSource;
+use crate::vocabulary::time::Timestamp;
 
 /// Loads, chooses or watches a model.
 pub(super) fn change(book: &Book, command: ModelsCommand) -> Result<Plan, Refusal> {
@@ -53,17 +54,20 @@ fn decides(model: &ModelName) -> Refusal {
     Refusal::NotPossible(format!("model `{}` decides in this programme; a challenger is another one", model.version))
 }
 
-/// The breaker that a reviewer's ruling on a conversion trips; `None` when it is not audited, its model promises nothing, or keeps its promise.
+/// The breaker that reviewers' rulings on conversions trip together, of several models the first; `None` when none of them is audited, or each model
+/// promises nothing or keeps its promise.
 pub(super) fn tripped_by(
     book: &Book,
-    number: ConversionNumber,
-    ruled: Option<Verdict>,
-    command: &CaseCommand,
-    assessor: &dyn Assessor,
+    rulings: &[(ConversionNumber, Ruling)],
+    at: Timestamp,
+    promise: impl Fn(&str) -> Option<Certificate>,
 ) -> Option<BreakerTripped> {
-    let (version, audits) = book.models.once_ruled(number, ruled)?;
-    let promise = assessor.promise(&command.program_id, version).filter(|_| !audits.is_tripped())?;
-    let broken = audits.live_error().breaker(promise.alpha, promise.delta) == AutoReject::Tripped;
-    let ModelAudits { honest, abusive, .. } = audits;
-    broken.then(|| BreakerTripped { version: version.into(), honest, abusive, at: command.at })
+    book.models.once_ruled(rulings.iter().map(|(number, ruling)| (*number, ruling.verdict()))).into_iter().find_map(
+        |(version, audits)| {
+            let promise = promise(version).filter(|_| !audits.is_tripped())?;
+            let broken = audits.live_error().breaker(promise.alpha, promise.delta) == AutoReject::Tripped;
+            let ModelAudits { honest, abusive, .. } = audits;
+            broken.then(|| BreakerTripped { version: version.into(), honest, abusive, at })
+        },
+    )
 }

@@ -18,7 +18,7 @@ pub(super) fn list(answer: &v1::ListCasesResponse, now: Timestamp) -> String {
     if answer.cases.is_empty() {
         return "Nothing waits.".to_owned();
     }
-    let head = ["CASE", "REV", "STATE", "RISK", "DUE", "REFERRER", "REFEREE", "WHY"].map(str::to_owned).to_vec();
+    let head = ["CASE", "REV", "STATE", "RISK", "AT STAKE", "DUE", "REFERRER", "REFEREE", "WHY"].map(str::to_owned).to_vec();
     let mut rows = vec![head];
     for case in &answer.cases {
         rows.push(vec![
@@ -26,6 +26,7 @@ pub(super) fn list(answer: &v1::ListCasesResponse, now: Timestamp) -> String {
             case.revision.to_string(),
             state(case),
             case.risk_score.to_string(),
+            money(&case.at_stake),
             due(case, now),
             case.referrer_account_id.clone(),
             case.referee_account_id.clone(),
@@ -51,6 +52,162 @@ pub(super) fn stats(answer: &v1::GetQueueStatsResponse) -> String {
         by_first_reason.iter().map(|reason| vec![reason.cases.to_string(), reason.reason_code.clone()]).collect();
     text.push_str(&table(&rows));
     text
+}
+
+/// A table of clusters.
+pub(super) fn clusters(answer: &v1::ListClustersResponse) -> String {
+    if answer.clusters.is_empty() {
+        return "Nothing that waits belongs together.".to_owned();
+    }
+    let head = ["CLUSTER", "CASES", "ACCOUNTS", "REFERRERS", "RISK UP TO", "AT STAKE", "WHY"].map(str::to_owned).to_vec();
+    let row = |line: &v1::ClusterSummary| {
+        vec![
+            line.account_id.clone(),
+            line.cases.to_string(),
+            line.accounts.to_string(),
+            line.referrers.to_string(),
+            line.risk_score_max.to_string(),
+            money(&line.at_stake),
+            line.headline.clone(),
+        ]
+    };
+    let mut text = table(&std::iter::once(head).chain(answer.clusters.iter().map(row)).collect::<Vec<_>>());
+    if answer.total_size > answer.clusters.len() as u64 {
+        let _ = write!(text, "\n{} of {} shown; --limit shows more.", answer.clusters.len(), answer.total_size);
+    }
+    text
+}
+
+/// One cluster: what ties it, its accounts, its cases.
+pub(super) fn cluster(cluster: &v1::Cluster, now: Timestamp) -> String {
+    let v1::Cluster { summary, accounts, ties, cases, complete } = cluster;
+    let line = summary.clone().unwrap_or_default();
+    let mut text = format!(
+        "{}: {} undecided cases of {} referrers among {} accounts, {} at stake\n",
+        line.account_id,
+        line.cases,
+        line.referrers,
+        accounts.len(),
+        if line.at_stake.is_empty() { "no known amount".to_owned() } else { money(&line.at_stake) },
+    );
+    if !complete {
+        text.push_str("Only a part of it is shown: decide this, and look again.\n");
+    }
+    section(&mut text, "WHAT TIES THEM", ties.iter().map(tie_row).collect());
+    let role = |account: &v1::ClusterAccount| {
+        let rejected = if account.stands_rejected { "stands rejected" } else { "" };
+        let roles = [("refers in", account.cases_as_referrer), ("referred in", account.cases_as_referee)];
+        let told = roles.into_iter().filter(|(_, cases)| *cases > 0).map(|(role, cases)| format!("{role} {cases}"));
+        vec![account.account_id.clone(), told.collect::<Vec<_>>().join(", "), rejected.to_owned()]
+    };
+    section(&mut text, "ACCOUNTS", accounts.iter().map(role).collect());
+    let cases = v1::ListCasesResponse { cases: cases.clone(), ..Default::default() };
+    let _ = write!(text, "\nCASES\n{}", list(&cases, now));
+    text
+}
+
+/// A value that accounts share, with those of them that are named.
+pub(in crate::cli) fn tie_row(tie: &v1::SharedIdentifier) -> Vec<String> {
+    let rare =
+        if tie.one_of_strangers >= 2.0 { format!("1 of {:.0} strangers has it", tie.one_of_strangers) } else { String::new() };
+    vec![format!("{} {}", tie.label, tie.digest_prefix), rare, tie.account_ids.join(" ")]
+}
+
+/// What an act would change.
+pub(super) fn preview(preview: &v1::PreviewCasesResponse, act: v1::CaseAct) -> String {
+    let head = ["CASE", "RISK", "AT STAKE", "REFERRER", "REFEREE", "WOULD BE"].map(str::to_owned).to_vec();
+    let row = |case: &v1::PreviewedCase| {
+        let line = case.summary.clone().unwrap_or_default();
+        let would_be = match case.left_alone() {
+            v1::LeftAlone::Unspecified => verdict(case.verdict()).to_owned(),
+            left => format!("left alone: {}", left_alone(left)),
+        };
+        let stake = money(&line.at_stake);
+        vec![
+            case.case_id.clone(),
+            line.risk_score.to_string(),
+            stake,
+            line.referrer_account_id,
+            line.referee_account_id,
+            would_be,
+        ]
+    };
+    let mut text = table(&std::iter::once(head).chain(preview.cases.iter().map(row)).collect::<Vec<_>>());
+    let paid: usize = preview.cases.iter().map(|case| case.paid_reward_ids.len()).sum();
+    if paid > 0 && act == v1::CaseAct::Reject {
+        let _ = writeln!(text, "{paid} rewards were paid already, and are not taken back.");
+    }
+    if preview.more {
+        text.push_str("There are more than one act takes: do it again afterwards.\n");
+    }
+    text
+}
+
+/// What is asked before several cases are changed.
+pub(super) fn question(preview: &v1::PreviewCasesResponse, act: v1::CaseAct) -> String {
+    let amount = |amounts: &[v1::Money]| if amounts.is_empty() { "no known amount".to_owned() } else { money(amounts) };
+    let cases = preview.changing;
+    match act {
+        v1::CaseAct::Reject => format!("Reject {cases} cases, which withholds {}?", amount(&preview.at_stake)),
+        v1::CaseAct::Accept => format!(
+            "Accept {cases} cases of {} referrers, which releases {} at once?",
+            preview.referrer_account_ids.len(),
+            amount(&preview.due)
+        ),
+        v1::CaseAct::Reopen | v1::CaseAct::Unspecified => format!("Put {cases} cases back into review?"),
+    }
+}
+
+/// What an act came to. `unkept`: why what undoes it could not be kept.
+pub(super) fn acted(answer: &v1::ActOnCasesResponse, unkept: Option<&str>) -> String {
+    let v1::ActOnCasesResponse { cases, changed, left_alone: left, undo_token } = answer;
+    let mut text = format!("{changed} changed, {left} left alone\n");
+    let alone = cases.iter().filter(|case| case.left_alone() != v1::LeftAlone::Unspecified);
+    text.push_str(&table(
+        &alone.map(|case| vec![case.case_id.clone(), left_alone(case.left_alone()).to_owned()]).collect::<Vec<_>>(),
+    ));
+    match (undo_token.is_empty(), unkept) {
+        (true, _) => {}
+        (false, None) => text.push_str("`selfsame queue undo` takes it back, as long as nothing of it is paid.\n"),
+        (false, Some(why)) => {
+            let _ = writeln!(text, "What takes it back could not be kept ({why}); it is: {undo_token}");
+        }
+    }
+    text
+}
+
+const fn verdict(verdict: v1::Verdict) -> &'static str {
+    match verdict {
+        v1::Verdict::Approved => "approved",
+        v1::Verdict::InReview => "in review",
+        v1::Verdict::Rejected => "rejected",
+        v1::Verdict::Unspecified => "",
+    }
+}
+
+const fn left_alone(left: v1::LeftAlone) -> &'static str {
+    match left {
+        v1::LeftAlone::Unspecified => "",
+        v1::LeftAlone::Changed => "it changed since it was seen",
+        v1::LeftAlone::ClaimedByOther => "another reviewer has claimed it",
+        v1::LeftAlone::AlreadyResolved => "it is resolved already",
+        v1::LeftAlone::NotResolved => "it is not resolved",
+        v1::LeftAlone::Gone => "it is not known",
+    }
+}
+
+/// Amounts as a person reads them.
+pub(in crate::cli) fn money(amounts: &[v1::Money]) -> String {
+    let read = |amount: &v1::Money| Money::new(amount.amount_minor, &amount.currency).ok().map(|amount| amount.to_string());
+    amounts.iter().filter_map(read).collect::<Vec<_>>().join(" + ")
+}
+
+/// A case without what the machine thinks of it.
+pub(super) fn blind(case: &v1::Case) -> String {
+    let summary = case.summary.clone().unwrap_or_default();
+    let rows: Vec<v1::SideBySideRow> =
+        case.side_by_side.iter().map(|row| v1::SideBySideRow { note: String::new(), ..row.clone() }).collect();
+    format!("{}\n{}", summary.case_id, sides(&summary, &rows))
 }
 
 /// What a step led to.
@@ -84,6 +241,8 @@ pub(super) fn case(case: &v1::Case, now: Timestamp) -> String {
         history,
         paid_reward_ids,
         now: known_now,
+        referrer_conversions,
+        page: _,
     } = case;
     let summary = summary.clone().unwrap_or_default();
     let mut text = format!(
@@ -112,6 +271,7 @@ pub(super) fn case(case: &v1::Case, now: Timestamp) -> String {
         section(&mut text, &title, learned.iter().map(learned_row).collect());
     }
     section(&mut text, "ALSO ON THESE VALUES", neighbours.iter().map(neighbour_row).collect());
+    section(&mut text, "THE REFERRER'S OTHERS, NEWEST FIRST", referrer_conversions.iter().map(conversion_row).collect());
     let (paid, at_stake): (Vec<_>, Vec<_>) = rewards.iter().partition(|reward| paid_reward_ids.contains(&reward.reward_id));
     section(&mut text, "REWARDS AT STAKE", at_stake.into_iter().map(reward_row).collect());
     section(&mut text, "REWARDS PAID ALREADY, NOT TAKEN BACK", paid.into_iter().map(reward_row).collect());
@@ -218,6 +378,20 @@ fn neighbour_row(neighbour: &v1::SharedIdentifier) -> Vec<String> {
     ]
 }
 
+/// A conversion beside others of the same account.
+pub(in crate::cli) fn conversion_row(conversion: &v1::AccountConversion) -> Vec<String> {
+    let at = conversion.occurred_at.as_ref().and_then(instant).map(|at| at.to_string()).unwrap_or_default();
+    let sentence = conversion.standing.as_ref().map(|standing| standing.sentence.clone()).unwrap_or_default();
+    vec![
+        at,
+        conversion.conversion_id.clone(),
+        conversion.other_account_id.clone(),
+        verdict(conversion.verdict()).to_owned(),
+        money(conversion.value.as_slice()),
+        sentence,
+    ]
+}
+
 fn reward_row(reward: &v1::Reward) -> Vec<String> {
     let amount = reward.amount.as_ref().and_then(|money| Money::new(money.amount_minor, &money.currency).ok());
     vec![reward.reward_id.clone(), amount.map(|amount| amount.to_string()).unwrap_or_default()]
@@ -284,6 +458,7 @@ mod tests {
             referrer_account_id: "dan".to_owned(),
             referee_account_id: "joe".to_owned(),
             headline: "Both sides were seen on one device.".to_owned(),
+            at_stake: vec![v1::Money { amount_minor: 2_000, currency: "EUR".to_owned() }],
             due_at: Some(crate::wire::WireTimestamp { seconds: 1_790_000_000 + 7_200, nanos: 0 }),
             ..Default::default()
         }
@@ -293,8 +468,8 @@ mod tests {
     fn a_list_reads_like_a_table() {
         let answer = v1::ListCasesResponse { cases: vec![summary()], ..Default::default() };
         let expected = "\
-CASE       REV  STATE  RISK  DUE     REFERRER  REFEREE  WHY
-case-cv-3  2    open   78    in 2 h  dan       joe      Both sides were seen on one device.
+CASE       REV  STATE  RISK  AT STAKE   DUE     REFERRER  REFEREE  WHY
+case-cv-3  2    open   78    20.00 EUR  in 2 h  dan       joe      Both sides were seen on one device.
 ";
         assert_eq!(list(&answer, now()), expected);
     }

@@ -6,6 +6,7 @@
 
 pub(crate) mod alone;
 pub(crate) mod bundle;
+mod cases;
 mod conversion;
 mod decision;
 mod directory;
@@ -20,15 +21,12 @@ mod tests;
 
 use self::conversion::Heads;
 use self::decision::Head;
-use crate::book::command::CaseStep;
 use crate::book::cursor::FeedCursor;
-use crate::book::event::{CaseStepped, ConversionScreened, Event, FirstCase, ListChanged, OpenedCase, SignalsRecorded};
+use crate::book::event::{ConversionScreened, Event, ListChanged, OpenedCase, SignalsRecorded};
 use crate::book::feed;
 use crate::book::records::{FeedEvent, FeedKind};
 use crate::ledger::packed::{Damaged, Reader, Writer};
-use crate::screening::case::Step;
-use crate::vocabulary::ids::{AccountId, Actor, ConversionId, RecordId, RewardId};
-use crate::vocabulary::time::Span;
+use crate::vocabulary::ids::RecordId;
 
 /// The version that is written.
 pub(crate) const VERSION: u8 = 1;
@@ -55,6 +53,7 @@ mod kind {
     pub(crate) const AUDIT_KEY_MADE: u8 = 18;
     pub(crate) const BREAKER_TRIPPED: u8 = 19;
     pub(crate) const DIRECTORY_CHANGED: u8 = 20;
+    pub(crate) const CASES_STEPPED: u8 = 21;
 }
 
 /// An event as the bytes of a record.
@@ -80,7 +79,11 @@ pub(crate) fn encode(event: &Event) -> Vec<u8> {
         }
         Event::CaseStepped(event) => {
             w.u8(kind::CASE_STEPPED);
-            write_case(&mut w, event);
+            cases::write(&mut w, event);
+        }
+        Event::CasesStepped(event) => {
+            w.u8(kind::CASES_STEPPED);
+            cases::write_several(&mut w, event);
         }
         Event::RewardPaid(event) => {
             w.u8(kind::REWARD_PAID);
@@ -171,7 +174,8 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Event, Damaged> {
             bundles: r.list(bundle::read)?,
         }),
         kind::OUTCOME_RECORDED => Event::OutcomeRecorded(Box::new(outcomes::read_recorded(&mut r)?)),
-        kind::CASE_STEPPED => Event::CaseStepped(Box::new(read_case(&mut r)?)),
+        kind::CASE_STEPPED => Event::CaseStepped(Box::new(cases::read(&mut r)?)),
+        kind::CASES_STEPPED => Event::CasesStepped(Box::new(cases::read_several(&mut r)?)),
         kind::REWARD_PAID => Event::RewardPaid(Box::new(payouts::read_paid(&mut r)?)),
         kind::HOLD_CHANGED => Event::HoldChanged(payouts::read_hold(&mut r)?),
         kind::LIST_CHANGED => {
@@ -255,106 +259,4 @@ fn read_screened(r: &mut Reader<'_>) -> Result<ConversionScreened, Damaged> {
     let case =
         r.option(|r| Ok(OpenedCase { due_at: r.time()?, referrer: r.option(bundle::read)?, referee: r.option(bundle::read)? }))?;
     Ok(ConversionScreened { conversion, content, decision, received_at, case, came_before, repeated })
-}
-
-fn write_case(w: &mut Writer, event: &CaseStepped) {
-    let CaseStepped {
-        conversion_id,
-        referrer,
-        referee,
-        step,
-        actor,
-        reason_code,
-        note,
-        at,
-        previous_state,
-        state,
-        previous_verdict,
-        verdict,
-        revision,
-        opened_at,
-        due_at,
-        reason_codes,
-        paid,
-        first_case,
-        trips,
-        request,
-    } = event;
-    w.text(conversion_id.as_str());
-    w.text(referrer.as_str());
-    w.text(referee.as_str());
-    write_step(w, step);
-    w.text(actor.as_str());
-    w.text(reason_code);
-    w.text(note);
-    w.time(*at);
-    w.option(previous_state.as_ref(), parts::write_case_state);
-    parts::write_case_state(w, state);
-    w.u8(numbers::verdict(*previous_verdict));
-    w.u8(numbers::verdict(*verdict));
-    w.u32(*revision);
-    w.time(*opened_at);
-    w.time(*due_at);
-    w.list(reason_codes, |w, code| w.u8(numbers::evidence_code(*code)));
-    w.list(paid, |w, id| w.text(id.as_str()));
-    w.option(first_case.as_ref(), |w, FirstCase { score, value, headline }| {
-        w.f64(*score);
-        w.option(*value, parts::write_money);
-        w.text(headline);
-    });
-    w.option(trips.as_ref(), models::write_tripped);
-    w.option(request.as_ref(), payouts::write_request);
-}
-
-fn read_case(r: &mut Reader<'_>) -> Result<CaseStepped, Damaged> {
-    Ok(CaseStepped {
-        conversion_id: r.id(ConversionId::new)?,
-        referrer: r.id(AccountId::new)?,
-        referee: r.id(AccountId::new)?,
-        step: read_step(r)?,
-        actor: r.id(Actor::new)?,
-        reason_code: r.text()?.to_owned(),
-        note: r.text()?.to_owned(),
-        at: r.time()?,
-        previous_state: r.option(parts::read_case_state)?,
-        state: parts::read_case_state(r)?,
-        previous_verdict: numbers::read_verdict(r.u8()?)?,
-        verdict: numbers::read_verdict(r.u8()?)?,
-        revision: r.u32()?,
-        opened_at: r.time()?,
-        due_at: r.time()?,
-        reason_codes: r.list(|r| numbers::read_evidence_code(r.u8()?))?,
-        paid: r.list(|r| r.id(RewardId::new))?,
-        first_case: r
-            .option(|r| Ok(FirstCase { score: r.f64()?, value: r.option(parts::read_money)?, headline: r.text()?.to_owned() }))?,
-        trips: r.option(models::read_tripped)?,
-        request: r.option(payouts::read_request)?,
-    })
-}
-
-fn write_step(w: &mut Writer, step: &CaseStep) {
-    match step {
-        CaseStep::Note => w.u8(1),
-        CaseStep::Step(Step::Claim { lease }) => {
-            w.u8(2);
-            w.i64(lease.as_millis());
-        }
-        CaseStep::Step(Step::Release) => w.u8(3),
-        CaseStep::Step(Step::Resolve(resolution)) => {
-            w.u8(4);
-            w.u8(numbers::resolution(*resolution));
-        }
-        CaseStep::Step(Step::Reopen) => w.u8(5),
-    }
-}
-
-fn read_step(r: &mut Reader<'_>) -> Result<CaseStep, Damaged> {
-    Ok(match r.u8()? {
-        1 => CaseStep::Note,
-        2 => CaseStep::Step(Step::Claim { lease: Span::from_millis(r.i64()?) }),
-        3 => CaseStep::Step(Step::Release),
-        4 => CaseStep::Step(Step::Resolve(numbers::read_resolution(r.u8()?)?)),
-        5 => CaseStep::Step(Step::Reopen),
-        _ => return Err(Damaged("a number stands for no step of a case")),
-    })
 }

@@ -3,19 +3,20 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::book::command::Change;
-use crate::book::command::{Request, RewardsChange};
+use crate::book::LeftAlone;
+use crate::book::command::{CaseStep, Change, Request, RewardsChange};
 use crate::book::cursor::ChainMark;
 use crate::book::directory::{Archival, DirectoryStep, IdentitySettings, ProgramSettings, Scope, Stage, Token, TokenDigest};
 use crate::book::event::{
-    AuditKeyMade, BreakerTripped, ChangedReward, Concerned, ConversionKept, DirectoryChanged, Effect, Entitlement, HeldReferral,
-    HoldChanged, KeptPayment, KeptReward, ModelsChanged, OutcomeRecorded, OutcomeRevoked, OutcomeSpread, PayoutFailed,
-    PendingExpired, Reassessed, Rechecked, ReservationChanged, RewardPaid, RewardsChanged, RewardsReserved,
+    AuditKeyMade, BreakerTripped, CaseStepped, CasesStepped, ChangedReward, Concerned, ConversionKept, DirectoryChanged, Effect,
+    Entitlement, FirstCase, HeldReferral, HoldChanged, KeptPayment, KeptReward, ModelsChanged, OutcomeRecorded, OutcomeRevoked,
+    OutcomeSpread, PayoutFailed, PendingExpired, Reassessed, Rechecked, ReservationChanged, RewardPaid, RewardsChanged,
+    RewardsReserved, StepMade,
 };
 use crate::book::models::{Audited, ModelAction, ModelChoices, ModelContent, ModelName};
 use crate::book::records::{ContentFingerprint, Cursor, HoldSubject, ListEntry, ListSubject, ReserveAnswer};
 use crate::screening::audit::AuditKey;
-use crate::screening::case::{CaseState, Resolution};
+use crate::screening::case::{CaseState, Resolution, Step};
 use crate::screening::decision::{Decision, Verdict};
 use crate::screening::evidence::EvidenceCode;
 use crate::screening::fixtures::{
@@ -27,11 +28,14 @@ use crate::vocabulary::bundle::{NameSignals, NetworkFlag, PaymentPurpose, Signal
 use crate::vocabulary::conversion::{Conversion, ConversionKind, Reward, Side};
 use crate::vocabulary::digest::KeyId;
 use crate::vocabulary::email::EmailDomainClass;
-use crate::vocabulary::ids::{CampaignId, HoldId, InvoiceId, ProgramId, RequestId, TokenId};
+use crate::vocabulary::ids::{
+    AccountId, Actor, CampaignId, ConversionId, HoldId, InvoiceId, ProgramId, RequestId, RewardId, TokenId,
+};
 use crate::vocabulary::money::{Currency, Money};
 use crate::vocabulary::outcome::{Outcome, OutcomeKind, OutcomeSubject};
 use crate::vocabulary::role::Role;
 use crate::vocabulary::sketch::{SKETCH_BYTES, Sketch};
+use crate::vocabulary::time::Span;
 
 const SOMEWHERE: FeedCursor = FeedCursor { place: Cursor(7), mark: ChainMark([9; 8]) };
 
@@ -114,6 +118,48 @@ fn concerned() -> Concerned {
 
 fn account(id: &str) -> AccountId {
     AccountId::new(id).unwrap()
+}
+
+fn acted(conversion_id: &ConversionId, (referrer, referee): (&AccountId, &AccountId), actor: &Actor) -> CasesStepped {
+    let act = StepMade {
+        step: CaseStep::Step(Step::Resolve(Resolution::Accept)),
+        actor: actor.clone(),
+        reason_code: "same_household".to_owned(),
+        note: "they called".to_owned(),
+        at: noon(),
+    };
+    let step = CaseStepped {
+        conversion_id: conversion_id.clone(),
+        referrer: referrer.clone(),
+        referee: referee.clone(),
+        step: act.step.clone(),
+        actor: actor.clone(),
+        reason_code: act.reason_code.clone(),
+        note: act.note.clone(),
+        at: act.at,
+        previous_state: Some(CaseState::Open),
+        state: CaseState::Resolved { by: actor.clone(), resolution: Resolution::Accept },
+        previous_verdict: Verdict::InReview,
+        verdict: Verdict::Approved,
+        revision: 4,
+        opened_at: noon(),
+        due_at: noon(),
+        reason_codes: vec![EvidenceCode::SameDevice],
+        paid: Vec::new(),
+        first_case: None,
+        trips: None,
+        request: None,
+    };
+    let left =
+        [LeftAlone::Changed, LeftAlone::ClaimedByOther, LeftAlone::AlreadyResolved, LeftAlone::NotResolved, LeftAlone::Gone];
+    let left = (1..).zip(left).map(|(number, left)| (ConversionId::new(&format!("cv-left-{number}")).unwrap(), Some(left)));
+    CasesStepped {
+        act,
+        steps: vec![step],
+        named: std::iter::once((conversion_id.clone(), None)).chain(left).collect(),
+        trips: Some(tripped()),
+        request: Request { id: RequestId::new("act-1").unwrap(), content: ContentFingerprint([7; 16]) },
+    }
 }
 
 /// One event of each kind.
@@ -260,6 +306,7 @@ pub(crate) fn one_of_each() -> Vec<Event> {
             trips: Some(tripped()),
             request: request.clone(),
         })),
+        Event::CasesStepped(Box::new(acted(&conversion_id, (&referrer, &referee), &actor))),
         Event::RewardPaid(Box::new(RewardPaid {
             reservation_id: RequestId::new("run-1").ok(),
             conversion_id: conversion_id.clone(),
@@ -467,7 +514,7 @@ fn records_of(mut bytes: &[u8]) -> Vec<&[u8]> {
 #[test]
 fn records_of_version_1_stay_readable() {
     let records = records_of(VERSION_1);
-    assert_eq!(records.len(), 27);
+    assert_eq!(records.len(), 28);
     let decoded: Vec<Event> = records.iter().map(|record| decode(record).unwrap()).collect();
     let Event::ConversionScreened(screened) = &decoded[0] else { panic!("the first is a conversion") };
     assert_eq!(screened.conversion, full_conversion());

@@ -18,6 +18,9 @@ use crate::vocabulary::money::Money;
 use crate::vocabulary::outcome::{Outcome, OutcomeKind};
 use crate::vocabulary::time::Timestamp;
 
+/// Conversions of the referrer that are shown beside a case: the newest.
+const OTHERS_SHOWN_MAX: usize = 20;
+
 impl Records {
     /// Everything about a case; `None` when there is none.
     pub(in super::super) async fn case(&self, case: &CaseId, now: Timestamp) -> Result<Option<CaseFile>, LedgerError> {
@@ -43,14 +46,16 @@ impl Records {
     fn as_known_now(&self, file: CaseFile, now: Timestamp) -> Result<(CaseFile, Cursor), LedgerError> {
         let CaseFile { record, referrer, referee, .. } = &file;
         let met = |book: &Book| Met::default().conversion(book, &record.conversion).bundle(book, referrer).bundle(book, referee);
-        let (neighbours, decision, as_of) = self.programme.look(met, |book| {
+        let payout = self.assessor.payout(&self.programme.id);
+        let (neighbours, others_of_referrer, decision, as_of) = self.programme.look(met, |book| {
             let neighbours = book.neighbours(&file.summary.conversion_id, referrer, referee);
+            let others = book.others_of_referrer(&file.summary.conversion_id, OTHERS_SHOWN_MAX, &payout);
             let history = book.history_now(&record.conversion);
             let decision = history.map(|history| self.assessor.assess_again(&record.conversion, &history, book.models(), now));
-            (neighbours, decision, book.cursor())
+            (neighbours, others, decision, book.cursor())
         })?;
         let now = decision.unwrap_or_else(|| file.now.clone());
-        Ok((CaseFile { now, neighbours, ..file }, as_of))
+        Ok((CaseFile { now, neighbours, others_of_referrer, ..file }, as_of))
     }
 
     /// Where a case stands joined with what the journal says of it; no neighbours yet.
@@ -67,7 +72,8 @@ impl Records {
         let ConversionScreened { conversion: sent, decision, .. } = screened;
         let record = self.record(conversion, sent, decision, mark);
         let now = record.decision.clone();
-        Ok(Some(CaseFile { summary, record, now, referrer, referee, history, neighbours: Vec::new() }))
+        let (neighbours, others_of_referrer) = (Vec::new(), Vec::new());
+        Ok(Some(CaseFile { summary, record, now, referrer, referee, history, neighbours, others_of_referrer }))
     }
 }
 
@@ -92,7 +98,7 @@ fn sides(
 fn entries_of(event: &Event, of: &ConversionId) -> Vec<HistoryEntry> {
     match event {
         Event::ConversionScreened(screened) => screened_entries(screened),
-        Event::CaseStepped(stepped) => vec![stepped_entry(stepped)],
+        Event::CaseStepped(_) | Event::CasesStepped(_) => event.step_of(of).map(stepped_entry).into_iter().collect(),
         Event::Rechecked(rechecked) => reassessed_entries(rechecked, of),
         Event::OutcomeRecorded(recorded) => vec![outcome_entry(recorded)],
         Event::OutcomeRevoked(revoked) => {

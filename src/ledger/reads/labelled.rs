@@ -79,6 +79,7 @@ impl Records {
                     | Event::PendingExpired(_)
                     | Event::Rechecked(_)
                     | Event::CaseStepped(_)
+                    | Event::CasesStepped(_)
                     | Event::RewardsReserved(_)
                     | Event::ReservationChanged(_)
                     | Event::RewardPaid(_)
@@ -103,15 +104,15 @@ impl Records {
         let mut by_reviewer: Option<Label> = None;
         let (mut resolution, mut later_verdicts) = (None, Vec::new());
         for cursor in &reading.trail {
-            let stepped = match self.read(*cursor)? {
-                Some(Event::CaseStepped(stepped)) => stepped,
-                Some(event) => {
+            let Some(event) = self.read(*cursor)? else { continue };
+            let stepped = match event.step_of(&screened.conversion.conversion_id) {
+                Some(stepped) => stepped,
+                None => {
                     let later = later_verdict(&event, &screened.conversion.conversion_id);
                     by_reviewer = by_reviewer.filter(|_| later.is_none_or(|later| later.verdict != Verdict::InReview));
                     later_verdicts.extend(later);
                     continue;
                 }
-                None => continue,
             };
             match &stepped.step {
                 CaseStep::Step(Step::Resolve(resolved)) => {
@@ -145,6 +146,7 @@ fn later_verdict(event: &Event, id: &ConversionId) -> Option<LaterVerdict> {
         | Event::OutcomeSpread(_)
         | Event::PendingExpired(_)
         | Event::CaseStepped(_)
+        | Event::CasesStepped(_)
         | Event::ReservationChanged(_)
         | Event::RewardPaid(_)
         | Event::PayoutFailed(_)

@@ -4,6 +4,7 @@
 mod case_file;
 mod decisions;
 mod labelled;
+mod people;
 mod taken;
 
 use std::sync::Arc;

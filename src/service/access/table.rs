@@ -33,7 +33,7 @@ const fn rule(method: &'static str, place: Place, roles: &'static [Role]) -> Rul
 const ALL: &[Role] = &Role::ALL;
 
 #[rustfmt::skip]
-pub(super) const TABLE: [Rule; 53] = [
+pub(super) const TABLE: [Rule; 58] = [
     rule("ScreeningService/ScreenConversion",    Place::Writes, &[Screener]),
     rule("ScreeningService/ScreenConversions",   Place::Writes, &[Screener]),
     rule("ScreeningService/RecordSignals",       Place::Writes, &[Screener]),
@@ -59,6 +59,11 @@ pub(super) const TABLE: [Rule; 53] = [
     rule("ReviewService/ListCases",              Place::Reads,  &[Reviewer, Lead, Auditor]),
     rule("ReviewService/GetCase",                Place::Reads,  &[Reviewer, Lead, Auditor]),
     rule("ReviewService/GetQueueStats",          Place::Reads,  &[Reviewer, Lead, Auditor]),
+    rule("ReviewService/GetAccount",             Place::Reads,  &[Reviewer, Lead, Auditor]),
+    rule("ReviewService/ListClusters",           Place::Reads,  &[Reviewer, Lead, Auditor]),
+    rule("ReviewService/GetCluster",             Place::Reads,  &[Reviewer, Lead, Auditor]),
+    rule("ReviewService/PreviewCases",           Place::Reads,  &[Reviewer, Lead]),
+    rule("ReviewService/ActOnCases",             Place::Writes, &[Reviewer, Lead]),
     rule("ReviewService/ClaimCase",              Place::Writes, &[Reviewer, Lead]),
     rule("ReviewService/ReleaseCase",            Place::Writes, &[Reviewer, Lead]),
     rule("ReviewService/ResolveCase",            Place::Writes, &[Reviewer, Lead]),
