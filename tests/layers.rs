@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The layers, top first, by the folders below `src/`.
-const LAYERS: [(&str, u8); 11] = [
+const LAYERS: [(&str, u8); 12] = [
     ("vocabulary", 1),
     ("digesting", 1),
     ("screening", 2),
@@ -16,6 +16,7 @@ const LAYERS: [(&str, u8); 11] = [
     ("adapters", 6),
     ("service", 7),
     ("offline", 8),
+    ("console", 8),
     ("cli", 9),
 ];
 

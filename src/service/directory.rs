@@ -18,7 +18,7 @@ use crate::vocabulary::ids::{InvalidId, ProgramId, TokenId};
 use crate::wire::{directory as requests, v1};
 
 /// How every token begins: secret scanners know it by this.
-const TOKEN_PREFIX: &str = "selfsame_";
+pub const TOKEN_PREFIX: &str = "selfsame_";
 
 /// The handlers of `ProgramService`.
 pub(super) struct ProgramHandlers(pub(super) Arc<Shared>);

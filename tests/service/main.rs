@@ -14,6 +14,7 @@ mod refusals;
 mod reviews;
 mod sameness;
 mod screening;
+mod together;
 #[path = "../support/models.rs"]
 mod test_models;
 mod world;
