@@ -25,9 +25,10 @@ pub const USUAL_FILE: &str = "selfsame.toml";
 
 /// The keys at the top of the configuration. Variables that begin with none of them (an orchestrator sets `SELFSAME_SERVICE_HOST` for a
 /// service of this name) are not ours; `stray_variables` finds those among them that were meant for us.
-pub(super) const TOP_KEYS: [&str; 12] = [
+pub(super) const TOP_KEYS: [&str; 13] = [
     "listen",
     "access",
+    "console",
     "data_folder",
     "journal",
     "policy",
@@ -48,6 +49,8 @@ pub struct Config {
     pub listen: ListenAddress,
     /// Who may call.
     pub access: AccessConfig,
+    /// The review queue in a browser.
+    pub console: ConsoleConfig,
     /// The folder that holds everything that must not be lost.
     pub data_folder: DataFolder,
     /// The database that many replicas share, where there is one.
@@ -89,6 +92,17 @@ pub struct AccessConfig {
     pub admin_token_file: Option<PathBuf>,
     /// Whether anybody may do anything who reaches an address beyond this machine, as long as the ledger knows no callers.
     pub anybody: bool,
+}
+
+/// The review queue in a browser.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConsoleConfig {
+    /// Where browsers find it; nowhere unless it is named, and with `none`.
+    #[serde(serialize_with = "write_optional_address", deserialize_with = "read_optional_address")]
+    pub listen: Option<SocketAddr>,
+    /// Whether browsers reach it through TLS, which a proxy before it speaks. Needed beyond this machine; its cookies then go no other way.
+    pub https: bool,
 }
 
 /// The folder of the ledger. Default: `selfsame-data` in the working folder.

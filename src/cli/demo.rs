@@ -25,6 +25,7 @@ use crate::adapters::policy_file;
 use crate::adapters::policy_store::FixedPolicy;
 use crate::adapters::standing_rules::StandingRules;
 use crate::adapters::system_clock::SystemClock;
+use crate::console::server::{self as console, ConsoleParts};
 use crate::digesting::{Digester, ProgrammeKey};
 use crate::ledger::LedgerOptions;
 use crate::offline::simulator::day::Day;
@@ -74,6 +75,9 @@ pub struct DemoArgs {
     /// Where to listen; any free port unless `--keep` is given.
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
+    /// With `--keep`: where to serve the review queue to browsers [default: 127.0.0.1:50052].
+    #[arg(long, value_name = "ADDRESS:PORT", requires = "keep")]
+    console: Option<SocketAddr>,
 }
 
 /// Runs the demo.
@@ -110,10 +114,19 @@ async fn play(args: &DemoArgs) -> Result<()> {
     let (models, limits) = (Arc::new(models), Limits::default());
     let parts = ServerParts { ledger, policies, clock: Arc::new(clock), models, limits };
     let (stop, stopped) = oneshot::channel::<()>();
-    let server = tokio::spawn(serve(listener, parts, async move {
+    let pages = if args.keep { Some(open_console(args).await?) } else { None };
+    let console_address = pages.as_ref().map(TcpListener::local_addr).transpose()?;
+    let console_clock = Arc::clone(&parts.clock);
+    let mount = |api| {
+        if let Some(pages) = pages {
+            tokio::spawn(console::serve(pages, ConsoleParts { api, clock: console_clock, https: false }));
+        }
+    };
+    let until = async move {
         // A dropped sender means that the demo is over, too.
         let _ = stopped.await;
-    }));
+    };
+    let server = tokio::spawn(serve(listener, parts, until, mount));
 
     println!("Selfsame demo: the service listens on {address}, policy {policy_version}, model {model_version}.");
     println!("Playing a day of the programme `{PROGRAM}` (seed {}) …\n", args.seed);
@@ -123,6 +136,9 @@ async fn play(args: &DemoArgs) -> Result<()> {
 
     if args.keep {
         println!("{}", summary.commands(address));
+        if let Some(console) = console_address {
+            println!("The queue in a browser: http://{console}/  (sign in with any name)\n");
+        }
         println!("The service stays up on {address}. Ctrl-C ends it, and its temporary folder is removed.");
         tokio::signal::ctrl_c().await.context("cannot wait for Ctrl-C")?;
         println!("\nbye");
@@ -133,6 +149,13 @@ async fn play(args: &DemoArgs) -> Result<()> {
     drop(stop);
     server.await.context("the server ended badly")??;
     Ok(())
+}
+
+async fn open_console(args: &DemoArgs) -> Result<TcpListener> {
+    let address = args.console.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 50_052)));
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen for browsers on {address}; `--console 127.0.0.1:PORT` takes another port"))
 }
 
 /// The day's conversions in time order. It ended a minute ago, so that none lies in the future.

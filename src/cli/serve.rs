@@ -26,6 +26,7 @@ use crate::adapters::stray_variables::{StrayVariable, stray_variables};
 use crate::adapters::system_clock::SystemClock;
 use crate::adapters::{embedded, private, shared, telemetry};
 use crate::book::command::Assessor;
+use crate::console::server::{self as console, ConsoleParts};
 use crate::ledger::{AuditKeys, ColdAfter, GroupOptions, JournaledLedger, LateFacts, LedgerOptions};
 use crate::ports::clock::Clock as _;
 use crate::ports::ledger::Ledger;
@@ -92,6 +93,10 @@ pub struct ServeArgs {
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
 
+    /// Where to serve the review queue to browsers, like 127.0.0.1:50052 [default: nowhere]
+    #[arg(long, value_name = "ADDR")]
+    pub console: Option<String>,
+
     /// Where to serve metrics for Prometheus, or `none` [default: 127.0.0.1:9464]
     #[arg(long, value_name = "ADDR")]
     pub metrics: Option<String>,
@@ -113,6 +118,7 @@ impl ServeArgs {
             .with("data_folder", self.data_dir.as_ref().map(shown))
             .with("journal.url", self.journal.as_ref())
             .with("policy.file", self.policy.as_ref().map(shown))
+            .with("console.listen", self.console.as_ref())
             .with("metrics.listen", self.metrics.as_ref())
             .with("log.level", self.log.as_ref())
             .with("log.format", self.log_format.as_ref())
@@ -212,6 +218,7 @@ async fn run_until_told(config: &Config, keeping: Keeping) -> anyhow::Result<()>
     let ledger = open_ledger(config, keeping, Arc::clone(&policies) as _, shelf)?;
     begin_directory(config, keeping, &ledger).await?;
     let listener = TcpListener::bind(config.listen.0).await.with_context(|| format!("listening at {}", config.listen.0))?;
+    let console = open_console(config).await?;
     if config.metrics.listen.is_some() {
         tokio::spawn(gauges::report(gauges::Told {
             memory_bytes_max: config.ledger.memory_mib << 20,
@@ -243,11 +250,36 @@ async fn run_until_told(config: &Config, keeping: Keeping) -> anyhow::Result<()>
         writeln!(std::io::stdout().lock(), "{}", welcome(config, keeping, address, &policies, &models))?;
     }
     let parts = ServerParts { ledger, policies, clock, models, limits: limits(config) };
-    serve(listener, parts, stop).await?;
+    let (https, clock) = (config.console.https, Arc::clone(&parts.clock));
+    let mut pages = None;
+    let mount = |api| {
+        let parts = ConsoleParts { api, clock, https };
+        pages = console.map(|listener| tokio::spawn(console::serve(listener, parts)));
+    };
+    serve(listener, parts, stop, mount).await?;
+    if let Some(pages) = pages {
+        pages.abort();
+    }
     if speaks {
         writeln!(std::io::stdout().lock(), "stopped")?;
     }
     Ok(())
+}
+
+/// The console's port; absent where none is wanted.
+///
+/// # Errors
+/// When the address is taken, or browsers would reach it from beyond this machine in plaintext.
+async fn open_console(config: &Config) -> anyhow::Result<Option<TcpListener>> {
+    let Some(address) = config.console.listen else { return Ok(None) };
+    if !address.ip().is_loopback() && !config.console.https {
+        bail!(
+            "the console at {address} is reached from beyond this machine in plaintext, where sessions can be read on the way: put a proxy before it \
+             that speaks TLS, and say so with `console.https = true`"
+        );
+    }
+    let listener = TcpListener::bind(address).await.with_context(|| format!("listening for browsers at {address}"))?;
+    Ok(Some(listener))
 }
 
 /// Sees to it that a new ledger can be used, and that nobody is let in whom nobody meant to let in.
@@ -266,23 +298,29 @@ async fn begin_directory(config: &Config, keeping: Keeping, ledger: &Arc<dyn Led
             admitted.context("letting the first administrator in")?;
             tracing::info!(file = %file.display(), "callers are asked who they are; the first administrator's token is in this file");
         }
-        (None, false) if config.listen.0.ip().is_loopback() => {
+        (None, false) if beyond_this_machine(config).is_none() => {
             tracing::warn!(
                 "nobody is asked who calls: whoever reaches this machine's loopback may do anything; `selfsame token issue` ends that"
             );
         }
         (None, false) if config.access.anybody => {
-            tracing::warn!(address = %config.listen.0, "nobody is asked who calls, beyond this machine too: whoever reaches the address may do anything");
+            let address = beyond_this_machine(config).unwrap_or(config.listen.0);
+            tracing::warn!(%address, "nobody is asked who calls, beyond this machine too: whoever reaches the address may do anything");
         }
         (None, false) => bail!(
             "{} is reached from beyond this machine, and the ledger knows no callers: name a file with `access.admin_token_file` \
              (SELFSAME_ACCESS__ADMIN_TOKEN_FILE), which is made with a token for the first administrator, or let anybody do anything with \
              `access.anybody = true`",
-            config.listen.0
+            beyond_this_machine(config).unwrap_or(config.listen.0)
         ),
         (_, true) => {}
     }
     Ok(())
+}
+
+/// An address by which others than this machine reach the service.
+fn beyond_this_machine(config: &Config) -> Option<SocketAddr> {
+    [Some(config.listen.0), config.console.listen].into_iter().flatten().find(|address| !address.ip().is_loopback())
 }
 
 /// The first administrator's token, which is made where there is none.
@@ -432,10 +470,13 @@ fn welcome(config: &Config, keeping: Keeping, address: SocketAddr, policies: &Po
         ScoreSource::Model => format!("{}  ({})", models.default_model().name.version, model_origin(models)),
         ScoreSource::Judgement => "none; the policy scores by its rules' weights".to_owned(),
     };
+    let console =
+        config.console.listen.map_or_else(|| "none; --console 127.0.0.1:50052 opens it".to_owned(), |at| format!("http://{at}/"));
     let metrics = config.metrics.listen.map_or_else(|| "none".to_owned(), |at| format!("http://{at}/metrics"));
     format!(
         "selfsame {version} serves
   API      {address}  (gRPC, plaintext, with reflection)
+  console  {console}
   metrics  {metrics}
   data     {data}
   policy   {policy_version}  ({origin}{own})

@@ -1,12 +1,8 @@
 //! The API as the console calls it: in this process, past the same door, as whoever signed in.
 
-use std::convert::Infallible;
-
-use tonic::body::Body;
-use tonic::codegen::http;
 use tonic::service::interceptor::InterceptedService;
-use tower::util::BoxCloneSyncService;
 
+use crate::service::server::InProcess;
 use crate::wire::credentials::Credentials;
 use crate::wire::v1::access_service_client::AccessServiceClient;
 use crate::wire::v1::model_service_client::ModelServiceClient;
@@ -16,9 +12,6 @@ use crate::wire::v1::review_service_client::ReviewServiceClient;
 
 /// The largest answer that is read. Unit: bytes.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
-
-/// The served API without a connection between.
-pub type InProcess = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, Infallible>;
 
 type As = InterceptedService<InProcess, Credentials>;
 

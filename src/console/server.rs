@@ -19,11 +19,12 @@ use maud::Markup;
 use tokio::net::TcpListener;
 use tonic::Code;
 
-use super::api::{Api, InProcess};
+use super::api::Api;
 use super::layout::{Frame, notice, page};
 use super::pages::{account, case, cluster, health, home, login, queue, together};
 use super::session::{Session, Sessions};
 use crate::ports::clock::Clock;
+use crate::service::server::InProcess;
 use crate::vocabulary::time::Timestamp;
 
 /// Where the style stands; the name changes with it, so that browsers keep it.
@@ -61,18 +62,13 @@ pub(super) struct Desk {
     loopback: bool,
 }
 
-/// Serves the console on a listener until `shutdown` completes.
+/// Serves the console on a listener until it is dropped: a page that is on its way can be asked for again, and a step is a call of the API, which ends.
 ///
 /// # Errors
 /// When the listener fails.
-pub async fn serve(
-    listener: TcpListener,
-    parts: ConsoleParts,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
+pub async fn serve(listener: TcpListener, parts: ConsoleParts) -> std::io::Result<()> {
     let loopback = listener.local_addr()?.ip().is_loopback();
-    let routes = routes(Desk { parts, sessions: Sessions::default(), loopback });
-    axum::serve(listener, routes).with_graceful_shutdown(shutdown).await
+    axum::serve(listener, routes(Desk { parts, sessions: Sessions::default(), loopback })).await
 }
 
 fn routes(desk: Desk) -> Router {

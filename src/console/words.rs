@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn a_time_is_told_by_its_distance() {
         let now = Timestamp::saturating_from_millis(1_790_000_000_000);
-        let at = |seconds| WireTimestamp { seconds: 1_790_000_000 + seconds, nanos: 0 };
+        let at = |seconds: i64| WireTimestamp { seconds: 1_790_000_000 + seconds, nanos: 0 };
         assert_eq!(distance(Some(&at(7_200)), now), "in 2 h");
         assert_eq!(distance(Some(&at(-7_200)), now), "2 h ago");
         assert_eq!(distance(None, now), "–");

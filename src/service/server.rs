@@ -5,13 +5,18 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore, watch};
+use tonic::Status;
+use tonic::body::Body;
+use tonic::codegen::http;
 use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
-use tower::util::option_layer;
+use tower::util::{BoxCloneSyncService, ServiceExt as _, option_layer};
+use tower::{BoxError, Service, ServiceBuilder};
 
 use super::access::{Door, DoorLayer};
 use super::directory::{AccessHandlers, ProgramHandlers};
@@ -73,11 +78,20 @@ pub enum ServeError {
     Transport(#[from] tonic::transport::Error),
 }
 
-/// Serves on a listener until `shutdown` completes, then drains: no new connection is taken, streams are ended with their cursor, calls end.
+/// The API behind its door and limits, for callers in this process.
+pub type InProcess = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, Status>;
+
+/// Serves on a listener until `shutdown` completes, then drains: no new connection is taken, streams are ended with their cursor, calls end. `mount`
+/// is given the API as it is served, once, before the first call.
 ///
 /// # Errors
 /// [`ServeError`] when serving is not possible. Calls that run longer than the limits' drain time are dropped, which is no error.
-pub async fn serve(listener: TcpListener, parts: ServerParts, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
+pub async fn serve(
+    listener: TcpListener,
+    parts: ServerParts,
+    shutdown: impl Future<Output = ()>,
+    mount: impl FnOnce(InProcess),
+) -> Result<(), ServeError> {
     let ServerParts { ledger, policies, clock, models, limits } = parts;
     let (phase_sender, phase) = watch::channel(Phase::Serving);
     let places = StreamPlaces::new(&limits);
@@ -124,6 +138,13 @@ pub async fn serve(listener: TcpListener, parts: ServerParts, shutdown: impl Fut
     let door = DoorLayer::new(door, FILE_DESCRIPTOR_SET);
     let guard = GuardLayer::new(&limits, FILE_DESCRIPTOR_SET);
     let forward = others.map(|others| ForwardLayer::new(others, FILE_DESCRIPTOR_SET, limits.message_bytes_max));
+    mount(in_process(
+        ServiceBuilder::new()
+            .layer(door.clone())
+            .layer(guard.clone())
+            .layer(option_layer(forward.clone()))
+            .service(routes.clone().prepare()),
+    ));
     let server = builder.layer(door).layer(guard).layer(option_layer(forward)).add_routes(routes);
     let serving = server.serve_with_incoming_shutdown(incoming, signal);
     let reported = health::begin(&shared, &reporter).await;
@@ -147,6 +168,19 @@ pub async fn serve(listener: TcpListener, parts: ServerParts, shutdown: impl Fut
     looking.abort();
     following.abort();
     Ok(ended?)
+}
+
+/// The served API without a connection between.
+fn in_process<S, B>(service: S) -> InProcess
+where
+    S: Service<http::Request<Body>, Response = http::Response<B>> + Clone + Send + Sync + 'static,
+    S::Future: Send,
+    S::Error: Into<BoxError>,
+    B: tonic::codegen::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    BoxCloneSyncService::new(
+        service.map_response(|answer| answer.map(Body::new)).map_err(|error: S::Error| Status::from_error(error.into())),
+    )
 }
 
 fn routes(shared: &Arc<Shared>, reporter: &HealthReporter) -> Result<Routes, ServeError> {

@@ -14,7 +14,7 @@ mod refusals;
 mod reviews;
 mod sameness;
 mod screening;
-mod together;
 #[path = "../support/models.rs"]
 mod test_models;
+mod together;
 mod world;

@@ -143,7 +143,8 @@ async fn the_basic_view_of_a_case_is_a_page() {
     assert!(case.side_by_side.is_empty() && case.evidence.is_empty() && case.summary.is_some());
     let page = case.page.join("\n");
     assert!(case.page.len() <= 40, "{page}");
-    for part in ["20.00 EUR at stake", "ann referred bea", "Device: both 05050505", "THE REFERRER'S LAST 1 OTHERS", "one device"] {
+    for part in ["20.00 EUR at stake", "ann referred bea", "Device: both 05050505", "THE REFERRER'S LAST 1 OTHERS", "one device"]
+    {
         assert!(page.contains(part), "{part}: {page}");
     }
 }

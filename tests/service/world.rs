@@ -340,7 +340,7 @@ impl World {
             register(&shared, &*clock, program, Stage::Production).await.unwrap();
         }
         let parts = ServerParts { ledger: shared, policies, clock: Arc::clone(&clock) as _, models, limits };
-        let serving = tokio::spawn(serve(listener, parts, stopped.map(|_| ())));
+        let serving = tokio::spawn(serve(listener, parts, stopped.map(|_| ()), drop));
         let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
         Self { ledger, clock, channel, address: format!("http://{address}"), stop, serving }
     }

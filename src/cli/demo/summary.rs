@@ -105,16 +105,20 @@ impl Summary {
         let Some(case) = &self.case_to_try else {
             return "The queue is empty: nothing to review.".to_owned();
         };
-        let call = |method: &str, body: &str| format!("  grpcurl -plaintext -d '{body}' {address} selfsame.v1.{method}\n");
+        let as_you = "-H 'selfsame-actor: you' ";
+        let call_as = |who: &str, method: &str, body: &str| {
+            format!("  grpcurl -plaintext {who}-d '{body}' {address} selfsame.v1.{method}\n")
+        };
+        let call = |method: &str, body: &str| call_as("", method, body);
         let mut text = String::from("Work the queue\n");
         text += &call("ReviewService/ListCases", &format!(r#"{{"programId":"{program}"}}"#));
-        text += &call("ReviewService/GetCase", &format!(r#"{{"programId":"{program}","caseId":"{case}"}}"#));
+        text +=
+            &call("ReviewService/GetCase", &format!(r#"{{"programId":"{program}","caseId":"{case}","view":"CASE_VIEW_BASIC"}}"#));
         for resolution in ["ACCEPT", "REJECT"] {
-            let body =
-                format!(r#"{{"programId":"{program}","caseId":"{case}","actor":"you","resolution":"RESOLUTION_{resolution}"}}"#);
-            text += &call("ReviewService/ResolveCase", &body);
+            let body = format!(r#"{{"programId":"{program}","caseId":"{case}","resolution":"RESOLUTION_{resolution}"}}"#);
+            text += &call_as(as_you, "ReviewService/ResolveCase", &body);
         }
-        text += &call("ReviewService/ReopenCase", &format!(r#"{{"programId":"{program}","caseId":"{case}","actor":"you"}}"#));
+        text += &call_as(as_you, "ReviewService/ReopenCase", &format!(r#"{{"programId":"{program}","caseId":"{case}"}}"#));
         let reward = case.trim_start_matches("case-cv-");
         let body =
             format!(r#"{{"programId":"{program}","payouts":[{{"rewardId":"rw-{reward}-1","conversionId":"cv-{reward}"}}]}}"#);
