@@ -39,6 +39,7 @@ use crate::screening::audit::AuditKey;
 use crate::screening::decision::Verdict;
 use crate::service::first_start::register_sandbox;
 use crate::service::limits::Limits;
+use crate::service::listener::Connections;
 use crate::service::server::{ServerParts, serve};
 use crate::vocabulary::digest::KeyId;
 use crate::vocabulary::ids::ProgramId;
@@ -108,7 +109,7 @@ async fn play(args: &DemoArgs) -> Result<()> {
     let ledger: Arc<dyn Ledger> = Arc::new(ledger);
     register_sandbox(&ledger, &clock, PROGRAM).await.context("registering the programme")?;
     let (models, limits) = (Arc::new(models), Limits::default());
-    let parts = ServerParts { ledger, policies, clock: Arc::new(clock), models, limits };
+    let parts = ServerParts { ledger, policies, clock: Arc::new(clock), models, limits, connections: Connections::default() };
     let (stop, stopped) = oneshot::channel::<()>();
     let server = tokio::spawn(serve(listener, parts, async move {
         // A dropped sender means that the demo is over, too.
