@@ -31,6 +31,7 @@ use selfsame::screening::features::FEATURE_COUNT;
 use selfsame::screening::history::History;
 use selfsame::service::first_start::register;
 use selfsame::service::limits::Limits;
+use selfsame::service::listener::Connections;
 use selfsame::service::server::{ServerParts, serve};
 use selfsame::vocabulary::conversion::Conversion;
 use selfsame::vocabulary::ids::ProgramId;
@@ -160,8 +161,9 @@ impl Server {
         for program in PROGRAMS {
             register(&ledger, &*clock, program, Stage::Production).await.unwrap();
         }
-        let parts = ServerParts { ledger, policies, clock: Arc::clone(&clock) as _, models, limits };
-        tokio::spawn(serve(listener, parts, std::future::pending()));
+        let parts =
+            ServerParts { ledger, policies, clock: Arc::clone(&clock) as _, models, limits, connections: Connections::default() };
+        tokio::spawn(serve(listener, parts, std::future::pending(), drop));
         let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
         Self { channel, clock, _folder: folder }
     }

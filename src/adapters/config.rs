@@ -15,6 +15,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::log_filter;
+use super::tls::TlsConfig;
 use crate::screening::similarity::closest;
 use crate::vocabulary::time::Span;
 
@@ -25,8 +26,9 @@ pub const USUAL_FILE: &str = "selfsame.toml";
 
 /// The keys at the top of the configuration. Variables that begin with none of them (an orchestrator sets `SELFSAME_SERVICE_HOST` for a
 /// service of this name) are not ours; `stray_variables` finds those among them that were meant for us.
-pub(super) const TOP_KEYS: [&str; 13] = [
+pub(super) const TOP_KEYS: [&str; 14] = [
     "listen",
+    "tls",
     "access",
     "console",
     "data_folder",
@@ -47,6 +49,8 @@ pub(super) const TOP_KEYS: [&str; 13] = [
 pub struct Config {
     /// Where the API listens.
     pub listen: ListenAddress,
+    /// How connections are protected.
+    pub tls: TlsConfig,
     /// Who may call.
     pub access: AccessConfig,
     /// The review queue in a browser.
@@ -188,6 +192,18 @@ pub struct LimitsConfig {
     pub drain_seconds: u64,
     /// The age at which a connection is asked to reconnect, so that clients spread over replicas. Unit: seconds. 0 means never.
     pub connection_age_seconds: u64,
+    /// Connections in all; more are closed at once. Fewer where the process may not have so many descriptors. Range: 1 to 1,000,000.
+    pub connections_max: usize,
+    /// Connections of one address, or of one IPv6 network of 64 bits. Range: 1 to 1,000,000.
+    pub connections_an_address_max: usize,
+    /// Calls of one connection at a time. Range: 1 to 10,000.
+    pub connection_streams_max: u32,
+    /// How long agreeing on TLS, and each frame that a client began to send, may take. Unit: seconds. Range: 1 to 600.
+    pub connection_frame_seconds: u64,
+    /// How long a connection may be there before its first call. Unit: seconds. Range: 1 to 86,400.
+    pub connection_first_call_seconds: u64,
+    /// How long a connection may be there without a call. Unit: seconds. 0 means for ever. Range: 0 to 86,400.
+    pub connection_idle_seconds: u64,
 }
 
 impl Default for LimitsConfig {
@@ -200,6 +216,12 @@ impl Default for LimitsConfig {
             deadline_millis: 30_000,
             drain_seconds: 20,
             connection_age_seconds: 0,
+            connections_max: 2_048,
+            connections_an_address_max: 1_024,
+            connection_streams_max: 200,
+            connection_frame_seconds: 10,
+            connection_first_call_seconds: 60,
+            connection_idle_seconds: 300,
         }
     }
 }
@@ -454,6 +476,12 @@ impl Config {
         within("limits.deadline_millis", limits.deadline_millis, 10, 600_000);
         within("limits.drain_seconds", limits.drain_seconds, 0, 600);
         within("limits.connection_age_seconds", limits.connection_age_seconds, 0, 30 * 86_400);
+        within("limits.connections_max", limits.connections_max as u64, 1, 1_000_000);
+        within("limits.connections_an_address_max", limits.connections_an_address_max as u64, 1, 1_000_000);
+        within("limits.connection_streams_max", limits.connection_streams_max.into(), 1, 10_000);
+        within("limits.connection_frame_seconds", limits.connection_frame_seconds, 1, 600);
+        within("limits.connection_first_call_seconds", limits.connection_first_call_seconds, 1, 86_400);
+        within("limits.connection_idle_seconds", limits.connection_idle_seconds, 0, 86_400);
         within("ledger.memory_mib", ledger.memory_mib as u64, 16, 1 << 20);
         within("ledger.snapshot_every_records", ledger.snapshot_every_records, 1_000, 100_000_000);
         within("ledger.journal_cache_bytes", ledger.journal_cache_bytes, 1 << 20, 64 << 30);
@@ -469,6 +497,7 @@ impl Config {
                 format!("is {}; it must be 0, which keeps all in memory, or between 7 and 36500", ledger.cold_after_days);
             found.push(("ledger.cold_after_days", problem));
         }
+        found.extend(self.tls.violations(self.listen.0));
         if self.audit.key.is_some() && self.audit.key_file.is_some() {
             found.push(("audit.key_file", "stands beside `audit.key`; give one of the two".to_owned()));
         }

@@ -29,8 +29,12 @@ fn the_example_states_every_key_with_its_default() {
     let default = serde_json::to_value(Config::default()).unwrap();
     assert_eq!(serde_json::to_value(from_example).unwrap(), default);
     for (section, keys) in default.as_object().unwrap() {
-        for key in keys.as_object().into_iter().flatten().map(|(key, _)| key) {
-            assert!(EXAMPLE.contains(&format!("{key} =")), "`{section}.{key}` is not in the example");
+        for (key, value) in keys.as_object().into_iter().flatten() {
+            let written = if value.is_object() { format!("[{section}.{key}]") } else { format!("{key} =") };
+            assert!(EXAMPLE.contains(&written), "`{section}.{key}` is not in the example");
+            for key in value.as_object().into_iter().flatten().map(|(key, _)| key) {
+                assert!(EXAMPLE.contains(&format!("{key} =")), "`{section}.{key}` is not in the example");
+            }
         }
     }
 }

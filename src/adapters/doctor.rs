@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::certificate;
 use super::config::{CommandLine, Config, ConfigError};
 use super::model_file;
 use super::model_shelf::ModelShelf;
@@ -10,6 +11,7 @@ use super::model_store::ModelStore;
 use super::policy_store::{PolicySources, PolicyStore};
 use super::private;
 use super::stray_variables::stray_variables;
+use super::tls::ServerTls;
 use crate::ports::diagnosis::{Finding, Subject};
 use crate::vocabulary::time::Timestamp;
 
@@ -46,6 +48,7 @@ pub fn look(file: Option<&Path>, command_line: CommandLine, now: Timestamp) -> V
     found.extend(models(&config, now));
     found.extend(folder(&config.data_folder.0));
     found.extend(machine(&config));
+    found.extend(certificate(&config, now));
     found
 }
 
@@ -175,7 +178,8 @@ fn room_of(free_bytes: u64, all_bytes: u64) -> Finding {
 
 #[cfg(target_os = "linux")]
 fn machine(config: &Config) -> Vec<Finding> {
-    let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    // A server raises its soft limit to this.
+    let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
     let memory = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| total_memory(&text));
     vec![descriptors_of(descriptors), memory_of(config.ledger.memory_mib, memory)]
 }
@@ -184,6 +188,19 @@ fn machine(config: &Config) -> Vec<Finding> {
 #[cfg(not(target_os = "linux"))]
 fn machine(_config: &Config) -> Vec<Finding> {
     Vec::new()
+}
+
+/// The certificate, where there is one.
+fn certificate(config: &Config, now: Timestamp) -> Vec<Finding> {
+    let Some(files) = config.tls.server_files() else { return Vec::new() };
+    let key = files.key.clone();
+    match ServerTls::open(files) {
+        Ok(tls) => certificate::look(&key, tls.in_force().facts.as_ref(), now),
+        Err(error) => {
+            let fix = "put certificate and key there, as PEM; a running server goes on with the earlier ones";
+            vec![Finding::wrong(Subject::Certificate, error.to_string(), fix)]
+        }
+    }
 }
 
 /// Whether so many descriptors are enough; absent means without limit.

@@ -32,7 +32,7 @@ pub struct Figure {
 
 /// All figures of this program. Those of the process (`process_…`) come beside them, as Prometheus names them.
 #[rustfmt::skip]
-pub const FIGURES: [Figure; 68] = [
+pub const FIGURES: [Figure; 73] = [
     Figure { name: "selfsame_requests_total", kind: Kind::Counter, labels: &["method", "code"], help: "Calls by method and status code; a stream counts when it opens." },
     Figure { name: "selfsame_request_seconds", kind: Kind::Seconds, labels: &["method", "code"], help: "Time to answer, by method and status code; of a stream, until it opened." },
     Figure { name: "selfsame_refusals_total", kind: Kind::Counter, labels: &["method", "reason"], help: "Calls, and items of streams, that were refused, by the reason in their details." },
@@ -100,6 +100,11 @@ pub const FIGURES: [Figure; 68] = [
     Figure { name: "selfsame_database_retries_total", kind: Kind::Counter, labels: &[], help: "Times that the database was asked again." },
     Figure { name: "selfsame_forwarded_total", kind: Kind::Counter, labels: &[], help: "Calls that were sent on to the replica that holds their programme." },
     Figure { name: "selfsame_exposed_files_count", kind: Kind::Gauge, labels: &[], help: "Files of the data folder that other users of the machine may read, and that could not be taken from them." },
+    Figure { name: "selfsame_connections", kind: Kind::Gauge, labels: &[], help: "Connections to the API that are open." },
+    Figure { name: "selfsame_connections_refused_total", kind: Kind::Counter, labels: &["reason"], help: "Connections that were closed at once: their address had as many as it may (address), or there were as many as may be (all)." },
+    Figure { name: "selfsame_connections_ended_total", kind: Kind::Counter, labels: &["reason"], help: "Connections that were ended from here: TLS was not agreed on (handshake), what was begun was not sent to its end (unfinished), no call for too long (idle), no answer to a ping or bad HTTP/2 (broken)." },
+    Figure { name: "selfsame_tls_reloads_total", kind: Kind::Counter, labels: &["result"], help: "Times that a certificate was read again: taken, or refused for a mistake." },
+    Figure { name: "selfsame_certificate_left_seconds", kind: Kind::Gauge, labels: &[], help: "Time until the certificate of the API ends; without end where plaintext is spoken." },
     Figure { name: "selfsame_build_info", kind: Kind::Gauge, labels: &["version", "arch"], help: "1, beside the version that runs." },
 ];
 

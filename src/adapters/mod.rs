@@ -2,8 +2,10 @@
 
 pub mod audit_secret;
 pub mod byte_order_mark;
+pub mod certificate;
 pub mod cold;
 pub mod config;
+pub mod descriptors;
 pub mod doctor;
 pub mod embedded;
 pub mod figures;
@@ -22,3 +24,4 @@ pub mod standing_rules;
 pub mod stray_variables;
 pub mod system_clock;
 pub mod telemetry;
+pub mod tls;

@@ -9,6 +9,7 @@ use super::system_clock::SystemClock;
 use crate::book::command::Assessor;
 use crate::ledger::{HeldLedger, LedgerOptions, OpenError};
 use crate::ports::journal::JournalError;
+use crate::ports::leases::ReplicaKey;
 
 /// Why the shared ledger does not open. What was acknowledged is untouched.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +25,14 @@ pub enum SharedError {
     Ledger(#[from] OpenError),
 }
 
+/// The ledger in a database, as one of its replicas has it.
+pub struct SharedLedger {
+    /// The ledger.
+    pub ledger: HeldLedger,
+    /// What only its replicas know.
+    pub key: ReplicaKey,
+}
+
 /// Opens the ledger in a database, as one of its replicas. `address` is where the others reach this one.
 ///
 /// # Errors
@@ -33,10 +42,11 @@ pub fn open(
     address: &str,
     options: LedgerOptions,
     assessor: Arc<dyn Assessor>,
-) -> Result<HeldLedger, SharedError> {
+) -> Result<SharedLedger, SharedError> {
     let journal = PostgresJournal::open(database, Patience::default())?;
     let snapshots = Arc::new(PostgresSnapshots::beside(&journal)?);
     let clock = Arc::new(SystemClock);
     let leases = Arc::new(PostgresLeases::beside(&journal, address, LeaseTerms::default(), Arc::clone(&clock) as _));
-    Ok(HeldLedger::open(Arc::new(journal), Some(snapshots), leases, clock, options, assessor)?)
+    let key = journal.replica_key().clone();
+    Ok(SharedLedger { ledger: HeldLedger::open(Arc::new(journal), Some(snapshots), leases, clock, options, assessor)?, key })
 }

@@ -20,7 +20,21 @@ const FLAGS: [(&str, &str); 6] = [
 ];
 
 /// Variables that are no keys and are read all the same: by the command line, and by commands beside `serve`.
-const READ_ELSEWHERE: [&str; 6] = ["config", "server", "program", "actor", "programme_key", "programme_key_id"];
+const READ_ELSEWHERE: [&str; 13] = [
+    "config",
+    "client_config",
+    "profile",
+    "server",
+    "ca",
+    "cert",
+    "key",
+    "token",
+    "token_file",
+    "program",
+    "actor",
+    "programme_key",
+    "programme_key_id",
+];
 
 /// A variable that is not read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,9 +84,12 @@ fn keys() -> Vec<String> {
     // A secret is never written, so its key is not among those of the default.
     let mut keys = vec!["audit__key".to_owned()];
     if let Ok(Value::Object(top)) = serde_json::to_value(Config::default()) {
-        for (name, value) in top {
+        let mut waiting: Vec<(String, Value)> = top.into_iter().collect();
+        while let Some((name, value)) = waiting.pop() {
             match value {
-                Value::Object(section) => keys.extend(section.keys().map(|key| format!("{name}__{key}"))),
+                Value::Object(section) => {
+                    waiting.extend(section.into_iter().map(|(key, value)| (format!("{name}__{key}"), value)));
+                }
                 _ => keys.push(name),
             }
         }

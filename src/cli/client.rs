@@ -1,17 +1,23 @@
 //! What commands that call a running server share: where it is, who acts, how to connect, and how its answers and refusals read.
 //! It must never retry a step by itself. `queue`, `model`, `export` and `ledger backup` call it.
 
+mod connection;
+mod profile;
+
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use tonic::Status;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 use tonic_types::StatusExt as _;
 
+pub(super) use self::connection::{AskedServerArgs, ConnectionArgs, Reached};
+use crate::adapters::tls::trouble_of;
 use crate::wire::credentials::Credentials;
 
 /// The largest answer that is read. Unit: bytes.
@@ -21,8 +27,8 @@ pub(super) const ANSWER_BYTES_MAX: usize = 64 * 1_024 * 1_024;
 #[derive(Debug, Clone, Args)]
 pub struct ServerArgs {
     /// The server
-    #[arg(long, env = "SELFSAME_SERVER", default_value = "http://127.0.0.1:50051", value_name = "URL", global = true)]
-    pub server: String,
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
 
     /// The programme
     #[arg(long, short, env = "SELFSAME_PROGRAM", value_name = "ID", global = true)]
@@ -30,20 +36,24 @@ pub struct ServerArgs {
 }
 
 impl ServerArgs {
-    /// The programme that was named.
+    /// The programme that was named: here, or by the profile.
     ///
     /// # Errors
     /// When none was.
-    pub(super) fn program(&self) -> anyhow::Result<&str> {
-        self.program.as_deref().ok_or_else(|| anyhow!("which programme? Give --program, or set SELFSAME_PROGRAM"))
+    pub(super) fn program(&self) -> anyhow::Result<String> {
+        let named = match &self.program {
+            Some(named) => Some(named.clone()),
+            None => self.connection.program()?,
+        };
+        named.ok_or_else(|| anyhow!("which programme? Give --program, set SELFSAME_PROGRAM, or name it in the profile"))
     }
 
     /// A connection to the server, as the user of this machine where nobody is asked who calls.
     ///
     /// # Errors
-    /// As [`connect`].
+    /// As [`Reached::connect`].
     pub(super) async fn connect(&self) -> anyhow::Result<Client> {
-        connect(&self.server, None).await
+        self.connection.reached(None)?.connect().await
     }
 }
 
@@ -54,7 +64,7 @@ pub struct DeskArgs {
     #[command(flatten)]
     pub server: ServerArgs,
 
-    /// Who acts, where the server asks nobody who calls [default: the user of this machine]; otherwise it is who the token was issued to
+    /// Who acts, where the server asks nobody who calls [default: the user of this machine]; otherwise it is who the token or the certificate is
     #[arg(long = "as", env = "SELFSAME_ACTOR", value_name = "NAME", global = true)]
     pub actor: Option<String>,
 
@@ -67,9 +77,9 @@ impl DeskArgs {
     /// A connection to the server for whoever acts.
     ///
     /// # Errors
-    /// As [`connect`].
+    /// As [`Reached::connect`].
     pub(super) async fn connect(&self) -> anyhow::Result<Client> {
-        connect(&self.server.server, self.actor.as_deref()).await
+        self.server.connection.reached(self.actor.as_deref())?.connect().await
     }
 }
 
@@ -81,20 +91,28 @@ const TOKEN: &str = "SELFSAME_TOKEN";
 /// The variable that names the file in which a token is.
 const TOKEN_FILE: &str = "SELFSAME_TOKEN_FILE";
 
-/// What calls show of who calls: the token of the environment; without one, the name that was given, or the user of this machine.
+/// What calls show of who calls: the token of the environment or of the profile; without one, the name that was given, that of the profile, or the user
+/// of this machine.
 ///
 /// # Errors
 /// When a name is given beside a token, which says who acts, and when the file or the name cannot be read.
-pub(super) fn credentials(actor: Option<&str>) -> anyhow::Result<Credentials> {
-    match (token_of_environment()?, actor) {
+fn credentials(token_file: Option<&Path>, actor: Option<&str>, its_actor: Option<&str>) -> anyhow::Result<Credentials> {
+    let token = match (token_of_environment()?, token_file) {
+        (Some(token), _) => Some(token),
+        (None, Some(file)) => Some(token_in(file)?),
+        (None, None) => None,
+    };
+    match (token, actor) {
         (Some(_), Some(name)) => {
             bail!(
-                "who acts is who the token of {TOKEN} was issued to: leave `--as {name}` (SELFSAME_ACTOR) out, or unset the token"
+                "who acts is who the token was issued to: leave `--as {name}` (SELFSAME_ACTOR) out, or unset the token ({TOKEN}, {TOKEN_FILE}, \
+                 `token_file` of the profile)"
             )
         }
-        (Some(token), None) => Credentials::token(&token).context("the token of the environment"),
+        (Some(token), None) => Credentials::token(&token).context("the token"),
         (None, named) => {
-            let named = named.map(str::to_owned).or_else(|| user_name(|name| std::env::var(name).ok(), whoami));
+            let named = named.or(its_actor).map(str::to_owned);
+            let named = named.or_else(|| user_name(|name| std::env::var(name).ok(), whoami));
             named.map_or_else(
                 || Ok(Credentials::default()),
                 |name| Credentials::name(&name).with_context(|| format!("the name `{name}`")),
@@ -108,9 +126,12 @@ fn token_of_environment() -> anyhow::Result<Option<String>> {
         return Ok(Some(token));
     }
     let Some(file) = std::env::var_os(TOKEN_FILE).filter(|file| !file.is_empty()) else { return Ok(None) };
-    let file = std::path::PathBuf::from(file);
-    let token = std::fs::read_to_string(&file).with_context(|| format!("reading the token in `{}`", file.display()))?;
-    Ok(Some(token.trim().to_owned()))
+    token_in(Path::new(&file)).map(Some)
+}
+
+fn token_in(file: &Path) -> anyhow::Result<String> {
+    let token = std::fs::read_to_string(file).with_context(|| format!("reading the token in `{}`", file.display()))?;
+    Ok(token.trim().to_owned())
 }
 
 /// Prints an answer: as the API's JSON, or as text.
@@ -144,34 +165,6 @@ fn whoami() -> Option<String> {
     String::from_utf8(output.stdout).ok()
 }
 
-/// A connection to a server, by its URL or its address and port, for whoever the environment says, or for somebody by name.
-///
-/// # Errors
-/// When the address is malformed, asks for TLS, which is not spoken here, nobody answers there, or who calls cannot be told.
-pub(super) async fn connect(server: &str, actor: Option<&str>) -> anyhow::Result<Client> {
-    let credentials = credentials(actor)?;
-    let url = plaintext_url(server)?;
-    let endpoint = Endpoint::from_shared(url).with_context(|| format!("`{server}` is not an address"))?;
-    let connected = endpoint.connect().await;
-    let channel = connected.with_context(|| format!("nobody answers at {server}; is `selfsame serve` running there?"))?;
-    Ok(InterceptedService::new(channel, credentials))
-}
-
-/// The URL of a server. What asks for more than plaintext is refused: it would be spoken to in plaintext all the same.
-///
-/// # Errors
-/// When the scheme is not `http`.
-pub(super) fn plaintext_url(server: &str) -> anyhow::Result<String> {
-    match server.split_once("://") {
-        None => Ok(format!("http://{server}")),
-        Some((scheme, _)) if scheme.eq_ignore_ascii_case("http") => Ok(server.to_owned()),
-        Some((scheme, rest)) => bail!(
-            "`{server}`: this command speaks plaintext only, not `{scheme}`. Inside your network give http://{rest}; from outside go through \
-             a tunnel or a proxy on this machine that speaks TLS for you, and give its address"
-        ),
-    }
-}
-
 /// Runs a future on a small runtime of its own.
 ///
 /// # Errors
@@ -197,6 +190,11 @@ pub(super) fn readable(status: Status) -> anyhow::Error {
     if text.is_empty() {
         text = format!("{:?}", status.code());
     }
+    // Of a connection that broke the first cause says most, and the status itself nothing.
+    let causes = std::iter::successors(std::error::Error::source(&status), |cause| cause.source());
+    if let Some(cause) = causes.last() {
+        let _ = write!(text, ": {}", trouble_of(cause).unwrap_or_else(|| cause.to_string()));
+    }
     anyhow!(text)
 }
 
@@ -214,16 +212,5 @@ mod tests {
         assert_eq!(user_name(logname, || Some("root".to_owned())).as_deref(), Some("rita"));
         assert_eq!(user_name(|_| None, || Some("root\n".to_owned())).as_deref(), Some("root"));
         assert_eq!((user_name(|_| None, || None), user_name(|_| None, || Some("\n".to_owned()))), (None, None));
-    }
-
-    #[test]
-    fn what_asks_for_tls_is_not_spoken_to_in_plaintext() {
-        for server in ["127.0.0.1:50051", "http://127.0.0.1:50051"] {
-            assert_eq!(plaintext_url(server).unwrap(), "http://127.0.0.1:50051");
-        }
-        for server in ["https://screening.example:443", "grpcs://screening.example"] {
-            let refused = plaintext_url(server).unwrap_err().to_string();
-            assert!(refused.contains("plaintext only") && refused.contains("http://screening.example"), "{refused}");
-        }
     }
 }

@@ -40,6 +40,7 @@ use crate::screening::audit::AuditKey;
 use crate::screening::decision::Verdict;
 use crate::service::first_start::register_sandbox;
 use crate::service::limits::Limits;
+use crate::service::listener::Connections;
 use crate::service::server::{ServerParts, serve};
 use crate::vocabulary::digest::KeyId;
 use crate::vocabulary::ids::ProgramId;
@@ -112,7 +113,7 @@ async fn play(args: &DemoArgs) -> Result<()> {
     let ledger: Arc<dyn Ledger> = Arc::new(ledger);
     register_sandbox(&ledger, &clock, PROGRAM).await.context("registering the programme")?;
     let (models, limits) = (Arc::new(models), Limits::default());
-    let parts = ServerParts { ledger, policies, clock: Arc::new(clock), models, limits };
+    let parts = ServerParts { ledger, policies, clock: Arc::new(clock), models, limits, connections: Connections::default() };
     let (stop, stopped) = oneshot::channel::<()>();
     let pages = if args.keep { Some(open_console(args).await?) } else { None };
     let console_address = pages.as_ref().map(TcpListener::local_addr).transpose()?;

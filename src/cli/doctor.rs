@@ -10,7 +10,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
-use super::client::{block_on, connect, readable};
+use super::client::{AskedServerArgs, ConnectionArgs, block_on, readable};
 use crate::adapters::config::CommandLine;
 use crate::adapters::doctor;
 use crate::adapters::system_clock::SystemClock;
@@ -27,14 +27,17 @@ const APART_WRONG: Span = Span::from_minutes(1);
 
 const EXAMPLES: &str = "\
 Examples:
-  What this machine is to run: configuration, policies, models, folder, disk, limits:
+  What this machine is to run: configuration, policies, models, folder, disk, limits, certificate:
     selfsame doctor --config /etc/selfsame/selfsame.toml
 
-  A running server: health, clock, ledger, models, key ids in use and what could be compared under them:
+  A running server: health, clock, ledger, models, certificate, key ids in use and what could be compared under them:
     selfsame doctor --server http://127.0.0.1:50051
 
   Whether a server takes work, for whatever wants an exit status:
     selfsame doctor --server http://127.0.0.1:50051 --only health
+
+  One that speaks TLS, by a profile of ~/.config/selfsame/client.toml:
+    selfsame doctor --profile production
 
 Fails when something is wrong; what is only to be looked at (`note`) is no failure.";
 
@@ -50,12 +53,12 @@ pub struct DoctorArgs {
     #[arg(long, value_name = "DIR", conflicts_with = "server")]
     pub data_dir: Option<PathBuf>,
 
-    /// Look at this running server instead
-    #[arg(long, value_name = "URL")]
-    pub server: Option<String>,
+    /// The running server to look at instead
+    #[command(flatten)]
+    pub server: AskedServerArgs,
 
     /// Of the server, this programme alone
-    #[arg(long, short, value_name = "ID", requires = "server")]
+    #[arg(long, short, value_name = "ID")]
     pub program: Option<String>,
 
     /// Only this; may be given several times
@@ -109,11 +112,13 @@ impl DoctorArgs {
 /// When something is wrong, or the server cannot be asked.
 pub fn run(args: &DoctorArgs) -> anyhow::Result<()> {
     let mut lines = Vec::new();
-    if let Some(server) = &args.server {
+    if let Some(server) = args.server.asked() {
         block_on(async {
-            lines = look_at(server, args).await?;
+            lines = look_at(&server, args).await?;
             Ok(())
         })?;
+    } else if args.program.is_some() {
+        bail!("`--program` is about a running server; name it with --server or --profile");
     } else {
         let folder = args.data_dir.as_ref().map(|folder| folder.display().to_string());
         let found = doctor::look(args.config.as_deref(), CommandLine::default().with("data_folder", folder), SystemClock.now());
@@ -128,14 +133,17 @@ pub fn run(args: &DoctorArgs) -> anyhow::Result<()> {
     }
 }
 
-async fn look_at(server: &str, args: &DoctorArgs) -> anyhow::Result<Vec<Line>> {
-    let channel = connect(server, None).await?;
+async fn look_at(server: &ConnectionArgs, args: &DoctorArgs) -> anyhow::Result<Vec<Line>> {
+    let channel = server.reached(None)?.connect().await?;
     let mut lines = Vec::new();
     if args.wants(Subject::Health.as_str()) {
         let checked = HealthClient::new(channel.clone()).check(HealthCheckRequest::default()).await.map_err(readable)?;
         lines.push(health(checked.into_inner()).into());
     }
-    if [Subject::Clock, Subject::Ledger, Subject::Models, Subject::Keys].iter().any(|subject| args.wants(subject.as_str())) {
+    if [Subject::Clock, Subject::Ledger, Subject::Models, Subject::Keys, Subject::Certificate]
+        .iter()
+        .any(|subject| args.wants(subject.as_str()))
+    {
         let mut client = OperationsServiceClient::new(channel);
         let request = v1::DiagnoseRequest { program_id: args.program.clone().unwrap_or_default() };
         let asked = SystemClock.now();

@@ -89,7 +89,7 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<()> {
         bail!("`--format packed` goes with --labels; write decisions as jsonl or protobuf");
     }
     block_on(async {
-        let program = args.server.program()?.to_owned();
+        let program = args.server.program()?;
         let channel = args.server.connect().await?;
         let output = HistoryOutput::new(Output::begin(args.output.as_deref(), &[])?, args.format);
         let mut lines = Lines { output, progress: counting_spinner("{spinner} {pos} lines, {per_sec}") };

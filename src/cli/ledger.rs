@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 
-use super::client::{ANSWER_BYTES_MAX, block_on, connect, counting_spinner, readable};
+use super::client::{ANSWER_BYTES_MAX, AskedServerArgs, ConnectionArgs, block_on, counting_spinner, readable};
 use crate::adapters::cold::cold_bytes;
 use crate::adapters::journal::{
     BackupFile, CheckReport, Compacted, JOURNAL_FOLDER, JournalOptions, JournalStats, SledJournal, StorageError, check, compact,
@@ -60,9 +60,9 @@ enum Action {
     Compact(DataFolder),
     /// Write everything to one file, which is whole and was read back when it has its name.
     Backup {
-        /// Ask a running server, which goes on serving, instead of opening its folder
-        #[arg(long, value_name = "URL", conflicts_with = "data_dir")]
-        server: Option<String>,
+        /// The running server to ask, which goes on serving, instead of opening its folder
+        #[command(flatten)]
+        server: Box<AskedServerArgs>,
         #[command(flatten)]
         data: DataFolder,
         /// The file to write; must not exist.
@@ -147,7 +147,7 @@ impl LedgerCommand {
                 write_compacted(&mut out, compacted)?;
             }
             Action::Backup { server, data, file } => {
-                let summary = match server {
+                let summary = match server.asked() {
                     Some(server) => backup_of_server(&server, &file)?,
                     None => backup_of_folder(&data, &file)?,
                 };
@@ -193,11 +193,11 @@ fn backup_of_folder(data: &DataFolder, path: &Path) -> Result<BackupSummary> {
 }
 
 /// Streams a backup of a running server to a file.
-fn backup_of_server(server: &str, path: &Path) -> Result<BackupSummary> {
+fn backup_of_server(server: &ConnectionArgs, path: &Path) -> Result<BackupSummary> {
     let mut file = BackupFile::create(path)?;
     let progress = counting_spinner("{spinner} {bytes}, {bytes_per_sec}");
     let copied = async {
-        let channel = connect(server, None).await?;
+        let channel = server.reached(None)?.connect().await?;
         let mut client = OperationsServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
         let mut parts = client.stream_backup(v1::StreamBackupRequest {}).await.map_err(readable)?.into_inner();
         while let Some(v1::StreamBackupResponse { part }) = parts.message().await.map_err(readable)? {

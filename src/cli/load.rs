@@ -14,8 +14,9 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
-use super::client::{credentials, plaintext_url};
+use super::client::{AskedServerArgs, ConnectionArgs, Reached};
 use super::output::Output;
+use crate::adapters::tls::{ClientFiles, Destination};
 use crate::offline::load::compare::{Contestant, Standing, side_by_side};
 use crate::offline::load::driver::{Pace, Plan, Progress, Target, Until, run};
 use crate::offline::load::generator::{Traffic, TrafficShape, Walk};
@@ -35,13 +36,13 @@ const EXAMPLES: &str = "\
 Examples:
   As fast as answers come, against a server of its own:
     selfsame serve --memory --listen 127.0.0.1:50060 &
-    selfsame load --target http://127.0.0.1:50060 --seconds 20
+    selfsame load --server http://127.0.0.1:50060 --seconds 20
 
   2,000 a second at planned times, on values that the server knows, with a report as JSON:
-    selfsame load --target http://127.0.0.1:50060 --fill --rate 2000 --json report.json
+    selfsame load --server http://127.0.0.1:50060 --fill --rate 2000 --report report.json
 
   Beside a server that does nothing, in turns:
-    selfsame load --target http://127.0.0.1:50060 --compare";
+    selfsame load --server http://127.0.0.1:50060 --compare";
 
 /// Send realistic conversions to a server and measure the answers.
 ///
@@ -51,9 +52,9 @@ Examples:
 #[command(after_long_help = EXAMPLES, after_help = "Try --help for examples.")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct LoadCommand {
-    /// The server.
-    #[arg(long, default_value = "http://127.0.0.1:50051", value_name = "URL")]
-    target: String,
+    /// The server. No variable names it: what is sent here is for a server to try.
+    #[command(flatten)]
+    server: AskedServerArgs,
     /// Conversions a second, at planned times (open loop).
     #[arg(long, conflicts_with = "max")]
     rate: Option<f64>,
@@ -86,7 +87,7 @@ pub struct LoadCommand {
     seed: Option<u64>,
     /// Write the report here as JSON.
     #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    report: Option<PathBuf>,
     /// Measure a no-op server with the same messages side by side, in turns, and print the ratio.
     #[arg(long, conflicts_with = "noop_server")]
     compare: bool,
@@ -190,7 +191,7 @@ impl LoadCommand {
 
     /// The server, with the programme to write to registered where the caller may do that.
     async fn target(&self) -> Result<Target> {
-        let target = Target::connect(&plaintext_url(&self.target)?, self.connections, &credentials(None)?).await?;
+        let target = self.connect(self.connections).await?;
         let program =
             v1::Program { program_id: self.program.clone(), stage: v1::ProgramStage::Sandbox.into(), ..v1::Program::default() };
         let request = v1::CreateProgramRequest { program: Some(program) };
@@ -201,9 +202,28 @@ impl LoadCommand {
         Ok(target)
     }
 
+    /// Connections to the server.
+    async fn connect(&self, connections: usize) -> Result<Target> {
+        let Reached { destination, credentials } = ConnectionArgs::from(self.server.clone()).reached(None)?;
+        Ok(Target::connect(&destination, connections, &credentials).await?)
+    }
+
+    /// Connections to a server beside it, which is spoken to as that one is.
+    async fn connect_beside(&self, url: &str) -> Result<Target> {
+        let server = AskedServerArgs { server: Some(url.to_owned()), ..self.server.clone() };
+        let Reached { destination, credentials } = ConnectionArgs::from(server).reached(None)?;
+        Ok(Target::connect(&destination, self.connections, &credentials).await?)
+    }
+
+    /// Connections to a process that was started here.
+    async fn connect_to_own(&self, address: SocketAddr) -> Result<Target> {
+        let own = Destination::open(&format!("http://{address}"), ClientFiles::default())?;
+        Ok(Target::connect(&own, self.connections, &Credentials::default()).await?)
+    }
+
     async fn measure_replay(&self) -> Result<()> {
         let report_file = self.report_file()?;
-        let target = Target::connect(&plaintext_url(&self.target)?, 1, &credentials(None)?).await?;
+        let target = self.connect(1).await?;
         let replayed = replay(&target, &self.program).await.context("reading the feed")?;
         let Replayed { events, messages, seconds } = replayed;
         let rate = replayed.events_per_second();
@@ -214,9 +234,9 @@ impl LoadCommand {
         Ok(())
     }
 
-    /// The file of `--json`, begun before the work.
+    /// The file of `--report`, begun before the work.
     fn report_file(&self) -> Result<Option<Output>> {
-        self.json.as_deref().map(|path| Output::file(path, &[])).transpose()
+        self.report.as_deref().map(|path| Output::file(path, &[])).transpose()
     }
 
     fn plan(&self, traffic: Traffic) -> Plan {
@@ -256,18 +276,18 @@ impl LoadCommand {
         }
         let (process, address) = NoopProcess::start(&[])?;
         let mut processes = vec![process];
-        let noop = Target::connect(&format!("http://{address}"), self.connections, &Credentials::default()).await?;
+        let noop = self.connect_to_own(address).await?;
         let mut contestants =
             vec![Contestant { name: "no-op".to_owned(), target: noop }, Contestant { name: "selfsame".to_owned(), target }];
         if let Some(folder) = &self.plain_path {
             let (process, address) = NoopProcess::start(&["--kept-plainly-in".as_ref(), folder.as_os_str()])?;
             processes.push(process);
-            let target = Target::connect(&format!("http://{address}"), self.connections, &Credentials::default()).await?;
+            let target = self.connect_to_own(address).await?;
             contestants.push(Contestant { name: "plain path".to_owned(), target });
         }
         for beside in &self.beside {
             let (name, url) = beside.split_once('=').context("`--beside` is written `NAME=URL`")?;
-            let target = Target::connect(url, self.connections, &credentials(None)?).await?;
+            let target = self.connect_beside(url).await?;
             contestants.push(Contestant { name: name.to_owned(), target });
         }
         Ok((contestants, processes))

@@ -112,7 +112,7 @@ pub struct LoadArgs {
 /// When the file cannot be read, the server cannot be reached, or it refuses.
 pub fn run(args: &ModelArgs) -> anyhow::Result<()> {
     block_on(async {
-        let program_id = args.desk.server.program()?.to_owned();
+        let program_id = args.desk.server.program()?;
         let client = ModelServiceClient::new(args.desk.connect().await?).max_decoding_message_size(ANSWER_BYTES_MAX);
         let desk = Desk { client, program_id, json: args.desk.json };
         desk.run(&args.step).await

@@ -190,7 +190,7 @@ pub struct ReopenArgs {
 /// When the server cannot be reached or refuses.
 pub fn run(args: &QueueArgs) -> anyhow::Result<()> {
     block_on(async {
-        let program_id = args.desk.server.program()?.to_owned();
+        let program_id = args.desk.server.program()?;
         let client = ReviewServiceClient::new(args.desk.connect().await?).max_decoding_message_size(ANSWER_BYTES_MAX);
         let desk = Desk { client, program_id, json: args.desk.json };
         desk.run(&args.step).await

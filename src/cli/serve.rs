@@ -6,36 +6,43 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
+use futures::FutureExt as _;
 use rand::RngCore as _;
+use rustls::pki_types::ServerName;
 use tokio::net::TcpListener;
 
 use super::{AlreadyTold, in_words};
 use crate::adapters::audit_secret::audit_key;
-use crate::adapters::config::{CommandLine, Config, JournalConfig, LedgerConfig, LogFormat, PolicyConfig};
+use crate::adapters::config::{CommandLine, Config, JournalConfig, LedgerConfig, LimitsConfig, LogFormat, PolicyConfig};
 use crate::adapters::journal::postgres::DatabaseUrl;
 use crate::adapters::journal::{JournalOptions, MemoryJournal};
 use crate::adapters::model_shelf::ModelShelf;
 use crate::adapters::model_store::ModelStore;
 use crate::adapters::policy_store::{PolicySources, PolicyStore};
+use crate::adapters::shared::SharedLedger;
 use crate::adapters::standing_rules::StandingRules;
 use crate::adapters::stray_variables::{StrayVariable, stray_variables};
 use crate::adapters::system_clock::SystemClock;
-use crate::adapters::{embedded, private, shared, telemetry};
+use crate::adapters::tls::{ClientTls, Peer, ServerTls, is_open_to_everybody};
+use crate::adapters::{descriptors, embedded, private, shared, telemetry};
 use crate::book::command::Assessor;
 use crate::console::server::{self as console, ConsoleParts};
 use crate::ledger::{AuditKeys, ColdAfter, GroupOptions, JournaledLedger, LateFacts, LedgerOptions};
 use crate::ports::clock::Clock as _;
+use crate::ports::leases::ReplicaKey;
 use crate::ports::ledger::Ledger;
 use crate::ports::policies::Policies;
 use crate::screening::audit::AuditKey;
 use crate::screening::policy::ScoreSource;
 use crate::service::directory::new_secret;
 use crate::service::first_start::{admit_first_administrator, register_sandbox};
+use crate::service::forwarding::ReplicaLinks;
 use crate::service::limits::Limits;
+use crate::service::listener::{ConnectionLimits, Connections};
 use crate::service::server::{ServerParts, serve};
 use crate::service::{expiring, forgetting, gauges};
 use crate::vocabulary::time::{Span, Timestamp};
@@ -52,16 +59,17 @@ Examples:
     SELFSAME_JOURNAL__URL=postgres://selfsame@db.internal/selfsame selfsame serve --listen 10.0.0.7:50051
 
   In a container, by environment (every key of the file has its variable):
-    SELFSAME_LISTEN=0.0.0.0:50051 SELFSAME_DATA_FOLDER=/data SELFSAME_LOG__FORMAT=json selfsame serve
+    SELFSAME_LISTEN=0.0.0.0:50051 SELFSAME_TLS__CERTIFICATE_FILE=/tls/tls.crt SELFSAME_TLS__KEY_FILE=/tls/tls.key \\
+      SELFSAME_DATA_FOLDER=/data SELFSAME_LOG__FORMAT=json selfsame serve
 
 Configuration: defaults, then `selfsame.toml` or --config, then SELFSAME_* variables, then flags;
 each overrules the one before. docs/selfsame.example.toml shows every key. A variable that is nearly a
 key, or named like a flag, is not read, and the log says which one is.
 
-Signals: INT and TERM drain, so that every call that was taken is answered; HUP reads the policies
-again, and keeps those in force when a new one has mistakes.
+Signals: INT and TERM drain, so that every call that was taken is answered; HUP reads the policies and
+the certificate again, and keeps those in force when a new one has mistakes.
 Until a token is issued whoever reaches the loopback address may do anything: `selfsame token issue` ends that.
-The API is plaintext: beyond this machine put a proxy before it that speaks TLS.";
+Beyond loopback the API is TLS (`tls.certificate_file`, `tls.key_file`), unless plaintext is asked for.";
 
 /// Run the service
 ///
@@ -142,6 +150,75 @@ fn limits(config: &Config) -> Limits {
     }
 }
 
+/// How the configuration lets connections be taken and kept, with as many descriptors as there are.
+fn connection_limits(config: &LimitsConfig) -> ConnectionLimits {
+    let descriptors = descriptors::raise();
+    let all_max = descriptors.room_for(config.connections_max);
+    let shown = |limit: Option<u64>| limit.map_or_else(|| "unlimited".to_owned(), |limit| limit.to_string());
+    let (before, now) = (shown(descriptors.before), shown(descriptors.now));
+    tracing::info!(descriptors = now, before, connections_max = all_max, for_files = descriptors::FOR_FILES, "descriptors");
+    if all_max < config.connections_max {
+        tracing::warn!(
+            wanted = config.connections_max,
+            most = all_max,
+            "there are not enough descriptors for `limits.connections_max`, so fewer connections are taken; raise LimitNOFILE of the unit, or `ulimit -Hn`"
+        );
+    }
+    let seconds = Duration::from_secs;
+    ConnectionLimits {
+        all_max,
+        // Where there is room for fewer, an address has as much less.
+        an_address_max: (config.connections_an_address_max * all_max).div_ceil(config.connections_max),
+        frame_max: seconds(config.connection_frame_seconds),
+        first_call_max: seconds(config.connection_first_call_seconds),
+        idle_max: match config.connection_idle_seconds {
+            0 => FOR_EVER,
+            idle => seconds(idle),
+        },
+        streams_max: config.connection_streams_max,
+        ..ConnectionLimits::default()
+    }
+}
+
+/// Longer than any process.
+const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 86_400);
+
+/// The certificate of the configuration; absent where plaintext is spoken, which the log says where it leaves the machine.
+fn open_tls(config: &Config) -> anyhow::Result<Option<Arc<ServerTls>>> {
+    for result in ["taken", "refused"] {
+        metrics::counter!("selfsame_tls_reloads_total", "result" => result).increment(0);
+    }
+    let Some(files) = config.tls.server_files() else {
+        if !config.listen.0.ip().is_loopback() {
+            tracing::warn!(address = %config.listen.0, "plaintext is spoken beyond this machine: tokens can be read on the way");
+        }
+        return Ok(None);
+    };
+    if is_open_to_everybody(&files.key) {
+        tracing::warn!(file = %files.key.display(), "the key of the certificate can be read by every user of the machine; chmod o-rwx it");
+    }
+    Ok(Some(Arc::new(ServerTls::open(files).context("reading the certificate of this server (`tls`)")?)))
+}
+
+/// How this replica and the others speak to each other.
+fn replica_links(config: &Config, key: ReplicaKey) -> anyhow::Result<ReplicaLinks> {
+    let tls = match config.tls.replica_files() {
+        None => None,
+        Some(files) => {
+            let tls = Arc::new(ClientTls::open(files).context("reading how other replicas are called (`tls.replicas`)")?);
+            tokio::spawn(Arc::clone(&tls).keep());
+            let name = config.tls.replicas.name.as_ref().and_then(|name| ServerName::try_from(name.clone()).ok());
+            Some(Peer { tls, name })
+        }
+    };
+    Ok(ReplicaLinks { key, address: own_address(config), tls })
+}
+
+/// Where the other replicas reach this one.
+fn own_address(config: &Config) -> String {
+    config.journal.address.clone().unwrap_or_else(|| config.listen.0.to_string())
+}
+
 /// Runs the command.
 ///
 /// # Errors
@@ -174,8 +251,14 @@ fn serve_as_configured(args: &ServeArgs) -> anyhow::Result<()> {
         (false, true) => Keeping::Database,
         (false, false) => Keeping::Folder,
     };
-    runtime.block_on(run_until_told(&config, keeping))
+    let ended = runtime.block_on(run_until_told(&config, keeping));
+    // The ledger closes with its last user.
+    runtime.shutdown_timeout(CLOSING_MAX);
+    ended
 }
+
+/// How long closing may take after the drain: the last snapshot, and whatever a thread still reads. What was acknowledged is durable without it.
+const CLOSING_MAX: Duration = Duration::from_secs(10);
 
 /// Where the ledger keeps what it must not lose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -215,7 +298,9 @@ async fn run_until_told(config: &Config, keeping: Keeping) -> anyhow::Result<()>
     let clock = Arc::new(SystemClock);
     let shelf = Arc::new(ModelShelf::default());
     let models = Arc::new(open_models(config, keeping, Arc::clone(&shelf), clock.now())?);
-    let ledger = open_ledger(config, keeping, Arc::clone(&policies) as _, shelf)?;
+    let tls = open_tls(config)?;
+    let (ledger, replica_key) = open_ledger(config, keeping, Arc::clone(&policies) as _, shelf)?;
+    let replicas = replica_key.map(|key| replica_links(config, key)).transpose()?;
     begin_directory(config, keeping, &ledger).await?;
     let listener = TcpListener::bind(config.listen.0).await.with_context(|| format!("listening at {}", config.listen.0))?;
     let console = open_console(config).await?;
@@ -226,6 +311,7 @@ async fn run_until_told(config: &Config, keeping: Keeping) -> anyhow::Result<()>
             policies: Arc::clone(&policies) as _,
             models: Arc::clone(&models),
             clock: Arc::clone(&clock) as _,
+            tls: tls.clone(),
         }));
     }
     let address = listener.local_addr().context("asking for the address")?;
@@ -234,8 +320,9 @@ async fn run_until_told(config: &Config, keeping: Keeping) -> anyhow::Result<()>
     }
     let waits_for = Span::from_days(config.retention.pending_outcome_days.into());
     tokio::spawn(expiring::expire(Arc::clone(&ledger), Arc::clone(&clock) as _, waits_for));
-    let stop = told_to_stop()?;
-    reload_on_hangup(Arc::clone(&policies))?;
+    let stop = told_to_stop(config.limits.drain() + CLOSING_MAX)?;
+    reload_on_hangup(Arc::clone(&policies), tls.clone())?;
+    let connections = Connections { tls, replicas, limits: connection_limits(&config.limits) };
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         %address,
@@ -249,7 +336,7 @@ async fn run_until_told(config: &Config, keeping: Keeping) -> anyhow::Result<()>
     if speaks {
         writeln!(std::io::stdout().lock(), "{}", welcome(config, keeping, address, &policies, &models))?;
     }
-    let parts = ServerParts { ledger, policies, clock, models, limits: limits(config) };
+    let parts = ServerParts { ledger, policies, clock, models, limits: limits(config), connections };
     let (https, clock) = (config.console.https, Arc::clone(&parts.clock));
     let mut pages = None;
     let mount = |api| {
@@ -400,7 +487,7 @@ fn open_ledger(
     keeping: Keeping,
     policies: Arc<dyn Policies>,
     models: Arc<ModelShelf>,
-) -> anyhow::Result<Arc<dyn Ledger>> {
+) -> anyhow::Result<(Arc<dyn Ledger>, Option<ReplicaKey>)> {
     let folder = &config.data_folder.0;
     let key = audit_key(&config.audit)?;
     let options = ledger_options(config, key.as_ref());
@@ -408,18 +495,18 @@ fn open_ledger(
     match keeping {
         Keeping::Memory => {
             let ledger = JournaledLedger::open(Arc::new(MemoryJournal::default()), None, options, assessor);
-            Ok(Arc::new(ledger.context("opening the ledger in memory")?))
+            Ok((Arc::new(ledger.context("opening the ledger in memory")?), None))
         }
         Keeping::Folder => {
             let journal = JournalOptions { cache_bytes: config.ledger.journal_cache_bytes, ..JournalOptions::default() };
             let ledger = embedded::open(folder, journal, options, assessor)
                 .with_context(|| format!("opening the ledger in {}", folder.display()))?;
-            Ok(Arc::new(ledger))
+            Ok((Arc::new(ledger), None))
         }
         Keeping::Database => {
-            let address = config.journal.address.clone().unwrap_or_else(|| config.listen.0.to_string());
-            let ledger = shared::open(&database_url(&config.journal)?, &address, options, assessor);
-            Ok(Arc::new(ledger.context("opening the ledger in the database")?))
+            let opened = shared::open(&database_url(&config.journal)?, &own_address(config), options, assessor);
+            let SharedLedger { ledger, key } = opened.context("opening the ledger in the database")?;
+            Ok((Arc::new(ledger), Some(key)))
         }
     }
 }
@@ -473,9 +560,14 @@ fn welcome(config: &Config, keeping: Keeping, address: SocketAddr, policies: &Po
     let console =
         config.console.listen.map_or_else(|| "none; --console 127.0.0.1:50052 opens it".to_owned(), |at| format!("http://{at}/"));
     let metrics = config.metrics.listen.map_or_else(|| "none".to_owned(), |at| format!("http://{at}/metrics"));
+    let (spoken, flags) = match (&config.tls.certificate_file, &config.tls.client_ca_file) {
+        (None, _) => ("plaintext", "-plaintext"),
+        (Some(_), None) => ("TLS", "-cacert CA.pem"),
+        (Some(_), Some(_)) => ("TLS, with client certificates", "-cacert CA.pem -cert CLIENT.pem -key CLIENT.key"),
+    };
     format!(
         "selfsame {version} serves
-  API      {address}  (gRPC, plaintext, with reflection)
+  API      {address}  (gRPC, {spoken}, with reflection)
   console  {console}
   metrics  {metrics}
   data     {data}
@@ -483,12 +575,12 @@ fn welcome(config: &Config, keeping: Keeping, address: SocketAddr, policies: &Po
   model    {model}
 
 Try:
-  grpcurl -plaintext {address} list
-  grpcurl -plaintext {address} describe selfsame.v1.Conversion
-  grpcurl -plaintext -d '{{\"program_id\":\"shop\"}}' {address} selfsame.v1.ReviewService/ListCases
-  grpcurl -plaintext -d '{{\"program_id\":\"shop\",\"payouts\":[{{\"reward_id\":\"r-1\",\"conversion_id\":\"cv-1\"}}]}}' {address} selfsame.v1.PayoutService/CheckPayouts
+  grpcurl {flags} {address} list
+  grpcurl {flags} {address} describe selfsame.v1.Conversion
+  grpcurl {flags} -d '{{\"program_id\":\"shop\"}}' {address} selfsame.v1.ReviewService/ListCases
+  grpcurl {flags} -d '{{\"program_id\":\"shop\",\"payouts\":[{{\"reward_id\":\"r-1\",\"conversion_id\":\"cv-1\"}}]}}' {address} selfsame.v1.PayoutService/CheckPayouts
 
-Ctrl-C drains and stops. HUP (pid {pid}) reads the policies again.",
+Ctrl-C drains and stops. HUP (pid {pid}) reads the policies and the certificate again.",
         version = env!("CARGO_PKG_VERSION"),
         pid = std::process::id(),
     )
@@ -499,33 +591,57 @@ fn model_origin(models: &ModelStore) -> &'static str {
     if models.default_is_shipped() { "shipped" } else { "default.json of the model folder" }
 }
 
-/// Completes when the operator wants the service to stop.
+/// Completes when the operator wants the service to stop. If the process has not ended `within` that, it is ended: listening for signals has a thread
+/// of its own, so that it does not hang on what the others wait for.
+fn told_to_stop(within: Duration) -> anyhow::Result<impl Future<Output = ()>> {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime of signals")?;
+    let signal = {
+        let _entered = runtime.enter();
+        next_signal()?
+    };
+    let listen = move || {
+        runtime.block_on(async {
+            tracing::info!(signal = signal.await, "told to stop");
+            // Whoever waits may be gone, and the process with it.
+            let _ = tell.send(());
+            tokio::time::sleep(within).await;
+            tracing::warn!(drained = false, "stopped: closing took too long and was cut short; what was acknowledged is durable");
+            std::process::exit(0);
+        });
+    };
+    std::thread::Builder::new().name("signals".into()).spawn(listen).context("starting the thread of signals")?;
+    Ok(told.map(drop))
+}
+
+/// The next signal that ends the service.
 #[cfg(unix)]
-fn told_to_stop() -> anyhow::Result<impl Future<Output = ()>> {
+fn next_signal() -> anyhow::Result<impl Future<Output = &'static str> + Send> {
     use tokio::signal::unix::{SignalKind, signal};
 
     let mut interrupt = signal(SignalKind::interrupt()).context("listening for INT")?;
     let mut terminate = signal(SignalKind::terminate()).context("listening for TERM")?;
     Ok(async move {
-        let signal = tokio::select! {
+        tokio::select! {
             _ = interrupt.recv() => "INT",
             _ = terminate.recv() => "TERM",
-        };
-        tracing::info!(signal, "told to stop");
+        }
     })
 }
 
-/// Completes when the operator wants the service to stop.
+/// The next signal that ends the service.
 #[cfg(not(unix))]
-fn told_to_stop() -> anyhow::Result<impl Future<Output = ()>> {
+fn next_signal() -> anyhow::Result<impl Future<Output = &'static str> + Send> {
     Ok(async {
         let _ = tokio::signal::ctrl_c().await;
+        "INT"
     })
 }
 
-/// Reads the policies again at each HUP. With a mistake in any of them nothing changes.
+/// Reads the policies and the certificate again at each HUP. With a mistake in either nothing changes in that.
 #[cfg(unix)]
-fn reload_on_hangup(policies: Arc<PolicyStore>) -> anyhow::Result<()> {
+fn reload_on_hangup(policies: Arc<PolicyStore>, tls: Option<Arc<ServerTls>>) -> anyhow::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
 
     let mut hangup = signal(SignalKind::hangup()).context("listening for HUP")?;
@@ -534,6 +650,9 @@ fn reload_on_hangup(policies: Arc<PolicyStore>) -> anyhow::Result<()> {
     count("refused", 0);
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
+            if let Some(tls) = &tls {
+                tls.reload();
+            }
             match policies.reload() {
                 Ok(set) => {
                     count("taken", 1);
@@ -551,7 +670,7 @@ fn reload_on_hangup(policies: Arc<PolicyStore>) -> anyhow::Result<()> {
 
 /// There is no such signal here.
 #[cfg(not(unix))]
-fn reload_on_hangup(_policies: Arc<PolicyStore>) -> anyhow::Result<()> {
+fn reload_on_hangup(_policies: Arc<PolicyStore>, _tls: Option<Arc<ServerTls>>) -> anyhow::Result<()> {
     Ok(())
 }
 

@@ -62,6 +62,7 @@ impl Underway {
 /// Admits commands, groups their records, and tells what is durable.
 pub(super) struct Committer {
     shared: Arc<Shared>,
+    journal: Arc<dyn Journal>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -110,17 +111,20 @@ impl Committer {
             arrived: Condvar::new(),
             admitted: AtomicUsize::new(0),
         });
-        let worker = Arc::clone(&shared);
-        let thread = std::thread::Builder::new().name("journal-commit".into()).spawn(move || worker.run(&*journal))?;
-        Ok(Self { shared, thread: Mutex::new(Some(thread)) })
+        let (worker, own) = (Arc::clone(&shared), Arc::clone(&journal));
+        let thread = std::thread::Builder::new().name("journal-commit".into()).spawn(move || worker.run(&*own))?;
+        Ok(Self { shared, journal, thread: Mutex::new(Some(thread)) })
     }
 
     /// A place for one command.
     ///
     /// # Errors
-    /// [`LedgerError::Busy`]: try again later. [`LedgerError::Unavailable`]: the ledger has failed or is closing.
+    /// [`LedgerError::Busy`]: try again later. [`LedgerError::Unavailable`]: the ledger has failed, is closing, or nothing new should be begun.
     pub(super) fn admit(&self) -> Result<Permit, LedgerError> {
         self.shared.queue.lock().refuse_if_stopped()?;
+        if let Some(hindrance) = self.journal.hindrance() {
+            return Err(LedgerError::Unavailable(hindrance));
+        }
         let permit = Permit { shared: Arc::clone(&self.shared) };
         if self.shared.admitted.fetch_add(1, Ordering::Relaxed) >= self.shared.options.queue_records {
             // Dropping the permit gives the place back.

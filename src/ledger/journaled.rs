@@ -670,9 +670,12 @@ impl Ledger for JournaledLedger {
 
     fn health(&self) -> LedgerHealth {
         let failed = self.shared.committer.failure().map(|error| error.to_string());
-        failed.or_else(|| self.shared.journal.failure()).map_or(LedgerHealth::Serving, |reason| {
-            LedgerHealth::Poisoned(format!("{reason}; stop the server, see that the disk is well, and start it again"))
-        })
+        match failed.or_else(|| self.shared.journal.failure()) {
+            Some(reason) => {
+                LedgerHealth::Poisoned(format!("{reason}; stop the server, see that the disk is well, and start it again"))
+            }
+            None => self.shared.journal.hindrance().map_or(LedgerHealth::Serving, LedgerHealth::Poisoned),
+        }
     }
 
     fn back_up(&self, out: &mut dyn Write) -> Result<BackupSummary, LedgerError> {

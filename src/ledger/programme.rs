@@ -33,10 +33,12 @@ pub(super) struct Programme {
     pub(super) epoch: Epoch,
     /// Where what nobody met for long is; absent where everything stays in the book.
     pub(super) cold: Option<ColdTier>,
-    /// Where the newest snapshot stands that was read or tried; 0 when there is none.
+    /// Where the newest snapshot stands that was read or written; 0 when there is none.
     pub(super) snapshot: Mutex<Cursor>,
     /// When that was written, or the programme opened.
     pub(super) snapshot_since: Mutex<Instant>,
+    /// When one could not be written that has not been written since.
+    pub(super) snapshot_failed: Mutex<Option<Instant>>,
     progress: watch::Sender<Progress>,
 }
 
@@ -46,7 +48,8 @@ impl Programme {
         let (book, chain) = (RwLock::new(book), Mutex::new(chain));
         let snapshot = Mutex::new(Cursor(0));
         let (snapshot_since, progress) = (Mutex::new(Instant::now()), watch::Sender::new(progress));
-        Self { id, book, chain, epoch: Epoch::SOLE, cold: None, snapshot, snapshot_since, progress }
+        let snapshot_failed = Mutex::new(None);
+        Self { id, book, chain, epoch: Epoch::SOLE, cold: None, snapshot, snapshot_since, snapshot_failed, progress }
     }
 
     /// With a place for what is cold.

@@ -17,6 +17,11 @@ use crate::ports::snapshots::Snapshots;
 /// How often is looked whether a snapshot is due.
 const LOOKED_EVERY: Duration = Duration::from_secs(1);
 
+/// How long after one could not be written it is tried again. What was in its way may pass: a full disk, descriptors that somebody else used up.
+const TRIED_AGAIN_AFTER: Duration = Duration::from_secs(60);
+/// Records after which a snapshot is due when the ledger closes.
+const AT_THE_END: u64 = 1;
+
 /// A book that was frozen between two commands.
 struct Still {
     programme: Arc<Programme>,
@@ -44,7 +49,7 @@ impl Snapshotter {
             }
         }
         // On closing, whatever there is beyond the last snapshot would have to be replayed.
-        self.take(1);
+        self.take(AT_THE_END);
     }
 
     /// Takes the snapshots that are due. `None` when the sequencer is gone.
@@ -55,7 +60,9 @@ impl Snapshotter {
             for programme in sequencer.programmes.all() {
                 let began = Instant::now();
                 let book = programme.book.read();
-                if book.cursor().0.saturating_sub(programme.snapshot.lock().0) < every_records {
+                let behind = book.cursor().0.saturating_sub(programme.snapshot.lock().0);
+                let failed = programme.snapshot_failed.lock().map(|failed| failed.elapsed());
+                if behind < every_records || (every_records != AT_THE_END && failed.is_some_and(|ago| ago < TRIED_AGAIN_AFTER)) {
                     continue;
                 }
                 let (frozen, chain) = (book.freeze(), *programme.chain.lock());
@@ -93,8 +100,7 @@ impl Snapshotter {
     }
 }
 
-/// Writes a frozen book where snapshots are kept. One that fails is not tried again before as many records as between two of them: a disk that is
-/// full gets no emptier by that.
+/// Writes a frozen book where snapshots are kept. One that fails is tried again, but not at once: a disk that is full gets no emptier by that.
 pub(super) fn write(
     journal: &dyn Journal,
     snapshots: &dyn Snapshots,
@@ -103,15 +109,27 @@ pub(super) fn write(
     chain: Chain,
 ) -> Result<(), crate::ports::journal::JournalError> {
     let place = Place { incarnation: journal.incarnation(), cursor: frozen.totals.cursor, chain };
+    let written = write_at(place, snapshots, programme, frozen);
+    *programme.snapshot_failed.lock() = written.is_err().then(Instant::now);
+    if written.is_ok() {
+        *programme.snapshot.lock() = place.cursor;
+        *programme.snapshot_since.lock() = Instant::now();
+    }
+    written
+}
+
+fn write_at(
+    place: Place,
+    snapshots: &dyn Snapshots,
+    programme: &Programme,
+    frozen: Frozen,
+) -> Result<(), crate::ports::journal::JournalError> {
     let mut frozen = Some(frozen);
-    *programme.snapshot.lock() = place.cursor;
     if let Some(tier) = &programme.cold {
         tier.sync()?;
     }
     snapshots.write(place.incarnation, &programme.id, place.cursor, &mut |out| {
         let frozen = frozen.take().ok_or_else(|| std::io::Error::other("a snapshot is written once"))?;
         snapshot::write(frozen, place, out)
-    })?;
-    *programme.snapshot_since.lock() = Instant::now();
-    Ok(())
+    })
 }

@@ -28,6 +28,8 @@ pub enum Subject {
     Disk,
     /// Descriptors and memory of the machine.
     Machine,
+    /// The certificate that the server shows: readable, its key private, not about to end.
+    Certificate,
     /// Whether a server takes work.
     Health,
     /// The clock of this machine beside the server's.
@@ -40,13 +42,14 @@ pub enum Subject {
 
 impl Subject {
     /// All, in the order in which they are looked at.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Configuration,
         Self::Policies,
         Self::Models,
         Self::Folder,
         Self::Disk,
         Self::Machine,
+        Self::Certificate,
         Self::Health,
         Self::Clock,
         Self::Ledger,
@@ -63,6 +66,7 @@ impl Subject {
             Self::Folder => "folder",
             Self::Disk => "disk",
             Self::Machine => "machine",
+            Self::Certificate => "certificate",
             Self::Health => "health",
             Self::Clock => "clock",
             Self::Ledger => "ledger",

@@ -239,6 +239,11 @@ pub trait Journal: Send + Sync {
     /// Why nothing is written any more; absent while all is well.
     fn failure(&self) -> Option<String>;
 
+    /// Why nothing new should be begun for now, before it could fail; absent while all is well. It passes by itself, and what is under way is written.
+    fn hindrance(&self) -> Option<String> {
+        None
+    }
+
     /// Writes a backup of everything that is durable at one moment, while appends go on.
     ///
     /// # Errors

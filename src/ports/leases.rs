@@ -4,11 +4,22 @@
 //! mere reading: a holder answers only while its lease, measured on a clock that counts a suspended machine, still runs *after* the answer was made.
 //! A taker waits until the old lease is over by the keeper's clock, and a margin longer.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::clock::Steady;
 use super::journal::{Epoch, JournalError};
 use crate::vocabulary::ids::ProgramId;
+
+/// A secret that all processes of a shared ledger hold, and nobody else: by it they believe each other who calls.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ReplicaKey(pub [u8; 32]);
+
+impl fmt::Debug for ReplicaKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ReplicaKey(..)")
+    }
+}
 
 /// A lease that is held here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -138,7 +138,7 @@ async fn screen_item(
         Err(refusal) => match (refusal.held_by(), kept) {
             (Some(address), Some(conversion)) => {
                 let _turn = turn.lock().await;
-                match shared.replicas.screen(address, caller.shown(), conversion).await {
+                match shared.replicas.screen(address, caller, conversion).await {
                     Ok(v1::ScreenConversionResponse { decision: Some(decision), replayed, warnings }) => {
                         (Outcome::Decision(decision), replayed, warnings)
                     }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use super::errors::Refusal;
 use super::shared::Shared;
+use crate::adapters::certificate;
 use crate::book::query::{DecisionFilter, PageRequest};
 use crate::book::records::DecisionRecord;
 use crate::ports::diagnosis::{Finding, Subject};
@@ -47,6 +48,9 @@ pub(super) struct Diagnosis {
 /// What a read of the ledger is refused with.
 pub(super) async fn look(shared: &Shared, only: Option<&ProgramId>) -> Result<Diagnosis, Refusal> {
     let mut findings = vec![ledger(&shared.ledger.health())];
+    if let Some(tls) = &shared.tls {
+        findings.extend(certificate::look(&tls.source().key, tls.in_force().facts.as_ref(), shared.now()));
+    }
     let readings: BTreeMap<&str, f64> = shared.ledger.readings().iter().map(|reading| (reading.name, reading.value)).collect();
     findings.extend(waiting(&readings));
     let mut keys = Vec::new();

@@ -330,6 +330,14 @@ impl Refusal {
         Self::new(Reason::NotAuthenticated, message, Detail::None)
     }
 
+    /// Token and certificate are good, and of two callers: which of them is meant is not known.
+    #[must_use]
+    pub fn credentials_disagree() -> Self {
+        let message = "the token is of another identity than the client certificate: show one of the two, or connect with a certificate that no \
+                       identity has";
+        Self::new(Reason::NotAuthenticated, message, Detail::None)
+    }
+
     /// The caller may not. Says nothing of whether there is such a programme.
     #[must_use]
     pub fn not_permitted(caller: &Actor, method: &str, program: Option<&ProgramId>, roles: &[Role]) -> Self {

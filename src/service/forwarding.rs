@@ -20,32 +20,65 @@ use tonic::{Code, Status};
 use tonic_types::{FieldViolation, StatusExt as _};
 use tower::{Layer, Service};
 
+use super::access::Caller;
 use super::errors::{HELD_BY, Reason, Refusal};
 use super::limits::{asked_timeout, methods_of};
+use crate::adapters::tls::{Peer, connector};
+use crate::ports::leases::ReplicaKey;
+use crate::wire::credentials::{ACTOR, AUTHORIZATION};
 use crate::wire::v1;
 use crate::wire::v1::screening_service_client::ScreeningServiceClient;
 
-/// The mark of a call that was forwarded: whoever gets it answers, or refuses, by itself.
-const FORWARDED: &str = "selfsame-forwarded";
+/// The mark of a call that was forwarded, with the seal of who calls: whoever gets it answers, or refuses, by itself.
+pub(super) const FORWARDED: &str = "selfsame-forwarded";
+/// The method by which one conversion of a stream is screened elsewhere.
+const SCREEN_ONE: &str = "/selfsame.v1.ScreeningService/ScreenConversion";
 /// How long is waited for a connection to another replica: one that is gone is told soon, and the caller tries again.
 const CONNECT_MAX: Duration = Duration::from_secs(1);
+/// How often another replica is asked whether it is there.
+const PING_EVERY: Duration = Duration::from_secs(1);
 /// Bytes before a message in its frame.
 const FRAME_BYTES: usize = 5;
 
+/// How a replica and the others speak to each other.
+#[derive(Clone)]
+pub struct ReplicaLinks {
+    /// What only they know.
+    pub key: ReplicaKey,
+    /// Where the others reach this one.
+    pub address: String,
+    /// How TLS is spoken with them; absent where plaintext is.
+    pub tls: Option<Peer>,
+}
+
 /// Connections to the other replicas, made on first use.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Replicas(Arc<Mutex<BTreeMap<String, Channel>>>);
+#[derive(Clone, Default)]
+pub(super) struct Replicas(Arc<Links>);
+
+#[derive(Default)]
+struct Links {
+    tls: Option<Peer>,
+    channels: Mutex<BTreeMap<String, Channel>>,
+}
 
 impl Replicas {
+    /// Those that are spoken to like this.
+    pub(super) fn new(links: Option<&ReplicaLinks>) -> Self {
+        Self(Arc::new(Links { tls: links.and_then(|links| links.tls.clone()), channels: Mutex::default() }))
+    }
+
     /// A connection to a replica; absent when its address is none.
     fn at(&self, address: &str) -> Option<Channel> {
-        let mut channels = self.0.lock();
+        let Links { tls, channels } = &*self.0;
+        let mut channels = channels.lock();
         if let Some(channel) = channels.get(address) {
             return Some(channel.clone());
         }
-        let endpoint = Endpoint::from_shared(format!("http://{address}")).ok()?;
-        let keeping = endpoint.connect_timeout(CONNECT_MAX).tcp_nodelay(true).http2_keep_alive_interval(CONNECT_MAX);
-        let channel = keeping.keep_alive_timeout(CONNECT_MAX).keep_alive_while_idle(true).connect_lazy();
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let endpoint = Endpoint::from_shared(format!("{scheme}://{address}")).ok()?;
+        let keeping = endpoint.connect_timeout(CONNECT_MAX).http2_keep_alive_interval(PING_EVERY);
+        let keeping = keeping.keep_alive_timeout(CONNECT_MAX).keep_alive_while_idle(true);
+        let channel = keeping.connect_with_connector_lazy(connector(tls.clone()));
         channels.insert(address.to_owned(), channel.clone());
         Some(channel)
     }
@@ -57,25 +90,21 @@ impl Replicas {
     pub(super) async fn screen(
         &self,
         address: &str,
-        shown: Option<&(&'static str, HeaderValue)>,
+        caller: &Caller,
         conversion: v1::Conversion,
     ) -> Result<v1::ScreenConversionResponse, Status> {
         let channel = self.at(address).ok_or_else(|| Status::unavailable("the holder's address is none"))?;
         let mut request = tonic::Request::new(v1::ScreenConversionRequest { conversion: Some(conversion) });
-        request.metadata_mut().insert(FORWARDED, MetadataValue::from_static("1"));
-        if let Some((name, value)) = shown {
-            let value = MetadataValue::try_from(value.as_bytes()).map_err(|_| Status::from(Refusal::internal()))?;
-            request.metadata_mut().insert(*name, value);
-        }
+        let seal = caller.sealed(SCREEN_ONE, address).and_then(|seal| MetadataValue::try_from(seal.as_bytes()).ok());
+        request.metadata_mut().insert(FORWARDED, seal.ok_or_else(|| Status::from(Refusal::internal()))?);
         ScreeningServiceClient::new(channel).screen_conversion(request).await.map(tonic::Response::into_inner)
     }
 }
 
 /// Makes [`Forward`]s.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct ForwardLayer(Arc<State>);
 
-#[derive(Debug)]
 struct State {
     replicas: Replicas,
     /// Methods whose request is one message, by path. A stream of requests may hold many programmes; its handler forwards each message.
@@ -101,7 +130,7 @@ impl<S> Layer<S> for ForwardLayer {
 }
 
 /// A service whose calls go on to another replica where that one holds the programme.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Forward<S> {
     inner: S,
     state: Arc<State>,
@@ -139,8 +168,9 @@ where
             let mut response = inner.call(own).await?;
             let Some(address) = response.headers_mut().remove(HELD_BY) else { return Ok(response) };
             let address = address.to_str().unwrap_or_default();
-            match state.replicas.at(address) {
-                Some(holder) => Ok(forwarded(holder, parts, message, began).await.unwrap_or_else(|error| {
+            let seal = parts.extensions.get::<Caller>().and_then(|caller| caller.sealed(parts.uri.path(), address));
+            match state.replicas.at(address).zip(seal) {
+                Some((holder, seal)) => Ok(forwarded(holder, seal, parts, message, began).await.unwrap_or_else(|error| {
                     tracing::debug!(address, %error, "the replica that holds a programme cannot be reached");
                     response
                 })),
@@ -153,11 +183,15 @@ where
 
 async fn forwarded(
     mut holder: Channel,
+    seal: HeaderValue,
     mut parts: Parts,
     message: Bytes,
     began: Instant,
 ) -> Result<Response<Body>, tonic::transport::Error> {
-    parts.headers.insert(FORWARDED, HeaderValue::from_static("1"));
+    // Who calls stands in the seal; what was shown for it stays here.
+    parts.headers.remove(AUTHORIZATION);
+    parts.headers.remove(ACTOR);
+    parts.headers.insert(FORWARDED, seal);
     spend(&mut parts.headers, began.elapsed());
     std::future::poll_fn(|context| holder.poll_ready(context)).await?;
     let mut response = holder.call(Request::from_parts(parts, Body::new(Full::new(message)))).await?;

@@ -12,7 +12,9 @@ use metrics::SharedString;
 
 use super::incomparable::INCOMPARABLE;
 use super::payout::AGAINST_GATE;
+use crate::adapters::certificate;
 use crate::adapters::model_store::ModelStore;
+use crate::adapters::tls::ServerTls;
 use crate::book::models::{ModelAudits, ProgramModels};
 use crate::book::records::QueueStats;
 use crate::ledger::BREAKER_TRIPS;
@@ -44,6 +46,8 @@ pub struct Told {
     pub clock: Arc<dyn Clock>,
     /// Memory that the ledger may take. Unit: bytes.
     pub memory_bytes_max: usize,
+    /// The certificate that is shown; absent where plaintext is spoken.
+    pub tls: Option<Arc<ServerTls>>,
 }
 
 /// The versions that were shown of each programme: the policy's, and the model's.
@@ -71,9 +75,12 @@ pub async fn report(told: Told) {
 
 #[expect(clippy::cast_precision_loss, reason = "gauges are floats; counts stay far below 2^53")]
 fn set_all(
-    Told { ledger, policies, models, clock, memory_bytes_max: _ }: &Told,
-    shown: &mut Versions,
+    Told { ledger, policies, models, clock, memory_bytes_max: _, tls }: &Told,
+    versions: &mut Versions,
 ) -> Result<(), LedgerError> {
+    let shown = tls.as_ref().map(|tls| tls.in_force());
+    let left = certificate::seconds_left(shown.as_ref().and_then(|shown| shown.facts.as_ref()), clock.now());
+    metrics::gauge!("selfsame_certificate_left_seconds").set(left);
     for reading in ledger.readings() {
         metrics::gauge!(format!("selfsame_ledger_{}", reading.name)).set(reading.value);
     }
@@ -106,7 +113,7 @@ fn set_all(
             ScoreSource::Judgement => None,
         };
         let now_shown = [policy.version().to_owned(), model.unwrap_or_else(|| NO_VERSION.to_owned())].map(SharedString::from);
-        let before = shown.insert(program.program_id.clone(), now_shown.clone());
+        let before = versions.insert(program.program_id.clone(), now_shown.clone());
         set_versions(&name, before.as_ref(), &now_shown);
     }
     Ok(())

@@ -12,7 +12,6 @@ use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::http;
 use tonic::service::Routes;
-use tonic::transport::server::TcpIncoming;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 use tower::util::{BoxCloneSyncService, ServiceExt as _, option_layer};
@@ -26,11 +25,13 @@ use super::health;
 use super::incomparable::Incomparable;
 use super::limits::{GuardLayer, Limits, StreamPlaces, WaitingPlaces};
 use super::list::ListHandlers;
+use super::listener::{self, Connections, Serving};
 use super::model::ModelHandlers;
 use super::operations::OperationsHandlers;
 use super::payout::PayoutHandlers;
 use super::review::ReviewHandlers;
 use super::screening::ScreeningHandlers;
+use super::seal::Seals;
 use super::shared::{Phase, Shared};
 use super::told::Lines;
 use super::training::TrainingHandlers;
@@ -65,6 +66,8 @@ pub struct ServerParts {
     pub models: Arc<ModelStore>,
     /// How much it takes on.
     pub limits: Limits,
+    /// How connections are taken, protected and kept.
+    pub connections: Connections,
 }
 
 /// Why a server ended before its signal.
@@ -73,9 +76,6 @@ pub enum ServeError {
     /// The contract that is compiled in cannot be reflected.
     #[error("the API's description cannot be served: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
-    /// The connection layer failed.
-    #[error("the server failed: {0}")]
-    Transport(#[from] tonic::transport::Error),
 }
 
 /// The API behind its door and limits, for callers in this process.
@@ -92,14 +92,16 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
     mount: impl FnOnce(InProcess),
 ) -> Result<(), ServeError> {
-    let ServerParts { ledger, policies, clock, models, limits } = parts;
+    let ServerParts { ledger, policies, clock, models, limits, connections } = parts;
+    let Connections { tls, replicas: links, limits: connection_limits } = connections;
     let (phase_sender, phase) = watch::channel(Phase::Serving);
     let places = StreamPlaces::new(&limits);
-    let replicas = Replicas::default();
+    let replicas = Replicas::new(links.as_ref());
+    let seals = links.as_ref().map(|links| Seals::new(&links.key, &links.address));
     let others = (ledger.answerers() == Answerers::ManyProcesses).then(|| replicas.clone());
     let reads = WaitingPlaces::new(limits.reads_max);
     let ledger_failed = Notify::new();
-    let door = Arc::new(Door::new(Arc::clone(&ledger), Arc::clone(&clock), &limits));
+    let door = Arc::new(Door::new(Arc::clone(&ledger), Arc::clone(&clock), &limits, seals));
     door.look().await;
     let looking = tokio::spawn(Arc::clone(&door).keep_looking());
     let shared = Arc::new(Shared {
@@ -117,36 +119,34 @@ pub async fn serve(
         reads,
         waiting_answers: Arc::new(Semaphore::new(limits.waiting_answers_max)),
         limits: limits.clone(),
+        tls: tls.clone(),
         phase,
         ledger_failed,
     });
     let reporter = HealthReporter::new();
     let routes = routes(&shared, &reporter)?;
-    let mut builder = tonic::transport::Server::builder()
-        .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
-    if let Some(age) = limits.connection_age_max {
-        builder = builder.max_connection_age(age).max_connection_age_grace(limits.connection_age_grace);
-    }
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let (drain, draining) = watch::channel(false);
     let signal = async {
         shutdown.await;
         tracing::info!("draining: no new calls are taken");
         phase_sender.send_replace(Phase::Draining);
+        drain.send_replace(true);
     };
     // Layers that are added earlier see a request earlier.
     let door = DoorLayer::new(door, FILE_DESCRIPTOR_SET);
     let guard = GuardLayer::new(&limits, FILE_DESCRIPTOR_SET);
     let forward = others.map(|others| ForwardLayer::new(others, FILE_DESCRIPTOR_SET, limits.message_bytes_max));
-    mount(in_process(
-        ServiceBuilder::new()
-            .layer(door.clone())
-            .layer(guard.clone())
-            .layer(option_layer(forward.clone()))
-            .service(routes.clone().prepare()),
-    ));
-    let server = builder.layer(door).layer(guard).layer(option_layer(forward)).add_routes(routes);
-    let serving = server.serve_with_incoming_shutdown(incoming, signal);
+    let service = ServiceBuilder::new().layer(door).layer(guard).layer(option_layer(forward)).service(routes.prepare());
+    mount(in_process(service.clone()));
+    let serving = Serving {
+        service,
+        tls: tls.clone(),
+        limits: connection_limits,
+        windows: (STREAM_WINDOW_BYTES, CONNECTION_WINDOW_BYTES),
+        age: limits.connection_age_max.map(|age| (age, limits.connection_age_grace)),
+    };
+    let serving = async { tokio::join!(listener::run(listener, serving, draining), signal) };
+    let renewing = tls.map(|tls| tokio::spawn(tls.keep()));
     let reported = health::begin(&shared, &reporter).await;
     let health = tokio::spawn(health::report(Arc::clone(&shared), reporter, reported));
     let following = tokio::spawn(followers::report(Arc::clone(&shared)));
@@ -154,20 +154,14 @@ pub async fn serve(
         shared.draining().await;
         tokio::time::sleep(limits.drain_max).await;
     };
-    let ended = tokio::select! {
-        ended = serving => {
-            tracing::info!(drained = true, "stopped: every call that was taken has ended");
-            ended
-        }
-        () = too_long => {
-            tracing::warn!(drained = false, "stopped: some calls did not end within the drain time and were dropped");
-            Ok(())
-        }
-    };
-    health.abort();
-    looking.abort();
-    following.abort();
-    Ok(ended?)
+    tokio::select! {
+        _ = serving => tracing::info!(drained = true, "stopped: every call that was taken has ended"),
+        () = too_long => tracing::warn!(drained = false, "stopped: some calls did not end within the drain time and were dropped"),
+    }
+    for task in [Some(health), Some(looking), Some(following), renewing].into_iter().flatten() {
+        task.abort();
+    }
+    Ok(())
 }
 
 /// The served API without a connection between.

@@ -15,6 +15,7 @@ use super::incomparable::Incomparable;
 use super::limits::{Limits, PANICS, StreamPlaces, WaitingPlaces};
 use super::told::Lines;
 use crate::adapters::model_store::{ModelStore, ModelStoreError};
+use crate::adapters::tls::ServerTls;
 use crate::book::cursor::FeedCursor;
 use crate::ports::clock::Clock;
 use crate::ports::ledger::{Answer, Ledger, LedgerError};
@@ -67,6 +68,8 @@ pub(super) struct Shared {
     /// Places, over all streams, of answers that their readers have not taken yet.
     pub(super) waiting_answers: Arc<Semaphore>,
     pub(super) limits: Limits,
+    /// The certificate that is shown; absent where plaintext is spoken.
+    pub(super) tls: Option<Arc<ServerTls>>,
     pub(super) phase: watch::Receiver<Phase>,
     /// Told when the ledger failed, so that health need not wait for its next look.
     pub(super) ledger_failed: Notify,

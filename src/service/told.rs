@@ -40,7 +40,7 @@ impl Lines {
     }
 
     /// Whether there may be one now, and then how many had none before it.
-    fn may_write(&self, now: Instant) -> Option<u64> {
+    pub(super) fn may_write(&self, now: Instant) -> Option<u64> {
         let mut second = self.second.lock();
         if now.duration_since(second.began) >= Duration::from_secs(1) {
             (second.began, second.written) = (now, 0);

@@ -9,6 +9,9 @@ use serde_json::Value;
 use super::deploy::file;
 use super::server::Server;
 
+/// What closing may take after a drain.
+const CLOSING_SECONDS: u64 = 10;
+
 fn instructions(containerfile: &str, last_stage: bool) -> Vec<(String, String)> {
     let joined = containerfile.replace("\\\n", " ");
     let lines = joined.lines().filter(|line| !line.trim_start().starts_with('#') && !line.trim().is_empty());
@@ -63,7 +66,7 @@ fn the_unit_leaves_the_server_its_folder_and_nothing_else() {
     }
     let stop: u64 = set("TimeoutStopSec")[0].parse().unwrap();
     let drain = Config::default().limits.drain_seconds;
-    assert!(stop > drain, "systemd kills after {stop} s, and a drain takes {drain}");
+    assert!(stop > drain + CLOSING_SECONDS, "systemd kills after {stop} s, and a stop takes {drain} and {CLOSING_SECONDS}");
 }
 
 fn documents(text: &str) -> Vec<Value> {
@@ -84,7 +87,11 @@ fn the_manifests_run_replicas_without_rights_and_their_configuration_is_usable()
     assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
     assert_eq!(container["securityContext"]["allowPrivilegeEscalation"], false);
     assert_eq!(container["securityContext"]["capabilities"]["drop"], serde_json::json!(["ALL"]));
-    assert_eq!(container["readinessProbe"]["grpc"]["port"], 50_051);
+    let asks = &container["readinessProbe"]["exec"]["command"];
+    assert_eq!(
+        asks,
+        &serde_json::json!(["/usr/bin/selfsame", "doctor", "--server", "https://localhost:50051", "--only", "health"])
+    );
     assert_eq!(container["livenessProbe"]["httpGet"]["path"], "/health", "readiness is no reason to restart");
     let replicas = deployment["replicas"].as_u64().unwrap();
     let least = kind("PodDisruptionBudget")["spec"]["minAvailable"].as_u64().unwrap();
@@ -108,7 +115,10 @@ fn the_manifests_run_replicas_without_rights_and_their_configuration_is_usable()
     std::fs::write(&path, kind("ConfigMap")["data"]["selfsame.toml"].as_str().unwrap()).unwrap();
     let config = Config::load(Some(&path), CommandLine::default().with("journal.address", Some("10.0.0.7:50051"))).unwrap();
     assert!(config.journal.is_shared());
-    assert!(pod["terminationGracePeriodSeconds"].as_u64().unwrap() > config.limits.drain_seconds);
+    let tls = config.tls.server_files().expect("it speaks TLS");
+    let mounted = container["volumeMounts"].as_array().unwrap().iter().find(|mount| mount["name"] == "tls").unwrap();
+    assert!(tls.certificate.starts_with(mounted["mountPath"].as_str().unwrap()) && config.tls.replica_files().is_some());
+    assert!(pod["terminationGracePeriodSeconds"].as_u64().unwrap() > config.limits.drain_seconds + CLOSING_SECONDS);
     let limit = container["resources"]["limits"]["memory"].as_str().unwrap().strip_suffix("Gi").unwrap();
     assert!(limit.parse::<usize>().unwrap() * 1_024 > config.ledger.memory_mib);
 }

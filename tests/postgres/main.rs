@@ -13,12 +13,15 @@
 
 #[path = "../support/asked.rs"]
 mod asked;
+#[path = "../support/certificates.rs"]
+mod certificates;
 #[path = "../journal/fixture.rs"]
 mod fixture;
 mod handover;
 mod journal;
 #[path = "../support/postgres.rs"]
 mod postgres;
+mod protected;
 mod replicas;
 mod snapshots;
 #[path = "../ledger_conformance/subject.rs"]

@@ -5,8 +5,11 @@
 
 mod access;
 mod bulk;
+#[path = "../support/certificates.rs"]
+mod certificates;
 mod feed;
 mod limits;
+mod listener;
 mod models;
 mod operations;
 mod payouts;
@@ -16,5 +19,6 @@ mod sameness;
 mod screening;
 #[path = "../support/models.rs"]
 mod test_models;
+mod tls;
 mod together;
 mod world;

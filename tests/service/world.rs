@@ -39,6 +39,7 @@ use selfsame::screening::gate::Standing;
 use selfsame::screening::history::ListKind;
 use selfsame::service::first_start::register;
 use selfsame::service::limits::Limits;
+use selfsame::service::listener::Connections;
 use selfsame::service::server::{ServeError, ServerParts, serve};
 use selfsame::vocabulary::ids::{AccountId, Actor, CaseId, ConversionId, ProgramId, RecordId, RewardId};
 use selfsame::vocabulary::time::{Span, Timestamp};
@@ -294,27 +295,48 @@ impl World {
     pub(crate) async fn answered_by(answerers: Answerers, limits: Limits) -> Self {
         // The rules' weights score: what these tests claim does not hang on the shipped model.
         let policy = SHIPPED_POLICY.replace("source = \"model\"", "source = \"judgement\"");
-        Self::with(answerers, limits, &policy, None, None).await
+        Self::with(answerers, limits, Connections::default(), &policy, None, None).await
     }
 
     /// A server whose models score, in this folder or in memory only.
     pub(crate) async fn with_models(policy: &str, folder: Option<&Path>) -> Self {
         let policy = policy.replace("source = \"judgement\"", "source = \"model\"");
-        Self::with(Answerers::ThisProcess, Limits::default(), &policy, folder, None).await
+        Self::with(Answerers::ThisProcess, Limits::default(), Connections::default(), &policy, folder, None).await
     }
 
     /// A server whose ledger is in a folder.
     pub(crate) async fn on_disk(folder: &Path) -> Self {
         let policy = SHIPPED_POLICY.replace("source = \"model\"", "source = \"judgement\"");
-        Self::with(Answerers::ThisProcess, Limits::default(), &policy, None, Some(folder)).await
+        Self::with(Answerers::ThisProcess, Limits::default(), Connections::default(), &policy, None, Some(folder)).await
     }
 
     /// The same, whose models score, in a folder of their own.
     pub(crate) async fn on_disk_with_models(policy: &str, ledger: &Path, models: &Path) -> Self {
-        Self::with(Answerers::ThisProcess, Limits::default(), policy, Some(models), Some(ledger)).await
+        Self::with(Answerers::ThisProcess, Limits::default(), Connections::default(), policy, Some(models), Some(ledger)).await
     }
 
-    async fn with(answerers: Answerers, limits: Limits, policy: &str, models: Option<&Path>, ledger: Option<&Path>) -> Self {
+    /// A server whose connections are taken, protected and kept like this.
+    pub(crate) async fn with_connections(connections: Connections) -> Self {
+        let policy = SHIPPED_POLICY.replace("source = \"model\"", "source = \"judgement\"");
+        Self::with(
+            Answerers::ThisProcess,
+            Limits { drain_max: Duration::from_secs(60), ..Limits::default() },
+            connections,
+            &policy,
+            None,
+            None,
+        )
+        .await
+    }
+
+    async fn with(
+        answerers: Answerers,
+        limits: Limits,
+        connections: Connections,
+        policy: &str,
+        models: Option<&Path>,
+        ledger: Option<&Path>,
+    ) -> Self {
         let clock = Arc::new(SetClock(AtomicI64::new(NOON * 1_000)));
         let policies = Arc::new(FixedPolicy::new(policy_file::parse(policy, "test").unwrap()));
         let shelf = Arc::new(ModelShelf::default());
@@ -339,9 +361,12 @@ impl World {
         for program in [PROGRAM, "other", "sandbox"] {
             register(&shared, &*clock, program, Stage::Production).await.unwrap();
         }
-        let parts = ServerParts { ledger: shared, policies, clock: Arc::clone(&clock) as _, models, limits };
+        let is_plain = connections.tls.is_none();
+        let parts = ServerParts { ledger: shared, policies, clock: Arc::clone(&clock) as _, models, limits, connections };
         let serving = tokio::spawn(serve(listener, parts, stopped.map(|_| ()), drop));
-        let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
+        let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
+        // Where TLS is spoken tests have connections of their own.
+        let channel = if is_plain { endpoint.connect().await.unwrap() } else { endpoint.connect_lazy() };
         Self { ledger, clock, channel, address: format!("http://{address}"), stop, serving }
     }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use futures::executor::block_on;
 use selfsame::adapters::embedded::{self, JOURNAL_FOLDER, SNAPSHOTS_FOLDER};
-use selfsame::adapters::journal::{JournalOptions, SledJournal};
+use selfsame::adapters::journal::{JournalOptions, MemoryJournal, SledJournal};
 use selfsame::book::Refusal;
 use selfsame::book::command::{CaseCommand, CaseStep, OutcomeCommand, PaidCommand};
 use selfsame::book::cursor::FeedCursor;
@@ -382,4 +382,21 @@ fn verify_journal(folder: &Path) {
 #[test]
 fn no_fault_of_the_disk_takes_anything_from_what_the_ledger_acknowledged() {
     for_each_seed(40, simulate);
+}
+
+#[test]
+fn what_hinders_refuses_what_is_new_before_anything_is_done_and_passes_by_itself() {
+    let journal = Arc::new(FaultyJournal::new(MemoryJournal::default(), |_| Fault::None));
+    let ledger = JournaledLedger::over(Arc::clone(&journal) as _, Arc::new(Probe::default())).unwrap();
+    block_on(Command::Screen(1).send(&ledger)).unwrap();
+    *journal.hindrance.lock() = Some("the disk is nearly full".to_owned());
+
+    let refused = block_on(Command::Screen(2).send(&ledger)).unwrap_err();
+
+    assert_eq!(refused, LedgerError::Unavailable("the disk is nearly full".to_owned()));
+    assert_eq!(ledger.health(), LedgerHealth::Poisoned("the disk is nearly full".to_owned()));
+    assert_eq!(block_on(ledger.decision(&shop(), &conversion_id("c2"))).unwrap(), None, "nothing was done");
+    *journal.hindrance.lock() = None;
+    assert_eq!(block_on(Command::Screen(2).send(&ledger)).unwrap().1, Freshness::New);
+    assert_eq!(ledger.health(), LedgerHealth::Serving);
 }

@@ -30,6 +30,8 @@ pub(crate) struct FaultyJournal<J> {
     inner: J,
     script: Mutex<Script>,
     failure: Mutex<Option<String>>,
+    /// Why nothing new should be begun.
+    pub(crate) hindrance: Mutex<Option<String>>,
 }
 
 struct Script {
@@ -40,7 +42,8 @@ struct Script {
 impl<J: Journal> FaultyJournal<J> {
     /// `script` is asked before each group, with its number from 1.
     pub(crate) fn new(inner: J, script: impl FnMut(u64) -> Fault + Send + 'static) -> Self {
-        Self { inner, script: Mutex::new(Script { decide: Box::new(script), groups: 0 }), failure: Mutex::new(None) }
+        let script = Mutex::new(Script { decide: Box::new(script), groups: 0 });
+        Self { inner, script, failure: Mutex::new(None), hindrance: Mutex::new(None) }
     }
 
     /// What is left when the process is gone: the journal without its faults.
@@ -104,5 +107,9 @@ impl<J: Journal> Journal for FaultyJournal<J> {
 
     fn failure(&self) -> Option<String> {
         self.failure.lock().clone().or_else(|| self.inner.failure())
+    }
+
+    fn hindrance(&self) -> Option<String> {
+        self.hindrance.lock().clone().or_else(|| self.inner.hindrance())
     }
 }

@@ -11,11 +11,12 @@ use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tonic::Code;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 
 use super::generator::Traffic;
 use super::recorder::{InvalidRange, Measured, Recorder};
 use super::schedule::{Arrivals, Schedule, pace};
+use crate::adapters::tls::{Destination, trouble_of};
 use crate::wire::credentials::Credentials;
 use crate::wire::v1;
 use crate::wire::v1::screening_service_client::ScreeningServiceClient;
@@ -66,12 +67,6 @@ pub struct Plan {
 /// Why a run could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// The target is not an address.
-    #[error("`{target}` is not a target; write `http://host:port`")]
-    Target {
-        /// What was given.
-        target: String,
-    },
     /// The server does not answer.
     #[error("cannot connect to `{target}`: {reason}")]
     Connect {
@@ -110,17 +105,18 @@ impl Target {
     /// Opens this many connections.
     ///
     /// # Errors
-    /// [`LoadError::Target`] or [`LoadError::Connect`].
-    pub async fn connect(target: &str, connections: usize, credentials: &Credentials) -> Result<Self, LoadError> {
-        let endpoint = Endpoint::from_shared(target.to_owned()).map_err(|_| LoadError::Target { target: target.to_owned() })?;
-        let endpoint = endpoint.tcp_nodelay(true).connect_timeout(Duration::from_secs(5));
+    /// [`LoadError::Connect`].
+    pub async fn connect(target: &Destination, connections: usize, credentials: &Credentials) -> Result<Self, LoadError> {
+        let name = target.name();
         let mut channels = Vec::with_capacity(connections);
         for _ in 0..connections.max(1) {
-            let refused =
-                |error: tonic::transport::Error| LoadError::Connect { target: target.to_owned(), reason: error.to_string() };
-            channels.push(Connection::new(endpoint.connect().await.map_err(refused)?, credentials.clone()));
+            let refused = |error: tonic::transport::Error| LoadError::Connect {
+                target: name.clone(),
+                reason: trouble_of(&error).unwrap_or_else(|| error.to_string()),
+            };
+            channels.push(Connection::new(target.connect().await.map_err(refused)?, credentials.clone()));
         }
-        Ok(Self { name: target.to_owned(), channels })
+        Ok(Self { name, channels })
     }
 
     /// Where the connections lead.

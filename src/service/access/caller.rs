@@ -13,6 +13,7 @@ use super::table::{Place, Rule};
 use crate::book::directory::{Identity, IdentitySettings, RegisteredProgram, Scope};
 use crate::screening::similarity::closest;
 use crate::service::errors::Refusal;
+use crate::service::seal::Said;
 use crate::vocabulary::ids::{Actor, ProgramId};
 use crate::vocabulary::role::Role;
 use crate::wire::credentials::ACTOR;
@@ -44,8 +45,6 @@ pub(in crate::service) struct Caller {
     pub(super) door: Arc<Door>,
     /// Absent where nobody is asked who calls.
     pub(super) places: Option<Arc<CallerPlaces>>,
-    /// The header that said who calls, for another process that is asked in its place.
-    pub(super) shown: Option<(&'static str, HeaderValue)>,
 }
 
 impl fmt::Debug for Caller {
@@ -78,9 +77,14 @@ impl Caller {
         }
     }
 
-    /// The header that said who calls.
-    pub(in crate::service) const fn shown(&self) -> Option<&(&'static str, HeaderValue)> {
-        self.shown.as_ref()
+    /// Says to the replica at an address for whom one of its methods is called; absent where there are no replicas.
+    pub(in crate::service) fn sealed(&self, method: &str, to: &str) -> Option<HeaderValue> {
+        let said = match self.standing {
+            Standing::Nameless => Said::Nameless,
+            Standing::Anybody => Said::Named(self.name.clone()),
+            Standing::Identity(_) => Said::Identity(self.name.clone()),
+        };
+        self.door.sealed(&said, method, to)
     }
 
     /// Whether callers are asked who they are.

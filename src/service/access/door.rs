@@ -23,7 +23,10 @@ use crate::book::directory::{Directory, Identity, TokenDigest};
 use crate::ports::clock::Clock;
 use crate::ports::ledger::Ledger;
 use crate::service::errors::Refusal;
+use crate::service::forwarding::FORWARDED;
 use crate::service::limits::{Limits, methods_of};
+use crate::service::listener::CertificateNames;
+use crate::service::seal::{Said, Seals};
 use crate::vocabulary::ids::Actor;
 use crate::vocabulary::time::Timestamp;
 use crate::wire::credentials::{ACTOR, AUTHORIZATION};
@@ -46,6 +49,7 @@ pub(in crate::service) struct Known {
     pub(in crate::service) directory: Arc<Directory>,
     by_token: BTreeMap<TokenDigest, Arc<Identity>>,
     by_certificate: BTreeMap<Box<str>, Arc<Identity>>,
+    by_name: BTreeMap<Actor, Arc<Identity>>,
     asks_who_calls: bool,
 }
 
@@ -57,6 +61,7 @@ impl Known {
             let shared = Arc::new(identity.clone());
             known.by_token.extend(identity.tokens.iter().map(|token| (token.digest, Arc::clone(&shared))));
             known.by_certificate.extend(identity.settings.certificates.iter().map(|name| (name.clone(), Arc::clone(&shared))));
+            known.by_name.insert(identity.settings.name.clone(), shared);
         }
         known
     }
@@ -66,6 +71,13 @@ impl Known {
         let identity = self.by_token.get(&digest)?;
         let live = identity.tokens.iter().any(|token| token.digest == digest && token.is_live(now));
         live.then(|| Arc::clone(identity))
+    }
+
+    /// Whom the names of a certificate let in: nobody, when they are those of several.
+    fn by_certificate(&self, names: &[Box<str>]) -> Option<Arc<Identity>> {
+        let mut found = names.iter().filter_map(|name| self.by_certificate.get(name));
+        let first = found.next()?;
+        found.all(|other| Arc::ptr_eq(first, other)).then(|| Arc::clone(first))
     }
 }
 
@@ -78,12 +90,15 @@ pub(in crate::service) struct Door {
     places: Mutex<BTreeMap<Actor, Arc<CallerPlaces>>>,
     calls_max: usize,
     streams_max: usize,
+    /// By which other replicas are believed who calls; absent where there are none.
+    seals: Option<Seals>,
 }
 
 impl Door {
     /// A door to a ledger. It knows nobody until it looked.
-    pub(in crate::service) fn new(ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>, limits: &Limits) -> Self {
+    pub(in crate::service) fn new(ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>, limits: &Limits, seals: Option<Seals>) -> Self {
         Self {
+            seals,
             ledger,
             clock,
             known: RwLock::default(),
@@ -141,44 +156,76 @@ impl Door {
     }
 
     /// Who makes a call, by what it shows.
-    async fn caller(
-        self: &Arc<Self>,
-        headers: &HeaderMap,
-        extensions: &Extensions,
-        rule: &'static Rule,
-    ) -> Result<Caller, Refusal> {
-        let found = self.caller_by_what_is_known(headers, extensions, rule);
+    async fn caller(self: &Arc<Self>, shows: Shows<'_>, rule: &'static Rule) -> Result<Caller, Refusal> {
+        let found = self.caller_by_what_is_known(shows, rule);
         if found.is_ok() {
             return found;
         }
         self.look_again().await;
-        self.caller_by_what_is_known(headers, extensions, rule)
+        self.caller_by_what_is_known(shows, rule)
     }
 
-    fn caller_by_what_is_known(
-        self: &Arc<Self>,
-        headers: &HeaderMap,
-        extensions: &Extensions,
-        rule: &'static Rule,
-    ) -> Result<Caller, Refusal> {
+    fn caller_by_what_is_known(self: &Arc<Self>, shows: Shows<'_>, rule: &'static Rule) -> Result<Caller, Refusal> {
+        let Shows { headers, extensions, method } = shows;
         let known = self.known();
+        if let Some(seal) = headers.get(FORWARDED) {
+            // Whatever else it shows is the other replica's.
+            return self.forwarded(&known, seal, method, rule);
+        }
         let token = headers.get(AUTHORIZATION);
         if !known.asks_who_calls {
             // A token that was never issued here is a mistake, and not a name.
             return if token.is_some() { Err(Refusal::not_authenticated()) } else { self.anybody(headers, rule) };
         }
+        let by_certificate = known.by_certificate(certificate_names(extensions));
         let identity = match token {
-            Some(shown) => bearer(shown).and_then(|token| known.by_token(token, self.clock.now())),
-            None => certificate_names(extensions).iter().find_map(|name| known.by_certificate.get(&**name).cloned()),
+            // A token that is shown must be good: whoever shows one does not mean the certificate.
+            Some(shown) => {
+                let by_token = bearer(shown).and_then(|token| known.by_token(token, self.clock.now()));
+                let by_token = by_token.ok_or_else(Refusal::not_authenticated)?;
+                if by_certificate.is_some_and(|other| other.settings.name != by_token.settings.name) {
+                    return Err(Refusal::credentials_disagree());
+                }
+                by_token
+            }
+            None => by_certificate.ok_or_else(Refusal::not_authenticated)?,
         };
-        let identity = identity.ok_or_else(Refusal::not_authenticated)?;
         if headers.contains_key(ACTOR) {
-            return Err(Refusal::invalid_field(ACTOR, "is who the token says; leave this header out"));
+            return Err(Refusal::invalid_field(ACTOR, "is who the token or the certificate says; leave this header out"));
         }
+        Ok(self.caller_of(identity, rule))
+    }
+
+    fn caller_of(self: &Arc<Self>, identity: Arc<Identity>, rule: &'static Rule) -> Caller {
         let name = identity.settings.name.clone();
-        let shown = token.map(|token| (AUTHORIZATION, token.clone()));
         let places = Some(self.places_of(&name));
-        Ok(Caller { name, standing: Standing::Identity(identity), rule, door: Arc::clone(self), places, shown })
+        Caller { name, standing: Standing::Identity(identity), rule, door: Arc::clone(self), places }
+    }
+
+    /// Who makes a call that another replica has forwarded: it has asked, and what it found may be newer than what is known here.
+    fn forwarded(
+        self: &Arc<Self>,
+        known: &Known,
+        seal: &HeaderValue,
+        method: &str,
+        rule: &'static Rule,
+    ) -> Result<Caller, Refusal> {
+        let said = self.seals.as_ref().and_then(|seals| seals.open(seal, method, self.clock.now()));
+        let (name, standing) = match said.ok_or_else(Refusal::not_authenticated)? {
+            Said::Identity(name) => {
+                let identity = known.by_name.get(&name).ok_or_else(Refusal::not_authenticated)?;
+                return Ok(self.caller_of(Arc::clone(identity), rule));
+            }
+            Said::Named(_) | Said::Nameless if known.asks_who_calls => return Err(Refusal::not_authenticated()),
+            Said::Named(name) => (name, Standing::Anybody),
+            Said::Nameless => (Actor::new(NAMELESS).map_err(|_| Refusal::internal())?, Standing::Nameless),
+        };
+        Ok(Caller { name, standing, rule, door: Arc::clone(self), places: None })
+    }
+
+    /// Says to the replica at an address for whom one of its methods is called.
+    pub(super) fn sealed(&self, said: &Said, method: &str, to: &str) -> Option<HeaderValue> {
+        self.seals.as_ref()?.seal(said, method, to, self.clock.now())
     }
 
     fn anybody(self: &Arc<Self>, headers: &HeaderMap, rule: &'static Rule) -> Result<Caller, Refusal> {
@@ -191,9 +238,8 @@ impl Door {
                 format!("is `{text}`, which stands for the service itself; give another name"),
             ));
         }
-        let shown = said.map(|said| (ACTOR, said.clone()));
         let standing = if said.is_some() { Standing::Anybody } else { Standing::Nameless };
-        Ok(Caller { name, standing, rule, door: Arc::clone(self), places: None, shown })
+        Ok(Caller { name, standing, rule, door: Arc::clone(self), places: None })
     }
 
     fn places_of(&self, name: &Actor) -> Arc<CallerPlaces> {
@@ -206,15 +252,24 @@ impl Door {
     }
 }
 
+/// What a call shows of who makes it.
+#[derive(Clone, Copy)]
+struct Shows<'c> {
+    headers: &'c HeaderMap,
+    extensions: &'c Extensions,
+    /// Its path.
+    method: &'c str,
+}
+
 /// The token that a header shows.
 fn bearer(shown: &HeaderValue) -> Option<&[u8]> {
     let (scheme, token) = shown.as_bytes().split_at_checked("Bearer ".len())?;
     scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii())
 }
 
-/// The names that the client certificate of a connection has.
-fn certificate_names(_extensions: &Extensions) -> Vec<Box<str>> {
-    Vec::new()
+/// The names that the client certificate of a connection has; none where none was shown.
+fn certificate_names(extensions: &Extensions) -> &[Box<str>] {
+    extensions.get::<CertificateNames>().map(|CertificateNames(names)| &**names).unwrap_or_default()
 }
 
 /// Makes [`BehindDoor`] services.
@@ -268,7 +323,8 @@ where
         let Some(rule) = self.layer.rules.get(request.uri().path()).copied() else { return inner.call(request).boxed() };
         let door = Arc::clone(&self.layer.door);
         async move {
-            let caller = door.caller(request.headers(), request.extensions(), rule).await;
+            let (headers, extensions, method) = (request.headers(), request.extensions(), request.uri().path());
+            let caller = door.caller(Shows { headers, extensions, method }, rule).await;
             match caller {
                 Ok(caller) => {
                     request.extensions_mut().insert(caller);

@@ -16,12 +16,14 @@ use crate::ports::journal::{
     Append, Appended, BackupSummary, Epoch, Head, Incarnation, Journal, JournalError, Kept, KeptChange, RECORD_BYTES_MAX, Reach,
     Record,
 };
+use crate::ports::leases::ReplicaKey;
 use crate::vocabulary::ids::ProgramId;
 
 /// The journal in a database. Any number of processes may open it; a programme is written by the one that holds its lease.
 pub struct PostgresJournal {
     database: Arc<Database>,
     incarnation: Incarnation,
+    replica_key: ReplicaKey,
     known: Mutex<Known>,
 }
 
@@ -40,8 +42,14 @@ impl PostgresJournal {
     /// [`PostgresError`]; the message says what to do.
     pub fn open(url: &DatabaseUrl, patience: Patience) -> Result<Self, PostgresError> {
         let database = Arc::new(Database::new(url, patience)?);
-        let incarnation = schema::prepare(&database)?;
-        Ok(Self { database, incarnation, known: Mutex::default() })
+        let schema::Said { incarnation, replica_key } = schema::prepare(&database)?;
+        Ok(Self { database, incarnation, replica_key, known: Mutex::default() })
+    }
+
+    /// What only the processes of this ledger know.
+    #[must_use]
+    pub const fn replica_key(&self) -> &ReplicaKey {
+        &self.replica_key
     }
 
     /// The database, for what is kept beside the journal.

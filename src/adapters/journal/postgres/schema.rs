@@ -6,39 +6,53 @@ use tokio_postgres::error::SqlState;
 use super::database::Database;
 use super::error::{Failed, PostgresError};
 use crate::ports::journal::{Incarnation, JournalError};
+use crate::ports::leases::ReplicaKey;
 
 /// The version of the tables that this release makes and uses.
-pub const SCHEMA_VERSION: i64 = 1;
+pub const SCHEMA_VERSION: i64 = 2;
 
 /// From each version to the next. Every statement may be repeated.
 ///
 /// All tables of records are keyed by the programme first: it is what a database that spreads over machines shards by.
-const MIGRATIONS: [&[&str]; 1] = [&[
-    "create table if not exists ledger (id integer primary key, incarnation bigint not null)",
-    "create table if not exists programme (programme text primary key, first bigint not null, base bytea not null)",
-    "create table if not exists lease (programme text primary key, holder text not null, address text not null, epoch bigint not null, \
+const MIGRATIONS: [&[&str]; 2] = [
+    &[
+        "create table if not exists ledger (id integer primary key, incarnation bigint not null)",
+        "create table if not exists programme (programme text primary key, first bigint not null, base bytea not null)",
+        "create table if not exists lease (programme text primary key, holder text not null, address text not null, epoch bigint not null, \
      expires_at timestamptz not null)",
-    "create table if not exists entry (programme text not null, seq bigint not null, epoch bigint not null, chain bytea not null, \
+        "create table if not exists entry (programme text not null, seq bigint not null, epoch bigint not null, chain bytea not null, \
      payload bytea not null, primary key (programme, seq))",
-    "create table if not exists kept (programme text not null, seq bigint not null, payload bytea not null, primary key (programme, seq))",
-    "create table if not exists snapshot (programme text not null, incarnation bigint not null, seq bigint not null, part bigint not null, \
+        "create table if not exists kept (programme text not null, seq bigint not null, payload bytea not null, primary key (programme, seq))",
+        "create table if not exists snapshot (programme text not null, incarnation bigint not null, seq bigint not null, part bigint not null, \
      data bytea not null, primary key (programme, incarnation, seq, part))",
-]];
+    ],
+    &["alter table ledger add column if not exists replica_key bytea"],
+];
+/// Drawn by whichever process comes first; emptied, by whichever comes next.
+const DRAW_KEY: &str = "update ledger set replica_key = $1 where id = 1 and replica_key is null";
 
-/// Brings the tables to this release's version, and tells which life of the ledger they hold; a new one where there was none.
+/// What the tables say of the ledger that they hold.
+pub(super) struct Said {
+    /// Which life of it this is.
+    pub(super) incarnation: Incarnation,
+    /// What only its processes know.
+    pub(super) replica_key: ReplicaKey,
+}
+
+/// Brings the tables to this release's version, and tells what they say of the ledger; of a new one where there was none.
 ///
 /// # Errors
 /// [`PostgresError::NewerSchema`], [`PostgresError::Database`].
-pub(super) fn prepare(database: &Database) -> Result<Incarnation, PostgresError> {
-    let drawn = Incarnation(rand::random::<u64>().max(1));
-    match database.ask(move |connection| migrated(connection, drawn))? {
-        Ok(incarnation) => Ok(incarnation),
+pub(super) fn prepare(database: &Database) -> Result<Said, PostgresError> {
+    let (incarnation, key) = (Incarnation(rand::random::<u64>().max(1)), rand::random::<[u8; 32]>());
+    match database.ask(move |connection| migrated(connection, incarnation, key))? {
+        Ok(said) => Ok(said),
         Err(found) => Err(PostgresError::NewerSchema { found, supported: SCHEMA_VERSION }),
     }
 }
 
-/// The life of the ledger, or the version that is too new.
-async fn migrated(mut connection: Object, drawn: Incarnation) -> Result<Result<Incarnation, i64>, Failed> {
+/// What the tables say, or the version that is too new.
+async fn migrated(mut connection: Object, drawn: Incarnation, key: [u8; 32]) -> Result<Result<Said, i64>, Failed> {
     make_version_table(&connection).await?;
     let mut found = version(&connection).await?;
     if found > SCHEMA_VERSION {
@@ -58,10 +72,13 @@ async fn migrated(mut connection: Object, drawn: Incarnation) -> Result<Result<I
         transaction.commit().await?;
         tracing::info!(version = found, "the tables in the database were brought to a new version");
     }
-    let row = connection.query_opt("select incarnation from ledger where id = 1", &[]).await?;
-    let damaged = || JournalError::Damaged("the table `ledger` does not say which life of the ledger this is".to_owned());
-    let incarnation: i64 = row.ok_or_else(damaged)?.try_get(0)?;
-    Ok(Ok(Incarnation(incarnation.cast_unsigned())))
+    connection.execute(DRAW_KEY, &[&key.as_slice()]).await?;
+    let row = connection.query_opt("select incarnation, replica_key from ledger where id = 1", &[]).await?;
+    let damaged = |what: &str| JournalError::Damaged(format!("the table `ledger` does not say {what}"));
+    let row = row.ok_or_else(|| damaged("which life of the ledger this is"))?;
+    let (incarnation, key): (i64, Vec<u8>) = (row.try_get(0)?, row.try_get(1)?);
+    let key = key.try_into().map_err(|_| damaged("a key of 32 bytes for its replicas"))?;
+    Ok(Ok(Said { incarnation: Incarnation(incarnation.cast_unsigned()), replica_key: ReplicaKey(key) }))
 }
 
 async fn version(connection: &Object) -> Result<i64, Failed> {

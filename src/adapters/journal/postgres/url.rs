@@ -3,8 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio_postgres::Config;
@@ -13,6 +11,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::error::PostgresError;
 use crate::adapters::byte_order_mark;
+use crate::adapters::tls::authorities;
 
 /// A URL like `postgres://user:password@host:5432/database?sslmode=verify-full`.
 ///
@@ -93,22 +92,7 @@ fn stays_here(config: &Config) -> bool {
 }
 
 fn trusted(file: Option<&Path>) -> Result<RootCertStore, PostgresError> {
-    let mut roots = RootCertStore::empty();
-    let Some(file) = file else {
-        let found = rustls_native_certs::load_native_certs();
-        roots.add_parsable_certificates(found.certs);
-        if roots.is_empty() {
-            return Err(PostgresError::Tls("the machine trusts no authority; name a file with `sslrootcert`".to_owned()));
-        }
-        return Ok(roots);
-    };
-    let refused = |why: String| PostgresError::Tls(format!("`sslrootcert`, the file `{}`: {why}", file.display()));
-    let certificates = CertificateDer::pem_file_iter(file).map_err(|error| refused(error.to_string()))?;
-    for certificate in certificates {
-        let added = certificate.map_err(|error| refused(error.to_string()))?;
-        roots.add(added).map_err(|error| refused(error.to_string()))?;
-    }
-    if roots.is_empty() { Err(refused("there is no certificate in it".to_owned())) } else { Ok(roots) }
+    authorities(file).map_err(|error| PostgresError::Tls(format!("`sslrootcert`: {error}")))
 }
 
 fn client(roots: RootCertStore) -> Result<ClientConfig, PostgresError> {

@@ -385,6 +385,10 @@ impl Journal for SledJournal {
         self.store.failure().map(str::to_owned)
     }
 
+    fn hindrance(&self) -> Option<String> {
+        self.store.hindrance()
+    }
+
     fn back_up(&self, out: &mut dyn Write) -> Result<BackupSummary, JournalError> {
         Ok(write_backup(out, |take| self.hand_over(take))?)
     }

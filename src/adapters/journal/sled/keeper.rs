@@ -1,4 +1,5 @@
-//! The thread that brings the watermark to the disk each second, and tells when the folder of the open journal is gone though nobody writes.
+//! The thread that brings the watermark to the disk each second, and tells when the folder of the open journal is gone though nobody writes, or when its
+//! disk is nearly full.
 
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
@@ -24,6 +25,7 @@ impl Keeper {
         let work = move || {
             while stopped.recv_timeout(EVERY) == Err(mpsc::RecvTimeoutError::Timeout) {
                 look_after(&store, &watermark);
+                store.look_for_room(ROOM_MIN_BYTES);
             }
         };
         let thread = std::thread::Builder::new().name("journal-keeper".into()).spawn(work);
@@ -40,6 +42,9 @@ impl Keeper {
         }
     }
 }
+
+/// Room on the disk below which nothing new is begun: more than is written in a second. Unit: bytes. Judgement.
+const ROOM_MIN_BYTES: u64 = 64 << 20;
 
 /// Brings the watermark to the disk and looks whether the folder is still there; otherwise nothing is written any more.
 pub(super) fn look_after(store: &Store, watermark: &Watermark) {

@@ -10,6 +10,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use parking_lot::RwLock;
+
 use super::error::StorageError;
 use super::folder::{is_file_at, open_guarded, panic_message};
 use super::options::{JournalOptions, SyncMode};
@@ -22,6 +24,8 @@ pub(super) struct Store {
     folder: PathBuf,
     sync: SyncMode,
     failure: OnceLock<String>,
+    /// Why nothing new should be begun for now.
+    hindrance: RwLock<Option<String>>,
     #[cfg(test)]
     pub(super) fail_next_sync: std::sync::atomic::AtomicBool,
     // Last, so that the lock outlives sled.
@@ -43,6 +47,7 @@ impl Store {
             folder: folder.to_path_buf(),
             sync: options.sync,
             failure: OnceLock::new(),
+            hindrance: RwLock::default(),
             #[cfg(test)]
             fail_next_sync: std::sync::atomic::AtomicBool::new(false),
             _lock: lock,
@@ -87,6 +92,34 @@ impl Store {
     /// Why nothing is written any more.
     pub(super) fn failure(&self) -> Option<&str> {
         self.failure.get().map(String::as_str)
+    }
+
+    /// Why nothing new should be begun for now.
+    pub(super) fn hindrance(&self) -> Option<String> {
+        self.hindrance.read().clone()
+    }
+
+    /// Looks whether there is room on the disk: below `least_bytes` nothing new should be begun. A write that fails for want of room closes the store
+    /// until it is opened again; one that was never begun harms nothing.
+    pub(super) fn look_for_room(&self, least_bytes: u64) {
+        let Some(free_bytes) = free_bytes(&self.folder) else { return };
+        let hindrance = (free_bytes < least_bytes).then(|| {
+            format!(
+                "{} MiB are free where the journal is, and {} are kept for what is under way; writes are taken again as soon as there is room",
+                free_bytes >> 20,
+                least_bytes >> 20
+            )
+        });
+        let before = std::mem::replace(&mut *self.hindrance.write(), hindrance.clone());
+        match (before, hindrance) {
+            (None, Some(reason)) => {
+                tracing::error!(folder = %self.folder.display(), reason, "the journal takes no writes for now")
+            }
+            (Some(_), None) => {
+                tracing::info!(folder = %self.folder.display(), "there is room again, and the journal takes writes")
+            }
+            (None, None) | (Some(_), Some(_)) => {}
+        }
     }
 
     /// Closes the store to writes.
@@ -136,6 +169,19 @@ impl Store {
             SyncMode::Skip => Ok(()),
         }
     }
+}
+
+/// Room on the disk of a folder for whoever is no superuser; absent where that cannot be known.
+#[cfg(target_os = "linux")]
+fn free_bytes(folder: &Path) -> Option<u64> {
+    let disk = rustix::fs::statvfs(folder).ok()?;
+    Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
+/// Nothing is known of disks here.
+#[cfg(not(target_os = "linux"))]
+fn free_bytes(_folder: &Path) -> Option<u64> {
+    None
 }
 
 /// A key and its value.

@@ -174,6 +174,20 @@ fn a_failed_sync_poisons_the_journal_until_it_is_reopened() {
 }
 
 #[test]
+fn a_disk_that_is_nearly_full_hinders_what_is_new_and_passes_by_itself() {
+    let place = tempfile::tempdir().unwrap();
+    let journal = filled(&place.path().join("journal"));
+    assert_eq!(journal.hindrance(), None);
+
+    journal.store.look_for_room(u64::MAX);
+
+    assert!(journal.hindrance().is_some_and(|reason| reason.contains("MiB are free")), "{:?}", journal.hindrance());
+    append(&journal, b"under way").unwrap();
+    journal.store.look_for_room(0);
+    assert_eq!((journal.hindrance(), journal.failure()), (None, None));
+}
+
+#[test]
 fn a_deleted_folder_is_told_though_nobody_writes() {
     let place = tempfile::tempdir().unwrap();
     let journal = filled(&place.path().join("journal"));
