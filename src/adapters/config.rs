@@ -174,6 +174,18 @@ pub struct LimitsConfig {
     pub drain_seconds: u64,
     /// The age at which a connection is asked to reconnect, so that clients spread over replicas. Unit: seconds. 0 means never.
     pub connection_age_seconds: u64,
+    /// What requests may hold from their first byte until they are answered, over all connections; of calls beyond it each is refused at once. One caller
+    /// may hold half. Unit: MiB. Range: 1 to 65,536, and at least twice the largest message.
+    pub request_mib: usize,
+    /// What answers of streams may hold that their readers have not taken, over all streams. One caller may hold half. Unit: MiB. Range: 1 to 65,536.
+    pub unread_mib: usize,
+    /// Calls, and conversions of streams, that one caller gains in a second. Unit: calls a second. 0: as many as it likes.
+    pub calls_per_second_per_caller: u32,
+    /// Calls that one caller may make at once when it was quiet. 0: what it gains in a second.
+    pub burst_per_caller: u32,
+    /// How often one caller may ask about one person (its account, mailbox or payment instrument) in ten minutes: screen it, or look at its decisions. 0: as
+    /// often as it likes.
+    pub asks_about_one: u32,
 }
 
 impl Default for LimitsConfig {
@@ -186,6 +198,11 @@ impl Default for LimitsConfig {
             deadline_millis: 30_000,
             drain_seconds: 20,
             connection_age_seconds: 0,
+            request_mib: 64,
+            unread_mib: 64,
+            calls_per_second_per_caller: 0,
+            burst_per_caller: 0,
+            asks_about_one: 60,
         }
     }
 }
@@ -440,6 +457,8 @@ impl Config {
         within("limits.deadline_millis", limits.deadline_millis, 10, 600_000);
         within("limits.drain_seconds", limits.drain_seconds, 0, 600);
         within("limits.connection_age_seconds", limits.connection_age_seconds, 0, 30 * 86_400);
+        within("limits.request_mib", limits.request_mib as u64, 1, 1 << 16);
+        within("limits.unread_mib", limits.unread_mib as u64, 1, 1 << 16);
         within("ledger.memory_mib", ledger.memory_mib as u64, 16, 1 << 20);
         within("ledger.snapshot_every_records", ledger.snapshot_every_records, 1_000, 100_000_000);
         within("ledger.journal_cache_bytes", ledger.journal_cache_bytes, 1 << 20, 64 << 30);
@@ -454,6 +473,17 @@ impl Config {
             let problem =
                 format!("is {}; it must be 0, which keeps all in memory, or between 7 and 36500", ledger.cold_after_days);
             found.push(("ledger.cold_after_days", problem));
+        }
+        if (1..=1 << 16).contains(&limits.request_mib) && limits.request_mib << 20 < 2 * limits.message_bytes_max {
+            let problem = format!(
+                "is {}; it must hold two of the largest messages (`limits.message_bytes_max` is {}), because one caller may hold half of it",
+                limits.request_mib, limits.message_bytes_max
+            );
+            found.push(("limits.request_mib", problem));
+        }
+        if limits.burst_per_caller > 0 && limits.calls_per_second_per_caller == 0 {
+            let problem = "has no effect without `limits.calls_per_second_per_caller`".to_owned();
+            found.push(("limits.burst_per_caller", problem));
         }
         if self.audit.key.is_some() && self.audit.key_file.is_some() {
             found.push(("audit.key_file", "stands beside `audit.key`; give one of the two".to_owned()));

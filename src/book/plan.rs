@@ -1,5 +1,6 @@
 //! Plans: from a command and the book to the event that it makes, to the place where it was done before, or to a refusal. Nothing is changed.
 
+mod acts;
 mod cases;
 mod directory;
 mod holds;
@@ -62,9 +63,14 @@ pub(crate) fn plan(book: &Book, command: Command, assessor: &dyn Assessor) -> Re
     {
         return Ok(done);
     }
+    plan_one(book, command.not_before(book.latest), assessor)
+}
+
+/// What a command comes to that was not done before under the id of its call.
+fn plan_one(book: &Book, command: Command, assessor: &dyn Assessor) -> Result<Plan, Refusal> {
     let program = command.program().clone();
     let payout = || assessor.payout(&program);
-    match command.not_before(book.latest) {
+    match command {
         Command::Screen(command) => screen(book, *command, assessor),
         Command::RecordSignals(command) => signals(book, command),
         Command::RecordOutcome(command) => outcomes::record(book, command, &payout()),
@@ -81,6 +87,8 @@ pub(crate) fn plan(book: &Book, command: Command, assessor: &dyn Assessor) -> Re
         Command::ChangeList(command) => Ok(list(book, command)),
         Command::ChangeModels(command) => models::change(book, command),
         Command::ChangeDirectory(command) => directory::change(book, *command),
+        Command::Propose(command) => acts::propose(book, *command, assessor),
+        Command::SettleAct(command) => acts::settle(book, command, assessor),
     }
 }
 

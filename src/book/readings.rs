@@ -215,6 +215,8 @@ impl Book {
             Event::OutcomeRecorded(recorded) => Done::Outcome(outcome_answer(&recorded)),
             Event::PendingExpired(expired) => Done::Expired(expired.outcome_ids.len() as u64),
             Event::ModelsChanged(changed) => Done::Models(changed.previous),
+            Event::ActProposed(proposed) => Done::Proposed(Box::new(proposed.pending)),
+            Event::ActConfirmed(confirmed) => self.answer(*confirmed.done, mark),
             Event::SignalsRecorded(_)
             | Event::OutcomeRevoked(_)
             | Event::OutcomeSpread(_)
@@ -225,6 +227,7 @@ impl Book {
             | Event::ListChanged(_)
             | Event::AuditKeyMade(_)
             | Event::DirectoryChanged(_)
+            | Event::ActDropped(_)
             | Event::BreakerTripped(_)
             | Event::ConversionKept(_) => Done::Recorded,
         }
@@ -246,6 +249,7 @@ impl Book {
                 let RewardsReserved { request, at: _, rechecked: _, answers } = *reserved;
                 Done::Reserved(answers.into_iter().map(|answer| self.reserved_still(answer, &request.id)).collect())
             }
+            Event::ActConfirmed(confirmed) => self.answer_again(*confirmed.done, mark),
             event => self.answer(event, mark),
         }
     }
@@ -342,6 +346,7 @@ impl Book {
                 let in_force = number.is_some_and(|number| self.outcomes.get(number).state == OutcomeState::InForce);
                 in_force && (of_account || waits())
             }
+            Event::ActConfirmed(confirmed) => self.still_speaks(cursor, &confirmed.done),
             Event::ModelsChanged(_)
             | Event::AuditKeyMade(_)
             | Event::DirectoryChanged(_)
@@ -358,7 +363,9 @@ impl Book {
             | Event::ReservationChanged(_)
             | Event::RewardPaid(_)
             | Event::PayoutFailed(_)
-            | Event::RewardsChanged(_) => false,
+            | Event::RewardsChanged(_)
+            | Event::ActProposed(_)
+            | Event::ActDropped(_) => false,
         }
     }
 }

@@ -46,6 +46,9 @@ pub enum Refusal {
     /// The change is not possible from where the thing stands.
     #[error("{0}")]
     NotPossible(String),
+    /// Whoever proposed an act cannot confirm it.
+    #[error("you proposed it yourself; another identity with the role has to confirm it")]
+    OwnAct,
     /// The page token is not one of this listing.
     #[error("the page token is not valid for this listing; start again without it")]
     PageToken,

@@ -1,6 +1,7 @@
 //! The commands of the `selfsame` binary, one file each: its arguments, and what it prints. Layer 7.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "commands speak on the terminal")]
 
+pub mod act;
 mod client;
 pub mod demo;
 pub mod digest;

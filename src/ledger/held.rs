@@ -13,6 +13,7 @@ use super::open::OpenError;
 use super::programme::Sharing;
 use super::reads::waiting;
 use crate::book::MessageKind;
+use crate::book::acts::PendingAct;
 use crate::book::command::{Assessor, Command, Executed};
 use crate::book::cursor::FeedCursor;
 use crate::book::directory::Directory;
@@ -190,6 +191,10 @@ impl Ledger for HeldLedger {
         page: &'a PageRequest,
     ) -> Answer<'a, Page<ListEntry>> {
         self.under_lease(program.clone(), move |ledger| ledger.list_entries(program, list, page))
+    }
+
+    fn pending_acts<'a>(&'a self, program: &'a ProgramId, page: &'a PageRequest, now: Timestamp) -> Answer<'a, Page<PendingAct>> {
+        self.under_lease(program.clone(), move |ledger| ledger.pending_acts(program, page, now))
     }
 
     fn list_entry<'a>(

@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 
 use super::journal::BackupSummary;
+use crate::book::acts::PendingAct;
 use crate::book::command::{
     CaseCommand, Command, Executed, HoldCommand, ListCommand, OutcomeCommand, PaidCommand, ScreenCommand, SignalsCommand,
 };
@@ -258,6 +259,9 @@ pub trait Ledger: Send + Sync {
         list: Option<ListKind>,
         page: &'a PageRequest,
     ) -> Answer<'a, Page<ListEntry>>;
+
+    /// Acts that wait for a second identity at a time, the oldest first.
+    fn pending_acts<'a>(&'a self, program: &'a ProgramId, page: &'a PageRequest, now: Timestamp) -> Answer<'a, Page<PendingAct>>;
 
     /// One list entry; `None` when there is none.
     fn list_entry<'a>(

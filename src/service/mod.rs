@@ -4,7 +4,9 @@
 //! the place to start reading; [`errors`] has every way in which a call can fail.
 
 mod access;
+mod budgets;
 mod bulk;
+mod confirmation;
 mod counts;
 mod diagnosis;
 pub mod directory;
@@ -22,6 +24,7 @@ pub mod limits;
 mod list;
 mod model;
 mod operations;
+mod pages;
 mod payout;
 mod review;
 mod sameness;

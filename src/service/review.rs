@@ -8,16 +8,22 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
 use super::access::Caller;
+use super::confirmation::{asked, waiting};
 use super::errors::Refusal;
+use super::pages::{Sent, page as page_of};
 use super::shared::Shared;
 use super::side_by_side;
 use crate::book;
-use crate::book::command::CaseCommand;
+use crate::book::command::{CaseCommand, Command};
+use crate::book::query::{PageRequest, PageToken};
 use crate::book::records::{CaseSummary, DecisionRecord};
 use crate::ports::ledger::{Ledger, LedgerError};
-use crate::vocabulary::ids::ProgramId;
+use crate::vocabulary::ids::{CaseId, ProgramId};
 use crate::wire::v1::reopen_case_request::Target;
 use crate::wire::{decision, review as requests, v1};
+
+/// What of a case's history one answer holds: everything else of a case takes some hundred kilobytes at most. Unit: bytes.
+const HISTORY_BYTES_MAX: usize = 1 << 20;
 
 /// The handlers of `ReviewService`.
 pub(super) struct ReviewHandlers(pub(super) Arc<Shared>);
@@ -25,6 +31,14 @@ pub(super) struct ReviewHandlers(pub(super) Arc<Shared>);
 impl ReviewHandlers {
     async fn step(&self, command: CaseCommand) -> Result<CaseSummary, Refusal> {
         self.0.ledger.step_case(command).await.map_err(|error| self.0.refusal(error))
+    }
+
+    /// A case as it stands.
+    async fn case_now(&self, caller: &Caller, program: &ProgramId, case: &CaseId) -> Result<CaseSummary, Refusal> {
+        let (program, wanted, now) = (program.clone(), case.clone(), self.0.now());
+        let read = move |ledger: Arc<dyn Ledger>, _| async move { ledger.case(&program, &wanted, now).await };
+        let found = self.0.read(&caller.share, read).await?;
+        found.map(|file| file.summary).ok_or_else(|| Refusal::not_known("case", case.as_str()))
     }
 
     /// The decision behind a case that was just changed.
@@ -43,30 +57,33 @@ impl v1::review_service_server::ReviewService for ReviewHandlers {
     async fn list_cases(&self, request: Request<v1::ListCasesRequest>) -> Result<Response<v1::ListCasesResponse>, Status> {
         let now = self.0.now();
         let (caller, message) = Caller::of(request)?;
-        let listing = requests::case_listing(message, now).map_err(Refusal::from)?;
+        let listing = requests::case_listing(message, &self.0.door.page_key(), now).map_err(Refusal::from)?;
         caller.may(&listing.program_id).await?;
-        let fingerprint = listing.fingerprint;
-        let read = move |ledger: Arc<dyn Ledger>| async move {
-            ledger.cases(&listing.program_id, &listing.filter, listing.order, &listing.page, now).await
+        let requests::CaseListing { program_id, filter, order, page, seal } = listing;
+        let read = move |ledger: Arc<dyn Ledger>, page: PageRequest| {
+            let (program_id, filter) = (program_id.clone(), filter.clone());
+            async move { ledger.cases(&program_id, &filter, order, &page, now).await }
         };
-        let page = self.0.read(read).await?;
-        Ok(Response::new(v1::ListCasesResponse {
-            cases: page.entries.iter().map(|case| requests::summary_message(case, now)).collect(),
-            next_page_token: fingerprint.seal(page.next.as_ref()),
-            total_size: page.total,
-        }))
+        let Sent { entries, next, total } =
+            page_of(&self.0, &caller.share, page, read, |case| Some(requests::summary_message(case, now))).await?;
+        let next_page_token = seal.seal(next.as_ref());
+        Ok(Response::new(v1::ListCasesResponse { cases: entries, next_page_token, total_size: total }))
     }
 
     async fn get_case(&self, request: Request<v1::GetCaseRequest>) -> Result<Response<v1::GetCaseResponse>, Status> {
         let (caller, message) = Caller::of(request)?;
-        let (program_id, case_id) = requests::case_wanted(message).map_err(Refusal::from)?;
+        let requests::CaseWanted { program_id, case_id, history_before, seal } =
+            requests::case_wanted(message, &self.0.door.page_key()).map_err(Refusal::from)?;
         caller.may(&program_id).await?;
         let now = self.0.now();
         let wanted = case_id.clone();
-        let found = self.0.read(move |ledger| async move { ledger.case(&program_id, &wanted, now).await }).await?;
+        let read = move |ledger: Arc<dyn Ledger>, _| async move { ledger.case(&program_id, &wanted, now).await };
+        let found = self.0.read(&caller.share, read).await?;
         let file = found.ok_or_else(|| Refusal::not_known("case", case_id.as_str()))?;
-        let review_case = requests::case_message(&file, side_by_side::rows(&file), now);
-        Ok(Response::new(v1::GetCaseResponse { review_case: Some(review_case) }))
+        let part = requests::newest_history(&file.history, history_before, HISTORY_BYTES_MAX);
+        let earlier = (part.from > 0).then(|| PageToken(part.from.to_string()));
+        let review_case = Some(requests::case_message(&file, side_by_side::rows(&file), part, now));
+        Ok(Response::new(v1::GetCaseResponse { review_case, earlier_history_page_token: seal.seal(earlier.as_ref()) }))
     }
 
     async fn claim_case(&self, request: Request<v1::ClaimCaseRequest>) -> Result<Response<v1::ClaimCaseResponse>, Status> {
@@ -89,13 +106,23 @@ impl v1::review_service_server::ReviewService for ReviewHandlers {
     async fn resolve_case(&self, request: Request<v1::ResolveCaseRequest>) -> Result<Response<v1::ResolveCaseResponse>, Status> {
         let (caller, message) = Caller::of(request)?;
         let command = requests::resolve(message, caller.name()?, self.0.now()).map_err(Refusal::from)?;
-        caller.may(&command.program_id).await?;
-        let program_id = command.program_id.clone();
-        let case = self.step(command).await?;
+        let program = caller.may(&command.program_id).await?;
+        let (program_id, case_id) = (command.program_id.clone(), command.case_id.clone());
+        let command = asked(&program, &caller, Command::StepCase(Box::new(command), None))?;
+        let executed = self.0.ledger.execute(command).await.map_err(|error| self.0.refusal(error))?;
+        let pending_act = waiting(&executed);
+        let case = match (executed.done.stepped(), &pending_act) {
+            (Some(case), _) => case,
+            (None, Some(_)) => self.case_now(&caller, &program_id, &case_id).await?,
+            (None, None) => {
+                let gone = book::Refusal::NotPossible("the step was made before and was removed by retention".to_owned());
+                return Err(self.0.refusal(LedgerError::Refused(gone)).into());
+            }
+        };
         let record = self.decision_of(&program_id, &case).await?;
         let (summary, decision) = (Some(self.summary(&case)), Some(decision::message_of(&record)));
         let paid_reward_ids = requests::paid_reward_ids(&record.standing);
-        Ok(Response::new(v1::ResolveCaseResponse { summary, decision, paid_reward_ids }))
+        Ok(Response::new(v1::ResolveCaseResponse { summary, decision, paid_reward_ids, pending_act }))
     }
 
     async fn reopen_case(&self, request: Request<v1::ReopenCaseRequest>) -> Result<Response<v1::ReopenCaseResponse>, Status> {
@@ -136,7 +163,8 @@ impl v1::review_service_server::ReviewService for ReviewHandlers {
         let program_id = requests::queue_wanted(message).map_err(Refusal::from)?;
         caller.may(&program_id).await?;
         let now = self.0.now();
-        let stats = self.0.read(move |ledger| async move { ledger.queue_stats(&program_id, now).await }).await?;
+        let read = move |ledger: Arc<dyn Ledger>, _| async move { ledger.queue_stats(&program_id, now).await };
+        let stats = self.0.read(&caller.share, read).await?;
         Ok(Response::new(requests::queue_message(&stats, now)))
     }
 }

@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, watch};
+use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
 use tonic_health::pb::health_server::HealthServer;
@@ -14,11 +15,13 @@ use tonic_health::server::{HealthReporter, HealthService};
 use tower::util::option_layer;
 
 use super::access::{Door, DoorLayer};
+use super::budgets::ByteBudget;
+use super::confirmation::ConfirmationHandlers;
 use super::directory::{AccessHandlers, ProgramHandlers};
 use super::followers::{self, Followers};
 use super::forwarding::{ForwardLayer, Replicas};
 use super::health;
-use super::incomparable::Incomparable;
+use super::incomparable::{AskedOften, Incomparable};
 use super::limits::{GuardLayer, Limits, StreamPlaces, WaitingPlaces};
 use super::list::ListHandlers;
 use super::model::ModelHandlers;
@@ -46,6 +49,9 @@ const STREAM_WINDOW_BYTES: u32 = 128 << 10;
 /// Bytes that a client may send into all streams of a connection before the server has read them. Half of it is what small frames may cost: one
 /// stream of the smallest messages, or thirty of 80 bytes, all of them unread.
 const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
+
+/// How requests may be compressed, beside not at all.
+const GZIP: CompressionEncoding = CompressionEncoding::Gzip;
 
 /// What a server is made of.
 #[derive(Clone)]
@@ -87,7 +93,9 @@ pub async fn serve(listener: TcpListener, parts: ServerParts, shutdown: impl Fut
     let ledger_failed = Notify::new();
     let door = Arc::new(Door::new(Arc::clone(&ledger), Arc::clone(&clock), &limits));
     door.look().await;
+    door.see_to_key().await;
     let looking = tokio::spawn(Arc::clone(&door).keep_looking());
+    let refusal_lines = Arc::new(Lines::new(limits.log_lines_per_second));
     let shared = Arc::new(Shared {
         ledger,
         policies,
@@ -95,13 +103,14 @@ pub async fn serve(listener: TcpListener, parts: ServerParts, shutdown: impl Fut
         clock,
         models,
         incomparable: Incomparable::default(),
+        asked_often: AskedOften::default(),
         followers: Followers::default(),
         decision_lines: Lines::new(limits.log_lines_per_second),
-        refusal_lines: Arc::new(Lines::new(limits.log_lines_per_second)),
+        refusal_lines: Arc::clone(&refusal_lines),
         replicas,
         places,
         reads,
-        waiting_answers: Arc::new(Semaphore::new(limits.waiting_answers_max)),
+        unread: ByteBudget::new(limits.unread_bytes_max),
         limits: limits.clone(),
         phase,
         ledger_failed,
@@ -121,8 +130,8 @@ pub async fn serve(listener: TcpListener, parts: ServerParts, shutdown: impl Fut
         phase_sender.send_replace(Phase::Draining);
     };
     // Layers that are added earlier see a request earlier.
-    let door = DoorLayer::new(door, FILE_DESCRIPTOR_SET);
-    let guard = GuardLayer::new(&limits, FILE_DESCRIPTOR_SET);
+    let door = DoorLayer::new(door, FILE_DESCRIPTOR_SET, Arc::clone(&refusal_lines));
+    let guard = GuardLayer::new(&limits, FILE_DESCRIPTOR_SET, refusal_lines);
     let forward = others.map(|others| ForwardLayer::new(others, FILE_DESCRIPTOR_SET, limits.message_bytes_max));
     let server = builder.layer(door).layer(guard).layer(option_layer(forward)).add_routes(routes);
     let serving = server.serve_with_incoming_shutdown(incoming, signal);
@@ -155,6 +164,7 @@ fn routes(shared: &Arc<Shared>, reporter: &HealthReporter) -> Result<Routes, Ser
     let review = v1::review_service_server::ReviewServiceServer::new(ReviewHandlers(Arc::clone(shared)));
     let payout = v1::payout_service_server::PayoutServiceServer::new(PayoutHandlers(Arc::clone(shared)));
     let list = v1::list_service_server::ListServiceServer::new(ListHandlers(Arc::clone(shared)));
+    let confirmation = v1::confirmation_service_server::ConfirmationServiceServer::new(ConfirmationHandlers(Arc::clone(shared)));
     let model = v1::model_service_server::ModelServiceServer::new(ModelHandlers(Arc::clone(shared)));
     let training = v1::training_service_server::TrainingServiceServer::new(TrainingHandlers(Arc::clone(shared)));
     let operations = v1::operations_service_server::OperationsServiceServer::new(OperationsHandlers(Arc::clone(shared)));
@@ -171,16 +181,18 @@ fn routes(shared: &Arc<Shared>, reporter: &HealthReporter) -> Result<Routes, Ser
         // The contract describes more than this server serves; a service is listed when it answers.
         served.clone().fold(described, |described, name| described.with_service_name(*name))
     };
+    // Requests may be compressed. Answers are not: they are small, and the time of the processor is what callers wait for.
     let health = HealthServer::new(HealthService::from_health_reporter(reporter.clone()));
-    Ok(Routes::new(screening.max_decoding_message_size(limit))
-        .add_service(review.max_decoding_message_size(limit))
-        .add_service(payout.max_decoding_message_size(limit))
-        .add_service(list.max_decoding_message_size(limit))
-        .add_service(model.max_decoding_message_size(limit))
-        .add_service(training.max_decoding_message_size(limit))
-        .add_service(operations.max_decoding_message_size(limit))
-        .add_service(program.max_decoding_message_size(limit))
-        .add_service(access.max_decoding_message_size(limit))
+    Ok(Routes::new(screening.max_decoding_message_size(limit).accept_compressed(GZIP))
+        .add_service(review.max_decoding_message_size(limit).accept_compressed(GZIP))
+        .add_service(payout.max_decoding_message_size(limit).accept_compressed(GZIP))
+        .add_service(list.max_decoding_message_size(limit).accept_compressed(GZIP))
+        .add_service(confirmation.max_decoding_message_size(limit).accept_compressed(GZIP))
+        .add_service(model.max_decoding_message_size(limit).accept_compressed(GZIP))
+        .add_service(training.max_decoding_message_size(limit).accept_compressed(GZIP))
+        .add_service(operations.max_decoding_message_size(limit).accept_compressed(GZIP))
+        .add_service(program.max_decoding_message_size(limit).accept_compressed(GZIP))
+        .add_service(access.max_decoding_message_size(limit).accept_compressed(GZIP))
         .add_service(health)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?))

@@ -157,10 +157,12 @@ said_in_one_way!(
     ActivateModelRequest,
     AddNoteRequest,
     ClaimCaseRequest,
+    ConfirmActRequest,
     LiftHoldRequest,
     LoadModelRequest,
     PlaceHoldRequest,
     PutListEntryRequest,
+    RefuseActRequest,
     ReleaseCaseRequest,
     RemoveListEntryRequest,
     ReopenCaseRequest,
@@ -168,6 +170,7 @@ said_in_one_way!(
     RevokeOutcomeRequest,
     RollbackModelRequest,
     SetChallengerRequest,
+    WithdrawActRequest,
 );
 
 impl Content for v1::RenewReservationRequest {

@@ -2,6 +2,7 @@
 //! It must never map a zero or an unknown number to a meaning. The readers and writers of this layer call it, and the service for its filters.
 
 use super::v1;
+use crate::book::acts::Cause;
 use crate::book::directory::Stage;
 use crate::book::query::{CaseOrder, CaseStateKind};
 use crate::book::records::{FeedKind, HistoryKind};
@@ -128,8 +129,9 @@ wire_enum! {
         Reopened => Reopened, Noted => Noted, HoldPlaced => HoldPlaced, HoldLifted => HoldLifted,
         OutcomeRecorded => OutcomeRecorded, OutcomeRevoked => OutcomeRevoked, Reserved => Reserved,
         ReservationCancelled => ReservationCancelled, Paid => Paid, PayoutFailed => PayoutFailed,
-        RewardsChanged => RewardsChanged, Reassessed => Reassessed,
+        RewardsChanged => RewardsChanged, Reassessed => Reassessed, Proposed => Proposed, Confirmed => Confirmed,
     }
+    Cause => ConfirmationCause { Amount => Amount, Unban => Unban, Model => Model }
     FeedKind => FeedEventKind {
         Decided => Decided, CaseResolved => CaseResolved, CaseReopened => CaseReopened, Cancelled => Cancelled,
         HoldPlaced => HoldPlaced, HoldLifted => HoldLifted, Paid => Paid, RejectedAfterPayment => RejectedAfterPayment,

@@ -5,6 +5,8 @@
 //! value. The service, the ledger's records and the offline commands call it.
 
 pub mod bundle;
+pub mod codec;
+pub mod confirmation;
 pub mod content;
 pub mod conversion;
 pub mod credentials;

@@ -5,8 +5,11 @@
 
 mod access;
 mod bulk;
+mod callers;
+mod confirmations;
 mod feed;
 mod limits;
+mod manners;
 mod models;
 mod operations;
 mod payouts;

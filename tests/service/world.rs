@@ -17,6 +17,7 @@ use selfsame::adapters::policy_file::{self, SHIPPED_POLICY};
 use selfsame::adapters::policy_store::FixedPolicy;
 use selfsame::adapters::standing_rules::StandingRules;
 use selfsame::book::MessageKind;
+use selfsame::book::acts::PendingAct;
 use selfsame::book::command::{Command, Executed};
 use selfsame::book::cursor::FeedCursor;
 use selfsame::book::directory::{Directory, Stage};
@@ -189,6 +190,10 @@ impl Ledger for SwitchedLedger {
     ) -> Answer<'a, Page<ListEntry>> {
         self.read(self.inner.list_entries(program, list, page))
     }
+    fn pending_acts<'a>(&'a self, program: &'a ProgramId, page: &'a PageRequest, now: Timestamp) -> Answer<'a, Page<PendingAct>> {
+        self.read(self.inner.pending_acts(program, page, now))
+    }
+
     fn list_entry<'a>(
         &'a self,
         program: &'a ProgramId,
@@ -358,6 +363,15 @@ impl World {
 
     pub(crate) fn model(&self) -> v1::model_service_client::ModelServiceClient<Calls> {
         v1::model_service_client::ModelServiceClient::new(self.calls_of("dana"))
+    }
+
+    /// How many records the ledger holds, the directory's included.
+    pub(crate) async fn ledger_records(&self) -> u64 {
+        let mut records = 0;
+        for program in [PROGRAM, ProgramId::DIRECTORY] {
+            records += self.ledger.inner.end(&ProgramId::new(program).unwrap()).await.unwrap().place.0;
+        }
+        records
     }
 
     pub(crate) fn break_ledger(&self, fault: Fault) {

@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use futures::executor::block_on;
+use selfsame::book::acts::PendingAct;
 use selfsame::book::cursor::FeedCursor;
 use selfsame::book::directory::Directory;
 use selfsame::book::models::ProgramModels;
@@ -88,6 +89,10 @@ impl<L: Deref<Target: Ledger>> Asked<L> {
 
     pub(crate) fn list_entries(&self, program: &ProgramId, list: Option<ListKind>, page: &PageRequest) -> Read<Page<ListEntry>> {
         block_on(self.0.list_entries(program, list, page))
+    }
+
+    pub(crate) fn pending_acts(&self, program: &ProgramId, page: &PageRequest, now: Timestamp) -> Read<Page<PendingAct>> {
+        block_on(self.0.pending_acts(program, page, now))
     }
 
     pub(crate) fn list_entry(&self, program: &ProgramId, list: ListKind, subject: &ListSubject) -> Read<Option<ListEntry>> {

@@ -89,6 +89,9 @@ impl Records {
                     | Event::ModelsChanged(_)
                     | Event::AuditKeyMade(_)
                     | Event::DirectoryChanged(_)
+                    | Event::ActProposed(_)
+                    | Event::ActConfirmed(_)
+                    | Event::ActDropped(_)
                     | Event::BreakerTripped(_)
                     | Event::ConversionKept(_) => {}
                 }
@@ -103,7 +106,7 @@ impl Records {
         let mut by_reviewer: Option<Label> = None;
         let (mut resolution, mut later_verdicts) = (None, Vec::new());
         for cursor in &reading.trail {
-            let stepped = match self.read(*cursor)? {
+            let stepped = match self.read(*cursor)?.map(Event::done) {
                 Some(Event::CaseStepped(stepped)) => stepped,
                 Some(event) => {
                     let later = later_verdict(&event, &screened.conversion.conversion_id);
@@ -154,6 +157,9 @@ fn later_verdict(event: &Event, id: &ConversionId) -> Option<LaterVerdict> {
         | Event::ModelsChanged(_)
         | Event::AuditKeyMade(_)
         | Event::DirectoryChanged(_)
+        | Event::ActProposed(_)
+        | Event::ActConfirmed(_)
+        | Event::ActDropped(_)
         | Event::BreakerTripped(_)
         | Event::ConversionKept(_) => return None,
     };
