@@ -40,12 +40,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     let encoded = descriptors.encode_to_vec();
     fs::write(out_folder.join("selfsame.v1.descriptors.bin"), &encoded)?;
 
+    // The codec knows by its name which message it reads.
+    let mut named = tonic_prost_build::Config::new();
+    named.enable_type_names();
     tonic_prost_build::configure()
         .compile_well_known_types(true)
         .extern_path(".google.protobuf", "::pbjson_types")
         .extern_path(TIMESTAMP, OUR_TIMESTAMP)
         .bytes(".")
-        .compile_fds(descriptors)?;
+        .codec_path("crate::wire::codec::BoundedCodec")
+        .compile_fds_with_config(descriptors, named)?;
 
     pbjson_build::Builder::new()
         .register_descriptors(&encoded)?

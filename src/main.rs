@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use selfsame::cli::{
-    AlreadyTold, account, demo, digest, doctor, evaluate, export, in_words, ledger, load, manuals, model, policy, program, queue,
-    screen, serve, simulate, token, train,
+    AlreadyTold, account, act, demo, digest, doctor, evaluate, export, in_words, ledger, load, manuals, model, policy, program,
+    queue, screen, serve, simulate, token, train,
 };
 
 /// A decision is allocated by one thread and freed by another; the C library's allocator took a fifth of all time for that.
@@ -44,6 +44,7 @@ enum Command {
     Screen(screen::ScreenArgs),
     Program(program::ProgramArgs),
     Token(token::TokenArgs),
+    Act(act::ActArgs),
     Policy(policy::PolicyArgs),
     Digest(digest::DigestArgs),
     Simulate(simulate::SimulateArgs),
@@ -68,6 +69,7 @@ fn main() -> ExitCode {
         Command::Screen(args) => screen::run(&args),
         Command::Program(args) => program::run(&args),
         Command::Token(args) => token::run(&args),
+        Command::Act(args) => act::run(&args),
         Command::Policy(args) => policy::run(&args),
         Command::Digest(args) => digest::run(&args),
         Command::Simulate(args) => simulate::run(args),

@@ -204,6 +204,18 @@ pub struct LimitsConfig {
     pub connection_first_call_seconds: u64,
     /// How long a connection may be there without a call. Unit: seconds. 0 means for ever. Range: 0 to 86,400.
     pub connection_idle_seconds: u64,
+    /// What requests may hold from their first byte until they are answered, over all connections; of calls beyond it each is refused at once. One caller
+    /// may hold half. Unit: MiB. Range: 1 to 65,536, and at least twice the largest message.
+    pub request_mib: usize,
+    /// What answers of streams may hold that their readers have not taken, over all streams. One caller may hold half. Unit: MiB. Range: 1 to 65,536.
+    pub unread_mib: usize,
+    /// Calls, and conversions of streams, that one caller gains in a second. Unit: calls a second. 0: as many as it likes.
+    pub calls_per_second_per_caller: u32,
+    /// Calls that one caller may make at once when it was quiet. 0: what it gains in a second.
+    pub burst_per_caller: u32,
+    /// How often one caller may ask about one person (its account, mailbox or payment instrument) in ten minutes: screen it, or look at its decisions. 0: as
+    /// often as it likes.
+    pub asks_about_one: u32,
 }
 
 impl Default for LimitsConfig {
@@ -222,6 +234,11 @@ impl Default for LimitsConfig {
             connection_frame_seconds: 10,
             connection_first_call_seconds: 60,
             connection_idle_seconds: 300,
+            request_mib: 64,
+            unread_mib: 64,
+            calls_per_second_per_caller: 0,
+            burst_per_caller: 0,
+            asks_about_one: 60,
         }
     }
 }
@@ -482,6 +499,8 @@ impl Config {
         within("limits.connection_frame_seconds", limits.connection_frame_seconds, 1, 600);
         within("limits.connection_first_call_seconds", limits.connection_first_call_seconds, 1, 86_400);
         within("limits.connection_idle_seconds", limits.connection_idle_seconds, 0, 86_400);
+        within("limits.request_mib", limits.request_mib as u64, 1, 1 << 16);
+        within("limits.unread_mib", limits.unread_mib as u64, 1, 1 << 16);
         within("ledger.memory_mib", ledger.memory_mib as u64, 16, 1 << 20);
         within("ledger.snapshot_every_records", ledger.snapshot_every_records, 1_000, 100_000_000);
         within("ledger.journal_cache_bytes", ledger.journal_cache_bytes, 1 << 20, 64 << 30);
@@ -498,6 +517,17 @@ impl Config {
             found.push(("ledger.cold_after_days", problem));
         }
         found.extend(self.tls.violations(self.listen.0));
+        if (1..=1 << 16).contains(&limits.request_mib) && limits.request_mib << 20 < 2 * limits.message_bytes_max {
+            let problem = format!(
+                "is {}; it must hold two of the largest messages (`limits.message_bytes_max` is {}), because one caller may hold half of it",
+                limits.request_mib, limits.message_bytes_max
+            );
+            found.push(("limits.request_mib", problem));
+        }
+        if limits.burst_per_caller > 0 && limits.calls_per_second_per_caller == 0 {
+            let problem = "has no effect without `limits.calls_per_second_per_caller`".to_owned();
+            found.push(("limits.burst_per_caller", problem));
+        }
         if self.audit.key.is_some() && self.audit.key_file.is_some() {
             found.push(("audit.key_file", "stands beside `audit.key`; give one of the two".to_owned()));
         }

@@ -32,10 +32,11 @@ pub struct Figure {
 
 /// All figures of this program. Those of the process (`process_…`) come beside them, as Prometheus names them.
 #[rustfmt::skip]
-pub const FIGURES: [Figure; 73] = [
+pub const FIGURES: [Figure; 74] = [
     Figure { name: "selfsame_requests_total", kind: Kind::Counter, labels: &["method", "code"], help: "Calls by method and status code; a stream counts when it opens." },
     Figure { name: "selfsame_request_seconds", kind: Kind::Seconds, labels: &["method", "code"], help: "Time to answer, by method and status code; of a stream, until it opened." },
     Figure { name: "selfsame_refusals_total", kind: Kind::Counter, labels: &["method", "reason"], help: "Calls, and items of streams, that were refused, by the reason in their details." },
+    Figure { name: "selfsame_asked_too_often_total", kind: Kind::Counter, labels: &["program"], help: "Questions about one person that were refused because one caller asked too many." },
     Figure { name: "selfsame_stream_items_total", kind: Kind::Counter, labels: &["method", "code"], help: "Messages that streams sent, by their own code." },
     Figure { name: "selfsame_streams_open", kind: Kind::Gauge, labels: &["method"], help: "Streams that are open." },
     Figure { name: "selfsame_verdicts_total", kind: Kind::Counter, labels: &["program", "verdict", "reason"], help: "New decisions with what decided first; replays do not count." },

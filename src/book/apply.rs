@@ -11,10 +11,13 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::accounts::{Signals, Tied};
+use super::acts::Act;
 use super::cases::{Case, reason_codes};
 use super::command::{CaseStep, Change, Request};
 use super::conversions::{ConversionRow, Hands};
-use super::event::{CaseStepped, CasesStepped, ConversionKept, ConversionScreened, Event, ListChanged, SignalsRecorded};
+use super::event::{
+    ActProposed, CaseStepped, CasesStepped, ConversionKept, ConversionScreened, Event, ListChanged, SignalsRecorded,
+};
 use super::history::may_be_one_person;
 use super::late::{RING_TOUCHED_MAX, Touched};
 use super::models::Audited;
@@ -99,6 +102,19 @@ impl Book {
             }
             Event::DirectoryChanged(changed) => {
                 Arc::make_mut(&mut self.directory).change(cursor, changed);
+                Some(())
+            }
+            Event::ActProposed(proposed) => {
+                self.proposed(cursor, proposed);
+                Some(())
+            }
+            Event::ActConfirmed(confirmed) => {
+                Arc::make_mut(&mut self.acts).remove(cursor, &confirmed.act_id);
+                self.apply_known(cursor, &confirmed.done, known);
+                return;
+            }
+            Event::ActDropped(dropped) => {
+                Arc::make_mut(&mut self.acts).remove(cursor, &dropped.act_id);
                 Some(())
             }
             Event::BreakerTripped(tripped) => {
@@ -285,6 +301,18 @@ impl Book {
             Arc::make_mut(&mut self.models).trip(cursor, tripped);
         }
         Some(())
+    }
+
+    /// Keeps an act for confirmation; of a case, its history tells it.
+    fn proposed(&mut self, cursor: Cursor, ActProposed { pending, request: _ }: &ActProposed) {
+        if let Act::Accept { case_id, .. } = &pending.act
+            && let Some(number) = case_id.conversion_id().and_then(|id| self.conversions.find(&id, &self.hasher))
+        {
+            let row = self.conversions.get_mut(number);
+            row.changed = cursor;
+            row.later_mut().trail.push(cursor);
+        }
+        Arc::make_mut(&mut self.acts).add(cursor, pending.clone());
     }
 
     fn stepped(&mut self, cursor: Cursor, event: &CaseStepped) -> Option<()> {

@@ -324,6 +324,8 @@ impl Command {
             Self::Recheck(command) => command.conversions.iter().fold(met, |met, sent| met.conversion(book, sent)),
             Self::Reserve(command) => command.conversions.iter().fold(met, |met, sent| met.conversion(book, sent)),
             Self::ChangeList(command) => met.listed(&command.entry.subject),
+            Self::Propose(proposed) => proposed.command.met(book),
+            Self::SettleAct(command) => command.prepared.as_ref().map_or(met, |command| command.met(book)),
             Self::ExpirePending(..)
             | Self::ChangeReservation(_)
             | Self::MarkPaid(_)
@@ -350,6 +352,7 @@ impl Event {
             Self::CaseStepped(stepped) => met.referee_of(book, &stepped.conversion_id),
             Self::CasesStepped(stepped) => stepped.steps.iter().fold(met, |met, step| met.referee_of(book, &step.conversion_id)),
             Self::ListChanged(changed) => met.listed(&changed.entry.subject),
+            Self::ActConfirmed(confirmed) => confirmed.done.met(book),
             Self::OutcomeSpread(_)
             | Self::PendingExpired(_)
             | Self::ReservationChanged(_)
@@ -360,6 +363,8 @@ impl Event {
             | Self::ModelsChanged(_)
             | Self::AuditKeyMade(_)
             | Self::DirectoryChanged(_)
+            | Self::ActProposed(_)
+            | Self::ActDropped(_)
             | Self::BreakerTripped(_)
             | Self::ConversionKept(_) => met,
         }

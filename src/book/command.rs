@@ -1,5 +1,6 @@
 //! Commands: what callers ask a book to do, and who decides a conversion inside its serial order.
 
+use super::acts::{Confirmation, PendingAct};
 use super::cursor::FeedCursor;
 use super::directory::DirectoryStep;
 use super::models::{ModelName, ProgramModels};
@@ -17,7 +18,7 @@ use crate::screening::model::Certificate;
 use crate::screening::policy::{PayoutPolicy, ScoreSource};
 use crate::vocabulary::bundle::SignalBundle;
 use crate::vocabulary::conversion::{Conversion, Reward};
-use crate::vocabulary::ids::{Actor, CaseId, ConversionId, HoldId, ProgramId, RecordId, RequestId, RewardId};
+use crate::vocabulary::ids::{ActId, Actor, CaseId, ConversionId, HoldId, ProgramId, RecordId, RequestId, RewardId};
 use crate::vocabulary::money::Money;
 use crate::vocabulary::outcome::Outcome;
 use crate::vocabulary::time::{Span, Timestamp};
@@ -140,7 +141,7 @@ pub struct CasesCommand {
     /// The programme.
     pub program_id: ProgramId,
     /// What to do.
-    pub act: Act,
+    pub act: CasesStep,
     /// Who does it.
     pub actor: Actor,
     /// Why, as a code; empty when none was given.
@@ -149,6 +150,8 @@ pub struct CasesCommand {
     pub note: String,
     /// Which, and what of each was seen. At most [`ACT_CASES_MAX`].
     pub cases: Vec<(CaseId, SeenMark)>,
+    /// What the programme asks a second identity for; absent when nothing. A case whose acceptance does is left alone.
+    pub confirmation: Option<Confirmation>,
     /// The call.
     pub request: Request,
     /// When.
@@ -160,14 +163,14 @@ pub const ACT_CASES_MAX: usize = 500;
 
 /// What can be done with several cases at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Act {
+pub enum CasesStep {
     /// Decide.
     Resolve(Resolution),
     /// Undo: put back into review.
     Reopen,
 }
 
-impl Act {
+impl CasesStep {
     /// The step on each of the cases.
     #[must_use]
     pub const fn step(self) -> Step {
@@ -353,7 +356,7 @@ pub struct HoldCommand {
 }
 
 /// What to do with a hold.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum HoldStep {
     /// Place one.
     Place {
@@ -369,7 +372,7 @@ pub enum HoldStep {
 }
 
 /// Whether something is put in force or taken back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Change {
     /// Put in force.
     Place,
@@ -420,6 +423,49 @@ pub enum ModelsStep {
     RollBack,
     /// Watches one, or none; told with what scores under the programme's policy.
     Challenge(Option<ModelName>, ScoreSource),
+}
+
+/// Something that may need a second identity.
+#[derive(Debug, Clone)]
+pub struct ProposeCommand {
+    /// What is to be done.
+    pub command: Box<Command>,
+    /// Who wants it.
+    pub proposer: Actor,
+    /// What the programme asks a second identity for.
+    pub confirmation: Confirmation,
+}
+
+/// What becomes of an act that waits for a second identity.
+#[derive(Debug, Clone)]
+pub struct SettleCommand {
+    /// The programme.
+    pub program_id: ProgramId,
+    /// The act.
+    pub act_id: ActId,
+    /// What becomes of it.
+    pub settlement: Settlement,
+    /// Who says so.
+    pub actor: Actor,
+    /// Why; empty when nothing was said.
+    pub note: String,
+    /// The call; absent when the caller gave it no id.
+    pub request: Option<Request>,
+    /// What it does when it is confirmed, so that what that looks at is brought back before. Filled in by the ledger.
+    pub prepared: Option<Box<Command>>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What becomes of an act that waits for a second identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Settlement {
+    /// Another identity confirms it: it is done.
+    Confirm,
+    /// Another identity refuses it.
+    Refuse,
+    /// Who proposed it takes it back.
+    Withdraw,
 }
 
 /// A change of the directory.
@@ -498,12 +544,16 @@ pub enum Command {
     ChangeModels(ModelsCommand),
     /// Changes which programmes there are, or who may call.
     ChangeDirectory(Box<DirectoryCommand>),
+    /// Does something, or keeps it until a second identity confirms it.
+    Propose(Box<ProposeCommand>),
+    /// Confirms an act that waits, refuses it or takes it back.
+    SettleAct(SettleCommand),
 }
 
 impl Command {
     /// Whose book is asked.
     #[must_use]
-    pub const fn program(&self) -> &ProgramId {
+    pub fn program(&self) -> &ProgramId {
         match self {
             Self::Screen(command) => &command.conversion.program_id,
             Self::RecordSignals(command) => &command.program_id,
@@ -522,11 +572,13 @@ impl Command {
             Self::ChangeList(command) => &command.program_id,
             Self::ChangeModels(command) => &command.program_id,
             Self::ChangeDirectory(command) => &command.program_id,
+            Self::Propose(proposed) => proposed.command.program(),
+            Self::SettleAct(command) => &command.program_id,
         }
     }
 
     /// The call that it was asked with; absent when it has no id of its own.
-    pub(super) const fn request(&self) -> Option<&Request> {
+    pub(super) fn request(&self) -> Option<&Request> {
         match self {
             // These are known by the ids of what they tell.
             Self::Screen(_) | Self::RecordSignals(_) | Self::RecordOutcome(_) | Self::ExpirePending(..) | Self::Recheck(_) => {
@@ -545,13 +597,46 @@ impl Command {
             Self::ChangeHold(command) => command.request.as_ref(),
             Self::ChangeList(command) => command.request.as_ref(),
             Self::ChangeModels(command) => command.request.as_ref(),
+            Self::Propose(proposed) => proposed.command.request(),
+            Self::SettleAct(command) => command.request.as_ref(),
         }
     }
 
     /// The same command, not before a time: a clock that steps back must not undo what was already decided by a later one.
     #[must_use]
     pub(super) fn not_before(mut self, latest: Timestamp) -> Self {
-        let at = match &mut self {
+        let at = self.at_mut();
+        *at = (*at).max(latest);
+        self
+    }
+
+    /// When it is asked.
+    pub(super) fn at(&self) -> Timestamp {
+        match self {
+            Self::Screen(command) => command.received_at,
+            Self::RecordSignals(command) => command.received_at,
+            Self::RecordOutcome(command) => command.received_at,
+            Self::RevokeOutcome(command) => command.at,
+            Self::ExpirePending(_, _, at) => *at,
+            Self::StepCase(command, _) => command.at,
+            Self::StepCases(command) => command.at,
+            Self::Recheck(command) => command.at,
+            Self::Reserve(command) => command.at,
+            Self::ChangeReservation(command) => command.at,
+            Self::MarkPaid(command) => command.received_at,
+            Self::MarkFailed(command) => command.received_at,
+            Self::ChangeRewards(command) => command.at,
+            Self::ChangeHold(command) => command.at,
+            Self::ChangeList(command) => command.entry.placed_at,
+            Self::ChangeModels(command) => command.at,
+            Self::ChangeDirectory(command) => command.at,
+            Self::Propose(proposed) => proposed.command.at(),
+            Self::SettleAct(command) => command.at,
+        }
+    }
+
+    fn at_mut(&mut self) -> &mut Timestamp {
+        match self {
             Self::Screen(command) => &mut command.received_at,
             Self::RecordSignals(command) => &mut command.received_at,
             Self::RecordOutcome(command) => &mut command.received_at,
@@ -569,9 +654,9 @@ impl Command {
             Self::ChangeList(command) => &mut command.entry.placed_at,
             Self::ChangeModels(command) => &mut command.at,
             Self::ChangeDirectory(command) => &mut command.at,
-        };
-        *at = (*at).max(latest);
-        self
+            Self::Propose(proposed) => proposed.command.at_mut(),
+            Self::SettleAct(command) => &mut command.at,
+        }
     }
 }
 
@@ -596,6 +681,8 @@ pub enum Done {
     Expired(u64),
     /// The models of a programme were changed; what stood in the place of the model before, absent for nothing.
     Models(Option<ModelName>),
+    /// Nothing was done yet: it waits for a second identity.
+    Proposed(Box<PendingAct>),
     /// Something was recorded that needs no more words.
     Recorded,
 }
@@ -635,6 +722,12 @@ impl Done {
     #[must_use]
     pub fn previous_model(self) -> Option<ModelName> {
         if let Self::Models(previous) = self { previous } else { None }
+    }
+
+    /// What waits for a second identity, of what was not done yet.
+    #[must_use]
+    pub fn proposed(&self) -> Option<&PendingAct> {
+        if let Self::Proposed(pending) = self { Some(pending) } else { None }
     }
 
     /// The answer to a change of a hold.

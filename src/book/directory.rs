@@ -2,12 +2,15 @@
 //! no programme has, so that all processes of a ledger agree on it and every backup holds it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::acts::Confirmation;
 use super::event::DirectoryChanged;
 use super::records::Cursor;
+use crate::vocabulary::digest::KeyId;
 use crate::vocabulary::ids::{Actor, ProgramId, TokenId};
 use crate::vocabulary::money::Currency;
 use crate::vocabulary::role::Role;
@@ -21,6 +24,17 @@ pub const TOKENS_MAX: usize = 16;
 /// What is kept of a token: SHA-256 of its text. The text itself is given out once and kept nowhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TokenDigest(pub [u8; 32]);
+
+/// The key of a ledger: 256 random bits from which the keys are derived that page tokens and access tokens are sealed with. All processes of a ledger
+/// know it, and every backup holds it.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct LedgerKey(pub [u8; 32]);
+
+impl fmt::Debug for LedgerKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LedgerKey")
+    }
+}
 
 /// A token of a caller.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -129,6 +143,10 @@ pub struct ProgramSettings {
     pub stage: Stage,
     /// Currencies that are taken; empty for any.
     pub currencies: BTreeSet<Currency>,
+    /// What a second identity must confirm; absent for nothing.
+    pub confirmation: Option<Confirmation>,
+    /// Key ids that are taken; empty for any.
+    pub key_ids: BTreeSet<KeyId>,
 }
 
 /// A programme that is registered.
@@ -161,6 +179,8 @@ pub enum DirectoryStep {
     IssueToken(Actor, Token),
     /// Ends a token now.
     RevokeToken(TokenId),
+    /// Keeps a key, where there is none.
+    MakeKey(LedgerKey),
 }
 
 /// Whether a programme is archived.
@@ -179,6 +199,7 @@ pub struct Directory {
     identities: BTreeMap<Actor, Identity>,
     /// Kept by itself: whoever removes all identities opens nothing.
     asks_who_calls: bool,
+    key: Option<LedgerKey>,
     changed: Cursor,
 }
 
@@ -217,6 +238,12 @@ impl Directory {
         self.asks_who_calls
     }
 
+    /// The key of the ledger; absent until the first server that serves it made one.
+    #[must_use]
+    pub const fn key(&self) -> Option<&LedgerKey> {
+        self.key.as_ref()
+    }
+
     /// Whether it knows callers, and none of them could administrate it at a time.
     pub(super) fn is_locked(&self, now: Timestamp) -> bool {
         let opens = |identity: &Identity| identity.settings.administrates() && identity.has_a_way_in(now);
@@ -238,7 +265,8 @@ impl Directory {
             | DirectoryStep::UpdateProgram(_)
             | DirectoryStep::Archive(..)
             | DirectoryStep::RemoveIdentity(_)
-            | DirectoryStep::RevokeToken(_) => false,
+            | DirectoryStep::RevokeToken(_)
+            | DirectoryStep::MakeKey(_) => false,
         };
         match step {
             DirectoryStep::CreateProgram(settings) => {
@@ -277,6 +305,9 @@ impl Directory {
                 for token in tokens.filter(|token| token.id == *id) {
                     token.revoked_at.get_or_insert(*at);
                 }
+            }
+            DirectoryStep::MakeKey(key) => {
+                self.key.get_or_insert_with(|| key.clone());
             }
         }
     }

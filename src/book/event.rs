@@ -3,7 +3,8 @@
 //! An event holds what was decided when it was made (verdicts before and after, rewards that were paid), so that applying it and telling it in
 //! the feed need no look at anything that came later.
 
-use super::command::{CaseStep, Change, Request, RewardsChange};
+use super::acts::PendingAct;
+use super::command::{CaseStep, Change, Request, RewardsChange, Settlement};
 use super::directory::DirectoryStep;
 use super::models::{Audited, ModelAction, ModelChange, ModelChoices, ModelName};
 use super::records::{ContentFingerprint, Cursor, HoldSubject, ListEntry, ReserveAnswer};
@@ -15,7 +16,7 @@ use crate::screening::evidence::EvidenceCode;
 use crate::screening::gate::{Accepts, Cancelled, GateReason};
 use crate::vocabulary::bundle::SignalBundle;
 use crate::vocabulary::conversion::{Conversion, ConversionKind, Reward, Side};
-use crate::vocabulary::ids::{AccountId, Actor, ConversionId, HoldId, InvoiceId, RecordId, RequestId, RewardId};
+use crate::vocabulary::ids::{AccountId, ActId, Actor, ConversionId, HoldId, InvoiceId, RecordId, RequestId, RewardId};
 use crate::vocabulary::money::Money;
 use crate::vocabulary::outcome::{Outcome, OutcomeKind, OutcomeSubject};
 use crate::vocabulary::time::Timestamp;
@@ -44,6 +45,12 @@ pub(crate) enum Event {
     ModelsChanged(Box<ModelsChanged>),
     AuditKeyMade(AuditKeyMade),
     DirectoryChanged(Box<DirectoryChanged>),
+    /// Something waits for a second identity.
+    ActProposed(Box<ActProposed>),
+    /// A second identity confirmed it: it is done.
+    ActConfirmed(Box<ActConfirmed>),
+    /// It was refused, or taken back.
+    ActDropped(ActDropped),
     /// Not of the journal itself: what outlives a ruling that broke a model's promise, when retention removed its record.
     BreakerTripped(BreakerTripped),
     /// Not of the journal itself: what outlives a conversion whose record retention removed.
@@ -73,6 +80,9 @@ impl Event {
             Self::ModelsChanged(changed) => changed.at,
             Self::AuditKeyMade(made) => made.at,
             Self::DirectoryChanged(changed) => changed.at,
+            Self::ActProposed(proposed) => proposed.pending.proposed_at,
+            Self::ActConfirmed(confirmed) => confirmed.at,
+            Self::ActDropped(dropped) => dropped.at,
             Self::BreakerTripped(_) | Self::ConversionKept(_) => return None,
         })
     }
@@ -101,7 +111,23 @@ impl Event {
             Self::HoldChanged(changed) => changed.request.as_ref(),
             Self::ListChanged(changed) => changed.request.as_ref(),
             Self::ModelsChanged(changed) => changed.request.as_ref(),
+            Self::ActProposed(proposed) => proposed.request.as_ref(),
+            Self::ActConfirmed(confirmed) => confirmed.request.as_ref(),
+            Self::ActDropped(dropped) => dropped.request.as_ref(),
         }
+    }
+
+    /// What was done: of an act that was confirmed, what it did.
+    pub(crate) fn done(self) -> Self {
+        match self {
+            Self::ActConfirmed(confirmed) => *confirmed.done,
+            other => other,
+        }
+    }
+
+    /// Whether it tells of an act that needs a second identity.
+    pub(crate) const fn is_of_an_act(&self) -> bool {
+        matches!(self, Self::ActProposed(_) | Self::ActConfirmed(_) | Self::ActDropped(_))
     }
 }
 
@@ -444,6 +470,37 @@ pub(crate) struct ListChanged {
     pub(crate) entry: ListEntry,
     pub(crate) change: Change,
     pub(crate) request: Option<Request>,
+}
+
+/// An act waits for a second identity.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ActProposed {
+    pub(crate) pending: PendingAct,
+    pub(crate) request: Option<Request>,
+}
+
+/// An act was confirmed, and done in the same moment.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ActConfirmed {
+    pub(crate) act_id: ActId,
+    /// Who confirmed it.
+    pub(crate) actor: Actor,
+    pub(crate) note: String,
+    pub(crate) request: Option<Request>,
+    pub(crate) at: Timestamp,
+    /// What was done, as its proposer's. Never of an act itself.
+    pub(crate) done: Box<Event>,
+}
+
+/// An act was refused, or taken back.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ActDropped {
+    pub(crate) act_id: ActId,
+    pub(crate) how: Settlement,
+    pub(crate) actor: Actor,
+    pub(crate) note: String,
+    pub(crate) request: Option<Request>,
+    pub(crate) at: Timestamp,
 }
 
 /// A model was loaded, chosen or watched.

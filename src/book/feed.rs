@@ -29,6 +29,7 @@ pub(crate) fn events(cursor: FeedCursor, event: &Event) -> Vec<FeedEvent> {
         Event::PayoutFailed(failed) => vec![payout_failed(cursor, failed)],
         Event::RewardsChanged(changed) => vec![rewards_changed(cursor, changed)],
         Event::HoldChanged(changed) => vec![hold(cursor, changed)],
+        Event::ActConfirmed(confirmed) => events(cursor, &confirmed.done),
         Event::SignalsRecorded(_)
         | Event::PendingExpired(_)
         | Event::ReservationChanged(_)
@@ -36,6 +37,8 @@ pub(crate) fn events(cursor: FeedCursor, event: &Event) -> Vec<FeedEvent> {
         | Event::ModelsChanged(_)
         | Event::AuditKeyMade(_)
         | Event::DirectoryChanged(_)
+        | Event::ActProposed(_)
+        | Event::ActDropped(_)
         | Event::BreakerTripped(_)
         | Event::ConversionKept(_) => Vec::new(),
     }

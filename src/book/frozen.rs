@@ -7,6 +7,7 @@ use std::sync::Arc;
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
 use super::accounts::{Account, Accounts};
+use super::acts::Acts;
 use super::cases::{Case, Cases};
 use super::cold::{ColdTotals, hash_of};
 use super::conversions::{ConversionRow, Conversions, Pattern, Referral};
@@ -43,6 +44,7 @@ pub(crate) struct Totals {
     cold: ColdTotals,
     models: Arc<ProgramModels>,
     directory: Arc<Directory>,
+    acts: Arc<Acts>,
 }
 
 /// A frozen book. The rows are shared with the book until it changes them.
@@ -82,6 +84,7 @@ impl Book {
                 cold: self.cold,
                 models: Arc::clone(&self.models),
                 directory: Arc::clone(&self.directory),
+                acts: Arc::clone(&self.acts),
             },
             texts: self.texts.rows.clone(),
             values: self.values.rows.clone(),
@@ -117,6 +120,7 @@ impl Book {
                     cold,
                     models,
                     directory,
+                    acts,
                 },
             texts,
             values,
@@ -153,6 +157,7 @@ impl Book {
             latest,
             models,
             directory,
+            acts,
             holds: Arc::new(holds.into_iter().map(|(hold, at)| (hold.hold_id.clone(), (hold, at))).collect()),
             holds_changed,
             lists: Arc::new(lists.into_iter().map(|(entry, at)| ((entry.list, entry.subject.clone()), (entry, at))).collect()),
@@ -194,7 +199,7 @@ impl Book {
             // Scores have no hash of their own; what is printed of one says it whole.
             hasher.write(format!("{case:?}").as_bytes());
         }
-        hasher.write(format!("{:?}{:?}", self.holds, self.lists).as_bytes());
+        hasher.write(format!("{:?}{:?}{:?}", self.holds, self.lists, self.acts).as_bytes());
         hasher.finish128().as_u128()
     }
 }

@@ -7,8 +7,8 @@ use proptest::sample::select;
 
 use super::*;
 use crate::book::command::{
-    Assessor, CaseCommand, CaseStep, CasesCommand, Change, Command, ListCommand, OutcomeCommand, RecheckCommand, Request,
-    ScreenCommand, SignalsCommand,
+    Assessor, CaseCommand, CaseStep, CasesCommand, CasesStep, Change, Command, ListCommand, OutcomeCommand, RecheckCommand,
+    Request, ScreenCommand, SignalsCommand,
 };
 use crate::book::models::ProgramModels;
 use crate::book::plan::{Plan, next_piece, plan};
@@ -283,9 +283,9 @@ impl World {
 
     /// One decision on several cases, as they are seen now.
     fn decide_together(&self, ids: Vec<ConversionId>, resolution: Resolution) -> Command {
-        let (act, actor) = (crate::book::command::Act::Resolve(resolution), Actor::new("rita").unwrap());
+        let (act, actor) = (CasesStep::Resolve(resolution), Actor::new("rita").unwrap());
         let cases: Vec<CaseId> = ids.iter().map(CaseId::of).collect();
-        let previewed = self.book.preview(act, &cases, &actor, &self.rules.payout(&program()), self.now());
+        let previewed = self.book.preview(act, &cases, &actor, (&self.rules.payout(&program()), None), self.now());
         Command::StepCases(Box::new(CasesCommand {
             program_id: program(),
             act,
@@ -293,7 +293,8 @@ impl World {
             reason_code: String::new(),
             note: String::new(),
             cases: previewed.into_iter().filter_map(|one| Some((one.case_id, one.outcome.ok()?.mark))).collect(),
-            request: Request { id: RequestId::new(&format!("q{}", self.minutes)).unwrap(), content: ContentFingerprint([7; 16]) },
+            confirmation: None,
+            request: Request { id: RequestId::new(&format!("q{}", self.book.cursor().0)).unwrap(), content: ContentFingerprint([7; 16]) },
             at: self.now(),
         }))
     }

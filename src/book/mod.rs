@@ -6,6 +6,7 @@
 
 pub mod account_file;
 mod accounts;
+pub mod acts;
 mod apply;
 mod books;
 mod cases;
@@ -42,6 +43,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use self::accounts::Accounts;
+use self::acts::Acts;
 pub use self::apply::ReadProfiles;
 pub use self::books::Books;
 use self::cases::Cases;
@@ -111,6 +113,8 @@ pub struct Book {
     models: Arc<ProgramModels>,
     /// Empty in all books but the one that the directory is.
     directory: Arc<Directory>,
+    /// Acts that wait for a second identity.
+    acts: Arc<Acts>,
     /// Memory of all profiles. Unit: bytes.
     profile_bytes: usize,
     /// Accounts whose signals are here.
@@ -200,6 +204,7 @@ impl Book {
             latest: Timestamp::saturating_from_millis(0),
             models: Arc::default(),
             directory: Arc::default(),
+            acts: Arc::default(),
             profile_bytes: 0,
             profiles: 0,
             cold: ColdTotals::default(),

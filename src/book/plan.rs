@@ -1,6 +1,6 @@
 //! Plans: from a command and the book to the event that it makes, to the place where it was done before, or to a refusal. Nothing is changed.
 
-mod act;
+mod acts;
 mod cases;
 mod directory;
 mod holds;
@@ -8,12 +8,13 @@ mod models;
 mod outcomes;
 mod payouts;
 mod recheck;
+mod together;
 
 use std::borrow::Cow;
 
-pub use self::act::{Foreseen, Previewed};
 pub(super) use self::cases::Ruling;
 pub(super) use self::recheck::decided_then;
+pub use self::together::{Foreseen, Previewed};
 
 use super::Book;
 use super::MessageKind;
@@ -64,16 +65,21 @@ pub(crate) fn plan(book: &Book, command: Command, assessor: &dyn Assessor) -> Re
     {
         return Ok(done);
     }
+    plan_one(book, command.not_before(book.latest), assessor)
+}
+
+/// What a command comes to that was not done before under the id of its call.
+fn plan_one(book: &Book, command: Command, assessor: &dyn Assessor) -> Result<Plan, Refusal> {
     let program = command.program().clone();
     let payout = || assessor.payout(&program);
-    match command.not_before(book.latest) {
+    match command {
         Command::Screen(command) => screen(book, *command, assessor),
         Command::RecordSignals(command) => signals(book, command),
         Command::RecordOutcome(command) => outcomes::record(book, command, &payout()),
         Command::RevokeOutcome(command) => outcomes::revoke(book, command, &payout()),
         Command::ExpirePending(_, received_before, at) => Ok(outcomes::expire(book, received_before, at)),
         Command::StepCase(command, decided) => cases::step(book, &command, decided.as_deref(), assessor),
-        Command::StepCases(command) => Ok(act::act(book, *command, assessor)),
+        Command::StepCases(command) => Ok(together::act(book, *command, assessor)),
         Command::Recheck(command) => Ok(recheck::recheck(book, command, assessor)),
         Command::Reserve(command) => payouts::reserve(book, command, assessor),
         Command::ChangeReservation(command) => payouts::change_reservation(book, command, &payout()),
@@ -84,6 +90,8 @@ pub(crate) fn plan(book: &Book, command: Command, assessor: &dyn Assessor) -> Re
         Command::ChangeList(command) => Ok(list(book, command)),
         Command::ChangeModels(command) => models::change(book, command),
         Command::ChangeDirectory(command) => directory::change(book, *command),
+        Command::Propose(command) => acts::propose(book, *command, assessor),
+        Command::SettleAct(command) => acts::settle(book, command, assessor),
     }
 }
 

@@ -1,5 +1,8 @@
 //! Queries: which part of what a book knows is asked for, and in which order.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use crate::screening::decision::Verdict;
 use crate::screening::evidence::EvidenceCode;
 use crate::vocabulary::ids::{AccountId, Actor};
@@ -97,10 +100,29 @@ pub struct Page<T> {
 pub struct PageToken(pub String);
 
 /// Which part of a listing.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct PageRequest {
     /// At most this many entries. Range: 1 to 500.
     pub size: usize,
     /// Where to go on; absent for the first part.
     pub after: Option<PageToken>,
+    /// Whether anybody still waits for it.
+    pub wanted: Wanted,
+}
+
+/// Whether anybody still waits for an answer. A long walk asks now and then, and ends where it is when nobody does.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted(Arc<AtomicBool>);
+
+impl Wanted {
+    /// Nobody waits any more.
+    pub fn end(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether nobody waits any more.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }

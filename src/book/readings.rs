@@ -217,6 +217,8 @@ impl Book {
             Event::OutcomeRecorded(recorded) => Done::Outcome(outcome_answer(&recorded)),
             Event::PendingExpired(expired) => Done::Expired(expired.outcome_ids.len() as u64),
             Event::ModelsChanged(changed) => Done::Models(changed.previous),
+            Event::ActProposed(proposed) => Done::Proposed(Box::new(proposed.pending)),
+            Event::ActConfirmed(confirmed) => self.answer(*confirmed.done, mark),
             Event::SignalsRecorded(_)
             | Event::OutcomeRevoked(_)
             | Event::OutcomeSpread(_)
@@ -227,6 +229,7 @@ impl Book {
             | Event::ListChanged(_)
             | Event::AuditKeyMade(_)
             | Event::DirectoryChanged(_)
+            | Event::ActDropped(_)
             | Event::BreakerTripped(_)
             | Event::ConversionKept(_) => Done::Recorded,
         }
@@ -255,6 +258,7 @@ impl Book {
                 let RewardsReserved { request, at: _, rechecked: _, answers } = *reserved;
                 Done::Reserved(answers.into_iter().map(|answer| self.reserved_still(answer, &request.id)).collect())
             }
+            Event::ActConfirmed(confirmed) => self.answer_again(*confirmed.done, mark),
             event => self.answer(event, mark),
         }
     }
@@ -371,6 +375,7 @@ impl Book {
                 let in_force = number.is_some_and(|number| self.outcomes.get(number).state == OutcomeState::InForce);
                 in_force && (of_account || waits())
             }
+            Event::ActConfirmed(confirmed) => self.still_speaks(cursor, &confirmed.done),
             Event::ModelsChanged(_)
             | Event::AuditKeyMade(_)
             | Event::DirectoryChanged(_)
@@ -388,7 +393,9 @@ impl Book {
             | Event::ReservationChanged(_)
             | Event::RewardPaid(_)
             | Event::PayoutFailed(_)
-            | Event::RewardsChanged(_) => false,
+            | Event::RewardsChanged(_)
+            | Event::ActProposed(_)
+            | Event::ActDropped(_) => false,
         }
     }
 }

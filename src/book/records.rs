@@ -127,6 +127,10 @@ pub enum HistoryKind {
     RewardsChanged,
     /// Something that was learned after the decision changed the verdict.
     Reassessed,
+    /// That it is accepted waits for a second identity.
+    Proposed,
+    /// A second identity confirmed what was proposed.
+    Confirmed,
 }
 
 /// A line of the history of a conversion and its case. Never changed, never removed before retention.

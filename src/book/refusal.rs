@@ -46,6 +46,9 @@ pub enum Refusal {
     /// The change is not possible from where the thing stands.
     #[error("{0}")]
     NotPossible(String),
+    /// Whoever proposed an act cannot confirm it.
+    #[error("you proposed it yourself; another identity with the role has to confirm it")]
+    OwnAct,
     /// The page token is not one of this listing.
     #[error("the page token is not valid for this listing; start again without it")]
     PageToken,
@@ -66,6 +69,9 @@ pub enum LeftAlone {
     /// There is nothing to reopen.
     #[error("it is not resolved; there is nothing to reopen")]
     NotResolved,
+    /// A second identity must confirm that it is accepted.
+    #[error("a second identity must confirm it: accept it by itself")]
+    NeedsConfirmation,
     /// There is no such case, or its record is not kept any more.
     #[error("it is not known in this programme, or retention removed it")]
     Gone,

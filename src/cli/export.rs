@@ -13,6 +13,7 @@ use super::history_output::{HistoryOutput, OutputForm};
 use super::output::Output;
 use crate::book::cursor::FeedCursor;
 use crate::wire::cursor::cursor_text;
+use crate::wire::training::join_signals;
 use crate::wire::v1;
 use crate::wire::v1::screening_service_client::ScreeningServiceClient;
 use crate::wire::v1::training_service_client::TrainingServiceClient;
@@ -147,12 +148,17 @@ async fn export_labels(
     let mut client = TrainingServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
     let request = v1::ExportConversionsRequest { program_id, after_cursor: cursor_text(after_cursor) };
     let mut stream = client.export_conversions(request).await.map_err(readable)?.into_inner();
-    let mut last_cursor = None;
-    while let Some(v1::ExportConversionsResponse { cursor, conversion }) = stream.message().await.map_err(readable)? {
-        if let Some(conversion) = conversion {
-            lines.write_line(conversion)?;
+    let (mut last_cursor, mut ahead) = (None, Vec::new());
+    while let Some(v1::ExportConversionsResponse { cursor, conversion, signals_before }) =
+        stream.message().await.map_err(readable)?
+    {
+        signals_before.into_iter().for_each(|signals| join_signals(&mut ahead, signals));
+        if let Some(mut conversion) = conversion {
+            let mut signals = std::mem::take(&mut ahead);
+            std::mem::take(&mut conversion.signals_before).into_iter().for_each(|own| join_signals(&mut signals, own));
+            lines.write_line(v1::LabeledConversion { signals_before: signals, ..conversion })?;
+            last_cursor = Some(cursor);
         }
-        last_cursor = Some(cursor);
     }
     Ok(last_cursor)
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "commands speak on the terminal")]
 
 pub mod account;
+pub mod act;
 mod client;
 pub mod demo;
 pub mod digest;

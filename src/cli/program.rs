@@ -1,6 +1,6 @@
 //! `selfsame program`: registers programmes with a running server, changes and archives them.
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Subcommand, ValueEnum};
 
 use super::client::{Client, DeskArgs, block_on, print, readable};
 use super::table::table;
@@ -13,6 +13,7 @@ Examples:
   selfsame program create shop --title \"The shop\"                 a sandbox: no money follows
   selfsame program create shop-de --production --currency EUR
   selfsame program update shop --production --currency EUR --currency CHF
+  selfsame program update shop --production --confirm-above 20000 EUR --confirm-unbans --confirm-models
   selfsame program archive shop                                   read as before, takes nothing more";
 
 /// Register programmes, change and archive them
@@ -67,6 +68,21 @@ struct SettingsArgs {
     /// A currency that it pays in, as in ISO 4217; several may be given, none means any
     #[arg(long = "currency", value_name = "CODE")]
     currencies: Vec<String>,
+    /// A key id under which digests are taken; several may be given, none means any
+    #[arg(long = "key-id", value_name = "KEY")]
+    key_ids: Vec<String>,
+    /// Letting go of more than this needs a second identity: minor units and currency, like `20000 EUR`; once for each currency
+    #[arg(long = "confirm-above", num_args = 2, value_names = ["MINOR", "CODE"], action = ArgAction::Append)]
+    confirm_above: Vec<String>,
+    /// Letting somebody in again who was kept out needs a second identity
+    #[arg(long)]
+    confirm_unbans: bool,
+    /// Letting another model decide needs a second identity
+    #[arg(long)]
+    confirm_models: bool,
+    /// How long an act waits for a second identity [default: 7 days]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=720))]
+    confirm_within_hours: Option<u32>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -83,8 +99,23 @@ impl SettingsArgs {
             (true, _) | (_, StageArg::Production) => v1::ProgramStage::Production,
             (false, StageArg::Sandbox) => v1::ProgramStage::Sandbox,
         };
-        let Self { id, title, currencies, .. } = self;
-        v1::Program { program_id: id, title, stage: stage.into(), currencies, ..v1::Program::default() }
+        let confirmation = self.confirmation();
+        let Self { id, title, currencies, key_ids, .. } = self;
+        v1::Program { program_id: id, title, stage: stage.into(), currencies, confirmation, key_ids, ..v1::Program::default() }
+    }
+
+    fn confirmation(&self) -> Option<v1::Confirmation> {
+        let money = |pair: &[String]| {
+            let [minor, currency] = pair else { return None };
+            // What is no number is refused by the server, with the field.
+            Some(v1::Money { amount_minor: minor.parse().unwrap_or(-1), currency: currency.clone() })
+        };
+        let above: Vec<v1::Money> = self.confirm_above.chunks(2).filter_map(money).collect();
+        let hours = self.confirm_within_hours.map(i64::from);
+        let expires_after = hours.map(|hours| pbjson_types::Duration { seconds: hours * 3_600, nanos: 0 });
+        let (unbans, models) = (self.confirm_unbans, self.confirm_models);
+        let asked = !above.is_empty() || unbans || models || expires_after.is_some();
+        asked.then_some(v1::Confirmation { above, unbans, models, expires_after })
     }
 }
 
@@ -103,7 +134,15 @@ pub fn run(args: &ProgramArgs) -> anyhow::Result<()> {
 async fn answer(mut client: ProgramServiceClient<Client>, step: ProgramStep, json: bool) -> anyhow::Result<()> {
     let program = match step {
         ProgramStep::List => {
-            let answer = client.list_programs(v1::ListProgramsRequest {}).await.map_err(readable)?.into_inner();
+            let (mut answer, mut request) = (v1::ListProgramsResponse::default(), v1::ListProgramsRequest::default());
+            loop {
+                let page = client.list_programs(request.clone()).await.map_err(readable)?.into_inner();
+                answer.programs.extend(page.programs);
+                if page.next_page_token.is_empty() {
+                    break;
+                }
+                request.page_token = page.next_page_token;
+            }
             return print(json, &answer, |answer| programs(&answer.programs));
         }
         ProgramStep::Show(NamedArgs { id }) => {
@@ -130,6 +169,14 @@ async fn answer(mut client: ProgramServiceClient<Client>, step: ProgramStep, jso
     print(json, &program.unwrap_or_default(), |program| programs(std::slice::from_ref(program)))
 }
 
+/// What a second identity must confirm.
+fn second_identity_for(confirmation: &v1::Confirmation) -> String {
+    let v1::Confirmation { above, unbans, models, expires_after: _ } = confirmation;
+    let amounts = above.iter().map(|money| format!("above {} {}", money.amount_minor, money.currency));
+    let others = [(*unbans, "unbans"), (*models, "models")].into_iter().filter(|(asked, _)| *asked);
+    amounts.chain(others.map(|(_, what)| what.to_owned())).collect::<Vec<_>>().join(", ")
+}
+
 fn programs(programs: &[v1::Program]) -> String {
     if programs.is_empty() {
         return "no programme is registered that you may know of; `selfsame program create ID` registers one".to_owned();
@@ -141,8 +188,10 @@ fn programs(programs: &[v1::Program]) -> String {
             (None, v1::ProgramStage::Sandbox | v1::ProgramStage::Unspecified) => "sandbox",
         };
         let currencies = if program.currencies.is_empty() { "any".to_owned() } else { program.currencies.join(" ") };
-        vec![program.program_id.clone(), stage.to_owned(), currencies, program.created_by.clone(), program.title.clone()]
+        let second = program.confirmation.as_ref().map_or_else(|| "nothing".to_owned(), second_identity_for);
+        let (id, by, title) = (program.program_id.clone(), program.created_by.clone(), program.title.clone());
+        vec![id, stage.to_owned(), currencies, second, by, title]
     };
-    let head = ["programme", "stage", "currencies", "registered by", "title"].map(str::to_owned).to_vec();
+    let head = ["programme", "stage", "currencies", "second identity for", "registered by", "title"].map(str::to_owned).to_vec();
     table(&std::iter::once(head).chain(programs.iter().map(row)).collect::<Vec<_>>())
 }

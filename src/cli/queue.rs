@@ -263,9 +263,18 @@ impl Desk {
     }
 
     async fn show(mut self, case: &str) -> anyhow::Result<()> {
-        let request = v1::GetCaseRequest { program_id: self.program_id.clone(), case_id: case.to_owned(), view: None };
-        let answer = self.client.get_case(request).await.map_err(readable)?.into_inner();
-        let case = answer.review_case.unwrap_or_default();
+        let (program_id, case_id) = (self.program_id.clone(), case.to_owned());
+        let mut request = v1::GetCaseRequest { program_id, case_id, history_page_token: String::new(), view: None };
+        let v1::GetCaseResponse { review_case, mut earlier_history_page_token } =
+            self.client.get_case(request.clone()).await.map_err(readable)?.into_inner();
+        let mut case = review_case.unwrap_or_default();
+        while !earlier_history_page_token.is_empty() {
+            request.history_page_token = earlier_history_page_token;
+            let before = self.client.get_case(request.clone()).await.map_err(readable)?.into_inner();
+            let earlier = before.review_case.unwrap_or_default().history;
+            case.history.splice(0..0, earlier);
+            earlier_history_page_token = before.earlier_history_page_token;
+        }
         print(self.json, &case, |case| render::case(case, SystemClock.now()))
     }
 

@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -41,7 +42,7 @@ use crate::screening::policy::ScoreSource;
 use crate::service::directory::new_secret;
 use crate::service::first_start::{admit_first_administrator, register_sandbox};
 use crate::service::forwarding::ReplicaLinks;
-use crate::service::limits::Limits;
+use crate::service::limits::{Limits, Pace};
 use crate::service::listener::{ConnectionLimits, Connections};
 use crate::service::server::{ServerParts, serve};
 use crate::service::{expiring, forgetting, gauges};
@@ -133,6 +134,12 @@ impl ServeArgs {
     }
 }
 
+/// How often one caller may call; absent for as often as it likes.
+fn pace(config: &LimitsConfig) -> Option<Pace> {
+    let per_second = NonZeroU32::new(config.calls_per_second_per_caller)?;
+    Some(Pace { per_second, burst: NonZeroU32::new(config.burst_per_caller).unwrap_or(per_second) })
+}
+
 /// What the configuration lets the server take on.
 fn limits(config: &Config) -> Limits {
     let log_lines_per_second = config.log.lines_per_second;
@@ -146,6 +153,10 @@ fn limits(config: &Config) -> Limits {
         message_bytes_max: config.message_bytes_max,
         connection_age_max: config.connection_age(),
         drain_max: config.drain(),
+        request_bytes_max: config.request_mib << 20,
+        unread_bytes_max: config.unread_mib << 20,
+        pace: pace(config),
+        asks_about_one: NonZeroU32::new(config.asks_about_one),
         ..Limits::default()
     }
 }

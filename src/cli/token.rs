@@ -27,6 +27,9 @@ Examples:
     selfsame token list
     selfsame token revoke tk-5c1f09aa23e1
 
+  A token of fifteen minutes for a job, from one that lasts:
+    SELFSAME_TOKEN=$(selfsame token access) selfsame export --labels --program shop
+
 A token is shown once. What is kept of it is its SHA-256.";
 
 /// Issue tokens to callers, list and revoke them
@@ -58,6 +61,12 @@ enum TokenStep {
         /// Its name
         #[arg(value_name = "NAME")]
         name: String,
+    },
+    /// Make a short-lived access token from the token that you have, and print it
+    Access {
+        /// How long it lasts [default: 15]
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=720))]
+        minutes: Option<u32>,
     },
     /// Who you are to the server, and what you may do
     Whoami,
@@ -133,7 +142,15 @@ async fn answer(mut client: AccessServiceClient<Client>, step: TokenStep, json: 
     match step {
         TokenStep::Issue(args) => issue(client, args, json).await,
         TokenStep::List => {
-            let answer = client.list_identities(v1::ListIdentitiesRequest {}).await.map_err(readable)?.into_inner();
+            let (mut answer, mut request) = (v1::ListIdentitiesResponse::default(), v1::ListIdentitiesRequest::default());
+            loop {
+                let page = client.list_identities(request.clone()).await.map_err(readable)?.into_inner();
+                answer.identities.extend(page.identities);
+                if page.next_page_token.is_empty() {
+                    break;
+                }
+                request.page_token = page.next_page_token;
+            }
             print(json, &answer, |answer| listed(&answer.identities))
         }
         TokenStep::Revoke { id } => {
@@ -142,6 +159,12 @@ async fn answer(mut client: AccessServiceClient<Client>, step: TokenStep, json: 
                 let id = answer.token.as_ref().map_or("", |token| &token.token_id);
                 format!("token {id} lets nobody in any more")
             })
+        }
+        TokenStep::Access { minutes } => {
+            let lifetime = minutes.map(|minutes| pbjson_types::Duration { seconds: i64::from(minutes) * 60, nanos: 0 });
+            let request = v1::MakeAccessTokenRequest { lifetime };
+            let answer = client.make_access_token(request).await.map_err(readable)?.into_inner();
+            print(json, &answer, |answer| answer.secret.clone())
         }
         TokenStep::Remove { name } => {
             let request = v1::RemoveIdentityRequest { name: name.clone() };

@@ -68,6 +68,7 @@ pub(super) const fn left_alone(left: v1::LeftAlone) -> &'static str {
         v1::LeftAlone::AlreadyResolved => "it is resolved already",
         v1::LeftAlone::NotResolved => "it is not resolved",
         v1::LeftAlone::Gone => "it is not known",
+        v1::LeftAlone::NeedsConfirmation => "a second identity must confirm it: accept it by itself",
     }
 }
 

@@ -14,8 +14,9 @@ use super::programme::Sharing;
 use super::reads::waiting;
 use crate::book::MessageKind;
 use crate::book::account_file::AccountFile;
+use crate::book::acts::{Confirmation, PendingAct};
 use crate::book::clusters::{ClusterFile, ClusterSummary};
-use crate::book::command::{Act, Assessor, Command, Executed};
+use crate::book::command::{Assessor, CasesStep, Command, Executed};
 use crate::book::cursor::FeedCursor;
 use crate::book::directory::Directory;
 use crate::book::models::ProgramModels;
@@ -167,12 +168,12 @@ impl Ledger for HeldLedger {
     fn preview<'a>(
         &'a self,
         program: &'a ProgramId,
-        act: Act,
+        act: CasesStep,
         cases: &'a [CaseId],
-        actor: &'a Actor,
+        (actor, confirmation): (&'a Actor, Option<&'a Confirmation>),
         now: Timestamp,
     ) -> Answer<'a, Vec<Previewed>> {
-        self.under_lease(program.clone(), move |ledger| ledger.preview(program, act, cases, actor, now))
+        self.under_lease(program.clone(), move |ledger| ledger.preview(program, act, cases, (actor, confirmation), now))
     }
 
     fn queue_stats<'a>(&'a self, program: &'a ProgramId, now: Timestamp) -> Answer<'a, QueueStats> {
@@ -222,6 +223,10 @@ impl Ledger for HeldLedger {
         page: &'a PageRequest,
     ) -> Answer<'a, Page<ListEntry>> {
         self.under_lease(program.clone(), move |ledger| ledger.list_entries(program, list, page))
+    }
+
+    fn pending_acts<'a>(&'a self, program: &'a ProgramId, page: &'a PageRequest, now: Timestamp) -> Answer<'a, Page<PendingAct>> {
+        self.under_lease(program.clone(), move |ledger| ledger.pending_acts(program, page, now))
     }
 
     fn list_entry<'a>(

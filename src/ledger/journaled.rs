@@ -19,8 +19,9 @@ use super::retention;
 use super::sequencer::{Execution, Job, Reply, Sequencer};
 use super::snapshotting::Snapshotter;
 use crate::book::account_file::AccountFile;
+use crate::book::acts::{Confirmation, PendingAct};
 use crate::book::clusters::{ClusterCount, ClusterFile, ClusterSummary};
-use crate::book::command::{Act, Assessor, CaseStep, Command, Done, Executed, ReserveCommand};
+use crate::book::command::{Assessor, CaseStep, CasesStep, Command, Done, Executed, ReserveCommand, SettleCommand};
 use crate::book::cursor::FeedCursor;
 use crate::book::directory::Directory;
 use crate::book::models::ProgramModels;
@@ -289,6 +290,7 @@ impl JournaledLedger {
         let step = match command {
             Command::StepCase(step, None) => step,
             Command::Reserve(reserve) => return self.with_conversions(reserve).await.map(Command::Reserve),
+            Command::SettleAct(settled) => return Ok(Command::SettleAct(self.with_what_it_does(settled))),
             other => return Ok(other),
         };
         let reopens = step.step == CaseStep::Step(Step::Reopen);
@@ -297,6 +299,17 @@ impl JournaledLedger {
             (None, _) | (_, None) => None,
         };
         Ok(Command::StepCase(step, decided))
+    }
+
+    /// A confirmation with what it does.
+    fn with_what_it_does(&self, settled: SettleCommand) -> SettleCommand {
+        let programme = self.shared.programmes.get(&settled.program_id);
+        let prepared = programme.and_then(|programme| {
+            let book = programme.book.read();
+            let pending = book.pending_act(&settled.act_id, settled.at)?;
+            Some(Box::new(pending.command(settled.program_id.clone(), settled.at)))
+        });
+        SettleCommand { prepared, ..settled }
     }
 
     /// A reservation with what it asks for as it was sent, so that it is looked at again.
@@ -457,9 +470,9 @@ impl Ledger for JournaledLedger {
         Box::pin(async move {
             let mut listing = CaseListing::begin(filter, order, page, self.shared.assessor.payout(program), now)?;
             let Some(programme) = self.shared.programmes.get(program) else { return Ok(listing.finish().0) };
-            let of = Arc::clone(&programme);
+            let (of, wanted) = (Arc::clone(&programme), page.wanted.clone());
             let (page, as_of) = waiting(move || {
-                in_pieces(&of, |book| listing.advance(book));
+                in_pieces(&of, |book| if wanted.has_ended() { Progress::Finished } else { listing.advance(book) });
                 Ok(listing.finish())
             })
             .await?;
@@ -494,11 +507,12 @@ impl Ledger for JournaledLedger {
 
     fn clusters<'a>(&'a self, program: &'a ProgramId, page: &'a PageRequest, now: Timestamp) -> Answer<'a, Page<ClusterSummary>> {
         Box::pin(async move {
+            let wanted = page.wanted.clone();
             let mut count = ClusterCount::begin(page, self.shared.assessor.payout(program), now)?;
             let Some(programme) = self.shared.programmes.get(program) else { return Ok(count.finish().0) };
             let of = Arc::clone(&programme);
             let (page, as_of) = waiting(move || {
-                in_pieces(&of, |book| count.advance(book));
+                in_pieces(&of, |book| if wanted.has_ended() { Progress::Finished } else { count.advance(book) });
                 Ok(count.finish())
             })
             .await?;
@@ -519,14 +533,14 @@ impl Ledger for JournaledLedger {
     fn preview<'a>(
         &'a self,
         program: &'a ProgramId,
-        act: Act,
+        act: CasesStep,
         cases: &'a [CaseId],
-        actor: &'a Actor,
+        (actor, confirmation): (&'a Actor, Option<&'a Confirmation>),
         now: Timestamp,
     ) -> Answer<'a, Vec<Previewed>> {
         Box::pin(async move {
             match self.shared.records(program) {
-                Some(records) => records.preview(act, cases, actor, now).await,
+                Some(records) => records.preview(act, cases, (actor, confirmation), now).await,
                 None => Ok(Vec::new()),
             }
         })
@@ -599,6 +613,11 @@ impl Ledger for JournaledLedger {
     ) -> Answer<'a, Page<ListEntry>> {
         let nothing = Page { entries: Vec::new(), next: None, total: None };
         Box::pin(self.look(program, nothing, move |programme| Ok(programme.book.read().list_entries(list, page)?)))
+    }
+
+    fn pending_acts<'a>(&'a self, program: &'a ProgramId, page: &'a PageRequest, now: Timestamp) -> Answer<'a, Page<PendingAct>> {
+        let nothing = Page { entries: Vec::new(), next: None, total: None };
+        Box::pin(self.look(program, nothing, move |programme| Ok(programme.book.read().pending_acts(page, now)?)))
     }
 
     fn list_entry<'a>(

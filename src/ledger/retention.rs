@@ -122,6 +122,7 @@ fn what_outlives(programme: &Programme, old: Vec<(Cursor, Event)>) -> Result<Vec
     let mut conversions: Vec<ConversionId> = Vec::new();
     for (cursor, event) in old {
         conversions.extend(concerns(&event));
+        let event = event.done();
         // That a model lost its word to reject outlives the ruling that broke its promise.
         let event = event.trips().cloned().map_or(event, Event::BreakerTripped);
         if book.still_speaks(cursor, &event) {
@@ -180,6 +181,7 @@ fn concerns(event: &Event) -> Vec<ConversionId> {
         Event::RewardPaid(paid) => vec![paid.conversion_id.clone()],
         Event::PayoutFailed(failed) => vec![failed.conversion_id.clone()],
         Event::RewardsChanged(changed) => vec![changed.conversion_id.clone()],
+        Event::ActConfirmed(confirmed) => concerns(&confirmed.done),
         Event::SignalsRecorded(_)
         | Event::PendingExpired(_)
         | Event::HoldChanged(_)
@@ -187,6 +189,8 @@ fn concerns(event: &Event) -> Vec<ConversionId> {
         | Event::ModelsChanged(_)
         | Event::AuditKeyMade(_)
         | Event::DirectoryChanged(_)
+        | Event::ActProposed(_)
+        | Event::ActDropped(_)
         | Event::BreakerTripped(_)
         | Event::ConversionKept(_) => Vec::new(),
     }

@@ -305,6 +305,9 @@ impl Sequencer {
 
 /// Says, once, that a model rejects nothing by itself any more.
 fn tell_of_breaker(program: &ProgramId, event: &Event) {
+    if let Event::ActConfirmed(confirmed) = event {
+        return tell_of_breaker(program, &confirmed.done);
+    }
     let Some(BreakerTripped { version, honest, abusive, at: _ }) = event.trips() else { return };
     metrics::counter!(BREAKER_TRIPS, "program" => labels::program(program)).increment(1);
     tracing::error!(

@@ -11,9 +11,10 @@ use futures::future::BoxFuture;
 
 use super::journal::BackupSummary;
 use crate::book::account_file::AccountFile;
+use crate::book::acts::{Confirmation, PendingAct};
 use crate::book::clusters::{ClusterFile, ClusterSummary};
 use crate::book::command::{
-    Act, Acted, CaseCommand, CasesCommand, Command, Executed, HoldCommand, ListCommand, OutcomeCommand, PaidCommand,
+    Acted, CaseCommand, CasesCommand, CasesStep, Command, Executed, HoldCommand, ListCommand, OutcomeCommand, PaidCommand,
     ScreenCommand, SignalsCommand,
 };
 use crate::book::cursor::FeedCursor;
@@ -245,13 +246,14 @@ pub trait Ledger: Send + Sync {
     /// The cluster that an account is in; `None` when no undecided case leads to it.
     fn cluster<'a>(&'a self, program: &'a ProgramId, account: &'a AccountId, now: Timestamp) -> Answer<'a, Option<ClusterFile>>;
 
-    /// What a step by an actor on several cases would come to, in the order in which they are named. Nothing is changed.
+    /// What a step on several cases would come to, in the order in which they are named: by an actor, in a programme that asks a second identity for
+    /// this. Nothing is changed.
     fn preview<'a>(
         &'a self,
         program: &'a ProgramId,
-        act: Act,
+        act: CasesStep,
         cases: &'a [CaseId],
-        actor: &'a Actor,
+        by: (&'a Actor, Option<&'a Confirmation>),
         now: Timestamp,
     ) -> Answer<'a, Vec<Previewed>>;
 
@@ -296,6 +298,9 @@ pub trait Ledger: Send + Sync {
         list: Option<ListKind>,
         page: &'a PageRequest,
     ) -> Answer<'a, Page<ListEntry>>;
+
+    /// Acts that wait for a second identity at a time, the oldest first.
+    fn pending_acts<'a>(&'a self, program: &'a ProgramId, page: &'a PageRequest, now: Timestamp) -> Answer<'a, Page<PendingAct>>;
 
     /// One list entry; `None` when there is none.
     fn list_entry<'a>(

@@ -564,3 +564,25 @@ fn a_refund_of_a_part_scales_what_may_be_paid_and_cancels_from_the_policys_share
     let answer = gate::check(Some(&of_a_cent), &reward(), Asker::Anybody, &policy, noon());
     assert_eq!((answer.gate, answer.reason), (Gate::Deny, GateReason::Reduced), "nothing is left to pay");
 }
+
+#[test]
+fn what_the_referrer_may_see_follows_from_the_verdict_and_never_names_what_matched() {
+    let policy = policy();
+    let mut seen = std::collections::BTreeSet::new();
+    for code in EvidenceCode::ALL {
+        let evidence = Evidence::absent().with(code, Finding::weighed(40.0, 1.0));
+        let decision = decide_on(evidence, &policy, Models::default());
+        let expected = match decision.verdict {
+            Verdict::Approved => ReferrerSafeReason::None,
+            Verdict::InReview => ReferrerSafeReason::UnderReview,
+            Verdict::Rejected => ReferrerSafeReason::NotEligible,
+        };
+        assert_eq!(decision.referrer_safe_reason, expected, "{code:?}");
+        let shown = decision.referrer_safe_reason.sentence();
+        for word in code.dotted().split(['.', '_']).filter(|word| word.len() > 3 && *word != "referee" && *word != "referrer") {
+            assert!(!shown.to_lowercase().contains(word), "`{shown}` names {word} of {code:?}");
+        }
+        seen.insert(format!("{:?}", decision.verdict));
+    }
+    assert_eq!(seen.len(), 3, "every verdict was seen: {seen:?}");
+}

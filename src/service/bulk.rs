@@ -1,18 +1,20 @@
 //! `ScreenConversions`: many conversions in one stream, answered in their order.
 //!
 //! Reading does not wait for whoever reads the answers: a client that sends all it has before it looks is served as far as the server's places
-//! for waiting answers reach. What was read is answered, also when the server goes down; the last status then says what was not read.
+//! for unread answers reach. What was read is answered, also when the server goes down; the last status then says what was not read.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use futures::stream::BoxStream;
-use futures::{Stream, StreamExt};
+use futures::{FutureExt, Stream, StreamExt};
+use prost::Message as _;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tonic::{Code, Status};
 
 use super::access::Caller;
+use super::budgets::Bytes;
 use super::errors::Refusal;
 use super::forwarding::screening_error_of;
 use super::limits::contained;
@@ -53,25 +55,80 @@ pub(super) fn answered(
     sent: impl Stream<Item = Result<v1::ScreenConversionsRequest, Status>> + Send + 'static,
 ) -> impl Stream<Item = Said> + Send + 'static {
     let own_places = Arc::new(Semaphore::new(shared.limits.stream_in_flight_max.max(1)));
-    let common_places = shared.waiting_answers.clone();
-    let (said, mut waiting) = mpsc::unbounded_channel::<(Said, OwnedSemaphorePermit)>();
+    let (common, own) = (shared.unread.clone(), caller.share.unread.clone());
+    let (said, mut waiting) = mpsc::unbounded_channel::<(Answer, Room)>();
+    let unread = Arc::new(AtomicUsize::new(0));
+    let taken = Arc::clone(&unread);
     let running = Running(tokio::spawn(async move {
-        let mut answers = in_order(shared, caller, sent);
+        let mut answers = in_order(shared, caller, unread, sent);
         while let Some(answer) = answers.next().await {
-            // A place of the stream's own while nobody is slow, and a common one for those whose reader is.
-            let own = Arc::clone(&own_places).acquire_owned();
-            let common = Arc::clone(&common_places).acquire_owned();
-            let place = tokio::select! { biased; place = own => place, place = common => place };
-            let Ok(place) = place else { return };
-            if said.send((answer, place)).is_err() {
+            // A place of the stream's own while nobody is slow, and bytes of all and of its caller for those whose reader is.
+            let (answer, room) = match Arc::clone(&own_places).try_acquire_owned() {
+                Ok(place) => (answer, Ok(Room::Place(place))),
+                Err(_) => {
+                    let packed = answer.packed();
+                    let bytes = packed.bytes();
+                    let place = Arc::clone(&own_places).acquire_owned().map(|place| place.map(Room::Place).map_err(drop));
+                    let room = async { Ok::<_, Refusal>((own.take_in_turn(bytes).await?, common.take_in_turn(bytes).await?)) };
+                    let room = room.map(|room| room.map(Room::Bytes).map_err(drop));
+                    (packed, tokio::select! { biased; room = place => room, room = room => room })
+                }
+            };
+            let Ok(room) = room else { return };
+            if said.send((answer, room)).is_err() {
                 return;
             }
         }
     }));
     futures::stream::poll_fn(move |context| {
         let _running = &running;
-        waiting.poll_recv(context).map(|next| next.map(|(said, _place)| said))
+        waiting.poll_recv(context).map(|next| {
+            next.map(|(answer, _room)| {
+                taken.fetch_sub(1, Ordering::Relaxed);
+                answer.said()
+            })
+        })
     })
+}
+
+/// Answers of a stream that wait as they are; beyond them they wait as bytes, which take a tenth of it.
+const UNPACKED_MAX: usize = 16;
+
+/// Where an answer waits, until it is dropped.
+enum Room {
+    Place(#[expect(dead_code, reason = "held until it is dropped")] OwnedSemaphorePermit),
+    Bytes(#[expect(dead_code, reason = "held until it is dropped")] (Bytes, Bytes)),
+}
+
+/// An answer on its way to its reader.
+enum Answer {
+    Open(Box<v1::ScreenConversionsResponse>),
+    Packed(Vec<u8>),
+    Ended(Status),
+}
+
+impl Answer {
+    fn packed(self) -> Self {
+        match self {
+            Self::Open(message) => Self::Packed(message.encode_to_vec()),
+            packed @ (Self::Packed(_) | Self::Ended(_)) => packed,
+        }
+    }
+
+    const fn bytes(&self) -> usize {
+        match self {
+            Self::Packed(bytes) => bytes.len(),
+            Self::Open(_) | Self::Ended(_) => 0,
+        }
+    }
+
+    fn said(self) -> Said {
+        match self {
+            Self::Open(message) => Ok(*message),
+            Self::Packed(bytes) => v1::ScreenConversionsResponse::decode(&*bytes).map_err(|_| Refusal::internal().into()),
+            Self::Ended(status) => Err(status),
+        }
+    }
 }
 
 /// Answers in the order of the requests, because a later conversion's history holds the earlier ones; when the server drains, what was read is
@@ -79,8 +136,9 @@ pub(super) fn answered(
 fn in_order(
     shared: Arc<Shared>,
     caller: Caller,
+    unread: Arc<AtomicUsize>,
     sent: impl Stream<Item = Result<v1::ScreenConversionsRequest, Status>> + Send + 'static,
-) -> BoxStream<'static, Said> {
+) -> BoxStream<'static, Answer> {
     let (draining, in_flight) = (Arc::clone(&shared), shared.limits.stream_in_flight_max.max(1));
     // How many requests were read, and whether the client sent no more: then there is nothing to tell.
     let (read, ended) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
@@ -94,23 +152,43 @@ fn in_order(
         std::future::ready(item)
     });
     let taken = noticed.take_until(async move { draining.draining().await });
-    let answers = taken.enumerate().map(move |(at, item)| {
-        let (shared, caller, turn) = (Arc::clone(&shared), caller.clone(), Arc::clone(&turn));
+    let share = Arc::clone(&caller.share);
+    let counted = taken.then(move |item| {
+        let share = Arc::clone(&share);
         async move {
-            match item {
+            share.count_item().await;
+            item
+        }
+    });
+    let still_unread = Arc::clone(&unread);
+    let answers = counted.enumerate().map(move |(at, item)| {
+        let (shared, caller, turn, unread) = (Arc::clone(&shared), caller.clone(), Arc::clone(&turn), Arc::clone(&still_unread));
+        // What came in of it is held until it is answered.
+        let held = caller.intake.as_ref().and_then(|intake| intake.handed_on());
+        async move {
+            let answer = match item {
                 Ok(v1::ScreenConversionsRequest { conversion }) => {
-                    Ok(screen_item(&shared, &caller, &turn, at as u64, conversion).await)
+                    let place = caller.share.item_place().await;
+                    let answer = screen_item(&shared, &caller, &turn, at as u64, conversion).await;
+                    drop(place);
+                    Answer::Open(Box::new(answer))
                 }
                 // The bytes were no message: what follows them cannot be found.
-                Err(status) if status.details().is_empty() => Err(Refusal::of_transport(&status).into()),
-                Err(status) => Err(status),
-            }
+                Err(status) if status.details().is_empty() => Answer::Ended(Refusal::of_transport(&status).into()),
+                Err(status) => Answer::Ended(status),
+            };
+            drop(held);
+            if unread.fetch_add(1, Ordering::Relaxed) < UNPACKED_MAX { answer } else { answer.packed() }
         }
     });
     let last = futures::stream::once(std::future::ready(())).filter_map(move |()| {
         let cut_off = !ended.load(Ordering::Relaxed);
         let position = read.load(Ordering::Relaxed);
-        std::future::ready(cut_off.then(|| Err(Status::from(Refusal::stream_cut_off(position)))))
+        let ended = || {
+            unread.fetch_add(1, Ordering::Relaxed);
+            Answer::Ended(Refusal::stream_cut_off(position).into())
+        };
+        std::future::ready(cut_off.then(ended))
     });
     answers.buffered(in_flight).chain(last).boxed()
 }

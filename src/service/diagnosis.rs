@@ -3,14 +3,16 @@
 //! It reads what stands in the ledger and changes nothing. The operations handlers call it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use super::access::Share;
 use super::errors::Refusal;
 use super::shared::Shared;
 use crate::adapters::certificate;
 use crate::book::query::{DecisionFilter, PageRequest};
 use crate::book::records::DecisionRecord;
 use crate::ports::diagnosis::{Finding, Subject};
-use crate::ports::ledger::LedgerHealth;
+use crate::ports::ledger::{Ledger, LedgerHealth};
 use crate::screening::monitor::DriftLevel;
 use crate::screening::policy::ScoreSource;
 use crate::vocabulary::digest::KeyId;
@@ -46,7 +48,7 @@ pub(super) struct Diagnosis {
 ///
 /// # Errors
 /// What a read of the ledger is refused with.
-pub(super) async fn look(shared: &Shared, only: Option<&ProgramId>) -> Result<Diagnosis, Refusal> {
+pub(super) async fn look(shared: &Shared, share: &Share, only: Option<&ProgramId>) -> Result<Diagnosis, Refusal> {
     let mut findings = vec![ledger(&shared.ledger.health())];
     if let Some(tls) = &shared.tls {
         findings.extend(certificate::look(&tls.source().key, tls.in_force().facts.as_ref(), shared.now()));
@@ -57,7 +59,7 @@ pub(super) async fn look(shared: &Shared, only: Option<&ProgramId>) -> Result<Di
     let known: Vec<ProgramId> = shared.ledger.programs().into_iter().map(|program| program.program_id).collect();
     for program in known.into_iter().filter(|program| only.is_none_or(|only| only == program)) {
         findings.push(model(shared, &program).await?);
-        let newest = newest(shared, &program).await?;
+        let newest = newest(shared, share, &program).await?;
         findings.push(compared(&program, &newest));
         keys.extend(keys_of(&program, &newest));
     }
@@ -137,10 +139,11 @@ async fn model(shared: &Shared, program: &ProgramId) -> Result<Finding, Refusal>
 }
 
 /// The newest decisions of a programme.
-async fn newest(shared: &Shared, program: &ProgramId) -> Result<Vec<DecisionRecord>, Refusal> {
-    let (filter, page) = (DecisionFilter::default(), PageRequest { size: DECISIONS_READ, after: None });
+async fn newest(shared: &Shared, share: &Share, program: &ProgramId) -> Result<Vec<DecisionRecord>, Refusal> {
+    let (filter, page) = (DecisionFilter::default(), PageRequest { size: DECISIONS_READ, ..PageRequest::default() });
     let program = program.clone();
-    let page = shared.read(move |ledger| async move { ledger.decisions(&program, &filter, &page).await }).await?;
+    let read = move |ledger: Arc<dyn Ledger>, _| async move { ledger.decisions(&program, &filter, &page).await };
+    let page = shared.read(share, read).await?;
     Ok(page.entries)
 }
 

@@ -9,12 +9,14 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rand::RngCore as _;
 use tonic::{Request, Response, Status};
 
-use super::access::{Caller, digest_of};
+use super::access::{AccessToken, CLOCK_SKEW, Caller, digest_of};
 use super::errors::Refusal;
+use super::pages::{Sent, part};
 use super::shared::Shared;
 use crate::book::command::{Command, DirectoryCommand};
 use crate::book::directory::{Archival, Directory, DirectoryStep, Token};
 use crate::vocabulary::ids::{InvalidId, ProgramId, TokenId};
+use crate::wire::fields::time_message;
 use crate::wire::{directory as requests, v1};
 
 /// How every token begins: secret scanners know it by this.
@@ -104,11 +106,13 @@ impl v1::program_service_server::ProgramService for ProgramHandlers {
         &self,
         request: Request<v1::ListProgramsRequest>,
     ) -> Result<Response<v1::ListProgramsResponse>, Status> {
-        let (caller, v1::ListProgramsRequest {}) = Caller::of(request)?;
+        let (caller, message) = Caller::of(request)?;
         self.0.door.look().await;
+        let (page, seal) = requests::program_listing(message, &self.0.door.page_key()).map_err(Refusal::from)?;
         let known = self.0.door.known();
         let own = known.directory.programs().filter(|program| caller.knows_of(&program.settings.id));
-        Ok(Response::new(v1::ListProgramsResponse { programs: own.map(requests::program_message).collect() }))
+        let Sent { entries, next, total: _ } = part(own.map(requests::program_message), |program| &program.program_id, &page);
+        Ok(Response::new(v1::ListProgramsResponse { programs: entries, next_page_token: seal.seal(next.as_ref()) }))
     }
 }
 
@@ -138,12 +142,14 @@ impl v1::access_service_server::AccessService for AccessHandlers {
         &self,
         request: Request<v1::ListIdentitiesRequest>,
     ) -> Result<Response<v1::ListIdentitiesResponse>, Status> {
-        let (caller, v1::ListIdentitiesRequest {}) = Caller::of(request)?;
+        let (caller, message) = Caller::of(request)?;
         caller.may_everywhere()?;
         self.0.door.look().await;
+        let (page, seal) = requests::identity_listing(message, &self.0.door.page_key()).map_err(Refusal::from)?;
         let known = self.0.door.known();
-        let identities = known.directory.identities().map(requests::identity_message).collect();
-        Ok(Response::new(v1::ListIdentitiesResponse { identities }))
+        let all = known.directory.identities().map(requests::identity_message);
+        let Sent { entries, next, total: _ } = part(all, |identity| &identity.name, &page);
+        Ok(Response::new(v1::ListIdentitiesResponse { identities: entries, next_page_token: seal.seal(next.as_ref()) }))
     }
 
     async fn issue_token(&self, request: Request<v1::IssueTokenRequest>) -> Result<Response<v1::IssueTokenResponse>, Status> {
@@ -173,6 +179,27 @@ impl v1::access_service_server::AccessService for AccessHandlers {
         let directory = change(&self.0, &caller, DirectoryStep::RevokeToken(id.clone())).await?;
         let token = directory.token(&id).map(|(_, token)| requests::token_message(token));
         Ok(Response::new(v1::RevokeTokenResponse { token }))
+    }
+
+    async fn make_access_token(
+        &self,
+        request: Request<v1::MakeAccessTokenRequest>,
+    ) -> Result<Response<v1::MakeAccessTokenResponse>, Status> {
+        let (caller, message) = Caller::of(request)?;
+        let lifetime = requests::access_wanted(message).map_err(Refusal::from)?;
+        let known = self.0.door.known();
+        let found = caller.token.as_ref().and_then(|id| known.directory.token(id)).zip(known.directory.key());
+        let Some(((_, token), key)) = found else { return Err(Refusal::needs_lasting_token().into()) };
+        let made_at = self.0.now();
+        let ends = made_at.plus(lifetime);
+        let expires_at = token.expires_at.map_or(ends, |end| end.min(ends));
+        let made = AccessToken { of: token.id.clone(), made_at, expires_at };
+        Ok(Response::new(v1::MakeAccessTokenResponse {
+            secret: made.sealed(key),
+            expires_at: Some(time_message(expires_at)),
+            clock_skew: Some(pbjson_types::Duration { seconds: CLOCK_SKEW.as_millis() / 1_000, nanos: 0 }),
+            token_id: token.id.to_string(),
+        }))
     }
 
     async fn who_am_i(&self, request: Request<v1::WhoAmIRequest>) -> Result<Response<v1::WhoAmIResponse>, Status> {

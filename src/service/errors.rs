@@ -17,6 +17,7 @@ use crate::screening::case::IllegalStep;
 use crate::screening::model::ModelError;
 use crate::vocabulary::ids::{Actor, ProgramId};
 use crate::vocabulary::role::Role;
+use crate::wire::codec::TAKES_TOO_MUCH;
 use crate::wire::feed::AFTER_CURSOR;
 use crate::wire::{Violation, v1};
 
@@ -32,6 +33,10 @@ const VIOLATION_BYTES_MAX: usize = 4_500;
 
 /// The field that holds a page token, in every listing.
 const PAGE_TOKEN: &str = "page_token";
+
+/// What the transport says of bytes that are no message: of their framing, of their compression, of their content.
+const OF_BYTES: [&str; 6] =
+    ["decode", "decoding", "Protobuf", "Missing request message", "protocol error", "Error decompressing"];
 
 /// Bytes of field names in the message itself, for clients that do not show details.
 const NAMED_BYTES_MAX: usize = 600;
@@ -54,7 +59,7 @@ pub enum Reason {
     InvalidFields,
     /// The bytes are not the method's message.
     MalformedMessage,
-    /// Larger than the server takes (4 MiB).
+    /// Larger than the server takes (4 MiB, decompressed; 48 MiB once it is read).
     MessageTooLarge,
     /// The page token is of another listing, or of none.
     InvalidPageToken,
@@ -80,18 +85,26 @@ pub enum Reason {
     NotPossible,
     /// The model was made for other features or another format; the message names them.
     ModelDoesNotFit,
+    /// Whoever proposed an act cannot confirm it.
+    OwnAct,
     /// Somebody changed the case meanwhile.
     RevisionDiffers,
     /// Too many writes wait for the disk.
     LedgerBusy,
     /// What is known takes more memory than `ledger.memory_mib`.
     LedgerFull,
-    /// Too many calls in flight, or too many long reads run, those whose callers left included.
+    /// Too many calls in flight, too many bytes sent and not answered, or too many long reads run, those whose callers left included.
     ServerBusy,
     /// Too many open streams.
     TooManyStreams,
-    /// The caller has too many calls in flight, or streams open, of its own.
+    /// The caller has too many calls in flight, streams open, reads running, or bytes sent and not answered, of its own.
     CallerBusy,
+    /// The caller calls more often than `limits.calls_per_second_per_caller`.
+    CallerTooFast,
+    /// The caller asked about one person more often than `limits.asks_about_one` in ten minutes.
+    AskedTooOften,
+    /// The caller left before it was answered.
+    CallerLeft,
     /// The ledger cannot be written; health is `NOT_SERVING`.
     LedgerUnavailable,
     /// Another replica holds the programme and could not be reached; nothing was done.
@@ -106,13 +119,15 @@ pub enum Reason {
     DeadlineExceeded,
     /// No such method.
     UnknownMethod,
+    /// The message is compressed in a way that the server does not read.
+    UnknownEncoding,
     /// A fault of the server.
     Internal,
 }
 
 impl Reason {
     /// All of them, in the order in which the code tells them apart.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 38] = [
         Self::NotAuthenticated,
         Self::NotPermitted,
         Self::ProgramNotKnown,
@@ -132,12 +147,16 @@ impl Reason {
         Self::CaseNotResolved,
         Self::NotPossible,
         Self::ModelDoesNotFit,
+        Self::OwnAct,
         Self::RevisionDiffers,
         Self::LedgerBusy,
         Self::LedgerFull,
         Self::ServerBusy,
         Self::TooManyStreams,
         Self::CallerBusy,
+        Self::CallerTooFast,
+        Self::AskedTooOften,
+        Self::CallerLeft,
         Self::LedgerUnavailable,
         Self::HeldElsewhere,
         Self::ModelFolderUnavailable,
@@ -145,6 +164,7 @@ impl Reason {
         Self::ShuttingDown,
         Self::DeadlineExceeded,
         Self::UnknownMethod,
+        Self::UnknownEncoding,
         Self::Internal,
     ];
 
@@ -171,12 +191,16 @@ impl Reason {
             Self::CaseNotResolved => "CASE_NOT_RESOLVED",
             Self::NotPossible => "NOT_POSSIBLE",
             Self::ModelDoesNotFit => "MODEL_DOES_NOT_FIT",
+            Self::OwnAct => "OWN_ACT",
             Self::RevisionDiffers => "REVISION_DIFFERS",
             Self::LedgerBusy => "LEDGER_BUSY",
             Self::LedgerFull => "LEDGER_FULL",
             Self::ServerBusy => "SERVER_BUSY",
             Self::TooManyStreams => "TOO_MANY_STREAMS",
             Self::CallerBusy => "CALLER_BUSY",
+            Self::CallerTooFast => "CALLER_TOO_FAST",
+            Self::AskedTooOften => "ASKED_TOO_OFTEN",
+            Self::CallerLeft => "CALLER_LEFT",
             Self::LedgerUnavailable => "LEDGER_UNAVAILABLE",
             Self::HeldElsewhere => "HELD_ELSEWHERE",
             Self::ModelFolderUnavailable => "MODEL_FOLDER_UNAVAILABLE",
@@ -184,6 +208,7 @@ impl Reason {
             Self::ShuttingDown => "SHUTTING_DOWN",
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::UnknownMethod => "UNKNOWN_METHOD",
+            Self::UnknownEncoding => "UNKNOWN_ENCODING",
             Self::Internal => "INTERNAL",
         }
     }
@@ -207,20 +232,24 @@ impl Reason {
             | Self::CaseAlreadyResolved
             | Self::CaseNotResolved
             | Self::NotPossible
-            | Self::ModelDoesNotFit => Code::FailedPrecondition,
+            | Self::ModelDoesNotFit
+            | Self::OwnAct => Code::FailedPrecondition,
             Self::RevisionDiffers => Code::Aborted,
             Self::MessageTooLarge
             | Self::LedgerBusy
             | Self::LedgerFull
             | Self::ServerBusy
             | Self::TooManyStreams
-            | Self::CallerBusy => Code::ResourceExhausted,
+            | Self::CallerBusy
+            | Self::CallerTooFast
+            | Self::AskedTooOften => Code::ResourceExhausted,
+            Self::CallerLeft => Code::Cancelled,
             Self::LedgerUnavailable | Self::HeldElsewhere | Self::ModelFolderUnavailable | Self::ShuttingDown => {
                 Code::Unavailable
             }
             Self::RecordDamaged => Code::DataLoss,
             Self::DeadlineExceeded => Code::DeadlineExceeded,
-            Self::UnknownMethod => Code::Unimplemented,
+            Self::UnknownMethod | Self::UnknownEncoding => Code::Unimplemented,
             Self::Internal => Code::Internal,
         }
     }
@@ -326,7 +355,8 @@ impl Refusal {
     #[must_use]
     pub fn not_authenticated() -> Self {
         let message = "this server asks who calls: send a token that is in force as `authorization: Bearer selfsame_...` (SELFSAME_TOKEN for the \
-                       commands), or a client certificate that it knows";
+                       commands), or a client certificate that it knows; access tokens end at their time, and are taken 30 seconds longer \
+                       because clocks differ";
         Self::new(Reason::NotAuthenticated, message, Detail::None)
     }
 
@@ -336,6 +366,14 @@ impl Refusal {
         let message = "the token is of another identity than the client certificate: show one of the two, or connect with a certificate that no \
                        identity has";
         Self::new(Reason::NotAuthenticated, message, Detail::None)
+    }
+
+    /// An access token is made from a token that lasts, and the call showed none.
+    #[must_use]
+    pub fn needs_lasting_token() -> Self {
+        let message = "an access token is made from a token that lasts: send one as `authorization: Bearer selfsame_...`; an access token, a client \
+                       certificate and a name make none";
+        Self::new(Reason::NotPossible, message, Detail::Precondition)
     }
 
     /// The caller may not. Says nothing of whether there is such a programme.
@@ -357,6 +395,47 @@ impl Refusal {
     #[must_use]
     pub fn too_many_own_streams() -> Self {
         Self::new(Reason::CallerBusy, "you have too many streams open; end one", Detail::RetryAfter(Duration::from_secs(1)))
+    }
+
+    /// The caller's own places for reads are all taken.
+    #[must_use]
+    pub fn too_many_own_reads() -> Self {
+        Self::new(Reason::CallerBusy, "you have too many reads running", Detail::RetryAfter(Duration::from_millis(100)))
+    }
+
+    /// The caller holds as many bytes of requests as one caller may.
+    #[must_use]
+    pub fn too_many_own_bytes() -> Self {
+        let message = "you have sent more than is answered yet; wait for answers, or send smaller parts";
+        Self::new(Reason::CallerBusy, message, Detail::RetryAfter(Duration::from_millis(100)))
+    }
+
+    /// All callers together hold as many bytes of requests as the server takes.
+    #[must_use]
+    pub fn too_many_bytes() -> Self {
+        let message = "more was sent to this server than is answered yet";
+        Self::new(Reason::ServerBusy, message, Detail::RetryAfter(Duration::from_millis(100)))
+    }
+
+    /// The caller calls more often than it may.
+    #[must_use]
+    pub fn caller_too_fast(retry_after: Duration) -> Self {
+        let message = "you call more often than one caller may on this server (`limits.calls_per_second_per_caller`)";
+        Self::new(Reason::CallerTooFast, message, Detail::RetryAfter(retry_after))
+    }
+
+    /// The caller asks about one person again and again.
+    #[must_use]
+    pub fn asked_too_often(retry_after: Duration) -> Self {
+        let message = "you asked about this person (its account, mailbox or payment instrument) more often than one caller may \
+                       (`limits.asks_about_one`); nothing was decided; follow the feed instead of asking, and screen a person once a conversion";
+        Self::new(Reason::AskedTooOften, message, Detail::RetryAfter(retry_after))
+    }
+
+    /// The caller left. Nobody reads this but the metrics.
+    #[must_use]
+    pub fn caller_left() -> Self {
+        Self::new(Reason::CallerLeft, "the caller left before it was answered", Detail::None)
     }
 
     /// There is no such programme, perhaps another that was meant.
@@ -424,17 +503,26 @@ impl Refusal {
             Code::Unimplemented if text.is_empty() => {
                 Self::new(Reason::UnknownMethod, "there is no such method; server reflection lists all", Detail::None)
             }
+            Code::Unimplemented if text.contains("compressed with") => {
+                let message = "the message is compressed in a way that this server does not read; it reads gzip, and what is not compressed";
+                Self::new(Reason::UnknownEncoding, message, Detail::None)
+            }
             Code::Unimplemented => Self::new(Reason::UnknownMethod, text, Detail::None),
             Code::OutOfRange if text.contains("message length too large") => {
                 Self::new(Reason::MessageTooLarge, too_large_sentence(text), Detail::None)
             }
-            Code::Internal if text.contains("decode") || text.contains("Protobuf") => {
-                let message =
-                    "the bytes are not the message that this method takes (wrong wire type, cut off, or text that is not UTF-8)";
+            Code::ResourceExhausted if text.starts_with(TAKES_TOO_MUCH) => Self::new(Reason::MessageTooLarge, text, Detail::None),
+            Code::ResourceExhausted if text.contains("decompressing") => {
+                let message = "the message is larger than this server takes once it is decompressed; send fewer or smaller parts";
+                Self::new(Reason::MessageTooLarge, message, Detail::None)
+            }
+            Code::Internal if OF_BYTES.iter().any(|words| text.contains(words)) => {
+                let message = "the bytes are not one message of this method in the framing of gRPC (none at all, wrong wire type, cut off, a flag \
+                               of compression that is none, or text that is not UTF-8)";
                 Self::new(Reason::MalformedMessage, message, Detail::None)
             }
+            Code::Cancelled => Self::caller_left(),
             Code::Ok
-            | Code::Cancelled
             | Code::Unknown
             | Code::InvalidArgument
             | Code::DeadlineExceeded
@@ -466,6 +554,17 @@ impl Refusal {
         self.reason
     }
 
+    /// When trying again is worth it; absent when it never is, or needs no waiting.
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match &self.detail {
+            Detail::RetryAfter(after)
+            | Detail::Elsewhere { address: _, retry_after: after }
+            | Detail::Resume { name: _, at: _, retry_after: after } => Some(*after),
+            Detail::None | Detail::Fields(_) | Detail::Precondition | Detail::Resource { .. } => None,
+        }
+    }
+
     /// Which replica answers instead; absent when this one does.
     #[must_use]
     pub fn held_by(&self) -> Option<&str> {
@@ -483,13 +582,16 @@ impl Refusal {
     /// The refusal of one item of a stream, which does not end the stream.
     #[must_use]
     pub fn into_screening_error(self) -> v1::ScreeningError {
+        let retry_after = self.retry_after().map(pbjson_types::Duration::from);
         let Self { reason, message, detail } = self;
-        let (violations, retry_after) = match detail {
-            Detail::Fields(violations) => (violations, None),
-            Detail::RetryAfter(after)
-            | Detail::Elsewhere { address: _, retry_after: after }
-            | Detail::Resume { name: _, at: _, retry_after: after } => (Vec::new(), Some(pbjson_types::Duration::from(after))),
-            Detail::None | Detail::Precondition | Detail::Resource { .. } => (Vec::new(), None),
+        let violations = match detail {
+            Detail::Fields(violations) => violations,
+            Detail::None
+            | Detail::RetryAfter(_)
+            | Detail::Elsewhere { .. }
+            | Detail::Precondition
+            | Detail::Resource { .. }
+            | Detail::Resume { .. } => Vec::new(),
         };
         let violation = |Violation { field, problem }: Violation| v1::FieldViolation { field, description: problem };
         v1::ScreeningError {
@@ -566,6 +668,7 @@ fn of_book(refused: book::Refusal, message: String) -> Refusal {
         book::Refusal::NotFound { what, id } => Refusal::new(Reason::NotKnown, message, Detail::Resource { what, id }),
         book::Refusal::IllegalStep(step) => of_illegal_step(&step),
         book::Refusal::RevisionDiffers { .. } => Refusal::new(Reason::RevisionDiffers, message, Detail::Precondition),
+        book::Refusal::OwnAct => Refusal::new(Reason::OwnAct, message, Detail::Precondition),
         book::Refusal::NotPossible(_) => Refusal::new(Reason::NotPossible, message, Detail::Precondition),
         book::Refusal::PageToken => {
             let violation = Violation { field: PAGE_TOKEN.to_owned(), problem: "is not valid for this listing".to_owned() };

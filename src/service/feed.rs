@@ -12,24 +12,32 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tonic::Status;
 
+use super::access::Share;
+use super::budgets::Bytes;
 use super::errors::Refusal;
 use super::followers::Follower;
 use super::limits::contained;
 use super::shared::Shared;
 use crate::book::cursor::FeedCursor;
 use crate::book::records::{Cursor, FeedEvent};
+use crate::ports::ledger::Ledger;
 use crate::wire::feed::{Watch, WatchMode, event_message};
 use crate::wire::fields::time_message;
 use crate::wire::v1;
 
 /// Journal records that are read at a time.
 const RECORDS_READ: usize = 1_000;
+/// Records that are read at a time where slow readers hold all that answers may hold.
+const RECORDS_READ_SPARINGLY: usize = 64;
+/// What a page of [`RECORDS_READ`] records takes until it is sent: as events, as messages, as bytes. Unit: bytes. Measured: 1.4 MB.
+const PAGE_BYTES: usize = 2 << 20;
 /// Events of one message.
 const EVENTS_MAX: usize = 1_000;
 
 /// A watch that runs.
 struct Running {
     shared: Arc<Shared>,
+    share: Arc<Share>,
     watch: Watch,
     /// Up to here everything was sent or filtered out.
     cursor: FeedCursor,
@@ -39,13 +47,24 @@ struct Running {
     ahead: Option<JoinHandle<Result<Page, Refusal>>>,
     /// Messages that are made and not sent yet.
     ready: VecDeque<v1::WatchDecisionsResponse>,
+    /// What they hold; absent where they are few.
+    held: Option<Held>,
     last_sent: Instant,
     stage: Stage,
     follower: Follower,
 }
 
-/// Events, and the place up to which they were read.
-type Page = (Vec<FeedEvent>, FeedCursor);
+/// Bytes of what nobody has read: of its caller, and of all.
+type Held = (Bytes, Bytes);
+
+/// What was read at a time.
+struct Page {
+    events: Vec<FeedEvent>,
+    up_to: FeedCursor,
+    /// How many records were asked for.
+    asked: usize,
+    held: Option<Held>,
+}
 
 /// How far a watch is.
 enum Stage {
@@ -61,13 +80,15 @@ enum Stage {
 /// A refusal when the cursor does not lead here, or the ledger cannot be read.
 pub(super) async fn watch(
     shared: Arc<Shared>,
+    share: Arc<Share>,
     watch: Watch,
 ) -> Result<BoxStream<'static, Result<v1::WatchDecisionsResponse, Status>>, Refusal> {
     let end = shared.feed_end(&watch.program_id).await?.place;
     let cursor = shared.feed_from(&watch.program_id, watch.after).await?;
     let (ready, last_sent) = (VecDeque::new(), Instant::now());
     let follower = shared.followers.begin(&watch.program_id, cursor.place);
-    let running = Running { shared, watch, cursor, end, ahead: None, ready, last_sent, stage: Stage::Running, follower };
+    let stage = Stage::Running;
+    let running = Running { shared, share, watch, cursor, end, ahead: None, ready, held: None, last_sent, stage, follower };
     Ok(stream::unfold(running, next_message).boxed())
 }
 
@@ -77,6 +98,7 @@ async fn next_message(mut running: Running) -> Option<(Result<v1::WatchDecisions
             running.last_sent = Instant::now();
             return Some((Ok(message), running));
         }
+        running.held = None;
         match std::mem::replace(&mut running.stage, Stage::Ended) {
             Stage::Ended | Stage::Ending(None) => return None,
             Stage::Ending(Some(refusal)) => return Some((Err(refusal.into()), running)),
@@ -93,9 +115,12 @@ impl Running {
     /// Reads on, or waits for something to read.
     async fn advance(&mut self) -> Result<Stage, Refusal> {
         let reading = self.ahead.take().unwrap_or_else(|| self.read_after(self.cursor));
-        let (events, read_up_to) = reading.await.map_err(|_| Refusal::internal())??;
+        let Page { events, up_to: read_up_to, asked, held } = reading.await.map_err(|_| Refusal::internal())??;
+        self.held = held;
         let moved = read_up_to.place > self.cursor.place;
-        if read_up_to.place.0.saturating_sub(self.cursor.place.0) >= RECORDS_READ as u64 && read_up_to.place < self.end {
+        let more = read_up_to.place.0.saturating_sub(self.cursor.place.0) >= asked as u64 && read_up_to.place < self.end;
+        // Whoever is read for sparingly has nothing waiting that it has not read.
+        if more && self.held.is_some() {
             self.ahead = Some(self.read_after(read_up_to));
         }
         let wanted = events.iter().filter(|event| self.watch.filter.lets_through(event));
@@ -119,9 +144,15 @@ impl Running {
 
     /// Begins to read what follows a place.
     fn read_after(&self, after: FeedCursor) -> JoinHandle<Result<Page, Refusal>> {
-        let (shared, program_id) = (Arc::clone(&self.shared), self.watch.program_id.clone());
+        let (shared, share, program_id) = (Arc::clone(&self.shared), Arc::clone(&self.share), self.watch.program_id.clone());
+        let held = self.share.unread.take(PAGE_BYTES).zip(self.shared.unread.take(PAGE_BYTES));
+        let asked = if held.is_some() { RECORDS_READ } else { RECORDS_READ_SPARINGLY };
         tokio::spawn(async move {
-            shared.read_in_turn(move |ledger| async move { ledger.feed(&program_id, Some(after), RECORDS_READ).await }).await
+            let read = move |ledger: Arc<dyn Ledger>| async move { ledger.feed(&program_id, Some(after), asked).await };
+            let (events, up_to) = shared.read_in_turn(&share, read).await?;
+            // What follows the end of the feed is little.
+            let held = held.filter(|_| events.len() > RECORDS_READ_SPARINGLY);
+            Ok(Page { events, up_to, asked, held })
         })
     }
 

@@ -40,7 +40,14 @@ pub async fn register_sandbox(ledger: &Arc<dyn Ledger>, clock: &dyn Clock, id: &
 /// # Errors
 /// [`BeginError`], also when it is registered otherwise.
 pub async fn register(ledger: &Arc<dyn Ledger>, clock: &dyn Clock, id: &str, stage: Stage) -> Result<(), BeginError> {
-    let settings = ProgramSettings { id: ProgramId::new(id)?, title: String::new(), stage, currencies: BTreeSet::new() };
+    let settings = ProgramSettings {
+        id: ProgramId::new(id)?,
+        title: String::new(),
+        stage,
+        currencies: BTreeSet::new(),
+        confirmation: None,
+        key_ids: BTreeSet::new(),
+    };
     change(ledger, clock, DirectoryStep::CreateProgram(settings)).await
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures::executor::block_on;
 use metrics::SharedString;
 
-use super::incomparable::INCOMPARABLE;
+use super::incomparable::{ASKED_OFTEN, INCOMPARABLE};
 use super::payout::AGAINST_GATE;
 use crate::adapters::certificate;
 use crate::adapters::model_store::ModelStore;
@@ -31,7 +31,7 @@ const EVERY: Duration = Duration::from_secs(15);
 /// What stands in the label of a version where there is none.
 const NO_VERSION: &str = "none";
 /// Counters of a programme that are shown from its first record: one that appears with its first event has no increase to alert on.
-const SHOWN_FROM_THE_START: [&str; 3] = [AGAINST_GATE, INCOMPARABLE, BREAKER_TRIPS];
+const SHOWN_FROM_THE_START: [&str; 4] = [AGAINST_GATE, INCOMPARABLE, BREAKER_TRIPS, ASKED_OFTEN];
 
 /// What the gauges tell of.
 #[derive(Clone)]

@@ -20,12 +20,13 @@ use crate::vocabulary::ids::ProgramId;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The services that are reported, by full name; the empty name is the server as a whole.
-pub(super) const SERVICES: [&str; 10] = [
+pub(super) const SERVICES: [&str; 11] = [
     "",
     "selfsame.v1.ScreeningService",
     "selfsame.v1.ReviewService",
     "selfsame.v1.PayoutService",
     "selfsame.v1.ListService",
+    "selfsame.v1.ConfirmationService",
     "selfsame.v1.ModelService",
     "selfsame.v1.TrainingService",
     "selfsame.v1.OperationsService",

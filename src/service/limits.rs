@@ -6,6 +6,7 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -24,6 +25,7 @@ use tonic::{Code, Status};
 use tower::{Layer, Service};
 
 use super::access::Caller;
+use super::budgets::{ByteBudget, Intake, counted};
 use super::errors::Refusal;
 use super::told::{self, Lines};
 
@@ -36,9 +38,15 @@ pub struct Limits {
     pub streams_max: usize,
     /// Conversions of one `ScreenConversions` stream that are screened at a time.
     pub stream_in_flight_max: usize,
-    /// Answers of `ScreenConversions`, over all streams, that may wait for readers who are slow; beyond them reading waits for the reader. An answer
-    /// takes one to two kilobytes.
-    pub waiting_answers_max: usize,
+    /// Requests, over all connections, from their first byte until they are answered; of calls beyond it each is refused at once. A message takes up to
+    /// twelve times as much once it is read. Unit: bytes.
+    pub request_bytes_max: usize,
+    /// Answers of streams that wait for readers who are slow; beyond it each stream keeps a little and waits for its reader. Unit: bytes.
+    pub unread_bytes_max: usize,
+    /// How often one caller may call; absent for as often as it likes.
+    pub pace: Option<Pace>,
+    /// How often one caller may ask about one person in ten minutes: screen it, or look at its decisions. Absent for as often as it likes.
+    pub asks_about_one: Option<NonZeroU32>,
     /// Reads that may wait for the disk and run at a time; of calls that would begin more, each is refused at once. A read whose caller has left counts
     /// until it ends.
     pub reads_max: usize,
@@ -56,16 +64,13 @@ pub struct Limits {
     pub log_lines_per_second: u32,
 }
 
-impl Limits {
-    /// Calls of one caller in flight: half of all, so that no caller keeps all others out.
-    pub(super) fn in_flight_a_caller_max(&self) -> usize {
-        self.in_flight_max.div_ceil(2)
-    }
-
-    /// Open streams of one caller.
-    pub(super) fn streams_a_caller_max(&self) -> usize {
-        self.streams_max.div_ceil(2)
-    }
+/// How often one caller may call: a bucket that fills at an even rate, and is full at first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// Calls that it gains in a second.
+    pub per_second: NonZeroU32,
+    /// Calls that may come at once when it is full.
+    pub burst: NonZeroU32,
 }
 
 impl Default for Limits {
@@ -74,7 +79,11 @@ impl Default for Limits {
             in_flight_max: 1_024,
             streams_max: 256,
             stream_in_flight_max: 128,
-            waiting_answers_max: 65_536,
+            request_bytes_max: 64 << 20,
+            unread_bytes_max: 64 << 20,
+            // One backend carries the whole traffic of most programmes; what it may hold at a time is bounded without a pace.
+            pace: None,
+            asks_about_one: NonZeroU32::new(60),
             reads_max: 64,
             deadline_max: Duration::from_secs(30),
             message_bytes_max: 4 * 1_024 * 1_024,
@@ -85,6 +94,9 @@ impl Default for Limits {
         }
     }
 }
+
+/// The header of the encodings that a server takes.
+const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
 
 /// When a caller that met a full server tries again.
 const BUSY_RETRY: Duration = Duration::from_millis(100);
@@ -112,7 +124,7 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
 /// A place of a stream, until it is dropped.
 #[derive(Debug)]
 pub(super) struct StreamPlace {
-    _own: Option<OwnedSemaphorePermit>,
+    _own: OwnedSemaphorePermit,
     _common: OwnedSemaphorePermit,
 }
 
@@ -127,8 +139,8 @@ impl StreamPlaces {
 
     /// A place for a caller, among its own too, or a refusal when all are taken.
     pub(super) fn take(&self, caller: &Caller) -> Result<StreamPlace, Refusal> {
-        let own = caller.stream_place()?;
         let common = Arc::clone(&self.0).try_acquire_owned().map_err(|_| Refusal::too_many_streams(Duration::from_secs(1)))?;
+        let own = caller.share.stream_place()?;
         Ok(StreamPlace { _own: own, _common: common })
     }
 }
@@ -194,25 +206,26 @@ pub(super) fn methods_of(encoded: &[u8]) -> Vec<(String, String, MethodDescripto
 
 /// Makes [`Guard`]s.
 #[derive(Debug, Clone)]
-pub struct GuardLayer(Arc<GuardState>);
+pub(super) struct GuardLayer(Arc<GuardState>);
 
 #[derive(Debug)]
 struct GuardState {
     methods: Methods,
     places: Arc<Semaphore>,
+    request_bytes: ByteBudget,
     deadline_max: Duration,
-    refusals: Lines,
+    refusals: Arc<Lines>,
 }
 
 impl GuardLayer {
     /// A guard for the methods of this encoded descriptor set.
-    #[must_use]
-    pub fn new(limits: &Limits, contract: &[u8]) -> Self {
+    pub(super) fn new(limits: &Limits, contract: &[u8], refusals: Arc<Lines>) -> Self {
         Self(Arc::new(GuardState {
             methods: Methods::of_contract(contract),
             places: Arc::new(Semaphore::new(limits.in_flight_max)),
+            request_bytes: ByteBudget::new(limits.request_bytes_max),
             deadline_max: limits.deadline_max,
-            refusals: Lines::new(limits.log_lines_per_second),
+            refusals,
         }))
     }
 }
@@ -227,7 +240,7 @@ impl<S> Layer<S> for GuardLayer {
 
 /// A service behind the limits.
 #[derive(Debug, Clone)]
-pub struct Guard<S> {
+pub(super) struct Guard<S> {
     inner: S,
     state: Arc<GuardState>,
 }
@@ -246,7 +259,7 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         // The clone is not polled for readiness; the one that was is used up by this call.
         let ready = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, ready);
@@ -259,8 +272,15 @@ where
             Shape::Stream => Ok(None),
         };
         let place = place.map_err(|_| Refusal::server_busy(BUSY_RETRY));
-        let own_place =
-            request.extensions().get::<Caller>().filter(|_| shape == Shape::Unary).map(Caller::call_place).transpose();
+        let caller = request.extensions_mut().get_mut::<Caller>();
+        let own_place = match shape {
+            Shape::Unary => caller.as_ref().map(|caller| caller.share.call_place()).transpose(),
+            Shape::Stream => Ok(None),
+        };
+        let intake = caller.map(|caller| {
+            let intake = Intake::new(&self.state.request_bytes, &caller.share.taken_in);
+            Arc::clone(caller.intake.insert(intake))
+        });
         let place = match (place, own_place) {
             (Ok(place), Ok(own_place)) => (place, own_place),
             (Err(refusal), _) | (Ok(_), Err(refusal)) => {
@@ -277,21 +297,43 @@ where
             Shape::Stream => None,
         };
         let state = Arc::clone(&self.state);
+        if let Some(intake) = &intake {
+            let intake = Arc::clone(intake);
+            request = request.map(|body| counted(body, intake));
+        }
+        let mut unanswered = Unanswered { method: Some(name), began: Instant::now() };
         let work = async move {
-            let started = Instant::now();
             let response = within(deadline, contained(async move { inner.call(request).await })).await;
+            let left = intake.as_ref().is_some_and(|intake| intake.was_left());
             let response = match response {
-                Ok(Ok(response)) => explained(response?),
+                Ok(Ok(response)) => explained(response?, left),
                 Ok(Err(refusal)) | Err(refusal) => answer(refusal),
             };
-            if let Some(status) = Status::from_header_map(response.headers()).filter(|status| status.code() != Code::Ok) {
-                told::refused(&state.refusals, &name, &status);
+            let began = unanswered.began;
+            if let Some(name) = unanswered.method.take() {
+                if let Some(status) = Status::from_header_map(response.headers()).filter(|status| status.code() != Code::Ok) {
+                    told::refused(&state.refusals, &name, &status);
+                }
+                count(name, code_of(response.headers()), began);
             }
-            count(name, code_of(response.headers()), started);
-            drop(place);
+            drop((place, intake));
             Ok(response)
         };
         work.boxed()
+    }
+}
+
+/// A call that has no answer yet. Dropped before it has one, its caller left.
+struct Unanswered {
+    method: Option<SharedString>,
+    began: Instant,
+}
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        if let Some(method) = self.method.take() {
+            count(method, Code::Cancelled, self.began);
+        }
     }
 }
 
@@ -309,16 +351,26 @@ fn answer(refusal: Refusal) -> Response<Body> {
 }
 
 /// Gives an error that the transport made the details that all errors have here.
-fn explained(response: Response<Body>) -> Response<Body> {
+fn explained(response: Response<Body>, left: bool) -> Response<Body> {
     match Status::from_header_map(response.headers()) {
-        Some(status) if status.code() != Code::Ok && status.details().is_empty() => answer(Refusal::of_transport(&status)),
+        Some(status) if status.code() != Code::Ok && status.details().is_empty() => {
+            if left {
+                return answer(Refusal::caller_left());
+            }
+            let mut explained = answer(Refusal::of_transport(&status));
+            // Which encodings are taken stands beside the refusal of another.
+            if let Some(taken) = response.headers().get(ACCEPT_ENCODING) {
+                explained.headers_mut().insert(ACCEPT_ENCODING, taken.clone());
+            }
+            explained
+        }
         Some(_) | None => response,
     }
 }
 
 fn explained_when_unknown(response: Response<Body>) -> Response<Body> {
     match code_of(response.headers()) {
-        Code::Unimplemented => explained(response),
+        Code::Unimplemented => explained(response, false),
         _ => response,
     }
 }
@@ -419,7 +471,8 @@ mod tests {
     async fn a_callers_shorter_deadline_is_kept() {
         let never =
             tower::service_fn(|_: Request<Body>| std::future::pending::<Result<Response<Body>, std::convert::Infallible>>());
-        let mut guarded = GuardLayer::new(&Limits::default(), crate::wire::FILE_DESCRIPTOR_SET).layer(never);
+        let mut guarded =
+            GuardLayer::new(&Limits::default(), crate::wire::FILE_DESCRIPTOR_SET, Arc::new(Lines::new(0))).layer(never);
         let request = Request::builder().uri("/selfsame.v1.ScreeningService/ScreenConversion").header("grpc-timeout", "30m");
         let started = Instant::now();
         let response = guarded.call(request.body(Body::empty()).unwrap()).await.unwrap();

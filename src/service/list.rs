@@ -7,10 +7,14 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
 use super::access::Caller;
+use super::confirmation::{asked, waiting};
 use super::errors::Refusal;
+use super::pages::{Sent, page as page_of};
 use super::shared::Shared;
-use crate::book::command::ListCommand;
+use crate::book::command::{Command, ListCommand};
+use crate::book::query::PageRequest;
 use crate::book::records::Freshness;
+use crate::ports::ledger::Ledger;
 use crate::wire::cursor::cursor_text;
 use crate::wire::{list as requests, v1};
 
@@ -18,9 +22,12 @@ use crate::wire::{list as requests, v1};
 pub(super) struct ListHandlers(pub(super) Arc<Shared>);
 
 impl ListHandlers {
-    async fn change(&self, command: ListCommand) -> Result<(String, bool), Refusal> {
-        let (cursor, freshness) = self.0.ledger.change_list(command).await.map_err(|error| self.0.refusal(error))?;
-        Ok((cursor_text(cursor), freshness == Freshness::Replayed))
+    async fn change(&self, caller: &Caller, command: ListCommand) -> Result<(String, bool, Option<v1::PendingAct>), Refusal> {
+        let program = caller.may(&command.program_id).await?;
+        let command = asked(&program, caller, Command::ChangeList(command))?;
+        let executed = self.0.ledger.execute(command).await.map_err(|error| self.0.refusal(error))?;
+        let pending_act = waiting(&executed);
+        Ok((cursor_text(executed.cursor), executed.freshness == Freshness::Replayed, pending_act))
     }
 }
 
@@ -32,9 +39,8 @@ impl v1::list_service_server::ListService for ListHandlers {
     ) -> Result<Response<v1::PutListEntryResponse>, Status> {
         let (caller, message) = Caller::of(request)?;
         let command = requests::put(message, caller.name()?, self.0.now()).map_err(Refusal::from)?;
-        caller.may(&command.program_id).await?;
-        let (cursor, replayed) = self.change(command).await?;
-        Ok(Response::new(v1::PutListEntryResponse { replayed, cursor }))
+        let (cursor, replayed, pending_act) = self.change(&caller, command).await?;
+        Ok(Response::new(v1::PutListEntryResponse { replayed, cursor, pending_act }))
     }
 
     async fn remove_list_entry(
@@ -43,9 +49,8 @@ impl v1::list_service_server::ListService for ListHandlers {
     ) -> Result<Response<v1::RemoveListEntryResponse>, Status> {
         let (caller, message) = Caller::of(request)?;
         let command = requests::remove(message, caller.name()?, self.0.now()).map_err(Refusal::from)?;
-        caller.may(&command.program_id).await?;
-        let (cursor, replayed) = self.change(command).await?;
-        Ok(Response::new(v1::RemoveListEntryResponse { replayed, cursor }))
+        let (cursor, replayed, pending_act) = self.change(&caller, command).await?;
+        Ok(Response::new(v1::RemoveListEntryResponse { replayed, cursor, pending_act }))
     }
 
     async fn list_list_entries(
@@ -53,16 +58,15 @@ impl v1::list_service_server::ListService for ListHandlers {
         request: Request<v1::ListListEntriesRequest>,
     ) -> Result<Response<v1::ListListEntriesResponse>, Status> {
         let (caller, message) = Caller::of(request)?;
-        let listing = requests::listing(message).map_err(Refusal::from)?;
+        let listing = requests::listing(message, &self.0.door.page_key()).map_err(Refusal::from)?;
         caller.may(&listing.program_id).await?;
-        let fingerprint = listing.fingerprint;
-        let page = self
-            .0
-            .read(move |ledger| async move { ledger.list_entries(&listing.program_id, listing.list, &listing.page).await })
-            .await?;
-        Ok(Response::new(v1::ListListEntriesResponse {
-            entries: page.entries.iter().map(requests::entry_message).collect(),
-            next_page_token: fingerprint.seal(page.next.as_ref()),
-        }))
+        let requests::EntryListing { program_id, list, page, seal } = listing;
+        let read = move |ledger: Arc<dyn Ledger>, page: PageRequest| {
+            let program_id = program_id.clone();
+            async move { ledger.list_entries(&program_id, list, &page).await }
+        };
+        let Sent { entries, next, total: _ } =
+            page_of(&self.0, &caller.share, page, read, |entry| Some(requests::entry_message(entry))).await?;
+        Ok(Response::new(v1::ListListEntriesResponse { entries, next_page_token: seal.seal(next.as_ref()) }))
     }
 }

@@ -4,8 +4,10 @@
 //! the place to start reading; [`errors`] has every way in which a call can fail.
 
 mod access;
+mod budgets;
 mod bulk;
 mod case_page;
+mod confirmation;
 mod counts;
 mod diagnosis;
 pub mod directory;
@@ -24,6 +26,7 @@ mod list;
 pub mod listener;
 mod model;
 mod operations;
+mod pages;
 mod payout;
 mod review;
 mod sameness;

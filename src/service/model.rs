@@ -8,13 +8,16 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
 use super::access::Caller;
+use super::confirmation::{asked, waiting};
 use super::errors::Refusal;
+use super::pages::{Sent, page as page_of};
 use super::screening::was_replayed;
 use super::shared::Shared;
 use crate::adapters::model_drift::{Drifted, LiveDrift};
 use crate::adapters::model_store::{Arrival, LoadedModel, ModelStoreError};
 use crate::book::command::{Command, Executed, ModelsCommand, ModelsStep, Request as CallId};
 use crate::book::models::{ModelAction, ModelAudits, ModelChange, ModelChoices, ModelName, ProgramModels};
+use crate::book::query::PageRequest;
 use crate::ports::ledger::Ledger;
 use crate::screening::model::Certificate;
 use crate::screening::policy::ScoreSource;
@@ -40,10 +43,13 @@ struct Asked {
 
 impl ModelHandlers {
     async fn change(&self, program_id: &ProgramId, step: ModelsStep, asked: Asked) -> Result<Executed, Refusal> {
-        let Asked { actor, note, request } = asked;
+        let command = self.command(program_id, step, asked);
+        self.0.ledger.execute(command).await.map_err(|error| self.0.refusal(error))
+    }
+
+    fn command(&self, program_id: &ProgramId, step: ModelsStep, Asked { actor, note, request }: Asked) -> Command {
         let (default, at) = (self.0.models.default_model().name, self.0.now());
-        let command = ModelsCommand { program_id: program_id.clone(), step, default, actor, note, request, at };
-        self.0.ledger.execute(Command::ChangeModels(command)).await.map_err(|error| self.0.refusal(error))
+        Command::ChangeModels(ModelsCommand { program_id: program_id.clone(), step, default, actor, note, request, at })
     }
 
     async fn models_of(&self, program: &ProgramId) -> Result<Arc<ProgramModels>, Refusal> {
@@ -205,15 +211,17 @@ impl v1::model_service_server::ModelService for ModelHandlers {
     ) -> Result<Response<v1::ActivateModelResponse>, Status> {
         let (caller, message) = Caller::of(request)?;
         let ModelRequest { program_id, wanted, note, request } = requests::activate(message).map_err(Refusal::from)?;
-        caller.may(&program_id).await?;
+        let program = caller.may(&program_id).await?;
         let name = self.named(&program_id, &wanted).await?;
-        let executed = self
-            .change(&program_id, ModelsStep::Activate(name.clone()), Asked { actor: caller.name()?.clone(), note, request })
-            .await?;
+        let step = ModelsStep::Activate(name.clone());
+        let command = self.command(&program_id, step, Asked { actor: caller.name()?.clone(), note, request });
+        let executed = self.0.ledger.execute(asked(&program, &caller, command)?).await.map_err(|error| self.0.refusal(error))?;
+        let pending_act = waiting(&executed);
         let choices = self.choices_of(&*self.models_of(&program_id).await?);
-        let active = self.chosen(&program_id, Some(&name), &choices);
-        let replayed = was_replayed(executed.freshness);
-        Ok(Response::new(v1::ActivateModelResponse { active, previous_version: previous_version(executed), replayed }))
+        let deciding = if pending_act.is_some() { choices.active.clone() } else { name };
+        let active = self.chosen(&program_id, Some(&deciding), &choices);
+        let (replayed, previous_version) = (was_replayed(executed.freshness), previous_version(executed));
+        Ok(Response::new(v1::ActivateModelResponse { active, previous_version, replayed, pending_act }))
     }
 
     async fn rollback_model(
@@ -254,17 +262,16 @@ impl v1::model_service_server::ModelService for ModelHandlers {
         request: Request<v1::ListDisagreementsRequest>,
     ) -> Result<Response<v1::ListDisagreementsResponse>, Status> {
         let (caller, message) = Caller::of(request)?;
-        let listing = requests::disagreements(message).map_err(Refusal::from)?;
+        let listing = requests::disagreements(message, &self.0.door.page_key()).map_err(Refusal::from)?;
         caller.may(&listing.program_id).await?;
-        let fingerprint = listing.fingerprint;
-        let read = move |ledger: Arc<dyn Ledger>| async move {
-            ledger.decisions(&listing.program_id, &listing.filter, &listing.page).await
+        let requests::DisagreementListing { program_id, filter, page, seal } = listing;
+        let read = move |ledger: Arc<dyn Ledger>, page: PageRequest| {
+            let (program_id, filter) = (program_id.clone(), filter.clone());
+            async move { ledger.decisions(&program_id, &filter, &page).await }
         };
-        let page = self.0.read(read).await?;
-        Ok(Response::new(v1::ListDisagreementsResponse {
-            disagreements: page.entries.iter().filter_map(requests::disagreement_message).collect(),
-            next_page_token: fingerprint.seal(page.next.as_ref()),
-        }))
+        let Sent { entries, next, total: _ } =
+            page_of(&self.0, &caller.share, page, read, requests::disagreement_message).await?;
+        Ok(Response::new(v1::ListDisagreementsResponse { disagreements: entries, next_page_token: seal.seal(next.as_ref()) }))
     }
 
     async fn get_model_status(

@@ -73,7 +73,7 @@ impl v1::operations_service_server::OperationsService for OperationsHandlers {
             Some(program) => drop(caller.may(program).await?),
             None => caller.may_everywhere()?,
         }
-        let Diagnosis { findings, keys } = diagnosis::look(&self.0, only.as_ref()).await?;
+        let Diagnosis { findings, keys } = diagnosis::look(&self.0, &caller.share, only.as_ref()).await?;
         Ok(Response::new(v1::DiagnoseResponse {
             findings: findings.iter().map(wire::diagnosis::finding_message).collect(),
             keys: keys.iter().map(key_message).collect(),

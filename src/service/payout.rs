@@ -9,14 +9,18 @@ use futures::stream::BoxStream;
 use tonic::{Request, Response, Status};
 
 use super::access::Caller;
+use super::confirmation::{asked, waiting};
 use super::counts::{self, Asked};
 use super::errors::Refusal;
 use super::feed;
+use super::pages::{Sent, page as page_of};
 use super::screening::was_replayed;
 use super::shared::{Shared, count_skew};
 use crate::book::command::{Command, Executed};
+use crate::book::query::PageRequest;
 use crate::book::records::Freshness;
 use crate::ports::labels;
+use crate::ports::ledger::Ledger;
 use crate::screening::gate::{self, Asker, InOneCall};
 use crate::vocabulary::ids::ProgramId;
 use crate::wire::cursor::cursor_text;
@@ -80,7 +84,7 @@ impl v1::payout_service_server::PayoutService for PayoutHandlers {
         let watch = feed_requests::watch(message).map_err(Refusal::from)?;
         caller.may(&watch.program_id).await?;
         let place = self.0.places.take(&caller)?;
-        let feed = feed::watch(Arc::clone(&self.0), watch).await?;
+        let feed = feed::watch(Arc::clone(&self.0), Arc::clone(&caller.share), watch).await?;
         Ok(Response::new(counts::counted(&self.0, "PayoutService/WatchDecisions", place, feed, counts::fine)))
     }
 
@@ -181,21 +185,26 @@ impl v1::payout_service_server::PayoutService for PayoutHandlers {
     async fn lift_hold(&self, request: Request<v1::LiftHoldRequest>) -> Result<Response<v1::LiftHoldResponse>, Status> {
         let (caller, message) = Caller::of(request)?;
         let command = holds::lift(message, caller.name()?, self.0.now()).map_err(Refusal::from)?;
-        caller.may(&command.program_id).await?;
-        let Executed { cursor, freshness, done } = self.execute(Command::ChangeHold(command)).await?;
+        let program = caller.may(&command.program_id).await?;
+        let executed = self.execute(asked(&program, &caller, Command::ChangeHold(command))?).await?;
+        let pending_act = waiting(&executed);
+        let Executed { cursor, freshness, done } = executed;
+        let (replayed, cursor) = (was_replayed(freshness), cursor_text(cursor));
         let holds_left = done.held().map(|changed| changed.holds_left).unwrap_or_default();
-        Ok(Response::new(v1::LiftHoldResponse { replayed: was_replayed(freshness), cursor: cursor_text(cursor), holds_left }))
+        Ok(Response::new(v1::LiftHoldResponse { replayed, cursor, holds_left, pending_act }))
     }
 
     async fn list_holds(&self, request: Request<v1::ListHoldsRequest>) -> Result<Response<v1::ListHoldsResponse>, Status> {
         let (caller, message) = Caller::of(request)?;
-        let listing = holds::listing(message).map_err(Refusal::from)?;
+        let listing = holds::listing(message, &self.0.door.page_key()).map_err(Refusal::from)?;
         caller.may(&listing.program_id).await?;
-        let fingerprint = listing.fingerprint;
-        let page = self.0.read(move |ledger| async move { ledger.holds(&listing.program_id, &listing.page).await }).await?;
-        Ok(Response::new(v1::ListHoldsResponse {
-            holds: page.entries.iter().map(holds::message_of).collect(),
-            next_page_token: fingerprint.seal(page.next.as_ref()),
-        }))
+        let holds::Listing { program_id, page, seal } = listing;
+        let read = move |ledger: Arc<dyn Ledger>, page: PageRequest| {
+            let program_id = program_id.clone();
+            async move { ledger.holds(&program_id, &page).await }
+        };
+        let Sent { entries, next, total: _ } =
+            page_of(&self.0, &caller.share, page, read, |hold| Some(holds::message_of(hold))).await?;
+        Ok(Response::new(v1::ListHoldsResponse { holds: entries, next_page_token: seal.seal(next.as_ref()) }))
     }
 }

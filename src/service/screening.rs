@@ -9,15 +9,21 @@ use futures::stream::BoxStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::access::Caller;
+use super::confirmation::{asked, waiting};
 use super::errors::Refusal;
+use super::pages::{Sent, page as page_of};
 use super::shared::{Shared, count_skew};
 use super::{bulk, counts, sameness, told};
 use crate::book;
 use crate::book::command::{Command, Done, Executed, OutcomeCommand, ScreenCommand, SignalsCommand};
 use crate::book::directory::ProgramSettings;
+use crate::book::query::PageRequest;
 use crate::book::records::{Freshness, OutcomeAnswer, Screened};
 use crate::ports::ledger::{Ledger, LedgerError};
+use crate::vocabulary::bundle::SignalBundle;
 use crate::vocabulary::conversion::Conversion;
+use crate::vocabulary::digest::KeyId;
+use crate::vocabulary::ids::ProgramId;
 use crate::vocabulary::money::Currency;
 use crate::wire::cursor::cursor_text;
 use crate::wire::fields::Arrival;
@@ -59,6 +65,8 @@ impl v1::screening_service_server::ScreeningService for ScreeningHandlers {
         caller.may(&wanted.program_id).await?;
         let found = self.0.look_up(self.0.ledger.decision(&wanted.program_id, &wanted.conversion_id)).await?;
         let record = found.ok_or_else(|| Refusal::not_known("conversion", wanted.conversion_id.as_str()))?;
+        let referee = &record.conversion.referee.account_id;
+        told_of_asking(&self.0, &wanted.program_id, caller.share.ask_about_account(&wanted.program_id, referee))?;
         let message = decision::message_of(&record);
         Ok(Response::new(match wanted.view {
             requests::DecisionView::Basic => v1::GetDecisionResponse { decision: Some(message), ..Default::default() },
@@ -76,18 +84,17 @@ impl v1::screening_service_server::ScreeningService for ScreeningHandlers {
         request: Request<v1::ListDecisionsRequest>,
     ) -> Result<Response<v1::ListDecisionsResponse>, Status> {
         let (caller, message) = Caller::of(request)?;
-        let listing = requests::decision_listing(message).map_err(Refusal::from)?;
+        let listing = requests::decision_listing(message, &self.0.door.page_key()).map_err(Refusal::from)?;
         caller.may(&listing.program_id).await?;
-        let fingerprint = listing.fingerprint;
-        let read = move |ledger: Arc<dyn Ledger>| async move {
-            ledger.decisions(&listing.program_id, &listing.filter, &listing.page).await
+        let requests::DecisionListing { program_id, filter, page, seal } = listing;
+        let read = move |ledger: Arc<dyn Ledger>, page: PageRequest| {
+            let (program_id, filter) = (program_id.clone(), filter.clone());
+            async move { ledger.decisions(&program_id, &filter, &page).await }
         };
-        let page = self.0.read(read).await?;
-        Ok(Response::new(v1::ListDecisionsResponse {
-            decisions: page.entries.iter().map(decision::message_of).collect(),
-            next_page_token: fingerprint.seal(page.next.as_ref()),
-            total_size: page.total,
-        }))
+        let Sent { entries, next, total } =
+            page_of(&self.0, &caller.share, page, read, |record| Some(decision::message_of(record))).await?;
+        let next_page_token = seal.seal(next.as_ref());
+        Ok(Response::new(v1::ListDecisionsResponse { decisions: entries, next_page_token, total_size: total }))
     }
 
     async fn record_signals(
@@ -99,7 +106,10 @@ impl v1::screening_service_server::ScreeningService for ScreeningHandlers {
         let content = content::fingerprint(&message);
         let (SignalsRecord { program_id, record_id, bundles }, warnings) =
             signals::parse_request(message, Arrival::At(received_at)).map_err(Refusal::from)?;
-        caller.may(&program_id).await?;
+        let programme = caller.may(&program_id).await?;
+        for (index, bundle) in bundles.iter().enumerate() {
+            refuse_other_keys(&programme.settings, bundle, &format!("bundles[{index}]"))?;
+        }
         let (program, id, sent) = (program_id.clone(), record_id.clone(), bundles.clone());
         let command = SignalsCommand { program_id, record_id, content, bundles, received_at };
         let (cursor, freshness) = match self.0.ledger.record_signals(command).await {
@@ -121,20 +131,24 @@ impl v1::screening_service_server::ScreeningService for ScreeningHandlers {
         let received_at = self.0.now();
         let content = content::fingerprint(&message);
         let (outcome, warnings) = outcome::parse_request(message, Arrival::At(received_at)).map_err(Refusal::from)?;
-        caller.may(&outcome.program_id).await?;
+        let programme = caller.may(&outcome.program_id).await?;
         count_skew(&warnings);
         let (program, id) = (outcome.program_id.clone(), outcome.outcome_id.clone());
         let command = Command::RecordOutcome(OutcomeCommand { outcome, content, received_at });
-        let Executed { cursor, freshness, done } = match self.0.ledger.execute(command).await {
+        // A report of a machine needs no name, unless a person must confirm it.
+        let command = asked(&programme, &caller, command)?;
+        let executed = match self.0.ledger.execute(command).await {
             Err(LedgerError::Refused(book::Refusal::ContentDiffers { .. })) => {
                 let (cursor, freshness) = sameness::outcome_before(&self.0, &program, &id, &sent).await?;
                 Executed { cursor, freshness, done: Done::Recorded }
             }
             answer => answer.map_err(|error| self.0.refusal(error))?,
         };
+        let pending_act = waiting(&executed);
+        let Executed { cursor, freshness, done } = executed;
         let pending = done == Done::Outcome(OutcomeAnswer::Pending);
-        let replayed = was_replayed(freshness);
-        Ok(Response::new(v1::RecordOutcomeResponse { replayed, cursor: cursor_text(cursor), pending, warnings }))
+        let (replayed, cursor) = (was_replayed(freshness), cursor_text(cursor));
+        Ok(Response::new(v1::RecordOutcomeResponse { replayed, cursor, pending, warnings, pending_act }))
     }
 
     async fn revoke_outcome(
@@ -143,10 +157,12 @@ impl v1::screening_service_server::ScreeningService for ScreeningHandlers {
     ) -> Result<Response<v1::RevokeOutcomeResponse>, Status> {
         let (caller, message) = Caller::of(request)?;
         let command = outcome::revoke(message, caller.name()?, self.0.now()).map_err(Refusal::from)?;
-        caller.may(&command.program_id).await?;
-        let executed = self.0.ledger.execute(Command::RevokeOutcome(command)).await;
-        let Executed { cursor, freshness, done: _ } = executed.map_err(|error| self.0.refusal(error))?;
-        Ok(Response::new(v1::RevokeOutcomeResponse { replayed: was_replayed(freshness), cursor: cursor_text(cursor) }))
+        let program = caller.may(&command.program_id).await?;
+        let command = asked(&program, &caller, Command::RevokeOutcome(command))?;
+        let executed = self.0.ledger.execute(command).await.map_err(|error| self.0.refusal(error))?;
+        let pending_act = waiting(&executed);
+        let (replayed, cursor) = (was_replayed(executed.freshness), cursor_text(executed.cursor));
+        Ok(Response::new(v1::RevokeOutcomeResponse { replayed, cursor, pending_act }))
     }
 
     async fn list_pending_outcomes(
@@ -154,16 +170,16 @@ impl v1::screening_service_server::ScreeningService for ScreeningHandlers {
         request: Request<v1::ListPendingOutcomesRequest>,
     ) -> Result<Response<v1::ListPendingOutcomesResponse>, Status> {
         let (caller, message) = Caller::of(request)?;
-        let listing = outcome::pending_listing(message).map_err(Refusal::from)?;
+        let listing = outcome::pending_listing(message, &self.0.door.page_key()).map_err(Refusal::from)?;
         caller.may(&listing.program_id).await?;
-        let fingerprint = listing.fingerprint;
-        let read =
-            move |ledger: Arc<dyn Ledger>| async move { ledger.pending_outcomes(&listing.program_id, &listing.page).await };
-        let page = self.0.read(read).await?;
-        Ok(Response::new(v1::ListPendingOutcomesResponse {
-            outcomes: page.entries.iter().map(outcome::pending_message).collect(),
-            next_page_token: fingerprint.seal(page.next.as_ref()),
-        }))
+        let outcome::PendingListing { program_id, page, seal } = listing;
+        let read = move |ledger: Arc<dyn Ledger>, page: PageRequest| {
+            let program_id = program_id.clone();
+            async move { ledger.pending_outcomes(&program_id, &page).await }
+        };
+        let Sent { entries, next, total: _ } =
+            page_of(&self.0, &caller.share, page, read, |pending| Some(outcome::pending_message(pending))).await?;
+        Ok(Response::new(v1::ListPendingOutcomesResponse { outcomes: entries, next_page_token: seal.seal(next.as_ref()) }))
     }
 }
 
@@ -179,6 +195,10 @@ pub(super) async fn screen(
     let (conversion, warnings) = conversion::parse_warned(message, "conversion", Arrival::At(received_at))?;
     let program = caller.may(&conversion.program_id).await?;
     refuse_other_currencies(&program.settings, &conversion)?;
+    for (side, bundle) in [("referrer", &conversion.referrer), ("referee", &conversion.referee)] {
+        refuse_other_keys(&program.settings, bundle, &format!("conversion.{side}"))?;
+    }
+    told_of_asking(shared, &conversion.program_id, caller.share.ask_about(&conversion.program_id, &conversion.referee))?;
     let sent = conversion.clone();
     let (program_id, id) = (conversion.program_id.clone(), conversion.conversion_id.clone());
     let screened = match shared.ledger.screen(ScreenCommand { conversion, content, received_at }).await {
@@ -197,6 +217,11 @@ pub(super) async fn screen(
     Ok((screened, warnings))
 }
 
+/// Counts that a caller was slowed, and lets the operator know.
+fn told_of_asking(shared: &Shared, program: &ProgramId, asked: Result<(), Refusal>) -> Result<(), Refusal> {
+    asked.inspect_err(|_| shared.asked_often.seen(program, shared.now()))
+}
+
 /// A programme that says in which currencies it pays takes no amounts in others: what was meant would not be known.
 fn refuse_other_currencies(program: &ProgramSettings, conversion: &Conversion) -> Result<(), Refusal> {
     let value = conversion.value.iter().map(|value| ("conversion.value".to_owned(), *value));
@@ -208,6 +233,28 @@ fn refuse_other_currencies(program: &ProgramSettings, conversion: &Conversion) -
     let taken: Vec<&str> = program.currencies.iter().map(Currency::as_str).collect();
     let problem = format!("is in {}; programme `{}` takes {}", money.currency().as_str(), program.id, taken.join(", "));
     Err(Refusal::invalid_field(&field, problem))
+}
+
+/// A programme that says under which keys it compares takes no digest under another: it could be compared with nothing, and would pass for unseen.
+fn refuse_other_keys(program: &ProgramSettings, bundle: &SignalBundle, field: &str) -> Result<(), Refusal> {
+    if program.key_ids.is_empty() {
+        return Ok(());
+    }
+    let mut other = None;
+    bundle.visit_keys(&mut |key| {
+        if !program.key_ids.contains(key) {
+            other.get_or_insert(*key);
+        }
+    });
+    let Some(key) = other else { return Ok(()) };
+    let taken: Vec<&str> = program.key_ids.iter().map(KeyId::as_str).collect();
+    let problem = format!(
+        "holds a digest or sketch under key `{}`; programme `{}` takes {} (`selfsame program update` changes that)",
+        key.as_str(),
+        program.id,
+        taken.join(", ")
+    );
+    Err(Refusal::invalid_field(field, problem))
 }
 
 pub(super) const fn was_replayed(freshness: Freshness) -> bool {

@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, watch};
 use tonic::Status;
 use tonic::body::Body;
+use tonic::codec::CompressionEncoding;
 use tonic::codegen::http;
 use tonic::service::Routes;
 use tonic_health::pb::health_server::HealthServer;
@@ -18,11 +19,13 @@ use tower::util::{BoxCloneSyncService, ServiceExt as _, option_layer};
 use tower::{BoxError, Service, ServiceBuilder};
 
 use super::access::{Door, DoorLayer};
+use super::budgets::ByteBudget;
+use super::confirmation::ConfirmationHandlers;
 use super::directory::{AccessHandlers, ProgramHandlers};
 use super::followers::{self, Followers};
 use super::forwarding::{ForwardLayer, Replicas};
 use super::health;
-use super::incomparable::Incomparable;
+use super::incomparable::{AskedOften, Incomparable};
 use super::limits::{GuardLayer, Limits, StreamPlaces, WaitingPlaces};
 use super::list::ListHandlers;
 use super::listener::{self, Connections, Serving};
@@ -52,6 +55,9 @@ const STREAM_WINDOW_BYTES: u32 = 128 << 10;
 /// Bytes that a client may send into all streams of a connection before the server has read them. Half of it is what small frames may cost: one
 /// stream of the smallest messages, or thirty of 80 bytes, all of them unread.
 const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
+
+/// How requests may be compressed, beside not at all.
+const GZIP: CompressionEncoding = CompressionEncoding::Gzip;
 
 /// What a server is made of.
 #[derive(Clone)]
@@ -103,7 +109,9 @@ pub async fn serve(
     let ledger_failed = Notify::new();
     let door = Arc::new(Door::new(Arc::clone(&ledger), Arc::clone(&clock), &limits, seals));
     door.look().await;
+    door.see_to_key().await;
     let looking = tokio::spawn(Arc::clone(&door).keep_looking());
+    let refusal_lines = Arc::new(Lines::new(limits.log_lines_per_second));
     let shared = Arc::new(Shared {
         ledger,
         policies,
@@ -111,13 +119,14 @@ pub async fn serve(
         clock,
         models,
         incomparable: Incomparable::default(),
+        asked_often: AskedOften::default(),
         followers: Followers::default(),
         decision_lines: Lines::new(limits.log_lines_per_second),
-        refusal_lines: Arc::new(Lines::new(limits.log_lines_per_second)),
+        refusal_lines: Arc::clone(&refusal_lines),
         replicas,
         places,
         reads,
-        waiting_answers: Arc::new(Semaphore::new(limits.waiting_answers_max)),
+        unread: ByteBudget::new(limits.unread_bytes_max),
         limits: limits.clone(),
         tls: tls.clone(),
         phase,
@@ -133,8 +142,8 @@ pub async fn serve(
         drain.send_replace(true);
     };
     // Layers that are added earlier see a request earlier.
-    let door = DoorLayer::new(door, FILE_DESCRIPTOR_SET);
-    let guard = GuardLayer::new(&limits, FILE_DESCRIPTOR_SET);
+    let door = DoorLayer::new(door, FILE_DESCRIPTOR_SET, Arc::clone(&refusal_lines));
+    let guard = GuardLayer::new(&limits, FILE_DESCRIPTOR_SET, refusal_lines);
     let forward = others.map(|others| ForwardLayer::new(others, FILE_DESCRIPTOR_SET, limits.message_bytes_max));
     let service = ServiceBuilder::new().layer(door).layer(guard).layer(option_layer(forward)).service(routes.prepare());
     mount(in_process(service.clone()));
@@ -183,6 +192,7 @@ fn routes(shared: &Arc<Shared>, reporter: &HealthReporter) -> Result<Routes, Ser
     let review = v1::review_service_server::ReviewServiceServer::new(ReviewHandlers(Arc::clone(shared)));
     let payout = v1::payout_service_server::PayoutServiceServer::new(PayoutHandlers(Arc::clone(shared)));
     let list = v1::list_service_server::ListServiceServer::new(ListHandlers(Arc::clone(shared)));
+    let confirmation = v1::confirmation_service_server::ConfirmationServiceServer::new(ConfirmationHandlers(Arc::clone(shared)));
     let model = v1::model_service_server::ModelServiceServer::new(ModelHandlers(Arc::clone(shared)));
     let training = v1::training_service_server::TrainingServiceServer::new(TrainingHandlers(Arc::clone(shared)));
     let operations = v1::operations_service_server::OperationsServiceServer::new(OperationsHandlers(Arc::clone(shared)));
@@ -199,16 +209,18 @@ fn routes(shared: &Arc<Shared>, reporter: &HealthReporter) -> Result<Routes, Ser
         // The contract describes more than this server serves; a service is listed when it answers.
         served.clone().fold(described, |described, name| described.with_service_name(*name))
     };
+    // Requests may be compressed. Answers are not: they are small, and the time of the processor is what callers wait for.
     let health = HealthServer::new(HealthService::from_health_reporter(reporter.clone()));
-    Ok(Routes::new(screening.max_decoding_message_size(limit))
-        .add_service(review.max_decoding_message_size(limit))
-        .add_service(payout.max_decoding_message_size(limit))
-        .add_service(list.max_decoding_message_size(limit))
-        .add_service(model.max_decoding_message_size(limit))
-        .add_service(training.max_decoding_message_size(limit))
-        .add_service(operations.max_decoding_message_size(limit))
-        .add_service(program.max_decoding_message_size(limit))
-        .add_service(access.max_decoding_message_size(limit))
+    Ok(Routes::new(screening.max_decoding_message_size(limit).accept_compressed(GZIP))
+        .add_service(review.max_decoding_message_size(limit).accept_compressed(GZIP))
+        .add_service(payout.max_decoding_message_size(limit).accept_compressed(GZIP))
+        .add_service(list.max_decoding_message_size(limit).accept_compressed(GZIP))
+        .add_service(confirmation.max_decoding_message_size(limit).accept_compressed(GZIP))
+        .add_service(model.max_decoding_message_size(limit).accept_compressed(GZIP))
+        .add_service(training.max_decoding_message_size(limit).accept_compressed(GZIP))
+        .add_service(operations.max_decoding_message_size(limit).accept_compressed(GZIP))
+        .add_service(program.max_decoding_message_size(limit).accept_compressed(GZIP))
+        .add_service(access.max_decoding_message_size(limit).accept_compressed(GZIP))
         .add_service(health)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?))

@@ -4,19 +4,21 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
 use tokio::task::JoinError;
 
-use super::access::Door;
+use super::access::{Door, Share};
+use super::budgets::ByteBudget;
 use super::errors::Refusal;
 use super::followers::Followers;
 use super::forwarding::Replicas;
-use super::incomparable::Incomparable;
+use super::incomparable::{AskedOften, Incomparable};
 use super::limits::{Limits, PANICS, StreamPlaces, WaitingPlaces};
 use super::told::Lines;
 use crate::adapters::model_store::{ModelStore, ModelStoreError};
 use crate::adapters::tls::ServerTls;
 use crate::book::cursor::FeedCursor;
+use crate::book::query::Wanted;
 use crate::ports::clock::Clock;
 use crate::ports::ledger::{Answer, Ledger, LedgerError};
 use crate::ports::policies::Policies;
@@ -55,6 +57,8 @@ pub(super) struct Shared {
     pub(super) models: Arc<ModelStore>,
     /// Who was told of conversions that could not be compared.
     pub(super) incomparable: Incomparable,
+    /// Who was told of callers that ask about one person again and again.
+    pub(super) asked_often: AskedOften,
     /// Who follows the feed.
     pub(super) followers: Followers,
     /// Lines of the log that decisions have, and refusals inside of streams.
@@ -65,8 +69,8 @@ pub(super) struct Shared {
     pub(super) places: StreamPlaces,
     /// Places of reads and of requests to the store of models.
     pub(super) reads: WaitingPlaces,
-    /// Places, over all streams, of answers that their readers have not taken yet.
-    pub(super) waiting_answers: Arc<Semaphore>,
+    /// Bytes, over all streams, of answers that their readers have not taken yet.
+    pub(super) unread: ByteBudget,
     pub(super) limits: Limits,
     /// The certificate that is shown; absent where plaintext is spoken.
     pub(super) tls: Option<Arc<ServerTls>>,
@@ -85,40 +89,54 @@ impl Shared {
         asked.await.map_err(|error| self.refusal(error))
     }
 
-    /// Reads much. Refused as busy when all places of reads are taken.
-    pub(super) async fn read<T, F>(&self, read: impl FnOnce(Arc<dyn Ledger>) -> F + Send + 'static) -> Result<T, Refusal>
+    /// Reads much. Refused as busy when all places of reads are taken, or all of the caller's own. What is read is told whether the caller still waits.
+    pub(super) async fn read<T, F>(
+        &self,
+        share: &Share,
+        read: impl FnOnce(Arc<dyn Ledger>, Wanted) -> F + Send + 'static,
+    ) -> Result<T, Refusal>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, LedgerError>> + Send + 'static,
     {
-        self.read_at(self.reads.take()?, read).await
+        let places = (self.reads.take()?, share.read_place()?);
+        self.read_at(places, read).await
     }
 
     /// As [`Shared::read`], for streams: they wait for a place, because their own number is bounded and a refusal would end them.
-    pub(super) async fn read_in_turn<T, F>(&self, read: impl FnOnce(Arc<dyn Ledger>) -> F + Send + 'static) -> Result<T, Refusal>
-    where
-        T: Send + 'static,
-        F: Future<Output = Result<T, LedgerError>> + Send + 'static,
-    {
-        let place = self.reads.take_in_turn().await?;
-        self.read_at(place, read).await
-    }
-
-    /// As [`Shared::read`], at a place that the caller has; it is given back when the read ends, which may be after the caller has left.
-    async fn read_at<T, F>(
+    pub(super) async fn read_in_turn<T, F>(
         &self,
-        place: OwnedSemaphorePermit,
+        share: &Share,
         read: impl FnOnce(Arc<dyn Ledger>) -> F + Send + 'static,
     ) -> Result<T, Refusal>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, LedgerError>> + Send + 'static,
     {
+        // Its own place first: a caller that waits for one of its own keeps none from others.
+        let own = share.read_place_in_turn().await?;
+        let places = (self.reads.take_in_turn().await?, own);
+        self.read_at(places, |ledger, _| read(ledger)).await
+    }
+
+    /// As [`Shared::read`], at places that the caller has; they are given back when the read ends, which may be a little after the caller has left.
+    async fn read_at<T, F>(
+        &self,
+        places: (OwnedSemaphorePermit, OwnedSemaphorePermit),
+        read: impl FnOnce(Arc<dyn Ledger>, Wanted) -> F + Send + 'static,
+    ) -> Result<T, Refusal>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, LedgerError>> + Send + 'static,
+    {
         let ledger = Arc::clone(&self.ledger);
+        let wanted = Wanted::default();
+        let asked = wanted.clone();
         let in_its_place = async move {
-            let _place = place;
-            read(ledger).await
+            let _places = places;
+            read(ledger, asked).await
         };
+        let _until_left = WhenLeft(wanted);
         tokio::spawn(in_its_place).await.map_err(|broken| of_broken(&broken))?.map_err(|error| self.refusal(error))
     }
 
@@ -191,6 +209,15 @@ impl Shared {
         let mut phase = self.phase.clone();
         // A server that was dropped drains no less.
         let _ = phase.wait_for(|phase| *phase == Phase::Draining).await;
+    }
+}
+
+/// Tells what is read when nobody waits for it any more.
+struct WhenLeft(Wanted);
+
+impl Drop for WhenLeft {
+    fn drop(&mut self) {
+        self.0.end();
     }
 }
 

@@ -7,18 +7,20 @@ use std::sync::Arc;
 use futures::stream::{self, BoxStream, StreamExt};
 use tonic::{Request, Response, Status};
 
-use super::access::Caller;
+use super::access::{Caller, Share};
 use super::counts;
 use super::errors::Refusal;
 use super::limits::contained;
 use super::shared::{Phase, Shared};
 use crate::book::cursor::FeedCursor;
-use crate::book::records::{Cursor, LabelledConversion};
+use crate::book::records::Cursor;
 use crate::vocabulary::ids::ProgramId;
 use crate::wire::{training as lines, v1};
 
 /// Conversions that are read at a time. One may be tens of kilobytes.
 const CONVERSIONS_READ: usize = 64;
+/// What one message of an export takes at most, but for a line that is larger without its signals. Unit: bytes.
+const MESSAGE_BYTES_MAX: usize = 2 << 20;
 
 /// The handlers of `TrainingService`.
 pub(super) struct TrainingHandlers(pub(super) Arc<Shared>);
@@ -26,6 +28,7 @@ pub(super) struct TrainingHandlers(pub(super) Arc<Shared>);
 /// How far an export is.
 struct Export {
     shared: Arc<Shared>,
+    share: Arc<Share>,
     program_id: ProgramId,
     /// Up to here everything was read.
     cursor: FeedCursor,
@@ -47,7 +50,7 @@ impl v1::training_service_server::TrainingService for TrainingHandlers {
         let place = self.0.places.take(&caller)?;
         let end = self.0.feed_end(&program_id).await?.place;
         let cursor = self.0.feed_from(&program_id, after).await?;
-        let export = Export { shared: Arc::clone(&self.0), program_id, cursor, end };
+        let export = Export { shared: Arc::clone(&self.0), share: Arc::clone(&caller.share), program_id, cursor, end };
         let parts = stream::unfold(Some(export), |export| async move {
             let export = export?;
             match contained(export.next_part()).await.and_then(|part| part) {
@@ -70,19 +73,16 @@ impl Export {
         if *self.shared.phase.borrow() == Phase::Draining {
             return Err(Refusal::feed_cut_off(self.cursor));
         }
-        let (program_id, after) = (self.program_id.clone(), self.cursor);
+        let (program_id, after, share) = (self.program_id.clone(), self.cursor, Arc::clone(&self.share));
         let (labelled, read_up_to) = self
             .shared
-            .read_in_turn(move |ledger| async move { ledger.labelled(&program_id, Some(after), CONVERSIONS_READ).await })
+            .read_in_turn(&share, move |ledger| async move { ledger.labelled(&program_id, Some(after), CONVERSIONS_READ).await })
             .await?;
         if read_up_to.place <= self.cursor.place {
             return Ok(None);
         }
         self.cursor = read_up_to;
-        let line = |labelled: &LabelledConversion| v1::ExportConversionsResponse {
-            cursor: labelled.record.cursor.to_string(),
-            conversion: Some(lines::message_of(labelled)),
-        };
-        Ok(Some((labelled.iter().map(line).collect(), self)))
+        let messages = labelled.iter().flat_map(|labelled| lines::export_messages(labelled, MESSAGE_BYTES_MAX));
+        Ok(Some((messages.collect(), self)))
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A bundle may be partial; a missing signal is absent, never a zero. The merge of bundles is an account's profile.
 
-use super::digest::DigestSet;
+use super::digest::{DigestSet, KeyId};
 use super::email::EmailDomainClass;
 use super::ids::AccountId;
 use super::journey::Journey;
@@ -186,6 +186,31 @@ impl SignalBundle {
             payments: Vec::new(),
             journey: Journey::default(),
         }
+    }
+
+    /// Visits the key of every digest and sketch. Repeats are not removed.
+    pub fn visit_keys<'a>(&'a self, visit: &mut impl FnMut(&'a KeyId)) {
+        let Self { account_id: _, account_created_at: _, emails, names, devices, networks, payments, journey } = self;
+        let mut sets: Vec<&'a DigestSet> = Vec::with_capacity(16);
+        for email in emails {
+            sets.extend([&email.exact, &email.mailbox, &email.pattern, &email.local_part, &email.domain].into_iter().flatten());
+            email.local_part_sketches.iter().chain(&email.person_sketches).for_each(|sketch| visit(&sketch.key_id));
+        }
+        for name in names {
+            sets.extend(&name.exact);
+            name.sketches.iter().chain(&name.person_sketches).for_each(|sketch| visit(&sketch.key_id));
+        }
+        for device in devices {
+            sets.extend([&device.fingerprint, &device.browser].into_iter().flatten());
+        }
+        for network in networks {
+            sets.extend([&network.address, &network.prefix].into_iter().flatten());
+        }
+        sets.extend(payments.iter().map(|payment| &payment.instrument));
+        for touchpoint in journey.touchpoints() {
+            sets.extend([&touchpoint.device, &touchpoint.browser].into_iter().flatten());
+        }
+        sets.into_iter().flat_map(DigestSet::iter).for_each(|digest| visit(&digest.key_id));
     }
 
     /// Whether it says more of the same account than an earlier profile did, times apart.

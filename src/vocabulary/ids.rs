@@ -135,6 +135,10 @@ opaque_id! {
     TokenId
 }
 opaque_id! {
+    /// An act that waits for a second identity. Given by Selfsame: `act-` and the place of the record that proposed it.
+    ActId
+}
+opaque_id! {
     /// A case of the review queue. Given by Selfsame: `case-` and the conversion's id.
     CaseId
 }
@@ -147,6 +151,20 @@ impl ProgramId {
     #[must_use]
     pub fn directory() -> Self {
         Self(Arc::from(Self::DIRECTORY))
+    }
+}
+
+impl ActId {
+    /// The act that the record at a place of the journal proposes.
+    #[must_use]
+    pub fn at(place: u64) -> Self {
+        Self(Arc::from(format!("act-{place}")))
+    }
+
+    /// The place; `None` when the text was not made by [`ActId::at`].
+    #[must_use]
+    pub fn place(&self) -> Option<u64> {
+        self.0.strip_prefix("act-").and_then(|place| place.parse().ok())
     }
 }
 

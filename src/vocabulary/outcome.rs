@@ -49,7 +49,7 @@ pub enum OutcomeSubject {
 }
 
 /// An outcome as the product reports it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Outcome {
     /// The programme it belongs to.
     pub program_id: ProgramId,

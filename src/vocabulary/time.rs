@@ -9,7 +9,7 @@ use std::fmt;
 pub struct Timestamp(i64);
 
 /// A span: whole milliseconds, may be negative when clocks disagree.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize)]
 pub struct Span(i64);
 
 /// The instant lies outside the years 2000 to 2199; most often a unit was confused (seconds for milliseconds).

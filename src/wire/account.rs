@@ -3,7 +3,7 @@
 
 use super::enums::WireEnum;
 use super::fields::{id_text, money_message, required_id, time_message};
-use super::request::{ListingFingerprint, page};
+use super::request::{ListingSeal, PageKey, page};
 use super::review::short_digest;
 use super::violation::{At, Violation, Violations};
 use super::{decision, hold, list, v1};
@@ -24,28 +24,28 @@ pub struct AccountWanted {
     /// Which of its conversions as the referrer.
     pub page: PageRequest,
     /// What the next page's token is bound to.
-    pub fingerprint: ListingFingerprint,
+    pub seal: ListingSeal,
 }
 
 /// Reads which account is asked for.
 ///
 /// # Errors
 /// All violated fields.
-pub fn wanted(message: v1::GetAccountRequest) -> Result<AccountWanted, Vec<Violation>> {
+pub fn wanted(message: v1::GetAccountRequest, key: &PageKey) -> Result<AccountWanted, Vec<Violation>> {
     let bare = v1::GetAccountRequest { page_size: 0, page_token: String::new(), ..message.clone() };
-    let fingerprint = ListingFingerprint::of(&bare);
+    let seal = ListingSeal::of(&bare, key);
     let v1::GetAccountRequest { program_id, account_id, page_size, page_token } = message;
     let mut found = Violations::default();
     let program_id = required_id(&program_id, &At::path("program_id"), &mut found);
     let account_id = required_id(&account_id, &At::path("account_id"), &mut found);
-    let page = page(page_size, &page_token, fingerprint, &mut found);
+    let page = page(page_size, &page_token, seal, &mut found);
     let wanted = program_id.zip(account_id);
-    found.into_result(wanted.map(|(program_id, account_id)| AccountWanted { program_id, account_id, page, fingerprint }))
+    found.into_result(wanted.map(|(program_id, account_id)| AccountWanted { program_id, account_id, page, seal }))
 }
 
 /// Writes an account, and where its conversions go on.
 #[must_use]
-pub fn message_of(file: &AccountFile, fingerprint: ListingFingerprint) -> v1::GetAccountResponse {
+pub fn message_of(file: &AccountFile, seal: ListingSeal) -> v1::GetAccountResponse {
     let AccountFile {
         account_id,
         first_seen_at,
@@ -83,7 +83,7 @@ pub fn message_of(file: &AccountFile, fingerprint: ListingFingerprint) -> v1::Ge
         list_entries: listed.iter().map(list::entry_message).collect(),
         outcomes: outcomes.iter().map(outcome_message).collect(),
     };
-    v1::GetAccountResponse { account: Some(account), next_page_token: fingerprint.seal(as_referrer.next.as_ref()) }
+    v1::GetAccountResponse { account: Some(account), next_page_token: seal.seal(as_referrer.next.as_ref()) }
 }
 
 /// Writes a conversion as it stands beside others.

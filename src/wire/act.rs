@@ -8,12 +8,12 @@ use prost::Message;
 use super::account::amounts;
 use super::enums::WireEnum;
 use super::fields::required_id;
-use super::request::{note, reason_code, request};
+use super::request::{PageKey, note, reason_code, request};
 use super::review::{CaseListing, case_listing, summary_message};
 use super::violation::{At, Violation, Violations};
 use super::{content, v1};
 use crate::book::SeenMark;
-use crate::book::command::{ACT_CASES_MAX, Act, Acted, CasesCommand};
+use crate::book::command::{ACT_CASES_MAX, Acted, CasesCommand, CasesStep};
 use crate::book::plan::{Foreseen, Previewed};
 use crate::screening::case::Resolution;
 use crate::vocabulary::ids::{AccountId, Actor, CaseId, ConversionId, ProgramId};
@@ -40,7 +40,7 @@ pub struct PreviewWanted {
     /// The programme.
     pub program_id: ProgramId,
     /// What would be done.
-    pub act: Act,
+    pub act: CasesStep,
     /// With which cases.
     pub selection: Selection,
 }
@@ -68,7 +68,7 @@ struct SeenCase {
 ///
 /// # Errors
 /// All violated fields.
-pub fn preview(message: v1::PreviewCasesRequest, now: Timestamp) -> Result<PreviewWanted, Vec<Violation>> {
+pub fn preview(message: v1::PreviewCasesRequest, key: &PageKey, now: Timestamp) -> Result<PreviewWanted, Vec<Violation>> {
     use v1::preview_cases_request::Selection as Wire;
 
     let v1::PreviewCasesRequest { program_id: program, act, selection } = message;
@@ -79,7 +79,7 @@ pub fn preview(message: v1::PreviewCasesRequest, now: Timestamp) -> Result<Previ
         Some(Wire::Cases(v1::CaseIds { case_ids })) => Some(Selection::Cases(ids(&case_ids, &mut found))),
         Some(Wire::ClusterAccountId(id)) => required_id(&id, &At::path("cluster_account_id"), &mut found).map(Selection::Cluster),
         Some(Wire::Filter(filter)) => {
-            filtered(filter, &program, now, &mut found).map(|listing| Selection::Filter(Box::new(listing)))
+            filtered(filter, &program, (key, now), &mut found).map(|listing| Selection::Filter(Box::new(listing)))
         }
         None => {
             found.add(&At::path("selection"), "is required: one of `cases`, `cluster_account_id` and `filter`");
@@ -109,7 +109,12 @@ fn ids(texts: &[String], found: &mut Violations) -> Vec<CaseId> {
 }
 
 /// A filter names no programme, order or page of its own: what would lose most is taken first, as much as one act takes.
-fn filtered(filter: v1::ListCasesRequest, program: &str, now: Timestamp, found: &mut Violations) -> Option<CaseListing> {
+fn filtered(
+    filter: v1::ListCasesRequest,
+    program: &str,
+    (key, now): (&PageKey, Timestamp),
+    found: &mut Violations,
+) -> Option<CaseListing> {
     let set = [
         ("program_id", !filter.program_id.is_empty()),
         ("order_by", filter.order_by.is_some()),
@@ -120,7 +125,7 @@ fn filtered(filter: v1::ListCasesRequest, program: &str, now: Timestamp, found: 
         found.add(&At::path(&format!("filter.{field}")), "must be empty in a filter");
     }
     let page_size = u32::try_from(ACT_CASES_MAX).unwrap_or(u32::MAX);
-    match case_listing(v1::ListCasesRequest { program_id: program.to_owned(), page_size, ..filter }, now) {
+    match case_listing(v1::ListCasesRequest { program_id: program.to_owned(), page_size, ..filter }, key, now) {
         Ok(listing) => Some(listing),
         Err(violations) => {
             for violation in violations.into_iter().filter(|violation| violation.field != "program_id") {
@@ -131,11 +136,11 @@ fn filtered(filter: v1::ListCasesRequest, program: &str, now: Timestamp, found: 
     }
 }
 
-fn act_of(number: i32, found: &mut Violations) -> Option<Act> {
+fn act_of(number: i32, found: &mut Violations) -> Option<CasesStep> {
     match v1::CaseAct::try_from(number) {
-        Ok(v1::CaseAct::Accept) => Some(Act::Resolve(Resolution::Accept)),
-        Ok(v1::CaseAct::Reject) => Some(Act::Resolve(Resolution::Reject)),
-        Ok(v1::CaseAct::Reopen) => Some(Act::Reopen),
+        Ok(v1::CaseAct::Accept) => Some(CasesStep::Resolve(Resolution::Accept)),
+        Ok(v1::CaseAct::Reject) => Some(CasesStep::Resolve(Resolution::Reject)),
+        Ok(v1::CaseAct::Reopen) => Some(CasesStep::Reopen),
         Ok(v1::CaseAct::Unspecified) | Err(_) => {
             found.add(&At::path("act"), "is required: one of CASE_ACT_ACCEPT, CASE_ACT_REJECT and CASE_ACT_REOPEN");
             None
@@ -143,11 +148,11 @@ fn act_of(number: i32, found: &mut Violations) -> Option<Act> {
     }
 }
 
-const fn act_number(act: Act) -> v1::CaseAct {
+const fn act_number(act: CasesStep) -> v1::CaseAct {
     match act {
-        Act::Resolve(Resolution::Accept) => v1::CaseAct::Accept,
-        Act::Resolve(Resolution::Reject) => v1::CaseAct::Reject,
-        Act::Reopen => v1::CaseAct::Reopen,
+        CasesStep::Resolve(Resolution::Accept) => v1::CaseAct::Accept,
+        CasesStep::Resolve(Resolution::Reject) => v1::CaseAct::Reject,
+        CasesStep::Reopen => v1::CaseAct::Reopen,
     }
 }
 
@@ -155,7 +160,7 @@ const fn act_number(act: Act) -> v1::CaseAct {
 #[must_use]
 pub fn preview_message(
     program: &ProgramId,
-    act: Act,
+    act: CasesStep,
     previewed: &[Previewed],
     more: bool,
     now: Timestamp,
@@ -226,6 +231,7 @@ pub fn act(message: v1::ActOnCasesRequest, actor: &Actor, at: Timestamp) -> Resu
         reason_code,
         note,
         cases,
+        confirmation: None,
         request,
         at,
     });
@@ -234,7 +240,7 @@ pub fn act(message: v1::ActOnCasesRequest, actor: &Actor, at: Timestamp) -> Resu
 
 /// Writes what became of each case.
 #[must_use]
-pub fn acted_message(program: &ProgramId, acted: &[Acted], undoes: Option<Act>, now: Timestamp) -> v1::ActOnCasesResponse {
+pub fn acted_message(program: &ProgramId, acted: &[Acted], undoes: Option<CasesStep>, now: Timestamp) -> v1::ActOnCasesResponse {
     let mut seen = Vec::new();
     let mut cases = Vec::with_capacity(acted.len());
     for Acted { case_id, outcome } in acted {
@@ -257,10 +263,10 @@ pub fn acted_message(program: &ProgramId, acted: &[Acted], undoes: Option<Act>, 
 
 /// The act that undoes another; absent where what it did is to be decided again.
 #[must_use]
-pub const fn undoing(act: Act) -> Option<Act> {
+pub const fn undoing(act: CasesStep) -> Option<CasesStep> {
     match act {
-        Act::Resolve(_) => Some(Act::Reopen),
-        Act::Reopen => None,
+        CasesStep::Resolve(_) => Some(CasesStep::Reopen),
+        CasesStep::Reopen => None,
     }
 }
 
@@ -269,7 +275,7 @@ fn count(cases: usize) -> u32 {
 }
 
 /// A token of the act on cases as they were seen. Empty when there are none.
-fn token(program: &ProgramId, act: Act, seen: &[(&CaseId, SeenMark)]) -> String {
+fn token(program: &ProgramId, act: CasesStep, seen: &[(&CaseId, SeenMark)]) -> String {
     if seen.is_empty() {
         return String::new();
     }
@@ -289,7 +295,7 @@ fn seal(bytes: &[u8]) -> [u8; SEAL_BYTES] {
     seal
 }
 
-type Opened = (ProgramId, Act, Vec<(CaseId, SeenMark)>);
+type Opened = (ProgramId, CasesStep, Vec<(CaseId, SeenMark)>);
 
 fn open(sent: &str, found: &mut Violations) -> Option<Opened> {
     let at = At::path("preview_token");
@@ -315,6 +321,7 @@ fn open(sent: &str, found: &mut Violations) -> Option<Opened> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::book::directory::LedgerKey;
 
     fn shop() -> ProgramId {
         ProgramId::new("shop").unwrap()
@@ -341,10 +348,10 @@ mod tests {
     fn a_token_stands_for_what_was_previewed_and_a_changed_one_for_nothing() {
         let ann = Actor::new("ann").unwrap();
         let (a, b) = (case("cv-1"), case("cv-2"));
-        let made = token(&shop(), Act::Resolve(Resolution::Reject), &[(&a, SeenMark(7)), (&b, SeenMark(u64::MAX))]);
+        let made = token(&shop(), CasesStep::Resolve(Resolution::Reject), &[(&a, SeenMark(7)), (&b, SeenMark(u64::MAX))]);
         let command = act(request_with(made.clone()), &ann, Timestamp::saturating_from_millis(1)).unwrap();
         assert_eq!(command.cases, [(a, SeenMark(7)), (b, SeenMark(u64::MAX))]);
-        assert_eq!(command.act, Act::Resolve(Resolution::Reject));
+        assert_eq!(command.act, CasesStep::Resolve(Resolution::Reject));
         for place in 0..made.len() {
             let mut changed = made.clone().into_bytes();
             changed[place] = if changed[place] == b'A' { b'B' } else { b'A' };
@@ -355,7 +362,7 @@ mod tests {
 
     #[test]
     fn a_token_of_another_programme_and_a_call_without_an_id_are_refused() {
-        let made = token(&ProgramId::new("other").unwrap(), Act::Reopen, &[(&case("cv-1"), SeenMark(7))]);
+        let made = token(&ProgramId::new("other").unwrap(), CasesStep::Reopen, &[(&case("cv-1"), SeenMark(7))]);
         let message = v1::ActOnCasesRequest { request_id: String::new(), ..request_with(made) };
         let refused = act(message, &Actor::new("ann").unwrap(), Timestamp::saturating_from_millis(1)).unwrap_err();
         assert_eq!(fields(&refused), ["preview_token", "request_id"]);
@@ -369,7 +376,7 @@ mod tests {
             act: 0,
             selection: Some(v1::preview_cases_request::Selection::Filter(filter)),
         };
-        let refused = preview(message, Timestamp::saturating_from_millis(1)).unwrap_err();
+        let refused = preview(message, &PageKey::of(&LedgerKey([7; 32])), Timestamp::saturating_from_millis(1)).unwrap_err();
         assert_eq!(fields(&refused), ["program_id", "act", "filter.page_size", "filter.reason_code"]);
     }
 }

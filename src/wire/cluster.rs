@@ -2,7 +2,7 @@
 
 use super::account::{amounts, shared_message};
 use super::fields::{required_id, time_message};
-use super::request::{ListingFingerprint, page};
+use super::request::{ListingSeal, PageKey, page};
 use super::review::summary_message;
 use super::v1;
 use super::violation::{At, Violation, Violations};
@@ -20,21 +20,21 @@ pub struct ClusterListing {
     /// Which part.
     pub page: PageRequest,
     /// What the next page's token is bound to.
-    pub fingerprint: ListingFingerprint,
+    pub seal: ListingSeal,
 }
 
 /// Reads a listing request.
 ///
 /// # Errors
 /// All violated fields.
-pub fn listing(message: v1::ListClustersRequest) -> Result<ClusterListing, Vec<Violation>> {
+pub fn listing(message: v1::ListClustersRequest, key: &PageKey) -> Result<ClusterListing, Vec<Violation>> {
     let bare = v1::ListClustersRequest { page_size: 0, page_token: String::new(), ..message.clone() };
-    let fingerprint = ListingFingerprint::of(&bare);
+    let seal = ListingSeal::of(&bare, key);
     let v1::ListClustersRequest { program_id, page_size, page_token } = message;
     let mut found = Violations::default();
     let program_id = required_id(&program_id, &At::path("program_id"), &mut found);
-    let page = page(page_size, &page_token, fingerprint, &mut found);
-    found.into_result(program_id.map(|program_id| ClusterListing { program_id, page, fingerprint }))
+    let page = page(page_size, &page_token, seal, &mut found);
+    found.into_result(program_id.map(|program_id| ClusterListing { program_id, page, seal }))
 }
 
 /// Reads which cluster is asked for.
@@ -51,11 +51,11 @@ pub fn wanted(message: v1::GetClusterRequest) -> Result<(ProgramId, AccountId), 
 
 /// Writes a page of clusters.
 #[must_use]
-pub fn page_message(page: &Page<ClusterSummary>, fingerprint: ListingFingerprint) -> v1::ListClustersResponse {
+pub fn page_message(page: &Page<ClusterSummary>, seal: ListingSeal) -> v1::ListClustersResponse {
     let Page { entries, next, total } = page;
     v1::ListClustersResponse {
         clusters: entries.iter().map(line_message).collect(),
-        next_page_token: fingerprint.seal(next.as_ref()),
+        next_page_token: seal.seal(next.as_ref()),
         total_size: total.unwrap_or_default(),
     }
 }

@@ -158,10 +158,12 @@ said_in_one_way!(
     ActivateModelRequest,
     AddNoteRequest,
     ClaimCaseRequest,
+    ConfirmActRequest,
     LiftHoldRequest,
     LoadModelRequest,
     PlaceHoldRequest,
     PutListEntryRequest,
+    RefuseActRequest,
     ReleaseCaseRequest,
     RemoveListEntryRequest,
     ReopenCaseRequest,
@@ -169,6 +171,7 @@ said_in_one_way!(
     RevokeOutcomeRequest,
     RollbackModelRequest,
     SetChallengerRequest,
+    WithdrawActRequest,
 );
 
 impl Content for v1::RenewReservationRequest {

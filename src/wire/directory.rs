@@ -2,16 +2,20 @@
 //!
 //! What is known of a token never leaves: only the one who issued it sees its text, once. The handlers of the directory call it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::fields::{Arrival, enum_set, optional_time, required_enum, required_id, text, time_message};
+use super::request::{ListingSeal, PageKey, optional_span, page};
 use super::v1;
 use super::violation::{At, Violation, Violations};
+use crate::book::acts::Confirmation;
 use crate::book::directory::{Identity, IdentitySettings, ProgramSettings, RegisteredProgram, Scope, Token};
+use crate::book::query::PageRequest;
+use crate::vocabulary::digest::KeyId;
 use crate::vocabulary::ids::{Actor, ProgramId, TokenId};
-use crate::vocabulary::money::Currency;
+use crate::vocabulary::money::{Currency, Money};
 use crate::vocabulary::role::Role;
-use crate::vocabulary::time::Timestamp;
+use crate::vocabulary::time::{Span, Timestamp};
 use crate::wire::enums::WireEnum;
 
 /// The longest title or note of a token, in bytes.
@@ -35,7 +39,17 @@ pub fn program(message: Option<v1::Program>) -> Result<ProgramSettings, Vec<Viol
         return found.into_result(None);
     };
     // What the service sets is not read, so that an answer can be sent back changed.
-    let v1::Program { program_id, title, stage, currencies, created_at: _, created_by: _, archived_at: _ } = message;
+    let v1::Program {
+        program_id,
+        title,
+        stage,
+        currencies,
+        created_at: _,
+        created_by: _,
+        archived_at: _,
+        confirmation: asked,
+        key_ids,
+    } = message;
     let id = required_id(&program_id, &at.field("program_id"), &mut found);
     let title = text(&title, TEXT_BYTES_MAX, &at.field("title"), &mut found).into_string();
     let stage = required_enum(stage, &at.field("stage"), &mut found);
@@ -48,10 +62,62 @@ pub fn program(message: Option<v1::Program>) -> Result<ProgramSettings, Vec<Viol
         }
     };
     let currencies = set_of(&currencies, FEW_MAX, &path, &mut found, currency);
-    let settings = || Some(ProgramSettings { id: id?, title, stage: stage?, currencies });
+    let confirmation = asked.and_then(|asked| confirmation(asked, &at.field("confirmation"), &mut found));
+    let key = |text: &String, at: &At<'_>, found: &mut Violations| {
+        KeyId::new(text).inspect_err(|problem| found.add(at, problem.to_string())).ok()
+    };
+    let key_ids = set_of(&key_ids, FEW_MAX, &at.field("key_ids"), &mut found, key);
+    let settings = || Some(ProgramSettings { id: id?, title, stage: stage?, currencies, confirmation, key_ids });
     let settings = settings();
     found.into_result(settings)
 }
+
+/// Reads what a second identity must confirm.
+fn confirmation(message: v1::Confirmation, at: &At<'_>, found: &mut Violations) -> Option<Confirmation> {
+    let v1::Confirmation { above, unbans, models, expires_after } = message;
+    let path = at.field("above");
+    if above.len() > FEW_MAX {
+        found.add(&path, format!("holds {} entries; at most {FEW_MAX} are allowed", above.len()));
+    }
+    let mut amounts = BTreeMap::new();
+    for (index, amount) in above.into_iter().take(FEW_MAX).enumerate() {
+        let entry = path.entry(index);
+        match Money::new(amount.amount_minor, &amount.currency) {
+            Err(problem) => found.add(&entry, problem.to_string()),
+            Ok(money) => {
+                if amounts.insert(money.currency(), money.amount_minor()).is_some() {
+                    found.add(&entry, "is in a currency that stands there before");
+                }
+            }
+        }
+    }
+    let path = at.field("expires_after");
+    let lifetime = optional_span(expires_after, &path, found).unwrap_or(CONFIRMED_WITHIN);
+    if !(CONFIRMED_WITHIN_MIN..=CONFIRMED_WITHIN_MAX).contains(&lifetime) {
+        found.add(&path, "must be between one hour and 30 days");
+    }
+    if amounts.is_empty() && !unbans && !models {
+        found.add(at, "asks for nothing; leave it out, or say what a second identity must confirm");
+    }
+    Some(Confirmation { above: amounts, unbans, models, lifetime })
+}
+
+fn confirmation_message(confirmation: &Confirmation) -> v1::Confirmation {
+    let Confirmation { above, unbans, models, lifetime } = confirmation;
+    let amount =
+        |(currency, minor): (&Currency, &i64)| v1::Money { amount_minor: *minor, currency: currency.as_str().to_owned() };
+    v1::Confirmation {
+        above: above.iter().map(amount).collect(),
+        unbans: *unbans,
+        models: *models,
+        expires_after: Some(pbjson_types::Duration { seconds: lifetime.as_millis() / 1_000, nanos: 0 }),
+    }
+}
+
+/// How long an act waits for a second identity when nobody says, at least, and at most.
+const CONFIRMED_WITHIN: Span = Span::from_days(7);
+const CONFIRMED_WITHIN_MIN: Span = Span::from_hours(1);
+const CONFIRMED_WITHIN_MAX: Span = Span::from_days(30);
 
 /// Reads which programme is meant.
 ///
@@ -125,6 +191,30 @@ pub fn name_wanted(message: v1::RemoveIdentityRequest) -> Result<Actor, Vec<Viol
     found.into_result(name)
 }
 
+/// Reads which programmes are asked for.
+///
+/// # Errors
+/// All violated fields.
+pub fn program_listing(message: v1::ListProgramsRequest, key: &PageKey) -> Result<(PageRequest, ListingSeal), Vec<Violation>> {
+    let seal = ListingSeal::of(&v1::ListProgramsRequest::default(), key);
+    let v1::ListProgramsRequest { page_size, page_token } = message;
+    let mut found = Violations::default();
+    let page = page(page_size, &page_token, seal, &mut found);
+    found.into_result(Some((page, seal)))
+}
+
+/// Reads which identities are asked for.
+///
+/// # Errors
+/// All violated fields.
+pub fn identity_listing(message: v1::ListIdentitiesRequest, key: &PageKey) -> Result<(PageRequest, ListingSeal), Vec<Violation>> {
+    let seal = ListingSeal::of(&v1::ListIdentitiesRequest::default(), key);
+    let v1::ListIdentitiesRequest { page_size, page_token } = message;
+    let mut found = Violations::default();
+    let page = page(page_size, &page_token, seal, &mut found);
+    found.into_result(Some((page, seal)))
+}
+
 /// A token that is to be issued.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenWanted {
@@ -153,6 +243,26 @@ pub fn token_wanted(message: v1::IssueTokenRequest, now: Timestamp) -> Result<To
     found.into_result(identity.map(|identity| TokenWanted { identity, note, expires_at }))
 }
 
+/// Reads how long an access token is to last.
+///
+/// # Errors
+/// All violated fields.
+pub fn access_wanted(message: v1::MakeAccessTokenRequest) -> Result<Span, Vec<Violation>> {
+    let v1::MakeAccessTokenRequest { lifetime } = message;
+    let mut found = Violations::default();
+    let at = At::path("lifetime");
+    let wanted = optional_span(lifetime, &at, &mut found).unwrap_or(ACCESS_LIFETIME);
+    if !(ACCESS_LIFETIME_MIN..=ACCESS_LIFETIME_MAX).contains(&wanted) {
+        found.add(&at, "must be between one minute and 12 hours");
+    }
+    found.into_result(Some(wanted))
+}
+
+/// How long an access token lasts when nobody says, at least, and at most.
+const ACCESS_LIFETIME: Span = Span::from_minutes(15);
+const ACCESS_LIFETIME_MIN: Span = Span::from_minutes(1);
+const ACCESS_LIFETIME_MAX: Span = Span::from_hours(12);
+
 /// Reads which token is to be revoked.
 ///
 /// # Errors
@@ -168,7 +278,7 @@ pub fn revoked(message: v1::RevokeTokenRequest) -> Result<TokenId, Vec<Violation
 #[must_use]
 pub fn program_message(program: &RegisteredProgram) -> v1::Program {
     let RegisteredProgram { settings, created_at, created_by, archived_at } = program;
-    let ProgramSettings { id, title, stage, currencies } = settings;
+    let ProgramSettings { id, title, stage, currencies, confirmation, key_ids } = settings;
     v1::Program {
         program_id: id.to_string(),
         title: title.clone(),
@@ -177,6 +287,8 @@ pub fn program_message(program: &RegisteredProgram) -> v1::Program {
         created_at: Some(time_message(*created_at)),
         created_by: created_by.to_string(),
         archived_at: archived_at.map(time_message),
+        confirmation: confirmation.as_ref().map(confirmation_message),
+        key_ids: key_ids.iter().map(|key| key.as_str().to_owned()).collect(),
     }
 }
 

@@ -4,6 +4,7 @@
 use super::review::CaseView;
 use super::v1;
 use crate::book::LeftAlone;
+use crate::book::acts::Cause;
 use crate::book::directory::Stage;
 use crate::book::query::{CaseOrder, CaseStateKind};
 use crate::book::records::{FeedKind, HistoryKind};
@@ -129,15 +130,16 @@ wire_enum! {
     CaseView => CaseView { Basic => Basic, Full => Full }
     LeftAlone => LeftAlone {
         Changed => Changed, ClaimedByOther => ClaimedByOther, AlreadyResolved => AlreadyResolved, NotResolved => NotResolved,
-        Gone => Gone,
+        NeedsConfirmation => NeedsConfirmation, Gone => Gone,
     }
     HistoryKind => CaseEventKind {
         Screened => Screened, Opened => Opened, Claimed => Claimed, Released => Released, Resolved => Resolved,
         Reopened => Reopened, Noted => Noted, HoldPlaced => HoldPlaced, HoldLifted => HoldLifted,
         OutcomeRecorded => OutcomeRecorded, OutcomeRevoked => OutcomeRevoked, Reserved => Reserved,
         ReservationCancelled => ReservationCancelled, Paid => Paid, PayoutFailed => PayoutFailed,
-        RewardsChanged => RewardsChanged, Reassessed => Reassessed,
+        RewardsChanged => RewardsChanged, Reassessed => Reassessed, Proposed => Proposed, Confirmed => Confirmed,
     }
+    Cause => ConfirmationCause { Amount => Amount, Unban => Unban, Model => Model }
     FeedKind => FeedEventKind {
         Decided => Decided, CaseResolved => CaseResolved, CaseReopened => CaseReopened, Cancelled => Cancelled,
         HoldPlaced => HoldPlaced, HoldLifted => HoldLifted, Paid => Paid, RejectedAfterPayment => RejectedAfterPayment,

@@ -7,8 +7,8 @@ use super::enums::WireEnum;
 use super::violation::{At, Violations};
 use super::{WireTimestamp, v1};
 use crate::vocabulary::ids::{
-    AccountId, Actor, CampaignId, CaseId, ConversionId, HoldId, InvalidId, InvoiceId, ProgramId, RecordId, RequestId, RewardId,
-    TokenId, Ucc,
+    AccountId, ActId, Actor, CampaignId, CaseId, ConversionId, HoldId, InvalidId, InvoiceId, ProgramId, RecordId, RequestId,
+    RewardId, TokenId, Ucc,
 };
 use crate::vocabulary::money::{InvalidMoney, Money};
 use crate::vocabulary::time::{CLOCK_SKEW_TOLERANCE, Timestamp};
@@ -41,6 +41,7 @@ macro_rules! wire_ids {
 
 wire_ids!(
     AccountId,
+    ActId,
     Actor,
     CampaignId,
     CaseId,

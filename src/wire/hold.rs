@@ -2,7 +2,7 @@
 
 use super::content;
 use super::fields::{optional_id, required_id, time_message};
-use super::request::{ListingFingerprint, note, page, request};
+use super::request::{ListingSeal, PageKey, note, page, request};
 use super::v1;
 use super::violation::{At, Violation, Violations};
 use crate::book::command::{HoldCommand, HoldStep};
@@ -89,21 +89,21 @@ pub struct Listing {
     /// Which part.
     pub page: PageRequest,
     /// What the next page's token is bound to.
-    pub fingerprint: ListingFingerprint,
+    pub seal: ListingSeal,
 }
 
 /// Reads a listing request.
 ///
 /// # Errors
 /// All violated fields.
-pub fn listing(message: v1::ListHoldsRequest) -> Result<Listing, Vec<Violation>> {
+pub fn listing(message: v1::ListHoldsRequest, key: &PageKey) -> Result<Listing, Vec<Violation>> {
     let bare = v1::ListHoldsRequest { page_size: 0, page_token: String::new(), ..message.clone() };
-    let fingerprint = ListingFingerprint::of(&bare);
+    let seal = ListingSeal::of(&bare, key);
     let v1::ListHoldsRequest { program_id, page_size, page_token } = message;
     let mut found = Violations::default();
     let program_id = required_id(&program_id, &At::path("program_id"), &mut found);
-    let page = page(page_size, &page_token, fingerprint, &mut found);
-    found.into_result(program_id.map(|program_id| Listing { program_id, page, fingerprint }))
+    let page = page(page_size, &page_token, seal, &mut found);
+    found.into_result(program_id.map(|program_id| Listing { program_id, page, seal }))
 }
 
 /// Writes a hold in force.

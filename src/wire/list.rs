@@ -6,7 +6,7 @@ use super::content;
 use super::digest::{identifier, identifier_message};
 use super::enums::WireEnum;
 use super::fields::{Arrival, optional_enum, optional_time, required_enum, required_id, time_message};
-use super::request::{ListingFingerprint, note, page, request};
+use super::request::{ListingSeal, PageKey, note, page, request};
 use super::v1;
 use super::violation::{At, Violation, Violations};
 use crate::book::command::{Change, ListCommand};
@@ -98,22 +98,22 @@ pub struct EntryListing {
     /// Which part.
     pub page: PageRequest,
     /// What the next page's token is bound to.
-    pub fingerprint: ListingFingerprint,
+    pub seal: ListingSeal,
 }
 
 /// Reads a listing request.
 ///
 /// # Errors
 /// All violated fields.
-pub fn listing(message: v1::ListListEntriesRequest) -> Result<EntryListing, Vec<Violation>> {
+pub fn listing(message: v1::ListListEntriesRequest, key: &PageKey) -> Result<EntryListing, Vec<Violation>> {
     let bare = v1::ListListEntriesRequest { page_size: 0, page_token: String::new(), ..message.clone() };
-    let fingerprint = ListingFingerprint::of(&bare);
+    let seal = ListingSeal::of(&bare, key);
     let v1::ListListEntriesRequest { program_id, list, page_size, page_token } = message;
     let mut found = Violations::default();
     let program_id = required_id(&program_id, &At::path("program_id"), &mut found);
     let list = optional_enum(list, &At::path("list"), &mut found);
-    let page = page(page_size, &page_token, fingerprint, &mut found);
-    found.into_result(program_id.map(|program_id| EntryListing { program_id, list, page, fingerprint }))
+    let page = page(page_size, &page_token, seal, &mut found);
+    found.into_result(program_id.map(|program_id| EntryListing { program_id, list, page, seal }))
 }
 
 /// Writes an entry of a list.

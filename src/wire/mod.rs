@@ -8,6 +8,8 @@ pub mod account;
 pub mod act;
 pub mod bundle;
 pub mod cluster;
+pub mod codec;
+pub mod confirmation;
 pub mod content;
 pub mod conversion;
 pub mod credentials;

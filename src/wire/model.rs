@@ -5,7 +5,7 @@
 use super::content;
 use super::enums::WireEnum;
 use super::fields::{Arrival, optional_time, required_id, time_message};
-use super::request::{ListingFingerprint, note, page, request};
+use super::request::{ListingSeal, PageKey, note, page, request};
 use super::v1;
 use super::violation::{At, Violation, Violations};
 use crate::book::command::Request;
@@ -180,16 +180,16 @@ pub struct DisagreementListing {
     /// Which part.
     pub page: PageRequest,
     /// What the next page's token is bound to.
-    pub fingerprint: ListingFingerprint,
+    pub seal: ListingSeal,
 }
 
 /// Reads a listing request.
 ///
 /// # Errors
 /// All violated fields.
-pub fn disagreements(message: v1::ListDisagreementsRequest) -> Result<DisagreementListing, Vec<Violation>> {
+pub fn disagreements(message: v1::ListDisagreementsRequest, key: &PageKey) -> Result<DisagreementListing, Vec<Violation>> {
     let bare = v1::ListDisagreementsRequest { page_size: 0, page_token: String::new(), ..message.clone() };
-    let fingerprint = ListingFingerprint::of(&bare);
+    let seal = ListingSeal::of(&bare, key);
     let v1::ListDisagreementsRequest { program_id, decided_from, decided_until, page_size, page_token } = message;
     let mut found = Violations::default();
     let program_id = required_id(&program_id, &At::path("program_id"), &mut found);
@@ -204,8 +204,8 @@ pub fn disagreements(message: v1::ListDisagreementsRequest) -> Result<Disagreeme
     {
         found.add(&At::path("decided_until"), "must lie after `decided_from`");
     }
-    let page = page(page_size, &page_token, fingerprint, &mut found);
-    found.into_result(program_id.map(|program_id| DisagreementListing { program_id, filter, page, fingerprint }))
+    let page = page(page_size, &page_token, seal, &mut found);
+    found.into_result(program_id.map(|program_id| DisagreementListing { program_id, filter, page, seal }))
 }
 
 /// Writes a decision to which the challenger would have given another verdict; `None` where it agrees.
@@ -262,6 +262,7 @@ pub fn drift_message(name: &str, stability_index: Option<f64>, level: DriftLevel
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::book::directory::LedgerKey;
 
     fn fields(violations: Vec<Violation>) -> Vec<String> {
         violations.into_iter().map(|violation| violation.field).collect()
@@ -273,7 +274,10 @@ mod tests {
         let long = v1::ActivateModelRequest { model_version: "v".repeat(129), note: "\u{7}".to_owned(), ..Default::default() };
         assert_eq!(fields(activate(long).unwrap_err()), ["program_id", "model_version", "note"]);
         let too_many = v1::ListDisagreementsRequest { page_size: 501, page_token: "x".to_owned(), ..Default::default() };
-        assert_eq!(fields(disagreements(too_many).unwrap_err()), ["program_id", "page_size", "page_token"]);
+        assert_eq!(
+            fields(disagreements(too_many, &PageKey::of(&LedgerKey([1; 32]))).unwrap_err()),
+            ["program_id", "page_size", "page_token"]
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::enums::WireEnum;
 use super::fields::{
     Arrival, id_text, money_message, optional_id, positive_money, required_enum, required_id, time_message, time_of_fact,
 };
-use super::request::{ListingFingerprint, note, page, reason_code, request};
+use super::request::{ListingSeal, PageKey, note, page, reason_code, request};
 use super::v1;
 use super::violation::{At, Violation, Violations};
 use crate::book::command::RevokeCommand;
@@ -137,21 +137,21 @@ pub struct PendingListing {
     /// Which part.
     pub page: PageRequest,
     /// What the next page's token is bound to.
-    pub fingerprint: ListingFingerprint,
+    pub seal: ListingSeal,
 }
 
 /// Reads a listing request.
 ///
 /// # Errors
 /// All violated fields.
-pub fn pending_listing(message: v1::ListPendingOutcomesRequest) -> Result<PendingListing, Vec<Violation>> {
+pub fn pending_listing(message: v1::ListPendingOutcomesRequest, key: &PageKey) -> Result<PendingListing, Vec<Violation>> {
     let bare = v1::ListPendingOutcomesRequest { page_size: 0, page_token: String::new(), ..message.clone() };
-    let fingerprint = ListingFingerprint::of(&bare);
+    let seal = ListingSeal::of(&bare, key);
     let v1::ListPendingOutcomesRequest { program_id, page_size, page_token } = message;
     let mut found = Violations::default();
     let program_id = required_id(&program_id, &At::path("program_id"), &mut found);
-    let page = page(page_size, &page_token, fingerprint, &mut found);
-    found.into_result(program_id.map(|program_id| PendingListing { program_id, page, fingerprint }))
+    let page = page(page_size, &page_token, seal, &mut found);
+    found.into_result(program_id.map(|program_id| PendingListing { program_id, page, seal }))
 }
 
 /// Writes an outcome that waits.

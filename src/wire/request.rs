@@ -2,6 +2,8 @@
 //!
 //! It must never decide anything. Called by the readers of screening, review, payout and list requests.
 
+use std::fmt;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use prost::Message;
@@ -9,7 +11,8 @@ use prost::Message;
 use super::fields::optional_id;
 use super::violation::{At, Violations};
 use crate::book::command::Request;
-use crate::book::query::{PageRequest, PageToken};
+use crate::book::directory::LedgerKey;
+use crate::book::query::{PageRequest, PageToken, Wanted};
 use crate::book::records::ContentFingerprint;
 use crate::vocabulary::ids::{CaseId, ConversionId};
 use crate::vocabulary::time::Span;
@@ -72,43 +75,76 @@ pub(super) fn optional_span(sent: Option<pbjson_types::Duration>, at: &At<'_>, f
 }
 
 /// Reads which page is asked for: its size, and the token, which is bound to the rest of the request.
-pub(super) fn page(size: u32, token: &str, listing: ListingFingerprint, found: &mut Violations) -> PageRequest {
+pub(super) fn page(size: u32, token: &str, seal: ListingSeal, found: &mut Violations) -> PageRequest {
     let size = usize::try_from(size).unwrap_or(usize::MAX);
     if size > PAGE_SIZE_MAX {
         found.add(&At::path("page_size"), format!("is {size}; at most {PAGE_SIZE_MAX} are allowed"));
     }
-    let after = if token.is_empty() { None } else { listing.open(token) };
-    if after.is_none() && !token.is_empty() {
-        found.add(&At::path("page_token"), "does not belong to this listing; start again without it");
-    }
-    PageRequest { size: if size == 0 { PAGE_SIZE_DEFAULT } else { size }, after }
+    let after = sealed(token, &At::path("page_token"), seal, found);
+    PageRequest { size: if size == 0 { PAGE_SIZE_DEFAULT } else { size }, after, wanted: Wanted::default() }
 }
 
-/// A fingerprint of a listing request without its page: what a page token is bound to, so that it cannot be used with other filters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ListingFingerprint([u8; 8]);
+/// Reads a token that may be left out.
+pub(super) fn sealed(token: &str, at: &At<'_>, seal: ListingSeal, found: &mut Violations) -> Option<PageToken> {
+    let opened = if token.is_empty() { None } else { seal.open(token) };
+    if opened.is_none() && !token.is_empty() {
+        found.add(at, "does not belong to this listing; start again without it");
+    }
+    opened
+}
 
-impl ListingFingerprint {
-    /// The fingerprint of a request whose page fields were cleared. Two listings may be asked for with the same bytes, so the kind of request counts.
-    pub(super) fn of<R: Message>(request_without_page: &R) -> Self {
-        let mut hasher = blake3::Hasher::new();
+/// The key that page tokens are sealed with: nobody but the processes of a ledger can make one.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PageKey([u8; 32]);
+
+impl PageKey {
+    /// The one that belongs to a ledger's key.
+    #[must_use]
+    pub fn of(key: &LedgerKey) -> Self {
+        Self(blake3::derive_key("selfsame 2026-11 page tokens", &key.0))
+    }
+}
+
+impl fmt::Debug for PageKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PageKey")
+    }
+}
+
+/// What the tokens of one listing are sealed with: a key of the method, and of everything that was asked but the page, so that a token cannot be used
+/// with another programme or other filters.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct ListingSeal([u8; 32]);
+
+impl fmt::Debug for ListingSeal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ListingSeal")
+    }
+}
+
+impl ListingSeal {
+    /// The seal of a request whose page fields were cleared. Two listings may be asked for with the same bytes, so the kind of request counts.
+    pub(super) fn of<R: Message>(request_without_page: &R, PageKey(key): &PageKey) -> Self {
+        let mut hasher = blake3::Hasher::new_keyed(key);
         hasher.update(std::any::type_name::<R>().as_bytes()).update(&request_without_page.encode_to_vec());
-        let mut reader = hasher.finalize_xof();
-        let mut first_bytes = [0; 8];
-        reader.fill(&mut first_bytes);
-        Self(first_bytes)
+        Self(*hasher.finalize().as_bytes())
     }
 
     /// A ledger's token as it is sent. Empty when there is none.
     #[must_use]
     pub fn seal(self, token: Option<&PageToken>) -> String {
-        token.map_or_else(String::new, |PageToken(text)| URL_SAFE_NO_PAD.encode([&self.0, text.as_bytes()].concat()))
+        let sealed = |PageToken(text): &PageToken| {
+            URL_SAFE_NO_PAD.encode([blake3::keyed_hash(&self.0, text.as_bytes()).as_bytes(), text.as_bytes()].concat())
+        };
+        token.map_or_else(String::new, sealed)
     }
 
     fn open(self, sent: &str) -> Option<PageToken> {
         let bytes = URL_SAFE_NO_PAD.decode(sent).ok()?;
-        let text = bytes.strip_prefix(&self.0)?;
-        String::from_utf8(text.to_vec()).ok().map(PageToken)
+        let (seal, text) = bytes.split_first_chunk::<32>()?;
+        // Compared in constant time.
+        let own = blake3::keyed_hash(&self.0, text) == blake3::Hash::from_bytes(*seal);
+        own.then(|| String::from_utf8(text.to_vec()).ok().map(PageToken)).flatten()
     }
 }
 
@@ -117,8 +153,13 @@ mod tests {
     use super::*;
     use crate::wire::v1;
 
-    fn listing(program: &str) -> ListingFingerprint {
-        ListingFingerprint::of(&v1::ListHoldsRequest { program_id: program.to_owned(), ..Default::default() })
+    fn listing(program: &str) -> ListingSeal {
+        sealed_by(1, program)
+    }
+
+    fn sealed_by(key: u8, program: &str) -> ListingSeal {
+        let request = v1::ListHoldsRequest { program_id: program.to_owned(), ..Default::default() };
+        ListingSeal::of(&request, &PageKey::of(&LedgerKey([key; 32])))
     }
 
     #[test]
@@ -128,6 +169,13 @@ mod tests {
         assert_eq!(listing("shop").open(&sealed), Some(token));
         assert_eq!(listing("other").open(&sealed), None);
         assert_eq!(listing("shop").open("nonsense"), None);
+        assert_eq!(sealed_by(2, "shop").open(&sealed), None, "another ledger's");
+        let mut bytes = URL_SAFE_NO_PAD.decode(&sealed).unwrap();
+        for at in 0..bytes.len() {
+            bytes[at] ^= 1;
+            assert_eq!(listing("shop").open(&URL_SAFE_NO_PAD.encode(&bytes)), None, "byte {at} was changed");
+            bytes[at] ^= 1;
+        }
     }
 
     #[test]

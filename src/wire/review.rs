@@ -2,14 +2,16 @@
 //!
 //! It must never judge a step; the case's state machine does. The review handlers call it.
 
+use prost::Message as _;
+
 use super::account::{conversion_message, shared_message};
 use super::enums::WireEnum;
 use super::fields::{enum_set, money_message, optional_enum, optional_id, required_enum, required_id, time_message};
-use super::request::{ListingFingerprint, case_id, note, optional_span, page, reason_code, request};
+use super::request::{ListingSeal, PageKey, case_id, note, optional_span, page, reason_code, request, sealed};
 use super::violation::{At, Violation, Violations};
 use super::{content, conversion, decision, journey, v1};
 use crate::book::command::{CaseCommand, CaseStep, Request};
-use crate::book::query::{CaseFilter, CaseOrder, CaseStateKind, PageRequest};
+use crate::book::query::{CaseFilter, CaseOrder, CaseStateKind, PageRequest, PageToken};
 use crate::book::records::{CaseFile, CaseSummary, HistoryEntry, QueueStats};
 use crate::screening::case::{CaseState, LEASE_MAX, Resolution, Step};
 use crate::screening::decision::{Decision, risk_score};
@@ -34,16 +36,16 @@ pub struct CaseListing {
     /// Which part.
     pub page: PageRequest,
     /// What the next page's token is bound to.
-    pub fingerprint: ListingFingerprint,
+    pub seal: ListingSeal,
 }
 
 /// Reads a listing request. Ages count back from `now`; without states, those that need a reviewer are meant.
 ///
 /// # Errors
 /// All violated fields.
-pub fn case_listing(message: v1::ListCasesRequest, now: Timestamp) -> Result<CaseListing, Vec<Violation>> {
+pub fn case_listing(message: v1::ListCasesRequest, key: &PageKey, now: Timestamp) -> Result<CaseListing, Vec<Violation>> {
     let bare = v1::ListCasesRequest { page_size: 0, page_token: String::new(), ..message.clone() };
-    let fingerprint = ListingFingerprint::of(&bare);
+    let seal = ListingSeal::of(&bare, key);
     let v1::ListCasesRequest {
         program_id,
         states,
@@ -93,8 +95,8 @@ pub fn case_listing(message: v1::ListCasesRequest, now: Timestamp) -> Result<Cas
         at_stake_minor_min: min_at_stake_minor,
     };
     let order = optional_enum(order_by, &At::path("order_by"), &mut found).unwrap_or(CaseOrder::ExpectedLossFirst);
-    let page = page(page_size, &page_token, fingerprint, &mut found);
-    let listing = program_id.map(|program_id| CaseListing { program_id, filter, order, page, fingerprint });
+    let page = page(page_size, &page_token, seal, &mut found);
+    let listing = program_id.map(|program_id| CaseListing { program_id, filter, order, page, seal });
     found.into_result(listing)
 }
 
@@ -111,13 +113,55 @@ pub enum CaseView {
 ///
 /// # Errors
 /// All violated fields.
-pub fn case_wanted(message: v1::GetCaseRequest) -> Result<(ProgramId, CaseId, CaseView), Vec<Violation>> {
-    let v1::GetCaseRequest { program_id, case_id: id, view } = message;
+pub fn case_wanted(message: v1::GetCaseRequest, key: &PageKey) -> Result<CaseWanted, Vec<Violation>> {
+    let bare = v1::GetCaseRequest { history_page_token: String::new(), ..message.clone() };
+    let seal = ListingSeal::of(&bare, key);
+    let v1::GetCaseRequest { program_id, case_id: id, history_page_token, view } = message;
     let mut found = Violations::default();
     let program_id = required_id(&program_id, &At::path("program_id"), &mut found);
     let id = case_id(&id, &mut found);
     let view = optional_enum(view, &At::path("view"), &mut found).unwrap_or(CaseView::Full);
-    found.into_result(program_id.zip(id).map(|(program_id, id)| (program_id, id, view)))
+    let token = sealed(&history_page_token, &At::path("history_page_token"), seal, &mut found);
+    let history_before = token.and_then(|PageToken(entries)| entries.parse().ok());
+    let wanted = program_id.zip(id).map(|(program_id, case_id)| CaseWanted { program_id, case_id, history_before, view, seal });
+    found.into_result(wanted)
+}
+
+/// A case that was asked for.
+#[derive(Debug, Clone)]
+pub struct CaseWanted {
+    /// The programme.
+    pub program_id: ProgramId,
+    /// The case.
+    pub case_id: CaseId,
+    /// Only what stands before so many entries of its history; absent for the newest.
+    pub history_before: Option<usize>,
+    /// How much of it.
+    pub view: CaseView,
+    /// What the token of earlier history is bound to.
+    pub seal: ListingSeal,
+}
+
+/// What of a case's history one answer holds: its first entry, and the one after its last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HistoryPart {
+    /// The first.
+    pub from: usize,
+    /// The one after the last.
+    pub until: usize,
+}
+
+/// The newest entries of a case's history, before a place, that take at most so many bytes. At least one, where there is any.
+#[must_use]
+pub fn newest_history(history: &[HistoryEntry], before: Option<usize>, bytes_max: usize) -> HistoryPart {
+    let until = before.map_or(history.len(), |before| before.min(history.len()));
+    let mut bytes = 0;
+    let fits = |entry: &&HistoryEntry| {
+        bytes += history_message(entry).encoded_len() + 6;
+        bytes <= bytes_max
+    };
+    let count = history.iter().take(until).rev().take_while(fits).count().max(1).min(until);
+    HistoryPart { from: until - count, until }
 }
 
 /// Reads which programme's queue is asked for.
@@ -354,7 +398,7 @@ pub fn summary_message(summary: &CaseSummary, now: Timestamp) -> v1::CaseSummary
 
 /// Writes a whole case. The rows of the comparison are the caller's.
 #[must_use]
-pub fn case_message(file: &CaseFile, side_by_side: Vec<v1::SideBySideRow>, now: Timestamp) -> v1::Case {
+pub fn case_message(file: &CaseFile, side_by_side: Vec<v1::SideBySideRow>, part: HistoryPart, now: Timestamp) -> v1::Case {
     let CaseFile { summary, record, now: known_now, referrer: _, referee: _, history, neighbours, others_of_referrer } = file;
     let screened = &record.conversion;
     v1::Case {
@@ -370,7 +414,7 @@ pub fn case_message(file: &CaseFile, side_by_side: Vec<v1::SideBySideRow>, now: 
         page: Vec::new(),
         rewards: screened.rewards.iter().map(conversion::reward_message).collect(),
         paid_reward_ids: paid_reward_ids(&record.standing),
-        history: history.iter().map(history_message).collect(),
+        history: history.iter().take(part.until).skip(part.from).map(history_message).collect(),
         now: second_look(&record.decision, known_now),
     }
 }
@@ -441,6 +485,7 @@ pub fn queue_message(stats: &QueueStats, now: Timestamp) -> v1::GetQueueStatsRes
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::book::directory::LedgerKey;
 
     fn fields(violations: &[Violation]) -> Vec<&str> {
         violations.iter().map(|violation| violation.field.as_str()).collect()
@@ -460,7 +505,12 @@ mod tests {
 
     #[test]
     fn a_listing_without_states_is_of_what_needs_a_reviewer() {
-        let listing = case_listing(v1::ListCasesRequest { program_id: "shop".to_owned(), ..Default::default() }, now()).unwrap();
+        let listing = case_listing(
+            v1::ListCasesRequest { program_id: "shop".to_owned(), ..Default::default() },
+            &PageKey::of(&LedgerKey([1; 32])),
+            now(),
+        )
+        .unwrap();
         assert_eq!(listing.filter.states, [CaseStateKind::Open, CaseStateKind::Claimed]);
         assert_eq!(listing.order, CaseOrder::ExpectedLossFirst);
     }

@@ -2,7 +2,7 @@
 //! It must never widen a filter. The screening handlers call it.
 
 use super::fields::{Arrival, enum_set, optional_id, optional_time, required_id};
-use super::request::{ListingFingerprint, page};
+use super::request::{ListingSeal, PageKey, page};
 use super::v1;
 use super::violation::{At, Violation, Violations};
 use crate::book::query::{ChallengerFilter, DecisionFilter, PageRequest};
@@ -60,16 +60,16 @@ pub struct DecisionListing {
     /// Which part.
     pub page: PageRequest,
     /// What the next page's token is bound to.
-    pub fingerprint: ListingFingerprint,
+    pub seal: ListingSeal,
 }
 
 /// Reads a listing request.
 ///
 /// # Errors
 /// All violated fields.
-pub fn decision_listing(message: v1::ListDecisionsRequest) -> Result<DecisionListing, Vec<Violation>> {
+pub fn decision_listing(message: v1::ListDecisionsRequest, key: &PageKey) -> Result<DecisionListing, Vec<Violation>> {
     let bare = v1::ListDecisionsRequest { page_size: 0, page_token: String::new(), ..message.clone() };
-    let fingerprint = ListingFingerprint::of(&bare);
+    let seal = ListingSeal::of(&bare, key);
     let v1::ListDecisionsRequest {
         program_id,
         verdicts,
@@ -95,14 +95,15 @@ pub fn decision_listing(message: v1::ListDecisionsRequest) -> Result<DecisionLis
     {
         found.add(&At::path("decided_until"), "must lie after `decided_from`");
     }
-    let page = page(page_size, &page_token, fingerprint, &mut found);
-    let listing = program_id.map(|program_id| DecisionListing { program_id, filter, page, fingerprint });
+    let page = page(page_size, &page_token, seal, &mut found);
+    let listing = program_id.map(|program_id| DecisionListing { program_id, filter, page, seal });
     found.into_result(listing)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::book::directory::LedgerKey;
 
     #[test]
     fn everything_wrong_with_a_listing_is_named() {
@@ -113,7 +114,11 @@ mod tests {
             page_token: "x".to_owned(),
             ..Default::default()
         };
-        let fields: Vec<String> = decision_listing(message).unwrap_err().into_iter().map(|violation| violation.field).collect();
+        let fields: Vec<String> = decision_listing(message, &PageKey::of(&LedgerKey([1; 32])))
+            .unwrap_err()
+            .into_iter()
+            .map(|violation| violation.field)
+            .collect();
         assert_eq!(fields, ["program_id", "verdicts[0]", "verdicts[1]", "referrer_account_id", "page_size", "page_token"]);
     }
 }

@@ -1,6 +1,8 @@
 //! Lines of labelled history between messages and vocabulary: what is exported, replayed and trained on.
 //! It must never invent a label or a time. Exports, replay and `screen` call it.
 
+use prost::Message as _;
+
 use super::cursor::optional_cursor;
 use super::enums::WireEnum;
 use super::feed::AFTER_CURSOR;
@@ -37,6 +39,41 @@ pub fn wanted(message: v1::ExportConversionsRequest) -> Result<(ProgramId, Optio
     let program_id = required_id(&program_id, &At::path("program_id"), &mut found);
     let after = optional_cursor(&after_cursor, &At::path(AFTER_CURSOR), &mut found);
     found.into_result(program_id.map(|program_id| (program_id, after)))
+}
+
+/// The messages of one line: signals that would make it larger than so many bytes go before it, in messages of their own.
+#[must_use]
+pub fn export_messages(labelled: &LabelledConversion, bytes_max: usize) -> Vec<v1::ExportConversionsResponse> {
+    let mut line = message_of(labelled);
+    let mut messages = Vec::new();
+    if line.encoded_len() > bytes_max {
+        let mut part = v1::ExportConversionsResponse::default();
+        let mut bytes = 0;
+        for v1::RecordedSignals { record_id, bundles, observed_at } in std::mem::take(&mut line.signals_before) {
+            for bundle in bundles {
+                let length = bundle.encoded_len() + record_id.len() + 64;
+                if bytes + length > bytes_max && bytes > 0 {
+                    messages.push(std::mem::take(&mut part));
+                    bytes = 0;
+                }
+                bytes += length;
+                let signals = v1::RecordedSignals { record_id: record_id.clone(), bundles: vec![bundle], observed_at };
+                join_signals(&mut part.signals_before, signals);
+            }
+        }
+        messages.push(part);
+    }
+    let (cursor, conversion) = (labelled.record.cursor.to_string(), Some(line));
+    messages.push(v1::ExportConversionsResponse { cursor, conversion, signals_before: Vec::new() });
+    messages
+}
+
+/// Adds signals behind others; what continues the last record is joined to it.
+pub fn join_signals(all: &mut Vec<v1::RecordedSignals>, mut more: v1::RecordedSignals) {
+    match all.last_mut() {
+        Some(last) if last.record_id == more.record_id => last.bundles.append(&mut more.bundles),
+        Some(_) | None => all.push(more),
+    }
 }
 
 /// One line of labelled history.

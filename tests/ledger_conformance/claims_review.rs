@@ -170,7 +170,7 @@ pub(crate) fn the_queue_is_paged_in_every_order_while_it_changes(subject: &Subje
     subject.resolve("c03", Resolution::Accept);
     subject.resolve("c09", Resolution::Accept);
     subject.resolve("c12", Resolution::Accept);
-    let request = PageRequest { size: 100, after: first.next.clone() };
+    let request = PageRequest { size: 100, after: first.next.clone(), ..PageRequest::default() };
     let rest = subject.ledger.cases(&shop(), &undecided(), CaseOrder::OldestFirst, &request, minute(50)).unwrap();
     let rest: Vec<String> = rest.entries.into_iter().map(|case| case.conversion_id.to_string()).collect();
     let wanted: Vec<String> = ascending[10..].iter().filter(|id| *id != "c12").cloned().collect();

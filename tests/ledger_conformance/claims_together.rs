@@ -1,7 +1,7 @@
 //! Claims about what belongs together: accounts as a whole, clusters of cases, and one act on several of them.
 
 use futures::executor::block_on;
-use selfsame::book::command::{Act, Acted, CasesCommand, Change, Command, Request, RewardsChange, RewardsCommand};
+use selfsame::book::command::{Acted, CasesCommand, CasesStep, Change, Command, Request, RewardsChange, RewardsCommand};
 use selfsame::book::query::{CaseFilter, CaseOrder, PageRequest};
 use selfsame::book::records::{ContentFingerprint, FeedKind, HistoryKind, HoldSubject};
 use selfsame::book::{LeftAlone, SeenMark};
@@ -16,8 +16,8 @@ use selfsame::vocabulary::money::Money;
 
 use crate::subject::{Draft, Subject, account, actor, case_id, conversion_id, draft, minute, page, pages, reward, shop};
 
-const REJECT: Act = Act::Resolve(Resolution::Reject);
-const ACCEPT: Act = Act::Resolve(Resolution::Accept);
+const REJECT: CasesStep = CasesStep::Resolve(Resolution::Reject);
+const ACCEPT: CasesStep = CasesStep::Resolve(Resolution::Accept);
 
 fn eur(minor: i64) -> Money {
     Money::new(minor, "EUR").unwrap()
@@ -32,7 +32,7 @@ fn review(id: &str, referrer: &str, referee: &str) -> Draft {
     worth(draft(id, referrer, referee).decided("review"), 1_000)
 }
 
-fn marks(subject: &Subject, act: Act, ids: &[&str]) -> Vec<(String, Result<SeenMark, LeftAlone>)> {
+fn marks(subject: &Subject, act: CasesStep, ids: &[&str]) -> Vec<(String, Result<SeenMark, LeftAlone>)> {
     let cases: Vec<_> = ids.iter().map(|id| case_id(id)).collect();
     let previewed = subject.ledger.preview(&shop(), act, &cases, &actor("rita"), minute(30)).unwrap();
     previewed.into_iter().map(|one| (one.case_id.to_string(), one.outcome.map(|foreseen| foreseen.mark))).collect()
@@ -41,7 +41,7 @@ fn marks(subject: &Subject, act: Act, ids: &[&str]) -> Vec<(String, Result<SeenM
 fn act_with(
     subject: &Subject,
     id: &str,
-    act: Act,
+    act: CasesStep,
     seen: &[(String, Result<SeenMark, LeftAlone>)],
 ) -> Result<Vec<Acted>, LedgerError> {
     let cases = seen.iter().filter_map(|(case, mark)| {
@@ -55,6 +55,7 @@ fn act_with(
         reason_code: "ring".to_owned(),
         note: "nine on one phone".to_owned(),
         cases: cases.collect(),
+        confirmation: None,
         request: Request { id: RequestId::new(id).unwrap(), content: ContentFingerprint([3; 16]) },
         at: minute(40),
     }))
@@ -198,7 +199,7 @@ pub(crate) fn an_act_is_undone_as_far_as_nothing_of_it_was_touched_since(subject
     subject.pay("c2");
     subject.reopen("c3");
     subject.resolve("c3", Resolution::Accept);
-    let undone = act_with(subject, "act-2", Act::Reopen, &undo).unwrap();
+    let undone = act_with(subject, "act-2", CasesStep::Reopen, &undo).unwrap();
     let expected = [
         ("case-c1".to_owned(), Ok(3)),
         ("case-c2".to_owned(), Err(LeftAlone::Changed)),
@@ -206,7 +207,7 @@ pub(crate) fn an_act_is_undone_as_far_as_nothing_of_it_was_touched_since(subject
     ];
     assert_eq!(outcomes(&undone), expected);
     assert_eq!((subject.gate("c1"), subject.gate("c2"), subject.gate("c3")), (Gate::Hold, Gate::Deny, Gate::Release));
-    let again = act_with(subject, "act-3", Act::Reopen, &undo).unwrap();
+    let again = act_with(subject, "act-3", CasesStep::Reopen, &undo).unwrap();
     assert_eq!(outcomes(&again)[0].1, Err(LeftAlone::NotResolved), "undone once");
 }
 

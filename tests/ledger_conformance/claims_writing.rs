@@ -161,7 +161,7 @@ pub(crate) fn decisions_are_listed_newest_first_page_by_page(subject: &Subject) 
     let between = DecisionFilter { from: Some(minute(5)), until: Some(minute(8)), ..DecisionFilter::default() };
     let some = pages(2, |page| subject.ledger.decisions(&shop(), &between, page).unwrap());
     assert_eq!(some.len(), 3);
-    let bad = PageRequest { size: 3, after: Some(PageToken("not a token".to_owned())) };
+    let bad = PageRequest { size: 3, after: Some(PageToken("not a token".to_owned())), ..PageRequest::default() };
     assert_eq!(
         subject.ledger.decisions(&shop(), &DecisionFilter::default(), &bad),
         Err(LedgerError::Refused(Refusal::PageToken))

@@ -11,6 +11,7 @@
 
 #[path = "../support/asked.rs"]
 mod asked;
+mod claims_acts;
 mod claims_history;
 mod claims_late;
 mod claims_model;
@@ -256,6 +257,13 @@ conformance! {
         what_was_learned_since_is_told_of_a_payment_that_was_reserved
         a_second_payment_of_a_reward_is_recorded_and_told
         a_change_of_a_reward_tells_what_it_was_worth;
+    claims_acts:
+        much_money_is_let_go_by_two_and_the_proposer_is_not_the_second
+        what_is_not_known_to_be_little_is_much
+        whoever_was_kept_out_is_let_in_again_by_two
+        a_model_decides_once_two_want_it
+        an_act_ends_by_itself_or_is_refused_or_withdrawn
+        what_cannot_be_done_any_more_is_told_to_who_confirms;
     claims_models:
         what_is_chosen_decides_and_a_rollback_goes_back_one_step
         a_call_about_models_is_answered_once_and_its_id_names_no_other

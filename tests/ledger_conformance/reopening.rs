@@ -9,10 +9,11 @@ use futures::executor::block_on;
 use selfsame::adapters::embedded::{self, COLD_FOLDER, JOURNAL_FOLDER, SNAPSHOTS_FOLDER};
 use selfsame::adapters::journal::{JournalOptions, restore, verify_backup};
 use selfsame::book::Refusal;
+use selfsame::book::acts::PendingAct;
 use selfsame::book::command::{CaseStep, Change, Command, DirectoryCommand, ModelsStep};
 use selfsame::book::cursor::FeedCursor;
 use selfsame::book::directory::{
-    Archival, Directory, DirectoryStep, IdentitySettings, ProgramSettings, Scope, Stage, Token, TokenDigest,
+    Archival, Directory, DirectoryStep, IdentitySettings, LedgerKey, ProgramSettings, Scope, Stage, Token, TokenDigest,
 };
 use selfsame::book::models::ProgramModels;
 use selfsame::book::query::{CaseFilter, CaseOrder, DecisionFilter};
@@ -32,6 +33,7 @@ use selfsame::vocabulary::outcome::{OutcomeKind, OutcomeSubject};
 use selfsame::vocabulary::role::Role;
 use selfsame::vocabulary::time::Span;
 
+use crate::claims_acts::play_with_acts;
 use crate::claims_models::audited;
 use crate::subject::{
     Subject, account, actor, blocked, case_id, conversion_id, draft, email_of_pattern, full_bundle, minute, model, pages, shop,
@@ -53,6 +55,7 @@ pub(crate) struct Everything {
     labelled: Vec<LabelledConversion>,
     pub(crate) models: Arc<ProgramModels>,
     directory: Arc<Directory>,
+    acts: Vec<PendingAct>,
 }
 
 const CONVERSIONS: i64 = 60;
@@ -85,6 +88,7 @@ pub(crate) fn everything(subject: &Subject) -> Everything {
         labelled: ledger.labelled(&shop(), None, usize::MAX).unwrap().0,
         models: subject.models(),
         directory: ledger.directory().unwrap(),
+        acts: pages(3, |page| ledger.pending_acts(&shop(), page, now).unwrap()),
     }
 }
 
@@ -125,11 +129,12 @@ fn play(subject: &Subject) {
     subject.outcome("o2", OutcomeKind::SubscriptionCanceled, OutcomeSubject::Account(account("b1")));
     subject.ban("a0");
     play_with_models(subject);
+    play_with_acts(subject);
     play_with_the_directory(subject);
 }
 
 /// Records that [`play_with_the_directory`] makes.
-pub(crate) const DIRECTORY_RECORDS: u64 = 8;
+pub(crate) const DIRECTORY_RECORDS: u64 = 9;
 
 /// Registers programmes, lets callers in and turns one away.
 pub(crate) fn play_with_the_directory(subject: &Subject) {
@@ -139,6 +144,8 @@ pub(crate) fn play_with_the_directory(subject: &Subject) {
         title: "The shop".to_owned(),
         stage: Stage::Production,
         currencies: BTreeSet::new(),
+        confirmation: None,
+        key_ids: BTreeSet::new(),
     };
     let identity = |name, role| IdentitySettings {
         name,
@@ -164,6 +171,7 @@ pub(crate) fn play_with_the_directory(subject: &Subject) {
         DirectoryStep::IssueToken(name.clone(), token("tk-1")),
         DirectoryStep::IssueToken(name, token("tk-2")),
         DirectoryStep::RevokeToken(TokenId::new("tk-1").unwrap()),
+        DirectoryStep::MakeKey(LedgerKey([3; 32])),
     ];
     for (number, step) in (70..).zip(steps) {
         let (program_id, actor) = (ProgramId::directory(), actor("ops"));

@@ -329,7 +329,7 @@ pub(crate) fn full_bundle(id: &str, number: u32) -> SignalBundle {
 /// All of a listing, page by page.
 pub(crate) fn pages<E>(size: usize, mut read: impl FnMut(&PageRequest) -> selfsame::book::query::Page<E>) -> Vec<E> {
     let mut all = Vec::new();
-    let mut request = PageRequest { size, after: None };
+    let mut request = PageRequest { size, ..PageRequest::default() };
     loop {
         let page = read(&request);
         assert!(page.entries.len() <= size);
@@ -342,7 +342,7 @@ pub(crate) fn pages<E>(size: usize, mut read: impl FnMut(&PageRequest) -> selfsa
 }
 
 pub(crate) fn page(size: usize) -> PageRequest {
-    PageRequest { size, after: None }
+    PageRequest { size, ..PageRequest::default() }
 }
 
 impl Subject {

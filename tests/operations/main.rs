@@ -5,3 +5,4 @@ mod deploy;
 mod figures;
 mod server;
 mod ships;
+mod weight;

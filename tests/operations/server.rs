@@ -63,6 +63,13 @@ impl Server {
         Self { process, folder, metrics, log, said, api: api.unwrap() }
     }
 
+    /// What of its memory is in use. Unit: MiB.
+    pub(crate) fn resident_mib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap() / 1_024
+    }
+
     /// The whole of its log, once it was told to stop and did.
     pub(crate) fn stop(mut self) -> (Vec<Value>, TempDir) {
         assert!(Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status().unwrap().success());

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use selfsame::vocabulary::time::Span;
 use selfsame::wire::v1;
 use selfsame::wire::v1::access_service_client::AccessServiceClient;
+use selfsame::wire::v1::confirmation_service_client::ConfirmationServiceClient;
 use selfsame::wire::v1::list_service_client::ListServiceClient;
 use selfsame::wire::v1::model_service_client::ModelServiceClient;
 use selfsame::wire::v1::operations_service_client::OperationsServiceClient;
@@ -35,7 +36,7 @@ fn told() -> BTreeMap<&'static str, (BTreeSet<&'static str>, &'static str)> {
     TABLE.lines().filter_map(row).collect()
 }
 
-async fn identity(admin: &Calls, name: &str, roles: &[v1::Role], programs: &[&str]) {
+pub(crate) async fn identity(admin: &Calls, name: &str, roles: &[v1::Role], programs: &[&str]) {
     let identity = v1::Identity {
         name: name.to_owned(),
         roles: roles.iter().map(|role| (*role).into()).collect(),
@@ -46,7 +47,7 @@ async fn identity(admin: &Calls, name: &str, roles: &[v1::Role], programs: &[&st
     AccessServiceClient::new(admin.clone()).put_identity(v1::PutIdentityRequest { identity: Some(identity) }).await.unwrap();
 }
 
-async fn token(admin: &Calls, name: &str) -> Result<v1::IssueTokenResponse, Status> {
+pub(crate) async fn token(admin: &Calls, name: &str) -> Result<v1::IssueTokenResponse, Status> {
     let request = v1::IssueTokenRequest { identity: name.to_owned(), ..v1::IssueTokenRequest::default() };
     AccessServiceClient::new(admin.clone()).issue_token(request).await.map(tonic::Response::into_inner)
 }
@@ -148,6 +149,12 @@ async fn answers(calls: &Calls, program: &str, run: &str) -> BTreeMap<&'static s
         "RemoveListEntry" remove_list_entry r#"{"programId":"P","list":"LIST_KIND_TRUSTED","subject":{"accountId":"zoe"}}"#;
         "ListListEntries" list_list_entries r#"{"programId":"P"}"#;
     }
+    unary! { "ConfirmationService" ConfirmationServiceClient:
+        "ListPendingActs" list_pending_acts r#"{"programId":"P"}"#;
+        "ConfirmAct" confirm_act r#"{"programId":"P","actId":"act-1"}"#;
+        "RefuseAct" refuse_act r#"{"programId":"P","actId":"act-1"}"#;
+        "WithdrawAct" withdraw_act r#"{"programId":"P","actId":"act-1"}"#;
+    }
     unary! { "ModelService" ModelServiceClient:
         "ListModels" list_models r#"{"programId":"P"}"#;
         "GetModelStatus" get_model_status r#"{"programId":"P"}"#;
@@ -177,6 +184,7 @@ async fn answers(calls: &Calls, program: &str, run: &str) -> BTreeMap<&'static s
         "RevokeToken" revoke_token r#"{"tokenId":"tk-none"}"#;
         "RemoveIdentity" remove_identity r#"{"name":"nobody"}"#;
         "ListIdentities" list_identities "{}";
+        "MakeAccessToken" make_access_token "{}";
         "WhoAmI" who_am_i "{}";
     }
     all

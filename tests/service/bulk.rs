@@ -71,7 +71,7 @@ async fn a_client_that_reads_nothing_before_it_has_sent_everything_is_served() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_that_nobody_reads_have_a_bound_and_others_are_served_meanwhile() {
-    let world = World::with_limits(Limits { waiting_answers_max: 100, stream_in_flight_max: 4, ..Limits::default() }).await;
+    let world = World::with_limits(Limits { unread_bytes_max: 10_000, stream_in_flight_max: 4, ..Limits::default() }).await;
     let (sender, sent) = mpsc::channel(1);
     let idle = world.screening().screen_conversions(tokio_stream::wrappers::ReceiverStream::new(sent)).await.unwrap();
     let mut taken = 0;

@@ -5,11 +5,14 @@
 
 mod access;
 mod bulk;
+mod callers;
 #[path = "../support/certificates.rs"]
 mod certificates;
+mod confirmations;
 mod feed;
 mod limits;
 mod listener;
+mod manners;
 mod models;
 mod operations;
 mod payouts;

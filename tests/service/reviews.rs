@@ -138,7 +138,7 @@ async fn a_case_shows_both_sides_why_and_what_happened() {
         ..Default::default()
     };
     world.review_of("sam").add_note(note).await.unwrap();
-    let request = v1::GetCaseRequest { program_id: PROGRAM.to_owned(), case_id: CASE.to_owned(), view: None };
+    let request = v1::GetCaseRequest { program_id: PROGRAM.to_owned(), case_id: CASE.to_owned(), ..Default::default() };
     let case = world.review().get_case(request).await.unwrap().into_inner().review_case.unwrap();
     let loudest = &case.side_by_side[0];
     assert_eq!((loudest.label.as_str(), loudest.comparison()), ("Device", v1::Comparison::Same));
@@ -153,7 +153,7 @@ async fn a_case_shows_both_sides_why_and_what_happened() {
 #[tokio::test]
 async fn unknown_cases_and_malformed_ids_are_told_apart() {
     let world = World::start().await;
-    let get = |case: &str| v1::GetCaseRequest { program_id: PROGRAM.to_owned(), case_id: case.to_owned(), view: None };
+    let get = |case: &str| v1::GetCaseRequest { program_id: PROGRAM.to_owned(), case_id: case.to_owned(), ..Default::default() };
     let unknown = world.review().get_case(get("case-nobody")).await.unwrap_err();
     assert_eq!((unknown.code(), reason(&unknown).as_str()), (Code::NotFound, "NOT_KNOWN"));
     let resource = unknown.get_details_resource_info().unwrap();
@@ -186,7 +186,7 @@ async fn a_conversion_that_cannot_be_reopened_is_named_as_it_was_asked_for() {
 #[tokio::test]
 async fn a_reward_that_was_paid_is_told_with_the_case_and_with_a_rejection_that_comes_too_late() {
     let world = with_a_case().await;
-    let wanted = || v1::GetCaseRequest { program_id: PROGRAM.to_owned(), case_id: CASE.to_owned(), view: None };
+    let wanted = || v1::GetCaseRequest { program_id: PROGRAM.to_owned(), case_id: CASE.to_owned(), ..Default::default() };
     let case = world.review().get_case(wanted()).await.unwrap().into_inner().review_case.unwrap();
     assert_eq!((case.rewards.len(), case.paid_reward_ids.len()), (1, 0));
     let paid = v1::MarkPaidRequest {

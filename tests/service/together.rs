@@ -138,6 +138,7 @@ async fn the_basic_view_of_a_case_is_a_page() {
         program_id: PROGRAM.to_owned(),
         case_id: "case-cv-2".to_owned(),
         view: Some(v1::CaseView::Basic.into()),
+        ..Default::default()
     };
     let case = world.review().get_case(request).await.unwrap().into_inner().review_case.unwrap();
     assert!(case.side_by_side.is_empty() && case.evidence.is_empty() && case.summary.is_some());

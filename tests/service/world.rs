@@ -18,8 +18,9 @@ use selfsame::adapters::policy_store::FixedPolicy;
 use selfsame::adapters::standing_rules::StandingRules;
 use selfsame::book::MessageKind;
 use selfsame::book::account_file::AccountFile;
+use selfsame::book::acts::{Confirmation, PendingAct};
 use selfsame::book::clusters::{ClusterFile, ClusterSummary};
-use selfsame::book::command::{Act, Command, Executed};
+use selfsame::book::command::{CasesStep, Command, Executed};
 use selfsame::book::cursor::FeedCursor;
 use selfsame::book::directory::{Directory, Stage};
 use selfsame::book::models::ProgramModels;
@@ -176,12 +177,12 @@ impl Ledger for SwitchedLedger {
     fn preview<'a>(
         &'a self,
         program: &'a ProgramId,
-        act: Act,
+        act: CasesStep,
         cases: &'a [CaseId],
-        actor: &'a Actor,
+        (actor, confirmation): (&'a Actor, Option<&'a Confirmation>),
         now: Timestamp,
     ) -> Answer<'a, Vec<Previewed>> {
-        self.read(self.inner.preview(program, act, cases, actor, now))
+        self.read(self.inner.preview(program, act, cases, (actor, confirmation), now))
     }
     fn queue_stats<'a>(&'a self, program: &'a ProgramId, now: Timestamp) -> Answer<'a, QueueStats> {
         self.read(self.inner.queue_stats(program, now))
@@ -218,6 +219,10 @@ impl Ledger for SwitchedLedger {
     ) -> Answer<'a, Page<ListEntry>> {
         self.read(self.inner.list_entries(program, list, page))
     }
+    fn pending_acts<'a>(&'a self, program: &'a ProgramId, page: &'a PageRequest, now: Timestamp) -> Answer<'a, Page<PendingAct>> {
+        self.read(self.inner.pending_acts(program, page, now))
+    }
+
     fn list_entry<'a>(
         &'a self,
         program: &'a ProgramId,
@@ -411,6 +416,15 @@ impl World {
 
     pub(crate) fn model(&self) -> v1::model_service_client::ModelServiceClient<Calls> {
         v1::model_service_client::ModelServiceClient::new(self.calls_of("dana"))
+    }
+
+    /// How many records the ledger holds, the directory's included.
+    pub(crate) async fn ledger_records(&self) -> u64 {
+        let mut records = 0;
+        for program in [PROGRAM, ProgramId::DIRECTORY] {
+            records += self.ledger.inner.end(&ProgramId::new(program).unwrap()).await.unwrap().place.0;
+        }
+        records
     }
 
     pub(crate) fn break_ledger(&self, fault: Fault) {

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use futures::executor::block_on;
 use selfsame::book::account_file::AccountFile;
+use selfsame::book::acts::PendingAct;
 use selfsame::book::clusters::{ClusterFile, ClusterSummary};
-use selfsame::book::command::Act;
+use selfsame::book::command::CasesStep;
 use selfsame::book::cursor::FeedCursor;
 use selfsame::book::directory::Directory;
 use selfsame::book::models::ProgramModels;
@@ -86,12 +87,12 @@ impl<L: Deref<Target: Ledger>> Asked<L> {
     pub(crate) fn preview(
         &self,
         program: &ProgramId,
-        act: Act,
+        act: CasesStep,
         cases: &[CaseId],
         actor: &Actor,
         now: Timestamp,
     ) -> Read<Vec<Previewed>> {
-        block_on(self.0.preview(program, act, cases, actor, now))
+        block_on(self.0.preview(program, act, cases, (actor, None), now))
     }
 
     pub(crate) fn queue_stats(&self, program: &ProgramId, now: Timestamp) -> Read<QueueStats> {
@@ -121,6 +122,10 @@ impl<L: Deref<Target: Ledger>> Asked<L> {
 
     pub(crate) fn list_entries(&self, program: &ProgramId, list: Option<ListKind>, page: &PageRequest) -> Read<Page<ListEntry>> {
         block_on(self.0.list_entries(program, list, page))
+    }
+
+    pub(crate) fn pending_acts(&self, program: &ProgramId, page: &PageRequest, now: Timestamp) -> Read<Page<PendingAct>> {
+        block_on(self.0.pending_acts(program, page, now))
     }
 
     pub(crate) fn list_entry(&self, program: &ProgramId, list: ListKind, subject: &ListSubject) -> Read<Option<ListEntry>> {

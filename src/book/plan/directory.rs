@@ -73,6 +73,7 @@ fn is_so(directory: &Directory, step: &DirectoryStep) -> Result<bool, Refusal> {
             let found = directory.token(id).ok_or_else(|| Refusal::NotFound { what: "token", id: id.to_string() })?;
             found.1.revoked_at.is_some()
         }
+        DirectoryStep::MakeKey(_) => directory.key().is_some(),
     })
 }
 
@@ -137,7 +138,14 @@ mod tests {
 
     fn step() -> impl Strategy<Value = DirectoryStep> {
         let program = (0..3_u8).prop_map(|number| ProgramId::new(&format!("p-{number}")).unwrap());
-        let settings = |id| ProgramSettings { id, title: String::new(), stage: Stage::Sandbox, currencies: BTreeSet::new() };
+        let settings = |id| ProgramSettings {
+            id,
+            title: String::new(),
+            stage: Stage::Sandbox,
+            currencies: BTreeSet::new(),
+            confirmation: None,
+            key_ids: BTreeSet::new(),
+        };
         prop_oneof![
             3 => identity().prop_map(DirectoryStep::PutIdentity),
             2 => (0..4_u8).prop_map(|number| DirectoryStep::RemoveIdentity(name(number))),

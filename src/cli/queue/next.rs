@@ -159,8 +159,12 @@ impl Desk {
     }
 
     async fn case(&mut self, case: &str, view: v1::CaseView) -> anyhow::Result<v1::Case> {
-        let request =
-            v1::GetCaseRequest { program_id: self.program_id.clone(), case_id: case.to_owned(), view: Some(view.into()) };
+        let request = v1::GetCaseRequest {
+            program_id: self.program_id.clone(),
+            case_id: case.to_owned(),
+            view: Some(view.into()),
+            ..Default::default()
+        };
         Ok(self.client.get_case(request).await.map_err(readable)?.into_inner().review_case.unwrap_or_default())
     }
 

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::cli::act::waits;
 use crate::cli::table::{instant, table};
 use crate::screening::decision::{logistic, risk_score};
 use crate::screening::evidence::EvidenceCode;
@@ -193,6 +194,7 @@ const fn left_alone(left: v1::LeftAlone) -> &'static str {
         v1::LeftAlone::AlreadyResolved => "it is resolved already",
         v1::LeftAlone::NotResolved => "it is not resolved",
         v1::LeftAlone::Gone => "it is not known",
+        v1::LeftAlone::NeedsConfirmation => "a second identity must confirm it: accept it by itself",
     }
 }
 
@@ -217,7 +219,10 @@ pub(super) fn changed(summary: Option<&v1::CaseSummary>) -> String {
 
 /// What a reviewer's decision led to, and what it came too late for.
 pub(super) fn resolved(answer: &v1::ResolveCaseResponse) -> String {
-    let v1::ResolveCaseResponse { summary, decision: _, paid_reward_ids } = answer;
+    let v1::ResolveCaseResponse { summary, decision: _, paid_reward_ids, pending_act } = answer;
+    if let Some(pending) = pending_act {
+        return waits(pending);
+    }
     let mut text = changed(summary.as_ref());
     let rejected = summary.as_ref().is_some_and(|case| case.resolution() == v1::Resolution::Reject);
     if rejected && !paid_reward_ids.is_empty() {
@@ -556,6 +561,7 @@ WHAT THE RISK OF THE DECISION IS MADE OF, IN LOG-ODDS
                 summary: Some(summary),
                 decision: None,
                 paid_reward_ids: paid_reward_ids.clone(),
+                pending_act: None,
             })
         };
         assert!(decided(v1::Resolution::Reject).ends_with("not taken back: rw-1"));

@@ -53,7 +53,7 @@ pub(in crate::console) struct Next {
 }
 
 pub(in crate::console) async fn show(visitor: Visitor, Query(asked): Query<Asked>) -> Result<Response, Failure> {
-    let request = v1::GetCaseRequest { program_id: asked.program.clone(), case_id: asked.id.clone(), view: None };
+    let request = v1::GetCaseRequest { program_id: asked.program.clone(), case_id: asked.id.clone(), ..Default::default() };
     let case = visitor.api.review().get_case(request).await?.into_inner().review_case.unwrap_or_default();
     let main = content(&visitor, &asked, &case);
     Ok(visitor.page_at(&asked.id, &asked.program, "Queue", &main))

@@ -172,6 +172,7 @@ const fn left_number(left: LeftAlone) -> u8 {
         LeftAlone::AlreadyResolved => 3,
         LeftAlone::NotResolved => 4,
         LeftAlone::Gone => 5,
+        LeftAlone::NeedsConfirmation => 6,
     }
 }
 
@@ -182,6 +183,7 @@ const fn read_left(number: u8) -> Result<LeftAlone, Damaged> {
         3 => LeftAlone::AlreadyResolved,
         4 => LeftAlone::NotResolved,
         5 => LeftAlone::Gone,
+        6 => LeftAlone::NeedsConfirmation,
         _ => return Err(Damaged("a number stands for no reason to leave a case alone")),
     })
 }

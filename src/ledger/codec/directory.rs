@@ -3,11 +3,14 @@
 use std::collections::BTreeSet;
 
 use super::numbers;
-use crate::book::directory::{DirectoryStep, IdentitySettings, ProgramSettings, Scope, Token, TokenDigest};
+use crate::book::acts::Confirmation;
+use crate::book::directory::{DirectoryStep, IdentitySettings, LedgerKey, ProgramSettings, Scope, Token, TokenDigest};
 use crate::book::event::DirectoryChanged;
 use crate::ledger::packed::{Damaged, Reader, Writer};
+use crate::vocabulary::digest::KeyId;
 use crate::vocabulary::ids::{Actor, ProgramId, TokenId};
 use crate::vocabulary::money::Currency;
+use crate::vocabulary::time::Span;
 
 /// What a step is. The numbers are stored.
 mod step {
@@ -18,6 +21,7 @@ mod step {
     pub(super) const REMOVE_IDENTITY: u8 = 5;
     pub(super) const ISSUE_TOKEN: u8 = 6;
     pub(super) const REVOKE_TOKEN: u8 = 7;
+    pub(super) const MAKE_KEY: u8 = 8;
 }
 
 pub(super) fn write(w: &mut Writer, DirectoryChanged { step, actor, at }: &DirectoryChanged) {
@@ -52,6 +56,10 @@ pub(super) fn write(w: &mut Writer, DirectoryChanged { step, actor, at }: &Direc
             w.u8(step::REVOKE_TOKEN);
             w.text(id.as_str());
         }
+        DirectoryStep::MakeKey(LedgerKey(key)) => {
+            w.u8(step::MAKE_KEY);
+            w.raw(key);
+        }
     }
     w.text(actor.as_str());
     w.time(*at);
@@ -66,6 +74,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Result<DirectoryChanged, Damaged> {
         step::REMOVE_IDENTITY => DirectoryStep::RemoveIdentity(r.id(Actor::new)?),
         step::ISSUE_TOKEN => DirectoryStep::IssueToken(r.id(Actor::new)?, read_token(r)?),
         step::REVOKE_TOKEN => DirectoryStep::RevokeToken(r.id(TokenId::new)?),
+        step::MAKE_KEY => DirectoryStep::MakeKey(LedgerKey(r.array()?)),
         _ => return Err(Damaged("a number stands for no step of the directory")),
     };
     Ok(DirectoryChanged { step, actor: r.id(Actor::new)?, at: r.time()? })
@@ -85,11 +94,30 @@ fn read_set<'a, T: Ord>(
     Ok(r.list(read)?.into_iter().collect())
 }
 
-fn write_program(w: &mut Writer, ProgramSettings { id, title, stage, currencies }: &ProgramSettings) {
+fn write_program(w: &mut Writer, ProgramSettings { id, title, stage, currencies, confirmation, key_ids }: &ProgramSettings) {
     w.text(id.as_str());
     w.text(title);
     w.u8(numbers::stage(*stage));
     write_set(w, currencies, |w, currency| w.text(currency.as_str()));
+    w.option(confirmation.as_ref(), write_confirmation);
+    write_set(w, key_ids, |w, key| w.text(key.as_str()));
+}
+
+fn write_confirmation(w: &mut Writer, Confirmation { above, unbans, models, lifetime }: &Confirmation) {
+    w.len(above.len());
+    for (currency, minor) in above {
+        w.text(currency.as_str());
+        w.i64(*minor);
+    }
+    w.u8(u8::from(*unbans));
+    w.u8(u8::from(*models));
+    w.i64(lifetime.as_millis());
+}
+
+fn read_confirmation(r: &mut Reader<'_>) -> Result<Confirmation, Damaged> {
+    let above = r.list(|r| Ok((r.id(Currency::new)?, r.i64()?)))?;
+    let (unbans, models) = (r.u8()? == 1, r.u8()? == 1);
+    Ok(Confirmation { above: above.into_iter().collect(), unbans, models, lifetime: Span::from_millis(r.i64()?) })
 }
 
 fn read_program(r: &mut Reader<'_>) -> Result<ProgramSettings, Damaged> {
@@ -98,6 +126,8 @@ fn read_program(r: &mut Reader<'_>) -> Result<ProgramSettings, Damaged> {
         title: r.text()?.to_owned(),
         stage: numbers::read_stage(r.u8()?)?,
         currencies: read_set(r, |r| r.id(Currency::new))?,
+        confirmation: r.option(read_confirmation)?,
+        key_ids: read_set(r, |r| r.id(KeyId::new))?,
     })
 }
 

@@ -4,6 +4,7 @@
 //! A record begins with its version. What a version means is frozen by a fixture in `tests/fixtures`; a change of the format is a new
 //! version beside the old one.
 
+mod acts;
 pub(crate) mod alone;
 pub(crate) mod bundle;
 mod cases;
@@ -53,7 +54,10 @@ mod kind {
     pub(crate) const AUDIT_KEY_MADE: u8 = 18;
     pub(crate) const BREAKER_TRIPPED: u8 = 19;
     pub(crate) const DIRECTORY_CHANGED: u8 = 20;
-    pub(crate) const CASES_STEPPED: u8 = 21;
+    pub(crate) const ACT_PROPOSED: u8 = 21;
+    pub(crate) const ACT_CONFIRMED: u8 = 22;
+    pub(crate) const ACT_DROPPED: u8 = 23;
+    pub(crate) const CASES_STEPPED: u8 = 24;
 }
 
 /// An event as the bytes of a record.
@@ -143,6 +147,18 @@ pub(crate) fn encode(event: &Event) -> Vec<u8> {
             w.u8(kind::DIRECTORY_CHANGED);
             directory::write(&mut w, event);
         }
+        Event::ActProposed(event) => {
+            w.u8(kind::ACT_PROPOSED);
+            acts::write_proposed(&mut w, event);
+        }
+        Event::ActConfirmed(event) => {
+            w.u8(kind::ACT_CONFIRMED);
+            acts::write_confirmed(&mut w, event);
+        }
+        Event::ActDropped(event) => {
+            w.u8(kind::ACT_DROPPED);
+            acts::write_dropped(&mut w, event);
+        }
         Event::BreakerTripped(event) => {
             w.u8(kind::BREAKER_TRIPPED);
             models::write_tripped(&mut w, event);
@@ -194,6 +210,9 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Event, Damaged> {
         kind::MODELS_CHANGED => Event::ModelsChanged(Box::new(models::read_changed(&mut r)?)),
         kind::AUDIT_KEY_MADE => Event::AuditKeyMade(models::read_key(&mut r)?),
         kind::DIRECTORY_CHANGED => Event::DirectoryChanged(Box::new(directory::read(&mut r)?)),
+        kind::ACT_PROPOSED => Event::ActProposed(Box::new(acts::read_proposed(&mut r)?)),
+        kind::ACT_CONFIRMED => Event::ActConfirmed(Box::new(acts::read_confirmed(&mut r)?)),
+        kind::ACT_DROPPED => Event::ActDropped(acts::read_dropped(&mut r)?),
         kind::BREAKER_TRIPPED => Event::BreakerTripped(models::read_tripped(&mut r)?),
         kind::CONVERSION_KEPT => Event::ConversionKept(Box::new(payouts::read_kept(&mut r)?)),
         _ => return Err(Damaged("its kind is not known")),

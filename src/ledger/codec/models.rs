@@ -7,12 +7,12 @@ use crate::ledger::packed::{Damaged, Reader, Writer};
 use crate::screening::audit::AuditKey;
 use crate::vocabulary::ids::Actor;
 
-fn write_name(w: &mut Writer, ModelName { version, content }: &ModelName) {
+pub(super) fn write_name(w: &mut Writer, ModelName { version, content }: &ModelName) {
     w.text(version);
     w.raw(&content.0);
 }
 
-fn read_name(r: &mut Reader<'_>) -> Result<ModelName, Damaged> {
+pub(super) fn read_name(r: &mut Reader<'_>) -> Result<ModelName, Damaged> {
     Ok(ModelName { version: r.boxed_text()?, content: ModelContent(r.array()?) })
 }
 

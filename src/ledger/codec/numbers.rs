@@ -1,7 +1,8 @@
 //! The numbers that stand for our enums in stored bytes. Frozen: a number is never given another meaning, a new variant gets a new number.
 //! Called by the codecs and the rows.
 
-use crate::book::command::Change;
+use crate::book::acts::Cause;
+use crate::book::command::{Change, Settlement};
 use crate::book::directory::{Archival, Stage};
 use crate::book::event::Effect;
 use crate::book::models::ModelAction;
@@ -51,6 +52,8 @@ numbered! {
     model_action read_model_action ModelAction {
         Loaded = 1, Activated = 2, RolledBack = 3, ChallengerSet = 4, ChallengerCleared = 5, BreakerTripped = 6,
     }
+    cause read_cause Cause { Amount = 1, Unban = 2, Model = 3 }
+    settlement read_settlement Settlement { Confirm = 1, Refuse = 2, Withdraw = 3 }
     archival read_archival Archival { Archived = 1, InUse = 2 }
     stage read_stage Stage { Sandbox = 1, Production = 2 }
     role read_role Role { Screener = 1, Payer = 2, Reviewer = 3, Lead = 4, Trainer = 5, Auditor = 6, Admin = 7 }

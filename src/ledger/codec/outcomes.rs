@@ -10,6 +10,14 @@ use crate::vocabulary::outcome::{Outcome, OutcomeSubject};
 
 pub(super) fn write_recorded(w: &mut Writer, event: &OutcomeRecorded) {
     let OutcomeRecorded { outcome, content, received_at, on_account, concerned } = event;
+    write_outcome(w, outcome);
+    parts::write_content(w, *content);
+    w.time(*received_at);
+    w.u8(numbers::effect(*on_account));
+    w.list(concerned, write_concerned);
+}
+
+pub(super) fn write_outcome(w: &mut Writer, outcome: &Outcome) {
     let Outcome { program_id, outcome_id, kind, subject, occurred_at, amount, actor, note } = outcome;
     w.text(program_id.as_str());
     w.text(outcome_id.as_str());
@@ -19,14 +27,10 @@ pub(super) fn write_recorded(w: &mut Writer, event: &OutcomeRecorded) {
     w.option(*amount, parts::write_money);
     w.option(actor.as_ref(), |w, actor| w.text(actor.as_str()));
     w.text(note);
-    parts::write_content(w, *content);
-    w.time(*received_at);
-    w.u8(numbers::effect(*on_account));
-    w.list(concerned, write_concerned);
 }
 
-pub(super) fn read_recorded(r: &mut Reader<'_>) -> Result<OutcomeRecorded, Damaged> {
-    let outcome = Outcome {
+pub(super) fn read_outcome(r: &mut Reader<'_>) -> Result<Outcome, Damaged> {
+    Ok(Outcome {
         program_id: r.id(ProgramId::new)?,
         outcome_id: r.id(RecordId::new)?,
         kind: numbers::read_outcome_kind(r.u8()?)?,
@@ -35,7 +39,11 @@ pub(super) fn read_recorded(r: &mut Reader<'_>) -> Result<OutcomeRecorded, Damag
         amount: r.option(parts::read_money)?,
         actor: r.option(|r| r.id(Actor::new))?,
         note: r.text()?.to_owned(),
-    };
+    })
+}
+
+pub(super) fn read_recorded(r: &mut Reader<'_>) -> Result<OutcomeRecorded, Damaged> {
+    let outcome = read_outcome(r)?;
     let content = parts::read_content(r)?;
     let (received_at, on_account) = (r.time()?, numbers::read_effect(r.u8()?)?);
     Ok(OutcomeRecorded { outcome, content, received_at, on_account, concerned: r.list(read_concerned)? })

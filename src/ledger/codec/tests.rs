@@ -1,17 +1,20 @@
 //! Tests of the record codec: everything comes back bit by bit, and nothing that is damaged makes it panic.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::book::LeftAlone;
-use crate::book::command::{CaseStep, Change, Request, RewardsChange};
+use crate::book::acts::{Act, Cause, Confirmation, PendingAct};
+use crate::book::command::{CaseStep, Change, HoldStep, Request, RewardsChange, Settlement};
 use crate::book::cursor::ChainMark;
-use crate::book::directory::{Archival, DirectoryStep, IdentitySettings, ProgramSettings, Scope, Stage, Token, TokenDigest};
+use crate::book::directory::{
+    Archival, DirectoryStep, IdentitySettings, LedgerKey, ProgramSettings, Scope, Stage, Token, TokenDigest,
+};
 use crate::book::event::{
-    AuditKeyMade, BreakerTripped, CaseStepped, CasesStepped, ChangedReward, Concerned, ConversionKept, DirectoryChanged, Effect,
-    Entitlement, FirstCase, HeldReferral, HoldChanged, KeptPayment, KeptReward, ModelsChanged, OutcomeRecorded, OutcomeRevoked,
-    OutcomeSpread, PayoutFailed, PendingExpired, Reassessed, Rechecked, ReservationChanged, RewardPaid, RewardsChanged,
-    RewardsReserved, StepMade,
+    ActConfirmed, ActDropped, ActProposed, AuditKeyMade, BreakerTripped, CaseStepped, CasesStepped, ChangedReward, Concerned,
+    ConversionKept, DirectoryChanged, Effect, Entitlement, FirstCase, HeldReferral, HoldChanged, KeptPayment, KeptReward,
+    ModelsChanged, OutcomeRecorded, OutcomeRevoked, OutcomeSpread, PayoutFailed, PendingExpired, Reassessed, Rechecked,
+    ReservationChanged, RewardPaid, RewardsChanged, RewardsReserved, StepMade,
 };
 use crate::book::models::{Audited, ModelAction, ModelChoices, ModelContent, ModelName};
 use crate::book::records::{ContentFingerprint, Cursor, HoldSubject, ListEntry, ListSubject, ReserveAnswer};
@@ -29,7 +32,7 @@ use crate::vocabulary::conversion::{Conversion, ConversionKind, Reward, Side};
 use crate::vocabulary::digest::KeyId;
 use crate::vocabulary::email::EmailDomainClass;
 use crate::vocabulary::ids::{
-    AccountId, Actor, CampaignId, ConversionId, HoldId, InvoiceId, ProgramId, RequestId, RewardId, TokenId,
+    AccountId, ActId, Actor, CampaignId, CaseId, ConversionId, HoldId, InvoiceId, ProgramId, RequestId, RewardId, TokenId,
 };
 use crate::vocabulary::money::{Currency, Money};
 use crate::vocabulary::outcome::{Outcome, OutcomeKind, OutcomeSubject};
@@ -150,8 +153,14 @@ fn acted(conversion_id: &ConversionId, (referrer, referee): (&AccountId, &Accoun
         trips: None,
         request: None,
     };
-    let left =
-        [LeftAlone::Changed, LeftAlone::ClaimedByOther, LeftAlone::AlreadyResolved, LeftAlone::NotResolved, LeftAlone::Gone];
+    let left = [
+        LeftAlone::Changed,
+        LeftAlone::ClaimedByOther,
+        LeftAlone::AlreadyResolved,
+        LeftAlone::NotResolved,
+        LeftAlone::Gone,
+        LeftAlone::NeedsConfirmation,
+    ];
     let left = (1..).zip(left).map(|(number, left)| (ConversionId::new(&format!("cv-left-{number}")).unwrap(), Some(left)));
     CasesStepped {
         act,
@@ -361,7 +370,57 @@ pub(crate) fn one_of_each() -> Vec<Event> {
         directory_steps()
             .map(|step| Event::DirectoryChanged(Box::new(DirectoryChanged { step, actor: actor.clone(), at: noon() }))),
     )
+    .chain(acts())
     .collect()
+}
+
+/// One of each act that waits, one that was confirmed, and one that was refused.
+fn acts() -> impl Iterator<Item = Event> {
+    let actor = Actor::new("rita").unwrap();
+    let request = Some(Request { id: RequestId::new("call-1").unwrap(), content: ContentFingerprint([4; 16]) });
+    let outcome_id = RecordId::new("out-1").unwrap();
+    let outcome = Outcome {
+        program_id: ProgramId::new("shop").unwrap(),
+        outcome_id: outcome_id.clone(),
+        kind: OutcomeKind::AccountUnbanned,
+        subject: OutcomeSubject::Account(account("ann")),
+        occurred_at: noon(),
+        amount: None,
+        actor: None,
+        note: String::new(),
+    };
+    let entry = ListEntry {
+        list: ListKind::Blocked,
+        subject: ListSubject::Account(account("ann")),
+        actor: actor.clone(),
+        note: "once more".to_owned(),
+        placed_at: noon(),
+        expires_at: Some(noon()),
+    };
+    let case_id = CaseId::of(&ConversionId::new("cv-1").unwrap());
+    let subject = HoldSubject::Conversion(ConversionId::new("cv-1").unwrap());
+    let all = [
+        (Act::Accept { case_id, reason_code: "same_household".to_owned(), expected_revision: Some(3) }, Cause::Amount),
+        (Act::LiftHold(HoldStep::Lift(HoldId::new("hold-3").unwrap())), Cause::Amount),
+        (Act::LiftHold(HoldStep::LiftOwn(subject)), Cause::Amount),
+        (Act::ChangeList(Box::new(entry.clone()), Change::Place), Cause::Unban),
+        (Act::RecordOutcome(Box::new(outcome), ContentFingerprint([2; 16])), Cause::Unban),
+        (Act::RevokeOutcome { outcome_id, reason_code: "mistake".to_owned() }, Cause::Unban),
+        (Act::Activate { model: model("m-2"), default: model("m-1") }, Cause::Model),
+    ];
+    let (proposer, asked) = (actor.clone(), request.clone());
+    let proposed = (1..).zip(all).map(move |(place, (act, cause))| {
+        let (id, proposer, note) = (ActId::at(place), proposer.clone(), "both live there".to_owned());
+        let (proposed_at, expires_at) = (noon(), noon().plus(Span::from_days(7)));
+        let pending = PendingAct { id, act, cause, proposer, note, proposed_at, expires_at };
+        Event::ActProposed(Box::new(ActProposed { pending, request: asked.clone() }))
+    });
+    let done = Box::new(Event::ListChanged(ListChanged { entry, change: Change::Lift, request: None }));
+    let (act_id, note, at) = (ActId::at(4), String::new(), noon());
+    let confirmed =
+        ActConfirmed { act_id: act_id.clone(), actor: actor.clone(), note: note.clone(), request: request.clone(), at, done };
+    let dropped = ActDropped { act_id, how: Settlement::Refuse, actor, note, request, at };
+    proposed.chain([Event::ActConfirmed(Box::new(confirmed)), Event::ActDropped(dropped)])
 }
 
 /// One of each step of the directory.
@@ -372,6 +431,13 @@ fn directory_steps() -> impl Iterator<Item = DirectoryStep> {
         title: "The shop".to_owned(),
         stage: Stage::Production,
         currencies: BTreeSet::from([Currency::new("EUR").unwrap()]),
+        confirmation: Some(Confirmation {
+            above: BTreeMap::from([(Currency::new("EUR").unwrap(), 20_000)]),
+            unbans: true,
+            models: false,
+            lifetime: Span::from_days(7),
+        }),
+        key_ids: BTreeSet::from([KeyId::new("k1").unwrap()]),
     };
     let name = Actor::new("backend").unwrap();
     let identity = IdentitySettings {
@@ -400,6 +466,7 @@ fn directory_steps() -> impl Iterator<Item = DirectoryStep> {
         DirectoryStep::RemoveIdentity(name.clone()),
         DirectoryStep::IssueToken(name, token),
         DirectoryStep::RevokeToken(id),
+        DirectoryStep::MakeKey(LedgerKey([9; 32])),
     ]
     .into_iter()
 }
@@ -514,7 +581,7 @@ fn records_of(mut bytes: &[u8]) -> Vec<&[u8]> {
 #[test]
 fn records_of_version_1_stay_readable() {
     let records = records_of(VERSION_1);
-    assert_eq!(records.len(), 28);
+    assert_eq!(records.len(), 38);
     let decoded: Vec<Event> = records.iter().map(|record| decode(record).unwrap()).collect();
     let Event::ConversionScreened(screened) = &decoded[0] else { panic!("the first is a conversion") };
     assert_eq!(screened.conversion, full_conversion());

@@ -1,10 +1,11 @@
 //! A case as a whole: the decision, both sides as they were known, and everything that happened since.
 
 use super::{Records, waiting};
+use crate::book::acts::PendingAct;
 use crate::book::cold::Met;
 use crate::book::command::{CaseStep, Change, RewardsChange};
 use crate::book::event::{
-    CaseStepped, ChangedReward, ConversionScreened, Event, OpenedCase, OutcomeRecorded, Reassessed, Rechecked,
+    ActConfirmed, CaseStepped, ChangedReward, ConversionScreened, Event, OpenedCase, OutcomeRecorded, Reassessed, Rechecked,
 };
 use crate::book::records::{CaseFile, Cursor, HistoryEntry, HistoryKind, ReserveAnswer};
 use crate::book::{Book, CaseReading};
@@ -154,6 +155,15 @@ fn entries_of(event: &Event, of: &ConversionId) -> Vec<HistoryEntry> {
             };
             vec![HistoryEntry { previous, ..by(&changed.actor, kind, changed.at, &changed.note, &new) }]
         }
+        Event::ActProposed(proposed) => {
+            let PendingAct { id, proposer, proposed_at, note, .. } = &proposed.pending;
+            vec![by(proposer, HistoryKind::Proposed, *proposed_at, note, &format!("{id} waits for a second identity"))]
+        }
+        Event::ActConfirmed(confirmed) => {
+            let ActConfirmed { act_id, actor, note, request: _, at, done } = &**confirmed;
+            let told = by(actor, HistoryKind::Confirmed, *at, note, &format!("{act_id} confirmed"));
+            std::iter::once(told).chain(entries_of(done, of)).collect()
+        }
         Event::OutcomeSpread(_)
         | Event::PendingExpired(_)
         | Event::SignalsRecorded(_)
@@ -161,6 +171,7 @@ fn entries_of(event: &Event, of: &ConversionId) -> Vec<HistoryEntry> {
         | Event::ModelsChanged(_)
         | Event::AuditKeyMade(_)
         | Event::DirectoryChanged(_)
+        | Event::ActDropped(_)
         | Event::BreakerTripped(_)
         | Event::ConversionKept(_) => Vec::new(),
     }

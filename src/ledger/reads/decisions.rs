@@ -17,6 +17,8 @@ use crate::vocabulary::ids::{AccountId, ConversionId};
 const RECORDS_WALKED_MAX: u64 = 20_000;
 /// Records that are read at once.
 const READ_AT_ONCE: usize = 256;
+/// Parts of an account's list that one page looks at: as many records.
+const PARTS_WALKED_MAX: u64 = RECORDS_WALKED_MAX.div_ceil(READ_AT_ONCE as u64);
 
 /// Decisions of a page, with the newest record that where they stand is made of.
 type Found = (Page<DecisionRecord>, Cursor);
@@ -94,7 +96,7 @@ impl Records {
         let floor = before.saturating_sub(RECORDS_WALKED_MAX).max(oldest);
         let (mut entries, mut as_of): (Vec<DecisionRecord>, _) = (Vec::new(), Cursor(0));
         let (mut reached, mut shown) = (before, None);
-        while reached > floor {
+        while reached > floor && !page.wanted.has_ended() {
             let part = self.part(Cursor(floor), Cursor(reached - 1), Direction::Backward, READ_AT_ONCE)?;
             if part.is_empty() {
                 // Retention removed what is left of it meanwhile.
@@ -129,7 +131,10 @@ impl Records {
         let size = page_size(page);
         let mut after = page.after.as_ref().map(|after| key_of('a', after).and_then(|key| conversion_of(&key))).transpose()?;
         let (mut entries, mut as_of): (Vec<DecisionRecord>, _) = (Vec::new(), Cursor(0));
-        loop {
+        for _ in 0..PARTS_WALKED_MAX {
+            if page.wanted.has_ended() {
+                break;
+            }
             let readings = self.programme.book.read().conversions_of_account(account, side, after.as_ref(), READ_AT_ONCE);
             let readings = readings.ok_or(Refusal::PageToken)?;
             let ends = readings.len() < READ_AT_ONCE;
@@ -150,6 +155,8 @@ impl Records {
                 return Ok((Page { entries, next: None, total: None }, as_of));
             }
         }
+        let next = after.as_ref().map(|shown| token('a', shown.as_str().as_bytes()));
+        Ok((Page { entries, next, total: None }, as_of))
     }
 
     fn passing(

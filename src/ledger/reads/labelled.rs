@@ -90,6 +90,9 @@ impl Records {
                     | Event::ModelsChanged(_)
                     | Event::AuditKeyMade(_)
                     | Event::DirectoryChanged(_)
+                    | Event::ActProposed(_)
+                    | Event::ActConfirmed(_)
+                    | Event::ActDropped(_)
                     | Event::BreakerTripped(_)
                     | Event::ConversionKept(_) => {}
                 }
@@ -104,7 +107,7 @@ impl Records {
         let mut by_reviewer: Option<Label> = None;
         let (mut resolution, mut later_verdicts) = (None, Vec::new());
         for cursor in &reading.trail {
-            let Some(event) = self.read(*cursor)? else { continue };
+            let Some(event) = self.read(*cursor)?.map(Event::done) else { continue };
             let stepped = match event.step_of(&screened.conversion.conversion_id) {
                 Some(stepped) => stepped,
                 None => {
@@ -156,6 +159,9 @@ fn later_verdict(event: &Event, id: &ConversionId) -> Option<LaterVerdict> {
         | Event::ModelsChanged(_)
         | Event::AuditKeyMade(_)
         | Event::DirectoryChanged(_)
+        | Event::ActProposed(_)
+        | Event::ActConfirmed(_)
+        | Event::ActDropped(_)
         | Event::BreakerTripped(_)
         | Event::ConversionKept(_) => return None,
     };

@@ -3,9 +3,10 @@
 use super::{Records, waiting};
 use crate::book::Book;
 use crate::book::account_file::AccountFile;
+use crate::book::acts::Confirmation;
 use crate::book::clusters::ClusterFile;
 use crate::book::cold::Met;
-use crate::book::command::Act;
+use crate::book::command::CasesStep;
 use crate::book::plan::Previewed;
 use crate::book::query::PageRequest;
 use crate::ports::ledger::LedgerError;
@@ -51,15 +52,15 @@ impl Records {
     /// What a step by an actor on several cases would come to.
     pub(in super::super) async fn preview(
         &self,
-        act: Act,
+        act: CasesStep,
         cases: &[CaseId],
-        actor: &Actor,
+        (actor, confirmation): (&Actor, Option<&Confirmation>),
         now: Timestamp,
     ) -> Result<Vec<Previewed>, LedgerError> {
         let payout = self.assessor.payout(&self.programme.id);
         let (foreseen, as_of) = {
             let book = self.programme.book.read();
-            (book.preview(act, cases, actor, &payout, now), book.cursor())
+            (book.preview(act, cases, actor, (&payout, confirmation), now), book.cursor())
         };
         self.programme.wait_for(as_of).await?;
         Ok(foreseen)

@@ -20,7 +20,7 @@ impl Records {
         let records = self.clone();
         waiting(move || {
             let Some((event, mark)) = records.read_marked(place)? else { return Ok(None) };
-            let taken = match event {
+            let taken = match event.done() {
                 Event::SignalsRecorded(SignalsRecorded { record_id, content: _, bundles, received_at }) => {
                     TakenMessage::Signals(RecordedSignals { record_id, bundles, observed_at: received_at })
                 }

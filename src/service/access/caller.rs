@@ -4,17 +4,18 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::Request;
 use tonic::codegen::http::HeaderValue;
 
 use super::door::Door;
-use super::table::{Place, Rule};
+use super::share::Share;
+use super::table::{Place, Rule, rule_of};
 use crate::book::directory::{Identity, IdentitySettings, RegisteredProgram, Scope};
 use crate::screening::similarity::closest;
+use crate::service::budgets::Intake;
 use crate::service::errors::Refusal;
 use crate::service::seal::Said;
-use crate::vocabulary::ids::{Actor, ProgramId};
+use crate::vocabulary::ids::{Actor, ProgramId, TokenId};
 use crate::vocabulary::role::Role;
 use crate::wire::credentials::ACTOR;
 
@@ -29,13 +30,6 @@ pub(super) enum Standing {
     Identity(Arc<Identity>),
 }
 
-/// Places of one caller, so that no caller takes those of all.
-#[derive(Debug)]
-pub(in crate::service) struct CallerPlaces {
-    pub(in crate::service) calls: Arc<Semaphore>,
-    pub(in crate::service) streams: Arc<Semaphore>,
-}
-
 /// Who calls, and what.
 #[derive(Clone)]
 pub(in crate::service) struct Caller {
@@ -43,8 +37,12 @@ pub(in crate::service) struct Caller {
     pub(super) standing: Standing,
     pub(super) rule: &'static Rule,
     pub(super) door: Arc<Door>,
-    /// Absent where nobody is asked who calls.
-    pub(super) places: Option<Arc<CallerPlaces>>,
+    /// The token that it showed, where that is one that lasts.
+    pub(in crate::service) token: Option<TokenId>,
+    /// What it may take of the server.
+    pub(in crate::service) share: Arc<Share>,
+    /// What came in of this call; absent before the guard counts it.
+    pub(in crate::service) intake: Option<Arc<Intake>>,
 }
 
 impl fmt::Debug for Caller {
@@ -126,6 +124,15 @@ impl Caller {
         Ok(Arc::clone(found))
     }
 
+    /// Whether the caller may call another method in a programme: what it settles is that one's.
+    ///
+    /// # Errors
+    /// `NOT_PERMITTED`.
+    pub(in crate::service) fn may_as(&self, method: &str, program: &ProgramId) -> Result<(), Refusal> {
+        let rule = rule_of(method).ok_or_else(Refusal::internal)?;
+        Self { rule, ..self.clone() }.has_role(Some(program))
+    }
+
     /// Whether this call may be made on the ledger as a whole.
     ///
     /// # Errors
@@ -158,20 +165,5 @@ impl Caller {
         let known = self.door.known();
         let own = known.directory.programs().map(|program| &program.settings.id).filter(|program| self.knows_of(program));
         closest(wrong.as_str(), own.map(ProgramId::as_str)).and_then(|meant| ProgramId::new(meant).ok())
-    }
-
-    /// A place for a stream among the caller's own.
-    ///
-    /// # Errors
-    /// `TOO_MANY_STREAMS`.
-    pub(in crate::service) fn stream_place(&self) -> Result<Option<OwnedSemaphorePermit>, Refusal> {
-        let Some(places) = &self.places else { return Ok(None) };
-        Arc::clone(&places.streams).try_acquire_owned().map(Some).map_err(|_| Refusal::too_many_own_streams())
-    }
-
-    /// A place for a call among the caller's own.
-    pub(in crate::service) fn call_place(&self) -> Result<Option<OwnedSemaphorePermit>, Refusal> {
-        let Some(places) = &self.places else { return Ok(None) };
-        Arc::clone(&places.calls).try_acquire_owned().map(Some).map_err(|_| Refusal::too_many_own_calls())
     }
 }

@@ -9,32 +9,39 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use parking_lot::{Mutex, RwLock};
+use rand::RngCore as _;
 use sha2::{Digest as _, Sha256};
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::http::{Extensions, HeaderMap, HeaderValue, Request, Response};
 use tower::{Layer, Service};
 
-use super::caller::{Caller, CallerPlaces, Standing};
+use super::caller::{Caller, Standing};
+use super::share::{Part, Share};
+use super::short::{self, AccessToken};
 use super::table::{Rule, rule_of};
-use crate::book::directory::{Directory, Identity, TokenDigest};
+use crate::book::command::{Command, DirectoryCommand};
+use crate::book::directory::{Directory, DirectoryStep, Identity, LedgerKey, TokenDigest};
 use crate::ports::clock::Clock;
-use crate::ports::ledger::Ledger;
-use crate::service::errors::Refusal;
+use crate::ports::ledger::{Ledger, LedgerError};
+use crate::service::errors::{Reason, Refusal};
 use crate::service::forwarding::FORWARDED;
-use crate::service::limits::{Limits, methods_of};
+use crate::service::limits::{Limits, count, methods_of};
 use crate::service::listener::CertificateNames;
 use crate::service::seal::{Said, Seals};
-use crate::vocabulary::ids::Actor;
+use crate::service::told::{self, Lines};
+use crate::vocabulary::ids::{Actor, ProgramId, TokenId};
 use crate::vocabulary::time::Timestamp;
 use crate::wire::credentials::{ACTOR, AUTHORIZATION};
+use crate::wire::request::PageKey;
 
 /// How somebody is called who does not say.
 const NAMELESS: &str = "local";
 /// What is unknown is looked for again no sooner than after this, however many ask.
 const LOOKED_AGAIN_AFTER: Duration = Duration::from_millis(200);
+/// How long is waited for a ledger that has no key to take one; it is tried again.
+const KEY_MADE_WITHIN: Duration = Duration::from_secs(2);
 /// How long a change of the directory by another process may stay unseen.
 const LOOKED_EVERY: Duration = Duration::from_secs(1);
 
@@ -48,6 +55,7 @@ pub(in crate::service) fn digest_of(token: &[u8]) -> TokenDigest {
 pub(in crate::service) struct Known {
     pub(in crate::service) directory: Arc<Directory>,
     by_token: BTreeMap<TokenDigest, Arc<Identity>>,
+    by_token_id: BTreeMap<TokenId, Arc<Identity>>,
     by_certificate: BTreeMap<Box<str>, Arc<Identity>>,
     by_name: BTreeMap<Actor, Arc<Identity>>,
     asks_who_calls: bool,
@@ -59,6 +67,7 @@ impl Known {
         let mut known = Self { directory: Arc::clone(&directory), asks_who_calls, ..Self::default() };
         for identity in directory.identities() {
             let shared = Arc::new(identity.clone());
+            known.by_token_id.extend(identity.tokens.iter().map(|token| (token.id.clone(), Arc::clone(&shared))));
             known.by_token.extend(identity.tokens.iter().map(|token| (token.digest, Arc::clone(&shared))));
             known.by_certificate.extend(identity.settings.certificates.iter().map(|name| (name.clone(), Arc::clone(&shared))));
             known.by_name.insert(identity.settings.name.clone(), shared);
@@ -66,11 +75,18 @@ impl Known {
         known
     }
 
-    fn by_token(&self, token: &[u8], now: Timestamp) -> Option<Arc<Identity>> {
+    /// Whom a token lets in: one that lasts, with its id, or an access token made from one.
+    fn by_token(&self, token: &[u8], now: Timestamp) -> Option<(Arc<Identity>, Option<TokenId>)> {
+        if token.starts_with(short::PREFIX.as_bytes()) {
+            let AccessToken { of, .. } = AccessToken::open(token, self.directory.key()?, now)?;
+            let identity = self.by_token_id.get(&of)?;
+            let live = identity.tokens.iter().any(|token| token.id == of && token.is_live(now));
+            return live.then(|| (Arc::clone(identity), None));
+        }
         let digest = digest_of(token);
         let identity = self.by_token.get(&digest)?;
-        let live = identity.tokens.iter().any(|token| token.digest == digest && token.is_live(now));
-        live.then(|| Arc::clone(identity))
+        let live = identity.tokens.iter().find(|token| token.digest == digest && token.is_live(now))?;
+        Some((Arc::clone(identity), Some(live.id.clone())))
     }
 
     /// Whom the names of a certificate let in: nobody, when they are those of several.
@@ -87,9 +103,13 @@ pub(in crate::service) struct Door {
     clock: Arc<dyn Clock>,
     known: RwLock<Arc<Known>>,
     looked_at: tokio::sync::Mutex<Option<Instant>>,
-    places: Mutex<BTreeMap<Actor, Arc<CallerPlaces>>>,
-    calls_max: usize,
-    streams_max: usize,
+    /// Of identities that called; those that were removed are forgotten.
+    shares: Mutex<BTreeMap<Actor, Arc<Share>>>,
+    /// Of this process alone, until the ledger has a key.
+    own_key: LedgerKey,
+    /// Of whoever calls where nobody is asked.
+    anybodys: Arc<Share>,
+    limits: Limits,
     /// By which other replicas are believed who calls; absent where there are none.
     seals: Option<Seals>,
 }
@@ -103,15 +123,42 @@ impl Door {
             clock,
             known: RwLock::default(),
             looked_at: tokio::sync::Mutex::default(),
-            places: Mutex::default(),
-            calls_max: limits.in_flight_a_caller_max(),
-            streams_max: limits.streams_a_caller_max(),
+            shares: Mutex::default(),
+            own_key: new_key(),
+            anybodys: Share::new(limits, Part::Whole),
+            limits: limits.clone(),
         }
     }
 
     /// What was known when it looked last.
     pub(in crate::service) fn known(&self) -> Arc<Known> {
         Arc::clone(&self.known.read())
+    }
+
+    /// The key that page tokens are sealed with: the ledger's, so that every process takes the tokens of every other.
+    pub(in crate::service) fn page_key(&self) -> PageKey {
+        let known = self.known();
+        PageKey::of(known.directory.key().unwrap_or(&self.own_key))
+    }
+
+    /// Gives the ledger a key, where it has none. Where it cannot be written, this process goes on with its own, and tries again.
+    pub(in crate::service) async fn see_to_key(&self) {
+        if self.known().directory.key().is_some() {
+            return;
+        }
+        match tokio::time::timeout(KEY_MADE_WITHIN, self.make_key()).await {
+            Ok(Ok(())) => self.look().await,
+            Ok(Err(error)) => tracing::debug!(%error, "the ledger has no key yet, and takes none now"),
+            Err(_) => tracing::debug!("the ledger has no key yet, and is busy"),
+        }
+    }
+
+    async fn make_key(&self) -> Result<(), LedgerError> {
+        let program_id = ProgramId::directory();
+        let Ok(actor) = Actor::new(ProgramId::DIRECTORY) else { return Ok(()) };
+        let step = DirectoryStep::MakeKey(self.own_key.clone());
+        let command = DirectoryCommand { program_id, step, actor, at: self.clock.now() };
+        self.ledger.execute(Command::ChangeDirectory(Box::new(command))).await.map(drop)
     }
 
     /// Looks at the directory now.
@@ -139,6 +186,7 @@ impl Door {
         match self.ledger.directory().await {
             Ok(directory) => {
                 if !Arc::ptr_eq(&directory, &self.known().directory) {
+                    self.shares.lock().retain(|name, _| directory.identity(name).is_some());
                     *self.known.write() = Arc::new(Known::of(directory));
                 }
             }
@@ -152,13 +200,15 @@ impl Door {
         loop {
             tokio::time::sleep(LOOKED_EVERY).await;
             self.look().await;
+            self.see_to_key().await;
         }
     }
 
     /// Who makes a call, by what it shows.
     async fn caller(self: &Arc<Self>, shows: Shows<'_>, rule: &'static Rule) -> Result<Caller, Refusal> {
         let found = self.caller_by_what_is_known(shows, rule);
-        if found.is_ok() {
+        // What is wrong with a message is not mended by another look.
+        if found.as_ref().err().is_none_or(|refusal| refusal.reason() != Reason::NotAuthenticated) {
             return found;
         }
         self.look_again().await;
@@ -178,28 +228,29 @@ impl Door {
             return if token.is_some() { Err(Refusal::not_authenticated()) } else { self.anybody(headers, rule) };
         }
         let by_certificate = known.by_certificate(certificate_names(extensions));
-        let identity = match token {
+        let (identity, token) = match token {
             // A token that is shown must be good: whoever shows one does not mean the certificate.
             Some(shown) => {
                 let by_token = bearer(shown).and_then(|token| known.by_token(token, self.clock.now()));
-                let by_token = by_token.ok_or_else(Refusal::not_authenticated)?;
+                let (by_token, lasting) = by_token.ok_or_else(Refusal::not_authenticated)?;
                 if by_certificate.is_some_and(|other| other.settings.name != by_token.settings.name) {
                     return Err(Refusal::credentials_disagree());
                 }
-                by_token
+                (by_token, lasting)
             }
-            None => by_certificate.ok_or_else(Refusal::not_authenticated)?,
+            None => (by_certificate.ok_or_else(Refusal::not_authenticated)?, None),
         };
         if headers.contains_key(ACTOR) {
             return Err(Refusal::invalid_field(ACTOR, "is who the token or the certificate says; leave this header out"));
         }
-        Ok(self.caller_of(identity, rule))
+        Ok(self.caller_of(identity, token, rule))
     }
 
-    fn caller_of(self: &Arc<Self>, identity: Arc<Identity>, rule: &'static Rule) -> Caller {
+    fn caller_of(self: &Arc<Self>, identity: Arc<Identity>, token: Option<TokenId>, rule: &'static Rule) -> Caller {
         let name = identity.settings.name.clone();
-        let places = Some(self.places_of(&name));
-        Caller { name, standing: Standing::Identity(identity), rule, door: Arc::clone(self), places }
+        let share = self.share_of(&name);
+        let (standing, door) = (Standing::Identity(identity), Arc::clone(self));
+        Caller { name, standing, rule, door, token, share, intake: None }
     }
 
     /// Who makes a call that another replica has forwarded: it has asked, and what it found may be newer than what is known here.
@@ -214,13 +265,14 @@ impl Door {
         let (name, standing) = match said.ok_or_else(Refusal::not_authenticated)? {
             Said::Identity(name) => {
                 let identity = known.by_name.get(&name).ok_or_else(Refusal::not_authenticated)?;
-                return Ok(self.caller_of(Arc::clone(identity), rule));
+                return Ok(self.caller_of(Arc::clone(identity), None, rule));
             }
             Said::Named(_) | Said::Nameless if known.asks_who_calls => return Err(Refusal::not_authenticated()),
             Said::Named(name) => (name, Standing::Anybody),
             Said::Nameless => (Actor::new(NAMELESS).map_err(|_| Refusal::internal())?, Standing::Nameless),
         };
-        Ok(Caller { name, standing, rule, door: Arc::clone(self), places: None })
+        let share = Arc::clone(&self.anybodys);
+        Ok(Caller { name, standing, rule, door: Arc::clone(self), token: None, share, intake: None })
     }
 
     /// Says to the replica at an address for whom one of its methods is called.
@@ -239,16 +291,13 @@ impl Door {
             ));
         }
         let standing = if said.is_some() { Standing::Anybody } else { Standing::Nameless };
-        Ok(Caller { name, standing, rule, door: Arc::clone(self), places: None })
+        let share = Arc::clone(&self.anybodys);
+        Ok(Caller { name, standing, rule, door: Arc::clone(self), token: None, share, intake: None })
     }
 
-    fn places_of(&self, name: &Actor) -> Arc<CallerPlaces> {
-        let made = || {
-            let places = |max: usize| Arc::new(Semaphore::new(max));
-            Arc::new(CallerPlaces { calls: places(self.calls_max), streams: places(self.streams_max) })
-        };
-        // As many as identities that ever called; their number is the administrator's.
-        Arc::clone(self.places.lock().entry(name.clone()).or_insert_with(made))
+    fn share_of(&self, name: &Actor) -> Arc<Share> {
+        // As many as there are identities; their number is the administrator's.
+        Arc::clone(self.shares.lock().entry(name.clone()).or_insert_with(|| Share::new(&self.limits, Part::Half)))
     }
 }
 
@@ -259,6 +308,12 @@ struct Shows<'c> {
     extensions: &'c Extensions,
     /// Its path.
     method: &'c str,
+}
+
+fn new_key() -> LedgerKey {
+    let mut bits = [0; 32];
+    rand::rngs::OsRng.fill_bytes(&mut bits);
+    LedgerKey(bits)
 }
 
 /// The token that a header shows.
@@ -277,13 +332,22 @@ fn certificate_names(extensions: &Extensions) -> &[Box<str>] {
 pub(in crate::service) struct DoorLayer {
     door: Arc<Door>,
     rules: Arc<BTreeMap<String, &'static Rule>>,
+    refusals: Arc<Lines>,
 }
 
 impl DoorLayer {
     /// Before all methods of this encoded descriptor set.
-    pub(in crate::service) fn new(door: Arc<Door>, contract: &[u8]) -> Self {
+    pub(in crate::service) fn new(door: Arc<Door>, contract: &[u8], refusals: Arc<Lines>) -> Self {
         let rules = methods_of(contract).into_iter().filter_map(|(path, name, _)| Some((path, rule_of(&name)?)));
-        Self { door, rules: Arc::new(rules.collect()) }
+        Self { door, rules: Arc::new(rules.collect()), refusals }
+    }
+
+    /// What somebody is answered who is not let in. It is counted and told as all refusals are.
+    fn refuse(&self, rule: &'static Rule, refusal: Refusal, began: Instant) -> Response<Body> {
+        let status = Status::from(refusal);
+        count(rule.method.into(), status.code(), began);
+        told::refused(&self.refusals, rule.method, &status);
+        status.into_http()
     }
 }
 
@@ -321,16 +385,17 @@ where
         let mut inner = std::mem::replace(&mut self.inner, ready);
         // Health is asked by probes, and reflection says nothing that is not public.
         let Some(rule) = self.layer.rules.get(request.uri().path()).copied() else { return inner.call(request).boxed() };
-        let door = Arc::clone(&self.layer.door);
+        let (layer, began) = (self.layer.clone(), Instant::now());
         async move {
             let (headers, extensions, method) = (request.headers(), request.extensions(), request.uri().path());
-            let caller = door.caller(Shows { headers, extensions, method }, rule).await;
-            match caller {
+            let caller = layer.door.caller(Shows { headers, extensions, method }, rule).await;
+            let counted = caller.and_then(|caller| caller.share.count_call().map(|()| caller));
+            match counted {
                 Ok(caller) => {
                     request.extensions_mut().insert(caller);
                     inner.call(request).await
                 }
-                Err(refusal) => Ok(Status::from(refusal).into_http()),
+                Err(refusal) => Ok(layer.refuse(rule, refusal, began)),
             }
         }
         .boxed()

@@ -33,7 +33,7 @@ const fn rule(method: &'static str, place: Place, roles: &'static [Role]) -> Rul
 const ALL: &[Role] = &Role::ALL;
 
 #[rustfmt::skip]
-pub(super) const TABLE: [Rule; 58] = [
+pub(super) const TABLE: [Rule; 63] = [
     rule("ScreeningService/ScreenConversion",    Place::Writes, &[Screener]),
     rule("ScreeningService/ScreenConversions",   Place::Writes, &[Screener]),
     rule("ScreeningService/RecordSignals",       Place::Writes, &[Screener]),
@@ -74,6 +74,11 @@ pub(super) const TABLE: [Rule; 58] = [
     rule("ListService/RemoveListEntry",          Place::Writes, &[Lead]),
     rule("ListService/ListListEntries",          Place::Reads,  &[Reviewer, Lead, Auditor]),
 
+    rule("ConfirmationService/ListPendingActs",  Place::Reads,  &[Screener, Payer, Reviewer, Lead, Trainer, Auditor]),
+    rule("ConfirmationService/ConfirmAct",       Place::Writes, &[Screener, Payer, Reviewer, Lead, Trainer]),
+    rule("ConfirmationService/RefuseAct",        Place::Writes, &[Screener, Payer, Reviewer, Lead, Trainer]),
+    rule("ConfirmationService/WithdrawAct",      Place::Writes, &[Screener, Payer, Reviewer, Lead, Trainer]),
+
     rule("ModelService/ListModels",              Place::Reads,  &[Trainer, Lead, Auditor]),
     rule("ModelService/GetModelStatus",          Place::Reads,  &[Trainer, Lead, Auditor]),
     rule("ModelService/ListDisagreements",       Place::Reads,  &[Trainer, Lead, Auditor]),
@@ -98,6 +103,7 @@ pub(super) const TABLE: [Rule; 58] = [
     rule("AccessService/ListIdentities",         Place::Ledger, &[Admin, Auditor]),
     rule("AccessService/IssueToken",             Place::Ledger, &[Admin]),
     rule("AccessService/RevokeToken",            Place::Ledger, &[Admin]),
+    rule("AccessService/MakeAccessToken",        Place::Own,    ALL),
     rule("AccessService/WhoAmI",                 Place::Own,    ALL),
 ];
 

@@ -2,17 +2,19 @@
 
 use std::collections::BTreeSet;
 
+use super::acts::cause_of_accepting;
 use super::cases::{Ruling, next_step};
 use super::{Plan, models};
 use crate::book::Book;
-use crate::book::command::{Act, Acted, Assessor, CaseCommand, CaseStep, CasesCommand, Done};
+use crate::book::acts::Confirmation;
+use crate::book::command::{Acted, Assessor, CaseCommand, CaseStep, CasesCommand, CasesStep, Done};
 use crate::book::conversions::ConversionRow;
 use crate::book::event::{CaseStepped, CasesStepped, Event, StepMade};
 use crate::book::records::CaseSummary;
 use crate::book::refusal::{LeftAlone, Refusal};
 use crate::book::slab::ConversionNumber;
 use crate::book::stake::SeenMark;
-use crate::screening::case::IllegalStep;
+use crate::screening::case::{IllegalStep, Resolution, Step};
 use crate::screening::decision::Verdict;
 use crate::screening::gate::{Asker, Gate, check};
 use crate::screening::policy::PayoutPolicy;
@@ -47,14 +49,14 @@ pub struct Foreseen {
 /// Makes one step on several cases.
 pub(super) fn act(book: &Book, command: CasesCommand, assessor: &dyn Assessor) -> Plan {
     let due_after = assessor.due_after(&command.program_id);
-    let CasesCommand { program_id, act, actor, reason_code, note, cases, request, at } = command;
+    let CasesCommand { program_id, act, actor, reason_code, note, cases, confirmation, request, at } = command;
     let made = StepMade { step: CaseStep::Step(act.step()), actor, reason_code, note, at };
     let (mut steps, mut named, mut rulings) = (Vec::new(), Vec::new(), Vec::new());
     let mut met = BTreeSet::new();
     for (case_id, mark) in cases {
         let Some(id) = case_id.conversion_id() else { continue };
         let step = if met.insert(id.clone()) {
-            stepped(book, &program_id, &case_id, mark, &made, due_after)
+            stepped(book, &program_id, &case_id, mark, &made, (due_after, confirmation.as_ref()))
         } else {
             Err(LeftAlone::Changed)
         };
@@ -78,7 +80,7 @@ fn stepped(
     case_id: &CaseId,
     seen: SeenMark,
     made: &StepMade,
-    due_after: Span,
+    (due_after, confirmation): (Span, Option<&Confirmation>),
 ) -> Result<(ConversionNumber, CaseStepped), LeftAlone> {
     let id = case_id.conversion_id().ok_or(LeftAlone::Gone)?;
     let (number, row) = found(book, &id)?;
@@ -99,11 +101,20 @@ fn stepped(
     if book.mark_of_case(case) != seen {
         return Err(LeftAlone::Changed);
     }
+    if needs_confirmation(book, row, &made.step, confirmation) {
+        return Err(LeftAlone::NeedsConfirmation);
+    }
     Ok((number, step))
 }
 
 fn found<'a>(book: &'a Book, id: &ConversionId) -> Result<(ConversionNumber, &'a ConversionRow), LeftAlone> {
     book.row(id).filter(|(_, row)| row.cursor >= book.floor).ok_or(LeftAlone::Gone)
+}
+
+/// Whether a step on a case is one that a second identity must confirm.
+fn needs_confirmation(book: &Book, row: &ConversionRow, step: &CaseStep, confirmation: Option<&Confirmation>) -> bool {
+    let accepts = *step == CaseStep::Step(Step::Resolve(Resolution::Accept));
+    accepts && confirmation.is_some_and(|confirmation| cause_of_accepting(book, row, confirmation).is_some())
 }
 
 const fn left_alone(refusal: &Refusal) -> LeftAlone {
@@ -117,6 +128,7 @@ const fn left_alone(refusal: &Refusal) -> LeftAlone {
         | Refusal::Invalid(_)
         | Refusal::RevisionDiffers { .. }
         | Refusal::NotPossible(_)
+        | Refusal::OwnAct
         | Refusal::PageToken => LeftAlone::Changed,
     }
 }
@@ -125,10 +137,10 @@ impl Book {
     /// What a step by an actor would make of cases, in the order in which they are named. Nothing is changed.
     pub(crate) fn preview(
         &self,
-        act: Act,
+        act: CasesStep,
         cases: &[CaseId],
         actor: &Actor,
-        policy: &PayoutPolicy,
+        (policy, confirmation): (&PayoutPolicy, Option<&Confirmation>),
         now: Timestamp,
     ) -> Vec<Previewed> {
         let of = |case_id: &CaseId| {
@@ -139,6 +151,9 @@ impl Book {
             let outcome = row.zip(case).ok_or(LeftAlone::Gone).and_then(|(row, case)| {
                 let step = act.step();
                 case.state.after(&step, actor, now).map_err(|illegal| left_alone(&Refusal::IllegalStep(illegal)))?;
+                if needs_confirmation(self, row, &CaseStep::Step(step.clone()), confirmation) {
+                    return Err(LeftAlone::NeedsConfirmation);
+                }
                 let verdict = super::cases::verdict_after(&step, row.verdict);
                 let (due, paid) = self.money_after(row, verdict, policy, now);
                 Ok(Foreseen { mark: self.mark_of_case(case), verdict, due, paid })
