@@ -5,3 +5,5 @@ mod deploy;
 mod figures;
 mod server;
 mod ships;
+#[cfg(target_os = "linux")]
+mod stops;
