@@ -11,6 +11,7 @@ pub mod embedded;
 pub mod figures;
 pub mod journal;
 mod log_filter;
+mod metrics_page;
 pub mod model_drift;
 pub mod model_file;
 pub mod model_shelf;

@@ -3,14 +3,15 @@
 //! It must never record a signal, a note or an id of a person: log lines carry ids of programmes, conversions and cases, and codes; what labels carry
 //! is in [`figures`]. `serve` starts it, once for the process.
 
-use std::io::IsTerminal as _;
+use std::io::{self, IsTerminal as _};
 use std::net::SocketAddr;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
+use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
 use super::config::LogFormat;
-use super::figures;
+use super::{figures, metrics_page};
 
 /// Upper bounds of the latency histogram, in seconds: fine where a disk sync lies, coarse where patience ends.
 const LATENCY_BUCKETS_SECONDS: [f64; 16] =
@@ -43,6 +44,14 @@ pub enum TelemetryError {
         /// What is wrong.
         problem: metrics_exporter_prometheus::BuildError,
     },
+    /// The address cannot be listened on.
+    #[error("the metrics cannot be served at `{address}`: {cause}")]
+    Address {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        cause: io::Error,
+    },
 }
 
 /// Writes log lines of this filter to standard error.
@@ -53,8 +62,8 @@ pub fn start_logging(format: LogFormat, filter: &str) -> Result<(), TelemetryErr
     let filter = EnvFilter::try_new(filter).map_err(|problem| TelemetryError::Filter { filter: filter.to_owned(), problem })?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
         .with_target(false);
     let started = match format {
         LogFormat::Text => lines.try_init(),
@@ -71,17 +80,18 @@ pub fn start_logging(format: LogFormat, filter: &str) -> Result<(), TelemetryErr
 /// Serves figures at `http://<address>/metrics`. Must be called inside the runtime that will serve them.
 ///
 /// # Errors
-/// [`TelemetryError::Metrics`] when the address cannot be listened on.
-pub fn start_metrics(address: SocketAddr) -> Result<(), TelemetryError> {
+/// [`TelemetryError::Address`] when the address cannot be listened on; [`TelemetryError::Metrics`] when something else in the process counts already.
+pub async fn start_metrics(address: SocketAddr) -> Result<(), TelemetryError> {
+    let listener = TcpListener::bind(address).await.map_err(|cause| TelemetryError::Address { address, cause })?;
     let broken = |problem| TelemetryError::Metrics { address, problem };
-    PrometheusBuilder::new()
-        .with_http_listener(address)
+    let figures = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &LATENCY_BUCKETS_SECONDS)
         .map_err(broken)?
         .set_buckets_for_metric(Matcher::Full("selfsame_ledger_group_records".to_owned()), &GROUP_BUCKETS_RECORDS)
         .map_err(broken)?
-        .install()
+        .install_recorder()
         .map_err(broken)?;
+    tokio::spawn(metrics_page::serve(listener, figures));
     figures::describe();
     Ok(())
 }

@@ -294,7 +294,10 @@ impl World {
             note: String::new(),
             cases: previewed.into_iter().filter_map(|one| Some((one.case_id, one.outcome.ok()?.mark))).collect(),
             confirmation: None,
-            request: Request { id: RequestId::new(&format!("q{}", self.book.cursor().0)).unwrap(), content: ContentFingerprint([7; 16]) },
+            request: Request {
+                id: RequestId::new(&format!("q{}", self.book.cursor().0)).unwrap(),
+                content: ContentFingerprint([7; 16]),
+            },
             at: self.now(),
         }))
     }

@@ -193,7 +193,7 @@ pub(super) fn readable(status: Status) -> anyhow::Error {
     // Of a connection that broke the first cause says most, and the status itself nothing.
     let causes = std::iter::successors(std::error::Error::source(&status), |cause| cause.source());
     if let Some(cause) = causes.last() {
-        let _ = write!(text, ": {}", trouble_of(cause).unwrap_or_else(|| cause.to_string()));
+        text = format!("no answer: {}", trouble_of(cause).unwrap_or_else(|| cause.to_string()));
     }
     anyhow!(text)
 }

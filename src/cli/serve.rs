@@ -1,6 +1,9 @@
 //! `selfsame serve`: runs the service until it is told to stop.
 //! It must never start on a policy, a model that decides or a folder that it cannot read in full. `main` calls it.
 
+mod connections;
+mod signals;
+
 use std::fs::File;
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -11,14 +14,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use futures::FutureExt as _;
 use rand::RngCore as _;
-use rustls::pki_types::ServerName;
 use tokio::net::TcpListener;
 
+use self::connections::{connection_limits, open_tls, own_address, replica_links};
+use self::signals::{reload_on_hangup, tell_of_closing_cut_short, told_to_stop};
 use super::{AlreadyTold, in_words};
 use crate::adapters::audit_secret::audit_key;
-use crate::adapters::config::{CommandLine, Config, JournalConfig, LedgerConfig, LimitsConfig, LogFormat, PolicyConfig};
+use crate::adapters::config::{CommandLine, Config, JournalConfig, LedgerConfig, LogFormat, PolicyConfig};
 use crate::adapters::journal::postgres::DatabaseUrl;
 use crate::adapters::journal::{JournalOptions, MemoryJournal};
 use crate::adapters::model_shelf::ModelShelf;
@@ -28,8 +31,7 @@ use crate::adapters::shared::SharedLedger;
 use crate::adapters::standing_rules::StandingRules;
 use crate::adapters::stray_variables::{StrayVariable, stray_variables};
 use crate::adapters::system_clock::SystemClock;
-use crate::adapters::tls::{ClientTls, Peer, ServerTls, is_open_to_everybody};
-use crate::adapters::{descriptors, embedded, private, shared, telemetry};
+use crate::adapters::{embedded, private, shared, telemetry};
 use crate::book::command::Assessor;
 use crate::console::server::{self as console, ConsoleParts};
 use crate::ledger::{AuditKeys, ColdAfter, GroupOptions, JournaledLedger, LateFacts, LedgerOptions};
@@ -41,9 +43,8 @@ use crate::screening::audit::AuditKey;
 use crate::screening::policy::ScoreSource;
 use crate::service::directory::new_secret;
 use crate::service::first_start::{admit_first_administrator, register_sandbox};
-use crate::service::forwarding::ReplicaLinks;
 use crate::service::limits::{Limits, Pace};
-use crate::service::listener::{ConnectionLimits, Connections};
+use crate::service::listener::Connections;
 use crate::service::server::{ServerParts, serve};
 use crate::service::{expiring, forgetting, gauges};
 use crate::vocabulary::time::{Span, Timestamp};
@@ -161,75 +162,6 @@ fn limits(config: &Config) -> Limits {
     }
 }
 
-/// How the configuration lets connections be taken and kept, with as many descriptors as there are.
-fn connection_limits(config: &LimitsConfig) -> ConnectionLimits {
-    let descriptors = descriptors::raise();
-    let all_max = descriptors.room_for(config.connections_max);
-    let shown = |limit: Option<u64>| limit.map_or_else(|| "unlimited".to_owned(), |limit| limit.to_string());
-    let (before, now) = (shown(descriptors.before), shown(descriptors.now));
-    tracing::info!(descriptors = now, before, connections_max = all_max, for_files = descriptors::FOR_FILES, "descriptors");
-    if all_max < config.connections_max {
-        tracing::warn!(
-            wanted = config.connections_max,
-            most = all_max,
-            "there are not enough descriptors for `limits.connections_max`, so fewer connections are taken; raise LimitNOFILE of the unit, or `ulimit -Hn`"
-        );
-    }
-    let seconds = Duration::from_secs;
-    ConnectionLimits {
-        all_max,
-        // Where there is room for fewer, an address has as much less.
-        an_address_max: (config.connections_an_address_max * all_max).div_ceil(config.connections_max),
-        frame_max: seconds(config.connection_frame_seconds),
-        first_call_max: seconds(config.connection_first_call_seconds),
-        idle_max: match config.connection_idle_seconds {
-            0 => FOR_EVER,
-            idle => seconds(idle),
-        },
-        streams_max: config.connection_streams_max,
-        ..ConnectionLimits::default()
-    }
-}
-
-/// Longer than any process.
-const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 86_400);
-
-/// The certificate of the configuration; absent where plaintext is spoken, which the log says where it leaves the machine.
-fn open_tls(config: &Config) -> anyhow::Result<Option<Arc<ServerTls>>> {
-    for result in ["taken", "refused"] {
-        metrics::counter!("selfsame_tls_reloads_total", "result" => result).increment(0);
-    }
-    let Some(files) = config.tls.server_files() else {
-        if !config.listen.0.ip().is_loopback() {
-            tracing::warn!(address = %config.listen.0, "plaintext is spoken beyond this machine: tokens can be read on the way");
-        }
-        return Ok(None);
-    };
-    if is_open_to_everybody(&files.key) {
-        tracing::warn!(file = %files.key.display(), "the key of the certificate can be read by every user of the machine; chmod o-rwx it");
-    }
-    Ok(Some(Arc::new(ServerTls::open(files).context("reading the certificate of this server (`tls`)")?)))
-}
-
-/// How this replica and the others speak to each other.
-fn replica_links(config: &Config, key: ReplicaKey) -> anyhow::Result<ReplicaLinks> {
-    let tls = match config.tls.replica_files() {
-        None => None,
-        Some(files) => {
-            let tls = Arc::new(ClientTls::open(files).context("reading how other replicas are called (`tls.replicas`)")?);
-            tokio::spawn(Arc::clone(&tls).keep());
-            let name = config.tls.replicas.name.as_ref().and_then(|name| ServerName::try_from(name.clone()).ok());
-            Some(Peer { tls, name })
-        }
-    };
-    Ok(ReplicaLinks { key, address: own_address(config), tls })
-}
-
-/// Where the other replicas reach this one.
-fn own_address(config: &Config) -> String {
-    config.journal.address.clone().unwrap_or_else(|| config.listen.0.to_string())
-}
-
 /// Runs the command.
 ///
 /// # Errors
@@ -264,7 +196,11 @@ fn serve_as_configured(args: &ServeArgs) -> anyhow::Result<()> {
     };
     let ended = runtime.block_on(run_until_told(&config, keeping));
     // The ledger closes with its last user.
+    let closing = Instant::now();
     runtime.shutdown_timeout(CLOSING_MAX);
+    if closing.elapsed() >= CLOSING_MAX {
+        tell_of_closing_cut_short();
+    }
     ended
 }
 
@@ -297,7 +233,7 @@ async fn run_until_told(config: &Config, keeping: Keeping) -> anyhow::Result<()>
     let began = Instant::now();
     // Before anything is opened, so that the opening is measured too.
     if let Some(address) = config.metrics.listen {
-        telemetry::start_metrics(address)?;
+        telemetry::start_metrics(address).await?;
     }
     let PolicyConfig { file, folder } = config.policy.clone();
     let sources = PolicySources { file, folder, kept_for: config.retention.age() };
@@ -331,7 +267,7 @@ async fn run_until_told(config: &Config, keeping: Keeping) -> anyhow::Result<()>
     }
     let waits_for = Span::from_days(config.retention.pending_outcome_days.into());
     tokio::spawn(expiring::expire(Arc::clone(&ledger), Arc::clone(&clock) as _, waits_for));
-    let stop = told_to_stop(config.limits.drain() + CLOSING_MAX)?;
+    let stop = told_to_stop(config.limits.drain() + CLOSING_MAX + Duration::from_secs(1))?;
     reload_on_hangup(Arc::clone(&policies), tls.clone())?;
     let connections = Connections { tls, replicas, limits: connection_limits(&config.limits) };
     tracing::info!(
@@ -600,89 +536,6 @@ Ctrl-C drains and stops. HUP (pid {pid}) reads the policies and the certificate 
 /// Where the default model comes from.
 fn model_origin(models: &ModelStore) -> &'static str {
     if models.default_is_shipped() { "shipped" } else { "default.json of the model folder" }
-}
-
-/// Completes when the operator wants the service to stop. If the process has not ended `within` that, it is ended: listening for signals has a thread
-/// of its own, so that it does not hang on what the others wait for.
-fn told_to_stop(within: Duration) -> anyhow::Result<impl Future<Output = ()>> {
-    let (tell, told) = tokio::sync::oneshot::channel();
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime of signals")?;
-    let signal = {
-        let _entered = runtime.enter();
-        next_signal()?
-    };
-    let listen = move || {
-        runtime.block_on(async {
-            tracing::info!(signal = signal.await, "told to stop");
-            // Whoever waits may be gone, and the process with it.
-            let _ = tell.send(());
-            tokio::time::sleep(within).await;
-            tracing::warn!(drained = false, "stopped: closing took too long and was cut short; what was acknowledged is durable");
-            std::process::exit(0);
-        });
-    };
-    std::thread::Builder::new().name("signals".into()).spawn(listen).context("starting the thread of signals")?;
-    Ok(told.map(drop))
-}
-
-/// The next signal that ends the service.
-#[cfg(unix)]
-fn next_signal() -> anyhow::Result<impl Future<Output = &'static str> + Send> {
-    use tokio::signal::unix::{SignalKind, signal};
-
-    let mut interrupt = signal(SignalKind::interrupt()).context("listening for INT")?;
-    let mut terminate = signal(SignalKind::terminate()).context("listening for TERM")?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => "INT",
-            _ = terminate.recv() => "TERM",
-        }
-    })
-}
-
-/// The next signal that ends the service.
-#[cfg(not(unix))]
-fn next_signal() -> anyhow::Result<impl Future<Output = &'static str> + Send> {
-    Ok(async {
-        let _ = tokio::signal::ctrl_c().await;
-        "INT"
-    })
-}
-
-/// Reads the policies and the certificate again at each HUP. With a mistake in either nothing changes in that.
-#[cfg(unix)]
-fn reload_on_hangup(policies: Arc<PolicyStore>, tls: Option<Arc<ServerTls>>) -> anyhow::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-
-    let mut hangup = signal(SignalKind::hangup()).context("listening for HUP")?;
-    let count = |result: &'static str, reloads| metrics::counter!(telemetry::RELOADS, "result" => result).increment(reloads);
-    count("taken", 0);
-    count("refused", 0);
-    tokio::spawn(async move {
-        while hangup.recv().await.is_some() {
-            if let Some(tls) = &tls {
-                tls.reload();
-            }
-            match policies.reload() {
-                Ok(set) => {
-                    count("taken", 1);
-                    tracing::info!(version = set.default.version(), "the policies were read again and are in force");
-                }
-                Err(mistakes) => {
-                    count("refused", 1);
-                    tracing::error!(%mistakes, "the policies were not taken; the earlier ones stay in force");
-                }
-            }
-        }
-    });
-    Ok(())
-}
-
-/// There is no such signal here.
-#[cfg(not(unix))]
-fn reload_on_hangup(_policies: Arc<PolicyStore>, _tls: Option<Arc<ServerTls>>) -> anyhow::Result<()> {
-    Ok(())
 }
 
 #[cfg(test)]

@@ -5,4 +5,6 @@ mod deploy;
 mod figures;
 mod server;
 mod ships;
+#[cfg(target_os = "linux")]
+mod stops;
 mod weight;

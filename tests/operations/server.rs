@@ -80,6 +80,11 @@ impl Server {
         (lines.map(|line| serde_json::from_str(line).unwrap()).collect(), self.folder)
     }
 
+    /// The folder that it works in.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
     /// What its metrics address answers.
     pub(crate) fn text(&self) -> String {
         let mut connection = TcpStream::connect(self.metrics).unwrap();
@@ -158,8 +163,13 @@ fn conversion(number: usize, now: i64, key: &str) -> v1::Conversion {
 
 /// Something to open again.
 pub(crate) async fn screen_one(api: &str, now: i64) {
+    screen(api, now, CONVERSIONS + 1).await;
+}
+
+/// One conversion.
+pub(crate) async fn screen(api: &str, now: i64, number: usize) {
     let mut screening = v1::screening_service_client::ScreeningServiceClient::connect(api.to_owned()).await.unwrap();
-    let conversion = Some(conversion(CONVERSIONS + 1, now, "k1"));
+    let conversion = Some(conversion(number, now, "k1"));
     screening.screen_conversion(v1::ScreenConversionRequest { conversion }).await.unwrap();
 }
 

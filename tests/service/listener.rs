@@ -87,7 +87,7 @@ async fn a_client_that_says_a_byte_now_and_then_is_closed() {
         let began = Instant::now();
         let (mut reads, mut writes) = stream.split();
         // A preface, or headers of 100 bytes, whose bytes come one by one.
-        let dribbled = [&PREFACE[..begun.is_empty().then_some(23).unwrap_or(0)], &[0, 0, 100, 1, 4, 0, 0, 0, 1][..]].concat();
+        let dribbled = [if begun.is_empty() { &PREFACE[..23] } else { &[] }, &[0, 0, 100, 1, 4, 0, 0, 0, 1]].concat();
         let dribbles = async {
             let mut tick = tokio::time::interval(Duration::from_millis(50));
             for byte in dribbled.iter().cycle() {

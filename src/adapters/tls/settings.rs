@@ -68,7 +68,7 @@ impl TlsConfig {
             (Some(_), None) => wrong("tls.key_file", "is needed beside `tls.certificate_file`"),
             (None, Some(_)) => wrong("tls.certificate_file", "is needed beside `tls.key_file`"),
             (Some(_), Some(_)) if *plaintext => {
-                wrong("tls.plaintext", "is true, and there is a certificate; leave one of the two out")
+                wrong("tls.plaintext", "is true, and there is a certificate; leave one of the two out");
             }
             (None, None) if !listen.ip().is_loopback() && !plaintext => wrong(
                 "tls.certificate_file",

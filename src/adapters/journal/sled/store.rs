@@ -113,10 +113,10 @@ impl Store {
         let before = std::mem::replace(&mut *self.hindrance.write(), hindrance.clone());
         match (before, hindrance) {
             (None, Some(reason)) => {
-                tracing::error!(folder = %self.folder.display(), reason, "the journal takes no writes for now")
+                tracing::error!(folder = %self.folder.display(), reason, "the journal takes no writes for now");
             }
             (Some(_), None) => {
-                tracing::info!(folder = %self.folder.display(), "there is room again, and the journal takes writes")
+                tracing::info!(folder = %self.folder.display(), "there is room again, and the journal takes writes");
             }
             (None, None) | (Some(_), Some(_)) => {}
         }
