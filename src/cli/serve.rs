@@ -21,7 +21,7 @@ use self::connections::{connection_limits, open_tls, own_address, replica_links}
 use self::signals::{reload_on_hangup, tell_of_closing_cut_short, told_to_stop};
 use super::{AlreadyTold, in_words};
 use crate::adapters::audit_secret::audit_key;
-use crate::adapters::config::{CommandLine, Config, JournalConfig, LedgerConfig, LogFormat, PolicyConfig};
+use crate::adapters::config::{CommandLine, Config, JournalConfig, LedgerConfig, LimitsConfig, LogFormat, PolicyConfig};
 use crate::adapters::journal::postgres::DatabaseUrl;
 use crate::adapters::journal::{JournalOptions, MemoryJournal};
 use crate::adapters::model_shelf::ModelShelf;
