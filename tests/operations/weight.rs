@@ -1,6 +1,6 @@
 //! What callers cost who do not read: memory of the real binary while streams of answers and of the feed stand unread.
 //!
-//! Small by default. `SELFSAME_WEIGHT=64` opens 64 streams and 200 followers, as in `docs/performance.md`.
+//! Small by default. `SELFSAME_WEIGHT=64x20000` opens 64 streams of so many conversions, and 200 followers.
 
 use std::time::Duration;
 
@@ -43,8 +43,11 @@ fn sent(stream: usize, number: usize) -> v1::ScreenConversionsRequest {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn streams_that_nobody_reads_hold_no_more_than_their_budgets() {
-    let asked = std::env::var("SELFSAME_WEIGHT").ok().and_then(|text| text.parse().ok());
-    let (streams, each): (usize, usize) = asked.map_or((4, 500), |streams| (streams, 20_000));
+    let asked = std::env::var("SELFSAME_WEIGHT").ok().and_then(|text| {
+        let (streams, each) = text.split_once('x')?;
+        Some((streams.parse().ok()?, each.parse().ok()?))
+    });
+    let (streams, each): (usize, usize) = asked.unwrap_or((4, 500));
     let server = Server::start(tempfile::tempdir().unwrap());
     let channel = Endpoint::from_shared(server.api.clone()).unwrap().connect().await.unwrap();
     let before = server.resident_mib();

@@ -217,12 +217,11 @@ impl Door {
             // A token that was never issued here is a mistake, and not a name.
             return if token.is_some() { Err(Refusal::not_authenticated()) } else { self.anybody(headers, rule) };
         }
-        let identity = match token {
-            Some(shown) => bearer(shown).and_then(|token| known.by_token(token, self.clock.now())),
-            None => {
-                let named = certificate_names(extensions).iter().find_map(|name| known.by_certificate.get(&**name).cloned());
-                named.map(|identity| (identity, None))
-            }
+        let identity = if let Some(shown) = token {
+            bearer(shown).and_then(|token| known.by_token(token, self.clock.now()))
+        } else {
+            let named = certificate_names(extensions).iter().find_map(|name| known.by_certificate.get(&**name).cloned());
+            named.map(|identity| (identity, None))
         };
         let (identity, token_shown) = identity.ok_or_else(Refusal::not_authenticated)?;
         if headers.contains_key(ACTOR) {
