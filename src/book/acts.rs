@@ -203,11 +203,7 @@ impl Acts {
     }
 
     pub(super) fn at(&self, now: Timestamp) -> impl Iterator<Item = (Cursor, &PendingAct)> {
-        let waits = move |(cursor, pending): (&Cursor, _)| {
-            let pending: &PendingAct = pending;
-            (now < pending.expires_at).then_some((*cursor, pending))
-        };
-        self.waiting.iter().filter_map(waits).map(|(cursor, pending)| (cursor, pending))
+        self.waiting.iter().filter(move |(_, pending)| now < pending.expires_at).map(|(cursor, pending)| (*cursor, pending))
     }
 
     pub(super) fn add(&mut self, cursor: Cursor, pending: PendingAct) {

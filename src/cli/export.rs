@@ -152,10 +152,14 @@ async fn export_labels(
     while let Some(v1::ExportConversionsResponse { cursor, conversion, signals_before }) =
         stream.message().await.map_err(readable)?
     {
-        signals_before.into_iter().for_each(|signals| join_signals(&mut ahead, signals));
+        for signals in signals_before {
+            join_signals(&mut ahead, signals);
+        }
         if let Some(mut conversion) = conversion {
             let mut signals = std::mem::take(&mut ahead);
-            std::mem::take(&mut conversion.signals_before).into_iter().for_each(|own| join_signals(&mut signals, own));
+            for own in std::mem::take(&mut conversion.signals_before) {
+                join_signals(&mut signals, own);
+            }
             lines.write_line(v1::LabeledConversion { signals_before: signals, ..conversion })?;
             last_cursor = Some(cursor);
         }

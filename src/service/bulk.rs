@@ -63,16 +63,15 @@ pub(super) fn answered(
         let mut answers = in_order(shared, caller, unread, sent);
         while let Some(answer) = answers.next().await {
             // A place of the stream's own while nobody is slow, and bytes of all and of its caller for those whose reader is.
-            let (answer, room) = match Arc::clone(&own_places).try_acquire_owned() {
-                Ok(place) => (answer, Ok(Room::Place(place))),
-                Err(_) => {
-                    let packed = answer.packed();
-                    let bytes = packed.bytes();
-                    let place = Arc::clone(&own_places).acquire_owned().map(|place| place.map(Room::Place).map_err(drop));
-                    let room = async { Ok::<_, Refusal>((own.take_in_turn(bytes).await?, common.take_in_turn(bytes).await?)) };
-                    let room = room.map(|room| room.map(Room::Bytes).map_err(drop));
-                    (packed, tokio::select! { biased; room = place => room, room = room => room })
-                }
+            let (answer, room) = if let Ok(place) = Arc::clone(&own_places).try_acquire_owned() {
+                (answer, Ok(Room::Place(place)))
+            } else {
+                let packed = answer.packed();
+                let bytes = packed.bytes();
+                let place = Arc::clone(&own_places).acquire_owned().map(|place| place.map(Room::Place).map_err(drop));
+                let room = async { Ok::<_, Refusal>((own.take_in_turn(bytes).await?, common.take_in_turn(bytes).await?)) };
+                let room = room.map(|room| room.map(Room::Bytes).map_err(drop));
+                (packed, tokio::select! { biased; room = place => room, room = room => room })
             };
             let Ok(room) = room else { return };
             if said.send((answer, room)).is_err() {

@@ -62,7 +62,7 @@ pub fn program(message: Option<v1::Program>) -> Result<ProgramSettings, Vec<Viol
         }
     };
     let currencies = set_of(&currencies, FEW_MAX, &path, &mut found, currency);
-    let confirmation = asked.and_then(|asked| confirmation(asked, &at.field("confirmation"), &mut found));
+    let confirmation = asked.map(|asked| confirmation(asked, &at.field("confirmation"), &mut found));
     let key = |text: &String, at: &At<'_>, found: &mut Violations| {
         KeyId::new(text).inspect_err(|problem| found.add(at, problem.to_string())).ok()
     };
@@ -73,7 +73,7 @@ pub fn program(message: Option<v1::Program>) -> Result<ProgramSettings, Vec<Viol
 }
 
 /// Reads what a second identity must confirm.
-fn confirmation(message: v1::Confirmation, at: &At<'_>, found: &mut Violations) -> Option<Confirmation> {
+fn confirmation(message: v1::Confirmation, at: &At<'_>, found: &mut Violations) -> Confirmation {
     let v1::Confirmation { above, unbans, models, expires_after } = message;
     let path = at.field("above");
     if above.len() > FEW_MAX {
@@ -99,7 +99,7 @@ fn confirmation(message: v1::Confirmation, at: &At<'_>, found: &mut Violations) 
     if amounts.is_empty() && !unbans && !models {
         found.add(at, "asks for nothing; leave it out, or say what a second identity must confirm");
     }
-    Some(Confirmation { above: amounts, unbans, models, lifetime })
+    Confirmation { above: amounts, unbans, models, lifetime }
 }
 
 fn confirmation_message(confirmation: &Confirmation) -> v1::Confirmation {

@@ -1,6 +1,6 @@
 //! What callers cost who do not read: memory of the real binary while streams of answers and of the feed stand unread.
 //!
-//! Small by default. `SELFSAME_WEIGHT=64` opens 64 streams and 200 followers, as in `docs/performance.md`.
+//! Small by default. `SELFSAME_WEIGHT=64x20000` opens 64 streams of so many conversions, and 200 followers.
 
 use std::time::Duration;
 
@@ -23,8 +23,9 @@ const GROWTH_MAX_MIB: u64 = 400;
 fn sent(stream: usize, number: usize) -> v1::ScreenConversionsRequest {
     let now = WireTimestamp { seconds: SystemClock.now().as_millis() / 1_000, nanos: 0 };
     let side = |account: String| {
-        let value = |byte: u8| vec![v1::Digest { key_id: "k1".to_owned(), value: vec![byte; 32].into() }];
-        let device = v1::DeviceSignals { fingerprint: value(7), browser: value(8), ..Default::default() };
+        let own: Vec<u8> = account.bytes().chain([0xff; 32]).take(32).collect();
+        let fingerprint = vec![v1::Digest { key_id: "k1".to_owned(), value: own.into() }];
+        let device = v1::DeviceSignals { fingerprint, ..Default::default() };
         Some(v1::SignalBundle { account_id: account, devices: vec![device], ..Default::default() })
     };
     let conversion = v1::Conversion {
@@ -42,7 +43,11 @@ fn sent(stream: usize, number: usize) -> v1::ScreenConversionsRequest {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn streams_that_nobody_reads_hold_no_more_than_their_budgets() {
-    let streams: usize = std::env::var("SELFSAME_WEIGHT").ok().and_then(|text| text.parse().ok()).unwrap_or(4);
+    let asked = std::env::var("SELFSAME_WEIGHT").ok().and_then(|text| {
+        let (streams, each) = text.split_once('x')?;
+        Some((streams.parse().ok()?, each.parse().ok()?))
+    });
+    let (streams, each): (usize, usize) = asked.unwrap_or((4, 500));
     let server = Server::start(tempfile::tempdir().unwrap());
     let channel = Endpoint::from_shared(server.api.clone()).unwrap().connect().await.unwrap();
     let before = server.resident_mib();
@@ -53,7 +58,7 @@ async fn streams_that_nobody_reads_hold_no_more_than_their_budgets() {
         let (sender, items) = mpsc::channel(1);
         let answers = ScreeningServiceClient::new(channel).screen_conversions(ReceiverStream::new(items)).await.unwrap();
         let mut number = 0;
-        while number < 20_000
+        while number < each
             && tokio::time::timeout(Duration::from_millis(1_500), sender.send(sent(stream, number)))
                 .await
                 .is_ok_and(|sent| sent.is_ok())

@@ -228,17 +228,16 @@ impl Door {
             return if token.is_some() { Err(Refusal::not_authenticated()) } else { self.anybody(headers, rule) };
         }
         let by_certificate = known.by_certificate(certificate_names(extensions));
-        let (identity, token) = match token {
+        let (identity, token) = if let Some(shown) = token {
             // A token that is shown must be good: whoever shows one does not mean the certificate.
-            Some(shown) => {
-                let by_token = bearer(shown).and_then(|token| known.by_token(token, self.clock.now()));
-                let (by_token, lasting) = by_token.ok_or_else(Refusal::not_authenticated)?;
-                if by_certificate.is_some_and(|other| other.settings.name != by_token.settings.name) {
-                    return Err(Refusal::credentials_disagree());
-                }
-                (by_token, lasting)
+            let by_token = bearer(shown).and_then(|token| known.by_token(token, self.clock.now()));
+            let (by_token, lasting) = by_token.ok_or_else(Refusal::not_authenticated)?;
+            if by_certificate.is_some_and(|other| other.settings.name != by_token.settings.name) {
+                return Err(Refusal::credentials_disagree());
             }
-            None => (by_certificate.ok_or_else(Refusal::not_authenticated)?, None),
+            (by_token, lasting)
+        } else {
+            (by_certificate.ok_or_else(Refusal::not_authenticated)?, None)
         };
         if headers.contains_key(ACTOR) {
             return Err(Refusal::invalid_field(ACTOR, "is who the token or the certificate says; leave this header out"));
