@@ -75,7 +75,7 @@ async fn a_case_above_the_amount_is_accepted_by_two_who_could_each_accept_it() {
     assert_eq!(answer.summary.unwrap().state(), v1::CaseState::Open, "nothing was done");
     assert_eq!((answer.decision.unwrap().verdict(), pending.kind()), (v1::Verdict::InReview, v1::ActKind::AcceptCase));
     assert_eq!((&*pending.proposer, &*pending.subject, &*pending.note), ("rita", "case-cv-1", "a couple"));
-    assert_eq!(waiting(&calls["lena"]).await, [pending.clone()]);
+    assert_eq!(waiting(&calls["lena"]).await, std::slice::from_ref(&pending));
     let settle =
         async |name: &str| ConfirmationServiceClient::new(calls[name].clone()).confirm_act(confirm(&pending.act_id)).await;
     let own = settle("rita").await.unwrap_err();
