@@ -26,7 +26,9 @@ pub const CLUSTER_CASES_MAX: usize = 500;
 /// Conversions of one account, on one side, that are looked through for cases: the newest.
 const CONVERSIONS_LOOKED_THROUGH: usize = 2_000;
 /// Shared values that are shown.
-const TIES_MAX: usize = 200;
+const TIES_MAX: usize = 50;
+/// Accounts that are named with one of them.
+const TIE_ACCOUNTS_MAX: usize = 100;
 
 /// A line of the list of clusters.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,7 +73,7 @@ pub struct ClusterFile {
     pub summary: ClusterSummary,
     /// Its accounts, those of its rings that stand in no case included; in order of id. At most 500.
     pub accounts: Vec<ClusterAccount>,
-    /// The values that tie them: each with those of the accounts that have it, the rarest first. At most 200.
+    /// The values that tie them: each with at most 100 of the accounts that have it, the rarest first. At most 50.
     pub ties: Vec<Neighbour>,
     /// Its undecided cases, what would lose most first. At most 500.
     pub cases: Vec<CaseSummary>,
@@ -317,6 +319,7 @@ impl Book {
                 let tie = self.on_value(identifier, Vec::new(), [accounts[0]; 2])?;
                 let mut ids: Vec<AccountId> = accounts.iter().map(|number| self.accounts.get(*number).id.clone()).collect();
                 ids.sort_unstable();
+                ids.truncate(TIE_ACCOUNTS_MAX);
                 Some(Neighbour { accounts: ids, ..tie })
             })
             .collect();
