@@ -188,7 +188,7 @@ fn summary_of(cases: &[&Seen]) -> ClusterSummary {
         accounts: count(cases.iter().flat_map(|seen| seen.sides).collect()),
         referrers: count(cases.iter().map(|seen| seen.sides[0]).collect()),
         at_stake: cases.iter().flat_map(|seen| seen.summary.at_stake.iter().copied()).collect::<Totals>().amounts(),
-        expected_loss: cases.iter().map(|seen| seen.summary.expected_loss()).sum(),
+        expected_loss: cases.iter().fold(0.0, |sum, seen| sum + seen.summary.expected_loss()),
         score_max: worst.map_or(0.0, |case| case.score),
         headline: worst.map(|case| case.headline.clone()).unwrap_or_default(),
         oldest_opened_at: oldest_opened_at.unwrap_or_else(|| cases[0].summary.opened_at),

@@ -86,7 +86,8 @@ impl CaseSummary {
     /// amount is known.
     #[must_use]
     pub fn expected_loss(&self) -> f64 {
-        self.score.max(0.0) * self.at_stake.iter().map(|money| money.major()).sum::<f64>()
+        // Nothing at all adds up to 0, and not to -0, which would come first where numbers are compared by their bits.
+        self.score.max(0.0) * self.at_stake.iter().fold(0.0, |sum, money| sum + money.major())
     }
 }
 

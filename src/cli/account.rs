@@ -198,7 +198,7 @@ mod tests {
             "referred 3 users: 2 rejected",
             "tied to 1 other accounts, 1 of the ring rejected or banned: eve",
             "MONEY\npaid  20.00 EUR\nheld  5.00 EUR\n",
-            "payment instrument ab12cd34  1 of 40000 strangers has it  eve",
+            "payment instrument ab12cd34  1 of 40,000 strangers has it  eve",
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }

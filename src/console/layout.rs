@@ -114,7 +114,7 @@ pub(super) fn case_link(program: &str, id: &str) -> Markup {
 pub(super) fn risk(score: u32) -> Markup {
     html! {
         span .risk data-level=(score / 34) {
-            meter min="0" max="99" value=(score) aria-hidden="true" {}
+            meter min="0" low="33" high="66" max="99" optimum="0" value=(score) aria-hidden="true" {}
             (score)
         }
     }

@@ -1,5 +1,6 @@
 //! What pages say in words: amounts, times, verdicts, and links. Pure.
 
+use crate::screening::explanation::rounded;
 use crate::vocabulary::money::Money;
 use crate::vocabulary::time::{Span, Timestamp};
 use crate::wire::{WireTimestamp, v1};
@@ -84,7 +85,7 @@ pub(super) const fn comparison(comparison: v1::Comparison) -> (&'static str, &'s
 
 /// How rare a shared value is.
 pub(super) fn rarity(one_of: f64) -> String {
-    if one_of < 2.0 { String::new() } else { format!("1 of {one_of:.0} strangers") }
+    if one_of < 2.0 { String::new() } else { format!("1 of {} strangers", rounded(one_of)) }
 }
 
 /// The last part of an enum's name, in words: `CASE_EVENT_KIND_HOLD_PLACED` after `CASE_EVENT_KIND_` is `hold placed`.

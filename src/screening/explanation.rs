@@ -79,12 +79,17 @@ fn weight_words(code: EvidenceCode, finding: &Finding) -> String {
     if bits < 1.0 { String::new() } else { format!("; {} bits", whole(bits)) }
 }
 
+/// One of so many, for the eye: its first two digits, and thousands apart.
+#[must_use]
+pub fn rounded(one_of: f64) -> String {
+    thousands(if one_of < 10.0 { one_of.round() } else { two_digits(one_of) })
+}
+
 /// How many strangers have a shared value, in words: `about 1 of 40,000 strangers`. Empty where it says nothing.
 fn strangers(code: EvidenceCode, finding: &Finding) -> String {
     let Some(kind) = code.shared_kind() else { return String::new() };
     let one_of = match_weight::one_of_strangers(kind, finding.bits());
-    let rounded = if one_of < 10.0 { one_of.round() } else { two_digits(one_of) };
-    format!("; about 1 of {} strangers has it", thousands(rounded))
+    format!("; about 1 of {} strangers has it", rounded(one_of))
 }
 
 /// Rounded to its first two digits.

@@ -84,7 +84,11 @@ fn shared(neighbour: &Neighbour) -> String {
     let Neighbour { identifier, sides: _, accounts_count, accounts, rejected_count, one_of_strangers } = neighbour;
     let named: Vec<String> = accounts.iter().take(3).map(ToString::to_string).collect();
     let rejected = if *rejected_count > 0 { format!(", {rejected_count} rejected") } else { String::new() };
-    let rare = if *one_of_strangers >= 2.0 { format!("; 1 of {one_of_strangers:.0} strangers has it") } else { String::new() };
+    let rare = if *one_of_strangers >= 2.0 {
+        format!("; 1 of {} strangers has it", explanation::rounded(*one_of_strangers))
+    } else {
+        String::new()
+    };
     format!("{}: {accounts_count} more accounts ({}){rejected}{rare}", identifier_words(identifier.kind), named.join(", "))
 }
 

@@ -47,7 +47,7 @@ const UNAVAILABLE_RETRY: Duration = Duration::from_secs(5);
 /// Why a call was refused, for machines. Stable: a reason never changes its name or its meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
-    /// No token or certificate was shown that lets anybody in.
+    /// No token or certificate was shown that lets anybody in, or both, of two callers.
     NotAuthenticated,
     /// The caller has none of the roles that the call takes, in that programme.
     NotPermitted,

@@ -257,8 +257,8 @@ impl v1::review_service_server::ReviewService for ReviewHandlers {
 
     async fn act_on_cases(&self, request: Request<v1::ActOnCasesRequest>) -> Result<Response<v1::ActOnCasesResponse>, Status> {
         let (caller, message) = Caller::of(request)?;
+        let program = caller.may(&act::program_of(&message).map_err(Refusal::from)?).await?;
         let command = act::act(message, caller.name()?, self.0.now()).map_err(Refusal::from)?;
-        let program = caller.may(&command.program_id).await?;
         let command = CasesCommand { confirmation: program.settings.confirmation.clone(), ..command };
         let (program_id, undoes) = (command.program_id.clone(), act::undoing(command.act));
         let acted = self.0.ledger.step_cases(command).await.map_err(|error| self.0.refusal(error))?;

@@ -203,6 +203,16 @@ pub fn preview_message(
     }
 }
 
+/// Reads in which programme something is to be done: whoever may not act there is told nothing of his token.
+///
+/// # Errors
+/// The violated field.
+pub fn program_of(message: &v1::ActOnCasesRequest) -> Result<ProgramId, Vec<Violation>> {
+    let mut found = Violations::default();
+    let program_id = required_id(&message.program_id, &At::path("program_id"), &mut found);
+    found.into_result(program_id)
+}
+
 /// Reads the act that a token stands for.
 ///
 /// # Errors

@@ -138,6 +138,11 @@ async fn answers(calls: &Calls, program: &str, run: &str) -> BTreeMap<&'static s
         "ListCases" list_cases r#"{"programId":"P"}"#;
         "GetCase" get_case r#"{"programId":"P","caseId":"case-c"}"#;
         "GetQueueStats" get_queue_stats r#"{"programId":"P"}"#;
+        "GetAccount" get_account r#"{"programId":"P","accountId":"ann"}"#;
+        "ListClusters" list_clusters r#"{"programId":"P"}"#;
+        "GetCluster" get_cluster r#"{"programId":"P","accountId":"ann"}"#;
+        "PreviewCases" preview_cases r#"{"programId":"P","act":"CASE_ACT_ACCEPT","cases":{"caseIds":["case-c"]}}"#;
+        "ActOnCases" act_on_cases r#"{"programId":"P","previewToken":"none","requestId":"q-RUN"}"#;
         "ClaimCase" claim_case r#"{"programId":"P","caseId":"case-c"}"#;
         "ReleaseCase" release_case r#"{"programId":"P","caseId":"case-c"}"#;
         "ResolveCase" resolve_case r#"{"programId":"P","caseId":"case-c","resolution":"RESOLUTION_ACCEPT"}"#;

@@ -269,6 +269,9 @@ async fn no_listing_answers_more_than_clients_take_and_each_goes_on_to_its_end()
     let in_review = world.review().list_cases(v1::ListCasesRequest { page_size: 1, ..cases.clone() }).await.unwrap().into_inner();
     let in_review = usize::try_from(in_review.total_size.unwrap()).unwrap();
     walk!("ListCases", world.review(), list_cases, cases, cases, in_review);
+    let clusters = v1::ListClustersRequest { program_id: program_id(), ..Default::default() };
+    let together = world.review().list_clusters(clusters.clone()).await.unwrap().into_inner().total_size;
+    walk!("ListClusters", world.review(), list_clusters, clusters, clusters, usize::try_from(together).unwrap());
     walk!(
         "ListPendingActs",
         ConfirmationServiceClient::new(world.calls_of("lena")),

@@ -5,13 +5,17 @@ use selfsame::wire::v1;
 use selfsame::wire::v1::preview_cases_request::Selection;
 use tonic::Code;
 
-use crate::world::{PROGRAM, World, on_one_device, reason, violated};
+use crate::world::{PROGRAM, World, digest, on_one_device, reason, violated};
 
 /// A ring of three referrals on one phone, with a reward of 20.00 each, and its preview of being rejected.
 async fn with_a_ring() -> World {
     let world = World::start().await;
     for (id, referrer, referee) in [("cv-1", "ann", "bob"), ("cv-2", "ann", "bea"), ("cv-3", "cy", "dot")] {
         let mut conversion = on_one_device(id, referrer, referee, 5);
+        for side in [&mut conversion.referrer, &mut conversion.referee] {
+            // One model of a phone ties nobody; one browser does.
+            side.as_mut().unwrap().devices[0].browser = digest(6);
+        }
         conversion.rewards[0].amount = Some(v1::Money { amount_minor: 2_000, currency: "EUR".to_owned() });
         world.screen(conversion).await;
     }

@@ -109,8 +109,11 @@ pub(super) fn cluster(cluster: &v1::Cluster, now: Timestamp) -> String {
 
 /// A value that accounts share, with those of them that are named.
 pub(in crate::cli) fn tie_row(tie: &v1::SharedIdentifier) -> Vec<String> {
-    let rare =
-        if tie.one_of_strangers >= 2.0 { format!("1 of {:.0} strangers has it", tie.one_of_strangers) } else { String::new() };
+    let rare = if tie.one_of_strangers >= 2.0 {
+        format!("1 of {} strangers has it", explanation::rounded(tie.one_of_strangers))
+    } else {
+        String::new()
+    };
     vec![format!("{} {}", tie.label, tie.digest_prefix), rare, tie.account_ids.join(" ")]
 }
 

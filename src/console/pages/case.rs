@@ -98,7 +98,7 @@ fn content(visitor: &Visitor, asked: &Asked, case: &v1::Case) -> Markup {
             a href=(link("/cluster", &[("program", program), ("id", &summary.referrer_account_id)])) { "What else waits around " (summary.referrer_account_id) }
         }
         (rewards(case))
-        (history(&case.history))
+        (history(&case.history, blind))
         p .hint {
             @if blind { a href=(link("/case", &[("program", program), ("id", &asked.id), ("working", &asked.working)])) { "Show what the machine says" } }
             @else { a href=(link("/case", &[("program", program), ("id", &asked.id), ("working", &asked.working), ("blind", "1")])) { "Hide what the machine says" } }
@@ -202,13 +202,14 @@ fn rewards(case: &v1::Case) -> Markup {
     }
 }
 
-fn history(events: &[v1::CaseEvent]) -> Markup {
+/// `blind`: without what the machine did and said.
+fn history(events: &[v1::CaseEvent], blind: bool) -> Markup {
     html! {
         table {
             caption { "History, the newest first" }
             thead { tr { th scope="col" { "When" } th scope="col" { "Who" } th scope="col" { "What" } th scope="col" { "Change" } th scope="col" { "Why" } } }
             tbody {
-                @for event in events.iter().rev() {
+                @for event in events.iter().rev().filter(|event| !blind || event.actor != "selfsame") {
                     tr {
                         td { (time(event.at.as_ref())) } td { (event.actor) }
                         td { (named(event.kind().as_str_name(), "CASE_EVENT_KIND_")) }

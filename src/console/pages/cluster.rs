@@ -138,7 +138,7 @@ fn graph(cluster: &v1::Cluster) -> Markup {
         cluster.cases.iter().filter_map(|case| Some((case, of(&case.referrer_account_id)?, of(&case.referee_account_id)?)));
     html! {
         figure .graph {
-            svg viewBox="0 0 800 800" role="img" aria-label=(format!(
+            svg viewBox="-140 70 1080 660" role="img" aria-label=(format!(
                 "{} accounts on a circle, {} referrals as arrows, {} shared values as dashed lines; the tables below list them",
                 accounts.len(), cluster.cases.len(), cluster.ties.len()
             )) {
