@@ -53,7 +53,7 @@ pub enum AccountStep {
 pub fn run(args: &AccountArgs) -> anyhow::Result<()> {
     let AccountStep::Show { account, limit } = &args.step;
     block_on(async {
-        let program_id = args.desk.server.program()?.to_owned();
+        let program_id = args.desk.server.program()?.clone();
         let mut client = ReviewServiceClient::new(args.desk.connect().await?).max_decoding_message_size(ANSWER_BYTES_MAX);
         let request =
             v1::GetAccountRequest { program_id, account_id: account.clone(), page_size: *limit, page_token: String::new() };

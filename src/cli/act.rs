@@ -57,7 +57,7 @@ struct NamedArgs {
 pub fn run(args: &ActArgs) -> anyhow::Result<()> {
     let ActArgs { desk, step } = args.clone();
     block_on(async move {
-        let program_id = desk.server.program()?.to_owned();
+        let program_id = desk.server.program()?.clone();
         let client = ConfirmationServiceClient::new(desk.connect().await?);
         answer(client, program_id, step, desk.json).await
     })

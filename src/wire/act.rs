@@ -97,12 +97,11 @@ fn ids(texts: &[String], found: &mut Violations) -> Vec<CaseId> {
     }
     let mut read = Vec::with_capacity(texts.len());
     for (index, text) in texts.iter().enumerate() {
-        match text.strip_prefix("case-").and_then(|id| ConversionId::new(id).ok()) {
-            Some(conversion) => read.push(CaseId::of(&conversion)),
-            None => {
-                let at = format!("cases.case_ids[{index}]");
-                found.add(&At::path(&at), "is not the id of a case; those begin with `case-`");
-            }
+        if let Some(conversion) = text.strip_prefix("case-").and_then(|id| ConversionId::new(id).ok()) {
+            read.push(CaseId::of(&conversion));
+        } else {
+            let at = format!("cases.case_ids[{index}]");
+            found.add(&At::path(&at), "is not the id of a case; those begin with `case-`");
         }
     }
     read

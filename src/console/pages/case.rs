@@ -34,7 +34,8 @@ pub(in crate::console) struct Step {
     form_token: String,
     program: String,
     id: String,
-    step: String,
+    #[serde(rename = "step")]
+    what: String,
     #[serde(default)]
     reason: String,
     #[serde(default)]
@@ -224,7 +225,7 @@ fn history(events: &[v1::CaseEvent], blind: bool) -> Markup {
 
 pub(in crate::console) async fn step(visitor: Visitor, Form(step): Form<Step>) -> Result<Response, Failure> {
     visitor.sent(&step.form_token)?;
-    let Step { form_token: _, program, id, step: what, reason, note, revision, working } = step;
+    let Step { form_token: _, program, id, what, reason, note, revision, working } = step;
     let mut review = visitor.api.review();
     let here = link("/case", &[("program", &program), ("id", &id), ("working", &working)]);
     let resolution = match what.as_str() {

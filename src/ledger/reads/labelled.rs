@@ -108,14 +108,11 @@ impl Records {
         let (mut resolution, mut later_verdicts) = (None, Vec::new());
         for cursor in &reading.trail {
             let Some(event) = self.read(*cursor)?.map(Event::done) else { continue };
-            let stepped = match event.step_of(&screened.conversion.conversion_id) {
-                Some(stepped) => stepped,
-                None => {
-                    let later = later_verdict(&event, &screened.conversion.conversion_id);
-                    by_reviewer = by_reviewer.filter(|_| later.is_none_or(|later| later.verdict != Verdict::InReview));
-                    later_verdicts.extend(later);
-                    continue;
-                }
+            let Some(stepped) = event.step_of(&screened.conversion.conversion_id) else {
+                let later = later_verdict(&event, &screened.conversion.conversion_id);
+                by_reviewer = by_reviewer.filter(|_| later.is_none_or(|later| later.verdict != Verdict::InReview));
+                later_verdicts.extend(later);
+                continue;
             };
             match &stepped.step {
                 CaseStep::Step(Step::Resolve(resolved)) => {
