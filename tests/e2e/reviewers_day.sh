@@ -129,6 +129,27 @@ actor=rita claim "and it is rejected" 'VERDICT_REJECTED' ReviewService/ResolveCa
 claim "the history tells it all" 'asked the customer' ReviewService/GetCase '{"programId":"shop","caseId":"case-cv-3"}'
 claim "an unknown case is not found" 'NotFound' ReviewService/GetCase '{"programId":"shop","caseId":"case-nobody"}'
 
+echo "# the whole person, and several cases at once"
+claim "a case fits a page" '"page":' ReviewService/GetCase '{"programId":"shop","caseId":"case-cv-3","view":"CASE_VIEW_BASIC"}'
+actor=rita claim "undoing is previewed" '"changing": 1' ReviewService/PreviewCases \
+  '{"programId":"shop","act":"CASE_ACT_REOPEN","cases":{"caseIds":["case-cv-3","case-nobody"]}}'
+token=$(actor=rita call ReviewService/PreviewCases \
+  '{"programId":"shop","act":"CASE_ACT_REOPEN","cases":{"caseIds":["case-cv-3"]}}' | sed -n 's/.*"previewToken": "\(.*\)".*/\1/p')
+act() { printf '{"programId":"shop","previewToken":"%s","requestId":"%s"}' "$1" "$2"; }
+actor=rita claim "and done" '"changed": 1' ReviewService/ActOnCases "$(act "$token" act-1)"
+actor=rita claim "sent again it is the same answer" '"changed": 1' ReviewService/ActOnCases "$(act "$token" act-1)"
+actor=rita claim "done once more it is left alone" 'LEFT_ALONE_NOT_RESOLVED' ReviewService/ActOnCases "$(act "$token" act-2)"
+actor=rita claim "a token that was changed is refused" 'preview_token' ReviewService/ActOnCases "$(act "${token}x" act-3)"
+says "what waits around an account is shown" 'case-cv-3' "$binary" queue --server "http://$address" --program shop cluster \
+  "$(call ReviewService/GetCase '{"programId":"shop","caseId":"case-cv-3","view":"CASE_VIEW_BASIC"}' | sed -n 's/.*"referrerAccountId": "\(.*\)".*/\1/p' | head -1)"
+says "several are shown before they are decided" 'rejected' "$binary" queue --server "http://$address" --program shop --as rita \
+  reject --showing device.same_device --preview
+says "nobody is asked where nobody can answer" 'give `--yes`' "$binary" queue --server "http://$address" --program shop --as rita \
+  reject case-cv-3 case-nobody
+says "the reviewer takes the next, and decides it" '1 decided' bash -c "printf 'r self_referral\\nq\\n' | '$binary' queue --server 'http://$address' --program shop --as rita next --limit 1"
+claim "an account is told as a whole" '"earnings":' ReviewService/GetAccount "$(printf '{"programId":"shop","accountId":"%s"}' \
+  "$(call ReviewService/GetCase '{"programId":"shop","caseId":"case-cv-3","view":"CASE_VIEW_BASIC"}' | sed -n 's/.*"refereeAccountId": "\(.*\)".*/\1/p' | head -1)")"
+
 echo "# payouts"
 gate() { printf '{"programId":"shop","payouts":[{"rewardId":"%s","conversionId":"%s"}]}' "$1" "$2"; }
 claim "an approved reward waits for the delay" 'GATE_REASON_DELAY_RUNNING' PayoutService/CheckPayouts "$(gate rw-cv-1 cv-1)"
@@ -194,7 +215,7 @@ echo "# models"
   "$binary" train --input "$folder/history.jsonl" --output "$folder/ledger/models/own.json" --families scorecard >/dev/null 2>&1
 says "an output that is the input is refused" 'is also read' "$binary" screen "$folder/history.jsonl" --output "$folder/history.jsonl"
 says "and the input is whole" '^ *1200 ' wc -l "$folder/history.jsonl"
-says "an address that asks for TLS is not spoken to in plaintext" 'plaintext only' "$binary" queue --server "https://$address" --program shop list
+says "an address that asks for TLS is not spoken to in plaintext" 'plaintext is spoken there' "$binary" queue --server "https://$address" --program shop list
 own=$(grep -o '"version":"[^"]*"' "$folder/ledger/models/own.json" | cut -d'"' -f4)
 shipped=$(call ModelService/ListModels '{"programId":"shop"}' | grep -o '"modelVersion": "[^"]*"' | cut -d'"' -f4)
 claim "the shipped model decides" 'MODEL_ROLE_ACTIVE' ModelService/ListModels '{"programId":"shop"}'
