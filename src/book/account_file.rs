@@ -12,7 +12,7 @@ use super::refusal::Refusal;
 use super::slab::{AccountNumber, ConversionNumber};
 use crate::screening::decision::Verdict;
 use crate::screening::gate::{Asker, Gate, RewardStanding, RewardState, Standing, check};
-use crate::screening::history::{ListKind, identifiers};
+use crate::screening::history::{Identifier, ListKind, identifiers};
 use crate::screening::policy::PayoutPolicy;
 use crate::vocabulary::conversion::{ConversionKind, Side};
 use crate::vocabulary::ids::{AccountId, CaseId, ConversionId};
@@ -159,6 +159,7 @@ impl Book {
             .collect();
         let shown = as_referrer.entries.iter().chain(&as_referee).map(|conversion| &conversion.conversion_id);
         let holds = self.holds_on(id, &shown.collect::<Vec<_>>());
+        let values = self.profile(number).map(|profile| identifiers(&profile)).unwrap_or_default();
         Ok(Some(AccountFile {
             account_id: id.clone(),
             first_seen_at: account.first_seen_at,
@@ -175,10 +176,10 @@ impl Book {
             earnings: self.earnings(account, policy, now),
             as_referrer,
             as_referee,
-            shared: self.shared_by(number),
+            shared: self.shared_by(number, &values),
             ring: self.ring_shown(number),
             holds,
-            listed: self.listed_of(number, id),
+            listed: self.listed_of(id, values),
             outcomes: self.told_of(account),
         }))
     }
@@ -273,12 +274,9 @@ impl Book {
     }
 
     /// The values of an account that others have too, the rarest first.
-    fn shared_by(&self, number: AccountNumber) -> Vec<Neighbour> {
-        let Some(profile) = self.profile(number) else { return Vec::new() };
-        let mut shared: Vec<Neighbour> = identifiers(&profile)
-            .into_iter()
-            .filter_map(|identifier| self.on_value(identifier, Vec::new(), [number, number]))
-            .collect();
+    fn shared_by(&self, number: AccountNumber, values: &[Identifier]) -> Vec<Neighbour> {
+        let on = |identifier: &Identifier| self.on_value(identifier.clone(), Vec::new(), [number; 2]);
+        let mut shared: Vec<Neighbour> = values.iter().filter_map(on).collect();
         shared.sort_by(Neighbour::rarest_first);
         shared.truncate(VALUES_MAX);
         shared
@@ -301,8 +299,7 @@ impl Book {
     }
 
     /// Entries of lists on an account and on its values.
-    fn listed_of(&self, number: AccountNumber, id: &AccountId) -> Vec<ListEntry> {
-        let values = self.profile(number).map(|profile| identifiers(&profile)).unwrap_or_default();
+    fn listed_of(&self, id: &AccountId, values: Vec<Identifier>) -> Vec<ListEntry> {
         let subjects = std::iter::once(ListSubject::Account(id.clone())).chain(values.into_iter().map(ListSubject::Identifier));
         let on = |subject: ListSubject| {
             let list = move |list| self.lists.get(&(list, subject.clone())).map(|(entry, _)| entry.clone());

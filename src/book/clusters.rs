@@ -1,7 +1,6 @@
 //! Clusters: undecided cases that are to be looked at together, because their accounts are in one ring or they are of one referrer.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::ops::Bound;
 
 use super::Book;
 use super::cases::{Case, Opened};
@@ -17,8 +16,6 @@ use crate::vocabulary::ids::AccountId;
 use crate::vocabulary::money::{Money, Totals};
 use crate::vocabulary::time::Timestamp;
 
-/// Cases that are looked at in one piece.
-const PIECE_CASES: usize = 512;
 /// Accounts of a cluster that are walked; a larger one is shown in part.
 pub const CLUSTER_ACCOUNTS_MAX: usize = 500;
 /// Undecided cases of a cluster that are shown.
@@ -114,18 +111,8 @@ impl ClusterCount {
     /// Takes the next piece.
     pub fn advance(&mut self, book: &Book) -> Progress {
         self.changed = self.changed.max(book.cases.changed);
-        let past = self.past.clone();
-        let bound = past.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
-        let mut walked = 0;
-        for (opened, number) in book.cases.undecided().range::<Opened, _>((bound, Bound::Unbounded)).take(PIECE_CASES) {
-            walked += 1;
-            self.past = Some(opened.clone());
-            let case = book.cases.rows.get(*number);
-            if !book.needs_nobody(case, &self.payout) {
-                self.seen.push(book.seen(case, self.now));
-            }
-        }
-        if walked < PIECE_CASES { Progress::Finished } else { Progress::More }
+        let Self { payout, now, past, seen, .. } = self;
+        book.next_waiting(past, payout, |case| seen.push(book.seen(case, *now)))
     }
 
     /// The page, and the newest record that it is made of. Those of which paying out would lose most come first.

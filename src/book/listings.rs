@@ -244,29 +244,20 @@ impl QueueCount {
     pub fn advance(&mut self, book: &Book) -> Progress {
         self.changed = self.changed.max(book.cases.changed);
         self.stats.resolved = book.cases.resolved().len() as u64;
-        let past = self.past.clone();
-        let bound = past.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
-        let mut walked = 0;
-        for (opened, number) in book.cases.undecided().range::<Opened, _>((bound, Bound::Unbounded)).take(PIECE_CASES) {
-            walked += 1;
-            self.past = Some(opened.clone());
-            let case = book.cases.rows.get(*number);
-            if book.needs_nobody(case, &self.payout) {
-                continue;
-            }
-            match case.state.at(self.now) {
-                CaseState::Open => self.stats.open += 1,
-                CaseState::Claimed { .. } => self.stats.claimed += 1,
+        let Self { payout, now, past, stats, by_first_reason, changed: _ } = self;
+        book.next_waiting(past, payout, |case| {
+            match case.state.at(*now) {
+                CaseState::Open => stats.open += 1,
+                CaseState::Claimed { .. } => stats.claimed += 1,
                 CaseState::Resolved { .. } => {}
             }
-            self.stats.overdue += u64::from(case.due_at < self.now);
-            let oldest = self.stats.oldest_opened_at.map_or(case.opened_at, |at| at.min(case.opened_at));
-            self.stats.oldest_opened_at = Some(oldest);
+            stats.overdue += u64::from(case.due_at < *now);
+            let oldest = stats.oldest_opened_at.map_or(case.opened_at, |at| at.min(case.opened_at));
+            stats.oldest_opened_at = Some(oldest);
             if let Some(code) = case.reason_codes.first() {
-                *self.by_first_reason.entry(*code).or_default() += 1;
+                *by_first_reason.entry(*code).or_default() += 1;
             }
-        }
-        if walked < PIECE_CASES { Progress::Finished } else { Progress::More }
+        })
     }
 
     /// The numbers, and the newest record that they are made of.
@@ -279,6 +270,22 @@ impl QueueCount {
 }
 
 impl Book {
+    /// Looks at the next piece of what waits for a reviewer, in the order of opening, after a place that it moves on.
+    pub(super) fn next_waiting(&self, past: &mut Option<Opened>, policy: &PayoutPolicy, mut look: impl FnMut(&Case)) -> Progress {
+        let from = past.clone();
+        let bound = from.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+        let mut walked = 0;
+        for (opened, number) in self.cases.undecided().range::<Opened, _>((bound, Bound::Unbounded)).take(PIECE_CASES) {
+            walked += 1;
+            *past = Some(opened.clone());
+            let case = self.cases.rows.get(*number);
+            if !self.needs_nobody(case, policy) {
+                look(case);
+            }
+        }
+        if walked < PIECE_CASES { Progress::Finished } else { Progress::More }
+    }
+
     /// Whether an undecided case has left the queue: an outcome cancelled its conversion.
     pub(super) fn needs_nobody(&self, case: &Case, policy: &PayoutPolicy) -> bool {
         if !case.is_undecided() {

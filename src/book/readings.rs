@@ -266,8 +266,10 @@ impl Book {
     /// What became of each case that an act named. What of it was seen then is known only while it stands as the act left it; otherwise what is told is
     /// no mark of anything, so that undoing it leaves it alone.
     fn acted_on(&self, acted: &CasesStepped, as_told: impl Fn(&CaseStepped, CaseSummary) -> CaseSummary) -> Vec<Acted> {
+        // The steps stand in the order in which the cases were named.
+        let mut steps = acted.steps.iter();
         let of = |(id, left): &(ConversionId, Option<LeftAlone>)| {
-            let step = acted.steps.iter().find(|step| step.conversion_id == *id);
+            let step = if left.is_none() { steps.next() } else { None };
             let case = self.row(id).and_then(|(_, row)| row.case).map(|number| self.cases.rows.get(number));
             let outcome = match (left, step, case) {
                 (None, Some(step), Some(case)) => {

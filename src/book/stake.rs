@@ -9,6 +9,7 @@ use super::cases::Case;
 use super::conversions::ConversionRow;
 use super::records::CaseSummary;
 use crate::screening::case::CaseState;
+use crate::screening::gate::less_refunds;
 use crate::vocabulary::money::{Money, Totals};
 use crate::vocabulary::time::Timestamp;
 
@@ -30,11 +31,8 @@ impl Book {
         if amounts.is_empty() {
             return amounts;
         }
-        let kept = row.value.zip(self.effects_on(row).refunded).map(|(value, (refunded, _))| {
-            let whole = value.amount_minor();
-            (whole - refunded.amount_minor(), whole)
-        });
-        let left = |amount: Money| kept.map_or(amount, |(kept, whole)| amount.share(kept, whole));
+        let refunded = self.effects_on(row).refunded;
+        let left = |amount: Money| less_refunds(amount, row.value, refunded);
         amounts.into_iter().map(left).collect::<Totals>().amounts()
     }
 

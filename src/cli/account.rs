@@ -5,10 +5,11 @@ use std::fmt::Write as _;
 use clap::{Args, Subcommand};
 
 use super::client::{ANSWER_BYTES_MAX, DeskArgs, block_on, print, readable};
-use super::queue::render::{conversion_row, money, tie_row};
-use super::table::{instant, table};
+use super::queue::render::{conversion_row, tie_row};
+use super::table::table;
 use crate::wire::v1;
 use crate::wire::v1::review_service_client::ReviewServiceClient;
+use crate::wire::words::{instant, money};
 
 const EXAMPLES: &str = "\
 Examples:

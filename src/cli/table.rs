@@ -1,11 +1,4 @@
-//! What commands that print tables share: columns under each other, and times of messages. Pure. `queue` and `model` call it.
-
-use crate::vocabulary::time::Timestamp;
-
-/// The instant of a message; `None` outside the years that there are here.
-pub(super) fn instant(sent: &crate::wire::WireTimestamp) -> Option<Timestamp> {
-    Timestamp::from_millis(sent.seconds.checked_mul(1_000)?.checked_add(i64::from(sent.nanos / 1_000_000))?).ok()
-}
+//! What commands that print tables share: columns under each other. Pure. `queue` and `model` call it.
 
 /// Rows with their columns under each other, two spaces apart.
 pub(super) fn table(rows: &[Vec<String>]) -> String {

@@ -1,8 +1,8 @@
-//! What pages say in words: amounts, times, verdicts, and links. Pure.
+//! What pages say in words, beside what every reader of the API's answers does: distances in time, and links. Pure.
 
-use crate::screening::explanation::rounded;
-use crate::vocabulary::money::Money;
 use crate::vocabulary::time::{Span, Timestamp};
+use crate::wire::words::{self, instant};
+pub(super) use crate::wire::words::{case_state, left_alone, rarity, verdict};
 use crate::wire::{WireTimestamp, v1};
 
 /// A path with its query.
@@ -13,64 +13,19 @@ pub(super) fn link(path: &str, query: &[(&str, &str)]) -> String {
 
 /// Amounts, or a dash for none.
 pub(super) fn money(amounts: &[v1::Money]) -> String {
-    let read = |amount: &v1::Money| Money::new(amount.amount_minor, &amount.currency).ok().map(|amount| amount.to_string());
-    let amounts: Vec<String> = amounts.iter().filter_map(read).collect();
-    if amounts.is_empty() { "–".to_owned() } else { amounts.join(" + ") }
-}
-
-fn instant(at: Option<&WireTimestamp>) -> Option<Timestamp> {
-    let at = at?;
-    Timestamp::from_millis(at.seconds.checked_mul(1_000)?.checked_add(i64::from(at.nanos / 1_000_000))?).ok()
+    Some(words::money(amounts)).filter(|amounts| !amounts.is_empty()).unwrap_or_else(|| "–".to_owned())
 }
 
 /// A time as it is written; a dash for none.
 pub(super) fn time(at: Option<&WireTimestamp>) -> String {
-    instant(at).map_or_else(|| "–".to_owned(), |at| at.to_string())
+    at.and_then(instant).map_or_else(|| "–".to_owned(), |at| at.to_string())
 }
 
 /// How long ago, or how long until.
 pub(super) fn distance(at: Option<&WireTimestamp>, now: Timestamp) -> String {
-    let Some(at) = instant(at) else { return "–".to_owned() };
+    let Some(at) = at.and_then(instant) else { return "–".to_owned() };
     let away = at.since(now);
     if away < Span::ZERO { format!("{} ago", away.abs()) } else { format!("in {away}") }
-}
-
-pub(super) const fn verdict(verdict: v1::Verdict) -> &'static str {
-    match verdict {
-        v1::Verdict::Approved => "approved",
-        v1::Verdict::InReview => "in review",
-        v1::Verdict::Rejected => "rejected",
-        v1::Verdict::Unspecified => "",
-    }
-}
-
-/// Where a case stands.
-pub(super) fn state(case: &v1::CaseSummary) -> String {
-    match case.state() {
-        v1::CaseState::Open => "open".to_owned(),
-        v1::CaseState::Claimed => format!("claimed by {}", case.claimed_by),
-        v1::CaseState::Resolved => {
-            let how = match case.resolution() {
-                v1::Resolution::Accept => "accepted",
-                v1::Resolution::Reject => "rejected",
-                v1::Resolution::Unspecified => "resolved",
-            };
-            format!("{how} by {}", case.resolved_by)
-        }
-        v1::CaseState::Unspecified => String::new(),
-    }
-}
-
-pub(super) const fn left_alone(left: v1::LeftAlone) -> &'static str {
-    match left {
-        v1::LeftAlone::Unspecified => "",
-        v1::LeftAlone::Changed => "it changed since it was seen",
-        v1::LeftAlone::ClaimedByOther => "another reviewer has claimed it",
-        v1::LeftAlone::AlreadyResolved => "it is resolved already",
-        v1::LeftAlone::NotResolved => "it is not resolved",
-        v1::LeftAlone::Gone => "it is not known",
-        v1::LeftAlone::NeedsConfirmation => "a second identity must confirm it: accept it by itself",
-    }
 }
 
 /// The sign and the words for how two values compare.
@@ -81,11 +36,6 @@ pub(super) const fn comparison(comparison: v1::Comparison) -> (&'static str, &'s
         v1::Comparison::Different => ("≠", "different"),
         v1::Comparison::Absent | v1::Comparison::Unspecified => ("", "on one side only"),
     }
-}
-
-/// How rare a shared value is.
-pub(super) fn rarity(one_of: f64) -> String {
-    if one_of < 2.0 { String::new() } else { format!("1 of {} strangers", rounded(one_of)) }
 }
 
 /// The last part of an enum's name, in words: `CASE_EVENT_KIND_HOLD_PLACED` after `CASE_EVENT_KIND_` is `hold placed`.

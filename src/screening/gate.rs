@@ -251,9 +251,7 @@ impl Standing {
     /// What may be paid of a reward, at most: its amount, less the share of the value that was given back.
     #[must_use]
     pub fn payable(&self, amount: Option<Money>) -> Option<Money> {
-        let Some((value, (refunded, _))) = self.value.zip(self.refunded) else { return amount };
-        let whole = value.amount_minor();
-        amount.map(|amount| amount.share(whole - refunded.amount_minor(), whole))
+        amount.map(|amount| less_refunds(amount, self.value, self.refunded))
     }
 }
 
@@ -264,6 +262,15 @@ pub enum Asker<'a> {
     Anybody,
     /// The holder of this reservation.
     Reservation(&'a RequestId),
+}
+
+/// What is left of an amount once a share of the value was given back.
+#[must_use]
+pub fn less_refunds(amount: Money, value: Option<Money>, refunded: Option<(Money, Timestamp)>) -> Money {
+    value.zip(refunded).map_or(amount, |(value, (refunded, _))| {
+        let whole = value.amount_minor();
+        amount.share(whole - refunded.amount_minor(), whole)
+    })
 }
 
 /// What cancels a sale of this value, a refund of so much that the policy cancels for it included.

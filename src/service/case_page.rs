@@ -8,6 +8,7 @@ use crate::screening::explanation;
 use crate::vocabulary::money::Money;
 use crate::vocabulary::time::{Span, Timestamp};
 use crate::wire::v1::{Comparison, SideBySideRow};
+use crate::wire::words;
 
 /// Lines of each part; what is more is counted.
 const REASONS_MAX: usize = 6;
@@ -84,11 +85,8 @@ fn shared(neighbour: &Neighbour) -> String {
     let Neighbour { identifier, sides: _, accounts_count, accounts, rejected_count, one_of_strangers } = neighbour;
     let named: Vec<String> = accounts.iter().take(3).map(ToString::to_string).collect();
     let rejected = if *rejected_count > 0 { format!(", {rejected_count} rejected") } else { String::new() };
-    let rare = if *one_of_strangers >= 2.0 {
-        format!("; 1 of {} strangers has it", explanation::rounded(*one_of_strangers))
-    } else {
-        String::new()
-    };
+    let rare = words::rarity(*one_of_strangers);
+    let rare = if rare.is_empty() { rare } else { format!("; {rare} has it") };
     format!("{}: {accounts_count} more accounts ({}){rejected}{rare}", identifier_words(identifier.kind), named.join(", "))
 }
 

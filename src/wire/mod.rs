@@ -36,6 +36,7 @@ pub mod screening;
 pub mod signals;
 pub mod training;
 pub mod violation;
+pub mod words;
 
 pub use generated::{FILE_DESCRIPTOR_SET, v1};
 pub use instant::WireTimestamp;

@@ -16,7 +16,7 @@ use tonic::Code;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 
-use crate::certificates::Authority;
+use crate::certificates::{Authority, put};
 use crate::postgres::server;
 use crate::support::{Server, conversion};
 
@@ -52,17 +52,6 @@ impl Replicas<'_> {
         let channel = Destination::open(&url, self.ca.trusted(shown)).unwrap().connect().await.unwrap();
         Calls::new(channel, credentials)
     }
-}
-
-async fn put(calls: &Calls, name: &str, role: v1::Role, certificates: &[&str]) {
-    let identity = v1::Identity {
-        name: name.to_owned(),
-        roles: vec![role.into()],
-        all_programs: true,
-        certificate_names: certificates.iter().map(ToString::to_string).collect(),
-        ..v1::Identity::default()
-    };
-    AccessServiceClient::new(calls.clone()).put_identity(v1::PutIdentityRequest { identity: Some(identity) }).await.unwrap();
 }
 
 /// Waits until a replica knows a caller: it looks at the directory once a second for what others changed.

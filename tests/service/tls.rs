@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
-use crate::certificates::{Authority, Holds};
+use crate::certificates::{Authority, Holds, put};
 use crate::world::{Calls, PROGRAM, World, conversion, reason};
 
 /// A server with a certificate of an authority, which signs its clients too.
@@ -51,17 +51,6 @@ impl Protected {
 async fn who(calls: &Calls) -> Result<String, Status> {
     let answer = AccessServiceClient::new(calls.clone()).who_am_i(v1::WhoAmIRequest {}).await?;
     Ok(answer.into_inner().identity.unwrap().name)
-}
-
-async fn put(calls: &Calls, name: &str, role: v1::Role, certificates: &[&str]) {
-    let identity = v1::Identity {
-        name: name.to_owned(),
-        roles: vec![role.into()],
-        all_programs: true,
-        certificate_names: certificates.iter().map(ToString::to_string).collect(),
-        ..v1::Identity::default()
-    };
-    AccessServiceClient::new(calls.clone()).put_identity(v1::PutIdentityRequest { identity: Some(identity) }).await.unwrap();
 }
 
 fn silent(channel: Channel) -> Calls {

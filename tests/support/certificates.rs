@@ -8,6 +8,11 @@ use rcgen::{
     date_time_ymd,
 };
 use selfsame::adapters::tls::ClientFiles;
+use selfsame::wire::credentials::Credentials;
+use selfsame::wire::v1;
+use selfsame::wire::v1::access_service_client::AccessServiceClient;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::Channel;
 
 /// An authority, with its certificate in a file.
 pub(crate) struct Authority {
@@ -68,4 +73,16 @@ fn san(name: &str) -> SanType {
         name if name.contains('@') => SanType::Rfc822Name(name.try_into().unwrap()),
         name => name.parse().map_or_else(|_| SanType::DnsName(name.try_into().unwrap()), SanType::IpAddress),
     }
+}
+
+/// Registers an identity that has a role everywhere, and is whoever shows one of these names.
+pub(crate) async fn put(calls: &InterceptedService<Channel, Credentials>, name: &str, role: v1::Role, certificates: &[&str]) {
+    let identity = v1::Identity {
+        name: name.to_owned(),
+        roles: vec![role.into()],
+        all_programs: true,
+        certificate_names: certificates.iter().map(ToString::to_string).collect(),
+        ..v1::Identity::default()
+    };
+    AccessServiceClient::new(calls.clone()).put_identity(v1::PutIdentityRequest { identity: Some(identity) }).await.unwrap();
 }

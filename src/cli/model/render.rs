@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-use crate::cli::table::{instant, table};
+use crate::cli::table::table;
 use crate::wire::v1;
+use crate::wire::words::{instant, verdict};
 
 /// Features that a status shows at most.
 const FEATURES_SHOWN: usize = 8;
@@ -215,15 +216,6 @@ const fn role(role: v1::ModelRole) -> &'static str {
         v1::ModelRole::Challenger => "challenger",
         v1::ModelRole::Previous => "previous",
         v1::ModelRole::Unspecified => "",
-    }
-}
-
-const fn verdict(verdict: v1::Verdict) -> &'static str {
-    match verdict {
-        v1::Verdict::Approved => "approved",
-        v1::Verdict::InReview => "in review",
-        v1::Verdict::Rejected => "rejected",
-        v1::Verdict::Unspecified => "",
     }
 }
 

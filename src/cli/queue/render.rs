@@ -3,13 +3,14 @@
 use std::fmt::Write as _;
 
 use crate::cli::act::waits;
-use crate::cli::table::{instant, table};
+use crate::cli::table::table;
 use crate::screening::decision::{logistic, risk_score};
 use crate::screening::evidence::EvidenceCode;
 use crate::screening::explanation;
 use crate::vocabulary::money::Money;
 use crate::vocabulary::time::{Span, Timestamp};
 use crate::wire::v1;
+use crate::wire::words::{case_state, instant, left_alone, money, rarity, verdict};
 
 /// Characters of a value in the side-by-side view.
 const VALUE_CHARS: usize = 34;
@@ -25,7 +26,7 @@ pub(super) fn list(answer: &v1::ListCasesResponse, now: Timestamp) -> String {
         rows.push(vec![
             case.case_id.clone(),
             case.revision.to_string(),
-            state(case),
+            case_state(case),
             case.risk_score.to_string(),
             money(&case.at_stake),
             due(case, now),
@@ -109,11 +110,8 @@ pub(super) fn cluster(cluster: &v1::Cluster, now: Timestamp) -> String {
 
 /// A value that accounts share, with those of them that are named.
 pub(in crate::cli) fn tie_row(tie: &v1::SharedIdentifier) -> Vec<String> {
-    let rare = if tie.one_of_strangers >= 2.0 {
-        format!("1 of {} strangers has it", explanation::rounded(tie.one_of_strangers))
-    } else {
-        String::new()
-    };
+    let rare = rarity(tie.one_of_strangers);
+    let rare = if rare.is_empty() { rare } else { format!("{rare} has it") };
     vec![format!("{} {}", tie.label, tie.digest_prefix), rare, tie.account_ids.join(" ")]
 }
 
@@ -180,33 +178,6 @@ pub(super) fn acted(answer: &v1::ActOnCasesResponse, unkept: Option<&str>) -> St
     text
 }
 
-const fn verdict(verdict: v1::Verdict) -> &'static str {
-    match verdict {
-        v1::Verdict::Approved => "approved",
-        v1::Verdict::InReview => "in review",
-        v1::Verdict::Rejected => "rejected",
-        v1::Verdict::Unspecified => "",
-    }
-}
-
-const fn left_alone(left: v1::LeftAlone) -> &'static str {
-    match left {
-        v1::LeftAlone::Unspecified => "",
-        v1::LeftAlone::Changed => "it changed since it was seen",
-        v1::LeftAlone::ClaimedByOther => "another reviewer has claimed it",
-        v1::LeftAlone::AlreadyResolved => "it is resolved already",
-        v1::LeftAlone::NotResolved => "it is not resolved",
-        v1::LeftAlone::Gone => "it is not known",
-        v1::LeftAlone::NeedsConfirmation => "a second identity must confirm it: accept it by itself",
-    }
-}
-
-/// Amounts as a person reads them.
-pub(in crate::cli) fn money(amounts: &[v1::Money]) -> String {
-    let read = |amount: &v1::Money| Money::new(amount.amount_minor, &amount.currency).ok().map(|amount| amount.to_string());
-    amounts.iter().filter_map(read).collect::<Vec<_>>().join(" + ")
-}
-
 /// A case without what the machine thinks of it.
 pub(super) fn blind(case: &v1::Case) -> String {
     let summary = case.summary.clone().unwrap_or_default();
@@ -217,7 +188,7 @@ pub(super) fn blind(case: &v1::Case) -> String {
 
 /// What a step led to.
 pub(super) fn changed(summary: Option<&v1::CaseSummary>) -> String {
-    summary.map_or_else(String::new, |case| format!("{} is {} (revision {})", case.case_id, state(case), case.revision))
+    summary.map_or_else(String::new, |case| format!("{} is {} (revision {})", case.case_id, case_state(case), case.revision))
 }
 
 /// What a reviewer's decision led to, and what it came too late for.
@@ -257,7 +228,7 @@ pub(super) fn case(case: &v1::Case, now: Timestamp) -> String {
         "{}  revision {}  {}  risk {}  due {}\nconversion {}, policy {}\n\n",
         summary.case_id,
         summary.revision,
-        state(&summary),
+        case_state(&summary),
         summary.risk_score,
         due(&summary, now),
         summary.conversion_id,
@@ -415,22 +386,6 @@ fn history_row(event: &v1::CaseEvent) -> Vec<String> {
     let at = event.at.as_ref().and_then(instant).map(|at| at.to_string()).unwrap_or_default();
     let why: Vec<&str> = [event.reason_code.as_str(), event.note.as_str()].into_iter().filter(|part| !part.is_empty()).collect();
     vec![at, event.actor.clone(), what, change, why.join(": ")]
-}
-
-fn state(case: &v1::CaseSummary) -> String {
-    match case.state() {
-        v1::CaseState::Open => "open".to_owned(),
-        v1::CaseState::Claimed => format!("claimed by {}", case.claimed_by),
-        v1::CaseState::Resolved => {
-            let how = match case.resolution() {
-                v1::Resolution::Accept => "accepted",
-                v1::Resolution::Reject => "rejected",
-                v1::Resolution::Unspecified => "resolved",
-            };
-            format!("{how} by {}", case.resolved_by)
-        }
-        v1::CaseState::Unspecified => String::new(),
-    }
 }
 
 fn due(case: &v1::CaseSummary, now: Timestamp) -> String {

@@ -8,7 +8,7 @@ use tonic::Code;
 
 use crate::console::layout::{case_link, conversions, csrf, notice, risk, shared, side_by_side};
 use crate::console::server::{Failure, Visitor, see};
-use crate::console::words::{distance, link, money, named, state, time};
+use crate::console::words::{case_state, distance, link, money, named, time};
 use crate::screening::decision::{logistic, risk_score};
 use crate::wire::v1;
 
@@ -71,7 +71,7 @@ fn content(visitor: &Visitor, asked: &Asked, case: &v1::Case) -> Markup {
     html! {
         h1 { (summary.case_id) " " @if !blind { (risk(summary.risk_score)) } }
         p .figures {
-            strong { (money(&summary.at_stake)) } " at stake · " (state(&summary)) " · due " (distance(summary.due_at.as_ref(), visitor.now()))
+            strong { (money(&summary.at_stake)) } " at stake · " (case_state(&summary)) " · due " (distance(summary.due_at.as_ref(), visitor.now()))
             " · " (named(case.conversion_kind().as_str_name(), "CONVERSION_KIND_")) " of " (money(summary.value.as_slice()))
             " on " (time(case.occurred_at.as_ref()))
             @if let Some(attribution) = &case.attribution {

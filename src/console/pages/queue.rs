@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use crate::console::layout::{account_link, csrf, risk};
 use crate::console::server::{Failure, Visitor};
-use crate::console::words::{distance, link, money, state};
+use crate::console::words::{case_state, distance, link, money};
 use crate::vocabulary::time::Timestamp;
 use crate::wire::v1;
 
@@ -153,7 +153,7 @@ pub(super) fn table(program: &str, cases: &[v1::CaseSummary], now: Timestamp) ->
                         td { (account_link(program, &case.referrer_account_id)) }
                         td { (account_link(program, &case.referee_account_id)) }
                         td { (case.headline) }
-                        td { (state(case)) }
+                        td { (case_state(case)) }
                     }
                 }
             }

@@ -156,7 +156,7 @@ pub(in crate::console) async fn act(visitor: Visitor, Form(confirmed): Form<Conf
                     tr {
                         th scope="row" { (case_link(&program, &case.case_id)) }
                         td {
-                            @if let Some(line) = &case.summary { (crate::console::words::state(line)) }
+                            @if let Some(line) = &case.summary { (crate::console::words::case_state(line)) }
                             @else { "left alone: " (left_alone(case.left_alone())) }
                         }
                     }

@@ -7,13 +7,11 @@ use crate::book::event::{CaseStepped, CasesStepped, FirstCase, StepMade};
 use crate::ledger::packed::{Damaged, Reader, Writer};
 use crate::screening::case::Step;
 use crate::vocabulary::ids::{AccountId, Actor, ConversionId, RewardId};
-use crate::vocabulary::time::Span;
+use crate::vocabulary::time::{Span, Timestamp};
 
 pub(super) fn write(w: &mut Writer, event: &CaseStepped) {
     let CaseStepped { step, actor, reason_code, note, at, first_case, trips, request, .. } = event;
-    let made =
-        StepMade { step: step.clone(), actor: actor.clone(), reason_code: reason_code.clone(), note: note.clone(), at: *at };
-    write_made(w, &made);
+    write_made(w, (step, actor, [reason_code, note], *at));
     write_change(w, event);
     w.option(first_case.as_ref(), |w, FirstCase { score, value, headline }| {
         w.f64(*score);
@@ -36,7 +34,8 @@ pub(super) fn read(r: &mut Reader<'_>) -> Result<CaseStepped, Damaged> {
 
 pub(super) fn write_several(w: &mut Writer, event: &CasesStepped) {
     let CasesStepped { act, steps, named, trips, request } = event;
-    write_made(w, act);
+    let StepMade { step, actor, reason_code, note, at } = act;
+    write_made(w, (step, actor, [reason_code, note], *at));
     w.list(steps, write_change);
     w.list(named, |w, (id, left)| {
         w.text(id.as_str());
@@ -55,13 +54,13 @@ pub(super) fn read_several(r: &mut Reader<'_>) -> Result<CasesStepped, Damaged> 
     Ok(CasesStepped { act, steps, named, trips, request })
 }
 
-fn write_made(w: &mut Writer, made: &StepMade) {
-    let StepMade { step, actor, reason_code, note, at } = made;
+fn write_made(w: &mut Writer, (step, actor, why, at): (&CaseStep, &Actor, [&str; 2], Timestamp)) {
     write_step(w, step);
     w.text(actor.as_str());
-    w.text(reason_code);
-    w.text(note);
-    w.time(*at);
+    for text in why {
+        w.text(text);
+    }
+    w.time(at);
 }
 
 fn read_made(r: &mut Reader<'_>) -> Result<StepMade, Damaged> {
