@@ -130,3 +130,44 @@ impl Summary {
 fn milliseconds(micros: u64) -> String {
     format!("{:.2} ms", micros as f64 / 1000.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::v1;
+
+    fn is_taken<M: serde::de::DeserializeOwned>(body: &str) -> Result<(), serde_json::Error> {
+        serde_json::from_str::<M>(body).map(drop)
+    }
+
+    #[test]
+    fn every_line_that_is_ready_to_paste_is_one_that_the_contract_takes() {
+        let summary = Summary {
+            program: "demo",
+            tally: Tally::default(),
+            latency_micros: Histogram::new(3).unwrap(),
+            took: Duration::from_secs(1),
+            case_to_try: Some("case-cv-000007".to_owned()),
+        };
+        let commands = summary.commands(SocketAddr::from(([127, 0, 0, 1], 50_051)));
+        let mut tried = Vec::new();
+        for line in commands.lines().filter(|line| line.contains("grpcurl")) {
+            let (_, method) = line.rsplit_once('/').unwrap();
+            let body = line.split_once("-d '").and_then(|(_, rest)| rest.split_once('\'')).unwrap().0;
+            let taken = match method {
+                "ListCases" => is_taken::<v1::ListCasesRequest>(body),
+                "GetCase" => is_taken::<v1::GetCaseRequest>(body),
+                "ResolveCase" => is_taken::<v1::ResolveCaseRequest>(body),
+                "ReopenCase" => is_taken::<v1::ReopenCaseRequest>(body),
+                "CheckPayouts" => is_taken::<v1::CheckPayoutsRequest>(body),
+                other => panic!("this test knows no {other}"),
+            };
+            assert!(taken.is_ok(), "{line}: {taken:?}");
+            // Who acts is said by a header, and asked of whoever acts.
+            let acts = matches!(method, "ResolveCase" | "ReopenCase");
+            assert_eq!(line.contains("selfsame-actor"), acts, "{line}");
+            tried.push(method.to_owned());
+        }
+        assert_eq!(tried, ["ListCases", "GetCase", "ResolveCase", "ResolveCase", "ReopenCase", "CheckPayouts"]);
+    }
+}
