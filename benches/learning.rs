@@ -2,7 +2,7 @@
 //! the same files. Prints the same table: processor seconds say what a fit costs on a machine that others use too.
 //!
 //! ```sh
-//! selfsame train --input data.jsonl --output /tmp/model.json --export-matrix /tmp/matrix
+//! selfsame train --input data.jsonl --write /tmp/model.json --export-matrix /tmp/matrix
 //! cargo bench --bench learning -- /tmp/matrix [FAMILY,… [hold-out-only]]
 //! ```
 //! Without a folder it ends at once, so that `cargo bench` of everything needs no file.

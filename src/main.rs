@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use selfsame::cli::{
-    AlreadyTold, account, act, demo, digest, doctor, evaluate, export, in_words, ledger, load, manuals, model, policy, program,
-    queue, screen, serve, simulate, token, train,
+    AlreadyTold, account, act, bench, demo, digest, doctor, evaluate, export, hold, in_words, ledger, list, manuals, model,
+    outcome, payout, policy, program, progress, queue, screen, serve, simulate, token, train,
 };
 
 /// A decision is allocated by one thread and freed by another; the C library's allocator took a fifth of all time for that.
@@ -29,6 +29,10 @@ Every command has a --help with examples.";
 #[derive(Debug, Parser)]
 #[command(name = "selfsame", version, after_long_help = EXAMPLES, after_help = "Try --help for first steps.", arg_required_else_help = true)]
 struct Cli {
+    /// Say results and errors only: no progress, no remarks
+    #[arg(long, short, global = true)]
+    quiet: bool,
+
     #[command(subcommand)]
     command: Command,
 }
@@ -39,6 +43,10 @@ enum Command {
     Demo(demo::DemoArgs),
     Queue(queue::QueueArgs),
     Account(account::AccountArgs),
+    Hold(hold::HoldArgs),
+    List(list::ListArgs),
+    Outcome(outcome::OutcomeArgs),
+    Payout(payout::PayoutArgs),
     Model(model::ModelArgs),
     Export(export::ExportArgs),
     Screen(screen::ScreenArgs),
@@ -51,19 +59,26 @@ enum Command {
     Train(train::TrainArgs),
     Evaluate(evaluate::EvaluateArgs),
     Ledger(ledger::LedgerCommand),
-    Load(load::LoadCommand),
+    Bench(bench::BenchArgs),
     Doctor(doctor::DoctorArgs),
     Completions(manuals::CompletionsArgs),
     Man(manuals::ManArgs),
 }
 
 fn main() -> ExitCode {
-    let Cli { command } = Cli::parse();
+    let Cli { quiet, command } = Cli::parse();
+    if quiet {
+        progress::silence();
+    }
     let outcome = match command {
         Command::Serve(args) => serve::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Queue(args) => queue::run(&args),
         Command::Account(args) => account::run(&args),
+        Command::Hold(args) => hold::run(&args),
+        Command::List(args) => list::run(&args),
+        Command::Outcome(args) => outcome::run(&args),
+        Command::Payout(args) => payout::run(&args),
         Command::Model(args) => model::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Screen(args) => screen::run(&args),
@@ -76,7 +91,7 @@ fn main() -> ExitCode {
         Command::Train(args) => train::run(args),
         Command::Evaluate(args) => evaluate::run(args),
         Command::Ledger(args) => args.run(),
-        Command::Load(args) => args.run(),
+        Command::Bench(args) => args.run(),
         Command::Doctor(args) => doctor::run(&args),
         Command::Completions(args) => manuals::completions(&args, Cli::command()),
         Command::Man(args) => manuals::man(&args, Cli::command()),
@@ -98,4 +113,65 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
         cause.downcast_ref::<std::io::Error>().is_some_and(|problem| problem.kind() == std::io::ErrorKind::BrokenPipe)
     };
     error.chain().any(broken)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn walk(command: &clap::Command, path: &str, look: &mut impl FnMut(&str, &clap::Arg)) {
+        for argument in command.get_arguments() {
+            look(path, argument);
+        }
+        for step in command.get_subcommands() {
+            walk(step, &format!("{path} {}", step.get_name()), look);
+        }
+    }
+
+    /// What a flag takes: its short form, and what its value is called.
+    fn meaning(flag: &clap::Arg) -> (Option<char>, Vec<String>) {
+        let values = flag.get_value_names().unwrap_or_default().iter().map(ToString::to_string).collect();
+        let takes = flag.get_action().takes_values();
+        (flag.get_short(), if takes { values } else { Vec::new() })
+    }
+
+    #[test]
+    fn a_flag_means_one_thing_in_all_commands() {
+        Cli::command().debug_assert();
+        let mut meanings: BTreeMap<String, BTreeMap<(Option<char>, Vec<String>), Vec<String>>> = BTreeMap::new();
+        let mut shorts: BTreeMap<char, String> = BTreeMap::new();
+        walk(&Cli::command(), "selfsame", &mut |path, flag| {
+            let Some(long) = flag.get_long() else { return };
+            meanings.entry(long.to_owned()).or_default().entry(meaning(flag)).or_default().push(path.to_owned());
+            if let Some(short) = flag.get_short() {
+                assert_eq!(shorts.entry(short).or_insert_with(|| long.to_owned()), long, "-{short} in `{path}`");
+            }
+        });
+        let several: Vec<_> =
+            meanings.iter().filter(|(_, meanings)| meanings.len() > 1).map(|several| format!("{several:?}")).collect();
+        assert!(several.is_empty(), "{}", several.join("\n"));
+        for flag in ["output", "program", "server", "input", "write", "format", "quiet", "note"] {
+            assert!(meanings.contains_key(flag), "no command has --{flag}");
+        }
+    }
+
+    #[test]
+    fn every_command_that_shows_an_answer_shows_it_in_every_form() {
+        let mut shown = std::collections::BTreeSet::new();
+        walk(&Cli::command(), "selfsame", &mut |path, flag| {
+            if flag.get_long() == Some("output") {
+                let forms: Vec<String> = flag.get_possible_values().iter().map(|form| form.get_name().to_owned()).collect();
+                assert_eq!(forms, ["table", "json", "csv"], "`{path}`");
+                shown.insert(path.to_owned());
+            }
+        });
+        let command = Cli::command();
+        let silent =
+            command.get_subcommands().map(clap::Command::get_name).filter(|name| !shown.contains(&format!("selfsame {name}")));
+        // What these print is their work: files of data, reports, pages, a log.
+        let works = ["serve", "demo", "export", "screen", "digest", "simulate", "train", "evaluate", "completions", "man"];
+        assert_eq!(silent.collect::<Vec<_>>(), works);
+    }
 }

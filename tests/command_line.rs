@@ -129,7 +129,7 @@ fn histories_are_read_from_standard_input() {
     let marked = fed("screen -", &["\u{feff}".as_bytes(), &made].concat());
     assert_eq!(text(&marked.stdout), text(&screened.stdout));
     let model = concat!(env!("CARGO_MANIFEST_DIR"), "/models/default.json");
-    for command in ["train --input - --output m.json".to_owned(), format!("evaluate --model {model} --input -")] {
+    for command in ["train --input - --write m.json".to_owned(), format!("evaluate --model {model} --input -")] {
         let refused = text(&fed(&command, b"").stderr);
         assert!(refused.contains("nothing to learn from in `-`: it holds no line"), "{refused}");
     }

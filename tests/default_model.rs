@@ -66,8 +66,8 @@ fn the_card_promises_what_the_model_holds() {
 
 #[test]
 fn the_folder_says_how_the_default_is_made() {
-    let command = stated("made by").trim_matches('`').replace("--output default.json", "--output models/default.json");
+    let command = stated("made by").trim_matches('`').replace("--write default.json", "--write models/default.json");
     assert!(FOLDER.contains(&command), "models/README.md does not hold `{command}`");
     let data = stated("data");
-    assert!(FOLDER.contains(&format!("--output {data}")), "models/README.md does not make `{data}`");
+    assert!(FOLDER.contains(&format!("--write {data}")), "models/README.md does not make `{data}`");
 }

@@ -188,7 +188,7 @@ async fn the_command_takes_a_model_from_a_file_to_decisions_and_back() {
     says(&["list"], "active");
     says(&["status"], "m-1 decides");
     says(&["history"], "fitted on our history");
-    says(&["--json", "status"], "\"modelVersion\":\"m-1\"");
+    says(&["--output", "json", "status"], "\"modelVersion\":\"m-1\"");
     says(&["rollback"], "until now it was m-1");
     says(&["challenger", "--none"], "no challenger now");
 }

@@ -1,6 +1,6 @@
 """Compare a trained model with scikit-learn and LightGBM on the same feature matrix and the same folds.
 
-    selfsame train --input data.jsonl --output /tmp/m.json --export-matrix /tmp/matrix
+    selfsame train --input data.jsonl --write /tmp/m.json --export-matrix /tmp/matrix
     pip install numpy scikit-learn lightgbm
     python benches/python/compare.py /tmp/matrix
 

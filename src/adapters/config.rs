@@ -26,7 +26,7 @@ pub const USUAL_FILE: &str = "selfsame.toml";
 
 /// The keys at the top of the configuration. Variables that begin with none of them (an orchestrator sets `SELFSAME_SERVICE_HOST` for a
 /// service of this name) are not ours; `stray_variables` finds those among them that were meant for us.
-pub(super) const TOP_KEYS: [&str; 14] = [
+pub(super) const TOP_KEYS: [&str; 15] = [
     "listen",
     "tls",
     "access",
@@ -36,6 +36,7 @@ pub(super) const TOP_KEYS: [&str; 14] = [
     "policy",
     "models",
     "metrics",
+    "traces",
     "limits",
     "ledger",
     "retention",
@@ -65,6 +66,8 @@ pub struct Config {
     pub models: ModelsConfig,
     /// Where metrics are shown.
     pub metrics: MetricsConfig,
+    /// Where traces are sent.
+    pub traces: TracesConfig,
     /// How much the server takes on.
     pub limits: LimitsConfig,
     /// How the ledger uses memory and disk.
@@ -171,6 +174,22 @@ pub struct MetricsConfig {
 impl Default for MetricsConfig {
     fn default() -> Self {
         Self { listen: Some(SocketAddr::from(([127, 0, 0, 1], 9_464))) }
+    }
+}
+
+/// Where traces are sent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TracesConfig {
+    /// The collector, by OTLP over gRPC, like `http://127.0.0.1:4317`; absent: no traces.
+    pub endpoint: Option<String>,
+    /// The share of calls that are traced, of those whose caller has not decided it. Range: 0 to 1.
+    pub share: f64,
+}
+
+impl Default for TracesConfig {
+    fn default() -> Self {
+        Self { endpoint: None, share: 0.01 }
     }
 }
 
@@ -544,11 +563,23 @@ impl Config {
         if let Some(problem) = log_filter::problem_of(&self.log.level) {
             found.push(("log.level", problem));
         }
+        if !(0.0..=1.0).contains(&self.traces.share) {
+            found.push(("traces.share", format!("is {}; it must be between 0 and 1", self.traces.share)));
+        }
+        if let Some(endpoint) = self.traces.endpoint.as_deref().filter(|endpoint| !is_url(endpoint)) {
+            found.push(("traces.endpoint", format!("is `{endpoint}`; it must be like `http://127.0.0.1:4317`")));
+        }
         if self.data_folder.0.as_os_str().is_empty() {
             found.push(("data_folder", "is empty; name a folder".to_owned()));
         }
         found
     }
+}
+
+/// Whether it names a server that gRPC can be spoken with.
+fn is_url(text: &str) -> bool {
+    let url = text.parse::<hyper::Uri>().ok();
+    url.is_some_and(|url| matches!(url.scheme_str(), Some("http" | "https")) && url.authority().is_some())
 }
 
 /// Where a value was set, in an operator's words; empty for a default.

@@ -26,3 +26,4 @@ pub mod stray_variables;
 pub mod system_clock;
 pub mod telemetry;
 pub mod tls;
+pub mod traces;

@@ -9,6 +9,7 @@ use super::model_shelf::ModelShelf;
 use crate::book::command::Assessor;
 use crate::book::models::ProgramModels;
 use crate::ports::policies::Policies;
+use crate::ports::spans::span;
 use crate::screening::audit::AuditKey;
 use crate::screening::decision::{Decision, Scored};
 use crate::screening::history::History;
@@ -44,6 +45,7 @@ impl StandingRules {
 
 impl Assessor for StandingRules {
     fn assess(&self, conversion: &Conversion, history: &History, models: &ProgramModels, now: Timestamp) -> Decision {
+        let _assessing = span!("assess").entered();
         let policy = self.policies.policy_of(&conversion.program_id);
         let in_force = self.models.models_of(&conversion.program_id, models);
         let rulebook = Rulebook { policy: &policy, models: in_force.as_models(models), audit_key: self.audit_key(models) };
@@ -55,6 +57,7 @@ impl Assessor for StandingRules {
     }
 
     fn assess_again(&self, conversion: &Conversion, history: &History, models: &ProgramModels, now: Timestamp) -> Decision {
+        let _assessing = span!("assess").entered();
         let policy = self.policies.policy_of(&conversion.program_id);
         let in_force = self.models.models_of(&conversion.program_id, models);
         let rulebook = Rulebook { policy: &policy, models: in_force.as_models(models), audit_key: self.audit_key(models) };

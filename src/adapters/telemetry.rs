@@ -1,4 +1,4 @@
-//! Telemetry: log lines to standard error, figures for Prometheus on an address of their own.
+//! Telemetry: log lines to standard error, spans to whoever collects them, figures for Prometheus on an address of their own.
 //!
 //! It must never record a signal, a note or an id of a person: log lines carry ids of programmes, conversions and cases, and codes; what labels carry
 //! is in [`figures`]. `serve` starts it, once for the process.
@@ -8,10 +8,15 @@ use std::net::SocketAddr;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 use tokio::net::TcpListener;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{FilterExt as _, filter_fn};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _};
 
 use super::config::LogFormat;
+use super::traces::Traces;
 use super::{figures, metrics_page};
+use crate::ports::spans::SPANS;
 
 /// Upper bounds of the latency histogram, in seconds: fine where a disk sync lies, coarse where patience ends.
 const LATENCY_BUCKETS_SECONDS: [f64; 16] =
@@ -54,20 +59,20 @@ pub enum TelemetryError {
     },
 }
 
-/// Writes log lines of this filter to standard error.
+/// Writes log lines of this filter to standard error, and spans to where `traces` sends them.
 ///
 /// # Errors
 /// [`TelemetryError::Filter`] for a malformed filter; [`TelemetryError::StartedTwice`].
-pub fn start_logging(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
+pub fn start_logging(format: LogFormat, filter: &str, traces: Option<&Traces>) -> Result<(), TelemetryError> {
     let filter = EnvFilter::try_new(filter).map_err(|problem| TelemetryError::Filter { filter: filter.to_owned(), problem })?;
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .with_target(false);
+    let coloured = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(coloured).with_target(false);
+    // Spans are of traces; in the lines they would say everything twice.
+    let filter = filter.and(filter_fn(|told| told.target() != SPANS));
+    let all = tracing_subscriber::registry().with(traces.map(Traces::layer));
     let started = match format {
-        LogFormat::Text => lines.try_init(),
-        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+        LogFormat::Text => all.with(lines.with_filter(filter)).try_init(),
+        LogFormat::Json => all.with(lines.json().flatten_event(true).with_filter(filter)).try_init(),
     };
     started.map_err(|_| TelemetryError::StartedTwice)?;
     if format == LogFormat::Json {
@@ -108,7 +113,7 @@ mod tests {
 
     #[test]
     fn a_malformed_filter_is_named() {
-        let refused = start_logging(LogFormat::Text, "selfsame=loud").unwrap_err();
+        let refused = start_logging(LogFormat::Text, "selfsame=loud", None).unwrap_err();
         assert!(refused.to_string().contains("`selfsame=loud`"), "{refused}");
     }
 }

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use clap::{Args, Subcommand};
 
-use super::client::{ANSWER_BYTES_MAX, DeskArgs, block_on, print, readable};
+use super::answer::print;
+use super::client::{ANSWER_BYTES_MAX, DeskArgs, block_on, readable};
 use super::queue::render::{conversion_row, tie_row};
 use super::table::table;
 use crate::wire::v1;
@@ -17,7 +18,7 @@ Examples:
     selfsame account --program shop show mallory
 
   As the API's JSON, with more of its referrals:
-    selfsame account --program shop show mallory --limit 500 --json";
+    selfsame account --program shop show mallory --limit 500 --output json";
 
 /// Look at an account as a whole
 ///
@@ -59,7 +60,7 @@ pub fn run(args: &AccountArgs) -> anyhow::Result<()> {
         let request =
             v1::GetAccountRequest { program_id, account_id: account.clone(), page_size: *limit, page_token: String::new() };
         let answer = client.get_account(request).await.map_err(readable)?.into_inner();
-        print(args.desk.json, &answer, shown)
+        print(args.desk.answer.output, &answer, shown)
     })
 }
 

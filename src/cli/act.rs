@@ -2,7 +2,8 @@
 
 use clap::{Args, Subcommand};
 
-use super::client::{Client, DeskArgs, block_on, print, readable};
+use super::answer::{AnswerForm, print};
+use super::client::{Client, DeskArgs, block_on, every_page, readable};
 use super::table::table;
 use crate::wire::v1;
 use crate::wire::v1::confirmation_service_client::ConfirmationServiceClient;
@@ -59,7 +60,7 @@ pub fn run(args: &ActArgs) -> anyhow::Result<()> {
     block_on(async move {
         let program_id = desk.server.program()?.clone();
         let client = ConfirmationServiceClient::new(desk.connect().await?);
-        answer(client, program_id, step, desk.json).await
+        answer(client, program_id, step, desk.answer.output).await
     })
 }
 
@@ -67,37 +68,34 @@ async fn answer(
     mut client: ConfirmationServiceClient<Client>,
     program_id: String,
     step: ActStep,
-    json: bool,
+    form: AnswerForm,
 ) -> anyhow::Result<()> {
     let request_id = String::new();
     match step {
         ActStep::List => {
-            let mut request = v1::ListPendingActsRequest { program_id, ..v1::ListPendingActsRequest::default() };
-            let mut answer = v1::ListPendingActsResponse::default();
-            loop {
-                let page = client.list_pending_acts(request.clone()).await.map_err(readable)?.into_inner();
-                answer.acts.extend(page.acts);
-                if page.next_page_token.is_empty() {
-                    break;
-                }
-                request.page_token = page.next_page_token;
-            }
-            print(json, &answer, |answer| listed(&answer.acts))
+            let acts = every_page(async |page_token| {
+                let request = v1::ListPendingActsRequest { program_id: program_id.clone(), page_size: 500, page_token };
+                let page = client.list_pending_acts(request).await?.into_inner();
+                Ok((page.acts, page.next_page_token))
+            })
+            .await?;
+            let answer = v1::ListPendingActsResponse { acts, ..Default::default() };
+            print(form, &answer, |answer| listed(&answer.acts))
         }
         ActStep::Confirm(NamedArgs { id, note }) => {
             let request = v1::ConfirmActRequest { program_id, act_id: id.clone(), note, request_id };
             let answer = client.confirm_act(request).await.map_err(readable)?.into_inner();
-            print(json, &answer, |_| format!("{id} is confirmed, and done"))
+            print(form, &answer, |_| format!("{id} is confirmed, and done"))
         }
         ActStep::Refuse(NamedArgs { id, note }) => {
             let request = v1::RefuseActRequest { program_id, act_id: id.clone(), note, request_id };
             let answer = client.refuse_act(request).await.map_err(readable)?.into_inner();
-            print(json, &answer, |_| format!("{id} is refused: nothing was done"))
+            print(form, &answer, |_| format!("{id} is refused: nothing was done"))
         }
         ActStep::Withdraw(NamedArgs { id, note }) => {
             let request = v1::WithdrawActRequest { program_id, act_id: id.clone(), note, request_id };
             let answer = client.withdraw_act(request).await.map_err(readable)?.into_inner();
-            print(json, &answer, |_| format!("{id} is withdrawn: nothing was done"))
+            print(form, &answer, |_| format!("{id} is withdrawn: nothing was done"))
         }
     }
 }

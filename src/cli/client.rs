@@ -1,22 +1,23 @@
 //! What commands that call a running server share: where it is, who acts, how to connect, and how its answers and refusals read.
-//! It must never retry a step by itself. `queue`, `model`, `export` and `ledger backup` call it.
+//! It must never retry a step by itself.
 
 mod connection;
+mod facts;
 mod profile;
 
 use std::fmt::Write as _;
-use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use tonic::Status;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 use tonic_types::StatusExt as _;
 
 pub(super) use self::connection::{AskedServerArgs, ConnectionArgs, Reached};
+pub(super) use self::facts::{MoneyArg, TimeArgs, money, time};
+use super::answer::AnswerArgs;
 use crate::adapters::tls::trouble_of;
 use crate::wire::credentials::Credentials;
 
@@ -68,9 +69,9 @@ pub struct DeskArgs {
     #[arg(long = "as", env = "SELFSAME_ACTOR", value_name = "NAME", global = true)]
     pub actor: Option<String>,
 
-    /// Print the API's JSON instead of tables
-    #[arg(long, global = true)]
-    pub json: bool,
+    /// How answers are shown
+    #[command(flatten)]
+    pub answer: AnswerArgs,
 }
 
 impl DeskArgs {
@@ -134,23 +135,22 @@ fn token_in(file: &Path) -> anyhow::Result<String> {
     Ok(token.trim().to_owned())
 }
 
-/// Prints an answer: as the API's JSON, or as text.
+/// Asks for one page after the other, each by the token of the one before, and puts together what stands on them.
 ///
 /// # Errors
-/// When it cannot be written.
-pub(super) fn print<M: serde::Serialize>(json: bool, message: &M, text: impl FnOnce(&M) -> String) -> anyhow::Result<()> {
-    let text = if json { serde_json::to_string(message)? } else { text(message) };
-    writeln!(std::io::stdout().lock(), "{}", text.trim_end())?;
-    Ok(())
-}
-
-/// A spinner that counts what it cannot foresee; hidden where nobody watches.
-pub(super) fn counting_spinner(template: &str) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
+/// When the server refuses one.
+pub(super) async fn every_page<T>(
+    mut ask: impl AsyncFnMut(String) -> Result<(Vec<T>, String), Status>,
+) -> anyhow::Result<Vec<T>> {
+    let (mut all, mut token) = (Vec::new(), String::new());
+    loop {
+        let (page, next) = ask(token).await.map_err(readable)?;
+        all.extend(page);
+        if next.is_empty() {
+            return Ok(all);
+        }
+        token = next;
     }
-    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner());
-    ProgressBar::new_spinner().with_style(style)
 }
 
 /// The user of this machine: by the environment, else by what the system answers. The server refuses what is not a name.

@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use clap::Args;
 use hdrhistogram::Histogram;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tonic::transport::Channel;
 
 use self::summary::Summary;
+use super::progress;
 use crate::adapters::embedded;
 use crate::adapters::journal::JournalOptions;
 use crate::adapters::model_shelf::ModelShelf;
@@ -68,16 +68,16 @@ pub struct DemoArgs {
     #[arg(long, default_value_t = 1, value_name = "N")]
     seed: u64,
     /// About how many conversions the day has.
-    #[arg(long, default_value_t = 1_000, value_name = "N", value_parser = clap::value_parser!(u32).range(100..=20_000))]
+    #[arg(long, short = 'n', default_value_t = 1_000, value_name = "N", value_parser = clap::value_parser!(u32).range(100..=20_000))]
     conversions: u32,
     /// Leave the service running after the summary, until Ctrl-C.
     #[arg(long)]
     keep: bool,
     /// Where to listen; any free port unless `--keep` is given.
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
     /// With `--keep`: where to serve the review queue to browsers [default: 127.0.0.1:50052].
-    #[arg(long, value_name = "ADDRESS:PORT", requires = "keep")]
+    #[arg(long, value_name = "ADDR", requires = "keep")]
     console: Option<SocketAddr>,
 }
 
@@ -181,8 +181,7 @@ fn day_of(args: &DemoArgs, now: Timestamp) -> Result<Vec<(RawConversion, v1::Con
 async fn send(day: &[(RawConversion, v1::Conversion)], address: SocketAddr) -> Result<Summary> {
     let channel = Channel::from_shared(format!("http://{address}"))?.connect().await.context("cannot reach the service")?;
     let mut client = ScreeningServiceClient::new(channel);
-    let bar = ProgressBar::with_draw_target(Some(day.len() as u64), ProgressDrawTarget::stderr());
-    bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} conversions, {per_sec}, {eta} to go")?);
+    let bar = progress::bar(Some(day.len() as u64), "{bar:40} {pos}/{len} conversions, {per_sec}, {eta} to go");
     let mut tally = Tally::default();
     let mut latency_micros = Histogram::<u64>::new(3)?;
     let mut case_to_try = None;

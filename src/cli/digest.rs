@@ -10,12 +10,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use rand::RngCore as _;
 use secrecy::zeroize::Zeroizing;
 
 use self::reading::{Sink, read_csv, read_jsonl, read_lines};
-use super::output::Output;
+use super::progress;
+use super::written::Written;
 use crate::adapters::byte_order_mark::{self, Unmarked};
 use crate::digesting::{AccountIds, Digester, DomainRules, PlusFolded, ProgrammeKey, RowSettings, payment_kind_of, purpose_of};
 use crate::vocabulary::bundle::{PaymentKind, PaymentPurpose};
@@ -89,14 +90,14 @@ pub struct DigestArgs {
 
     /// File to write instead of standard output; it gets its name when all of it is there
     #[arg(long, short, value_name = "FILE")]
-    pub output: Option<PathBuf>,
+    pub write: Option<PathBuf>,
 
     /// File that holds the programme key; without it, the variable SELFSAME_PROGRAMME_KEY
     #[arg(long, value_name = "FILE")]
     pub key_file: Option<PathBuf>,
 
     /// Name of the programme key, sent with each digest
-    #[arg(long, env = "SELFSAME_PROGRAMME_KEY_ID", default_value = "k1", value_parser = KeyId::new, value_name = "ID")]
+    #[arg(long, env = "SELFSAME_PROGRAMME_KEY_ID", default_value = "k1", value_parser = KeyId::new, value_name = "KEY_ID")]
     pub key_id: KeyId,
 
     /// File that holds the previous key, while keys rotate
@@ -104,7 +105,7 @@ pub struct DigestArgs {
     pub previous_key_file: Option<PathBuf>,
 
     /// Name of the previous key
-    #[arg(long, requires = "previous_key_file", value_parser = KeyId::new, value_name = "ID")]
+    #[arg(long, requires = "previous_key_file", value_parser = KeyId::new, value_name = "KEY_ID")]
     pub previous_key_id: Option<KeyId>,
 
     /// What to do with a value or row that cannot be digested
@@ -188,7 +189,7 @@ pub fn run(args: &DigestArgs) -> anyhow::Result<()> {
     let settings = settings(args)?;
     let inputs = [&args.input, &args.key_file, &args.previous_key_file];
     let inputs: Vec<&Path> = inputs.into_iter().flatten().chain(&args.domains).map(PathBuf::as_path).collect();
-    let output = Output::begin(args.output.as_deref(), &inputs)?;
+    let output = Written::begin(args.write.as_deref(), &inputs)?;
     let bar = source.progress_bar();
     let mut report = |line: &str| bar.suspend(|| say(line));
     let (on_error, digester, settings) = (args.on_error, &digester, &settings);
@@ -333,11 +334,8 @@ impl<'a> Source<'a> {
             Self::Lines { path, .. } | Self::Csv { path } | Self::Jsonl { path } => path,
         };
         let bytes = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file).map(|file| file.len());
-        let template = ProgressStyle::with_template("digesting {bar:30} {percent:>3} % {decimal_bytes_per_sec} {eta} left");
-        match (bytes, template) {
-            (Some(bytes), Ok(style)) if io::stderr().is_terminal() => ProgressBar::new(bytes).with_style(style),
-            (_, _) => ProgressBar::hidden(),
-        }
+        let template = "digesting {bar:30} {percent:>3} % {decimal_bytes_per_sec} {eta} left";
+        bytes.map_or_else(ProgressBar::hidden, |bytes| progress::bar(Some(bytes), template))
     }
 
     fn read_into<W: Write>(&self, bar: &ProgressBar, sink: &mut Sink<'_, W>) -> anyhow::Result<()> {
@@ -410,12 +408,12 @@ mod tests {
         generate_key(Some(&key)).unwrap();
         let [table_name, key_name] = [&table, &key].map(|path| path.to_str().unwrap().to_owned());
         for output in [&table_name, &key_name] {
-            let refused = run(&args(&["--key-file", &key_name, "-i", &table_name, "-o", output])).unwrap_err().to_string();
+            let refused = run(&args(&["--key-file", &key_name, "-i", &table_name, "-w", output])).unwrap_err().to_string();
             assert!(refused.contains("is also read"), "{refused}");
         }
         assert_eq!(std::fs::read_to_string(&table).unwrap(), content);
         let output = folder.path().join("p.jsonl");
-        run(&args(&["--key-file", &key_name, "-i", &table_name, "-o", output.to_str().unwrap()])).unwrap();
+        run(&args(&["--key-file", &key_name, "-i", &table_name, "-w", output.to_str().unwrap()])).unwrap();
         assert_eq!(std::fs::read_to_string(&output).unwrap().lines().count(), 1);
     }
 
@@ -438,7 +436,7 @@ mod tests {
             let digested = |key: &str, mark: &str| {
                 let (input, output) = (path(name), path("out.jsonl"));
                 std::fs::write(&input, format!("{mark}{content}")).unwrap();
-                let words = ["--key-file", key, "--domains", &domains, "-i", &input, "-o", &output];
+                let words = ["--key-file", key, "--domains", &domains, "-i", &input, "-w", &output];
                 run(&args(&words.into_iter().chain(more.split_whitespace()).collect::<Vec<_>>())).unwrap();
                 std::fs::read_to_string(&output).unwrap()
             };

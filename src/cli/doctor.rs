@@ -1,15 +1,17 @@
 //! `selfsame doctor`: looks at what a server is to run on, or at a running server, and says of everything that is not well what to do.
 //! It changes nothing. `main` calls it.
 
-use std::io::{Write as _, stdout};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
+use serde::{Serialize, Serializer};
+use serde_json::json;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
+use super::answer::{AnswerArgs, print};
 use super::client::{AskedServerArgs, ConnectionArgs, block_on, readable};
 use crate::adapters::config::CommandLine;
 use crate::adapters::doctor;
@@ -64,6 +66,10 @@ pub struct DoctorArgs {
     /// Only this; may be given several times
     #[arg(long, value_name = "SUBJECT")]
     pub only: Vec<Subject>,
+
+    /// How the findings are shown
+    #[command(flatten)]
+    pub answer: AnswerArgs,
 }
 
 impl ValueEnum for Subject {
@@ -77,9 +83,10 @@ impl ValueEnum for Subject {
 }
 
 /// A line of the report.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 struct Line {
     subject: String,
+    #[serde(serialize_with = "level_word")]
     level: Level,
     sentence: String,
     fix: String,
@@ -125,7 +132,7 @@ pub fn run(args: &DoctorArgs) -> anyhow::Result<()> {
         lines.extend(found.into_iter().map(Line::from));
     }
     lines.retain(|line| args.wants(&line.subject));
-    write!(stdout().lock(), "{}", report(&lines))?;
+    print(args.answer.output, &json!({ "findings": lines }), |_| report(&lines))?;
     match lines.iter().filter(|line| line.level == Level::Wrong).count() {
         0 => Ok(()),
         1 => bail!("something is wrong; the line `WRONG` says what to do"),
@@ -198,17 +205,26 @@ fn key_sentence(key: &v1::KeyUse) -> String {
     format!("{program_id}: key `{key_id}` in {decisions} of the newest conversions, {compared} of them compared")
 }
 
+const fn word(level: Level) -> &'static str {
+    match level {
+        Level::Fine => "ok",
+        Level::Note => "note",
+        Level::Wrong => "WRONG",
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+fn level_word<S: Serializer>(level: &Level, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(word(*level))
+}
+
 /// What was found, the worst last, where one looks first.
 fn report(lines: &[Line]) -> String {
     let mut sorted: Vec<&Line> = lines.iter().collect();
     sorted.sort_by_key(|line| line.level);
     let mut text = String::new();
     for Line { subject, level, sentence, fix } in sorted {
-        let level = match level {
-            Level::Fine => "ok",
-            Level::Note => "note",
-            Level::Wrong => "WRONG",
-        };
+        let level = word(*level);
         text += &format!("{level:<6} {subject:<14} {sentence}\n");
         if !fix.is_empty() {
             text += &format!("{:<21} do: {fix}\n", "");

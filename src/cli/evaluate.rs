@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 
 use super::history_input::{HistoryInput, progress_bar, share};
-use super::output::Output;
+use super::written::Written;
 use crate::adapters::model_file;
 use crate::offline::learning::certification::Promise;
 use crate::offline::learning::evaluation::evaluate;
@@ -58,7 +58,7 @@ pub struct EvaluateArgs {
     alpha: Option<f64>,
 
     /// Seed of bootstrap and resamples
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_name = "N")]
     seed: u64,
 }
 
@@ -69,7 +69,7 @@ pub struct EvaluateArgs {
 pub fn run(args: EvaluateArgs) -> anyhow::Result<()> {
     let model = model_file::read(&args.model)?;
     let inputs: Vec<&Path> = args.history.files().chain([args.model.as_path()]).collect();
-    let report_file = args.report.as_deref().map(|path| Output::file(path, &inputs)).transpose()?;
+    let report_file = args.report.as_deref().map(|path| Written::file(path, &inputs)).transpose()?;
     let matrix = args.history.matrix()?;
     let from = args.from.map(|time| Timestamp::from_millis(time.as_millisecond())).transpose().context("`--from`")?;
     let rows: Vec<usize> = (0..matrix.len()).filter(|row| from.is_none_or(|from| matrix.occurred_at()[*row] >= from)).collect();

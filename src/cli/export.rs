@@ -1,16 +1,16 @@
 //! `selfsame export`: labelled history or decisions of a running server, as JSON lines or in the binary form.
 //! It must never hold more than one message in memory. `main` calls it.
 
-use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
 use indicatif::ProgressBar;
 
-use super::client::{ANSWER_BYTES_MAX, Client, ServerArgs, block_on, counting_spinner, readable};
-use super::history_output::{HistoryOutput, OutputForm};
-use super::output::Output;
+use super::client::{ANSWER_BYTES_MAX, Client, ServerArgs, block_on, readable};
+use super::history_output::{DataForm, HistoryOutput};
+use super::progress;
+use super::written::Written;
 use crate::book::cursor::FeedCursor;
 use crate::wire::cursor::cursor_text;
 use crate::wire::training::join_signals;
@@ -24,10 +24,10 @@ const DECISIONS_PER_PAGE: u32 = 500;
 const EXAMPLES: &str = "\
 Examples:
   Everything that training reads, one conversion a line, with its labels:
-    selfsame export --program shop --labels -o shop.jsonl
+    selfsame export --program shop --labels -w shop.jsonl
 
   Only conversions that were screened since the last export (its last cursor is printed at the end), for a warehouse:
-    selfsame export --program shop --labels --after-cursor 48210-9f3a6c2e81b04d57 -o newer.jsonl
+    selfsame export --program shop --labels --after-cursor 48210-9f3a6c2e81b04d57 -w newer.jsonl
 
   Decisions, the newest first, for a spreadsheet or a warehouse:
     selfsame export --program shop --decisions | jq -r '[.conversionId,.verdict,.riskScore]|@csv'
@@ -60,12 +60,12 @@ pub struct ExportArgs {
     pub after_cursor: Option<FeedCursor>,
 
     /// In which form to write
-    #[arg(long, value_enum, default_value_t = OutputForm::Jsonl)]
-    pub format: OutputForm,
+    #[arg(long, value_enum, default_value_t = DataForm::Jsonl)]
+    pub format: DataForm,
 
     /// File to write instead of standard output; it gets its name when all of it is there
     #[arg(long, short, value_name = "FILE")]
-    pub output: Option<PathBuf>,
+    pub write: Option<PathBuf>,
 }
 
 /// What to export.
@@ -86,14 +86,14 @@ pub struct What {
 /// # Errors
 /// When the server refuses or the output cannot be written.
 pub fn run(args: &ExportArgs) -> anyhow::Result<()> {
-    if args.what.decisions && args.format == OutputForm::Packed {
+    if args.what.decisions && args.format == DataForm::Packed {
         bail!("`--format packed` goes with --labels; write decisions as jsonl or protobuf");
     }
     block_on(async {
         let program = args.server.program()?;
         let channel = args.server.connect().await?;
-        let output = HistoryOutput::new(Output::begin(args.output.as_deref(), &[])?, args.format);
-        let mut lines = Lines { output, progress: counting_spinner("{spinner} {pos} lines, {per_sec}") };
+        let output = HistoryOutput::new(Written::begin(args.write.as_deref(), &[])?, args.format);
+        let mut lines = Lines { output, progress: progress::bar(None, "{spinner} {pos} lines, {per_sec}") };
         let last_cursor = if args.what.labels {
             export_labels(channel, program, args.after_cursor, &mut lines).await?
         } else {
@@ -104,7 +104,7 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<()> {
         output.into_inner().keep()?;
         let written = progress.position();
         progress.finish_and_clear();
-        writeln!(std::io::stderr(), "{}", what_was_written(written, last_cursor))?;
+        progress::remark(what_was_written(written, last_cursor));
         Ok(())
     })
 }
@@ -121,7 +121,7 @@ fn what_was_written(lines: u64, last_cursor: Option<String>) -> String {
 
 /// Where lines go.
 struct Lines {
-    output: HistoryOutput<Output>,
+    output: HistoryOutput<Written>,
     progress: ProgressBar,
 }
 

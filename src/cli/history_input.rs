@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use rand::RngCore;
 
+use super::progress;
 use crate::adapters::byte_order_mark::Unmarked;
 use crate::adapters::policy_file;
 use crate::offline::foreign;
@@ -234,18 +235,7 @@ pub(super) fn above_zero(text: &str) -> Result<f64, String> {
 
 /// A bar for a known number of steps.
 pub(super) fn progress_bar(what: &str, steps: usize) -> ProgressBar {
-    let bar = ProgressBar::new(steps as u64).with_message(what.to_owned());
-    if let Ok(style) = ProgressStyle::with_template("{msg:12} {wide_bar} {pos}/{len} {eta}") {
-        bar.set_style(style);
-    }
-    bar
-}
-
-/// A spinner for work of unknown length.
-pub(super) fn spinner() -> ProgressBar {
-    let bar = ProgressBar::new_spinner();
-    bar.enable_steady_tick(std::time::Duration::from_millis(120));
-    bar
+    progress::bar(Some(steps as u64), "{msg:12} {wide_bar} {pos}/{len} {eta}").with_message(what.to_owned())
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::wire::v1;
 
 /// The form of what is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum OutputForm {
+pub enum DataForm {
     /// One JSON object a line
     Jsonl,
     /// The binary form of protocol buffers, each message after its length: half the size, and read more than twice as fast
@@ -25,13 +25,13 @@ pub enum OutputForm {
 #[derive(Debug)]
 pub(super) struct HistoryOutput<W> {
     output: W,
-    form: OutputForm,
+    form: DataForm,
     bytes: Vec<u8>,
     begun: bool,
 }
 
 impl<W: Write> HistoryOutput<W> {
-    pub(super) const fn new(output: W, form: OutputForm) -> Self {
+    pub(super) const fn new(output: W, form: DataForm) -> Self {
         Self { output, form, bytes: Vec::new(), begun: false }
     }
 
@@ -43,7 +43,7 @@ impl<W: Write> HistoryOutput<W> {
 
     /// Writes a labelled conversion that was [`encoded`] in the form of this output.
     pub(super) fn write_encoded(&mut self, line: &[u8]) -> io::Result<()> {
-        if self.form == OutputForm::Packed && !mem::replace(&mut self.begun, true) {
+        if self.form == DataForm::Packed && !mem::replace(&mut self.begun, true) {
             self.output.write_all(PACKED_BEGINNING)?;
         }
         self.output.write_all(line)
@@ -63,28 +63,28 @@ impl<W: Write> HistoryOutput<W> {
 }
 
 /// The bytes of a labelled conversion in this form. Lines can be encoded on many threads and written by one.
-pub(super) fn encoded(line: v1::LabeledConversion, form: OutputForm) -> io::Result<Vec<u8>> {
+pub(super) fn encoded(line: v1::LabeledConversion, form: DataForm) -> io::Result<Vec<u8>> {
     match form {
-        OutputForm::Jsonl | OutputForm::Protobuf => {
+        DataForm::Jsonl | DataForm::Protobuf => {
             let mut bytes = Vec::new();
             encode(&line, form, &mut bytes)?;
             Ok(bytes)
         }
-        OutputForm::Packed => packed(line).map_err(|found| {
+        DataForm::Packed => packed(line).map_err(|found| {
             let named: Vec<String> = found.iter().take(5).map(ToString::to_string).collect();
             io::Error::new(io::ErrorKind::InvalidData, named.join("; "))
         }),
     }
 }
 
-fn encode(message: &(impl Message + Serialize), form: OutputForm, bytes: &mut Vec<u8>) -> io::Result<()> {
+fn encode(message: &(impl Message + Serialize), form: DataForm, bytes: &mut Vec<u8>) -> io::Result<()> {
     match form {
-        OutputForm::Jsonl => {
+        DataForm::Jsonl => {
             serde_json::to_writer(&mut *bytes, message)?;
             bytes.push(b'\n');
         }
-        OutputForm::Protobuf => message.encode_length_delimited(bytes)?,
-        OutputForm::Packed => {
+        DataForm::Protobuf => message.encode_length_delimited(bytes)?,
+        DataForm::Packed => {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "only labelled conversions can be packed"));
         }
     }

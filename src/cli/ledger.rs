@@ -2,21 +2,26 @@
 //! All but `restore`, `verify` and `backup --server` need the folder for themselves. It must never leave a half written file or folder under
 //! the name that was asked for. `main` calls it.
 
-use std::io::{Write, stdout};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
+use serde_json::{Value, json};
 
-use super::client::{ANSWER_BYTES_MAX, AskedServerArgs, ConnectionArgs, block_on, counting_spinner, readable};
+use super::answer::{AnswerArgs, AnswerForm, print};
+use super::client::{ANSWER_BYTES_MAX, AskedServerArgs, ConnectionArgs, block_on, readable};
+use super::progress;
 use crate::adapters::cold::cold_bytes;
 use crate::adapters::journal::{
-    BackupFile, CheckReport, Compacted, JOURNAL_FOLDER, JournalOptions, JournalStats, SledJournal, StorageError, check, compact,
-    restore, stats, verify_backup,
+    BackupFile, CheckReport, Compacted, JOURNAL_FOLDER, JournalOptions, JournalStats, ProgramReport, SledJournal, StorageError,
+    check, compact, restore, stats, verify_backup,
 };
 use crate::adapters::private;
 use crate::adapters::snapshots::SNAPSHOTS_FOLDER;
+use crate::book::records::Cursor;
 use crate::ports::journal::{BackupSummary, Journal};
+use crate::vocabulary::ids::ProgramId;
 use crate::wire::v1;
 use crate::wire::v1::operations_service_client::OperationsServiceClient;
 use crate::wire::v1::stream_backup_response::Part;
@@ -46,6 +51,8 @@ starts on it, and keep its policies and configuration.";
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES, after_help = "Try --help for examples.")]
 pub struct LedgerCommand {
+    #[command(flatten)]
+    answer: AnswerArgs,
     #[command(subcommand)]
     action: Action,
 }
@@ -131,33 +138,33 @@ impl LedgerCommand {
     /// When the folder cannot be opened, is in use, or is damaged; the message says what to do.
     pub fn run(self) -> Result<()> {
         private::keep_private();
-        let mut out = stdout().lock();
+        let form = self.answer.output;
         match self.action {
             Action::Check(data) => {
                 let report = check(&data.open()?);
-                write_check(&mut out, &report)?;
+                print(form, &check_as_json(&report), |_| check_as_text(&report))?;
                 if !report.is_sound() {
                     bail!("the journal is damaged; restore the last backup with `selfsame ledger restore`");
                 }
             }
-            Action::Stats(data) => write_stats(&mut out, &stats(&data.open()?)?, cold_bytes(&data.data_dir))?,
+            Action::Stats(data) => print_stats(form, &stats(&data.open()?)?, cold_bytes(&data.data_dir))?,
             Action::Compact(data) => {
                 data.refuse_if_there_is_none()?;
                 let compacted = compact(&data.journal(), &data.options()).map_err(|error| in_words(error, &data.data_dir))?;
-                write_compacted(&mut out, compacted)?;
+                print_compacted(form, compacted)?;
             }
             Action::Backup { server, data, file } => {
                 let summary = match server.asked() {
                     Some(server) => backup_of_server(&server, &file)?,
                     None => backup_of_folder(&data, &file)?,
                 };
-                write_summary(&mut out, "backed up", &summary)?;
+                print_summary(form, "backed up", &summary)?;
             }
-            Action::Verify { file } => write_summary(&mut out, "sound", &verify_backup(&file)?)?,
+            Action::Verify { file } => print_summary(form, "sound", &verify_backup(&file)?)?,
             Action::Restore { file, data } => {
                 let summary = restore_to(&file, &data)?;
-                write_summary(&mut out, "restored", &summary)?;
-                writeln!(out, "{NOT_IN_BACKUPS}")?;
+                print_summary(form, "restored", &summary)?;
+                progress::remark(NOT_IN_BACKUPS);
             }
         }
         Ok(())
@@ -195,7 +202,7 @@ fn backup_of_folder(data: &DataFolder, path: &Path) -> Result<BackupSummary> {
 /// Streams a backup of a running server to a file.
 fn backup_of_server(server: &ConnectionArgs, path: &Path) -> Result<BackupSummary> {
     let mut file = BackupFile::create(path)?;
-    let progress = counting_spinner("{spinner} {bytes}, {bytes_per_sec}");
+    let progress = progress::bar(None, "{spinner} {bytes}, {bytes_per_sec}");
     let copied = async {
         let channel = server.reached(None)?.connect().await?;
         let mut client = OperationsServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
@@ -217,53 +224,64 @@ fn backup_of_server(server: &ConnectionArgs, path: &Path) -> Result<BackupSummar
     Ok(file.keep()?)
 }
 
-fn write_check(out: &mut impl Write, report: &CheckReport) -> Result<()> {
-    for program in &report.programs {
-        writeln!(
-            out,
-            "{}: records {} to {}, {} sound ({} bytes), {} missing, {} kept entries, {} damaged",
-            program.program,
-            program.first.0,
-            program.last.0,
-            program.records,
-            program.record_bytes,
-            program.missing,
-            program.kept_entries,
-            program.damage.len()
-        )?;
-        for damage in &program.damage {
-            writeln!(out, "  {damage}")?;
+fn check_as_json(report: &CheckReport) -> Value {
+    let of_program = |found: &ProgramReport| {
+        let ProgramReport { program, first, last, records, record_bytes, missing, kept_entries, damage } = found;
+        json!({
+            "program": program.as_str(), "first": first.0, "last": last.0, "records": records, "recordBytes": record_bytes,
+            "missing": missing, "keptEntries": kept_entries, "damage": damage.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        })
+    };
+    let programs: Vec<Value> = report.programs.iter().map(of_program).collect();
+    json!({ "sound": report.is_sound(), "doubt": report.doubt, "programs": programs })
+}
+
+fn check_as_text(report: &CheckReport) -> String {
+    let mut text = String::new();
+    for found in &report.programs {
+        let ProgramReport { program, first, last, records, record_bytes, missing, kept_entries, damage } = found;
+        let (first, last, damaged) = (first.0, last.0, damage.len());
+        text += &format!(
+            "{program}: records {first} to {last}, {records} sound ({record_bytes} bytes), {missing} missing, {kept_entries} kept entries, \
+             {damaged} damaged\n"
+        );
+        for damage in damage {
+            text += &format!("  {damage}\n");
         }
     }
     match (report.is_sound(), &report.doubt) {
-        (false, _) => writeln!(out, "DAMAGED")?,
-        (true, Some(doubt)) => writeln!(out, "NOT KNOWN: {doubt}")?,
-        (true, None) => writeln!(out, "sound")?,
+        (false, _) => text + "DAMAGED",
+        (true, Some(doubt)) => text + &format!("NOT KNOWN: {doubt}"),
+        (true, None) => text + "sound",
     }
-    Ok(())
 }
 
-fn write_stats(out: &mut impl Write, stats: &JournalStats, cold_bytes: u64) -> Result<()> {
-    for (program, first, last) in &stats.programs {
-        writeln!(out, "{program}: records {} to {}", first.0, last.0)?;
-    }
-    writeln!(out, "on disk: {} bytes", stats.disk_bytes)?;
-    writeln!(out, "what is cold beside it: {cold_bytes} bytes, which are made again when they are lost")?;
-    Ok(())
+fn print_stats(form: AnswerForm, stats: &JournalStats, cold_bytes: u64) -> Result<()> {
+    let JournalStats { programs, disk_bytes } = stats;
+    let of_program = |(program, first, last): &(ProgramId, Cursor, Cursor)| json!({ "program": program.as_str(), "first": first.0, "last": last.0 });
+    let answer = json!({
+        "programs": programs.iter().map(of_program).collect::<Vec<_>>(), "diskBytes": disk_bytes, "coldBytes": cold_bytes,
+    });
+    print(form, &answer, |_| {
+        let lines = programs.iter().map(|(program, first, last)| format!("{program}: records {} to {}\n", first.0, last.0));
+        lines.collect::<String>()
+            + &format!(
+                "on disk: {disk_bytes} bytes\nwhat is cold beside it: {cold_bytes} bytes, which are made again when they are lost"
+            )
+    })
 }
 
-fn write_compacted(out: &mut impl Write, compacted: Compacted) -> Result<()> {
-    writeln!(out, "compacted: {} records, {} kept entries", compacted.records, compacted.kept_entries)?;
-    Ok(())
+fn print_compacted(form: AnswerForm, Compacted { records, kept_entries }: Compacted) -> Result<()> {
+    let answer = json!({ "records": records, "keptEntries": kept_entries });
+    print(form, &answer, |_| format!("compacted: {records} records, {kept_entries} kept entries"))
 }
 
-fn write_summary(out: &mut impl Write, what: &str, summary: &BackupSummary) -> Result<()> {
-    writeln!(
-        out,
-        "{what}: {} records, {} kept entries, {} bytes, BLAKE3 {}",
-        summary.records, summary.kept_entries, summary.size_bytes, summary.digest
-    )?;
-    Ok(())
+fn print_summary(form: AnswerForm, what: &str, summary: &BackupSummary) -> Result<()> {
+    let BackupSummary { records, kept_entries, size_bytes, digest } = summary;
+    let answer = json!({ "records": records, "keptEntries": kept_entries, "sizeBytes": size_bytes, "blake3": digest });
+    print(form, &answer, |_| {
+        format!("{what}: {records} records, {kept_entries} kept entries, {size_bytes} bytes, BLAKE3 {digest}")
+    })
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 
 pub mod account;
 pub mod act;
+mod answer;
+pub mod bench;
 mod client;
 pub mod demo;
 pub mod digest;
@@ -11,13 +13,17 @@ pub mod evaluate;
 pub mod export;
 pub mod history_input;
 mod history_output;
+pub mod hold;
 pub mod ledger;
-pub mod load;
+pub mod list;
 pub mod manuals;
 pub mod model;
-mod output;
+mod named;
+pub mod outcome;
+pub mod payout;
 pub mod policy;
 pub mod program;
+pub mod progress;
 pub mod queue;
 pub mod screen;
 pub mod serve;
@@ -25,6 +31,7 @@ pub mod simulate;
 mod table;
 pub mod token;
 pub mod train;
+mod written;
 
 /// What went wrong, with its causes. A cause that the sentence before states already is not said again.
 #[must_use]

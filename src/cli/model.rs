@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 
-use super::client::{ANSWER_BYTES_MAX, Client, DeskArgs, block_on, print, readable};
+use super::answer::{AnswerForm, print};
+use super::client::{ANSWER_BYTES_MAX, Client, DeskArgs, block_on, readable};
 use crate::wire::model::MODEL_BYTES_MAX;
 use crate::wire::v1;
 use crate::wire::v1::load_model_request::Source;
@@ -29,8 +30,8 @@ Examples:
     selfsame model --program shop rollback --note 'reviews doubled'
 
 Nothing restarts. Decisions that were made stand; what is screened from then on is decided by the new model.
-Set SELFSAME_PROGRAM, SELFSAME_SERVER and SELFSAME_ACTOR to type less. With --json each answer
-is one JSON object, as the API defines it.";
+Set SELFSAME_PROGRAM, SELFSAME_SERVER and SELFSAME_ACTOR to type less. With --output json each
+answer is one JSON object, as the API defines it; with --output csv a table for spreadsheets.";
 
 /// Load, activate, watch and roll back models of a running server
 ///
@@ -114,7 +115,7 @@ pub fn run(args: &ModelArgs) -> anyhow::Result<()> {
     block_on(async {
         let program_id = args.desk.server.program()?;
         let client = ModelServiceClient::new(args.desk.connect().await?).max_decoding_message_size(ANSWER_BYTES_MAX);
-        let desk = Desk { client, program_id, json: args.desk.json };
+        let desk = Desk { client, program_id, form: args.desk.answer.output };
         desk.run(&args.step).await
     })
 }
@@ -123,7 +124,7 @@ pub fn run(args: &ModelArgs) -> anyhow::Result<()> {
 struct Desk {
     client: ModelServiceClient<Client>,
     program_id: String,
-    json: bool,
+    form: AnswerForm,
 }
 
 impl Desk {
@@ -145,13 +146,13 @@ impl Desk {
     async fn list(mut self) -> anyhow::Result<()> {
         let request = v1::ListModelsRequest { program_id: self.program_id };
         let answer = self.client.list_models(request).await.map_err(readable)?.into_inner();
-        print(self.json, &answer, render::list)
+        print(self.form, &answer, render::list)
     }
 
     async fn status(mut self, text: fn(&v1::GetModelStatusResponse) -> String) -> anyhow::Result<()> {
         let request = v1::GetModelStatusRequest { program_id: self.program_id };
         let answer = self.client.get_model_status(request).await.map_err(readable)?.into_inner();
-        print(self.json, &answer, text)
+        print(self.form, &answer, text)
     }
 
     async fn load(mut self, args: &LoadArgs) -> anyhow::Result<()> {
@@ -168,7 +169,7 @@ impl Desk {
         let request =
             v1::LoadModelRequest { program_id: self.program_id, source, note: args.note.clone(), request_id: String::new() };
         let answer = self.client.load_model(request).await.map_err(readable)?.into_inner();
-        print(self.json, &answer, |answer| render::loaded(answer.model.as_ref()))
+        print(self.form, &answer, |answer| render::loaded(answer.model.as_ref()))
     }
 
     async fn activate(mut self, version: &str, note: &str) -> anyhow::Result<()> {
@@ -181,7 +182,7 @@ impl Desk {
         let answer = self.client.activate_model(request).await.map_err(readable)?.into_inner();
         let status = v1::GetModelStatusRequest { program_id: self.program_id };
         let scores = self.client.get_model_status(status).await.map_err(readable)?.into_inner().active;
-        print(self.json, &answer, |answer| match scores {
+        print(self.form, &answer, |answer| match scores {
             Some(_) => render::decides(answer.active.as_ref(), &answer.previous_version),
             None => render::waits(answer.active.as_ref()),
         })
@@ -190,7 +191,7 @@ impl Desk {
     async fn roll_back(mut self, note: &str) -> anyhow::Result<()> {
         let request = v1::RollbackModelRequest { program_id: self.program_id, note: note.to_owned(), request_id: String::new() };
         let answer = self.client.rollback_model(request).await.map_err(readable)?.into_inner();
-        print(self.json, &answer, |answer| render::decides(answer.active.as_ref(), &answer.previous_version))
+        print(self.form, &answer, |answer| render::decides(answer.active.as_ref(), &answer.previous_version))
     }
 
     async fn challenger(mut self, version: &str, note: &str) -> anyhow::Result<()> {
@@ -201,7 +202,7 @@ impl Desk {
             request_id: String::new(),
         };
         let answer = self.client.set_challenger(request).await.map_err(readable)?.into_inner();
-        print(self.json, &answer, |answer| render::challenges(answer.challenger.as_ref()))
+        print(self.form, &answer, |answer| render::challenges(answer.challenger.as_ref()))
     }
 
     /// Follows the pages until there are enough: one page looks at a bounded number of decisions and may hold few.
@@ -222,6 +223,6 @@ impl Desk {
                 break;
             }
         }
-        print(self.json, &all, render::disagreements)
+        print(self.form, &all, render::disagreements)
     }
 }

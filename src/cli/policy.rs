@@ -6,7 +6,10 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
+use serde_json::{Value, json};
 
+use super::answer::{AnswerArgs, print};
+use super::table::table;
 use crate::adapters::policy_file::{self, SHIPPED_POLICY};
 use crate::screening::evidence::{EvidenceCode, Sides};
 use crate::screening::policy::{Policy, RuleMode};
@@ -33,6 +36,10 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES, after_help = "Try --help for examples.")]
 pub struct PolicyArgs {
+    /// How rules and codes are shown
+    #[command(flatten)]
+    pub answer: AnswerArgs,
+
     /// What to do.
     #[command(subcommand)]
     pub command: PolicyCommand,
@@ -70,9 +77,9 @@ pub fn run(args: &PolicyArgs) -> anyhow::Result<()> {
         PolicyCommand::Show => Ok(out.write_all(SHIPPED_POLICY.as_bytes())?),
         PolicyCommand::Rules { file } => {
             let policy = file.as_deref().map_or_else(policy_file::shipped, policy_file::read)?;
-            Ok(write_rules(&policy, &mut out)?)
+            print(args.answer.output, &rules_as_json(&policy), |_| rules_as_text(&policy))
         }
-        PolicyCommand::Codes => Ok(write_codes(&mut out)?),
+        PolicyCommand::Codes => print(args.answer.output, &codes_as_json(), |_| codes_as_text()),
     }
 }
 
@@ -106,20 +113,30 @@ fn in_short(policy: &Policy) -> String {
     )
 }
 
-fn write_rules(policy: &Policy, out: &mut impl Write) -> io::Result<()> {
-    let width = policy.rules().iter().map(|rule| rule.name.len()).max().unwrap_or_default();
-    writeln!(out, "{:width$}  {:6}  {:>6}  when", "rule", "mode", "weight")?;
-    for rule in policy.rules() {
-        let Rule { name, when, mode, weight_log_odds } = rule;
-        let conditions: Vec<String> = when.iter().map(Condition::to_string).collect();
-        writeln!(out, "{name:width$}  {:6}  {weight_log_odds:>+6.1}  {}", mode_text(*mode), conditions.join(" and "))?;
-    }
+fn conditions(rule: &Rule) -> String {
+    rule.when.iter().map(Condition::to_string).collect::<Vec<_>>().join(" and ")
+}
+
+fn rules_as_json(policy: &Policy) -> Value {
+    let row = |rule: &Rule| {
+        let Rule { name, when: _, mode, weight_log_odds } = rule;
+        json!({ "rule": name, "mode": mode_text(*mode), "weightLogOdds": weight_log_odds, "when": conditions(rule) })
+    };
+    json!({ "rules": policy.rules().iter().map(row).collect::<Vec<_>>() })
+}
+
+fn rules_as_text(policy: &Policy) -> String {
+    let head = ["rule", "mode", "weight", "when"].map(str::to_owned).to_vec();
+    let row = |rule: &Rule| {
+        let Rule { name, when: _, mode, weight_log_odds } = rule;
+        vec![name.to_string(), mode_text(*mode).to_owned(), format!("{weight_log_odds:>+6.1}"), conditions(rule)]
+    };
     let score = policy.score();
     let reviewed =
         score.review_threshold.map_or_else(|| "the model's own threshold".to_owned(), |from| format!("a score of {from}"));
-    writeln!(
-        out,
-        "\nVersion `{}`. Reviewed from {reviewed}; rules that review act from {}. Payout after {}.",
+    format!(
+        "{}\nVersion `{}`. Reviewed from {reviewed}; rules that review act from {}. Payout after {}.",
+        table(&std::iter::once(head).chain(policy.rules().iter().map(row)).collect::<Vec<_>>()),
         policy.version(),
         score.review_floor,
         policy.payout().delay
@@ -137,18 +154,25 @@ const fn mode_text(mode: RuleMode) -> &'static str {
     }
 }
 
-fn write_codes(out: &mut impl Write) -> io::Result<()> {
-    let width = EvidenceCode::ALL.iter().map(|code| code.dotted().len()).max().unwrap_or_default();
-    for code in EvidenceCode::ALL {
-        let sides = match code.sides() {
-            Sides::Both => "both",
-            Sides::Referrer => "referrer",
-            Sides::Referee => "referee",
-        };
-        let unit = code.bits_full().map_or_else(|| "strength 0 to 1".to_owned(), |full| format!("0 to {full} bits"));
-        writeln!(out, "{:width$}  {sides:8}  {unit:15}  {}", code.dotted(), code.meaning())?;
-    }
-    Ok(())
+/// A code with the sides that it is about, its unit, and what it means.
+fn code_row(code: EvidenceCode) -> [String; 4] {
+    let sides = match code.sides() {
+        Sides::Both => "both",
+        Sides::Referrer => "referrer",
+        Sides::Referee => "referee",
+    };
+    let unit = code.bits_full().map_or_else(|| "strength 0 to 1".to_owned(), |full| format!("0 to {full} bits"));
+    [code.dotted().to_owned(), sides.to_owned(), unit, code.meaning().to_owned()]
+}
+
+fn codes_as_json() -> Value {
+    let row =
+        |[code, sides, unit, meaning]: [String; 4]| json!({ "code": code, "sides": sides, "unit": unit, "meaning": meaning });
+    json!({ "codes": EvidenceCode::ALL.into_iter().map(code_row).map(row).collect::<Vec<_>>() })
+}
+
+fn codes_as_text() -> String {
+    table(&EvidenceCode::ALL.into_iter().map(code_row).map(Vec::from).collect::<Vec<_>>())
 }
 
 #[cfg(test)]
@@ -157,9 +181,7 @@ mod tests {
 
     #[test]
     fn every_code_is_listed_with_its_meaning() {
-        let mut out = Vec::new();
-        write_codes(&mut out).unwrap();
-        let text = String::from_utf8(out).unwrap();
+        let text = codes_as_text();
         assert_eq!(text.lines().count(), EvidenceCode::COUNT);
         assert!(text.contains("Both sides use one payment instrument."));
     }
@@ -178,9 +200,7 @@ mod tests {
 
     #[test]
     fn the_rules_are_listed_one_a_line() {
-        let mut out = Vec::new();
-        write_rules(&policy_file::shipped().unwrap(), &mut out).unwrap();
-        let text = String::from_utf8(out).unwrap();
+        let text = rules_as_text(&policy_file::shipped().unwrap());
         assert!(
             text.contains("journey.signup_to_conversion and network.anonymised >= 0.5")
                 && text.contains("device.same_device >= 8 bits"),

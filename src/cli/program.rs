@@ -2,7 +2,8 @@
 
 use clap::{ArgAction, Args, Subcommand, ValueEnum};
 
-use super::client::{Client, DeskArgs, block_on, print, readable};
+use super::answer::{AnswerForm, print};
+use super::client::{Client, DeskArgs, block_on, every_page, money, readable};
 use super::table::table;
 use crate::wire::v1;
 use crate::wire::v1::program_service_client::ProgramServiceClient;
@@ -69,7 +70,7 @@ struct SettingsArgs {
     #[arg(long = "currency", value_name = "CODE")]
     currencies: Vec<String>,
     /// A key id under which digests are taken; several may be given, none means any
-    #[arg(long = "key-id", value_name = "KEY")]
+    #[arg(long = "key-id", value_name = "KEY_ID")]
     key_ids: Vec<String>,
     /// Letting go of more than this needs a second identity: minor units and currency, like `20000 EUR`; once for each currency
     #[arg(long = "confirm-above", num_args = 2, value_names = ["MINOR", "CODE"], action = ArgAction::Append)]
@@ -105,11 +106,6 @@ impl SettingsArgs {
     }
 
     fn confirmation(&self) -> Option<v1::Confirmation> {
-        let money = |pair: &[String]| {
-            let [minor, currency] = pair else { return None };
-            // What is no number is refused by the server, with the field.
-            Some(v1::Money { amount_minor: minor.parse().unwrap_or(-1), currency: currency.clone() })
-        };
         let above: Vec<v1::Money> = self.confirm_above.chunks(2).filter_map(money).collect();
         let hours = self.confirm_within_hours.map(i64::from);
         let expires_after = hours.map(|hours| pbjson_types::Duration { seconds: hours * 3_600, nanos: 0 });
@@ -127,23 +123,20 @@ pub fn run(args: &ProgramArgs) -> anyhow::Result<()> {
     let ProgramArgs { desk, step } = args.clone();
     block_on(async move {
         let client = ProgramServiceClient::new(desk.connect().await?);
-        answer(client, step, desk.json).await
+        answer(client, step, desk.answer.output).await
     })
 }
 
-async fn answer(mut client: ProgramServiceClient<Client>, step: ProgramStep, json: bool) -> anyhow::Result<()> {
+async fn answer(mut client: ProgramServiceClient<Client>, step: ProgramStep, form: AnswerForm) -> anyhow::Result<()> {
     let program = match step {
         ProgramStep::List => {
-            let (mut answer, mut request) = (v1::ListProgramsResponse::default(), v1::ListProgramsRequest::default());
-            loop {
-                let page = client.list_programs(request.clone()).await.map_err(readable)?.into_inner();
-                answer.programs.extend(page.programs);
-                if page.next_page_token.is_empty() {
-                    break;
-                }
-                request.page_token = page.next_page_token;
-            }
-            return print(json, &answer, |answer| programs(&answer.programs));
+            let found = every_page(async |page_token| {
+                let page = client.list_programs(v1::ListProgramsRequest { page_size: 500, page_token }).await?.into_inner();
+                Ok((page.programs, page.next_page_token))
+            })
+            .await?;
+            let answer = v1::ListProgramsResponse { programs: found, ..Default::default() };
+            return print(form, &answer, |answer| programs(&answer.programs));
         }
         ProgramStep::Show(NamedArgs { id }) => {
             let request = v1::GetProgramRequest { program_id: id };
@@ -166,7 +159,7 @@ async fn answer(mut client: ProgramServiceClient<Client>, step: ProgramStep, jso
             client.unarchive_program(request).await.map_err(readable)?.into_inner().program
         }
     };
-    print(json, &program.unwrap_or_default(), |program| programs(std::slice::from_ref(program)))
+    print(form, &program.unwrap_or_default(), |program| programs(std::slice::from_ref(program)))
 }
 
 /// What a second identity must confirm.

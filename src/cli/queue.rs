@@ -7,7 +7,8 @@ pub(super) mod render;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::client::{ANSWER_BYTES_MAX, Client, DeskArgs, block_on, print, readable};
+use super::answer::{AnswerForm, print};
+use super::client::{ANSWER_BYTES_MAX, Client, DeskArgs, block_on, readable};
 use crate::adapters::system_clock::SystemClock;
 use crate::ports::clock::Clock as _;
 use crate::wire::v1;
@@ -42,8 +43,8 @@ Examples:
   Put an approved conversion back into review:
     selfsame queue --program shop reopen --conversion cv-7 --note 'owner reported it'
 
-Set SELFSAME_PROGRAM, SELFSAME_SERVER and SELFSAME_ACTOR to type less. With --json each answer
-is one JSON object, as the API defines it.";
+Set SELFSAME_PROGRAM, SELFSAME_SERVER and SELFSAME_ACTOR to type less. With --output json each
+answer is one JSON object, as the API defines it; with --output csv a table for spreadsheets.";
 
 /// Work the review queue from a terminal
 ///
@@ -192,7 +193,7 @@ pub fn run(args: &QueueArgs) -> anyhow::Result<()> {
     block_on(async {
         let program_id = args.desk.server.program()?;
         let client = ReviewServiceClient::new(args.desk.connect().await?).max_decoding_message_size(ANSWER_BYTES_MAX);
-        let desk = Desk { client, program_id, json: args.desk.json };
+        let desk = Desk { client, program_id, form: args.desk.answer.output };
         desk.run(&args.step).await
     })
 }
@@ -201,7 +202,7 @@ pub fn run(args: &QueueArgs) -> anyhow::Result<()> {
 struct Desk {
     client: ReviewServiceClient<Client>,
     program_id: String,
-    json: bool,
+    form: AnswerForm,
 }
 
 impl Desk {
@@ -259,7 +260,7 @@ impl Desk {
                 break;
             }
         }
-        print(self.json, &all, |all| render::list(all, SystemClock.now()))
+        print(self.form, &all, |all| render::list(all, SystemClock.now()))
     }
 
     async fn show(mut self, case: &str) -> anyhow::Result<()> {
@@ -275,26 +276,26 @@ impl Desk {
             case.history.splice(0..0, earlier);
             earlier_history_page_token = before.earlier_history_page_token;
         }
-        print(self.json, &case, |case| render::case(case, SystemClock.now()))
+        print(self.form, &case, |case| render::case(case, SystemClock.now()))
     }
 
     async fn clusters(mut self, limit: u32) -> anyhow::Result<()> {
         let request =
             v1::ListClustersRequest { program_id: self.program_id.clone(), page_size: limit, page_token: String::new() };
         let answer = self.client.list_clusters(request).await.map_err(readable)?.into_inner();
-        print(self.json, &answer, render::clusters)
+        print(self.form, &answer, render::clusters)
     }
 
     async fn cluster(mut self, account: &str) -> anyhow::Result<()> {
         let request = v1::GetClusterRequest { program_id: self.program_id.clone(), account_id: account.to_owned() };
         let answer = self.client.get_cluster(request).await.map_err(readable)?.into_inner();
-        print(self.json, &answer.cluster.unwrap_or_default(), |cluster| render::cluster(cluster, SystemClock.now()))
+        print(self.form, &answer.cluster.unwrap_or_default(), |cluster| render::cluster(cluster, SystemClock.now()))
     }
 
     async fn stats(mut self) -> anyhow::Result<()> {
         let request = v1::GetQueueStatsRequest { program_id: self.program_id.clone() };
         let answer = self.client.get_queue_stats(request).await.map_err(readable)?.into_inner();
-        print(self.json, &answer, render::stats)
+        print(self.form, &answer, render::stats)
     }
 
     async fn claim(mut self, case: &str, minutes: Option<i64>) -> anyhow::Result<()> {
@@ -306,7 +307,7 @@ impl Desk {
             request_id: String::new(),
         };
         let answer = self.client.claim_case(request).await.map_err(readable)?.into_inner();
-        print(self.json, &answer, |answer| render::changed(answer.summary.as_ref()))
+        print(self.form, &answer, |answer| render::changed(answer.summary.as_ref()))
     }
 
     async fn release(mut self, case: &str, note: &str) -> anyhow::Result<()> {
@@ -318,7 +319,7 @@ impl Desk {
             request_id: String::new(),
         };
         let answer = self.client.release_case(request).await.map_err(readable)?.into_inner();
-        print(self.json, &answer, |answer| render::changed(answer.summary.as_ref()))
+        print(self.form, &answer, |answer| render::changed(answer.summary.as_ref()))
     }
 
     async fn reopen(mut self, args: &ReopenArgs) -> anyhow::Result<()> {
@@ -334,7 +335,7 @@ impl Desk {
             request_id: String::new(),
         };
         let answer = self.client.reopen_case(request).await.map_err(readable)?.into_inner();
-        print(self.json, &answer, |answer| render::changed(answer.summary.as_ref()))
+        print(self.form, &answer, |answer| render::changed(answer.summary.as_ref()))
     }
 
     async fn note(mut self, case: &str, text: &str) -> anyhow::Result<()> {
@@ -345,6 +346,6 @@ impl Desk {
             request_id: String::new(),
         };
         let answer = self.client.add_note(request).await.map_err(readable)?.into_inner();
-        print(self.json, &answer, |answer| render::changed(answer.summary.as_ref()))
+        print(self.form, &answer, |answer| render::changed(answer.summary.as_ref()))
     }
 }

@@ -11,10 +11,11 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 
 use self::summary::Summary;
-use super::output::Output;
+use super::progress;
+use super::written::Written;
 use crate::adapters::byte_order_mark::Unmarked;
 use crate::adapters::model_shelf::ModelShelf;
 use crate::adapters::model_store::SHIPPED_MODEL;
@@ -33,13 +34,13 @@ Examples:
     selfsame screen conversions.jsonl --summary > decisions.jsonl
 
   See what a changed policy would have decided:
-    selfsame screen conversions.jsonl --policy policy.toml --summary -o new.jsonl
+    selfsame screen conversions.jsonl --policy policy.toml --summary -w new.jsonl
 
   See what another model would have decided:
-    selfsame screen conversions.jsonl --model models/shop.json --summary -o /dev/null
+    selfsame screen conversions.jsonl --model models/shop.json --summary -w /dev/null
 
   With labels in the file, the summary also states precision and recall:
-    selfsame screen labelled.jsonl --summary -o /dev/null
+    selfsame screen labelled.jsonl --summary -w /dev/null
 
   All evidence, one conversion:
     head -1 conversions.jsonl | selfsame screen --view full - | jq .evidence
@@ -67,14 +68,14 @@ pub struct ScreenArgs {
 
     /// File to write instead of standard output; it gets its name when all of it is there
     #[arg(long, short, value_name = "FILE")]
-    pub output: Option<PathBuf>,
+    pub write: Option<PathBuf>,
 
     /// Policy file; the shipped policy without it
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
 
     /// Model file, for policies that score by model; the shipped model without it
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE")]
     pub model: Option<PathBuf>,
 
     /// What to write for each conversion
@@ -120,7 +121,7 @@ pub fn run(args: &ScreenArgs) -> anyhow::Result<()> {
     let (input, bytes) = open(&args.input)?;
     let progress = progress_bar(bytes);
     let inputs = [Some(&args.input), args.policy.as_ref(), args.model.as_ref()];
-    let mut out = Output::begin(args.output.as_deref(), &inputs.into_iter().flatten().map(PathBuf::as_path).collect::<Vec<_>>())?;
+    let mut out = Written::begin(args.write.as_deref(), &inputs.into_iter().flatten().map(PathBuf::as_path).collect::<Vec<_>>())?;
     let mut errors = io::stderr().lock();
     let model = args.model.as_deref().map_or_else(|| model_file::from_bytes(SHIPPED_MODEL), model_file::read)?;
     let shelf = ModelShelf::default();
@@ -215,20 +216,13 @@ fn open(path: &Path) -> anyhow::Result<(Box<dyn Read + Send>, Option<u64>)> {
     Ok((Box::new(Unmarked::of(file)), bytes))
 }
 
-/// Drawn on standard error, and only when that is a terminal.
+/// A bar where the length is known, else what was read.
 fn progress_bar(bytes: Option<u64>) -> ProgressBar {
-    let bar = match bytes {
-        Some(bytes) => ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::stderr()),
-        None => ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()),
-    };
     let template = match bytes {
         Some(_) => "screening {bar:40} {percent:>3} %  {bytes_per_sec}  {eta} left",
         None => "screening {spinner} {bytes} read  {bytes_per_sec}",
     };
-    match ProgressStyle::with_template(template) {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
+    progress::bar(bytes, template)
 }
 
 #[cfg(test)]

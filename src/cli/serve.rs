@@ -31,6 +31,7 @@ use crate::adapters::shared::SharedLedger;
 use crate::adapters::standing_rules::StandingRules;
 use crate::adapters::stray_variables::{StrayVariable, stray_variables};
 use crate::adapters::system_clock::SystemClock;
+use crate::adapters::traces::Traces;
 use crate::adapters::{embedded, private, shared, telemetry};
 use crate::book::command::Assessor;
 use crate::console::server::{self as console, ConsoleParts};
@@ -173,7 +174,7 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<()> {
     match serve_as_configured(args) {
         Err(error) if format == LogFormat::Json => {
             // Where the configuration is what is wrong, nothing logs yet; where something does, it stays.
-            drop(telemetry::start_logging(format, "error"));
+            drop(telemetry::start_logging(format, "error", None));
             let told = in_words(&error);
             tracing::error!(error = told, "selfsame cannot serve");
             Err(AlreadyTold(told).into())
@@ -184,17 +185,24 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<()> {
 
 fn serve_as_configured(args: &ServeArgs) -> anyhow::Result<()> {
     let config = Config::load(args.config.as_deref(), args.command_line())?;
-    telemetry::start_logging(config.log.format, &config.log.level)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
+    let traces = {
+        let _inside = runtime.enter();
+        Traces::begin(&config.traces).map_err(anyhow::Error::msg).context("`traces.endpoint`")?
+    };
+    telemetry::start_logging(config.log.format, &config.log.level, traces.as_ref())?;
     for StrayVariable { name, meant } in stray_variables(std::env::vars_os()) {
         tracing::warn!("the variable `{name}` is not read; use `{meant}`");
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
     let keeping = match (args.memory, config.journal.is_shared()) {
         (true, _) => Keeping::Memory,
         (false, true) => Keeping::Database,
         (false, false) => Keeping::Folder,
     };
     let ended = runtime.block_on(run_until_told(&config, keeping));
+    if let Some(traces) = traces {
+        traces.end();
+    }
     // The ledger closes with its last user.
     let closing = Instant::now();
     runtime.shutdown_timeout(CLOSING_MAX);

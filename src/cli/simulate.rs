@@ -8,10 +8,10 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 
-use super::history_output::{HistoryOutput, OutputForm, encoded};
-use super::output::Output;
+use super::history_output::{DataForm, HistoryOutput, encoded};
+use super::progress;
+use super::written::Written;
 use crate::adapters::byte_order_mark;
 use crate::digesting::Digester;
 use crate::offline::learning::parallel;
@@ -27,20 +27,20 @@ const BATCH: usize = 4_096;
 const EXAMPLES: &str = "\
 Examples:
   An ordinary programme of at least half a year:
-    selfsame simulate --kind ordinary --output programme.jsonl
+    selfsame simulate --kind ordinary --write programme.jsonl
 
   A small one, to look at:
     selfsame simulate --conversions 3 --seed 7 | jq .persona,.labels
 
   Two hundred programmes of every kind, each with people, prices and attacks of its own, to train on what holds in all:
-    selfsame simulate --programs 200 --conversions 400000 --format packed --output programmes.packed
+    selfsame simulate --programs 200 --conversions 400000 --format packed --write programmes.packed
 
   The same without two personas, and a set that has them, to see how a model does on abuse that it never saw:
-    selfsame simulate --programs 20 --hold-out-personas signup_farm,account_trader --output known.jsonl
-    selfsame simulate --programs 20 --seed 2 --output all.jsonl
+    selfsame simulate --programs 20 --hold-out-personas signup_farm,account_trader --write known.jsonl
+    selfsame simulate --programs 20 --seed 2 --write all.jsonl
 
   A harder one: write down what differs, in the keys that --print-config shows:
-    selfsame simulate --config harder.toml --conversions 150000 --output harder.jsonl
+    selfsame simulate --config harder.toml --conversions 150000 --write harder.jsonl
 
 A file for --config holds only what differs, for example:
     abusive_share = [0.01, 0.05]
@@ -64,15 +64,15 @@ datasets/simulator/README.md.";
 #[command(after_long_help = EXAMPLES, after_help = "Try --help for examples.")]
 pub struct SimulateArgs {
     /// How many conversions to write, in all programmes together
-    #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 50_000)]
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 50_000)]
     pub conversions: u64,
 
     /// The programme's id in the lines; of several programmes each has its kind and number after it
-    #[arg(long, value_name = "ID", default_value = "simulated")]
-    pub program_id: String,
+    #[arg(long, short, value_name = "ID", default_value = "simulated")]
+    pub program: String,
 
     /// One seed, one set of programmes
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_name = "N")]
     pub seed: u64,
 
     /// Write this many programmes that differ from each other, in one stream
@@ -93,11 +93,11 @@ pub struct SimulateArgs {
 
     /// File to write instead of standard output; it gets its name when all of it is there
     #[arg(long, short, value_name = "FILE")]
-    pub output: Option<PathBuf>,
+    pub write: Option<PathBuf>,
 
     /// In which form to write
-    #[arg(long, value_enum, default_value_t = OutputForm::Jsonl)]
-    pub format: OutputForm,
+    #[arg(long, value_enum, default_value_t = DataForm::Jsonl)]
+    pub format: DataForm,
 
     /// Print all parameters of --kind (`ordinary` without it) and of the personas as TOML, and end
     #[arg(long)]
@@ -118,8 +118,8 @@ pub fn run(args: SimulateArgs) -> anyhow::Result<()> {
     let digester = simulation_digester()?;
     let mut programmes = programmes_of(&args, &library, &people)?;
     let inputs: Vec<_> = args.config.as_deref().into_iter().collect();
-    let mut output = HistoryOutput::new(Output::begin(args.output.as_deref(), &inputs)?, args.format);
-    let bar = progress_bar(args.conversions);
+    let mut output = HistoryOutput::new(Written::begin(args.write.as_deref(), &inputs)?, args.format);
+    let bar = progress::bar(Some(args.conversions), "{bar:40} {human_pos}/{human_len} conversions, {per_sec}, {eta} left");
     loop {
         let batch: Vec<_> = std::iter::from_fn(|| next_of(&mut programmes)).take(BATCH).collect();
         if batch.is_empty() {
@@ -156,8 +156,8 @@ fn programmes_of<'a>(args: &SimulateArgs, library: &Library, people: &'a People)
     let several = drawn.len() > 1;
     let begun = |(number, drawn): (usize, Drawn<'a>)| {
         let Drawn { kind, months } = drawn;
-        let id = if several { format!("{}-{kind}-{number}", args.program_id) } else { args.program_id.clone() };
-        let program_id = ProgramId::new(&id).map_err(|error| anyhow::anyhow!("`--program-id` {error}"))?;
+        let id = if several { format!("{}-{kind}-{number}", args.program) } else { args.program.clone() };
+        let program_id = ProgramId::new(&id).map_err(|error| anyhow::anyhow!("`--program` {error}"))?;
         Ok(Programme { program_id, lines: months.peekable() })
     };
     (1..).zip(drawn).map(begun).collect()
@@ -172,7 +172,7 @@ fn next_of(programmes: &mut [Programme<'_>]) -> Option<(ProgramId, Simulated)> {
 }
 
 /// The lines of a batch in its order. Digesting is nearly all of the work, so it is done on all cores.
-fn encoded_batch(batch: &[(ProgramId, Simulated)], digester: &Digester, form: OutputForm) -> anyhow::Result<Vec<Vec<u8>>> {
+fn encoded_batch(batch: &[(ProgramId, Simulated)], digester: &Digester, form: DataForm) -> anyhow::Result<Vec<Vec<u8>>> {
     let encode = |(program_id, simulated): &(ProgramId, Simulated)| -> anyhow::Result<Vec<u8>> {
         Ok(encoded(labeled_line(simulated, program_id, digester)?, form)?)
     };
@@ -185,15 +185,6 @@ fn library_of(args: &SimulateArgs) -> anyhow::Result<Library> {
     let Some(path) = &args.config else { return Ok(library) };
     let text = byte_order_mark::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
     Ok(library.changed(&path.display().to_string(), &text)?)
-}
-
-/// On standard error; shows nothing when that is not a terminal.
-fn progress_bar(conversions: u64) -> ProgressBar {
-    let bar = ProgressBar::new(conversions);
-    if let Ok(style) = ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} conversions, {per_sec}, {eta} left") {
-        bar.set_style(style);
-    }
-    bar
 }
 
 /// A reader that has seen enough (`| head`) is not an error.

@@ -2,7 +2,9 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::client::{Client, DeskArgs, block_on, print, readable};
+use super::answer::{AnswerForm, print};
+use super::client::{Client, DeskArgs, block_on, every_page, readable};
+use super::progress::remark;
 use super::table::table;
 use crate::adapters::system_clock::SystemClock;
 use crate::ports::clock::Clock as _;
@@ -134,28 +136,25 @@ pub fn run(args: &TokenArgs) -> anyhow::Result<()> {
     let TokenArgs { desk, step } = args.clone();
     block_on(async move {
         let client = AccessServiceClient::new(desk.connect().await?);
-        answer(client, step, desk.json).await
+        answer(client, step, desk.answer.output).await
     })
 }
 
-async fn answer(mut client: AccessServiceClient<Client>, step: TokenStep, json: bool) -> anyhow::Result<()> {
+async fn answer(mut client: AccessServiceClient<Client>, step: TokenStep, form: AnswerForm) -> anyhow::Result<()> {
     match step {
-        TokenStep::Issue(args) => issue(client, args, json).await,
+        TokenStep::Issue(args) => issue(client, args, form).await,
         TokenStep::List => {
-            let (mut answer, mut request) = (v1::ListIdentitiesResponse::default(), v1::ListIdentitiesRequest::default());
-            loop {
-                let page = client.list_identities(request.clone()).await.map_err(readable)?.into_inner();
-                answer.identities.extend(page.identities);
-                if page.next_page_token.is_empty() {
-                    break;
-                }
-                request.page_token = page.next_page_token;
-            }
-            print(json, &answer, |answer| listed(&answer.identities))
+            let identities = every_page(async |page_token| {
+                let page = client.list_identities(v1::ListIdentitiesRequest { page_size: 500, page_token }).await?.into_inner();
+                Ok((page.identities, page.next_page_token))
+            })
+            .await?;
+            let answer = v1::ListIdentitiesResponse { identities, ..Default::default() };
+            print(form, &answer, |answer| listed(&answer.identities))
         }
         TokenStep::Revoke { id } => {
             let answer = client.revoke_token(v1::RevokeTokenRequest { token_id: id }).await.map_err(readable)?.into_inner();
-            print(json, &answer, |answer| {
+            print(form, &answer, |answer| {
                 let id = answer.token.as_ref().map_or("", |token| &token.token_id);
                 format!("token {id} lets nobody in any more")
             })
@@ -164,22 +163,22 @@ async fn answer(mut client: AccessServiceClient<Client>, step: TokenStep, json: 
             let lifetime = minutes.map(|minutes| pbjson_types::Duration { seconds: i64::from(minutes) * 60, nanos: 0 });
             let request = v1::MakeAccessTokenRequest { lifetime };
             let answer = client.make_access_token(request).await.map_err(readable)?.into_inner();
-            print(json, &answer, |answer| answer.secret.clone())
+            print(form, &answer, |answer| answer.secret.clone())
         }
         TokenStep::Remove { name } => {
             let request = v1::RemoveIdentityRequest { name: name.clone() };
             let answer = client.remove_identity(request).await.map_err(readable)?.into_inner();
-            print(json, &answer, |_| format!("{name} is no identity any more, and its tokens let nobody in"))
+            print(form, &answer, |_| format!("{name} is no identity any more, and its tokens let nobody in"))
         }
         TokenStep::Whoami => {
             let answer = client.who_am_i(v1::WhoAmIRequest {}).await.map_err(readable)?.into_inner();
-            print(json, &answer, whoami)
+            print(form, &answer, whoami)
         }
     }
 }
 
 /// The token alone goes to standard output, so that it can be written to a file.
-async fn issue(mut client: AccessServiceClient<Client>, args: IssueArgs, json: bool) -> anyhow::Result<()> {
+async fn issue(mut client: AccessServiceClient<Client>, args: IssueArgs, form: AnswerForm) -> anyhow::Result<()> {
     let IssueArgs { name, roles, programs, all_programs, days, note } = args;
     if !roles.is_empty() {
         let identity = v1::Identity {
@@ -195,8 +194,8 @@ async fn issue(mut client: AccessServiceClient<Client>, args: IssueArgs, json: b
     let request = v1::IssueTokenRequest { identity: name.clone(), note, expires_at };
     let answer = client.issue_token(request).await.map_err(readable)?.into_inner();
     let token = answer.token.clone().unwrap_or_default();
-    eprintln!("token {} of {name}, {}; it is shown this once:", token.token_id, until(&token));
-    print(json, &answer, |answer| answer.secret.clone())
+    remark(format!("token {} of {name}, {}; it is shown this once:", token.token_id, until(&token)));
+    print(form, &answer, |answer| answer.secret.clone())
 }
 
 fn until(token: &v1::Token) -> String {

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use clap::Args;
 
-use super::history_input::{HistoryInput, above_zero, share, spinner};
-use super::output::Output;
+use super::history_input::{HistoryInput, above_zero, share};
+use super::progress::spinner;
+use super::written::Written;
 use crate::adapters::{model_file, model_store};
 use crate::offline::learning::card::{self, Provenance};
 use crate::offline::learning::certification::Promise;
@@ -23,13 +24,13 @@ const EXAMPLES: &str = "\
 Examples:
   A model of your own programme, from its exported labels:
     selfsame export --labels --program shop > labels.jsonl
-    selfsame train --input labels.jsonl --output models/shop.json
+    selfsame train --input labels.jsonl --write models/shop.json
 
   Promise less, or more: at most 1 % honest among the rejected, with 99 % confidence:
-    selfsame train --input labels.jsonl --output shop.json --alpha 0.01 --delta 0.01
+    selfsame train --input labels.jsonl --write shop.json --alpha 0.01 --delta 0.01
 
   Other people's data:
-    selfsame train --input signups.csv --format csv --mapping datasets/mappings/ecommerce_signups.toml --output model.json
+    selfsame train --input signups.csv --format csv --mapping datasets/mappings/ecommerce_signups.toml --write model.json
 
 Writes three files: the model (.json), its card (.md) and a report with plots (.html).
 Groups are never split: 65 % of them develop, 35 % certify and measure. If no threshold can be certified, the model rejects
@@ -47,7 +48,7 @@ pub struct TrainArgs {
 
     /// Model file to write; card and report stand beside it
     #[arg(long, short, value_name = "FILE")]
-    output: PathBuf,
+    write: PathBuf,
 
     /// Largest share of honest referrals among those that the model rejects by itself
     #[arg(long, default_value_t = 0.005, value_parser = share)]
@@ -66,7 +67,7 @@ pub struct TrainArgs {
     folds: u8,
 
     /// Seed of folds and estimators
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_name = "N")]
     seed: u64,
 
     /// Estimators that compete; all without it
@@ -124,7 +125,7 @@ pub fn run(args: TrainArgs) -> anyhow::Result<()> {
     }
     let until_figures = card.split("\n## Who gets").next().unwrap_or(&card);
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{until_figures}\nWrote {}, with its card (.md) and report (.html).", args.output.display())?;
+    writeln!(out, "{until_figures}\nWrote {}, with its card (.md) and report (.html).", args.write.display())?;
     Ok(())
 }
 
@@ -140,19 +141,19 @@ fn version(text: &str) -> Result<String, String> {
 
 impl TrainArgs {
     /// Model, card and report: begun before the work, which takes long and must not be for nothing.
-    fn outputs(&self) -> anyhow::Result<[Output; 3]> {
-        let (card, report) = (self.output.with_extension("md"), self.output.with_extension("html"));
-        if self.output == card || self.output == report {
-            bail!("`{}` is the name of the card or the report; name the model `….json`", self.output.display());
+    fn outputs(&self) -> anyhow::Result<[Written; 3]> {
+        let (card, report) = (self.write.with_extension("md"), self.write.with_extension("html"));
+        if self.write == card || self.write == report {
+            bail!("`{}` is the name of the card or the report; name the model `….json`", self.write.display());
         }
         let inputs: Vec<&Path> = self.history.files().collect();
         if let Some(folder) = &self.export_matrix {
             std::fs::create_dir_all(folder).with_context(|| format!("cannot write to `{}`", folder.display()))?;
             for name in matrix_export::FILES {
-                Output::file(&folder.join(name), &inputs)?;
+                Written::file(&folder.join(name), &inputs)?;
             }
         }
-        Ok([Output::file(&self.output, &inputs)?, Output::file(&card, &inputs)?, Output::file(&report, &inputs)?])
+        Ok([Written::file(&self.write, &inputs)?, Written::file(&card, &inputs)?, Written::file(&report, &inputs)?])
     }
 
     fn plan(&self) -> TrainingPlan {
@@ -176,8 +177,8 @@ impl TrainArgs {
     /// Without folders, so that the card is the same wherever it is made. Every flag that changes the model stands in the command.
     fn provenance(&self) -> Provenance {
         let data = self.history.name();
-        let output = self.output.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        let mut command = format!("selfsame train --input {data} --output {output}");
+        let output = self.write.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        let mut command = format!("selfsame train --input {data} --write {output}");
         let mut flag = |name: &str, value: String| {
             command.push_str(" --");
             command.push_str(name);
@@ -233,7 +234,7 @@ mod tests {
     #[test]
     fn the_command_on_the_card_makes_the_same_plan_again() {
         let given = "selfsame train --input f/in.csv --format csv --mapping f/map.toml --policy f/p.toml --known-by 2026-03-01T00:00:00Z \
-            --label-sources reviewer,chargeback --output f/out.json --alpha 0.01 --delta 0.1 --hold-out 0.4 --folds 3 --seed 9 \
+            --label-sources reviewer,chargeback --write f/out.json --alpha 0.01 --delta 0.1 --hold-out 0.4 --folds 3 --seed 9 \
             --families scorecard,adaboost,boosting --reward-minor 500 --review-minutes 4 --review-hour-minor 6000 --version-name v7";
         let given = given.replace("            ", "").replace('\n', "");
         let first = parsed(&given);
@@ -246,14 +247,14 @@ mod tests {
 
     #[test]
     fn what_was_not_given_does_not_stand_on_the_card() {
-        let command = parsed("selfsame train --input in.jsonl --output out.json").provenance().command;
-        assert_eq!(command, "selfsame train --input in.jsonl --output out.json --alpha 0.005 --delta 0.05 --seed 1");
+        let command = parsed("selfsame train --input in.jsonl --write out.json").provenance().command;
+        assert_eq!(command, "selfsame train --input in.jsonl --write out.json --alpha 0.005 --delta 0.05 --seed 1");
     }
 
     #[test]
     fn a_version_that_is_no_file_name_is_refused_before_training() {
         for (wrong, right) in [("my model/1 é", "my-model.1"), (".hidden", "v7")] {
-            let parsed = |name| Line::try_parse_from(["train", "-i", "a", "-o", "b.json", "--version-name", name]);
+            let parsed = |name| Line::try_parse_from(["train", "-i", "a", "-w", "b.json", "--version-name", name]);
             let refused = parsed(wrong).unwrap_err().to_string();
             assert!(refused.contains("--version-name") && refused.contains("letters, digits"), "{refused}");
             assert_eq!(parsed(right).unwrap().train.version_name.as_deref(), Some(right));
@@ -266,14 +267,14 @@ mod tests {
         let data = folder.path().join("h.html");
         std::fs::write(&data, "labels").unwrap();
         let refused = |output: &str| {
-            let line = format!("train -i {} -o {}", data.display(), folder.path().join(output).display());
+            let line = format!("train -i {} -w {}", data.display(), folder.path().join(output).display());
             format!("{:#}", run(Line::try_parse_from(line.split(' ')).unwrap().train).unwrap_err())
         };
         assert!(refused("h.json").contains("is also read"), "the report would be the data");
         assert!(refused("h.html").contains("name the model"));
         assert!(refused("nowhere/m.json").starts_with("cannot write"));
         std::fs::copy(&data, folder.path().join("rows.csv")).unwrap();
-        let line = format!("train -i {0}/rows.csv -o {0}/m.json --export-matrix {0}", folder.path().display());
+        let line = format!("train -i {0}/rows.csv -w {0}/m.json --export-matrix {0}", folder.path().display());
         let matrix = run(Line::try_parse_from(line.split(' ')).unwrap().train).unwrap_err().to_string();
         assert!(matrix.contains("rows.csv` is also read"), "{matrix}");
         assert_eq!(std::fs::read_to_string(&data).unwrap(), "labels");
@@ -282,7 +283,7 @@ mod tests {
     #[test]
     fn shares_outside_their_range_are_refused() {
         for wrong in ["--alpha 0", "--alpha 1.5", "--delta x", "--hold-out 1", "--review-minutes 0"] {
-            let line = format!("train --input a --output b {wrong}");
+            let line = format!("train --input a --write b {wrong}");
             assert!(Line::try_parse_from(line.split(' ')).is_err(), "{wrong}");
         }
     }

@@ -16,7 +16,7 @@ use super::readings;
 use super::reads::{Records, unavailable, waiting};
 use super::rechecks::Rechecks;
 use super::retention;
-use super::sequencer::{Execution, Job, Reply, Sequencer};
+use super::sequencer::{Execution, Job, Reply, Sequencer, Traced};
 use super::snapshotting::Snapshotter;
 use crate::book::account_file::AccountFile;
 use crate::book::acts::{Confirmation, PendingAct};
@@ -261,7 +261,7 @@ impl JournaledLedger {
         let program = command.program().clone();
         let permit = self.shared.committer.admit()?;
         let (reply, answer) = oneshot::channel();
-        let execution = Execution { command, permit, reply };
+        let execution = Execution { command, permit, reply, traced: Traced::waiting() };
         self.shared.send(Job::Execute(Box::new(execution)))?;
         let given_up = || LedgerError::Unavailable("the command was given up; send it again with the same id".to_owned());
         match answer.await.map_err(|_| given_up())?? {

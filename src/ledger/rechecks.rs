@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::journaled::Shared;
 use super::programme::Programme;
-use super::sequencer::{Execution, Job};
+use super::sequencer::{Execution, Job, Traced};
 use crate::book::command::{Command, RecheckCommand};
 use crate::ports::ledger::LedgerError;
 use crate::vocabulary::ids::ConversionId;
@@ -104,6 +104,7 @@ fn look_again(shared: &Shared, programme: &Arc<Programme>, late: &[ConversionId]
     let command = RecheckCommand { program_id: programme.id.clone(), conversions, unreadable, at };
     let permit = shared.committer.admit()?;
     let (reply, answer) = oneshot::channel();
-    shared.send(Job::Execute(Box::new(Execution { command: Command::Recheck(command), permit, reply })))?;
+    let execution = Execution { command: Command::Recheck(command), permit, reply, traced: Traced::waiting() };
+    shared.send(Job::Execute(Box::new(execution)))?;
     block_on(answer).map_err(|_| super::commit::closing())?.map(|_| ())
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::RwLockWriteGuard;
 use tokio::sync::oneshot;
+use tracing::Span;
 
 use super::codec;
 use super::cold::ColdTier;
@@ -24,6 +25,7 @@ use crate::ports::cold::ColdStore;
 use crate::ports::journal::{Append, Chain, RECORD_BYTES_MAX, Record};
 use crate::ports::labels;
 use crate::ports::ledger::LedgerError;
+use crate::ports::spans::span;
 use crate::screening::audit::AuditKey;
 use crate::vocabulary::ids::ProgramId;
 
@@ -48,6 +50,24 @@ pub(super) struct Execution {
     pub(super) command: Command,
     pub(super) permit: Permit,
     pub(super) reply: ReplySender,
+    pub(super) traced: Traced,
+}
+
+/// Where a command stands in a trace.
+pub(super) struct Traced {
+    /// The call that it is of.
+    call: Span,
+    /// Its wait for its turn.
+    order: Span,
+}
+
+impl Traced {
+    /// From now on it waits for its turn.
+    pub(super) fn waiting() -> Self {
+        let order = span!("order");
+        let call = if order.is_disabled() { Span::none() } else { Span::current() };
+        Self { call, order }
+    }
 }
 
 /// What the sequencer is asked to do.
@@ -150,7 +170,9 @@ impl Sequencer {
     }
 
     fn execute(&mut self, execution: Execution) {
-        let Execution { command, permit, reply } = execution;
+        let Execution { command, permit, reply, traced } = execution;
+        let Traced { call, order } = traced;
+        drop(order);
         let program = command.program().clone();
         let known = self.programmes.get(&program);
         let first = self.comes_before_the_audit_key(&command, known.as_deref()).then(|| command.clone());
@@ -165,6 +187,7 @@ impl Sequencer {
             drop(reply.send(Err(error)));
             return;
         }
+        let planning = span!(parent: &call, "plan").entered();
         // A panic of an assessor ends its command and not the ledger: nothing was changed yet.
         let planned = catch_unwind(AssertUnwindSafe(|| match &known {
             Some(programme) => {
@@ -174,6 +197,7 @@ impl Sequencer {
             None => (plan(&NOTHING, command, &*self.assessor), Cursor(0)),
         }));
         let Ok((planned, seen)) = planned else { return };
+        drop(planning);
         let answer = match planned {
             Ok(Plan::Commit(event, read)) => {
                 let payload = codec::encode(&event);
@@ -182,7 +206,7 @@ impl Sequencer {
                     let programme = known.unwrap_or_else(|| self.add(&program));
                     if let Some(command) = first {
                         self.make_audit_key(programme, &event);
-                        return self.execute(Execution { command, permit, reply });
+                        return self.execute(Execution { command, permit, reply, traced: Traced { call, order: Span::none() } });
                     }
                     let cursor = Cursor(seen.0 + 1);
                     let chain = {
@@ -204,7 +228,9 @@ impl Sequencer {
                     let kept_at = record.feed_cursor();
                     let done = RwLockWriteGuard::downgrade(book).answer(event, kept_at.mark);
                     let append = Append { program, epoch: programme.epoch, record };
+                    let commit = span!(parent: &call, "commit");
                     let tell = move |durable: Result<(), LedgerError>| {
+                        drop(commit);
                         // The caller may have given up; the record is kept all the same.
                         drop(reply.send(durable.map(|()| Reply::Done(kept_at, done))));
                     };

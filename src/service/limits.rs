@@ -23,11 +23,15 @@ use tonic::body::Body;
 use tonic::codegen::http::{HeaderMap, Request, Response};
 use tonic::{Code, Status};
 use tower::{Layer, Service};
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
 
 use super::access::Caller;
 use super::budgets::{ByteBudget, Intake, counted};
 use super::errors::Refusal;
 use super::told::{self, Lines};
+use crate::adapters::traces;
+use crate::ports::spans::span;
 
 /// How much the server takes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -297,6 +301,9 @@ where
             Shape::Stream => None,
         };
         let state = Arc::clone(&self.state);
+        let call =
+            span!("call", otel.name = name.as_ref(), otel.kind = "server", rpc.system = "grpc", rpc.grpc.status_code = Empty);
+        traces::follow(&call, request.headers());
         if let Some(intake) = &intake {
             let intake = Arc::clone(intake);
             request = request.map(|body| counted(body, intake));
@@ -310,6 +317,7 @@ where
                 Ok(Err(refusal)) | Err(refusal) => answer(refusal),
             };
             let began = unanswered.began;
+            Span::current().record("rpc.grpc.status_code", i32::from(code_of(response.headers())));
             if let Some(name) = unanswered.method.take() {
                 if let Some(status) = Status::from_header_map(response.headers()).filter(|status| status.code() != Code::Ok) {
                     told::refused(&state.refusals, &name, &status);
@@ -319,7 +327,7 @@ where
             drop((place, intake));
             Ok(response)
         };
-        work.boxed()
+        work.instrument(call).boxed()
     }
 }
 

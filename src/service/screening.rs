@@ -20,6 +20,7 @@ use crate::book::directory::ProgramSettings;
 use crate::book::query::PageRequest;
 use crate::book::records::{Freshness, OutcomeAnswer, Screened};
 use crate::ports::ledger::{Ledger, LedgerError};
+use crate::ports::spans::span;
 use crate::vocabulary::bundle::SignalBundle;
 use crate::vocabulary::conversion::Conversion;
 use crate::vocabulary::digest::KeyId;
@@ -191,8 +192,9 @@ pub(super) async fn screen(
 ) -> Result<Warned<Screened>, Refusal> {
     let message = message.ok_or_else(|| Refusal::invalid_field("conversion", "is required"))?;
     let received_at = shared.now();
-    let content = content::fingerprint(&message);
-    let (conversion, warnings) = conversion::parse_warned(message, "conversion", Arrival::At(received_at))?;
+    let (content, parsed) = span!("parse")
+        .in_scope(|| (content::fingerprint(&message), conversion::parse_warned(message, "conversion", Arrival::At(received_at))));
+    let (conversion, warnings) = parsed?;
     let program = caller.may(&conversion.program_id).await?;
     refuse_other_currencies(&program.settings, &conversion)?;
     for (side, bundle) in [("referrer", &conversion.referrer), ("referee", &conversion.referee)] {

@@ -12,6 +12,12 @@ pub fn instant(sent: &WireTimestamp) -> Option<Timestamp> {
     Timestamp::from_millis(sent.seconds.checked_mul(1_000)?.checked_add(i64::from(sent.nanos / 1_000_000))?).ok()
 }
 
+/// When something was; empty for never, and outside the years that there are here.
+#[must_use]
+pub fn at_time(sent: Option<&WireTimestamp>) -> String {
+    sent.and_then(instant).map(|at| at.to_string()).unwrap_or_default()
+}
+
 /// Amounts, one for each currency; empty for none.
 #[must_use]
 pub fn money(amounts: &[v1::Money]) -> String {

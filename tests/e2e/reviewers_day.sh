@@ -211,9 +211,9 @@ claim "the feed reports it after the payment" 'FEED_EVENT_KIND_REJECTED_AFTER_PA
   '{"programId":"shop","mode":"WATCH_MODE_STOP_AT_END"}'
 
 echo "# models"
-"$binary" simulate --conversions 1200 --seed 3 --output "$folder/history.jsonl" &&
-  "$binary" train --input "$folder/history.jsonl" --output "$folder/ledger/models/own.json" --families scorecard >/dev/null 2>&1
-says "an output that is the input is refused" 'is also read' "$binary" screen "$folder/history.jsonl" --output "$folder/history.jsonl"
+"$binary" simulate --conversions 1200 --seed 3 --write "$folder/history.jsonl" &&
+  "$binary" train --input "$folder/history.jsonl" --write "$folder/ledger/models/own.json" --families scorecard >/dev/null 2>&1
+says "an output that is the input is refused" 'is also read' "$binary" screen "$folder/history.jsonl" --write "$folder/history.jsonl"
 says "and the input is whole" '^ *1200 ' wc -l "$folder/history.jsonl"
 says "an address that asks for TLS is not spoken to in plaintext" 'plaintext is spoken there' "$binary" queue --server "https://$address" --program shop list
 own=$(grep -o '"version":"[^"]*"' "$folder/ledger/models/own.json" | cut -d'"' -f4)

@@ -7,4 +7,5 @@ mod server;
 mod ships;
 #[cfg(target_os = "linux")]
 mod stops;
+mod traces;
 mod weight;

@@ -37,6 +37,11 @@ pub(crate) type Scrape = BTreeMap<String, BTreeSet<Vec<String>>>;
 
 impl Server {
     pub(crate) fn start(folder: TempDir) -> Self {
+        Self::start_with(folder, &[])
+    }
+
+    /// Starts with these variables.
+    pub(crate) fn start_with(folder: TempDir, variables: &[(&str, &str)]) -> Self {
         // Free a moment ago; nobody else on the machine asks for this one by number.
         let metrics = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let mut process = Command::new(env!("CARGO_BIN_EXE_selfsame"))
@@ -44,6 +49,7 @@ impl Server {
             .arg(metrics.to_string())
             .env("SELFSAME_LEDGER__SNAPSHOT_EVERY_RECORDS", "1000")
             .env("SELFSAME_LOG__LINES_PER_SECOND", "5")
+            .envs(variables.iter().copied())
             .current_dir(folder.path())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -171,6 +177,14 @@ pub(crate) async fn screen(api: &str, now: i64, number: usize) {
     let mut screening = v1::screening_service_client::ScreeningServiceClient::connect(api.to_owned()).await.unwrap();
     let conversion = Some(conversion(number, now, "k1"));
     screening.screen_conversion(v1::ScreenConversionRequest { conversion }).await.unwrap();
+}
+
+/// One conversion, as a part of a trace.
+pub(crate) async fn screen_in_trace(api: &str, now: i64, number: usize, traceparent: &str) {
+    let mut screening = v1::screening_service_client::ScreeningServiceClient::connect(api.to_owned()).await.unwrap();
+    let mut request = tonic::Request::new(v1::ScreenConversionRequest { conversion: Some(conversion(number, now, "k1")) });
+    request.metadata_mut().insert("traceparent", traceparent.parse().unwrap());
+    screening.screen_conversion(request).await.unwrap();
 }
 
 /// Does once what the figures count: decisions, refusals, streams, questions to the gate, reservations, payments, a follower, reloads, the

@@ -195,7 +195,7 @@ fn drift(score: &v1::DriftReading, features: &[v1::DriftReading]) -> String {
     let mut text = table(&shown.map(row).collect::<Vec<_>>());
     let moved = features.iter().filter(|reading| reading.level() > v1::DriftLevel::Stable).count();
     if moved > FEATURES_SHOWN {
-        let _ = writeln!(text, "  and {} more features that moved; --json shows all", moved - FEATURES_SHOWN);
+        let _ = writeln!(text, "  and {} more features that moved; --output json shows all", moved - FEATURES_SHOWN);
     }
     text
 }

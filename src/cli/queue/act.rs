@@ -8,7 +8,8 @@ use clap::Args;
 use tonic::Code;
 
 use super::{Desk, render};
-use crate::cli::client::{print, readable};
+use crate::cli::answer::print;
+use crate::cli::client::readable;
 use crate::wire::v1;
 use crate::wire::v1::preview_cases_request::Selection;
 
@@ -64,10 +65,10 @@ impl Desk {
         let wanted = v1::PreviewCasesRequest { program_id: self.program_id.clone(), act: act.into(), selection: Some(selection) };
         let preview = self.client.preview_cases(wanted).await.map_err(readable)?.into_inner();
         if args.preview {
-            return print(self.json, &preview, |preview| render::preview(preview, act));
+            return print(self.form, &preview, |preview| render::preview(preview, act));
         }
         if preview.changing == 0 {
-            print(self.json, &preview, |preview| render::preview(preview, act))?;
+            print(self.form, &preview, |preview| render::preview(preview, act))?;
             bail!("nothing would change");
         }
         if !args.yes {
@@ -78,7 +79,7 @@ impl Desk {
         }
         let answer = self.act(preview.preview_token, &args.reason, &args.note).await?;
         let kept = keep_undo_token(&answer.undo_token);
-        print(self.json, &answer, |answer| render::acted(answer, kept.as_deref()))
+        print(self.form, &answer, |answer| render::acted(answer, kept.as_deref()))
     }
 
     /// One case that is named needs no preview: it was looked at.
@@ -89,7 +90,7 @@ impl Desk {
             v1::CaseAct::Reopen | v1::CaseAct::Unspecified => v1::Resolution::Unspecified,
         };
         let answer = self.resolve(args.cases.join(""), resolution, &args.reason, &args.note, args.revision).await?;
-        print(self.json, &answer, render::resolved)
+        print(self.form, &answer, render::resolved)
     }
 
     pub(super) async fn resolve(
@@ -117,7 +118,7 @@ impl Desk {
         let read = std::fs::read_to_string(&file);
         let token = read.with_context(|| format!("reading what undoes the last decision, from `{}`", file.display()))?;
         let answer = self.act(token.trim().to_owned(), "", &args.note).await?;
-        print(self.json, &answer, |answer| render::acted(answer, None))
+        print(self.form, &answer, |answer| render::acted(answer, None))
     }
 
     /// Does what a token stands for. Sent again under the same id where no answer came.

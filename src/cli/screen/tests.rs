@@ -9,7 +9,7 @@ use crate::wire::fixtures::{full_bundle, full_conversion};
 fn args(input: &Path, output: &Path, on_error: OnError) -> ScreenArgs {
     ScreenArgs {
         input: input.to_owned(),
-        output: Some(output.to_owned()),
+        write: Some(output.to_owned()),
         policy: None,
         model: None,
         view: View::Decision,

@@ -1,6 +1,6 @@
 //! Servers side by side in one run: slices of load in turn, so that a change of the machine's mood hits all of them alike.
 //!
-//! Called by `selfsame load --compare`.
+//! Called by `selfsame bench --compare`.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! Drives a server: sends conversions in a closed or an open loop and records the answers.
 //!
-//! It must never wait for an answer before it sends the next planned request of an open loop. Called by `selfsame load` and by
+//! It must never wait for an answer before it sends the next planned request of an open loop. Called by `selfsame bench` and by
 //! [`super::compare`].
 
 use std::sync::Arc;

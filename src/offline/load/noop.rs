@@ -2,7 +2,7 @@
 //! each decision the way that one would write first.
 //!
 //! What the ceiling answers for each second is the most that any server can reach on this machine with this client. Neither must ever be
-//! offered to a real caller. Called by `selfsame load`.
+//! offered to a real caller. Called by `selfsame bench`.
 
 use std::net::SocketAddr;
 

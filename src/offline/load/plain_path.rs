@@ -2,7 +2,7 @@
 //! records, in one sled tree, with group commit.
 //!
 //! It is durable, and slow: every group rewrites the pages of all its counters. The ledger must be at least four times as fast in the
-//! same run. It must never hold real decisions. Called by `selfsame load --compare --plain-path`.
+//! same run. It must never hold real decisions. Called by `selfsame bench --compare --plain-path`.
 
 use std::fs::File;
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! How fast the feed is told again: `WatchDecisions` from the beginning to the end, over one connection.
 //!
-//! It counts events and looks that none is missing; it keeps nothing. Called by `selfsame load --replay`.
+//! It counts events and looks that none is missing; it keeps nothing. Called by `selfsame bench --replay`.
 
 use std::time::{Duration, Instant};
 

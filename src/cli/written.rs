@@ -1,7 +1,7 @@
 //! Where commands write: a file that gets its name when it is whole, or what is no file (a terminal, a pipe, `/dev/null`) as it comes.
 //!
 //! It must never touch a file that the command reads, nor leave half an output under the name that was asked for: what stood there before a
-//! command that fails stands there afterwards. `screen`, `digest`, `export`, `simulate`, `train`, `evaluate` and `load` call it.
+//! command that fails stands there afterwards. `screen`, `digest`, `export`, `simulate`, `train`, `evaluate` and `bench` call it.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -13,9 +13,9 @@ use tempfile::NamedTempFile;
 /// Names for what the process has open already. They are written as they are, even where a shell has put a file behind them.
 const DESCRIPTORS: [&str; 4] = ["/dev/stdout", "/dev/stderr", "/dev/fd", "/proc"];
 
-/// An output that is being written. Dropped before [`Output::keep`], a file leaves nothing.
+/// An output that is being written. Dropped before [`Written::keep`], a file leaves nothing.
 #[derive(Debug)]
-pub(super) struct Output {
+pub(super) struct Written {
     writer: BufWriter<Target>,
     shown: String,
 }
@@ -33,7 +33,7 @@ enum Target {
     },
 }
 
-impl Output {
+impl Written {
     /// Begins to write the file, or standard output where none is named. `inputs` are the files that the command reads.
     ///
     /// # Errors
@@ -48,7 +48,7 @@ impl Output {
     /// Begins to write the file.
     ///
     /// # Errors
-    /// As [`Output::begin`].
+    /// As [`Written::begin`].
     pub(super) fn file(path: &Path, inputs: &[&Path]) -> anyhow::Result<Self> {
         let shown = format!("`{}`", path.display());
         let there = fs::metadata(path).ok();
@@ -89,7 +89,7 @@ impl Output {
     }
 }
 
-impl Write for Output {
+impl Write for Written {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.writer.write(bytes)
     }
@@ -159,5 +159,5 @@ fn is_one_file(output: &Path, _there: &Metadata, input: &Path, _read: &Metadata)
 }
 
 #[cfg(test)]
-#[path = "output/tests.rs"]
+#[path = "written/tests.rs"]
 mod tests;

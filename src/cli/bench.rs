@@ -1,4 +1,4 @@
-//! `selfsame load`: drives a server and reports throughput and latency, alone or side by side with a no-op server.
+//! `selfsame bench`: drives a server and reports throughput and latency, alone or side by side with a no-op server.
 //! It never changes anything but by calling the API; do not point it at production. `main` calls it.
 
 use std::ffi::OsStr;
@@ -11,11 +11,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use serde::Serialize;
 
+use super::answer::{AnswerArgs, print};
 use super::client::{AskedServerArgs, ConnectionArgs, Reached};
-use super::output::Output;
+use super::progress;
+use super::written::Written;
 use crate::adapters::tls::{ClientFiles, Destination};
 use crate::offline::load::compare::{Contestant, Standing, side_by_side};
 use crate::offline::load::driver::{Pace, Plan, Progress, Target, Until, run};
@@ -36,13 +38,13 @@ const EXAMPLES: &str = "\
 Examples:
   As fast as answers come, against a server of its own:
     selfsame serve --memory --listen 127.0.0.1:50060 &
-    selfsame load --server http://127.0.0.1:50060 --seconds 20
+    selfsame bench --server http://127.0.0.1:50060 --seconds 20
 
   2,000 a second at planned times, on values that the server knows, with a report as JSON:
-    selfsame load --server http://127.0.0.1:50060 --fill --rate 2000 --report report.json
+    selfsame bench --server http://127.0.0.1:50060 --fill --rate 2000 --write report.json
 
   Beside a server that does nothing, in turns:
-    selfsame load --server http://127.0.0.1:50060 --compare";
+    selfsame bench --server http://127.0.0.1:50060 --compare";
 
 /// Send realistic conversions to a server and measure the answers.
 ///
@@ -51,7 +53,7 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES, after_help = "Try --help for examples.")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
-pub struct LoadCommand {
+pub struct BenchArgs {
     /// The server. No variable names it: what is sent here is for a server to try.
     #[command(flatten)]
     server: AskedServerArgs,
@@ -80,14 +82,17 @@ pub struct LoadCommand {
     #[arg(long)]
     fill: bool,
     /// The programme to write to.
-    #[arg(long, default_value = "load-test", value_name = "ID")]
+    #[arg(long, short, default_value = "load-test", value_name = "ID")]
     program: String,
     /// Another seed, other conversions. Drawn when left out; a repeated seed repeats the same conversions, which are then retries.
-    #[arg(long)]
+    #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Write the report here as JSON.
-    #[arg(long, value_name = "FILE")]
-    report: Option<PathBuf>,
+    /// How the report is shown
+    #[command(flatten)]
+    answer: AnswerArgs,
+    /// File to write the report to as well, as JSON
+    #[arg(long, short, value_name = "FILE")]
+    write: Option<PathBuf>,
     /// Measure a no-op server with the same messages side by side, in turns, and print the ratio.
     #[arg(long, conflicts_with = "noop_server")]
     compare: bool,
@@ -135,7 +140,7 @@ struct Report {
     servers: Vec<Standing>,
 }
 
-impl LoadCommand {
+impl BenchArgs {
     /// Runs the command.
     ///
     /// # Errors
@@ -182,7 +187,7 @@ impl LoadCommand {
             filled,
             servers,
         };
-        write_table(&report)?;
+        print(self.answer.output, &report, as_text)?;
         if let Some(file) = report_file {
             write_json(file, &report)?;
         }
@@ -227,16 +232,18 @@ impl LoadCommand {
         let replayed = replay(&target, &self.program).await.context("reading the feed")?;
         let Replayed { events, messages, seconds } = replayed;
         let rate = replayed.events_per_second();
-        writeln!(stdout(), "{events} events in {messages} messages, {seconds:.3} s: {rate:.0} events/s")?;
+        print(self.answer.output, &replayed, |_| {
+            format!("{events} events in {messages} messages, {seconds:.3} s: {rate:.0} events/s")
+        })?;
         if let Some(file) = report_file {
             write_json(file, &replayed)?;
         }
         Ok(())
     }
 
-    /// The file of `--report`, begun before the work.
-    fn report_file(&self) -> Result<Option<Output>> {
-        self.report.as_deref().map(|path| Output::file(path, &[])).transpose()
+    /// The file of `--write`, begun before the work.
+    fn report_file(&self) -> Result<Option<Written>> {
+        self.write.as_deref().map(|path| Written::file(path, &[])).transpose()
     }
 
     fn plan(&self, traffic: Traffic) -> Plan {
@@ -311,7 +318,7 @@ impl NoopProcess {
     fn start(more: &[&OsStr]) -> Result<(Self, SocketAddr)> {
         let own = std::env::current_exe().context("finding this program")?;
         let mut child = Command::new(own)
-            .args(["load", "--noop-server", "127.0.0.1:0"])
+            .args(["bench", "--noop-server", "127.0.0.1:0"])
             .args(more)
             .stdout(Stdio::piped())
             .spawn()
@@ -351,10 +358,7 @@ fn shown(progress: &Arc<Progress>, until: Until) -> Shown {
         Until::Elapsed(length) => u64::try_from(length.as_millis()).unwrap_or(u64::MAX),
         Until::Sent(count) => count,
     };
-    let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
-    if let Ok(style) = ProgressStyle::with_template("{bar:40} {percent:>3} %  {msg}  {eta} left") {
-        bar.set_style(style);
-    }
+    let bar = progress::bar(Some(length), "{bar:40} {percent:>3} %  {msg}  {eta} left");
     let (drawn, progress) = (bar.clone(), Arc::clone(progress));
     let task = tokio::spawn(async move {
         let start = tokio::time::Instant::now();
@@ -380,32 +384,28 @@ fn request_bytes_mean(traffic: &Traffic) -> usize {
     sizes.sum::<usize>() / 100
 }
 
-fn write_json(mut file: Output, report: &impl Serialize) -> Result<()> {
+fn write_json(mut file: Written, report: &impl Serialize) -> Result<()> {
     serde_json::to_writer_pretty(&mut file, report).context("writing the report")?;
     file.keep()
 }
 
-fn write_table(report: &Report) -> Result<()> {
-    let mut out = stdout().lock();
-    writeln!(
-        out,
-        "{}, {} connections, {} known values, {} bytes a request, seed {}",
-        report.mode, report.connections, report.known_values, report.request_bytes_mean, report.seed
-    )?;
-    if let Some(filled) = &report.filled {
-        writeln!(out, "filled with {} conversions at {:.0}/s", filled.answered, filled.answers_per_second)?;
+fn as_text(report: &Report) -> String {
+    let Report { mode, in_flight: _, connections, known_values, seed, request_bytes_mean, filled, servers } = report;
+    let mut text = format!(
+        "{mode}, {connections} connections, {known_values} known values, {request_bytes_mean} bytes a request, seed {seed}\n"
+    );
+    if let Some(filled) = filled {
+        text += &format!("filled with {} conversions at {:.0}/s\n", filled.answered, filled.answers_per_second);
     }
-    let reference = report.servers.first().map(|first| first.name.clone()).unwrap_or_default();
-    writeln!(
-        out,
-        "{:<28} {:>10} {:>9} {:>9} {:>9} {:>9}  ratio to {reference}",
+    let reference = servers.first().map(|first| first.name.clone()).unwrap_or_default();
+    text += &format!(
+        "{:<28} {:>10} {:>9} {:>9} {:>9} {:>9}  ratio to {reference}\n",
         "server", "answers/s", "p50 ms", "p99 ms", "p99.9 ms", "max ms"
-    )?;
-    for server in &report.servers {
+    );
+    for server in servers {
         let middle = |of: fn(&Measured) -> f64| middle(server.rounds.iter().map(of).collect()) / 1_000.0;
-        writeln!(
-            out,
-            "{:<28} {:>10.0} {:>9.3} {:>9.3} {:>9.3} {:>9.3}  {:.3}",
+        text += &format!(
+            "{:<28} {:>10.0} {:>9.3} {:>9.3} {:>9.3} {:>9.3}  {:.3}\n",
             server.name,
             server.answers_per_second_median,
             middle(|round| round.latency_micros.p50),
@@ -413,12 +413,12 @@ fn write_table(report: &Report) -> Result<()> {
             middle(|round| round.latency_micros.p999),
             middle(|round| round.latency_micros.max),
             server.ratio_to_first_median
-        )?;
+        );
         for refusals in server.rounds.iter().filter_map(Measured::refusals) {
-            writeln!(out, "  refused: {refusals}")?;
+            text += &format!("  refused: {refusals}\n");
         }
     }
-    Ok(())
+    text
 }
 
 fn middle(mut values: Vec<f64>) -> f64 {

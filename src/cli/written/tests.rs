@@ -2,8 +2,8 @@
 
 use super::*;
 
-fn begun(path: &Path, inputs: &[&Path]) -> Output {
-    let mut output = Output::file(path, inputs).unwrap();
+fn begun(path: &Path, inputs: &[&Path]) -> Written {
+    let mut output = Written::file(path, inputs).unwrap();
     output.write_all(b"new").unwrap();
     output
 }
@@ -53,7 +53,7 @@ fn an_output_that_is_an_input_is_refused_under_every_name() {
         same.extend([folder.path().join("link"), folder.path().join("twin")]);
     }
     for output in same {
-        let refused = Output::file(&output, &[Path::new("other"), &path]).unwrap_err().to_string();
+        let refused = Written::file(&output, &[Path::new("other"), &path]).unwrap_err().to_string();
         assert!(refused.contains("is also read") && refused.contains("h.jsonl"), "{refused}");
     }
     assert_eq!(fs::read(&path).unwrap(), b"data");
@@ -62,9 +62,9 @@ fn an_output_that_is_an_input_is_refused_under_every_name() {
 #[test]
 fn a_folder_that_is_not_there_is_noticed_at_the_beginning() {
     let folder = tempfile::tempdir().unwrap();
-    let refused = format!("{:#}", Output::file(&folder.path().join("nowhere/out.json"), &[]).unwrap_err());
+    let refused = format!("{:#}", Written::file(&folder.path().join("nowhere/out.json"), &[]).unwrap_err());
     assert!(refused.starts_with("cannot write `") && refused.contains("nowhere"), "{refused}");
-    assert!(Output::file(folder.path(), &[]).is_err(), "a folder is no file");
+    assert!(Written::file(folder.path(), &[]).is_err(), "a folder is no file");
 }
 
 #[cfg(unix)]
