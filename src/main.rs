@@ -131,7 +131,9 @@ mod tests {
     }
 
     /// What a flag takes: its short form, and what its value is called.
-    fn meaning(flag: &clap::Arg) -> (Option<char>, Vec<String>) {
+    type Meaning = (Option<char>, Vec<String>);
+
+    fn meaning(flag: &clap::Arg) -> Meaning {
         let values = flag.get_value_names().unwrap_or_default().iter().map(ToString::to_string).collect();
         let takes = flag.get_action().takes_values();
         (flag.get_short(), if takes { values } else { Vec::new() })
@@ -140,7 +142,7 @@ mod tests {
     #[test]
     fn a_flag_means_one_thing_in_all_commands() {
         Cli::command().debug_assert();
-        let mut meanings: BTreeMap<String, BTreeMap<(Option<char>, Vec<String>), Vec<String>>> = BTreeMap::new();
+        let mut meanings: BTreeMap<String, BTreeMap<Meaning, Vec<String>>> = BTreeMap::new();
         let mut shorts: BTreeMap<char, String> = BTreeMap::new();
         walk(&Cli::command(), "selfsame", &mut |path, flag| {
             let Some(long) = flag.get_long() else { return };

@@ -201,13 +201,12 @@ fn entries_of(file: &Path) -> anyhow::Result<Vec<v1::ListEntry>> {
     let text =
         if file == Path::new("-") { std::io::read_to_string(std::io::stdin()) } else { byte_order_mark::read_to_string(file) };
     let text = text.with_context(|| format!("reading `{shown}`"))?;
-    let entries = match serde_json::from_str::<v1::ListListEntriesResponse>(&text) {
-        Ok(answer) => answer.entries,
-        Err(_) => {
-            let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-            let read = |(number, line)| serde_json::from_str(line).with_context(|| format!("`{shown}`, line {}", number + 1));
-            lines.map(read).collect::<anyhow::Result<_>>()?
-        }
+    let entries = if let Ok(answer) = serde_json::from_str::<v1::ListListEntriesResponse>(&text) {
+        answer.entries
+    } else {
+        let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+        let read = |(number, line)| serde_json::from_str(line).with_context(|| format!("`{shown}`, line {}", number + 1));
+        lines.map(read).collect::<anyhow::Result<_>>()?
     };
     let own = |entry: v1::ListEntry| v1::ListEntry { actor: String::new(), placed_at: None, ..entry };
     Ok(entries.into_iter().map(own).collect())

@@ -225,8 +225,11 @@ impl Payer {
             let v1::MarkPaidResponse { replayed, amount, sentence, warnings, .. } = answer;
             let again = if *replayed { ", as was told before" } else { "" };
             let against = if sentence.is_empty() { String::new() } else { format!("\nAGAINST THE GATE: {sentence}") };
-            let notes: String = warnings.iter().map(|warning| format!("\nnote: {warning}")).collect();
-            format!("paid {}{again}{against}{notes}", money(amount.as_slice()))
+            let mut text = format!("paid {}{again}{against}", money(amount.as_slice()));
+            for warning in warnings {
+                text += &format!("\nnote: {warning}");
+            }
+            text
         })
     }
 
