@@ -26,6 +26,8 @@ mod snapshotting;
 mod tests;
 
 pub use codec::alone::{NotPacked, pack_conversion, unpack_conversion};
+#[cfg(fuzzing)]
+pub use codec::fuzz_record;
 pub use commit::GroupOptions;
 pub use cooling::ColdAfter;
 pub use held::HeldLedger;

@@ -11,6 +11,8 @@ mod cases;
 mod conversion;
 mod decision;
 mod directory;
+#[cfg(test)]
+mod fuzz_tests;
 mod models;
 pub(crate) mod numbers;
 mod outcomes;
@@ -278,4 +280,13 @@ fn read_screened(r: &mut Reader<'_>) -> Result<ConversionScreened, Damaged> {
     let case =
         r.option(|r| Ok(OpenedCase { due_at: r.time()?, referrer: r.option(bundle::read)?, referee: r.option(bundle::read)? }))?;
     Ok(ConversionScreened { conversion, content, decision, received_at, case, came_before, repeated })
+}
+
+/// What is done with the bytes of a disk, for fuzzers: they are refused, or an event that comes back.
+#[cfg(fuzzing)]
+pub fn fuzz_record(bytes: &[u8]) {
+    drop(told(FeedCursor { place: crate::book::records::Cursor(7), mark: crate::book::cursor::ChainMark([9; 8]) }, bytes));
+    if let Ok(event) = decode(bytes) {
+        assert_eq!(decode(&encode(&event)), Ok(event));
+    }
 }
