@@ -63,6 +63,8 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     Completions(manuals::CompletionsArgs),
     Man(manuals::ManArgs),
+    #[command(name = "openapi")]
+    OpenApi(manuals::OpenApiArgs),
 }
 
 fn main() -> ExitCode {
@@ -95,6 +97,7 @@ fn main() -> ExitCode {
         Command::Doctor(args) => doctor::run(&args),
         Command::Completions(args) => manuals::completions(&args, Cli::command()),
         Command::Man(args) => manuals::man(&args, Cli::command()),
+        Command::OpenApi(args) => manuals::openapi(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -173,7 +176,8 @@ mod tests {
         let silent =
             command.get_subcommands().map(clap::Command::get_name).filter(|name| !shown.contains(&format!("selfsame {name}")));
         // What these print is their work: files of data, reports, pages, a log.
-        let works = ["serve", "demo", "export", "screen", "digest", "simulate", "train", "evaluate", "completions", "man"];
+        let works =
+            ["serve", "demo", "export", "screen", "digest", "simulate", "train", "evaluate", "completions", "man", "openapi"];
         assert_eq!(silent.collect::<Vec<_>>(), works);
     }
 }

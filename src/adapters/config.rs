@@ -26,11 +26,12 @@ pub const USUAL_FILE: &str = "selfsame.toml";
 
 /// The keys at the top of the configuration. Variables that begin with none of them (an orchestrator sets `SELFSAME_SERVICE_HOST` for a
 /// service of this name) are not ours; `stray_variables` finds those among them that were meant for us.
-pub(super) const TOP_KEYS: [&str; 15] = [
+pub(super) const TOP_KEYS: [&str; 16] = [
     "listen",
     "tls",
     "access",
     "console",
+    "rest",
     "data_folder",
     "journal",
     "policy",
@@ -55,7 +56,9 @@ pub struct Config {
     /// Who may call.
     pub access: AccessConfig,
     /// The review queue in a browser.
-    pub console: ConsoleConfig,
+    pub console: WebConfig,
+    /// The API as JSON over HTTP.
+    pub rest: WebConfig,
     /// The folder that holds everything that must not be lost.
     pub data_folder: DataFolder,
     /// The database that many replicas share, where there is one.
@@ -101,14 +104,14 @@ pub struct AccessConfig {
     pub anybody: bool,
 }
 
-/// The review queue in a browser.
+/// A port on which HTTP/1.1 is spoken.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct ConsoleConfig {
-    /// Where browsers find it; nowhere unless it is named, and with `none`.
+pub struct WebConfig {
+    /// Where it is found; nowhere unless it is named, and with `none`.
     #[serde(serialize_with = "write_optional_address", deserialize_with = "read_optional_address")]
     pub listen: Option<SocketAddr>,
-    /// Whether browsers reach it through TLS, which a proxy before it speaks. Needed beyond this machine; its cookies then go no other way.
+    /// Whether it is reached through TLS, which a proxy before it speaks. Needed beyond this machine; the console's cookies then go no other way.
     pub https: bool,
 }
 

@@ -1,4 +1,5 @@
-//! `selfsame completions` and `selfsame man`: what shells and `man` want to know of the commands, from the same definitions as `--help`.
+//! `selfsame completions`, `selfsame man` and `selfsame openapi`: what shells, `man` and callers by HTTP want to know, from the same definitions as
+//! `--help` and the server.
 
 use std::io::{Write as _, stdout};
 use std::path::PathBuf;
@@ -33,6 +34,19 @@ pub struct CompletionsArgs {
 pub struct ManArgs {
     /// The folder; made when it is not there
     pub folder: PathBuf,
+}
+
+/// Print the OpenAPI document of the REST port
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Example:\n  selfsame openapi > openapi.json")]
+pub struct OpenApiArgs {}
+
+/// Prints the OpenAPI document.
+///
+/// # Errors
+/// When standard output takes nothing.
+pub fn openapi(_: &OpenApiArgs) -> anyhow::Result<()> {
+    Ok(stdout().lock().write_all(crate::rest::openapi::document().as_bytes())?)
 }
 
 /// Prints the completions of a shell. `whole` is the program's whole command line.

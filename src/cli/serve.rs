@@ -21,7 +21,9 @@ use self::connections::{connection_limits, open_tls, own_address, replica_links}
 use self::signals::{reload_on_hangup, tell_of_closing_cut_short, told_to_stop};
 use super::{AlreadyTold, in_words};
 use crate::adapters::audit_secret::audit_key;
-use crate::adapters::config::{CommandLine, Config, JournalConfig, LedgerConfig, LimitsConfig, LogFormat, PolicyConfig};
+use crate::adapters::config::{
+    CommandLine, Config, JournalConfig, LedgerConfig, LimitsConfig, LogFormat, PolicyConfig, WebConfig,
+};
 use crate::adapters::journal::postgres::DatabaseUrl;
 use crate::adapters::journal::{JournalOptions, MemoryJournal};
 use crate::adapters::model_shelf::ModelShelf;
@@ -40,13 +42,14 @@ use crate::ports::clock::Clock as _;
 use crate::ports::leases::ReplicaKey;
 use crate::ports::ledger::Ledger;
 use crate::ports::policies::Policies;
+use crate::rest::server::{self as rest, RestParts};
 use crate::screening::audit::AuditKey;
 use crate::screening::policy::ScoreSource;
 use crate::service::directory::new_secret;
 use crate::service::first_start::{admit_first_administrator, register_sandbox};
 use crate::service::limits::{Limits, Pace};
 use crate::service::listener::Connections;
-use crate::service::server::{ServerParts, serve};
+use crate::service::server::{InProcess, ServerParts, serve};
 use crate::service::{expiring, forgetting, gauges};
 use crate::vocabulary::time::{Span, Timestamp};
 
@@ -108,6 +111,10 @@ pub struct ServeArgs {
     #[arg(long, value_name = "ADDR")]
     pub console: Option<String>,
 
+    /// Where the API is spoken as JSON over HTTP; `none` switches it off
+    #[arg(long, value_name = "ADDR")]
+    pub rest: Option<String>,
+
     /// Where to serve metrics for Prometheus, or `none` [default: 127.0.0.1:9464]
     #[arg(long, value_name = "ADDR")]
     pub metrics: Option<String>,
@@ -130,6 +137,7 @@ impl ServeArgs {
             .with("journal.url", self.journal.as_ref())
             .with("policy.file", self.policy.as_ref().map(shown))
             .with("console.listen", self.console.as_ref())
+            .with("rest.listen", self.rest.as_ref())
             .with("metrics.listen", self.metrics.as_ref())
             .with("log.level", self.log.as_ref())
             .with("log.format", self.log_format.as_ref())
@@ -258,7 +266,8 @@ async fn run_until_told(config: &Config, keeping: Keeping) -> anyhow::Result<()>
     let replicas = replica_key.map(|key| replica_links(config, key)).transpose()?;
     begin_directory(config, keeping, &ledger).await?;
     let listener = TcpListener::bind(config.listen.0).await.with_context(|| format!("listening at {}", config.listen.0))?;
-    let console = open_console(config).await?;
+    let console = open_web("console", &config.console).await?;
+    let json = open_web("rest", &config.rest).await?;
     if config.metrics.listen.is_some() {
         tokio::spawn(gauges::report(gauges::Told {
             memory_bytes_max: config.ledger.memory_mib << 20,
@@ -293,34 +302,36 @@ async fn run_until_told(config: &Config, keeping: Keeping) -> anyhow::Result<()>
     }
     let parts = ServerParts { ledger, policies, clock, models, limits: limits(config), connections };
     let (https, clock) = (config.console.https, Arc::clone(&parts.clock));
-    let mut pages = None;
-    let mount = |api| {
-        let parts = ConsoleParts { api, clock, https };
-        pages = console.map(|listener| tokio::spawn(console::serve(listener, parts)));
+    let mut beside = tokio::task::JoinSet::new();
+    let mount = |api: InProcess| {
+        if let Some(listener) = console {
+            beside.spawn(console::serve(listener, ConsoleParts { api: api.clone(), clock, https }));
+        }
+        if let Some(listener) = json {
+            beside.spawn(rest::serve(listener, RestParts { api, message_bytes_max: config.limits.message_bytes_max }));
+        }
     };
     serve(listener, parts, stop, mount).await?;
-    if let Some(pages) = pages {
-        pages.abort();
-    }
+    beside.abort_all();
     if speaks {
         writeln!(std::io::stdout().lock(), "stopped")?;
     }
     Ok(())
 }
 
-/// The console's port; absent where none is wanted.
+/// A port for HTTP/1.1, by the section of the configuration that names it; absent where none is wanted.
 ///
 /// # Errors
-/// When the address is taken, or browsers would reach it from beyond this machine in plaintext.
-async fn open_console(config: &Config) -> anyhow::Result<Option<TcpListener>> {
-    let Some(address) = config.console.listen else { return Ok(None) };
-    if !address.ip().is_loopback() && !config.console.https {
+/// When the address is taken, or it would be reached from beyond this machine in plaintext.
+async fn open_web(section: &str, config: &WebConfig) -> anyhow::Result<Option<TcpListener>> {
+    let Some(address) = config.listen else { return Ok(None) };
+    if !address.ip().is_loopback() && !config.https {
         bail!(
-            "the console at {address} is reached from beyond this machine in plaintext, where sessions can be read on the way: put a proxy before it \
-             that speaks TLS, and say so with `console.https = true`"
+            "`{section}.listen` at {address} is reached from beyond this machine in plaintext, where tokens and sessions can be read on the way: put a \
+             proxy before it that speaks TLS, and say so with `{section}.https = true`"
         );
     }
-    let listener = TcpListener::bind(address).await.with_context(|| format!("listening for browsers at {address}"))?;
+    let listener = TcpListener::bind(address).await.with_context(|| format!("listening at {address} (`{section}.listen`)"))?;
     Ok(Some(listener))
 }
 
@@ -362,7 +373,10 @@ async fn begin_directory(config: &Config, keeping: Keeping, ledger: &Arc<dyn Led
 
 /// An address by which others than this machine reach the service.
 fn beyond_this_machine(config: &Config) -> Option<SocketAddr> {
-    [Some(config.listen.0), config.console.listen].into_iter().flatten().find(|address| !address.ip().is_loopback())
+    [Some(config.listen.0), config.console.listen, config.rest.listen]
+        .into_iter()
+        .flatten()
+        .find(|address| !address.ip().is_loopback())
 }
 
 /// The first administrator's token, which is made where there is none.
@@ -514,6 +528,10 @@ fn welcome(config: &Config, keeping: Keeping, address: SocketAddr, policies: &Po
     };
     let console =
         config.console.listen.map_or_else(|| "none; --console 127.0.0.1:50052 opens it".to_owned(), |at| format!("http://{at}/"));
+    let rest = config
+        .rest
+        .listen
+        .map_or_else(|| "none; --rest 127.0.0.1:50053 opens it".to_owned(), |at| format!("http://{at}/openapi.json"));
     let metrics = config.metrics.listen.map_or_else(|| "none".to_owned(), |at| format!("http://{at}/metrics"));
     let (spoken, flags) = match (&config.tls.certificate_file, &config.tls.client_ca_file) {
         (None, _) => ("plaintext", "-plaintext"),
@@ -524,6 +542,7 @@ fn welcome(config: &Config, keeping: Keeping, address: SocketAddr, policies: &Po
         "selfsame {version} serves
   API      {address}  (gRPC, {spoken}, with reflection)
   console  {console}
+  REST     {rest}
   metrics  {metrics}
   data     {data}
   policy   {policy_version}  ({origin}{own})

@@ -52,6 +52,39 @@ pub fn read_by_contract<T: DeserializeOwned>(text: &str, message: &str) -> Resul
     serde_json::from_value(usual).map_err(|_| broken(String::new(), "holds a field twice, or two of which only one may be there"))
 }
 
+/// A field of a message, given as texts, like in the query of an address: its name in the contract, and its value in JSON.
+///
+/// # Errors
+/// [`NotThisMessage`] when the message has no such field, or one text is expected where there are several.
+pub fn from_texts(message: &str, name: &str, texts: Vec<String>) -> Result<(String, Value), NotThisMessage> {
+    let fields = contract().messages.get(&format!("selfsame.v1.{message}"));
+    let Some(field) = fields.and_then(|fields| fields.get(name)) else {
+        return Err(wrong(name, format!("is no field of a `{message}`; its fields are in the contract")));
+    };
+    let value = |text: String| match (field.kind, text.as_str()) {
+        (Type::Bool, "true") => Value::Bool(true),
+        (Type::Bool, "false") => Value::Bool(false),
+        _ => Value::String(text),
+    };
+    let mut values = texts.into_iter().map(value);
+    match (field.repeated, values.len()) {
+        (true, _) => Ok((field.name.clone(), values.collect())),
+        (false, 1) => Ok((field.name.clone(), values.next().unwrap_or_default())),
+        (false, _) => Err(wrong(name, "must be given once")),
+    }
+}
+
+/// How JSON spells the name of a field.
+#[must_use]
+pub fn json_name(field: &str) -> String {
+    let mut parts = field.split('_');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |name, part| {
+        let mut letters = part.chars();
+        name + &letters.next().map(|letter| letter.to_ascii_uppercase()).into_iter().chain(letters).collect::<String>()
+    })
+}
+
 /// A field of a message.
 #[derive(Debug)]
 struct Field {

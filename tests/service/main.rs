@@ -17,6 +17,7 @@ mod models;
 mod operations;
 mod payouts;
 mod refusals;
+mod rest;
 mod reviews;
 mod sameness;
 mod screening;

@@ -41,7 +41,7 @@ use selfsame::screening::history::ListKind;
 use selfsame::service::first_start::register;
 use selfsame::service::limits::Limits;
 use selfsame::service::listener::Connections;
-use selfsame::service::server::{ServeError, ServerParts, serve};
+use selfsame::service::server::{InProcess, ServeError, ServerParts, serve};
 use selfsame::vocabulary::ids::{AccountId, Actor, CaseId, ConversionId, ProgramId, RecordId, RewardId};
 use selfsame::vocabulary::time::{Span, Timestamp};
 use selfsame::wire::credentials::Credentials;
@@ -282,6 +282,8 @@ pub(crate) struct World {
     pub(crate) ledger: Arc<SwitchedLedger>,
     pub(crate) clock: Arc<SetClock>,
     pub(crate) channel: Channel,
+    /// The API in this process, as other ports are given it.
+    pub(crate) api: InProcess,
     address: String,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<Result<(), ServeError>>,
@@ -368,11 +370,13 @@ impl World {
         }
         let is_plain = connections.tls.is_none();
         let parts = ServerParts { ledger: shared, policies, clock: Arc::clone(&clock) as _, models, limits, connections };
-        let serving = tokio::spawn(serve(listener, parts, stopped.map(|_| ()), drop));
+        let (mounted, api) = oneshot::channel();
+        let serving = tokio::spawn(serve(listener, parts, stopped.map(|_| ()), |api| drop(mounted.send(api))));
+        let api = api.await.unwrap();
         let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
         // Where TLS is spoken tests have connections of their own.
         let channel = if is_plain { endpoint.connect().await.unwrap() } else { endpoint.connect_lazy() };
-        Self { ledger, clock, channel, address: format!("http://{address}"), stop, serving }
+        Self { ledger, clock, channel, api, address: format!("http://{address}"), stop, serving }
     }
 
     /// Where the server is, for connections of a test's own.
