@@ -27,6 +27,7 @@ function collector(options) {
   let fingerprint;
   let account;
   let capturedAt;
+  let looking;
   let lastPath;
   let waiting = [];
   const filled = new Set();
@@ -39,7 +40,7 @@ function collector(options) {
 
   // Takes in what other tabs and earlier pages kept, changes it, and keeps it, when that is allowed.
   function update(change) {
-    if (granted()) record = merged(read(), record);
+    if (granted()) record = aged(merged(read(), record), now(), options.days);
     if (change) record = change(record);
     if (!granted()) return;
     if (!record.id) record = { ...record, id: randomId(), born: now() };
@@ -55,6 +56,12 @@ function collector(options) {
       if (ucc) kept.code = { ucc, via: "COOKIE", at: now(), previous: "" };
     }
     return kept;
+  }
+
+  // Another tab may have written at the same moment, without what this one had just written. A while later and once, or tabs would answer each other for ever.
+  function lookAtHomes() {
+    const kept = home.read();
+    if (merged(kept, record).steps.length > kept.steps.length) update();
   }
 
   function setConsent(state) {
@@ -132,13 +139,12 @@ function collector(options) {
   // The page that was loaded: a click on a link and a landing, or any other page.
   function arrive() {
     takeOver();
-    const before = granted() ? merged(home.read(), record) : record;
-    record = { ...record, code: record.code || before.code };
+    update();
     const isNew = attempt(() => performance.getEntriesByType("navigation")[0].type === "navigate", true);
     const found = captureAddress();
     const path = tokenOf((lastPath = here()));
     // Loaded again, or come back to, is not clicked again.
-    const clicked = before.steps.some((one) => one[0] === "LINK_CLICK");
+    const clicked = record.steps.some((one) => one[0] === "LINK_CLICK");
     if (found && (isNew || !clicked)) {
       step("LINK_CLICK", "", Math.min(Math.floor(attempt(() => performance.timeOrigin)) || now(), now()));
       step("LANDING", path);
@@ -207,8 +213,8 @@ function collector(options) {
   // Changes a link for as long as the browser follows it: a link that is copied later must not hold it.
   function decorateLink(link) {
     const before = link.getAttribute("href");
-    const after = decorate(before);
-    if (after === before) return;
+    const after = decorate(link.href);
+    if (after === link.href) return;
     link.setAttribute("href", after);
     link.referrerPolicy = "origin";
     setTimeout(() => link.getAttribute("href") === after && link.setAttribute("href", before), 0);
@@ -236,14 +242,13 @@ function collector(options) {
   function payload() {
     update();
     const at = now();
-    const known = aged(record, at, options.days);
-    const { code, steps, total } = known;
+    const { id, others, code, steps, total } = record;
     const touchpoints = steps.map(([kind, at, pathToken]) => ({ kind: "TOUCHPOINT_KIND_" + kind, occurredAt: time(at), pathToken }));
     return {
       version: 1,
       messageId: randomId(),
       sentAt: time(at),
-      browserIds: known.id && [known.id, ...known.others],
+      browserIds: id && [id, ...others],
       fingerprint,
       device: granted() && { ...device(), seenAt: time(at) },
       attribution: code && { capturedVia: "CAPTURED_VIA_" + code.via, ucc: code.ucc, previousUcc: code.previous, capturedAt: time(code.at) },
@@ -284,9 +289,10 @@ function collector(options) {
       }, options.timeoutMs),
     );
     // Text needs no question beforehand when it goes to another origin.
-    const type = urlOf(options.endpoint).hostname === location.hostname ? "application/json" : "text/plain";
+    const { href = options.endpoint, hostname } = urlOf(options.endpoint);
+    const type = hostname === location.hostname ? "application/json" : "text/plain";
     const sent = attempt(() =>
-      fetch(options.endpoint, {
+      fetch(href, {
         method: "POST",
         body,
         headers: { "content-type": type },
@@ -301,7 +307,7 @@ function collector(options) {
         () => false,
       ),
     );
-    return Promise.race([late, sent || attempt(() => navigator.sendBeacon(options.endpoint, new Blob([body], { type })), false)]);
+    return Promise.race([late, sent || attempt(() => navigator.sendBeacon(href, new Blob([body], { type })), false)]);
   }
 
   // ---- what a page calls
@@ -376,11 +382,16 @@ function collector(options) {
       step("PAGE_VIEW", tokenOf((lastPath = here())));
       fillAll();
     });
-    // Another tab wiped everything.
     on(window, "storage", ({ key, newValue }) => {
-      if (key !== options.name || newValue !== WIPED) return;
-      consent = "denied";
-      forget();
+      if (key !== options.name) return;
+      if (newValue === WIPED) {
+        // Another tab wiped everything.
+        consent = "denied";
+        forget();
+      } else {
+        clearTimeout(looking);
+        looking = setTimeout(lookAtHomes, 50 + Math.random() * 200);
+      }
     });
   }
 

@@ -1,7 +1,7 @@
 // Where the record is kept between pages: a first-party cookie (ids and code; all subdomains and the server see it) and localStorage (the steps as well).
 // Either may be blocked, full, of another version or written by somebody else.
-import { attempt, decoded, now } from "./guard.js";
-import { aged, cardOf, DAY_MS, merged, ofText, textOf } from "./record.js";
+import { attempt, decoded } from "./guard.js";
+import { cardOf, DAY_MS, merged, ofText, textOf } from "./record.js";
 
 /** What other tabs see for a moment when everything is wiped. */
 export const WIPED = "wiped";
@@ -21,7 +21,7 @@ export function homes({ name, domain, days }) {
   return {
     read() {
       const stored = ofText(attempt(() => localStorage.getItem(name)));
-      return aged(cookies(name).map(ofText).reduce(merged, stored), now(), days);
+      return cookies(name).map(ofText).reduce(merged, stored);
     },
     write(record) {
       const card = cardOf(record);
