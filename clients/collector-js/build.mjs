@@ -1,25 +1,30 @@
-// Builds dist/: the module, the classic script, the stub, and the snippet to paste. Fails when the classic script is 6 KB or larger, compressed.
+// Builds dist/: the module, the classic script, the stub, and the snippet to paste. Fails when one of them is 6,000 bytes or larger, compressed.
 import { createHash } from "node:crypto";
-import { readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
+import { minify } from "terser";
 
-const SIZE_MAX = 6 * 1024;
+const COMPRESSED_BYTES_MAX = 6000;
+// Names of the record's own fields: they leave the collector as cards, text and payloads alone.
+const RECORD = /^(born|others|steps|total|owed|previous|via)$/;
 const at = (path) => fileURLToPath(new URL(path, import.meta.url));
-const shared = { bundle: true, minify: true, target: "es2020", legalComments: "none", charset: "ascii", mangleProps: /^(born|others|steps|total|owed|previous|via)$/ };
 
-await build({ ...shared, entryPoints: [at("src/collector.js")], format: "esm", outfile: at("dist/collector.mjs") });
-await build({ ...shared, entryPoints: [at("src/classic.js")], format: "iife", outfile: at("dist/selfsame.js") });
-await build({ ...shared, entryPoints: [at("src/stub.js")], format: "iife", outfile: at("dist/stub.js") });
+async function built(entry, name, format) {
+  const { outputFiles } = await build({ bundle: true, write: false, target: "es2020", format, entryPoints: [at(entry)] });
+  const options = { ecma: 2020, module: format === "esm", toplevel: true, compress: { passes: 3, unsafe_arrows: true }, mangle: { properties: { regex: RECORD } }, format: { ascii_only: true } };
+  const { code } = await minify(outputFiles[0].text, options);
+  const compressed = gzipSync(code, { level: 9 }).length;
+  console.log(`dist/${name}: ${code.length} bytes, ${compressed} compressed`);
+  if (compressed >= COMPRESSED_BYTES_MAX) throw new Error(`dist/${name} is ${compressed} bytes compressed; less than ${COMPRESSED_BYTES_MAX} is promised`);
+  writeFileSync(at(`dist/${name}`), code + "\n");
+  return code;
+}
 
-const stub = readFileSync(at("dist/stub.js"), "utf8").trim();
+mkdirSync(at("dist"), { recursive: true });
+await built("src/collector.js", "collector.mjs", "esm");
+await built("src/classic.js", "selfsame.js", "iife");
+const stub = await built("src/stub.js", "stub.js", "iife");
 const hash = createHash("sha256").update(stub).digest("base64");
 writeFileSync(at("dist/snippet.html"), `<!-- script-src 'sha256-${hash}' -->\n<script data-src="/selfsame.js" data-endpoint="/selfsame">${stub}</script>\n`);
-
-for (const name of ["collector.mjs", "selfsame.js", "stub.js"]) {
-  const content = readFileSync(at(`dist/${name}`));
-  const compressed = gzipSync(content, { level: 9 }).length;
-  console.log(`dist/${name}: ${content.length} bytes, ${compressed} compressed`);
-  if (compressed >= SIZE_MAX) throw new Error(`dist/${name} is ${compressed} bytes compressed; ${SIZE_MAX} is the limit`);
-}

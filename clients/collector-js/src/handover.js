@@ -5,14 +5,14 @@ import { device } from "./device.js";
 
 const LIFETIME_MS = 12e4;
 
-// FNV-1a. Keeps copies by mistake out; the referring page is what keeps strangers out.
+// Keeps copies by mistake out; that the referring page must be the product's is what keeps strangers out.
 function check(text) {
-  let hash = 0x811c9dc5;
+  let hash = 7;
   // Not languages and screen: some browsers tell each site others, and a window moves between screens.
   const { userAgent, platform, timeZone } = device();
   const all = [text, userAgent, platform, timeZone].join();
-  for (let i = 0; i < all.length; i += 1) hash = Math.imul(hash ^ all.charCodeAt(i), 0x1000193);
-  return (hash >>> 0).toString(36);
+  for (let i = 0; i < all.length; i += 1) hash = (hash * 31 + all.charCodeAt(i)) % 4294967291;
+  return hash.toString(36);
 }
 
 /** What is added to a link at `now`. */

@@ -2,7 +2,8 @@
 //
 // Needs `npm install` and Chromium (CHROMIUM, or /usr/bin/chromium). Listens on loopback alone.
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { randomBytes } from "node:crypto";
 import { createServer } from "node:http";
 import { createServer as createSecureServer } from "node:https";
 import { tmpdir } from "node:os";
@@ -611,9 +612,49 @@ async function oddPages({ context, on }) {
   }).catch((error) => claim("odd calls end", /navigation|destroyed/i.test(String(error)), String(error)));
 }
 
+// What was captured goes through the core of the service: `selfsame screen` and `selfsame digest` (SELFSAME_BINARY, or where cargo builds it).
+async function theService({ context, on }) {
+  const target = process.env.CARGO_TARGET_DIR ?? new URL("../../../target", import.meta.url).pathname;
+  const binary = [process.env.SELFSAME_BINARY, `${target}/release/selfsame`, `${target}/debug/selfsame`].find((one) => one && existsSync(one));
+  if (!binary) return console.log("the service: not checked, the binary is not built");
+  const secret = randomBytes(32);
+  const known = (payload, accountId) => bundleOf(readPayload(JSON.stringify(payload)), { keys: [{ id: "k1", secret }], accountId, address: "203.0.113.9" });
+  const path = serve();
+  const page = await tab(context);
+  await goto(page, on("www.shop.test", path));
+  await call(page, "track", "SIGN_IN");
+  const referrer = known(await call(page, "payload"), "ann");
+  await call(page, "leave");
+  const signUp = async (at, id) => {
+    await goto(at, on("www.shop.test", `${path}?ucc=OLD-1`));
+    await goto(at, on("www.shop.test", `${path}?ucc=ANN-10`));
+    await call(at, "track", "SIGNUP");
+    const payload = await call(at, "payload");
+    const attribution = attributionOf(readPayload(JSON.stringify(payload)), { isValid: true });
+    return { programId: "shop", conversionId: `cv-${id}`, kind: "CONVERSION_KIND_NEW_SIGNUP", occurredAt: new Date().toISOString(), attribution, referrer, referee: known(payload, id) };
+  };
+  const own = await signUp(page, "ann-again");
+  const stranger = await context.browser().createBrowserContext();
+  const honest = await signUp(await tab(stranger), "bob");
+  await stranger.close();
+  const screened = spawnSync(binary, ["screen", "-", "--view", "full"], { input: [honest, own].map((one) => JSON.stringify(one)).join("\n"), encoding: "utf8" });
+  claim("the service takes what the collector and its receiving side made", screened.status === 0, screened.stderr);
+  if (screened.status !== 0) return undefined;
+  const [bob, again] = screened.stdout.trim().split("\n");
+  claim("and warns of nothing that was cut or malformed", !/"warnings":\[\{"/.test(screened.stdout.replace(/\s/g, "")), screened.stdout.slice(0, 2000));
+  const hit = (text, code) => JSON.parse(text).decision.reasons.some((one) => one.code === code);
+  claim("who refers himself in one browser is seen to", hit(again, "device.same_browser") && hit(again, "journey.referrer_present"), again);
+  claim("and a stranger's browser is not his", !hit(bob, "device.same_browser") && !hit(bob, "journey.referrer_present") && !hit(bob, "journey.no_click"), bob);
+  claim("a code that changed on the way is evidence", hit(bob, "attribution.code_changed"), bob);
+  const id = (await call(page, "payload")).browserIds[0];
+  const digested = spawnSync(binary, ["digest", "--kind", "browser", id], { env: { ...process.env, SELFSAME_PROGRAMME_KEY: `hex:${secret.toString("hex")}` }, encoding: "utf8" });
+  claim("a browser's id is digested as the service's own command does", digested.status === 0 && JSON.parse(digested.stdout).browser[0].value === own.referee.devices[0].browser[0].value, digested.stdout + digested.stderr);
+  return undefined;
+}
+
 const chapters = [
   landing, reloadIsNoClick, secureCookies, subdomains, consent, hangingServers, theStub, handOverToAnotherDomain, singlePages, comingBack, severalTabs, personalData,
-  otherSources, sandboxedFrame, blockedCookies, brokenPages, oddPages,
+  otherSources, sandboxedFrame, blockedCookies, brokenPages, oddPages, theService,
 ];
 
 execFileSync(process.execPath, [new URL("../build.mjs", import.meta.url).pathname], { stdio: "inherit" });
