@@ -1,4 +1,4 @@
-import type { Payload } from "../index.js";
+import type { Kind, Payload } from "../index.js";
 
 /** A programme key. `id`: 1 to 32 characters of `a-z 0-9 . _ -`; `secret`: at least 32 bytes. */
 export interface ProgrammeKey {
@@ -49,7 +49,7 @@ export class InvalidPayload extends Error {
 export function readPayload(body: string): Payload;
 export function bundleOf(
   payload: Payload,
-  known: { keys: ProgrammeKey[]; accountId: string; address?: string; accountCreatedAt?: Date; receivedAt?: Date },
+  known: { keys: ProgrammeKey[]; accountId: string; address?: string; accountCreatedAt?: Date; did?: Kind; receivedAt?: Date },
 ): Bundle;
 export function attributionOf(payload: Payload, known?: { isValid?: boolean; receivedAt?: Date }): Attribution | undefined;
 export function renewedCookie(

@@ -101,10 +101,11 @@ function payloadOf(raw, wrong) {
 /**
  * The `SignalBundle` of the account that is signed in, not of the one that the payload names.
  *
- * `keys`: one programme key, or two during a rotation: `{ id, secret }`. `address`: of the request, behind your proxies. `receivedAt`: default now.
+ * `keys`: one programme key, or two during a rotation: `{ id, secret }`. `address`: of the request, behind your proxies. `did`: what the account just did, like
+ * `SIGNUP`; it is added when the page did not tell it. `receivedAt`: default now.
  * Times are put right where the browser's clock is wrong, and none is later than `receivedAt`.
  */
-export function bundleOf(payload, { keys, accountId, address, accountCreatedAt, receivedAt = new Date() }) {
+export function bundleOf(payload, { keys, accountId, address, accountCreatedAt, did, receivedAt = new Date() }) {
   if (!ACCOUNT_ID.test(accountId)) throw new TypeError("`accountId` is the product's own id: printable ASCII without spaces, `@`, quotes or backslashes");
   const time = clock(payload, receivedAt);
   const [own, ...others] = (payload.browserIds ?? []).map((id) => digests(keys, "device.browser", id));
@@ -112,12 +113,15 @@ export function bundleOf(payload, { keys, accountId, address, accountCreatedAt, 
   const seenAt = receivedAt.toISOString();
   const device = compact({ ...payload.device, fingerprint, browser: own, seenAt });
   const steps = (payload.journey?.touchpoints ?? []).map((step) => compact({ ...step, occurredAt: time(step.occurredAt), device: fingerprint, browser: own }));
+  if (did && !steps.some((step) => step.kind === `TOUCHPOINT_KIND_${did}`)) {
+    steps.push(compact({ kind: `TOUCHPOINT_KIND_${did}`, occurredAt: seenAt, device: fingerprint, browser: own }));
+  }
   return compact({
     accountId,
     accountCreatedAt: accountCreatedAt?.toISOString(),
     devices: [device, ...others.map((browser) => ({ browser, seenAt }))].filter((one) => Object.keys(one).length > 1),
     networks: address ? networksOf(address, keys, seenAt) : undefined,
-    journey: steps.length ? compact({ touchpoints: steps, touchpointCountTotal: payload.journey.touchpointCountTotal }) : undefined,
+    journey: steps.length ? compact({ touchpoints: steps, touchpointCountTotal: payload.journey?.touchpointCountTotal && payload.journey.touchpointCountTotal + steps.length - payload.journey.touchpoints.length }) : undefined,
   });
 }
 

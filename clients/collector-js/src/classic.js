@@ -7,15 +7,17 @@ import { optionsOfElement } from "./options.js";
 attempt(() => {
   const stub = window.selfsame;
   if (stub && stub.loaded) return;
+  // Not of an element that a page gave this id.
+  const { queue, address } = typeof stub === "function" ? stub : {};
   let collector;
   const call = (words) => {
-    if (words[0] === "start") return void (collector = start(words[1]));
+    if (words[0] === "start") return void (collector = start(words[1], address));
     return collector && Object.prototype.hasOwnProperty.call(collector, words[0]) ? collector[words[0]](...words.slice(1)) : undefined;
   };
   const selfsame = (...words) => new Promise((resolve) => resolve(attempt(() => call(words))));
   selfsame.loaded = true;
   const element = document.currentScript;
-  if (element && ("endpoint" in element.dataset || "consent" in element.dataset)) collector = start(optionsOfElement(element));
+  if (element && ("endpoint" in element.dataset || "consent" in element.dataset)) collector = start(optionsOfElement(element), address);
   window.selfsame = selfsame;
-  attempt(() => stub.queue.forEach(([words, resolve]) => resolve(attempt(() => call([].slice.call(words))))));
+  attempt(() => queue.forEach(([words, resolve]) => resolve(attempt(() => call([].slice.call(words))))));
 });

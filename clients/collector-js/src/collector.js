@@ -15,11 +15,12 @@ const OWED_MAX = 5;
 let started;
 
 /** Starts collecting on this page, once: a second call gives the same collector. */
-export function start(given) {
-  return started || (started = collector(optionsOf(given)));
+export function start(given, address) {
+  return started || (started = collector(optionsOf(given), address));
 }
 
-function collector(options) {
+// `arrivedAt`: the address when the stub ran; a router may have changed it since.
+function collector(options, arrivedAt) {
   const home = homes(options);
   // The truth while nothing may be kept; beside the homes, a copy.
   let record = emptyRecord();
@@ -41,11 +42,16 @@ function collector(options) {
   // Takes in what other tabs and earlier pages kept, changes it, and keeps it, when that is allowed.
   function update(change) {
     if (granted()) record = aged(merged(read(), record), now(), options.days);
+    const code = record.code;
+    // A code of a link was clicked, also where only the cookie came along: on another subdomain, or when localStorage was emptied.
+    if (code && code.via !== "FORM" && !clicked()) record = stepped(record, "LINK_CLICK", code.at, "");
     if (change) record = change(record);
     if (!granted()) return;
     if (!record.id) record = { ...record, id: randomId(), born: now() };
     home.write(record);
   }
+
+  const clicked = () => record.steps.some((one) => one[0] === "LINK_CLICK");
 
   function read() {
     const kept = home.read();
@@ -71,6 +77,7 @@ function collector(options) {
       home.wipe();
       forget();
     } else if (granted() && !before) {
+      if (lastPath === undefined) arrive();
       update();
       learnFingerprint();
       fillAll();
@@ -81,7 +88,7 @@ function collector(options) {
   // What the address of this page says is known again, in memory.
   function forget() {
     record = emptyRecord();
-    account = fingerprint = undefined;
+    account = fingerprint = lastPath = undefined;
     filled.forEach((input) => (input.value = ""));
     filled.clear();
     captureAddress();
@@ -107,21 +114,21 @@ function collector(options) {
 
   // The code of this address, when it has one.
   function captureAddress() {
-    const found = attempt(() => codeIn(location.href, options.params, options.deepLinks));
+    const found = attempt(() => codeIn(arrivedAt || location.href, options.params, options.deepLinks));
+    arrivedAt = "";
     if (found) capture(found.ucc, found.via);
     return found;
   }
 
   // Takes over what another domain of the product handed over, and takes it off the address.
   function takeOver() {
-    const value = parameters(location.search, [options.name])[0];
+    const value = parameters(arrivedAt || location.href, [options.name])[0];
     if (!value) return;
     attempt(() => history.replaceState(history.state, "", without(location.href, options.name)));
     if (denied() || !isOf(urlOf(document.referrer || "about:blank").hostname, options.handOver)) return;
     const other = takenOver(value, now());
     if (!other) return;
     record = merged(record, { ...other, id: "", others: other.id ? [other.id] : [] });
-    if (other.code && other.code.via !== "FORM") record = stepped(record, "LINK_CLICK", other.code.at, "");
     // A browser without an id takes the one that it has elsewhere.
     if (!(granted() && home.read().id) && other.id) record = { ...record, id: other.id, born: other.born, others: [] };
   }
@@ -133,28 +140,24 @@ function collector(options) {
   const here = () => attempt(() => location.pathname + (/^#!?(\/[^?]*)/.exec(location.hash) || ["", ""])[1], "/");
 
   function step(kind, path, at = now()) {
-    if (at) update((record) => stepped(record, kind, at, path));
+    if (!denied()) update((record) => stepped(record, kind, at, path));
   }
 
   // The page that was loaded: a click on a link and a landing, or any other page.
   function arrive() {
     takeOver();
     update();
-    const isNew = attempt(() => performance.getEntriesByType("navigation")[0].type === "navigate", true);
-    const found = captureAddress();
-    const path = tokenOf((lastPath = here()));
     // Loaded again, or come back to, is not clicked again.
-    const clicked = record.steps.some((one) => one[0] === "LINK_CLICK");
-    if (found && (isNew || !clicked)) {
-      step("LINK_CLICK", "", Math.min(Math.floor(attempt(() => performance.timeOrigin)) || now(), now()));
-      step("LANDING", path);
-    } else step("PAGE_VIEW", path);
+    const isNew = !clicked() || attempt(() => performance.getEntriesByType("navigation")[0].type === "navigate", true);
+    const lands = captureAddress() && isNew;
+    if (lands && clicked()) step("LINK_CLICK", "", capturedAt);
+    step(lands ? "LANDING" : "PAGE_VIEW", tokenOf((lastPath = here())));
   }
 
   // The address may have changed without a load.
   function look() {
     const path = here();
-    if (path === lastPath) return;
+    if (path === lastPath || denied()) return;
     lastPath = path;
     captureAddress();
     step("PAGE_VIEW", tokenOf(path));
@@ -220,7 +223,7 @@ function collector(options) {
     setTimeout(() => link.getAttribute("href") === after && link.setAttribute("href", before), 0);
   }
 
-  function clicked(event) {
+  function followed(event) {
     const link = event.composedPath()[0].closest("a[href]");
     if (link && event.button < 2) decorateLink(link);
   }
@@ -266,11 +269,15 @@ function collector(options) {
     waiting = [];
     const end = (arrived) => answered.forEach((resolve) => resolve(arrived));
     if (!options.endpoint || !granted()) return end(false);
-    update((record) => ({ ...record, owed: record.owed + 1 }));
-    deliver(json(payload())).then((arrived) => {
-      update();
-      if (arrived || record.owed > OWED_MAX) rewrite({ owed: 0 });
+    const posted = attempt(() => {
+      update((record) => ({ ...record, owed: record.owed + 1 }));
+      return deliver(json(payload()));
+    });
+    // Whatever failed, whoever waits is answered.
+    Promise.resolve(posted || false).then((arrived) => {
       end(arrived);
+      attempt(update);
+      if (arrived || record.owed > OWED_MAX) attempt(() => rewrite({ owed: 0 }));
     });
   }
 
@@ -323,8 +330,8 @@ function collector(options) {
       if (!KINDS.includes(kind)) return Promise.resolve(false);
       step(kind, path === undefined ? tokenOf(here()) : token(path));
       // What happened before consent is told after it.
-      if (consent === "pending" && kind !== "PAGE_VIEW") record = { ...record, owed: 1 };
-      return kind === "PAGE_VIEW" && options.send !== "all" ? Promise.resolve(false) : send();
+      if (!granted()) record = { ...record, owed: 1 };
+      return send();
     },
     account(id, proof) {
       account = token(id) && { accountId: token(id), token: proof && "" + proof };
@@ -349,9 +356,9 @@ function collector(options) {
   function begin() {
     if (denied()) {
       home.wipe();
-      attempt(captureAddress);
-      lastPath = here();
-    } else attempt(arrive);
+      takeOver();
+      captureAddress();
+    } else arrive();
     if (granted()) learnFingerprint();
     fillAll();
     if (options.send === "all" || record.owed) send();
@@ -369,8 +376,8 @@ function collector(options) {
       }),
     );
     on(window, "popstate", look);
-    on(window, "click", clicked);
-    on(window, "auxclick", clicked);
+    on(window, "click", followed);
+    on(window, "auxclick", followed);
     on(window, "submit", ({ target }) => complete(target));
     on(window, "change", ({ target }) => target.matches(options.codeField) && typed(target.value));
     on(window, "focusin", ({ target }) => target.form && fill(target.form));

@@ -22,6 +22,7 @@
       });
     };
     window.selfsame.queue = queue;
+    window.selfsame.address = location.href;
     if (document.readyState === "complete") load();
     else window.addEventListener("load", () => setTimeout(load, 0));
   } catch (_) {}

@@ -246,6 +246,7 @@ async function subdomains({ context, on }) {
   const there = await call(page, "payload");
   await goto(page, on("app.shop.test", serve({ attributes })));
   const here = await call(page, "payload");
+  claim("the click is known where only the cookie came along", kinds(here).join() === "LINK_CLICK,PAGE_VIEW" && here.journey.touchpoints[0].occurredAt === here.attribution.capturedAt, kinds(here));
   claim("subdomains share the code and the browser's id", here.attribution?.ucc === "ANN-10" && here.browserIds[0] === there.browserIds[0], here);
   await goto(page, on("pay.test", `${serve({ attributes })}?ucc=BOB-20`));
   const cookie = (await cookiesOf(page)).find((one) => one.domain.includes("pay.test"));
@@ -289,6 +290,13 @@ async function consent({ context, on }) {
   claim("after withdrawal only the address of the page is known", (await call(page, "ucc")) === "ANN-10" && (await call(page, "payload").then((left) => !left.browserIds)));
   await goto(page, on("www.shop.test", serve({ attributes: 'data-consent="denied" data-endpoint="/selfsame"' })));
   claim("denied from the start, nothing is known", (await call(page, "ucc")) === "" && (await stored(page)).cookie === "");
+  await goto(page, on("www.shop.test", serve({ attributes: 'data-consent="denied" data-endpoint="/selfsame"' }) + "?ucc=BOB-20&selfsame=1*x"));
+  await page.evaluate(() => history.pushState({}, "", "/pricing"));
+  await call(page, "track", "CHECKOUT");
+  claim("denied, the hand-over's parameter is taken off all the same", !page.url().includes("selfsame="), page.url());
+  await call(page, "consent", "granted");
+  const later = await call(page, "payload");
+  claim("what happened while it was denied is never told", kinds(later).join() === "LINK_CLICK,PAGE_VIEW" && later.attribution.ucc === "BOB-20", later);
 
   const gpc = await tab(context, (one) => one.evaluateOnNewDocument(() => Object.defineProperty(Navigator.prototype, "globalPrivacyControl", { get: () => true })));
   await goto(gpc, on("www.shop.test", `${serve()}?ucc=ANN-10`));
@@ -352,6 +360,9 @@ async function theStub({ context, on }) {
   const hash = /'(sha256-[^']+)'/.exec(snippet)[1];
   await goto(page, on("www.shop.test", serve({ csp: `${STRICT.replace("script-src 'self'", `script-src 'self' '${hash}'`)}`, script: snippet })));
   claim("the snippet runs under a policy that has its hash", await page.evaluate(() => window.selfsame.loaded));
+  const routed = '<script src="/stub.js" data-src="/selfsame.js" data-consent="granted"></script><script>history.replaceState({}, "", "/pricing")</script>';
+  await goto(page, on("www.shop.test", `${serve({ script: routed })}?ucc=BOB-20`));
+  claim("a router that changes the address before the script is there loses no code", (await call(page, "ucc")) === "BOB-20", page.url());
 }
 
 async function handOverToAnotherDomain({ context, on, port }) {
@@ -431,7 +442,7 @@ async function singlePages({ context, on }) {
   await page.focus("input[name=email]");
   await page.waitForFunction(() => document.querySelector("input[name=ucc]"));
   const { journey } = await call(page, "payload");
-  const tokens = journey.touchpoints.map((step) => step.pathToken);
+  const tokens = journey.touchpoints.map((step) => step.pathToken).filter(Boolean);
   claim("a page of one document is followed through its addresses", tokens.join() === "signup/:id,pricing,studio/:id,studio/:id/settings/:id", tokens);
   claim("a code that comes with such an address is captured", (await call(page, "ucc")) === "ANN-10");
   claim("a form that was made later gets its field", (await page.$eval("input[name=ucc]", (input) => input.value)) === "ANN-10");

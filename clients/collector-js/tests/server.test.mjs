@@ -61,6 +61,16 @@ test("a payload becomes the fields of a bundle that the API has", () => {
   for (const raw of [hex(1), hex(2), "203.0.113"]) assert.ok(!said.includes(raw), `${raw} is raw`);
 });
 
+test("what the account did is added when the page did not tell it", () => {
+  const kinds = (did) => bundleOf(read(), { keys, accountId: "acc-7", did, receivedAt }).journey.touchpoints.map((step) => step.kind.replace("TOUCHPOINT_KIND_", "")).join();
+  assert.equal(kinds("SIGNUP"), "LINK_CLICK,SIGNUP");
+  assert.equal(kinds("PURCHASE"), "LINK_CLICK,SIGNUP,PURCHASE");
+  assert.equal(kinds(undefined), "LINK_CLICK,SIGNUP");
+  const cut = bundleOf(read({ journey: { ...payload().journey, touchpointCountTotal: 200 } }), { keys, accountId: "acc-7", did: "PURCHASE", receivedAt });
+  assert.equal(cut.journey.touchpointCountTotal, 201);
+  assert.equal(bundleOf(read({ journey: undefined }), { keys, accountId: "acc-7", did: "SIGNUP", receivedAt }).journey.touchpoints.length, 1);
+});
+
 test("the browser's clock is put right, and nothing is of the future", () => {
   const fast = { sentAt: "2027-11-28T12:00:00.000Z", journey: { touchpoints: [{ kind: "TOUCHPOINT_KIND_SIGNUP", occurredAt: "2027-11-28T11:50:00.000Z" }, { kind: "TOUCHPOINT_KIND_PURCHASE", occurredAt: "2030-01-01T00:00:00Z" }] } };
   const { journey } = bundleOf(read(fast), { keys, accountId: "acc-7", receivedAt });
