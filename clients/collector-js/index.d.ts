@@ -41,7 +41,7 @@ export interface Options {
   schemes?: string[];
   /** Words of paths that may stand in path tokens, in lower case. */
   pages?: string[];
-  /** The token of a path, in place of the list of words. Must hold no personal data; one with `@` or `?` counts as absent. */
+  /** The token of a path, in place of the list of words. Must hold no personal data; one with a space, `@`, `?` or `*` counts as absent. */
   path?: (pathname: string) => string;
   /** A device fingerprint of another library. */
   fingerprint?: string | (() => string | Promise<string>);

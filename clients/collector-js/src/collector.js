@@ -29,6 +29,7 @@ function collector(options, arrivedAt) {
   let account;
   let capturedAt;
   let looking;
+  let moving;
   let lastPath;
   let waiting = [];
   const filled = new Set();
@@ -106,7 +107,7 @@ function collector(options, arrivedAt) {
 
   function capture(ucc, via) {
     const code = record.code;
-    if (code && options.keep === "first") return;
+    if (code && (options.keep === "first" || (code.ucc === ucc && code.at === capturedAt))) return;
     // Later than the one before, whatever the clock says.
     capturedAt = Math.max(now(), code ? code.at + 1 : 1);
     record = { ...record, code: mergedCode({ ucc, via, at: capturedAt, previous: "" }, code) };
@@ -154,12 +155,17 @@ function collector(options, arrivedAt) {
     step(lands ? "LANDING" : "PAGE_VIEW", tokenOf((lastPath = here())));
   }
 
-  // The address may have changed without a load.
+  // The address may have changed without a load. Its code is taken at once, for a router may take it off; what a page passes through is not seen.
+  function moved() {
+    captureAddress();
+    clearTimeout(moving);
+    moving = setTimeout(() => attempt(look), 0);
+  }
+
   function look() {
     const path = here();
     if (path === lastPath || denied()) return;
     lastPath = path;
-    captureAddress();
     step("PAGE_VIEW", tokenOf(path));
     fillAll();
     if (options.send === "all") send();
@@ -370,12 +376,12 @@ function collector(options, arrivedAt) {
         const was = history[name];
         history[name] = function () {
           const result = was.apply(this, arguments);
-          attempt(look);
+          attempt(moved);
           return result;
         };
       }),
     );
-    on(window, "popstate", look);
+    on(window, "popstate", moved);
     on(window, "click", followed);
     on(window, "auxclick", followed);
     on(window, "submit", ({ target }) => complete(target));

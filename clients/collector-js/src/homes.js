@@ -8,7 +8,7 @@ export const WIPED = "wiped";
 
 /** The values of all cookies of a name: one of the host and one of the domain may both be there. */
 export function cookies(name) {
-  const pairs = attempt(() => document.cookie, "").split(/; */);
+  const pairs = attempt(() => document.cookie.split(/; */), []);
   return pairs.filter((pair) => pair.startsWith(name + "=")).map((pair) => decoded(pair.slice(name.length + 1)));
 }
 

@@ -26,5 +26,5 @@ export function pathToken(path, pages) {
 /** Printable ASCII without spaces and `@`. */
 export const PLAIN = /^[!-?A-~]{1,1024}$/;
 
-/** The text as the API takes it; nothing when it cannot be a token. */
-export const token = (text) => (typeof text === "string" && PLAIN.test(text) && !text.includes("?") ? text.slice(0, TOKEN_BYTES_MAX) : "");
+/** The text as the API takes it; nothing when it cannot be a token, or holds what separates parts of a record. */
+export const token = (text) => (typeof text === "string" && PLAIN.test(text) && !/[?*]/.test(text) ? text.slice(0, TOKEN_BYTES_MAX) : "");

@@ -90,10 +90,11 @@ export function ofText(text) {
   if (isId(id) && timeOf(born)) Object.assign(record, { id, born: timeOf(born) });
   if (codeOf(ucc) && VIAS.includes(via) && timeOf(at)) record.code = { ucc, via, at: timeOf(at), previous: codeOf(previous) };
   record.others = (others || "").split(",").filter(isId).slice(0, OTHERS_MAX);
-  for (const [kind, time, path] of steps.slice(0, FIRST + LAST).map((step) => step.split(","))) {
-    if (KINDS.includes(kind) && timeOf(time)) record.steps.push([kind, timeOf(time), token(path)]);
+  for (const step of steps.slice(0, FIRST + LAST)) {
+    const [kind, time, ...path] = step.split(",");
+    if (KINDS.includes(kind) && timeOf(time)) record.steps.push([kind, timeOf(time), token(path.join())]);
   }
-  record.total = Math.max(record.steps.length, Math.min(+total || 0, 1e9));
-  record.owed = Math.min(+owed || 0, 9);
+  record.total = Math.max(record.steps.length, total | 0);
+  record.owed = owed & 7;
   return record;
 }

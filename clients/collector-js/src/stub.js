@@ -12,7 +12,8 @@
     } catch (_) {}
   };
   try {
-    if (window.selfsame) return;
+    // An element with this id is no stub.
+    if (typeof window.selfsame === "function") return;
     const queue = [];
     window.selfsame = function () {
       const words = arguments;
