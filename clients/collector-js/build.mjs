@@ -12,8 +12,8 @@ const RECORD = /^(born|others|steps|total|owed|previous|via)$/;
 const at = (path) => fileURLToPath(new URL(path, import.meta.url));
 
 async function built(entry, name, format) {
-  const { outputFiles } = await build({ bundle: true, write: false, target: "es2020", format, entryPoints: [at(entry)] });
-  const options = { ecma: 2020, module: format === "esm", toplevel: true, compress: { passes: 3, unsafe_arrows: true }, mangle: { properties: { regex: RECORD } }, format: { ascii_only: true } };
+  const { outputFiles } = await build({ bundle: true, write: false, target: "es2018", format, entryPoints: [at(entry)] });
+  const options = { ecma: 2018, module: format === "esm", toplevel: true, compress: { passes: 3, unsafe_arrows: true }, mangle: { properties: { regex: RECORD } }, format: { ascii_only: true } };
   const { code } = await minify(outputFiles[0].text, options);
   const compressed = gzipSync(code, { level: 9 }).length;
   console.log(`dist/${name}: ${code.length} bytes, ${compressed} compressed`);

@@ -17,7 +17,7 @@ attempt(() => {
   const selfsame = (...words) => new Promise((resolve) => resolve(attempt(() => call(words))));
   selfsame.loaded = true;
   const element = document.currentScript;
-  if (element && ("endpoint" in element.dataset || "consent" in element.dataset)) collector = start(optionsOfElement(element), address);
   window.selfsame = selfsame;
+  if (element && ("endpoint" in element.dataset || "consent" in element.dataset)) collector = attempt(() => start(optionsOfElement(element), address));
   attempt(() => queue.forEach(([words, resolve]) => resolve(attempt(() => call([].slice.call(words))))));
 });

@@ -59,7 +59,7 @@ function collector(options, arrivedAt) {
     // Read back, a link's code is a cookie's; the link of this very page is newer and wins.
     if (kept.code && kept.code.via === "LINK" && kept.code.at !== capturedAt) kept.code.via = "COOKIE";
     if (!kept.code) {
-      const ucc = options.otherCookies.flatMap(cookies).map(codeOf).find(Boolean);
+      const ucc = [].concat(...options.otherCookies.map(cookies)).map(codeOf).find(Boolean);
       if (ucc) kept.code = { ucc, via: "COOKIE", at: now(), previous: "" };
     }
     return kept;
@@ -179,9 +179,9 @@ function collector(options, arrivedAt) {
     return chosen;
   }
 
-  // Sets the hidden inputs of a name, and adds one when there is none and `mayAdd`.
+  // Sets the hidden inputs of a name, and adds one when there is no field of that name and `mayAdd`. What a person sees is left to the person.
   function setHidden(form, name, value, mayAdd) {
-    const inputs = [...form.querySelectorAll('input[type="hidden"]')].filter((input) => input.name === name);
+    const inputs = [...form.querySelectorAll("[name]")].filter((input) => input.name === name);
     if (!inputs.length && mayAdd) {
       const input = document.createElement("input");
       input.type = "hidden";
@@ -189,6 +189,7 @@ function collector(options, arrivedAt) {
       inputs.push(form.appendChild(input));
     }
     for (const input of inputs) {
+      if (input.type !== "hidden") continue;
       input.value = value;
       filled.add(input);
     }
@@ -315,10 +316,9 @@ function collector(options, arrivedAt) {
         // The address of this page may hold what no payload may.
         referrerPolicy: "no-referrer",
         signal: abort.signal,
-      }).then(
-        (answer) => answer.ok,
-        () => false,
-      ),
+      })
+        .then((answer) => answer.ok)
+        .catch(() => false),
     );
     return Promise.race([late, sent || attempt(() => navigator.sendBeacon(href, new Blob([body], { type })), false)]);
   }
@@ -403,7 +403,7 @@ function collector(options, arrivedAt) {
         forget();
       } else {
         clearTimeout(looking);
-        looking = setTimeout(lookAtHomes, 50 + Math.random() * 200);
+        looking = setTimeout(() => attempt(lookAtHomes), 50 + Math.random() * 200);
       }
     });
   }

@@ -32,7 +32,7 @@ export function optionsOf(given) {
   for (const name of Object.keys(DEFAULTS)) {
     const usual = DEFAULTS[name];
     const value = own(given, name);
-    options[name] = value != null && (usual === null || typeof value === typeof usual) ? value : usual;
+    options[name] = value != null && value === value && (usual === null || typeof value === typeof usual) ? value : usual;
   }
   return options;
 }

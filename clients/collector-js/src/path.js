@@ -2,7 +2,7 @@
 // own, so that no name, e-mail address or id can be in a token, wherever it stood.
 
 const WORD =
-  /^(about|account|billing|cart|checkout|contact|customer|dashboard|demo|doc|feature|help|home|invite|join|landing|log-?(in|out)|onboarding|order|pay|payment|plan|pricing|product|profile|purchase|referral|register|setting|share|shop|sign-?(in|out|up)|start|subscribe|success|support|thank-?you|upgrade|user|welcome)s?$/;
+  /^(about|account|billing|cart|checkout|contact|dashboard|demo|doc|help|home|invite|join|landing|log-?(in|out)|onboarding|order|pay|payment|plan|pricing|product|profile|purchase|referral|register|setting|share|shop|sign-?(in|out|up)|start|subscribe|success|support|thank-?you|upgrade|user|welcome)s?$/;
 const PARTS_MAX = 6;
 const TOKEN_BYTES_MAX = 128;
 

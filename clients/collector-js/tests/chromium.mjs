@@ -19,6 +19,8 @@ const validate = new Ajv({ strict: true, strictRequired: false }).compile(schema
 const STRICT = "default-src 'none'; script-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'";
 const DAY_S = 86400;
 const ONE_S = 1000;
+// What hangs does so for ever, so this tells it from what does not, on a busy machine too.
+const AT_ONCE = 3 * ONE_S;
 
 let claims = 0;
 let failures = 0;
@@ -166,7 +168,7 @@ async function main() {
 // ---- the chapters
 
 async function landing({ context, on }) {
-  const path = serve({ csp: `${STRICT}; require-trusted-types-for 'script'; trusted-types 'none'`, body: '<form data-selfsame method="post" action="/selfsame/form"><input name="email"></form><form id="other"><input type="hidden" name="ucc"></form>' });
+  const path = serve({ csp: `${STRICT}; require-trusted-types-for 'script'; trusted-types 'none'`, body: '<form data-selfsame method="post" action="/selfsame/form"><input name="email"></form><form id="other"><input type="hidden" name="ucc"></form><form data-selfsame id="seen"><input name="ucc" value="typed"></form>' });
   const page = await tab(context);
   const before = posts.length;
   await goto(page, on("www.shop.test", `${path}?ucc=ANN-10`));
@@ -178,8 +180,9 @@ async function landing({ context, on }) {
   claim("over plaintext the cookie is not Secure, for it would be refused", cookie.secure === false);
   claim("the cookie is small", cookie.size < 300, cookie.size);
   claim("nothing is posted before an account does something", posts.length === before);
-  const fields = await page.$$eval('input[name="ucc"]', (inputs) => inputs.map((input) => [input.type, input.value]));
+  const fields = await page.$$eval('form:not(#seen) input[name="ucc"]', (inputs) => inputs.map((input) => [input.type, input.value]));
   claim("hidden fields hold the code, in a form that asks for it and in one that has the field", JSON.stringify(fields) === '[["hidden","ANN-10"],["hidden","ANN-10"]]', fields);
+  claim("a field that a person sees is left to the person", (await page.$$eval("#seen [name=ucc]", (inputs) => inputs.map((input) => input.value).join())) === "typed");
   claim("a sign-up is posted, and the call tells that it arrived", (await call(page, "track", "SIGNUP")) === true);
   const [{ payload, headers }] = await postsSince(before);
   claim("the payload is as its schema says", validate(payload), validate.errors);
@@ -311,27 +314,27 @@ async function hangingServers({ context, on }) {
   const hung = serve({ script: '<script src="/stub.js" data-src="/hang.js" data-endpoint="/selfsame"></script>', csp: STRICT, body: form });
   let began = Date.now();
   await page.goto(on("www.shop.test", hung));
-  claim("a script that never comes does not delay the page", Date.now() - began < ONE_S, Date.now() - began);
+  claim("a script that never comes does not delay the page", Date.now() - began < AT_ONCE, Date.now() - began);
   began = Date.now();
   const known = await call(page, "ucc");
   const took = Date.now() - began;
-  claim("a call ends after two seconds when the script never comes", known === undefined && took > 1.5 * ONE_S && took < 3 * ONE_S, took);
+  claim("a call ends after two seconds when the script never comes", known === undefined && took > 1.5 * ONE_S && took < 2 * ONE_S + AT_ONCE, took);
   began = Date.now();
   await Promise.all([page.waitForNavigation(), page.click("button")]);
-  claim("and a form is sent at once", Date.now() - began < ONE_S, Date.now() - began);
+  claim("and a form is sent at once", Date.now() - began < AT_ONCE, Date.now() - began);
 
   const silent = serve({ attributes: 'data-endpoint="/hang" data-consent="granted" data-timeout-ms="700"', body: form });
   began = Date.now();
   await goto(page, on("www.shop.test", `${silent}?ucc=ANN-10`));
-  claim("an endpoint that never answers does not delay the page", Date.now() - began < ONE_S);
+  claim("an endpoint that never answers does not delay the page", Date.now() - began < AT_ONCE);
   began = Date.now();
   const arrived = await call(page, "track", "SIGNUP");
   const waited = Date.now() - began;
-  claim("a post ends within its time-out", arrived === false && waited >= 600 && waited < 1.5 * ONE_S, waited);
+  claim("a post ends within its time-out", arrived === false && waited >= 600 && waited < 700 + AT_ONCE, waited);
   began = Date.now();
   await page.evaluate(() => void window.selfsame("track", "CHECKOUT"));
   await Promise.all([page.waitForNavigation(), page.click("button")]);
-  claim("a form is sent at once while a post hangs", Date.now() - began < ONE_S, Date.now() - began);
+  claim("a form is sent at once while a post hangs", Date.now() - began < AT_ONCE, Date.now() - began);
   const from = posts.length;
   await goto(page, on("www.shop.test", serve()));
   const [{ payload }] = await postsSince(from);
@@ -339,12 +342,16 @@ async function hangingServers({ context, on }) {
   await call(page, "ucc");
   await goto(page, on("www.shop.test", serve({ attributes: 'data-endpoint="/selfsame/broken" data-consent="granted"' })));
   claim("an error is no arrival", (await call(page, "track", "SIGN_IN")) === false);
-  for (let visits = 0; visits < 8; visits += 1) await goto(page, on("www.shop.test", serve({ attributes: 'data-endpoint="/selfsame/broken" data-consent="granted"' })));
-  await soon(200);
-  const tried = posts.length;
-  await goto(page, on("www.shop.test", serve({ attributes: 'data-endpoint="/selfsame/broken" data-consent="granted"' })));
-  await soon(200);
-  claim("an endpoint that stays broken is given up", posts.length === tried, posts.length - tried);
+  const broken = serve({ attributes: 'data-endpoint="/selfsame/broken" data-consent="granted"' });
+  let visits = 0;
+  for (let posted = 1; posted && visits < 20; visits += 1) {
+    const tried = posts.length;
+    await goto(page, on("www.shop.test", broken));
+    posted = (await postsSince(tried, 1, ONE_S)).length;
+    // Answered, and written down.
+    await soon(100);
+  }
+  claim("an endpoint that stays broken is given up after some pages", visits > 4 && visits < 9, visits);
 }
 
 async function theStub({ context, on }) {
@@ -360,6 +367,9 @@ async function theStub({ context, on }) {
   const hash = /'(sha256-[^']+)'/.exec(snippet)[1];
   await goto(page, on("www.shop.test", serve({ csp: `${STRICT.replace("script-src 'self'", `script-src 'self' '${hash}'`)}`, script: snippet })));
   claim("the snippet runs under a policy that has its hash", await page.evaluate(() => window.selfsame.loaded));
+  const strictDynamic = "default-src 'none'; script-src 'nonce-n0nce' 'strict-dynamic'; connect-src 'self'";
+  await goto(page, on("www.shop.test", serve({ csp: strictDynamic, script: snippet.replace("<script ", '<script nonce="n0nce" ') })));
+  claim("and under one of nonces", await page.evaluate(() => window.selfsame.loaded));
   const clobbered = serve({ script: "", body: '<form id="selfsame"></form><form name="cookie"></form><script src="/stub.js" data-src="/selfsame.js"></script><script>selfsame("start", { consent: "granted" })</script>' });
   await goto(page, on("www.shop.test", `${clobbered}?ucc=CLO-1`));
   claim("an element called as the stub is in nobody's way, and a start by call is one", (await call(page, "ucc")) === "CLO-1" && (await call(page, "payload")).browserIds.length === 1);
@@ -488,7 +498,7 @@ async function severalTabs({ context, on }) {
   await Promise.all(tabs.map(ready));
   for (let round = 0; round < 10; round += 1) await Promise.all(tabs.map((page, index) => call(page, "track", "PAGE_VIEW", `pricing/${index}/${round}`)));
   const tokensOf = (payload) => new Set(payload.journey.touchpoints.map((step) => step.pathToken).filter((token) => token?.startsWith("pricing/")));
-  await tabs[0].waitForFunction((most) => window.selfsame("payload").then((payload) => new Set(payload.journey.touchpoints.map((step) => step.pathToken).filter((token) => /^pricing\//.test(token))).size === most), {}, 40).catch(() => {});
+  await tabs[0].waitForFunction((most) => window.selfsame("payload").then((payload) => new Set(payload.journey.touchpoints.map((step) => step.pathToken).filter((token) => /^pricing\//.test(token))).size === most), { polling: 100 }, 40).catch(() => {});
   const all = await Promise.all(tabs.map((page) => call(page, "payload")));
   claim("tabs at once have one browser id", new Set(all.map((payload) => payload.browserIds[0])).size === 1, all.map((payload) => payload.browserIds));
   claim("tabs at once have one code", new Set(all.map((payload) => payload.attribution.ucc)).size === 1, all.map((payload) => payload.attribution.ucc));
@@ -636,6 +646,18 @@ async function oddPages({ context, on }) {
   claim("among many cookies, damaged homes and odd addresses the code is kept", (await stored(page)).cookie.includes("ANN-10"), await stored(page));
   await page.evaluate(() => { const base = document.createElement("base"); base.href = "http://evil.test/"; document.head.append(base); });
   claim("an unknown word, a wrong kind, a call too many are nothing", (await call(page, "nonsense")) === undefined && (await call(page, "constructor")) === undefined && (await call(page, "__proto__")) === undefined && (await call(page, "track", "SIGN_OFF")) === false);
+  const ended = await page.evaluate(async () => {
+    const real = window.fetch;
+    const answers = [];
+    for (const broken of [async () => undefined, async () => { throw new Error("no"); }, () => { throw new Error("no"); }, () => new Promise(() => {}), async () => ({ ok: "yes" })]) {
+      window.fetch = broken;
+      Navigator.prototype.sendBeacon = () => false;
+      answers.push(await window.selfsame("track", "SHARE"));
+    }
+    window.fetch = real;
+    return answers;
+  });
+  claim("whatever a page's own fetch does, a call ends", ended.length === 5 && ended.slice(0, 4).every((one) => one === false), ended);
   await page.evaluate(async () => {
     for (const words of [["track"], ["track", null, {}], ["code"], ["code", {}], ["account"], ["account", {}], ["attach"], ["attach", [null]], ["decorate"], ["decorate", 7], ["consent"], ["start", "x"], ["start", null], []]) await window.selfsame(...words);
     document.body.innerHTML = '<svg><a href="/x"><text>svg</text></a></svg><a href="http://[bad">bad</a><a href="javascript:void 0">js</a><a id="deep" href="/pricing"><b>deep</b></a>';

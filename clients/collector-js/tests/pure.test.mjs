@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { codeIn, codeOf, without, withParameter } from "../src/code.js";
 import { json, own, randomId } from "../src/guard.js";
 import { handOver, isOf, takenOver } from "../src/handover.js";
+import { optionsOf, optionsOfElement } from "../src/options.js";
 import { pathToken, token } from "../src/path.js";
 import { aged, cardOf, emptyRecord, merged, mergedCode, ofText, stepped, textOf } from "../src/record.js";
 
@@ -62,6 +63,16 @@ test("a path token holds nothing but words of the list and the product's", () =>
   }
   for (const text of ["a@b", "a?b", "a*b", "a b", "ü", "\u0000", 7, null, undefined]) assert.equal(token(text), "");
   assert.equal(token("x".repeat(200)).length, 128);
+});
+
+test("an option of another type counts as not given, whoever gives it", () => {
+  const usual = optionsOf({});
+  assert.deepEqual(optionsOf({ days: NaN, timeoutMs: "7", params: "ucc", gpc: null, name: 5, consent: undefined, unknown: 1 }), usual);
+  for (const none of [undefined, null, "x", 7, []]) assert.deepEqual(optionsOf(none), usual);
+  const given = optionsOfElement({ dataset: { endpoint: "/selfsame", handOver: "a.example, b.example", gpc: "false", timeoutMs: "500", days: "x", src: "/selfsame.js" } });
+  const { endpoint, handOver, gpc, timeoutMs, days } = optionsOf(given);
+  assert.deepEqual([endpoint, handOver, gpc, timeoutMs, days], ["/selfsame", ["a.example", "b.example"], false, 500, 90]);
+  assert.equal(usual.consent, "pending", "without a word nothing is kept");
 });
 
 // Enough of chance for records of every shape, the same in each run.
