@@ -427,6 +427,14 @@ async function handOverToAnotherDomain({ context, on, port }) {
   claim("a link that was copied to a friend hands over nothing", !theirs.browserIds.includes(there.browserIds[0]) && !theirs.attribution, theirs);
   claim("and its parameter is taken off all the same", !friend.url().includes("selfsame="), friend.url());
 
+  // The control of the next two: the same link is taken over where nothing is wrong with it.
+  const inTime = await tab(stranger);
+  await goto(inTime, on("www.shop.test", serve({ attributes: 'data-consent="denied"', body: `<a id="prompt" href="${copied.replace(/&/g, "&amp;")}">in time</a>` })));
+  await Promise.all([inTime.waitForNavigation(), inTime.click("#prompt")]);
+  await ready(inTime);
+  claim("what was handed over a moment ago is taken", (await call(inTime, "payload")).attribution?.ucc === "ANN-10", await call(inTime, "payload"));
+  await call(inTime, "consent", "denied");
+  await inTime.close();
   const late = await tab(stranger, (one) => one.evaluateOnNewDocument(() => { const real = Date.now; Date.now = () => real() + 121_000; }));
   await goto(late, on("www.shop.test", serve({ attributes: 'data-consent="granted"', body: `<a id="late" href="${copied.replace(/&/g, "&amp;")}">late</a>` })));
   await Promise.all([late.waitForNavigation(), late.click("#late")]);
