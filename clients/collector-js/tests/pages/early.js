@@ -1,0 +1,1 @@
+window.early = Promise.all([window.selfsame("track", "SIGNUP"), window.selfsame("ucc")]);

@@ -1,0 +1,1 @@
+window.selfsame("track", "SIGNUP");
