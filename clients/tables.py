@@ -29,6 +29,8 @@ PROPERTIES = {
     "white_space": r"\p{White_Space}",
     "invisible": r"\p{Default_Ignorable_Code_Point}",
 }
+# Whose place in right-to-left domains (`Bidi_Class`) or standing in UTS #46 has changed since Unicode 14.0, found with `conformance/make.py … characters`.
+NEW_IN_DOMAINS = {0x1B3A, 0x1B3C, 0x1B42, 0x1171E}
 RANGES_IN_NODE = """
 const ranges = {};
 for (const [name, source] of Object.entries(JSON.parse(process.argv[1]))) {
@@ -105,6 +107,7 @@ def characters():
     answer = subprocess.run(["node", "-e", RANGES_IN_NODE, json.dumps(PROPERTIES)], check=True, capture_output=True, text=True).stdout
     found = {name: set(points) for name, points in json.loads(answer).items()}
     new = {point for point in range(0x110000) if unicodedata.category(chr(point)) == "Cn"} - found["invisible"]
+    found["new_in_domains"] = NEW_IN_DOMAINS
     return {"new": in_ranges(new), **{name: in_ranges(points - new) for name, points in found.items()}}
 
 

@@ -6,7 +6,7 @@ import ipaddress
 import unicodedata
 
 from .refusals import DigestError, Refusal
-from .text import typed_text
+from .text import characters, typed_text
 
 _LABEL_BYTES_MAX = 63
 _DOMAIN_BYTES_MAX = 253
@@ -71,6 +71,8 @@ def _check(label: str, is_bidi: bool) -> None:
 
     if label == "":
         raise DigestError(Refusal.INVALID_DOMAIN)
+    if any(character in characters("new_in_domains") for character in label):
+        raise DigestError(Refusal.NEW_CHARACTER)
     wrong = label[0] == "-" or label[-1] == "-" or unicodedata.category(label[0])[0] == "M"
     joiners = (at for at, character in enumerate(label) if character in "\u200c\u200d")
     if wrong or not all(idna.valid_contextj(label, at) for at in joiners):
