@@ -29,8 +29,9 @@ PROPERTIES = {
     "white_space": r"\p{White_Space}",
     "invisible": r"\p{Default_Ignorable_Code_Point}",
 }
-# Whose place in right-to-left domains (`Bidi_Class`) or standing in UTS #46 has changed since Unicode 14.0, found with `conformance/make.py … characters`.
-NEW_IN_DOMAINS = {0x1B3A, 0x1B3C, 0x1B42, 0x1171E}
+# Whose place in right-to-left domains (`Bidi_Class`) or standing in UTS #46 has changed since Unicode 14.0, and joiners, on whose neighbours libraries
+# differ; found with `conformance/make.py`.
+NEW_IN_DOMAINS = {0x200C, 0x200D, 0x17B4, 0x17B5, 0x1806, 0x1B3A, 0x1B3C, 0x1B42, 0x2260, 0x226E, 0x226F, 0x1171E}
 RANGES_IN_NODE = """
 const ranges = {};
 for (const [name, source] of Object.entries(JSON.parse(process.argv[1]))) {

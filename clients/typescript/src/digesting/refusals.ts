@@ -4,7 +4,7 @@ const SENTENCES = {
   EMPTY: "is empty",
   TOO_LONG: "is too long",
   NOT_TEXT: "is not text: it holds half of a character",
-  NEW_CHARACTER: "holds a character that is not in Unicode 14.0, which languages may fold differently; send the bundle without it",
+  NEW_CHARACTER: "holds a character that languages fold differently, such as one that came after Unicode 14.0; send the bundle without it",
   CONTROL_CHARACTER: "holds a control character",
   PLACEHOLDER: "is a placeholder (such as `n/a`, `null` or zeros), not a value; leave it out",
   NOT_AN_EMAIL: "is not an e-mail address",

@@ -29,7 +29,7 @@ SENTENCES = {
     Refusal.EMPTY: "is empty",
     Refusal.TOO_LONG: "is too long",
     Refusal.NOT_TEXT: "is not text: it holds half of a character",
-    Refusal.NEW_CHARACTER: "holds a character that is not in Unicode 14.0, which languages may fold differently; send the bundle without it",
+    Refusal.NEW_CHARACTER: "holds a character that languages fold differently, such as one that came after Unicode 14.0; send the bundle without it",
     Refusal.CONTROL_CHARACTER: "holds a control character",
     Refusal.PLACEHOLDER: "is a placeholder (such as `n/a`, `null` or zeros), not a value; leave it out",
     Refusal.NOT_AN_EMAIL: "is not an e-mail address",

@@ -20,10 +20,10 @@ _APOSTROPHES = frozenset("'`\u02bb\u02bc\u05f3\u0640\u2018\u2019\u2032\uff07")
 
 @functools.lru_cache(maxsize=None)
 def tables() -> dict:
-    """The tables of clients/tables.py; in a checkout that was not built, where they lie."""
-    shipped = importlib.resources.files(__package__) / "tables.json"
+    """The tables of clients/tables.py; in a checkout from where they lie, since a copy could be old."""
     checkout = pathlib.Path(__file__).resolve().parents[4] / "go/digest/tables.json"
-    return json.loads((shipped if shipped.is_file() else checkout).read_text(encoding="utf-8"))
+    shipped = importlib.resources.files(__package__) / "tables.json"
+    return json.loads((checkout if checkout.is_file() else shipped).read_text(encoding="utf-8"))
 
 
 class Characters:
