@@ -196,3 +196,17 @@ def test_nobody_there_is_unavailable_and_told_in_time():
     with pytest.raises(ValueError):
         Client("ftp://127.0.0.1:9")
     assert issubclass(NotAllowed, SelfsameError)
+
+
+def test_a_server_that_asks_is_shown_a_token_by_tls(guarded, digester):
+    address, ca, token = guarded
+    with Client(f"https://{address}", ca=ca, token=token) as client:
+        assert client.access.WhoAmI(access_pb2.WhoAmIRequest()).identity.name == "admin"
+        with pytest.raises(NotAllowed) as refused:
+            client.screening.ScreenConversion(conversion("guarded", digester))
+        assert refused.value.reason == Reason.NOT_PERMITTED
+    with Client(f"https://{address}", ca=ca, token="selfsame_wrong") as client, pytest.raises(NotAllowed) as refused:
+        client.access.WhoAmI(access_pb2.WhoAmIRequest())
+    assert refused.value.reason == Reason.NOT_AUTHENTICATED
+    with Client(f"https://{address}", token=token, retry=QUICK) as client, pytest.raises(Unavailable):
+        client.access.WhoAmI(access_pb2.WhoAmIRequest(), timeout=3)
