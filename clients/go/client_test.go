@@ -2,6 +2,8 @@ package selfsame_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"net"
 	"os"
@@ -273,6 +275,32 @@ func TestTheFeedGoesOnFromACursorWithoutAGap(t *testing.T) {
 		if selfsame.ReasonOf(err) != selfsame.CursorOfAnotherLedger {
 			t.Error(err)
 		}
+	}
+}
+
+func TestAServerThatAsksIsShownATokenByTLS(t *testing.T) {
+	address, ca, file := served.StartGuarded(t)
+	trusted := x509.NewCertPool()
+	trusted.AppendCertsFromPEM(must(os.ReadFile(ca)))
+	token := strings.TrimSpace(string(must(os.ReadFile(file))))
+	ask := func(options selfsame.Options) (string, error) {
+		options.Retry, options.Timeout = quick, 3*time.Second
+		client := connected(t, "https://"+address, options)
+		answer, err := client.Access.WhoAmI(context.Background(), &v1.WhoAmIRequest{})
+		if err == nil {
+			_, err = client.Screening.ScreenConversion(context.Background(), conversion("guarded"))
+		}
+		return answer.GetIdentity().GetName(), err
+	}
+	name, err := ask(selfsame.Options{TLS: &tls.Config{RootCAs: trusted}, Token: selfsame.Static(token)})
+	if name != "admin" || selfsame.ReasonOf(err) != selfsame.NotPermitted {
+		t.Error(name, err)
+	}
+	if _, err = ask(selfsame.Options{TLS: &tls.Config{RootCAs: trusted}, Token: selfsame.Static("selfsame_wrong")}); selfsame.ReasonOf(err) != selfsame.NotAuthenticated {
+		t.Error(err)
+	}
+	if _, err = ask(selfsame.Options{Token: selfsame.Static(token)}); status.Code(err) != codes.Unavailable {
+		t.Error(err)
 	}
 }
 

@@ -11,7 +11,7 @@ import { ConversionKind } from "@selfsame/client/v1/conversion";
 import { PayoutService } from "@selfsame/client/v1/payout";
 import { ScreeningService } from "@selfsame/client/v1/screening";
 import { ErrorInfoSchema, RetryInfoSchema } from "../dist/v1/google/rpc/error_details_pb.js";
-import { conversion, read, serve } from "./server.mjs";
+import { conversion, read, serve, serveGuarded } from "./server.mjs";
 
 const QUICK = { attempts: 4, firstWaitMs: 10, longestWaitMs: 20, attemptMs: 500 };
 
@@ -177,4 +177,19 @@ test("nobody there is unavailable and told in time", async () => {
   await assert.rejects(nobody.screening.getDecision({}, { timeoutMs: 2_000 }), (error) => error.code === Code.Unavailable && error.isTransient);
   assert.ok(performance.now() - began < 3_000);
   nobody.close();
+});
+
+test("a server that asks is shown a token by TLS", async () => {
+  const { address, ca, token, stop } = await serveGuarded();
+  const clients = [{ ca, token }, { ca, token: "selfsame_wrong" }, { token }].map((options) => new SelfsameClient(`https://${address}`, { retry: QUICK, ...options }));
+  try {
+    const [known, wrong, trusting] = clients;
+    assert.equal((await known.access.whoAmI({})).identity.name, "admin");
+    await assert.rejects(known.screening.screenConversion(conversion("guarded")), refused("NOT_PERMITTED"));
+    await assert.rejects(wrong.access.whoAmI({}), refused("NOT_AUTHENTICATED"));
+    await assert.rejects(trusting.access.whoAmI({}, { timeoutMs: 3_000 }), SelfsameError);
+  } finally {
+    for (const client of clients) client.close();
+    await stop();
+  }
 });

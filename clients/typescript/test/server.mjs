@@ -16,10 +16,30 @@ const CAMPAIGN = '[payout.campaigns.tour]\ndelay_days = 0\ncounts_from = "later"
 /** A server whose campaign `tour` pays at once. */
 export async function serve() {
   const folder = mkdtempSync(join(tmpdir(), "selfsame-client-"));
+  return started(folder, withCampaign(folder), {});
+}
+
+/** A server that speaks TLS and asks who calls: also the file of whom to trust, and the administrator's token. */
+export async function serveGuarded() {
+  const folder = mkdtempSync(join(tmpdir(), "selfsame-client-"));
+  const [cert, key, token] = ["tls.crt", "tls.key", "admin.token"].map((file) => join(folder, file));
+  const subject = ["-subj", "/CN=selfsame", "-addext", "subjectAltName=IP:127.0.0.1"];
+  const made = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1", ...subject, "-keyout", key, "-out", cert];
+  execFileSync("openssl", made, { stdio: "ignore" });
+  const settings = { SELFSAME_TLS__CERTIFICATE_FILE: cert, SELFSAME_TLS__KEY_FILE: key, SELFSAME_ACCESS__ADMIN_TOKEN_FILE: token };
+  const server = await started(folder, [], settings);
+  return { ...server, ca: cert, token: readFileSync(token, "utf8").trim() };
+}
+
+function withCampaign(folder) {
   const policy = execFileSync(BINARY, ["policy", "show"], { encoding: "utf8" }).replace(/^version = .*/m, 'version = "tour-1"');
   writeFileSync(join(folder, "tour.toml"), policy + CAMPAIGN);
-  const flags = ["--listen", "127.0.0.1:0", "--data-dir", join(folder, "ledger"), "--policy", join(folder, "tour.toml"), "--metrics", "none"];
-  const running = spawn(BINARY, ["serve", ...flags], { stdio: ["ignore", "pipe", "ignore"] });
+  return ["--policy", join(folder, "tour.toml")];
+}
+
+async function started(folder, others, settings) {
+  const flags = ["--listen", "127.0.0.1:0", "--data-dir", join(folder, "ledger"), "--metrics", "none", ...others];
+  const running = spawn(BINARY, ["serve", ...flags], { stdio: ["ignore", "pipe", "ignore"], env: { ...process.env, ...settings } });
   const ended = new Promise((resolve) => running.once("exit", resolve));
   for await (const line of createInterface({ input: running.stdout })) {
     const address = /API +(127\.0\.0\.1:[0-9]+)/.exec(line)?.[1];

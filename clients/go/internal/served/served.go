@@ -49,7 +49,28 @@ func Start(t testing.TB) string {
 	if err := os.WriteFile(file, policy, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	server := exec.Command(Binary(), "serve", "--listen", "127.0.0.1:0", "--data-dir", filepath.Join(folder, "ledger"), "--policy", file, "--metrics", "none")
+	return start(t, folder, nil, "--policy", file)
+}
+
+// StartGuarded is the address of a server that speaks TLS and asks who calls, with the files of whom to trust and of the administrator's token.
+func StartGuarded(t testing.TB) (address, ca, token string) {
+	t.Helper()
+	folder := t.TempDir()
+	certificate, key, token := filepath.Join(folder, "tls.crt"), filepath.Join(folder, "tls.key"), filepath.Join(folder, "admin.token")
+	made, err := exec.Command("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1", "-subj", "/CN=selfsame",
+		"-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, made)
+	}
+	settings := []string{"SELFSAME_TLS__CERTIFICATE_FILE=" + certificate, "SELFSAME_TLS__KEY_FILE=" + key, "SELFSAME_ACCESS__ADMIN_TOKEN_FILE=" + token}
+	return start(t, folder, settings), certificate, token
+}
+
+func start(t testing.TB, folder string, settings []string, flags ...string) string {
+	t.Helper()
+	flags = append([]string{"serve", "--listen", "127.0.0.1:0", "--data-dir", filepath.Join(folder, "ledger"), "--metrics", "none"}, flags...)
+	server := exec.Command(Binary(), flags...)
+	server.Env = append(os.Environ(), settings...)
 	output, err := server.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
