@@ -97,13 +97,20 @@ func (e *Error) IsOutcomeUnknown() bool {
 	return e.Code == codes.Unavailable || e.Code == codes.DeadlineExceeded || e.Code == codes.Internal || e.Code == codes.Canceled
 }
 
-// ReasonOf is the reason of an error; empty when it is none of the server's.
+// ReasonOf is the reason of an error, of a call or of a stream; empty when it is none of the server's.
 func ReasonOf(err error) Reason {
-	var refused *Error
-	if errors.As(err, &refused) {
-		return refused.Reason
+	if err == nil {
+		return ""
 	}
-	return ""
+	return errorOf(err).Reason
+}
+
+// ErrorOf is the error of a stream with what the server told of it; nil of nil. Unary calls return such errors by themselves.
+func ErrorOf(err error) *Error {
+	if err == nil {
+		return nil
+	}
+	return errorOf(err)
 }
 
 func errorOf(err error) *Error {

@@ -168,6 +168,17 @@ def test_the_reasons_are_those_of_the_document():
     assert sorted(stated) == sorted(Reason) and len(stated) > 30
 
 
+def test_a_stream_answers_each_in_order_and_a_bad_one_alone(client, digester):
+    requests = [conversion(f"bulk-{number}", digester) for number in range(5)]
+    requests[2].conversion.kind = 0
+    sent = [screening_pb2.ScreenConversionsRequest(conversion=request.conversion) for request in requests]
+    answers = list(client.screening.ScreenConversions(iter(sent), timeout=20))
+    assert [answer.WhichOneof("result") for answer in answers] == ["decision", "decision", "error", "decision", "decision"]
+    assert answers[2].error.reason == Reason.INVALID_FIELDS
+    with pytest.raises(CursorLost):
+        list(client.payouts.WatchDecisions(payout_pb2.WatchDecisionsRequest(program_id="shop", after_cursor="7-0123456789abcdef")))
+
+
 def test_the_feed_goes_on_from_a_cursor_without_a_gap(client, digester):
     for number in range(3):
         client.screening.ScreenConversion(conversion(f"feed-{number}", digester))

@@ -81,6 +81,19 @@ def test_a_run_whose_reservation_ended_asks_the_provider_what_became_of_it(run, 
     assert len(provider.payments) == 1
 
 
+@pytest.mark.parametrize("where", ["before", "after"])
+def test_what_the_gate_holds_meanwhile_is_not_paid_and_what_was_paid_is_marked(run, client, where):
+    provider = Provider(breaks=where)
+    with pytest.raises(Crash):
+        run(provider)
+    conversion_id = provider.asked[0].conversion_id
+    subject = payout_pb2.HoldSubject(conversion_id=conversion_id)
+    client.payouts.PlaceHold(payout_pb2.PlaceHoldRequest(program_id="shop", subject=subject, hold_id=f"hold-{conversion_id}"))
+    assert run(provider).outcome == Outcome.UNSETTLED
+    assert run(provider, look_up=provider.payments.get).outcome == (Outcome.PAID if where == "after" else Outcome.LAPSED)
+    assert len(provider.asked) == 1
+
+
 def test_a_payment_that_failed_frees_the_reward(run):
     def refuse(_):
         raise PaymentFailed("account_closed", "the bank said no")

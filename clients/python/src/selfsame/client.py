@@ -50,7 +50,8 @@ class Client:
     of its retries.
 
     `screening`, `payouts`, `review`, `lists`, `models`, `programs`, `access` and `confirmations` have the methods of the contract by their names. Every
-    one takes a request, and `timeout` in seconds and `attempts` where they shall be others, and raises `SelfsameError`.
+    one takes a request, and `timeout` in seconds and `attempts` where they shall be others, and raises `SelfsameError`; streams are not
+    repeated, but for `follow`.
     """
 
     def __init__(
@@ -152,18 +153,29 @@ class Client:
 
 
 class _Service:
-    """A service's unary methods with deadlines, retries and typed errors; `stub` is the generated one, for streams."""
+    """A service's methods: unary ones with deadlines, retries and typed errors, streams with typed errors; `stub` is the generated one."""
 
     def __init__(self, client: Client, descriptor: Any, stub: Any) -> None:
         self.stub = stub
         for method in descriptor.methods:
-            if not (method.client_streaming or method.server_streaming):
-                setattr(self, method.name, _bound(client, method.name, getattr(stub, method.name)))
+            bound = _streamed if method.client_streaming or method.server_streaming else _bound
+            setattr(self, method.name, bound(client, method.name, getattr(stub, method.name)))
 
 
 def _bound(client: Client, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
     def call(request: Any, timeout: float | None = None, attempts: int | None = None) -> Any:
         return client._call(name, method, request, timeout, attempts)
+
+    call.__name__ = name
+    return call
+
+
+def _streamed(client: Client, name: str, method: Callable[..., Any]) -> Callable[..., Iterator[Any]]:
+    def call(request: Any, timeout: float | None = None) -> Iterator[Any]:
+        try:
+            yield from method(request, timeout=timeout, metadata=client._metadata())
+        except grpc.RpcError as failed:
+            raise error_of(failed) from None
 
     call.__name__ = name
     return call
