@@ -27,7 +27,9 @@ pub(super) fn told_to_stop(within: Duration) -> anyhow::Result<impl Future<Outpu
     };
     let listen = move || {
         runtime.block_on(async {
-            tracing::info!(signal = signal.await, "told to stop");
+            // Before the line: where its level is off, what stands in it is not even looked at.
+            let signal = signal.await;
+            tracing::info!(signal, "told to stop");
             // Whoever waits may be gone, and the process with it.
             let _ = tell.send(());
             tokio::time::sleep(within).await;
