@@ -52,3 +52,37 @@ async fn a_stop_ends_though_a_thread_waits_for_ever_and_loses_nothing() {
     assert!(!replayed.ends_with(" 0"), "what no snapshot holds was replayed: {replayed}");
     again.stop();
 }
+
+/// A server whose log says little stops when it is told to, and not before.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_log_leaves_out_changes_nothing_of_what_the_server_does() {
+    for level in ["warn", "error", "off"] {
+        let folder = tempfile::tempdir().unwrap();
+        let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let mut process = std::process::Command::new(env!("CARGO_BIN_EXE_selfsame"))
+            .args(["serve", "--memory", "--metrics", "none", "--log", level, "--listen", &address.to_string()])
+            .current_dir(folder.path())
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let channel = reached(&format!("http://{address}")).await;
+        let mut programs = selfsame::wire::v1::program_service_client::ProgramServiceClient::new(channel);
+        programs.list_programs(selfsame::wire::v1::ListProgramsRequest::default()).await.unwrap();
+        assert!(process.try_wait().unwrap().is_none(), "it ended by itself at level {level}");
+        assert!(std::process::Command::new("kill").args(["-TERM", &process.id().to_string()]).status().unwrap().success());
+        assert!(process.wait().unwrap().success());
+    }
+}
+
+/// A connection, once somebody listens there.
+#[expect(clippy::disallowed_methods, reason = "that another process listens is seen by looking again")]
+async fn reached(url: &str) -> tonic::transport::Channel {
+    let began = Instant::now();
+    loop {
+        match tonic::transport::Endpoint::from_shared(url.to_owned()).unwrap().connect().await {
+            Ok(channel) => return channel,
+            Err(error) => assert!(began.elapsed() < CLOSING + SLACK, "{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
