@@ -34,10 +34,10 @@ impl Refused {
     }
 }
 
-impl IntoResponse for Refused {
-    fn into_response(self) -> Response {
-        let status = http_status(self.0.code());
-        let mut answer = (status, [(CONTENT_TYPE, "application/json")], text(&self.0)).into_response();
+impl Refused {
+    /// The refusal under another status than the one that stands for its code.
+    pub(super) fn under(&self, http: StatusCode) -> Response {
+        let mut answer = (http, [(CONTENT_TYPE, "application/json")], text_under(&self.0, http)).into_response();
         let wait = self.0.get_error_details().retry_info().and_then(|retry| retry.retry_delay);
         if let Some(wait) = wait {
             // Whole seconds, and never too few.
@@ -48,11 +48,21 @@ impl IntoResponse for Refused {
     }
 }
 
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        self.under(http_status(self.0.code()))
+    }
+}
+
 /// A refusal as JSON.
 pub(super) fn text(status: &Status) -> String {
+    text_under(status, http_status(status.code()))
+}
+
+fn text_under(status: &Status, http: StatusCode) -> String {
     let details = status.get_error_details();
     let mut error = Map::new();
-    error.insert("code".to_owned(), json!(http_status(status.code()).as_u16()));
+    error.insert("code".to_owned(), json!(http.as_u16()));
     error.insert("status".to_owned(), json!(name_of(status.code())));
     error.insert("message".to_owned(), json!(status.message()));
     if let Some(info) = details.error_info() {

@@ -8,7 +8,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{RawPathParams, Request};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodFilter, MethodRouter};
 use serde_json::{Map, Value};
@@ -68,15 +68,14 @@ fn router(parts: RestParts) -> Router {
         .into_iter()
         .fold(Router::new(), |router, (path, methods)| router.route(&path, methods))
         .route("/openapi.json", axum::routing::get(described))
-        .fallback(async || refused(Status::not_found("there is nothing under this path; /openapi.json lists all there are")))
+        .fallback(async || {
+            Refused::from(Status::not_found("there is nothing under this path; /openapi.json lists all there are")).into_response()
+        })
         .method_not_allowed_fallback(async || {
-            refused(Status::unimplemented("the path is known, and takes other verbs: see /openapi.json"))
+            let other = Status::unimplemented("the path is known, and takes other verbs: see /openapi.json");
+            Refused::from(other).under(StatusCode::METHOD_NOT_ALLOWED)
         })
         .layer(axum::middleware::map_response(with_fixed_headers))
-}
-
-fn refused(status: Status) -> Response {
-    Refused::from(status).into_response()
 }
 
 /// Answers are for the one who asked: nobody keeps them, and no page of a browser takes them for anything else.
