@@ -11,10 +11,11 @@
 //! 6. [`adapters`]: homes of the journal, files, configuration, telemetry.
 //! 7. [`service`]: thin gRPC handlers, status mapping, the server.
 //! 8. [`offline`]: replay, training, evaluation, simulation; [`console`]: the review queue in a browser, and [`rest`]: the API as JSON over HTTP,
-//!    both clients of the API.
+//!    [`assistant`]: what an assistant may ask; all clients of the API.
 //! 9. [`cli`]: the commands of the `selfsame` binary.
 
 pub mod adapters;
+pub mod assistant;
 pub mod book;
 pub mod cli;
 pub mod console;

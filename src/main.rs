@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use selfsame::cli::{
-    AlreadyTold, account, act, bench, demo, digest, doctor, evaluate, export, hold, in_words, ledger, list, manuals, model,
+    AlreadyTold, account, act, bench, demo, digest, doctor, evaluate, export, hold, in_words, ledger, list, manuals, mcp, model,
     outcome, payout, policy, program, progress, queue, screen, serve, simulate, token, train,
 };
 
@@ -61,6 +61,7 @@ enum Command {
     Ledger(ledger::LedgerCommand),
     Bench(bench::BenchArgs),
     Doctor(doctor::DoctorArgs),
+    Mcp(mcp::McpArgs),
     Completions(manuals::CompletionsArgs),
     Man(manuals::ManArgs),
     #[command(name = "openapi")]
@@ -95,6 +96,7 @@ fn main() -> ExitCode {
         Command::Ledger(args) => args.run(),
         Command::Bench(args) => args.run(),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Mcp(args) => mcp::run(&args),
         Command::Completions(args) => manuals::completions(&args, Cli::command()),
         Command::Man(args) => manuals::man(&args, Cli::command()),
         Command::OpenApi(args) => manuals::openapi(&args),
@@ -177,7 +179,7 @@ mod tests {
             command.get_subcommands().map(clap::Command::get_name).filter(|name| !shown.contains(&format!("selfsame {name}")));
         // What these print is their work: files of data, reports, pages, a log.
         let works =
-            ["serve", "demo", "export", "screen", "digest", "simulate", "train", "evaluate", "completions", "man", "openapi"];
+            ["serve", "demo", "export", "screen", "digest", "simulate", "train", "evaluate", "mcp", "completions", "man", "openapi"];
         assert_eq!(silent.collect::<Vec<_>>(), works);
     }
 }

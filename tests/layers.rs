@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The layers, top first, by the folders below `src/`.
-const LAYERS: [(&str, u8); 13] = [
+const LAYERS: [(&str, u8); 14] = [
     ("vocabulary", 1),
     ("digesting", 1),
     ("screening", 2),
@@ -18,6 +18,7 @@ const LAYERS: [(&str, u8); 13] = [
     ("offline", 8),
     ("console", 8),
     ("rest", 8),
+    ("assistant", 8),
     ("cli", 9),
 ];
 

@@ -17,6 +17,7 @@ pub mod hold;
 pub mod ledger;
 pub mod list;
 pub mod manuals;
+pub mod mcp;
 pub mod model;
 mod named;
 pub mod outcome;

@@ -69,7 +69,8 @@ fn router(parts: RestParts) -> Router {
         .fold(Router::new(), |router, (path, methods)| router.route(&path, methods))
         .route("/openapi.json", axum::routing::get(described))
         .fallback(async || {
-            Refused::from(Status::not_found("there is nothing under this path; /openapi.json lists all there are")).into_response()
+            Refused::from(Status::not_found("there is nothing under this path; /openapi.json lists all there are"))
+                .into_response()
         })
         .method_not_allowed_fallback(async || {
             let other = Status::unimplemented("the path is known, and takes other verbs: see /openapi.json");

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use tonic::service::interceptor::InterceptedService;
+use tonic::transport::Channel;
 
 use super::profile::{ClientProfile, profile};
 use super::{Client, credentials};
@@ -88,8 +89,16 @@ impl Reached {
     /// # Errors
     /// When nobody answers there, or it cannot be agreed on how to speak; the message says what to do.
     pub(in crate::cli) async fn connect(&self) -> anyhow::Result<Client> {
+        Ok(InterceptedService::new(self.channel().await?, self.credentials.clone()))
+    }
+
+    /// A connection that shows nothing yet.
+    ///
+    /// # Errors
+    /// As [`Reached::connect`].
+    pub(in crate::cli) async fn channel(&self) -> anyhow::Result<Channel> {
         let connected = self.destination.connect().await;
-        let channel = connected.map_err(|error| {
+        connected.map_err(|error| {
             let server = self.destination.name();
             match trouble_of(&error) {
                 Some(trouble) => anyhow::anyhow!("{server}: {trouble}"),
@@ -97,8 +106,7 @@ impl Reached {
                     anyhow::Error::new(error).context(format!("nobody answers at {server}; is `selfsame serve` running there?"))
                 }
             }
-        })?;
-        Ok(InterceptedService::new(channel, self.credentials.clone()))
+        })
     }
 }
 
