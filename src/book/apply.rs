@@ -96,6 +96,10 @@ impl Book {
                 Arc::make_mut(&mut self.models).change(cursor, changed);
                 Some(())
             }
+            Event::TermsChanged(changed) => {
+                Arc::make_mut(&mut self.terms).change(cursor, changed);
+                Some(())
+            }
             Event::AuditKeyMade(made) => {
                 Arc::make_mut(&mut self.models).make_key(cursor, made);
                 Some(())

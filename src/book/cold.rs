@@ -333,6 +333,7 @@ impl Command {
             | Self::ChangeRewards(_)
             | Self::ChangeHold(_)
             | Self::ChangeModels(_)
+            | Self::ChangeTerms(_)
             | Self::ChangeDirectory(_) => met,
         }
     }
@@ -361,6 +362,7 @@ impl Event {
             | Self::RewardsChanged(_)
             | Self::HoldChanged(_)
             | Self::ModelsChanged(_)
+            | Self::TermsChanged(_)
             | Self::AuditKeyMade(_)
             | Self::DirectoryChanged(_)
             | Self::ActProposed(_)

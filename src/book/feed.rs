@@ -35,6 +35,7 @@ pub(crate) fn events(cursor: FeedCursor, event: &Event) -> Vec<FeedEvent> {
         | Event::ReservationChanged(_)
         | Event::ListChanged(_)
         | Event::ModelsChanged(_)
+        | Event::TermsChanged(_)
         | Event::AuditKeyMade(_)
         | Event::DirectoryChanged(_)
         | Event::ActProposed(_)

@@ -22,6 +22,7 @@ use super::slab::{
     AccountNumber, CaseNumber, ConversionNumber, CrowdNumber, MessageNumber, OutcomeNumber, PairNumber, PatternNumber,
     ReferralNumber, RewardNumber, Slab, TextNumber, ValueNumber,
 };
+use super::terms::ProgramTerms;
 use super::texts::Texts;
 use super::values::{Sighting, Value, Values};
 use super::{Book, Message, Messages};
@@ -43,6 +44,7 @@ pub(crate) struct Totals {
     latest: Timestamp,
     cold: ColdTotals,
     models: Arc<ProgramModels>,
+    terms: Arc<ProgramTerms>,
     directory: Arc<Directory>,
     acts: Arc<Acts>,
 }
@@ -83,6 +85,7 @@ impl Book {
                 latest: self.latest,
                 cold: self.cold,
                 models: Arc::clone(&self.models),
+                terms: Arc::clone(&self.terms),
                 directory: Arc::clone(&self.directory),
                 acts: Arc::clone(&self.acts),
             },
@@ -119,6 +122,7 @@ impl Book {
                     latest,
                     cold,
                     models,
+                    terms,
                     directory,
                     acts,
                 },
@@ -156,6 +160,7 @@ impl Book {
             late,
             latest,
             models,
+            terms,
             directory,
             acts,
             holds: Arc::new(holds.into_iter().map(|(hold, at)| (hold.hold_id.clone(), (hold, at))).collect()),
@@ -193,6 +198,7 @@ impl Book {
         self.outcomes.spreads.hash(&mut hasher);
         self.late.hash(&mut hasher);
         self.models.hash(&mut hasher);
+        self.terms.hash(&mut hasher);
         self.directory.hash(&mut hasher);
         of_rows(&self.messages.rows, &mut hasher);
         for (_, case) in self.cases.rows.iter() {

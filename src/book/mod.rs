@@ -36,6 +36,7 @@ mod rewards;
 mod slab;
 mod stake;
 mod standing;
+pub mod terms;
 mod texts;
 mod values;
 
@@ -64,6 +65,7 @@ use self::rewards::Rewards;
 use self::slab::MessageNumber;
 pub(crate) use self::slab::{AccountNumber, Chunk, Number, Slab, ValueNumber};
 pub use self::stake::SeenMark;
+use self::terms::{Own, ProgramTerms};
 use self::texts::Texts;
 use self::values::Values;
 use crate::screening::history::ListKind;
@@ -111,6 +113,7 @@ pub struct Book {
     /// When the newest record was learned of: no command is older.
     latest: Timestamp,
     models: Arc<ProgramModels>,
+    terms: Arc<ProgramTerms>,
     /// Empty in all books but the one that the directory is.
     directory: Arc<Directory>,
     /// Acts that wait for a second identity.
@@ -203,6 +206,7 @@ impl Book {
             late: Late::default(),
             latest: Timestamp::saturating_from_millis(0),
             models: Arc::default(),
+            terms: Arc::default(),
             directory: Arc::default(),
             acts: Arc::default(),
             profile_bytes: 0,
@@ -243,6 +247,18 @@ impl Book {
     #[must_use]
     pub const fn models(&self) -> &Arc<ProgramModels> {
         &self.models
+    }
+
+    /// The terms of the programme.
+    #[must_use]
+    pub const fn terms(&self) -> &Arc<ProgramTerms> {
+        &self.terms
+    }
+
+    /// What the programme chose for itself.
+    #[must_use]
+    pub fn own(&self) -> Own<'_> {
+        Own { models: &self.models, terms: &self.terms }
     }
 
     /// The directory, in the book that keeps it.

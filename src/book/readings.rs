@@ -227,6 +227,7 @@ impl Book {
             | Event::PayoutFailed(_)
             | Event::RewardsChanged(_)
             | Event::ListChanged(_)
+            | Event::TermsChanged(_)
             | Event::AuditKeyMade(_)
             | Event::DirectoryChanged(_)
             | Event::ActDropped(_)
@@ -378,6 +379,7 @@ impl Book {
                 in_force && (of_account || waits())
             }
             Event::ActConfirmed(confirmed) => self.still_speaks(cursor, &confirmed.done),
+            Event::TermsChanged(_) => self.terms.changed() == cursor,
             Event::ModelsChanged(_)
             | Event::AuditKeyMade(_)
             | Event::DirectoryChanged(_)

@@ -23,6 +23,7 @@ pub mod screen;
 pub mod serve;
 pub mod simulate;
 mod table;
+mod terms;
 pub mod token;
 pub mod train;
 

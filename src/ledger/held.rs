@@ -22,6 +22,7 @@ use crate::book::directory::Directory;
 use crate::book::models::ProgramModels;
 use crate::book::plan::Previewed;
 use crate::book::query::{CaseFilter, CaseOrder, DecisionFilter, Page, PageRequest};
+use crate::book::terms::ProgramTerms;
 use crate::book::records::{
     CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Hold, LabelledConversion, ListEntry, ListSubject, PendingOutcome,
     QueueStats, TakenMessage,
@@ -255,6 +256,10 @@ impl Ledger for HeldLedger {
         self.under_lease(program.clone(), |ledger| ledger.models(program))
     }
 
+    fn terms<'a>(&'a self, program: &'a ProgramId) -> Answer<'a, Arc<ProgramTerms>> {
+        self.under_lease(program.clone(), |ledger| ledger.terms(program))
+    }
+
     fn directory(&self) -> Answer<'_, Arc<Directory>> {
         Box::pin(async move {
             let (shared, directory) = (Arc::clone(&self.inner()?.shared), Arc::clone(&self.directory));
@@ -282,7 +287,7 @@ impl Ledger for HeldLedger {
         self.inner()?.back_up(out)
     }
 
-    fn forget_older_than(&self, age: Span, now: Timestamp) -> Result<u64, LedgerError> {
+    fn forget_older_than(&self, age: Option<Span>, now: Timestamp) -> Result<u64, LedgerError> {
         self.inner()?.forget_older_than(age, now)
     }
 

@@ -18,6 +18,7 @@ use super::sequencer::Job;
 use super::snapshotting;
 use crate::book::event::{Concerned, Event, OutcomeRecorded};
 use crate::book::records::Cursor;
+use crate::book::terms::Terms;
 use crate::ports::journal::{Direction, JournalError, Kept, KeptChange, Reach};
 use crate::ports::ledger::LedgerError;
 use crate::vocabulary::ids::ConversionId;
@@ -26,8 +27,8 @@ use crate::vocabulary::time::{Span, Timestamp};
 /// Records that are looked at, and then removed, at a time.
 const PART_RECORDS: usize = 1_024;
 
-/// Removes what is older than an age, in all programmes. Returns how many records were removed.
-pub(super) fn forget(shared: &Shared, age: Span, now: Timestamp) -> Result<u64, LedgerError> {
+/// Removes what is older than its programme's retention, or than an age where that says none. Returns how many records were removed.
+pub(super) fn forget(shared: &Shared, age: Option<Span>, now: Timestamp) -> Result<u64, LedgerError> {
     // A clock that is ahead must not make everything old.
     let mut newest = None;
     for programme in shared.programmes.all() {
@@ -36,9 +37,14 @@ pub(super) fn forget(shared: &Shared, age: Span, now: Timestamp) -> Result<u64, 
     let Some(newest) = newest else { return Ok(0) };
     // No snapshot is taken of a book that knows what is being removed.
     let _alone = shared.snapshotting.lock();
-    let horizon = now.min(newest).minus(age);
     let mut removed = 0;
     for programme in shared.programmes.all() {
+        let own = programme.book.read().terms().terms().clone();
+        let Some(age) = own.retention.or(age) else { continue };
+        // What is removed before it may be paid never could be. Of the server's own policies that was seen to when they were read.
+        let has_own = own != Terms::default();
+        let age = if has_own { age.max(programme.payout(&*shared.assessor).longest_delay()) } else { age };
+        let horizon = now.min(newest).minus(age);
         let of_programme = forget_in(shared, &programme, horizon)?;
         if of_programme > 0 {
             remake(shared, &programme)?;
@@ -187,6 +193,7 @@ fn concerns(event: &Event) -> Vec<ConversionId> {
         | Event::HoldChanged(_)
         | Event::ListChanged(_)
         | Event::ModelsChanged(_)
+        | Event::TermsChanged(_)
         | Event::AuditKeyMade(_)
         | Event::DirectoryChanged(_)
         | Event::ActProposed(_)

@@ -26,6 +26,7 @@ use crate::book::records::{
     CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, LabelledConversion, ListEntry, ListSubject,
     PendingOutcome, QueueStats, Screened, TakenMessage,
 };
+use crate::book::terms::ProgramTerms;
 use crate::book::{MessageKind, Refusal};
 use crate::screening::gate::Standing;
 use crate::screening::history::ListKind;
@@ -330,6 +331,9 @@ pub trait Ledger: Send + Sync {
     /// The models of a programme: what was chosen, what reviewers found of it, and who changed what. All of it is durable.
     fn models<'a>(&'a self, program: &'a ProgramId) -> Answer<'a, Arc<ProgramModels>>;
 
+    /// The terms of a programme: what it says for itself of policy, payout and retention, and who changed it. All of it is durable.
+    fn terms<'a>(&'a self, program: &'a ProgramId) -> Answer<'a, Arc<ProgramTerms>>;
+
     /// The directory: which programmes there are, and who may call. All of it is durable.
     fn directory(&self) -> Answer<'_, Arc<Directory>>;
 
@@ -349,14 +353,14 @@ pub trait Ledger: Send + Sync {
     /// output refuses; [`LedgerError::Damaged`].
     fn back_up(&self, out: &mut dyn Write) -> Result<BackupSummary, LedgerError>;
 
-    /// Removes what is older than an age and waits for nothing: from then on it is as if it had never been sent, but for list entries, holds,
+    /// Removes what is older than its programme's retention, or than an age where that says none, and waits for nothing: from then on it is as if it had never been sent, but for list entries, holds,
     /// bans, payments, what bars them, and the ids of conversions. Undecided cases, held referrals, and what came after the oldest of them, stay.
-    /// Ages are counted from `now`, or from the newest record where a clock is ahead of it. Returns how many records were removed. May wait for
+    /// Nothing is removed before the longest payout delay of its programme is over. Ages are counted from `now`, or from the newest record where a clock is ahead of it. Returns how many records were removed. May wait for
     /// the disk.
     ///
     /// # Errors
     /// [`LedgerError::Unavailable`] and [`LedgerError::Damaged`]; what was removed until then is removed.
-    fn forget_older_than(&self, age: Span, now: Timestamp) -> Result<u64, LedgerError>;
+    fn forget_older_than(&self, age: Option<Span>, now: Timestamp) -> Result<u64, LedgerError>;
 
     /// How it is doing inside, for an operator's metrics. Empty when there is nothing to tell.
     fn readings(&self) -> Vec<Reading>;

@@ -99,7 +99,8 @@ fn waiting(readings: &BTreeMap<&str, f64>) -> Vec<Finding> {
 }
 
 async fn model(shared: &Shared, program: &ProgramId) -> Result<Finding, Refusal> {
-    if shared.policies.policy_of(program).score().source != ScoreSource::Model {
+    let terms = shared.look_up(shared.ledger.terms(program)).await?;
+    if shared.policies.policy_of(program, &terms).score().source != ScoreSource::Model {
         return Ok(Finding::fine(Subject::Models, format!("{program}: the policy scores by its rules' weights")));
     }
     let book = shared.look_up(shared.ledger.models(program)).await?;

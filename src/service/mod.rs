@@ -35,5 +35,6 @@ mod seal;
 pub mod server;
 mod shared;
 mod side_by_side;
+mod terms;
 mod told;
 mod training;

@@ -170,6 +170,7 @@ said_in_one_way!(
     ResolveCaseRequest,
     RevokeOutcomeRequest,
     RollbackModelRequest,
+    SetProgramTermsRequest,
     SetChallengerRequest,
     WithdrawActRequest,
 );

@@ -139,7 +139,7 @@ wire_enum! {
         ReservationCancelled => ReservationCancelled, Paid => Paid, PayoutFailed => PayoutFailed,
         RewardsChanged => RewardsChanged, Reassessed => Reassessed, Proposed => Proposed, Confirmed => Confirmed,
     }
-    Cause => ConfirmationCause { Amount => Amount, Unban => Unban, Model => Model }
+    Cause => ConfirmationCause { Amount => Amount, Unban => Unban, Model => Model, Terms => Terms }
     FeedKind => FeedEventKind {
         Decided => Decided, CaseResolved => CaseResolved, CaseReopened => CaseReopened, Cancelled => Cancelled,
         HoldPlaced => HoldPlaced, HoldLifted => HoldLifted, Paid => Paid, RejectedAfterPayment => RejectedAfterPayment,

@@ -34,6 +34,7 @@ pub mod request;
 pub mod review;
 pub mod screening;
 pub mod signals;
+pub mod terms;
 pub mod training;
 pub mod violation;
 pub mod words;

@@ -21,6 +21,7 @@ mod reviews;
 mod sameness;
 mod screening;
 #[path = "../support/models.rs"]
+mod terms;
 mod test_models;
 mod tls;
 mod together;

@@ -25,6 +25,7 @@ use selfsame::book::cursor::FeedCursor;
 use selfsame::book::directory::{Directory, Stage};
 use selfsame::book::models::ProgramModels;
 use selfsame::book::plan::Previewed;
+use selfsame::book::terms::ProgramTerms;
 use selfsame::book::query::{CaseFilter, CaseOrder, DecisionFilter, Page, PageRequest};
 use selfsame::book::records::{
     CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Hold, LabelledConversion, ListEntry, ListSubject, PendingOutcome,
@@ -242,6 +243,9 @@ impl Ledger for SwitchedLedger {
     fn directory(&self) -> Answer<'_, Arc<Directory>> {
         self.inner.directory()
     }
+    fn terms<'a>(&'a self, program: &'a ProgramId) -> Answer<'a, Arc<ProgramTerms>> {
+        self.inner.terms(program)
+    }
     fn models<'a>(&'a self, program: &'a ProgramId) -> Answer<'a, Arc<ProgramModels>> {
         self.read(self.inner.models(program))
     }
@@ -251,7 +255,7 @@ impl Ledger for SwitchedLedger {
     fn programs(&self) -> Vec<ProgramSummary> {
         self.inner.programs()
     }
-    fn forget_older_than(&self, age: Span, now: Timestamp) -> Result<u64, LedgerError> {
+    fn forget_older_than(&self, age: Option<Span>, now: Timestamp) -> Result<u64, LedgerError> {
         self.inner.forget_older_than(age, now)
     }
     fn readings(&self) -> Vec<Reading> {

@@ -17,6 +17,7 @@ mod outcomes;
 pub(crate) mod parts;
 mod payouts;
 mod recheck;
+mod terms;
 #[cfg(test)]
 mod tests;
 
@@ -58,6 +59,7 @@ mod kind {
     pub(crate) const ACT_CONFIRMED: u8 = 22;
     pub(crate) const ACT_DROPPED: u8 = 23;
     pub(crate) const CASES_STEPPED: u8 = 24;
+    pub(crate) const TERMS_CHANGED: u8 = 40;
 }
 
 /// An event as the bytes of a record.
@@ -139,6 +141,10 @@ pub(crate) fn encode(event: &Event) -> Vec<u8> {
             w.u8(kind::MODELS_CHANGED);
             models::write_changed(&mut w, event);
         }
+        Event::TermsChanged(event) => {
+            w.u8(kind::TERMS_CHANGED);
+            terms::write_changed(&mut w, event);
+        }
         Event::AuditKeyMade(event) => {
             w.u8(kind::AUDIT_KEY_MADE);
             models::write_key(&mut w, event);
@@ -208,6 +214,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Event, Damaged> {
         kind::PAYOUT_FAILED => Event::PayoutFailed(Box::new(payouts::read_failed(&mut r)?)),
         kind::REWARDS_CHANGED => Event::RewardsChanged(Box::new(payouts::read_rewards(&mut r)?)),
         kind::MODELS_CHANGED => Event::ModelsChanged(Box::new(models::read_changed(&mut r)?)),
+        kind::TERMS_CHANGED => Event::TermsChanged(Box::new(terms::read_changed(&mut r)?)),
         kind::AUDIT_KEY_MADE => Event::AuditKeyMade(models::read_key(&mut r)?),
         kind::DIRECTORY_CHANGED => Event::DirectoryChanged(Box::new(directory::read(&mut r)?)),
         kind::ACT_PROPOSED => Event::ActProposed(Box::new(acts::read_proposed(&mut r)?)),

@@ -33,7 +33,7 @@ const fn rule(method: &'static str, place: Place, roles: &'static [Role]) -> Rul
 const ALL: &[Role] = &Role::ALL;
 
 #[rustfmt::skip]
-pub(super) const TABLE: [Rule; 63] = [
+pub(super) const TABLE: [Rule; 65] = [
     rule("ScreeningService/ScreenConversion",    Place::Writes, &[Screener]),
     rule("ScreeningService/ScreenConversions",   Place::Writes, &[Screener]),
     rule("ScreeningService/RecordSignals",       Place::Writes, &[Screener]),
@@ -97,6 +97,8 @@ pub(super) const TABLE: [Rule; 63] = [
     rule("ProgramService/UnarchiveProgram",      Place::Reads,  &[Admin]),
     rule("ProgramService/GetProgram",            Place::Reads,  ALL),
     rule("ProgramService/ListPrograms",          Place::Own,    ALL),
+    rule("ProgramService/SetProgramTerms",       Place::Writes, &[Lead]),
+    rule("ProgramService/GetProgramTerms",       Place::Reads,  &[Payer, Reviewer, Lead, Trainer, Auditor, Admin]),
 
     rule("AccessService/PutIdentity",            Place::Ledger, &[Admin]),
     rule("AccessService/RemoveIdentity",         Place::Ledger, &[Admin]),
