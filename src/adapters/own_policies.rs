@@ -34,10 +34,10 @@ mod tests {
     use super::*;
     use crate::adapters::policy_file::{SHIPPED_POLICY, hash_of};
     use crate::book::terms::ProgramTerms;
+    use crate::screening::audit::AuditKey;
     use crate::screening::decision::Verdict;
     use crate::screening::fixtures::{honest, noon};
     use crate::screening::history::History;
-    use crate::screening::audit::AuditKey;
     use crate::screening::{Models, Rulebook, assess};
     use crate::vocabulary::time::Span;
 

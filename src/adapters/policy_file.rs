@@ -15,8 +15,8 @@ use toml::de::{DeTable, DeValue};
 use super::byte_order_mark;
 use crate::screening::evidence::EvidenceCode;
 use crate::screening::policy::{
-    AuditPolicy, CampaignPayout, CountsFrom, PayoutPolicy, Policy, PolicyHash, PolicyParts, PolicyViolation, ReviewPolicy, RuleMode,
-    ScorePolicy, ScoreSource,
+    AuditPolicy, CampaignPayout, CountsFrom, PayoutPolicy, Policy, PolicyHash, PolicyParts, PolicyViolation, ReviewPolicy,
+    RuleMode, ScorePolicy, ScoreSource,
 };
 use crate::screening::rules::{Condition, InvalidCondition, Rule};
 use crate::screening::similarity::closest;

@@ -136,6 +136,7 @@ impl Act {
             | Command::MarkPaid(_)
             | Command::MarkFailed(_)
             | Command::ChangeRewards(_)
+            | Command::Rekey(_)
             | Command::ChangeDirectory(_)
             | Command::Propose(_)
             | Command::SettleAct(_) => None,

@@ -9,6 +9,7 @@ use super::records::{
     ReserveAnswer,
 };
 use super::refusal::LeftAlone;
+use super::rekeying::Rekeyed;
 use super::stake::SeenMark;
 use super::terms::{Own, ProgramTerms, TermsStep};
 use crate::screening::case::{Resolution, Step};
@@ -430,6 +431,23 @@ pub struct TermsCommand {
     pub at: Timestamp,
 }
 
+/// Names of values under a new key.
+#[derive(Debug, Clone)]
+pub struct RekeyCommand {
+    /// The programme.
+    pub program_id: ProgramId,
+    /// The values, each with both of its digests. At most [`super::rekeying::REKEYED_MAX`].
+    pub values: Vec<Rekeyed>,
+    /// Who.
+    pub actor: Actor,
+    /// Why; empty when nothing was said.
+    pub note: String,
+    /// The call.
+    pub request: Request,
+    /// When.
+    pub at: Timestamp,
+}
+
 /// What to do with the models of a programme.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ModelsStep {
@@ -562,6 +580,8 @@ pub enum Command {
     ChangeModels(ModelsCommand),
     /// Changes the terms of the programme.
     ChangeTerms(Box<TermsCommand>),
+    /// Teaches names of values under a new key.
+    Rekey(RekeyCommand),
     /// Changes which programmes there are, or who may call.
     ChangeDirectory(Box<DirectoryCommand>),
     /// Does something, or keeps it until a second identity confirms it.
@@ -592,6 +612,7 @@ impl Command {
             Self::ChangeList(command) => &command.program_id,
             Self::ChangeModels(command) => &command.program_id,
             Self::ChangeTerms(command) => &command.program_id,
+            Self::Rekey(command) => &command.program_id,
             Self::ChangeDirectory(command) => &command.program_id,
             Self::Propose(proposed) => proposed.command.program(),
             Self::SettleAct(command) => &command.program_id,
@@ -619,6 +640,7 @@ impl Command {
             Self::ChangeList(command) => command.request.as_ref(),
             Self::ChangeModels(command) => command.request.as_ref(),
             Self::ChangeTerms(command) => command.request.as_ref(),
+            Self::Rekey(command) => Some(&command.request),
             Self::Propose(proposed) => proposed.command.request(),
             Self::SettleAct(command) => command.request.as_ref(),
         }
@@ -652,6 +674,7 @@ impl Command {
             Self::ChangeList(command) => command.entry.placed_at,
             Self::ChangeModels(command) => command.at,
             Self::ChangeTerms(command) => command.at,
+            Self::Rekey(command) => command.at,
             Self::ChangeDirectory(command) => command.at,
             Self::Propose(proposed) => proposed.command.at(),
             Self::SettleAct(command) => command.at,
@@ -677,6 +700,7 @@ impl Command {
             Self::ChangeList(command) => &mut command.entry.placed_at,
             Self::ChangeModels(command) => &mut command.at,
             Self::ChangeTerms(command) => &mut command.at,
+            Self::Rekey(command) => &mut command.at,
             Self::ChangeDirectory(command) => &mut command.at,
             Self::Propose(proposed) => proposed.command.at_mut(),
             Self::SettleAct(command) => &mut command.at,
@@ -705,6 +729,8 @@ pub enum Done {
     Expired(u64),
     /// The models of a programme were changed; what stood in the place of the model before, absent for nothing.
     Models(Option<ModelName>),
+    /// So many values got a name that they did not have.
+    Rekeyed(u32),
     /// Nothing was done yet: it waits for a second identity.
     Proposed(Box<PendingAct>),
     /// Something was recorded that needs no more words.

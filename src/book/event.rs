@@ -9,6 +9,7 @@ use super::directory::DirectoryStep;
 use super::models::{Audited, ModelAction, ModelChange, ModelChoices, ModelName};
 use super::records::{ContentFingerprint, Cursor, HoldSubject, ListEntry, ReserveAnswer};
 use super::refusal::LeftAlone;
+use super::rekeying::Rekeyed;
 use super::terms::{Terms, TermsSummary};
 use crate::screening::audit::AuditKey;
 use crate::screening::case::CaseState;
@@ -46,6 +47,8 @@ pub(crate) enum Event {
     ListChanged(ListChanged),
     ModelsChanged(Box<ModelsChanged>),
     TermsChanged(Box<TermsChanged>),
+    /// Values got names under a new key.
+    ValuesRekeyed(Box<ValuesRekeyed>),
     AuditKeyMade(AuditKeyMade),
     DirectoryChanged(Box<DirectoryChanged>),
     /// Something waits for a second identity.
@@ -82,6 +85,7 @@ impl Event {
             Self::ListChanged(changed) => changed.entry.placed_at,
             Self::ModelsChanged(changed) => changed.at,
             Self::TermsChanged(changed) => changed.at,
+            Self::ValuesRekeyed(rekeyed) => rekeyed.at,
             Self::AuditKeyMade(made) => made.at,
             Self::DirectoryChanged(changed) => changed.at,
             Self::ActProposed(proposed) => proposed.pending.proposed_at,
@@ -116,6 +120,7 @@ impl Event {
             Self::ListChanged(changed) => changed.request.as_ref(),
             Self::ModelsChanged(changed) => changed.request.as_ref(),
             Self::TermsChanged(changed) => changed.request.as_ref(),
+            Self::ValuesRekeyed(rekeyed) => Some(&rekeyed.request),
             Self::ActProposed(proposed) => proposed.request.as_ref(),
             Self::ActConfirmed(confirmed) => confirmed.request.as_ref(),
             Self::ActDropped(dropped) => dropped.request.as_ref(),
@@ -551,6 +556,16 @@ pub(crate) struct TermsChanged {
     pub(crate) note: String,
     pub(crate) at: Timestamp,
     pub(crate) request: Option<Request>,
+}
+
+/// Values got names under a new key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ValuesRekeyed {
+    pub(crate) values: Vec<Rekeyed>,
+    pub(crate) actor: Actor,
+    pub(crate) note: String,
+    pub(crate) request: Request,
+    pub(crate) at: Timestamp,
 }
 
 /// The audits broke a model's promise.

@@ -36,6 +36,7 @@ pub(crate) fn events(cursor: FeedCursor, event: &Event) -> Vec<FeedEvent> {
         | Event::ListChanged(_)
         | Event::ModelsChanged(_)
         | Event::TermsChanged(_)
+        | Event::ValuesRekeyed(_)
         | Event::AuditKeyMade(_)
         | Event::DirectoryChanged(_)
         | Event::ActProposed(_)

@@ -10,9 +10,9 @@ use crate::book::command::{
     Assessor, CaseCommand, CaseStep, CasesCommand, CasesStep, Change, Command, ListCommand, OutcomeCommand, RecheckCommand,
     Request, ScreenCommand, SignalsCommand,
 };
-use crate::book::terms::{Own, ProgramTerms};
 use crate::book::plan::{Plan, next_piece, plan};
 use crate::book::records::{ContentFingerprint, ListEntry};
+use crate::book::terms::{Own, ProgramTerms};
 use crate::screening::audit::AuditKey;
 use crate::screening::case::{Resolution, Step};
 use crate::screening::decision::Decision;
@@ -285,7 +285,8 @@ impl World {
     fn decide_together(&self, ids: Vec<ConversionId>, resolution: Resolution) -> Command {
         let (act, actor) = (CasesStep::Resolve(resolution), Actor::new("rita").unwrap());
         let cases: Vec<CaseId> = ids.iter().map(CaseId::of).collect();
-        let previewed = self.book.preview(act, &cases, &actor, (&self.rules.payout(&program(), self.book.terms()), None), self.now());
+        let previewed =
+            self.book.preview(act, &cases, &actor, (&self.rules.payout(&program(), self.book.terms()), None), self.now());
         Command::StepCases(Box::new(CasesCommand {
             program_id: program(),
             act,

@@ -8,6 +8,7 @@ mod models;
 mod outcomes;
 mod payouts;
 mod recheck;
+mod rekeying;
 mod terms;
 mod together;
 
@@ -72,6 +73,7 @@ pub(crate) fn plan(book: &Book, command: Command, assessor: &dyn Assessor) -> Re
 
 /// What a command comes to that was not done before under the id of its call.
 fn plan_one(book: &Book, command: Command, assessor: &dyn Assessor) -> Result<Plan, Refusal> {
+    let command = book.under_newest_names(command);
     let program = command.program().clone();
     let payout = || assessor.payout(&program, &book.terms);
     match command {
@@ -92,6 +94,7 @@ fn plan_one(book: &Book, command: Command, assessor: &dyn Assessor) -> Result<Pl
         Command::ChangeList(command) => Ok(list(book, command)),
         Command::ChangeModels(command) => models::change(book, command),
         Command::ChangeTerms(command) => terms::change(book, *command, assessor),
+        Command::Rekey(command) => rekeying::rekey(book, command),
         Command::ChangeDirectory(command) => directory::change(book, *command),
         Command::Propose(command) => acts::propose(book, *command, assessor),
         Command::SettleAct(command) => acts::settle(book, command, assessor),

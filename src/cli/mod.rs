@@ -19,6 +19,7 @@ mod output;
 pub mod policy;
 pub mod program;
 pub mod queue;
+mod rekey;
 pub mod screen;
 pub mod serve;
 pub mod simulate;

@@ -3,6 +3,7 @@
 use clap::{ArgAction, Args, Subcommand, ValueEnum};
 
 use super::client::{Client, DeskArgs, block_on, print, readable};
+use super::rekey::{self, RekeyArgs};
 use super::table::table;
 use super::terms::{self, PolicyArgs, SetArgs};
 use crate::wire::v1;
@@ -18,6 +19,8 @@ Examples:
   selfsame program archive shop                                   read as before, takes nothing more
   selfsame program set shop --policy shop.toml --note \"as measured in May\"
   selfsame program set shop --payout-delay-days 30 --retention-days 400 --note \"as the lawyers say\"
+  selfsame program rekey shop mapping.jsonl                       what `digest --rekey` wrote
+  selfsame program keys shop                                      when the old key can go
   selfsame program terms shop                                     who changed what, and what was promised before
   selfsame program policy shop --hash 3f...                       the policy that a decision quotes";
 
@@ -53,6 +56,10 @@ enum ProgramStep {
     Set(SetArgs),
     /// Write out the policy of a programme
     Policy(PolicyArgs),
+    /// Teach what is known under an old key its names under a new one
+    Rekey(RekeyArgs),
+    /// Under which keys values are known, and which key can go
+    Keys(NamedArgs),
 }
 
 #[derive(Debug, Clone, Args)]
@@ -178,6 +185,8 @@ async fn answer(mut client: ProgramServiceClient<Client>, step: ProgramStep, jso
         ProgramStep::Terms(NamedArgs { id }) => return terms::show(client, id, json).await,
         ProgramStep::Set(args) => return terms::set(client, args, json).await,
         ProgramStep::Policy(args) => return terms::policy(client, args).await,
+        ProgramStep::Rekey(args) => return rekey::rekey(client, args, json).await,
+        ProgramStep::Keys(NamedArgs { id }) => return rekey::keys(client, id, json).await,
         ProgramStep::Unarchive(NamedArgs { id }) => {
             let request = v1::UnarchiveProgramRequest { program_id: id };
             client.unarchive_program(request).await.map_err(readable)?.into_inner().program

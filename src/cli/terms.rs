@@ -127,8 +127,7 @@ fn in_days(duration: Option<&pbjson_types::Duration>, otherwise: &str) -> String
 }
 
 fn said(v1::ProgramTerms { policy_version, policy_hash, payout_delay, retention }: &v1::ProgramTerms) -> String {
-    let policy =
-        if policy_hash.is_empty() { "the server's".to_owned() } else { format!("{policy_version} ({policy_hash})") };
+    let policy = if policy_hash.is_empty() { "the server's".to_owned() } else { format!("{policy_version} ({policy_hash})") };
     let (delay, kept) = (in_days(payout_delay.as_ref(), "the policy's"), in_days(retention.as_ref(), "the server's"));
     format!("policy {policy}; payout delay {delay}; retention {kept}")
 }

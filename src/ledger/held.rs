@@ -22,15 +22,15 @@ use crate::book::directory::Directory;
 use crate::book::models::ProgramModels;
 use crate::book::plan::Previewed;
 use crate::book::query::{CaseFilter, CaseOrder, DecisionFilter, Page, PageRequest};
-use crate::book::terms::ProgramTerms;
 use crate::book::records::{
     CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Hold, LabelledConversion, ListEntry, ListSubject, PendingOutcome,
     QueueStats, TakenMessage,
 };
+use crate::book::terms::ProgramTerms;
 use crate::ports::clock::SteadyClock;
 use crate::ports::journal::{BackupSummary, Journal};
 use crate::ports::leases::Leases;
-use crate::ports::ledger::{Answer, Answerers, Ledger, LedgerError, LedgerHealth, ProgramSummary, Reading};
+use crate::ports::ledger::{Answer, Answerers, KeyReport, Ledger, LedgerError, LedgerHealth, ProgramSummary, Reading};
 use crate::ports::snapshots::Snapshots;
 use crate::screening::gate::Standing;
 use crate::screening::history::ListKind;
@@ -258,6 +258,10 @@ impl Ledger for HeldLedger {
 
     fn terms<'a>(&'a self, program: &'a ProgramId) -> Answer<'a, Arc<ProgramTerms>> {
         self.under_lease(program.clone(), |ledger| ledger.terms(program))
+    }
+
+    fn key_use<'a>(&'a self, program: &'a ProgramId) -> Answer<'a, KeyReport> {
+        self.under_lease(program.clone(), |ledger| ledger.key_use(program))
     }
 
     fn directory(&self) -> Answer<'_, Arc<Directory>> {

@@ -31,11 +31,12 @@ use crate::book::records::{
     CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, LabelledConversion, ListEntry, ListSubject,
     PendingOutcome, QueueStats, TakenMessage,
 };
+use crate::book::rekeying::KeyCount;
 use crate::book::terms::ProgramTerms;
 use crate::book::{Book, CaseListing, MessageKind, Progress, QueueCount, Refusal};
 use crate::ports::cold::ColdStore;
 use crate::ports::journal::{BackupSummary, Chain, Journal, JournalError};
-use crate::ports::ledger::{Answer, Ledger, LedgerError, LedgerHealth, ProgramSummary, Reading};
+use crate::ports::ledger::{Answer, KeyReport, Ledger, LedgerError, LedgerHealth, ProgramSummary, Reading};
 use crate::ports::snapshots::Snapshots;
 use crate::screening::case::Step;
 use crate::screening::decision::Verdict;
@@ -674,6 +675,21 @@ impl Ledger for JournaledLedger {
             let changed = terms.changed();
             Ok((terms, changed))
         }))
+    }
+
+    fn key_use<'a>(&'a self, program: &'a ProgramId) -> Answer<'a, KeyReport> {
+        Box::pin(async move {
+            let Some(programme) = self.shared.programmes.get(program) else { return Ok(KeyReport::default()) };
+            let of = Arc::clone(&programme);
+            let (keys, values_cold, as_of) = waiting(move || {
+                let mut count = KeyCount::default();
+                in_pieces(&of, |book| count.advance(book));
+                Ok(count.finish())
+            })
+            .await?;
+            programme.wait_for(as_of).await?;
+            Ok(KeyReport { keys, values_cold })
+        })
     }
 
     fn directory(&self) -> Answer<'_, Arc<Directory>> {

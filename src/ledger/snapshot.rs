@@ -66,6 +66,7 @@ pub(super) fn write(frozen: Frozen, place: Place, out: &mut dyn Write) -> io::Re
     frames.slab(frozen.values)?;
     frames.slab(frozen.crowds)?;
     frames.slab(frozen.pairs)?;
+    frames.slab(frozen.renames)?;
     frames.slab(frozen.accounts)?;
     frames.slab(frozen.conversions)?;
     frames.slab(frozen.referrals)?;
@@ -99,6 +100,7 @@ pub(super) fn read(input: &mut dyn Read, place: Place, seed: u64) -> Result<Book
         values: frames.slab()?,
         crowds: frames.slab()?,
         pairs: frames.slab()?,
+        renames: frames.slab()?,
         accounts: frames.slab()?,
         conversions: frames.slab()?,
         referrals: frames.slab()?,

@@ -14,9 +14,9 @@ use crate::book::command::{
     RewardsChange, RewardsCommand, ScreenCommand, SignalsCommand,
 };
 use crate::book::event::Event;
-use crate::book::terms::{Own, ProgramTerms};
 use crate::book::plan::{Plan, plan};
 use crate::book::records::{ContentFingerprint, Cursor, HoldSubject, ListEntry, ListSubject};
+use crate::book::terms::{Own, ProgramTerms};
 use crate::ports::journal::{Chain, Incarnation};
 use crate::screening::case::{Resolution, Step};
 use crate::screening::decision::{Decision, Verdict};

@@ -28,6 +28,7 @@ mod model;
 mod operations;
 mod pages;
 mod payout;
+mod rekeying;
 mod review;
 mod sameness;
 mod screening;

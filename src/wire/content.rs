@@ -164,6 +164,7 @@ said_in_one_way!(
     PlaceHoldRequest,
     PutListEntryRequest,
     RefuseActRequest,
+    RekeyValuesRequest,
     ReleaseCaseRequest,
     RemoveListEntryRequest,
     ReopenCaseRequest,

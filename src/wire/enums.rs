@@ -8,6 +8,7 @@ use crate::book::acts::Cause;
 use crate::book::directory::Stage;
 use crate::book::query::{CaseOrder, CaseStateKind};
 use crate::book::records::{FeedKind, HistoryKind};
+use crate::book::rekeying::RekeyedKind;
 use crate::ports::diagnosis::Level;
 use crate::screening::case::Resolution;
 use crate::screening::comparability::Compared;
@@ -107,6 +108,10 @@ wire_enum! {
     IdentifierKind => IdentifierKind {
         EmailExact => EmailExact, Mailbox => Mailbox, LocalPart => LocalPart, Domain => Domain, Name => Name, Device => Device,
         Browser => Browser, Address => Address, Prefix => Prefix, Payment => Payment,
+    }
+    RekeyedKind => RekeyedKind {
+        EmailExact => EmailExact, Mailbox => Mailbox, LocalPart => LocalPart, Domain => Domain, Name => Name, Device => Device,
+        Browser => Browser, Address => Address, Prefix => Prefix, Payment => Payment, Pattern => Pattern,
     }
     Truth => Truth { Honest => Honest, Abusive => Abusive }
     LabelSource => LabelSource { Reviewer => Reviewer, Chargeback => Chargeback, OwnerReport => OwnerReport, Simulated => Simulated }

@@ -30,6 +30,7 @@ pub mod list;
 pub mod model;
 pub mod outcome;
 pub mod payout;
+pub mod rekeying;
 pub mod request;
 pub mod review;
 pub mod screening;

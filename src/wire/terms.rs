@@ -94,8 +94,7 @@ pub fn wanted(message: v1::SetProgramTermsRequest) -> Result<TermsWanted, Vec<Vi
     let note = note(why, &At::path("note"), &mut found);
     let request = request(&request_id, content, &mut found);
     let decided = if shortens_decided { Decided::IsShortenedToo } else { Decided::KeepsItsDelay };
-    let wanted =
-        program_id.map(|program_id| TermsWanted { program_id, policy, payout_delay, retention, decided, note, request });
+    let wanted = program_id.map(|program_id| TermsWanted { program_id, policy, payout_delay, retention, decided, note, request });
     found.into_result(wanted)
 }
 
@@ -155,12 +154,7 @@ const fn duration(span: Span) -> pbjson_types::Duration {
 pub fn message_of(TermsSummary { policy, payout_delay, retention }: &TermsSummary) -> v1::ProgramTerms {
     let (policy_version, policy_hash) =
         policy.as_ref().map(|PolicyName { version, hash }| (version.to_string(), hash.to_string())).unwrap_or_default();
-    v1::ProgramTerms {
-        policy_version,
-        policy_hash,
-        payout_delay: payout_delay.map(duration),
-        retention: retention.map(duration),
-    }
+    v1::ProgramTerms { policy_version, policy_hash, payout_delay: payout_delay.map(duration), retention: retention.map(duration) }
 }
 
 fn promise_message(promise: &Promise) -> v1::PayoutPromise {
@@ -245,8 +239,7 @@ mod tests {
 
     #[test]
     fn what_is_left_out_stays() {
-        let message =
-            v1::SetProgramTermsRequest { program_id: "shop".to_owned(), note: "why".to_owned(), ..Default::default() };
+        let message = v1::SetProgramTermsRequest { program_id: "shop".to_owned(), note: "why".to_owned(), ..Default::default() };
         let wanted = wanted(message).unwrap();
         let settings = (wanted.policy, wanted.payout_delay, wanted.retention, wanted.decided);
         assert_eq!(settings, (PolicyWanted::Stays, Setting::Stays, Setting::Stays, Decided::KeepsItsDelay));

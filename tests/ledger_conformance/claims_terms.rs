@@ -19,8 +19,7 @@ use crate::quietly_on_disk;
 use crate::subject::{Subject, actor, conversion_id, draft, minute, reward, shop};
 
 fn command(step: TermsStep, request: Option<&str>, at: i64) -> Command {
-    let request =
-        request.map(|id| Request { id: RequestId::new(id).unwrap(), content: ContentFingerprint([9; 16]) });
+    let request = request.map(|id| Request { id: RequestId::new(id).unwrap(), content: ContentFingerprint([9; 16]) });
     let (program_id, actor, note) = (shop(), actor("lena"), "as agreed".to_owned());
     Command::ChangeTerms(Box::new(TermsCommand { program_id, step, actor, note, request, at: minute(at) }))
 }

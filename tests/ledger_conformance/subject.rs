@@ -14,10 +14,10 @@ use selfsame::book::cursor::FeedCursor;
 use selfsame::book::models::{ModelContent, ModelName, ProgramModels};
 use selfsame::book::query::PageRequest;
 use selfsame::book::records::Screened;
-use selfsame::book::terms::{Own, ProgramTerms};
 use selfsame::book::records::{
     CaseSummary, ContentFingerprint, FeedEvent, FeedKind, Freshness, HoldSubject, ListEntry, ListSubject,
 };
+use selfsame::book::terms::{Own, ProgramTerms};
 use selfsame::ports::ledger::{Ledger, LedgerError};
 use selfsame::screening::case::{Resolution, Step};
 use selfsame::screening::comparability::{Comparability, Compared, ComparedKind, SideSignals, SignalKind};

@@ -20,8 +20,8 @@ mod refusals;
 mod reviews;
 mod sameness;
 mod screening;
-#[path = "../support/models.rs"]
 mod terms;
+#[path = "../support/models.rs"]
 mod test_models;
 mod tls;
 mod together;

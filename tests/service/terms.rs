@@ -70,8 +70,7 @@ async fn money_is_payable_earlier_once_two_leads_want_it() {
     let pending = lena.set_program_terms(delay(3)).await.unwrap().into_inner().pending_act.unwrap();
     assert_eq!((pending.kind(), pending.cause()), (v1::ActKind::ChangeTerms, v1::ConfirmationCause::Terms));
     assert_eq!(pending.sentence, "pay 3 days after a conversion");
-    let confirm =
-        v1::ConfirmActRequest { program_id: PROGRAM.to_owned(), act_id: pending.act_id.clone(), ..Default::default() };
+    let confirm = v1::ConfirmActRequest { program_id: PROGRAM.to_owned(), act_id: pending.act_id.clone(), ..Default::default() };
     let rita = ConfirmationServiceClient::new(calls["rita"].clone()).confirm_act(confirm.clone()).await.unwrap_err();
     assert_eq!(reason(&rita), "NOT_PERMITTED", "a reviewer may not do it, and so not confirm it");
     ConfirmationServiceClient::new(calls["lars"].clone()).confirm_act(confirm).await.unwrap();
@@ -80,4 +79,41 @@ async fn money_is_payable_earlier_once_two_leads_want_it() {
     assert_eq!(told.promises.len(), 1, "what was received before keeps 60 days");
     let early = ProgramServiceClient::new(calls["ops"].clone()).set_program_terms(delay(1)).await.unwrap_err();
     assert_eq!(reason(&early), "NOT_PERMITTED", "an administrator moves no money");
+}
+
+fn row(kind: v1::RekeyedKind, old: u8, new: u8) -> v1::RekeyedValue {
+    let digest = |key: &str, byte: u8| Some(v1::Digest { key_id: key.to_owned(), value: vec![byte; 32].into() });
+    v1::RekeyedValue { kind: kind.into(), old_digest: digest("k1", old), new_digest: digest("k2", new), ..Default::default() }
+}
+
+#[tokio::test]
+async fn names_under_a_new_key_are_taken_once_and_contradictions_are_refused_by_row() {
+    let (_world, calls) = with_settings(|program| program.key_ids = vec!["k1".to_owned(), "k2".to_owned()]).await;
+    let mut lena = ProgramServiceClient::new(calls["lena"].clone());
+    let rekey = |id: &str, values: Vec<v1::RekeyedValue>| v1::RekeyValuesRequest {
+        program_id: PROGRAM.to_owned(),
+        values,
+        request_id: id.to_owned(),
+        ..Default::default()
+    };
+    let two = vec![row(v1::RekeyedKind::Device, 1, 101), row(v1::RekeyedKind::Pattern, 2, 102)];
+    let first = lena.rekey_values(rekey("page-1", two.clone())).await.unwrap().into_inner();
+    let again = lena.rekey_values(rekey("page-1", two)).await.unwrap().into_inner();
+    assert_eq!((first.taught, first.replayed, again.replayed), (2, false, true));
+    let wrong = vec![
+        row(v1::RekeyedKind::Device, 3, 103),
+        row(v1::RekeyedKind::Device, 1, 104),
+        row(v1::RekeyedKind::Device, 5, 101),
+        row(v1::RekeyedKind::Device, 3, 105),
+    ];
+    let refused = lena.rekey_values(rekey("page-2", wrong)).await.unwrap_err();
+    assert_eq!(violated(&refused), ["values[1].old_value", "values[2].new_value", "values[3].old_value"]);
+    let request = v1::GetKeyUseRequest { program_id: PROGRAM.to_owned() };
+    let used = lena.get_key_use(request).await.unwrap().into_inner().keys;
+    let shown: Vec<_> = used.iter().map(|key| (key.key_id.as_str(), key.values, key.under_newer, key.taken)).collect();
+    assert_eq!(shown, [("k1", 2, 2, true), ("k2", 2, 0, true)], "nothing of the refused page was taken");
+    let mut foreign = row(v1::RekeyedKind::Device, 7, 107);
+    foreign.new_digest.as_mut().unwrap().key_id = "k3".to_owned();
+    let refused = lena.rekey_values(rekey("page-3", vec![foreign])).await.unwrap_err();
+    assert_eq!(violated(&refused), ["values[0].new_digest.key_id"]);
 }

@@ -25,16 +25,16 @@ use selfsame::book::cursor::FeedCursor;
 use selfsame::book::directory::{Directory, Stage};
 use selfsame::book::models::ProgramModels;
 use selfsame::book::plan::Previewed;
-use selfsame::book::terms::ProgramTerms;
 use selfsame::book::query::{CaseFilter, CaseOrder, DecisionFilter, Page, PageRequest};
 use selfsame::book::records::{
     CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Hold, LabelledConversion, ListEntry, ListSubject, PendingOutcome,
     QueueStats, TakenMessage,
 };
+use selfsame::book::terms::ProgramTerms;
 use selfsame::ledger::{JournaledLedger, LedgerOptions};
 use selfsame::ports::clock::Clock;
 use selfsame::ports::journal::BackupSummary;
-use selfsame::ports::ledger::{Answer, Answerers, Ledger, LedgerError, LedgerHealth};
+use selfsame::ports::ledger::{Answer, Answerers, KeyReport, Ledger, LedgerError, LedgerHealth};
 use selfsame::ports::ledger::{ProgramSummary, Reading};
 use selfsame::screening::audit::AuditKey;
 use selfsame::screening::gate::Standing;
@@ -245,6 +245,9 @@ impl Ledger for SwitchedLedger {
     }
     fn terms<'a>(&'a self, program: &'a ProgramId) -> Answer<'a, Arc<ProgramTerms>> {
         self.inner.terms(program)
+    }
+    fn key_use<'a>(&'a self, program: &'a ProgramId) -> Answer<'a, KeyReport> {
+        self.inner.key_use(program)
     }
     fn models<'a>(&'a self, program: &'a ProgramId) -> Answer<'a, Arc<ProgramModels>> {
         self.read(self.inner.models(program))

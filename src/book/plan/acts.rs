@@ -113,6 +113,7 @@ fn cause(book: &Book, command: &Command, confirmation: &Confirmation, assessor: 
         | Command::MarkPaid(_)
         | Command::MarkFailed(_)
         | Command::ChangeRewards(_)
+        | Command::Rekey(_)
         | Command::ChangeDirectory(_)
         | Command::StepCases(_)
         | Command::Propose(_)

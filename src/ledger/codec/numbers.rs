@@ -6,6 +6,7 @@ use crate::book::command::{Change, Settlement};
 use crate::book::directory::{Archival, Stage};
 use crate::book::event::Effect;
 use crate::book::models::ModelAction;
+use crate::book::rekeying::RekeyedKind;
 use crate::book::terms::Decided;
 use crate::ledger::packed::Damaged;
 use crate::screening::case::Resolution;
@@ -64,6 +65,10 @@ numbered! {
     identifier_kind read_identifier_kind IdentifierKind {
         EmailExact = 1, Mailbox = 2, LocalPart = 3, Domain = 4, Name = 5,
         Device = 6, Browser = 7, Address = 8, Prefix = 9, Payment = 10,
+    }
+    rekeyed_kind read_rekeyed_kind RekeyedKind {
+        EmailExact = 1, Mailbox = 2, LocalPart = 3, Domain = 4, Name = 5,
+        Device = 6, Browser = 7, Address = 8, Prefix = 9, Payment = 10, Pattern = 11,
     }
     domain_class read_domain_class EmailDomainClass { FreeMail = 1, Disposable = 2, Relay = 3, Corporate = 4 }
     network_flag read_network_flag NetworkFlag { Vpn = 1, Tor = 2, Hosting = 3, Relay = 4 }

@@ -15,10 +15,11 @@ use crate::book::event::{
     ActConfirmed, ActDropped, ActProposed, AuditKeyMade, BreakerTripped, CaseStepped, CasesStepped, ChangedReward, Concerned,
     ConversionKept, DirectoryChanged, Effect, Entitlement, FirstCase, HeldReferral, HoldChanged, KeptPayment, KeptReward,
     ModelsChanged, OutcomeRecorded, OutcomeRevoked, OutcomeSpread, PayoutFailed, PendingExpired, Reassessed, Rechecked,
-    ReservationChanged, RewardPaid, RewardsChanged, RewardsReserved, StepMade, TermsChanged,
+    ReservationChanged, RewardPaid, RewardsChanged, RewardsReserved, StepMade, TermsChanged, ValuesRekeyed,
 };
 use crate::book::models::{Audited, ModelAction, ModelChoices, ModelContent, ModelName};
 use crate::book::records::{ContentFingerprint, Cursor, HoldSubject, ListEntry, ListSubject, ReserveAnswer};
+use crate::book::rekeying::{NewSketches, Rekeyed, RekeyedKind};
 use crate::book::terms::{Decided, PolicyName, ProgramPolicy, Setting, Terms, TermsStep, TermsSummary};
 use crate::screening::audit::AuditKey;
 use crate::screening::case::{CaseState, Resolution, Step};
@@ -32,7 +33,7 @@ use crate::screening::history::{Identifier, IdentifierKind, ListKind};
 use crate::screening::policy::{CampaignPayout, CountsFrom, PolicyHash, Promise};
 use crate::vocabulary::bundle::{NameSignals, NetworkFlag, PaymentPurpose, SignalBundle};
 use crate::vocabulary::conversion::{Conversion, ConversionKind, Reward, Side};
-use crate::vocabulary::digest::KeyId;
+use crate::vocabulary::digest::{Digest, KeyId};
 use crate::vocabulary::email::EmailDomainClass;
 use crate::vocabulary::ids::{
     AccountId, ActId, Actor, CampaignId, CaseId, ConversionId, HoldId, InvoiceId, ProgramId, RequestId, RewardId, TokenId,
@@ -374,7 +375,7 @@ pub(crate) fn one_of_each() -> Vec<Event> {
             .map(|step| Event::DirectoryChanged(Box::new(DirectoryChanged { step, actor: actor.clone(), at: noon() }))),
     )
     .chain(acts())
-    .chain([Event::TermsChanged(Box::new(terms_changed()))])
+    .chain([Event::TermsChanged(Box::new(terms_changed())), Event::ValuesRekeyed(Box::new(rekeyed()))])
     .collect()
 }
 
@@ -436,6 +437,19 @@ fn terms_step() -> TermsStep {
         payout_delay: Setting::Is(Span::from_days(7)),
         retention: Setting::Default,
         decided: Decided::IsShortenedToo,
+    }
+}
+
+fn rekeyed() -> ValuesRekeyed {
+    let digest = |key: &str, byte: u8| Digest { value: [byte; 32], key_id: KeyId::new(key).unwrap() };
+    let row = |kind, byte: u8, sketches| Rekeyed { kind, old: digest("k1", byte), new: digest("k2", byte + 1), sketches };
+    let sketches = NewSketches { of_text: Some([7; SKETCH_BYTES]), of_person: None };
+    ValuesRekeyed {
+        values: vec![row(RekeyedKind::LocalPart, 1, sketches), row(RekeyedKind::Pattern, 3, NewSketches::NONE)],
+        actor: Actor::new("lena").unwrap(),
+        note: "the yearly change".to_owned(),
+        request: Request { id: RequestId::new("rekey-1").unwrap(), content: ContentFingerprint([6; 16]) },
+        at: noon(),
     }
 }
 
@@ -615,7 +629,7 @@ fn records_of(mut bytes: &[u8]) -> Vec<&[u8]> {
 #[test]
 fn records_of_version_1_stay_readable() {
     let records = records_of(VERSION_1);
-    assert_eq!(records.len(), 40);
+    assert_eq!(records.len(), 41);
     let decoded: Vec<Event> = records.iter().map(|record| decode(record).unwrap()).collect();
     let Event::ConversionScreened(screened) = &decoded[0] else { panic!("the first is a conversion") };
     assert_eq!(screened.conversion, full_conversion());

@@ -52,7 +52,8 @@ impl Records {
             let neighbours = book.neighbours(&file.summary.conversion_id, referrer, referee);
             let others = book.others_of_referrer(&file.summary.conversion_id, OTHERS_SHOWN_MAX, &payout);
             let history = book.history_now(&record.conversion);
-            let decision = history.map(|history| self.assessor.assess_again(&record.conversion, &history, book.own(), now));
+            let conversion = book.conversion_renamed(record.conversion.clone());
+            let decision = history.map(|history| self.assessor.assess_again(&conversion, &history, book.own(), now));
             (neighbours, others, decision, book.cursor())
         })?;
         let now = decision.unwrap_or_else(|| file.now.clone());
@@ -170,6 +171,7 @@ fn entries_of(event: &Event, of: &ConversionId) -> Vec<HistoryEntry> {
         | Event::ListChanged(_)
         | Event::ModelsChanged(_)
         | Event::TermsChanged(_)
+        | Event::ValuesRekeyed(_)
         | Event::AuditKeyMade(_)
         | Event::DirectoryChanged(_)
         | Event::ActDropped(_)
