@@ -18,6 +18,7 @@ use crate::vocabulary::bundle::{EmailSignals, SignalBundle};
 use crate::vocabulary::conversion::Conversion;
 use crate::vocabulary::digest::{Digest, DigestSet, KeyId};
 use crate::vocabulary::sketch::{SKETCH_BYTES, Sketch};
+use crate::vocabulary::time::Timestamp;
 
 /// Values of one call, at most.
 pub const REKEYED_MAX: usize = 1_000;
@@ -235,7 +236,7 @@ impl Book {
                 let Some((entry, at)) = lists.remove(&of(known)) else { continue };
                 let (list, subject) = of(&newest);
                 let renamed = ListEntry { subject: subject.clone(), ..entry };
-                let lasts = |entry: &ListEntry| entry.expires_at.map_or(i64::MAX, |end| end.as_millis());
+                let lasts = |entry: &ListEntry| entry.expires_at.map_or(i64::MAX, Timestamp::as_millis);
                 let other = lists.get(&(list, subject.clone()));
                 let stays = other.is_some_and(|(other, _)| match list {
                     ListKind::Blocked => lasts(other) >= lasts(&renamed),

@@ -97,9 +97,9 @@ pub enum Setting<T> {
 }
 
 impl<T: Clone> Setting<T> {
-    fn onto(&self, known: &Option<T>) -> Option<T> {
+    fn onto(&self, known: Option<&T>) -> Option<T> {
         match self {
-            Self::Stays => known.clone(),
+            Self::Stays => known.cloned(),
             Self::Is(new) => Some(new.clone()),
             Self::Default => None,
         }
@@ -135,9 +135,9 @@ impl TermsStep {
     pub fn onto(&self, terms: &Terms) -> Terms {
         let Self { policy, payout_delay, retention, decided: _ } = self;
         Terms {
-            policy: policy.onto(&terms.policy),
-            payout_delay: payout_delay.onto(&terms.payout_delay),
-            retention: retention.onto(&terms.retention),
+            policy: policy.onto(terms.policy.as_ref()),
+            payout_delay: payout_delay.onto(terms.payout_delay.as_ref()),
+            retention: retention.onto(terms.retention.as_ref()),
         }
     }
 }

@@ -269,7 +269,7 @@ impl Values {
         let key = |number: ValueNumber| rows.get(number).key;
         let followed = renames.iter().map(|(_, (old, new))| (key(*old), key(*new))).collect();
         let names = Names::of_rows(renames);
-        let mut all = Self { names, followed, rows, crowds, pairs, index, pair_index, crowded, ..Self::default() };
+        let mut all = Self { rows, crowds, pairs, names, followed, index, pair_index, crowded, ..Self::default() };
         let own = |(number, _)| Some(number).filter(|number| all.names.root(*number) == *number);
         for number in all.rows.iter().filter_map(own).collect::<Vec<_>>() {
             let (kind, accounts) = (all.rows.get(number).kind, all.sightings(number).len());
@@ -389,9 +389,9 @@ impl Values {
                 (one, Some(other))
             }
         };
-        let kept = || {
-            let other = other.and_then(|other| self.digest(other, texts));
-            DigestSet::new(self.digest(one, texts).into_iter().chain(other)).ok()?
+        let kept = || match other {
+            None => self.digest(one, texts).map(DigestSet::single),
+            Some(other) => DigestSet::new([self.digest(one, texts)?, self.digest(other, texts)?]).ok()?,
         };
         if shown == Shown::AsKept || !self.has_names() {
             return kept();
@@ -494,9 +494,9 @@ impl Values {
             self.crowded -= crowd.len();
             *crowd = Arc::default();
         }
-        moved.iter().for_each(|seen| {
+        for seen in &moved {
             self.sight(to, *seen);
-        });
+        }
         moved.into_iter().map(|seen| seen.account).collect()
     }
 

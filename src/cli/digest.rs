@@ -75,6 +75,7 @@ The rules and test vectors for other languages are in docs/digests.md.";
 ///
 /// Selfsame never sees raw values: it compares keyed digests and sketches. This command makes them where the raw values are.
 /// Give values as arguments, or a table with --input. One JSON object is written for each value or row, in the API's JSON form.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES, after_help = "Try --help for examples.")]
 pub struct DigestArgs {

@@ -69,6 +69,7 @@ struct NamedArgs {
     id: String,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[derive(Debug, Clone, Args)]
 struct SettingsArgs {
     /// The programme

@@ -64,9 +64,9 @@ pub(super) async fn rekey(mut client: ProgramServiceClient<Client>, args: RekeyA
         let answer = answer.with_context(|| {
             format!("of the page that begins at line {first} nothing was taken; the {sent} values before it were. `values[0]` is that line")
         })?;
-        let v1::RekeyValuesResponse { taught: of_page, replayed: _ } = answer.into_inner();
+        let v1::RekeyValuesResponse { taught: of_page, replayed } = answer.into_inner();
         sent += count;
-        taught += u64::from(of_page);
+        taught += if replayed { 0 } else { u64::from(of_page) };
         pages += 1;
     }
     if sent == 0 {

@@ -14,6 +14,7 @@ use crate::wire::v1;
 use crate::wire::v1::program_service_client::ProgramServiceClient;
 
 /// What is to be changed of a programme's terms; what is left out stays.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[derive(Debug, Clone, Args)]
 pub(super) struct SetArgs {
     /// The programme

@@ -108,9 +108,11 @@ fn under<'v>(list: &'v Value, key: &KeyId) -> Option<&'v Value> {
 mod tests {
     use super::*;
     use crate::digesting::{Digester, ProgrammeKey, digest_email, digest_name, email_json, name_json};
+    use crate::wire::v1::RekeyedKind::{Domain, EmailExact, LocalPart, Mailbox, Name, Pattern};
 
-    fn key(id: &str, byte: u8) -> ProgrammeKey {
-        ProgrammeKey::from_bytes(KeyId::new(id).unwrap(), &std::array::from_fn::<u8, 32, _>(|at| byte + at as u8)).unwrap()
+    fn key(id: &str, first: u8) -> ProgrammeKey {
+        let bytes: Vec<u8> = (first..first + 32).collect();
+        ProgrammeKey::from_bytes(KeyId::new(id).unwrap(), &bytes).unwrap()
     }
 
     #[test]
@@ -124,7 +126,6 @@ mod tests {
         let rows: Vec<crate::wire::v1::RekeyedValue> =
             lines.into_iter().map(|line| serde_json::from_value(line).unwrap()).collect();
         let kinds: Vec<_> = rows.iter().map(crate::wire::v1::RekeyedValue::kind).collect();
-        use crate::wire::v1::RekeyedKind::{Domain, EmailExact, LocalPart, Mailbox, Name, Pattern};
         assert_eq!(kinds, [EmailExact, Mailbox, LocalPart, Domain, Pattern, Name]);
         for row in &rows {
             let (old, new) = (row.old_digest.as_ref().unwrap(), row.new_digest.as_ref().unwrap());
