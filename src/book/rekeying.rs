@@ -161,7 +161,8 @@ impl KeyCount {
 impl Book {
     /// The name of a digest's value under a key; `None` when it is not known under it.
     pub(super) fn name_under(&self, kind: RekeyedKind, digest: &Digest, key: &KeyId) -> Option<Digest> {
-        self.values.name_under((kind.kind(), digest), key, &self.texts, &self.hasher)
+        let names = self.values.all_names(kind.kind(), digest, &self.texts, &self.hasher);
+        names.into_iter().find(|name| name.key_id == *key)
     }
 
     /// Teaches names.
@@ -178,7 +179,7 @@ impl Book {
                 let new = self.values.intern_name(kind, &rekeyed.new, &mut self.texts, &self.hasher)?;
                 self.make_one(kind, (old, new), &mut touched, &mut moved);
             }
-            self.rename_listed(cursor, rekeyed);
+            self.rename_listed(cursor, rekeyed, &mut touched);
             self.sketch_anew(rekeyed);
         }
         self.conversions.move_patterns(&moved, &self.hasher);
@@ -219,16 +220,17 @@ impl Book {
         }
     }
 
-    /// Entries of lists go by the newest name. Of two that were one all along, blocking lasts as long as the longer and trust as long as the shorter.
-    fn rename_listed(&mut self, cursor: Cursor, Rekeyed { kind, old, new, sketches: _ }: &Rekeyed) {
+    /// Entries of lists go by the newest name, and touch whoever was seen on the value under whichever. Of two that were one all along, blocking lasts as long as the longer and trust as long as the shorter.
+    fn rename_listed(&mut self, cursor: Cursor, Rekeyed { kind, old: _, new, sketches: _ }: &Rekeyed, touched: &mut Touched) {
         let Some(kind) = kind.identifier() else { return };
         if self.lists.is_empty() {
             return;
         }
         let newest = self.newest_name(ValueKind::Identifier(kind), new).unwrap_or_else(|| new.clone());
+        let names = self.values.all_names(ValueKind::Identifier(kind), new, &self.texts, &self.hasher);
         for list in [ListKind::Blocked, ListKind::Trusted] {
             let of = |digest: &Digest| (list, ListSubject::Identifier(Identifier { kind, digest: digest.clone() }));
-            for known in [old, new].into_iter().filter(|known| **known != newest) {
+            for known in names.iter().filter(|known| **known != newest) {
                 if !self.lists.contains_key(&of(known)) {
                     continue;
                 }
@@ -246,6 +248,9 @@ impl Book {
                     lists.insert((list, subject), (renamed, at));
                 }
                 self.lists_changed = cursor;
+            }
+            if self.lists.contains_key(&of(&newest)) {
+                touched.extend(self.listed(&of(&newest).1));
             }
         }
     }

@@ -440,29 +440,35 @@ impl Values {
         if newest == name { None } else { self.digest(newest, texts) }
     }
 
-    /// The name of a digest's value under a key; `None` when it is not known under it.
-    pub(super) fn name_under(
-        &self,
-        (kind, digest): (ValueKind, &Digest),
-        key: &KeyId,
-        texts: &Texts,
-        hasher: &Hasher,
-    ) -> Option<Digest> {
-        let root = self.find(kind, digest, texts, hasher)?;
-        let names = self.names.all_of(root).into_iter().filter_map(|name| self.digest(name, texts));
-        names.into_iter().find(|name| name.key_id == *key)
+    /// All names of a digest's value; none when it is not known.
+    pub(super) fn all_names(&self, kind: ValueKind, digest: &Digest, texts: &Texts, hasher: &Hasher) -> Vec<Digest> {
+        let root = self.find(kind, digest, texts, hasher);
+        let names = root.into_iter().flat_map(|root| self.names.all_of(root));
+        names.filter_map(|name| self.digest(name, texts)).collect()
     }
 
-    /// Whether one key followed another.
+    /// Whether one key followed another, at once or over others.
     pub(super) fn follows(&self, key: KeyId, later: KeyId, texts: &Texts) -> bool {
-        self.followed.iter().any(|(old, new)| texts.get(*old) == key.as_str() && texts.get(*new) == later.as_str())
+        let mut reached = vec![key.as_str()];
+        let mut at = 0;
+        while let Some(from) = reached.get(at).copied() {
+            for (_, next) in self.followed.iter().filter(|(old, _)| texts.get(*old) == from) {
+                let next = texts.get(*next);
+                if !reached.contains(&next) {
+                    reached.push(next);
+                }
+            }
+            at += 1;
+        }
+        reached.iter().skip(1).any(|key| *key == later.as_str())
     }
 
     /// Counts the values of the next rows by key. Returns whether there were any.
     pub(super) fn count_keys(&self, at: usize, uses: &mut BTreeMap<KeyId, KeyShare>, texts: &Texts) -> bool {
         let Some(rows) = self.rows.in_chunk(at) else { return false };
         for (number, value) in rows {
-            let Ok(key) = KeyId::new(texts.get(value.key)) else { continue };
+            // What is paid out to an instrument stands beside the instrument itself.
+            let Some(key) = KeyId::new(texts.get(value.key)).ok().filter(|_| value.kind != ValueKind::Payout) else { continue };
             let known = uses.entry(key).or_default();
             known.values += 1;
             known.under_newer += u64::from(self.names.is_one_of_several(number) && self.names.newest(number) != number);
@@ -473,8 +479,9 @@ impl Values {
     /// Notes that two names are of one value. Returns the row that holds its accounts from now on, and the one that held those of the new name; `None`
     /// when that was known.
     pub(super) fn teach(&mut self, old: ValueNumber, new: ValueNumber) -> Option<(ValueNumber, ValueNumber)> {
+        let united = self.names.teach(old, new)?;
         self.followed.insert((self.rows.get(old).key, self.rows.get(new).key));
-        self.names.teach(old, new)
+        Some(united)
     }
 
     /// Moves what was seen on one row to another. An account that was seen on both was seen once, when it was last. Returns those that came.

@@ -5,6 +5,7 @@ use selfsame::book::command::{Change, Command, Done, Executed, RekeyCommand, Req
 use selfsame::book::records::{ContentFingerprint, Freshness, ListSubject};
 use selfsame::book::rekeying::{NewSketches, Rekeyed, RekeyedKind};
 use selfsame::ports::ledger::LedgerError;
+use selfsame::screening::decision::Verdict;
 use selfsame::screening::history::{Crowd, History, Identifier, IdentifierKind};
 use selfsame::vocabulary::digest::{Digest, DigestSet, KeyId};
 use selfsame::vocabulary::ids::RequestId;
@@ -53,6 +54,7 @@ pub(crate) fn what_is_known_of_a_value_goes_on_under_its_new_name(subject: &Subj
     subject.change_list(entry, Change::Place);
     let unknown = subject.history(&on_renamed_device("before", "zoe", "zac", 9));
     assert!(unknown.list_hits.is_empty(), "nobody taught it yet");
+    assert_eq!(subject.settled("before"), Some(Verdict::Approved));
 
     let taught = rekey(subject, "page-1", vec![row(RekeyedKind::Device, 7), row(RekeyedKind::Device, 9)]).unwrap();
     assert_eq!((taught.done, taught.freshness), (Done::Rekeyed(2), Freshness::New));
@@ -60,6 +62,7 @@ pub(crate) fn what_is_known_of_a_value_goes_on_under_its_new_name(subject: &Subj
     assert_eq!(again.freshness, Freshness::Replayed);
     let known = rekey(subject, "page-2", vec![row(RekeyedKind::Device, 7)]).unwrap();
     assert_eq!(known.freshness, Freshness::Replayed, "it is known");
+    assert_eq!(subject.settled("before"), Some(Verdict::InReview), "what was blocked all along is looked at again");
 
     for draft in [on_renamed_device("c20", "zoe", "zed", 7), draft("c21", "zoe", "zita").at(61).referee_on_device(7)] {
         let history = subject.history(&draft);
