@@ -297,8 +297,10 @@ proptest! {
             let mut under_other_keys = act.clone();
             each_bundle(&mut under_other_keys, |bundle| sent(bundle, sends, step >= taught_at));
             let (plain, other) = (never.told(command(act, step)), rotated.told(command(&under_other_keys, step)));
+            // What was refused was not screened, and brought nothing.
+            let was_screened = plain.0.is_some();
             prop_assert!(plain == other, "step {step}: {}", apart(&plain, &other));
-            if let (Act::Screen(plain), Act::Screen(other)) = (act, &under_other_keys) {
+            if let (true, Act::Screen(plain), Act::Screen(other)) = (was_screened, act, &under_other_keys) {
                 screened.entry(plain.conversion_id.clone()).or_insert_with(|| ((**plain).clone(), (**other).clone()));
             }
             if step % 5 == 2 {
