@@ -178,8 +178,20 @@ mod tests {
         let silent =
             command.get_subcommands().map(clap::Command::get_name).filter(|name| !shown.contains(&format!("selfsame {name}")));
         // What these print is their work: files of data, reports, pages, a log.
-        let works =
-            ["serve", "demo", "export", "screen", "digest", "simulate", "train", "evaluate", "mcp", "completions", "man", "openapi"];
+        let works = [
+            "serve",
+            "demo",
+            "export",
+            "screen",
+            "digest",
+            "simulate",
+            "train",
+            "evaluate",
+            "mcp",
+            "completions",
+            "man",
+            "openapi",
+        ];
         assert_eq!(silent.collect::<Vec<_>>(), works);
     }
 }

@@ -17,7 +17,7 @@ use selfsame::adapters::policy_store::FixedPolicy;
 use selfsame::adapters::standing_rules::StandingRules;
 use selfsame::book::command::Assessor;
 use selfsame::book::directory::Stage;
-use selfsame::book::models::ProgramModels;
+use selfsame::book::terms::{Own, ProgramTerms};
 use selfsame::ledger::LedgerOptions;
 use selfsame::offline::replay::{LabelRule, Recorder, replay};
 use selfsame::offline::simulator::labeled_line::{labeled_line, simulation_digester};
@@ -264,23 +264,23 @@ struct Remembering {
 }
 
 impl Assessor for Remembering {
-    fn assess(&self, conversion: &Conversion, history: &History, models: &ProgramModels, now: Timestamp) -> Decision {
-        let decision = self.recorder.assess(conversion, history, models, now);
+    fn assess(&self, conversion: &Conversion, history: &History, own: Own<'_>, now: Timestamp) -> Decision {
+        let decision = self.recorder.assess(conversion, history, own, now);
         let bits = decision.features().values().iter().map(|value| value.to_bits()).collect();
         self.seen.lock().insert((conversion.program_id.to_string(), conversion.conversion_id.to_string()), bits);
         decision
     }
 
-    fn assess_again(&self, conversion: &Conversion, history: &History, models: &ProgramModels, now: Timestamp) -> Decision {
-        self.recorder.assess_again(conversion, history, models, now)
+    fn assess_again(&self, conversion: &Conversion, history: &History, own: Own<'_>, now: Timestamp) -> Decision {
+        self.recorder.assess_again(conversion, history, own, now)
     }
 
-    fn due_after(&self, program: &ProgramId) -> Span {
-        self.recorder.due_after(program)
+    fn due_after(&self, program: &ProgramId, terms: &ProgramTerms) -> Span {
+        self.recorder.due_after(program, terms)
     }
 
-    fn payout(&self, program: &ProgramId) -> selfsame::screening::policy::PayoutPolicy {
-        self.recorder.payout(program)
+    fn payout(&self, program: &ProgramId, terms: &ProgramTerms) -> selfsame::screening::policy::PayoutPolicy {
+        self.recorder.payout(program, terms)
     }
 }
 

@@ -16,6 +16,7 @@ pub mod model_drift;
 pub mod model_file;
 pub mod model_shelf;
 pub mod model_store;
+pub mod own_policies;
 pub mod policy_file;
 pub mod policy_store;
 pub mod private;

@@ -15,8 +15,8 @@ use toml::de::{DeTable, DeValue};
 use super::byte_order_mark;
 use crate::screening::evidence::EvidenceCode;
 use crate::screening::policy::{
-    AuditPolicy, CampaignPayout, CountsFrom, PayoutPolicy, Policy, PolicyParts, PolicyViolation, ReviewPolicy, RuleMode,
-    ScorePolicy, ScoreSource,
+    AuditPolicy, CampaignPayout, CountsFrom, PayoutPolicy, Policy, PolicyHash, PolicyParts, PolicyViolation, ReviewPolicy,
+    RuleMode, ScorePolicy, ScoreSource,
 };
 use crate::screening::rules::{Condition, InvalidCondition, Rule};
 use crate::screening::similarity::closest;
@@ -112,12 +112,20 @@ pub fn parse(text: &str, origin: &str) -> Result<Policy, PolicyFileError> {
     let policy = reader.policy();
     let mut problems = reader.problems;
     match policy {
-        Some(policy) if problems.is_empty() => Ok(policy),
+        Some(policy) if problems.is_empty() => Ok(policy.of_text(hash_of(text))),
         Some(_) | None => {
             problems.sort();
             Err(PolicyFileError::Mistakes { origin: origin.to_owned(), problems })
         }
     }
+}
+
+/// The hash of a policy's text.
+#[must_use]
+pub fn hash_of(text: &str) -> PolicyHash {
+    let mut hash = [0; 16];
+    hash.copy_from_slice(&blake3::hash(text.as_bytes()).as_bytes()[..16]);
+    PolicyHash(hash)
 }
 
 /// A TOML table that is being taken apart: what is left at the end is unknown.
@@ -209,7 +217,7 @@ impl Reader<'_> {
                 Err(problem) => self.add(line, key, problem.to_string()),
             }
         }
-        Some(PayoutPolicy { delay: delay?, refund_cancels_from: refund_cancels_from?, campaigns: read })
+        Some(PayoutPolicy { delay: delay?, refund_cancels_from: refund_cancels_from?, campaigns: read, promises: Vec::new() })
     }
 
     /// A campaign's days, alone or with what they are counted from.

@@ -11,7 +11,9 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 
+use super::own_policies::OwnPolicies;
 use super::policy_file::{self, PolicyFileError};
+use crate::book::terms::ProgramTerms;
 use crate::ports::policies::Policies;
 use crate::screening::policy::Policy;
 use crate::vocabulary::ids::{InvalidId, ProgramId};
@@ -90,6 +92,7 @@ pub struct PoliciesRefused(pub Vec<PolicySourceError>);
 pub struct PolicyStore {
     sources: PolicySources,
     in_force: RwLock<Arc<PolicySet>>,
+    own: OwnPolicies,
 }
 
 impl PolicyStore {
@@ -99,7 +102,7 @@ impl PolicyStore {
     /// [`PoliciesRefused`] with every mistake of every file; the service does not start.
     pub fn open(sources: PolicySources) -> Result<Self, PoliciesRefused> {
         let set = read(&sources)?;
-        Ok(Self { sources, in_force: RwLock::new(Arc::new(set)) })
+        Ok(Self { sources, in_force: RwLock::new(Arc::new(set)), own: OwnPolicies::default() })
     }
 
     /// The policies as they are now. A decision keeps what it got.
@@ -120,26 +123,30 @@ impl PolicyStore {
 }
 
 impl Policies for PolicyStore {
-    fn policy_of(&self, program: &ProgramId) -> Arc<Policy> {
-        Arc::clone(self.in_force().policy_of(program))
+    fn policy_of(&self, program: &ProgramId, terms: &ProgramTerms) -> Arc<Policy> {
+        terms.policy().map_or_else(|| Arc::clone(self.in_force().policy_of(program)), |named| self.own.of(named))
+    }
+
+    fn kept_for(&self) -> Option<Span> {
+        self.sources.kept_for
     }
 }
 
-/// One policy for all programmes that never changes: for `screen`, `demo` and tests.
-#[derive(Debug, Clone)]
-pub struct FixedPolicy(Arc<Policy>);
+/// One policy for all programmes that name none, which never changes: for `screen`, `demo` and tests.
+#[derive(Debug)]
+pub struct FixedPolicy(Arc<Policy>, OwnPolicies);
 
 impl FixedPolicy {
     /// This policy, always.
     #[must_use]
     pub fn new(policy: Policy) -> Self {
-        Self(Arc::new(policy))
+        Self(Arc::new(policy), OwnPolicies::default())
     }
 }
 
 impl Policies for FixedPolicy {
-    fn policy_of(&self, _program: &ProgramId) -> Arc<Policy> {
-        Arc::clone(&self.0)
+    fn policy_of(&self, _program: &ProgramId, terms: &ProgramTerms) -> Arc<Policy> {
+        terms.policy().map_or_else(|| Arc::clone(&self.0), |named| self.1.of(named))
     }
 }
 
@@ -206,7 +213,7 @@ mod tests {
     use super::*;
 
     fn version_of(store: &PolicyStore, program: &str) -> String {
-        store.policy_of(&ProgramId::new(program).unwrap()).version().to_owned()
+        store.policy_of(&ProgramId::new(program).unwrap(), &ProgramTerms::default()).version().to_owned()
     }
 
     fn policy_of_version(version: &str) -> String {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::model_shelf::ModelShelf;
 use crate::book::command::Assessor;
 use crate::book::models::ProgramModels;
+use crate::book::terms::{Own, ProgramTerms};
 use crate::ports::policies::Policies;
 use crate::ports::spans::span;
 use crate::screening::audit::AuditKey;
@@ -44,9 +45,9 @@ impl StandingRules {
 }
 
 impl Assessor for StandingRules {
-    fn assess(&self, conversion: &Conversion, history: &History, models: &ProgramModels, now: Timestamp) -> Decision {
+    fn assess(&self, conversion: &Conversion, history: &History, Own { models, terms }: Own<'_>, now: Timestamp) -> Decision {
         let _assessing = span!("assess").entered();
-        let policy = self.policies.policy_of(&conversion.program_id);
+        let policy = self.policies.policy_of(&conversion.program_id, terms);
         let in_force = self.models.models_of(&conversion.program_id, models);
         let rulebook = Rulebook { policy: &policy, models: in_force.as_models(models), audit_key: self.audit_key(models) };
         let decision = assess(conversion, history, rulebook, now);
@@ -56,9 +57,10 @@ impl Assessor for StandingRules {
         decision
     }
 
-    fn assess_again(&self, conversion: &Conversion, history: &History, models: &ProgramModels, now: Timestamp) -> Decision {
+    fn assess_again(&self, conversion: &Conversion, history: &History, own: Own<'_>, now: Timestamp) -> Decision {
         let _assessing = span!("assess").entered();
-        let policy = self.policies.policy_of(&conversion.program_id);
+        let Own { models, terms } = own;
+        let policy = self.policies.policy_of(&conversion.program_id, terms);
         let in_force = self.models.models_of(&conversion.program_id, models);
         let rulebook = Rulebook { policy: &policy, models: in_force.as_models(models), audit_key: self.audit_key(models) };
         assess(conversion, history, rulebook, now)
@@ -69,11 +71,11 @@ impl Assessor for StandingRules {
         model.rejects().then(|| model.certificate())
     }
 
-    fn due_after(&self, program: &ProgramId) -> Span {
-        self.policies.policy_of(program).review().due_after
+    fn due_after(&self, program: &ProgramId, terms: &ProgramTerms) -> Span {
+        self.policies.policy_of(program, terms).review().due_after
     }
 
-    fn payout(&self, program: &ProgramId) -> PayoutPolicy {
-        self.policies.policy_of(program).payout().clone()
+    fn payout(&self, program: &ProgramId, terms: &ProgramTerms) -> PayoutPolicy {
+        self.policies.payout_of(program, terms)
     }
 }

@@ -6,12 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use super::command::{
     CaseCommand, CaseStep, Change, Command, HoldCommand, HoldStep, ListCommand, ModelsCommand, ModelsStep, OutcomeCommand,
-    RevokeCommand,
+    RevokeCommand, TermsCommand,
 };
 use super::models::ModelName;
 use super::query::{Page, PageRequest, PageToken};
 use super::records::{ContentFingerprint, Cursor, ListEntry};
 use super::refusal::Refusal;
+use super::terms::TermsStep;
 use super::{Book, listings, page_size, token};
 use crate::screening::case::{Resolution, Step};
 use crate::vocabulary::ids::{ActId, Actor, CaseId, ProgramId, RecordId};
@@ -33,6 +34,8 @@ pub struct Confirmation {
     pub unbans: bool,
     /// Letting another model decide. Going back to the one before needs nobody: two chose it, and it must be quick.
     pub models: bool,
+    /// Letting another policy decide, and letting money be payable earlier.
+    pub terms: bool,
     /// How long an act waits. Range: 1 hour to 30 days.
     pub lifetime: Span,
 }
@@ -46,6 +49,8 @@ pub enum Cause {
     Unban,
     /// It lets another model decide.
     Model,
+    /// It lets another policy decide, or money be payable earlier.
+    Terms,
 }
 
 /// What is to be done once it is confirmed.
@@ -80,6 +85,8 @@ pub enum Act {
         /// What decides on the server of the proposer where nobody chose.
         default: ModelName,
     },
+    /// Changes the terms.
+    ChangeTerms(Box<TermsStep>),
 }
 
 /// When a list entry of an act is written is not known before it is.
@@ -115,6 +122,7 @@ impl Act {
             Command::ChangeModels(ModelsCommand { step: ModelsStep::Activate(model), default, note, .. }) => {
                 Some((Self::Activate { model: model.clone(), default: default.clone() }, note.clone()))
             }
+            Command::ChangeTerms(command) => Some((Self::ChangeTerms(Box::new(command.step.clone())), command.note.clone())),
             Command::StepCase(..)
             | Command::StepCases(_)
             | Command::ChangeHold(_)
@@ -128,6 +136,7 @@ impl Act {
             | Command::MarkPaid(_)
             | Command::MarkFailed(_)
             | Command::ChangeRewards(_)
+            | Command::Rekey(_)
             | Command::ChangeDirectory(_)
             | Command::Propose(_)
             | Command::SettleAct(_) => None,
@@ -153,6 +162,9 @@ impl Act {
             }
             Self::RevokeOutcome { outcome_id, reason_code } => {
                 Command::RevokeOutcome(RevokeCommand { program_id, outcome_id, actor, reason_code, note, request, at })
+            }
+            Self::ChangeTerms(step) => {
+                Command::ChangeTerms(Box::new(TermsCommand { program_id, step: *step, actor, note, request, at }))
             }
             Self::Activate { model, default } => {
                 let step = ModelsStep::Activate(model);

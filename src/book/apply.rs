@@ -26,7 +26,7 @@ use super::profiles::{ProfileMaker, ProfileReader};
 use super::records::Cursor;
 use super::rewards::RewardNumbers;
 use super::slab::{AccountNumber, ConversionNumber, ValueNumber};
-use super::values::{Sighted, Sighting, ValueKind};
+use super::values::{Shown, Sighted, Sighting, ValueKind};
 use super::{Book, Message, MessageKind};
 use crate::screening::case::{CaseState, Resolution};
 use crate::screening::comparability::Comparability;
@@ -96,6 +96,11 @@ impl Book {
                 Arc::make_mut(&mut self.models).change(cursor, changed);
                 Some(())
             }
+            Event::TermsChanged(changed) => {
+                Arc::make_mut(&mut self.terms).change(cursor, changed);
+                Some(())
+            }
+            Event::ValuesRekeyed(rekeyed) => self.rekeyed(cursor, rekeyed),
             Event::AuditKeyMade(made) => {
                 Arc::make_mut(&mut self.models).make_key(cursor, made);
                 Some(())
@@ -446,6 +451,11 @@ impl Book {
 
     /// The merged signals of an account; absent when it never sent any.
     pub(super) fn profile(&self, number: AccountNumber) -> Option<SignalBundle> {
+        self.profile_shown(number, Shown::UnderNewestNames)
+    }
+
+    /// As [`Book::profile`], with digests under the names that are asked for.
+    pub(super) fn profile_shown(&self, number: AccountNumber, shown: Shown) -> Option<SignalBundle> {
         let account = self.accounts.get(number);
         let profile = match &account.signals {
             Signals::None => return None,
@@ -454,7 +464,7 @@ impl Book {
             // as if they had never been sent.
             Signals::Cold(_) => unreachable!("the signals of an account are cold and were not brought back"),
         };
-        Some(ProfileReader { values: &self.values, texts: &self.texts }.bundle(account.id.clone(), profile))
+        Some(ProfileReader { values: &self.values, texts: &self.texts, shown }.bundle(account.id.clone(), profile))
     }
 
     /// Adds a message's signals to an account, whose profile may have been read before, and marks the conversions to which they say something new.
@@ -544,7 +554,7 @@ impl Book {
         let _ = self.remember_patterns(number, bundle, &referrers);
     }
 
-    fn keep_profile(&mut self, number: AccountNumber, bundle: &SignalBundle) {
+    pub(super) fn keep_profile(&mut self, number: AccountNumber, bundle: &SignalBundle) {
         let mut maker = ProfileMaker { values: &mut self.values, texts: &mut self.texts, hasher: &self.hasher };
         let profile = maker.make(bundle);
         let account = self.accounts.get_mut(number);

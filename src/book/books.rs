@@ -32,7 +32,7 @@ impl Books {
                 book.apply_known(cursor, &event, *known);
                 let done = book.answer(event, ChainMark::default());
                 book.leave_late_alone();
-                while let Some(piece) = next_piece(book, || assessor.payout(&program)) {
+                while let Some(piece) = next_piece(book, || assessor.payout(&program, book.terms())) {
                     let cursor = Cursor(book.cursor().0 + 1);
                     book.apply(cursor, &piece);
                 }
@@ -44,7 +44,7 @@ impl Books {
     /// Decides a conversion again as was decided then, when something had been learned after its decision. Nothing happens where it is not known.
     pub fn decide_again(&mut self, conversion: &Conversion, later: LaterVerdict, assessor: &dyn Assessor) {
         let Some(book) = self.0.get_mut(&conversion.program_id) else { return };
-        let due_after = assessor.due_after(&conversion.program_id);
+        let due_after = assessor.due_after(&conversion.program_id, book.terms());
         let Some(changed) = decided_then(book, conversion, later, due_after, assessor) else { return };
         let seen = vec![conversion.conversion_id.clone()];
         let rechecked = Rechecked { at: later.at, as_of: book.cursor(), seen, changed: vec![changed] };

@@ -15,9 +15,10 @@ use super::command::Command;
 use super::event::{Event, Rechecked};
 use super::profiles::{Profile, ProfileMaker};
 use super::records::ListSubject;
+use super::rekeying::{NewSketches, Rekeyed};
 use super::slab::{AccountNumber, Number as _, ValueNumber};
 pub(crate) use super::values::ValueKind;
-use super::values::{Sighting, Value};
+use super::values::{Shown, Sighting, Value};
 use crate::screening::history::{Identifier, visit_values};
 use crate::vocabulary::bundle::SignalBundle;
 use crate::vocabulary::conversion::Conversion;
@@ -74,6 +75,7 @@ pub(crate) struct Met<'a> {
     accounts: SmallVec<[AccountNumber; 2]>,
     bundles: SmallVec<[&'a SignalBundle; 2]>,
     listed: Option<&'a Identifier>,
+    named: Vec<(ValueKind, &'a Digest)>,
 }
 
 /// What of it is not here.
@@ -154,7 +156,7 @@ impl Book {
         if since.is_some_and(|since| self.took_part_since(account, since)) {
             return None;
         }
-        let signals = self.profile(number)?;
+        let signals = self.profile_shown(number, Shown::AsKept)?;
         let since = since.map(Timestamp::as_index_seconds);
         let mut alone = Vec::new();
         for (kind, digest) in values_of(&signals) {
@@ -230,9 +232,9 @@ impl Book {
         }
         let accounts = met.accounts.iter().filter_map(|account| Some((*account, self.mark_of(*account)?))).collect();
         let listed = met.listed.map(|listed| (ValueKind::Identifier(listed.kind), &listed.digest));
-        let sent = met.bundles.iter().flat_map(|bundle| values_of(bundle)).chain(listed);
+        let sent = met.bundles.iter().flat_map(|bundle| values_of(bundle)).chain(listed).chain(met.named.iter().copied());
         let unknown =
-            |(kind, digest): &(ValueKind, &Digest)| self.values.find(*kind, digest, &self.texts, &self.hasher).is_none();
+            |(kind, digest): &(ValueKind, &Digest)| self.values.find_name(*kind, digest, &self.texts, &self.hasher).is_none();
         Absent { accounts, values: sent.filter(unknown).collect() }
     }
 }
@@ -296,6 +298,21 @@ impl<'a> Met<'a> {
         self
     }
 
+    /// Values that get another name, and the accounts whose sketches are made anew with that.
+    fn rekeyed(mut self, book: &Book, values: &'a [Rekeyed]) -> Self {
+        for rekeyed in values {
+            self.named.extend(rekeyed.names());
+            if rekeyed.sketches != NewSketches::NONE {
+                for (kind, digest) in rekeyed.names() {
+                    let known = book.values.find(kind, digest, &book.texts, &book.hasher);
+                    let sightings = known.into_iter().flat_map(|value| book.values.sightings(value).iter());
+                    self.accounts.extend(sightings.map(|seen| seen.account));
+                }
+            }
+        }
+        self
+    }
+
     fn rechecked(self, book: &Book, rechecked: Option<&Rechecked>) -> Self {
         let changed = rechecked.into_iter().flat_map(|rechecked| &rechecked.changed);
         changed.fold(self, |met, changed| met.referee_of(book, &changed.conversion_id))
@@ -324,6 +341,7 @@ impl Command {
             Self::Recheck(command) => command.conversions.iter().fold(met, |met, sent| met.conversion(book, sent)),
             Self::Reserve(command) => command.conversions.iter().fold(met, |met, sent| met.conversion(book, sent)),
             Self::ChangeList(command) => met.listed(&command.entry.subject),
+            Self::Rekey(command) => met.rekeyed(book, &command.values),
             Self::Propose(proposed) => proposed.command.met(book),
             Self::SettleAct(command) => command.prepared.as_ref().map_or(met, |command| command.met(book)),
             Self::ExpirePending(..)
@@ -333,6 +351,7 @@ impl Command {
             | Self::ChangeRewards(_)
             | Self::ChangeHold(_)
             | Self::ChangeModels(_)
+            | Self::ChangeTerms(_)
             | Self::ChangeDirectory(_) => met,
         }
     }
@@ -352,6 +371,7 @@ impl Event {
             Self::CaseStepped(stepped) => met.referee_of(book, &stepped.conversion_id),
             Self::CasesStepped(stepped) => stepped.steps.iter().fold(met, |met, step| met.referee_of(book, &step.conversion_id)),
             Self::ListChanged(changed) => met.listed(&changed.entry.subject),
+            Self::ValuesRekeyed(rekeyed) => met.rekeyed(book, &rekeyed.values),
             Self::ActConfirmed(confirmed) => confirmed.done.met(book),
             Self::OutcomeSpread(_)
             | Self::PendingExpired(_)
@@ -361,6 +381,7 @@ impl Event {
             | Self::RewardsChanged(_)
             | Self::HoldChanged(_)
             | Self::ModelsChanged(_)
+            | Self::TermsChanged(_)
             | Self::AuditKeyMade(_)
             | Self::DirectoryChanged(_)
             | Self::ActProposed(_)

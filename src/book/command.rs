@@ -3,13 +3,15 @@
 use super::acts::{Confirmation, PendingAct};
 use super::cursor::FeedCursor;
 use super::directory::DirectoryStep;
-use super::models::{ModelName, ProgramModels};
+use super::models::ModelName;
 use super::records::{
     CaseSummary, ContentFingerprint, DecisionRecord, Freshness, HoldAnswer, HoldSubject, ListEntry, OutcomeAnswer, PaidAnswer,
     ReserveAnswer,
 };
 use super::refusal::LeftAlone;
+use super::rekeying::Rekeyed;
 use super::stake::SeenMark;
+use super::terms::{Own, ProgramTerms, TermsStep};
 use crate::screening::case::{Resolution, Step};
 use crate::screening::decision::Decision;
 use crate::screening::evidence::EvidenceCode;
@@ -26,12 +28,12 @@ use crate::vocabulary::time::{Span, Timestamp};
 /// Decides a conversion once its history is known. Called by the ledger inside its serial order, perhaps more than once for a conversion
 /// (a ledger that retries a conflicting transaction); must be pure in its arguments.
 pub trait Assessor: Send + Sync {
-    /// The decision, by the models that the programme's book names.
-    fn assess(&self, conversion: &Conversion, history: &History, models: &ProgramModels, now: Timestamp) -> Decision;
+    /// The decision, by the models and the policy that the programme's book names.
+    fn assess(&self, conversion: &Conversion, history: &History, own: Own<'_>, now: Timestamp) -> Decision;
 
     /// The decision of a conversion that was decided before, with what is known by now. The same decision; what only counts new ones does not count it.
-    fn assess_again(&self, conversion: &Conversion, history: &History, models: &ProgramModels, now: Timestamp) -> Decision {
-        self.assess(conversion, history, models, now)
+    fn assess_again(&self, conversion: &Conversion, history: &History, own: Own<'_>, now: Timestamp) -> Decision {
+        self.assess(conversion, history, own, now)
     }
 
     /// What a model promises of what it rejects; absent when it rejects nothing, or is not at hand.
@@ -40,10 +42,10 @@ pub trait Assessor: Send + Sync {
     }
 
     /// How long after opening a case of this programme is overdue.
-    fn due_after(&self, program: &ProgramId) -> Span;
+    fn due_after(&self, program: &ProgramId, terms: &ProgramTerms) -> Span;
 
     /// When rewards of this programme may be paid.
-    fn payout(&self, program: &ProgramId) -> PayoutPolicy;
+    fn payout(&self, program: &ProgramId, terms: &ProgramTerms) -> PayoutPolicy;
 }
 
 /// A conversion to screen.
@@ -412,6 +414,40 @@ pub struct ModelsCommand {
     pub at: Timestamp,
 }
 
+/// A change of the terms of a programme.
+#[derive(Debug, Clone)]
+pub struct TermsCommand {
+    /// The programme.
+    pub program_id: ProgramId,
+    /// What is changed.
+    pub step: TermsStep,
+    /// Who.
+    pub actor: Actor,
+    /// Why; empty when nothing was said.
+    pub note: String,
+    /// The call; absent when the caller gave it no id.
+    pub request: Option<Request>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Names of values under a new key.
+#[derive(Debug, Clone)]
+pub struct RekeyCommand {
+    /// The programme.
+    pub program_id: ProgramId,
+    /// The values, each with both of its digests. At most [`super::rekeying::REKEYED_MAX`].
+    pub values: Vec<Rekeyed>,
+    /// Who.
+    pub actor: Actor,
+    /// Why; empty when nothing was said.
+    pub note: String,
+    /// The call.
+    pub request: Request,
+    /// When.
+    pub at: Timestamp,
+}
+
 /// What to do with the models of a programme.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ModelsStep {
@@ -542,6 +578,10 @@ pub enum Command {
     ChangeList(ListCommand),
     /// Loads, chooses or watches a model.
     ChangeModels(ModelsCommand),
+    /// Changes the terms of the programme.
+    ChangeTerms(Box<TermsCommand>),
+    /// Teaches names of values under a new key.
+    Rekey(RekeyCommand),
     /// Changes which programmes there are, or who may call.
     ChangeDirectory(Box<DirectoryCommand>),
     /// Does something, or keeps it until a second identity confirms it.
@@ -571,6 +611,8 @@ impl Command {
             Self::ChangeHold(command) => &command.program_id,
             Self::ChangeList(command) => &command.program_id,
             Self::ChangeModels(command) => &command.program_id,
+            Self::ChangeTerms(command) => &command.program_id,
+            Self::Rekey(command) => &command.program_id,
             Self::ChangeDirectory(command) => &command.program_id,
             Self::Propose(proposed) => proposed.command.program(),
             Self::SettleAct(command) => &command.program_id,
@@ -597,6 +639,8 @@ impl Command {
             Self::ChangeHold(command) => command.request.as_ref(),
             Self::ChangeList(command) => command.request.as_ref(),
             Self::ChangeModels(command) => command.request.as_ref(),
+            Self::ChangeTerms(command) => command.request.as_ref(),
+            Self::Rekey(command) => Some(&command.request),
             Self::Propose(proposed) => proposed.command.request(),
             Self::SettleAct(command) => command.request.as_ref(),
         }
@@ -629,6 +673,8 @@ impl Command {
             Self::ChangeHold(command) => command.at,
             Self::ChangeList(command) => command.entry.placed_at,
             Self::ChangeModels(command) => command.at,
+            Self::ChangeTerms(command) => command.at,
+            Self::Rekey(command) => command.at,
             Self::ChangeDirectory(command) => command.at,
             Self::Propose(proposed) => proposed.command.at(),
             Self::SettleAct(command) => command.at,
@@ -653,6 +699,8 @@ impl Command {
             Self::ChangeHold(command) => &mut command.at,
             Self::ChangeList(command) => &mut command.entry.placed_at,
             Self::ChangeModels(command) => &mut command.at,
+            Self::ChangeTerms(command) => &mut command.at,
+            Self::Rekey(command) => &mut command.at,
             Self::ChangeDirectory(command) => &mut command.at,
             Self::Propose(proposed) => proposed.command.at_mut(),
             Self::SettleAct(command) => &mut command.at,
@@ -681,6 +729,8 @@ pub enum Done {
     Expired(u64),
     /// The models of a programme were changed; what stood in the place of the model before, absent for nothing.
     Models(Option<ModelName>),
+    /// So many values got a name that they did not have.
+    Rekeyed(u32),
     /// Nothing was done yet: it waits for a second identity.
     Proposed(Box<PendingAct>),
     /// Something was recorded that needs no more words.

@@ -1,5 +1,6 @@
 //! Conversions: where each stands, the counters of its referral, the purchases that a repeat is known by, and the outcomes on it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -306,6 +307,23 @@ impl Conversions {
     /// Referees of a referrer with a pattern.
     pub(super) fn of_pattern(&self, referrer: AccountNumber, pattern: ValueNumber, hasher: &Hasher) -> &[AccountNumber] {
         self.find_pattern(referrer, pattern, hasher).map(|number| &*self.patterns.get(number).referees).unwrap_or_default()
+    }
+
+    /// Referees with patterns that turned out to be another name of one that is known too.
+    pub(super) fn move_patterns(&mut self, moved: &BTreeMap<ValueNumber, ValueNumber>, hasher: &Hasher) {
+        if moved.is_empty() {
+            return;
+        }
+        let of_moved = |(number, row): (PatternNumber, &Pattern)| {
+            moved.get(&row.value).map(|to| (number, row.referrer, row.value, *to, row.referees.clone()))
+        };
+        for (number, referrer, from, to, referees) in self.patterns.iter().filter_map(of_moved).collect::<Vec<_>>() {
+            for referee in referees {
+                self.remember_pattern(referrer, to, referee, hasher);
+            }
+            self.by_pattern.remove(hasher.hash((referrer, from)), number);
+            self.patterns.get_mut(number).referees.clear();
+        }
     }
 
     /// Notes that a referee of a referrer has a pattern. Returns the others who had it before, if that is new of this one.

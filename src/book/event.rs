@@ -9,11 +9,14 @@ use super::directory::DirectoryStep;
 use super::models::{Audited, ModelAction, ModelChange, ModelChoices, ModelName};
 use super::records::{ContentFingerprint, Cursor, HoldSubject, ListEntry, ReserveAnswer};
 use super::refusal::LeftAlone;
+use super::rekeying::Rekeyed;
+use super::terms::{Terms, TermsSummary};
 use crate::screening::audit::AuditKey;
 use crate::screening::case::CaseState;
 use crate::screening::decision::{Decision, Verdict};
 use crate::screening::evidence::EvidenceCode;
 use crate::screening::gate::{Accepts, Cancelled, GateReason};
+use crate::screening::policy::Promise;
 use crate::vocabulary::bundle::SignalBundle;
 use crate::vocabulary::conversion::{Conversion, ConversionKind, Reward, Side};
 use crate::vocabulary::ids::{AccountId, ActId, Actor, ConversionId, HoldId, InvoiceId, RecordId, RequestId, RewardId};
@@ -43,6 +46,9 @@ pub(crate) enum Event {
     HoldChanged(HoldChanged),
     ListChanged(ListChanged),
     ModelsChanged(Box<ModelsChanged>),
+    TermsChanged(Box<TermsChanged>),
+    /// Values got names under a new key.
+    ValuesRekeyed(Box<ValuesRekeyed>),
     AuditKeyMade(AuditKeyMade),
     DirectoryChanged(Box<DirectoryChanged>),
     /// Something waits for a second identity.
@@ -78,6 +84,8 @@ impl Event {
             Self::HoldChanged(changed) => changed.at,
             Self::ListChanged(changed) => changed.entry.placed_at,
             Self::ModelsChanged(changed) => changed.at,
+            Self::TermsChanged(changed) => changed.at,
+            Self::ValuesRekeyed(rekeyed) => rekeyed.at,
             Self::AuditKeyMade(made) => made.at,
             Self::DirectoryChanged(changed) => changed.at,
             Self::ActProposed(proposed) => proposed.pending.proposed_at,
@@ -111,6 +119,8 @@ impl Event {
             Self::HoldChanged(changed) => changed.request.as_ref(),
             Self::ListChanged(changed) => changed.request.as_ref(),
             Self::ModelsChanged(changed) => changed.request.as_ref(),
+            Self::TermsChanged(changed) => changed.request.as_ref(),
+            Self::ValuesRekeyed(rekeyed) => Some(&rekeyed.request),
             Self::ActProposed(proposed) => proposed.request.as_ref(),
             Self::ActConfirmed(confirmed) => confirmed.request.as_ref(),
             Self::ActDropped(dropped) => dropped.request.as_ref(),
@@ -532,6 +542,30 @@ impl ModelsChanged {
             at: self.at,
         }
     }
+}
+
+/// The terms of the programme were changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TermsChanged {
+    /// As they are from now on.
+    pub(crate) terms: Terms,
+    /// The delays of before that what was received under them keeps, the oldest first.
+    pub(crate) promises: Vec<Promise>,
+    pub(crate) previous: TermsSummary,
+    pub(crate) actor: Actor,
+    pub(crate) note: String,
+    pub(crate) at: Timestamp,
+    pub(crate) request: Option<Request>,
+}
+
+/// Values got names under a new key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ValuesRekeyed {
+    pub(crate) values: Vec<Rekeyed>,
+    pub(crate) actor: Actor,
+    pub(crate) note: String,
+    pub(crate) request: Request,
+    pub(crate) at: Timestamp,
 }
 
 /// The audits broke a model's promise.

@@ -35,6 +35,8 @@ pub(crate) fn events(cursor: FeedCursor, event: &Event) -> Vec<FeedEvent> {
         | Event::ReservationChanged(_)
         | Event::ListChanged(_)
         | Event::ModelsChanged(_)
+        | Event::TermsChanged(_)
+        | Event::ValuesRekeyed(_)
         | Event::AuditKeyMade(_)
         | Event::DirectoryChanged(_)
         | Event::ActProposed(_)

@@ -20,8 +20,9 @@ use super::records::{Cursor, Hold, ListEntry};
 use super::rewards::{Reward, Rewards};
 use super::slab::{
     AccountNumber, CaseNumber, ConversionNumber, CrowdNumber, MessageNumber, OutcomeNumber, PairNumber, PatternNumber,
-    ReferralNumber, RewardNumber, Slab, TextNumber, ValueNumber,
+    ReferralNumber, RenameNumber, RewardNumber, Slab, TextNumber, ValueNumber,
 };
+use super::terms::ProgramTerms;
 use super::texts::Texts;
 use super::values::{Sighting, Value, Values};
 use super::{Book, Message, Messages};
@@ -43,6 +44,7 @@ pub(crate) struct Totals {
     latest: Timestamp,
     cold: ColdTotals,
     models: Arc<ProgramModels>,
+    terms: Arc<ProgramTerms>,
     directory: Arc<Directory>,
     acts: Arc<Acts>,
 }
@@ -55,6 +57,7 @@ pub(crate) struct Frozen {
     pub(crate) values: Slab<ValueNumber, Value>,
     pub(crate) crowds: Slab<CrowdNumber, Arc<Vec<Sighting>>>,
     pub(crate) pairs: Slab<PairNumber, (ValueNumber, ValueNumber)>,
+    pub(crate) renames: Slab<RenameNumber, (ValueNumber, ValueNumber)>,
     pub(crate) accounts: Slab<AccountNumber, Account>,
     pub(crate) conversions: Slab<ConversionNumber, ConversionRow>,
     pub(crate) referrals: Slab<ReferralNumber, Referral>,
@@ -83,6 +86,7 @@ impl Book {
                 latest: self.latest,
                 cold: self.cold,
                 models: Arc::clone(&self.models),
+                terms: Arc::clone(&self.terms),
                 directory: Arc::clone(&self.directory),
                 acts: Arc::clone(&self.acts),
             },
@@ -90,6 +94,7 @@ impl Book {
             values: self.values.rows.clone(),
             crowds: self.values.crowds.clone(),
             pairs: self.values.pairs.clone(),
+            renames: self.values.renames().clone(),
             accounts: self.accounts.rows.clone(),
             conversions: self.conversions.rows.clone(),
             referrals: self.conversions.referrals.clone(),
@@ -119,6 +124,7 @@ impl Book {
                     latest,
                     cold,
                     models,
+                    terms,
                     directory,
                     acts,
                 },
@@ -126,6 +132,7 @@ impl Book {
             values,
             crowds,
             pairs,
+            renames,
             accounts,
             conversions,
             referrals,
@@ -138,7 +145,7 @@ impl Book {
         let hasher = Hasher::new(seed);
         let profile_bytes = accounts.iter().filter_map(|(_, account)| Some(account.signals.here()?.bytes())).sum();
         let profiles = accounts.iter().filter(|(_, account)| account.signals.here().is_some()).count();
-        let mut values = Values::of_rows(values, crowds, pairs, &hasher);
+        let mut values = Values::of_rows(values, crowds, pairs, renames, &hasher);
         values.count_cold(cold.fingerprints);
         let mut cases = Cases::of_rows(cases);
         cases.changed = cases_changed;
@@ -156,6 +163,7 @@ impl Book {
             late,
             latest,
             models,
+            terms,
             directory,
             acts,
             holds: Arc::new(holds.into_iter().map(|(hold, at)| (hold.hold_id.clone(), (hold, at))).collect()),
@@ -183,6 +191,7 @@ impl Book {
         values.chain(profiles).fold(self.cold.sum, u128::wrapping_add).hash(&mut hasher);
         of_rows(&self.values.crowds, &mut hasher);
         of_rows(&self.values.pairs, &mut hasher);
+        of_rows(self.values.renames(), &mut hasher);
         of_rows(&self.accounts.rows, &mut hasher);
         of_rows(&self.conversions.rows, &mut hasher);
         of_rows(&self.conversions.referrals, &mut hasher);
@@ -193,6 +202,7 @@ impl Book {
         self.outcomes.spreads.hash(&mut hasher);
         self.late.hash(&mut hasher);
         self.models.hash(&mut hasher);
+        self.terms.hash(&mut hasher);
         self.directory.hash(&mut hasher);
         of_rows(&self.messages.rows, &mut hasher);
         for (_, case) in self.cases.rows.iter() {

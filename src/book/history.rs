@@ -113,7 +113,7 @@ impl Book {
     /// As [`Book::history_again`]; `None` when the conversion is not known.
     pub(crate) fn history_now(&self, conversion: &Conversion) -> Option<History> {
         let number = self.conversions.find(&conversion.conversion_id, &self.hasher)?;
-        Some(self.history_again(conversion, number))
+        Some(self.history_again(&self.conversion_renamed(conversion.clone()), number))
     }
 
     /// Walks from a referrer to whoever referred him, and so on, until the referee is met. Returns the steps of the circle that they make.

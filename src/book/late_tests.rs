@@ -10,9 +10,9 @@ use crate::book::command::{
     Assessor, CaseCommand, CaseStep, CasesCommand, CasesStep, Change, Command, ListCommand, OutcomeCommand, RecheckCommand,
     Request, ScreenCommand, SignalsCommand,
 };
-use crate::book::models::ProgramModels;
 use crate::book::plan::{Plan, next_piece, plan};
 use crate::book::records::{ContentFingerprint, ListEntry};
+use crate::book::terms::{Own, ProgramTerms};
 use crate::screening::audit::AuditKey;
 use crate::screening::case::{Resolution, Step};
 use crate::screening::decision::Decision;
@@ -47,16 +47,16 @@ impl Rules {
 }
 
 impl Assessor for Rules {
-    fn assess(&self, conversion: &Conversion, history: &History, _: &ProgramModels, now: Timestamp) -> Decision {
+    fn assess(&self, conversion: &Conversion, history: &History, _: Own<'_>, now: Timestamp) -> Decision {
         let audit_key = AuditKey::new([1; 32]);
         assess(conversion, history, Rulebook { policy: &self.0, models: Models::default(), audit_key: &audit_key }, now)
     }
 
-    fn due_after(&self, _: &ProgramId) -> Span {
+    fn due_after(&self, _: &ProgramId, _: &ProgramTerms) -> Span {
         Span::from_hours(48)
     }
 
-    fn payout(&self, _: &ProgramId) -> PayoutPolicy {
+    fn payout(&self, _: &ProgramId, _: &ProgramTerms) -> PayoutPolicy {
         PayoutPolicy::after(Span::ZERO)
     }
 }
@@ -205,7 +205,7 @@ impl World {
     }
 
     fn sweep(&mut self) {
-        while let Some(piece) = next_piece(&self.book, || self.rules.payout(&program())) {
+        while let Some(piece) = next_piece(&self.book, || self.rules.payout(&program(), self.book.terms())) {
             let cursor = Cursor(self.book.cursor().0 + 1);
             self.book.apply(cursor, &piece);
         }
@@ -285,7 +285,8 @@ impl World {
     fn decide_together(&self, ids: Vec<ConversionId>, resolution: Resolution) -> Command {
         let (act, actor) = (CasesStep::Resolve(resolution), Actor::new("rita").unwrap());
         let cases: Vec<CaseId> = ids.iter().map(CaseId::of).collect();
-        let previewed = self.book.preview(act, &cases, &actor, (&self.rules.payout(&program()), None), self.now());
+        let previewed =
+            self.book.preview(act, &cases, &actor, (&self.rules.payout(&program(), self.book.terms()), None), self.now());
         Command::StepCases(Box::new(CasesCommand {
             program_id: program(),
             act,
@@ -338,7 +339,7 @@ impl World {
             if by_person || row.duplicate_of.is_some() || cancelled.is_some() {
                 continue;
             }
-            let now = self.rules.assess_again(sent, &self.book.history_again(sent, number), &self.book.models, self.now());
+            let now = self.rules.assess_again(sent, &self.book.history_again(sent, number), self.book.own(), self.now());
             // What a person accepted needs another look only where there is worse to see.
             let (stands, otherwise) = match row.hands {
                 Hands::Machine => (row.verdict, now.verdict != row.verdict),

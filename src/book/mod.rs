@@ -24,6 +24,7 @@ mod index;
 mod late;
 mod listings;
 pub mod models;
+mod names;
 mod neighbours;
 mod outcomes;
 pub mod plan;
@@ -32,10 +33,12 @@ pub mod query;
 mod readings;
 pub mod records;
 mod refusal;
+pub mod rekeying;
 mod rewards;
 mod slab;
 mod stake;
 mod standing;
+pub mod terms;
 mod texts;
 mod values;
 
@@ -64,6 +67,7 @@ use self::rewards::Rewards;
 use self::slab::MessageNumber;
 pub(crate) use self::slab::{AccountNumber, Chunk, Number, Slab, ValueNumber};
 pub use self::stake::SeenMark;
+use self::terms::{Own, ProgramTerms};
 use self::texts::Texts;
 use self::values::Values;
 use crate::screening::history::ListKind;
@@ -111,6 +115,7 @@ pub struct Book {
     /// When the newest record was learned of: no command is older.
     latest: Timestamp,
     models: Arc<ProgramModels>,
+    terms: Arc<ProgramTerms>,
     /// Empty in all books but the one that the directory is.
     directory: Arc<Directory>,
     /// Acts that wait for a second identity.
@@ -203,6 +208,7 @@ impl Book {
             late: Late::default(),
             latest: Timestamp::saturating_from_millis(0),
             models: Arc::default(),
+            terms: Arc::default(),
             directory: Arc::default(),
             acts: Arc::default(),
             profile_bytes: 0,
@@ -243,6 +249,18 @@ impl Book {
     #[must_use]
     pub const fn models(&self) -> &Arc<ProgramModels> {
         &self.models
+    }
+
+    /// The terms of the programme.
+    #[must_use]
+    pub const fn terms(&self) -> &Arc<ProgramTerms> {
+        &self.terms
+    }
+
+    /// What the programme chose for itself.
+    #[must_use]
+    pub fn own(&self) -> Own<'_> {
+        Own { models: &self.models, terms: &self.terms }
     }
 
     /// The directory, in the book that keeps it.

@@ -8,6 +8,8 @@ mod models;
 mod outcomes;
 mod payouts;
 mod recheck;
+mod rekeying;
+mod terms;
 mod together;
 
 use std::borrow::Cow;
@@ -31,6 +33,7 @@ use crate::screening::policy::PayoutPolicy;
 use crate::vocabulary::bundle::SignalBundle;
 use crate::vocabulary::conversion::Conversion;
 use crate::vocabulary::ids::{AccountId, ConversionId};
+use crate::vocabulary::time::Span;
 
 /// Rows of one kind that a book can number, less what one event may bring.
 const ROWS_MAX: usize = u32::MAX as usize - (1 << 20);
@@ -70,8 +73,9 @@ pub(crate) fn plan(book: &Book, command: Command, assessor: &dyn Assessor) -> Re
 
 /// What a command comes to that was not done before under the id of its call.
 fn plan_one(book: &Book, command: Command, assessor: &dyn Assessor) -> Result<Plan, Refusal> {
+    let command = book.under_newest_names(command);
     let program = command.program().clone();
-    let payout = || assessor.payout(&program);
+    let payout = || assessor.payout(&program, &book.terms);
     match command {
         Command::Screen(command) => screen(book, *command, assessor),
         Command::RecordSignals(command) => signals(book, command),
@@ -89,6 +93,8 @@ fn plan_one(book: &Book, command: Command, assessor: &dyn Assessor) -> Result<Pl
         Command::ChangeHold(command) => holds::step(book, command),
         Command::ChangeList(command) => Ok(list(book, command)),
         Command::ChangeModels(command) => models::change(book, command),
+        Command::ChangeTerms(command) => terms::change(book, *command, assessor),
+        Command::Rekey(command) => rekeying::rekey(book, command),
         Command::ChangeDirectory(command) => directory::change(book, *command),
         Command::Propose(command) => acts::propose(book, *command, assessor),
         Command::SettleAct(command) => acts::settle(book, command, assessor),
@@ -160,10 +166,11 @@ fn screen(book: &Book, command: ScreenCommand, assessor: &dyn Assessor) -> Resul
         return Err(Refusal::Invalid(misfits));
     }
     let history = book.history(&conversion);
-    let decision = assessor.assess(&conversion, &history, &book.models, received_at);
-    let case = opened_case(&conversion, &history, &decision, assessor);
+    let decision = assessor.assess(&conversion, &history, book.own(), received_at);
+    let due_after = assessor.due_after(&conversion.program_id, &book.terms);
+    let case = opened_case(&conversion, &history, &decision, due_after);
     let known = Box::new(ReadProfiles { referrer: history.referrer.profile, referee: history.referee.profile });
-    let policy = assessor.payout(&conversion.program_id);
+    let policy = assessor.payout(&conversion.program_id, &book.terms);
     let came_before = outcomes::awaiting(book, &conversion, &policy);
     let repeated =
         decision.duplicate_of.as_ref().and_then(|first| outcomes::awaiting_of_repeat(book, &conversion, first, &policy));
@@ -171,7 +178,7 @@ fn screen(book: &Book, command: ScreenCommand, assessor: &dyn Assessor) -> Resul
     Ok(Plan::Commit(Event::ConversionScreened(Box::new(screened)), known))
 }
 
-fn opened_case(conversion: &Conversion, history: &History, decision: &Decision, assessor: &dyn Assessor) -> Option<OpenedCase> {
+fn opened_case(conversion: &Conversion, history: &History, decision: &Decision, due_after: Span) -> Option<OpenedCase> {
     if decision.verdict != Verdict::InReview {
         return None;
     }
@@ -181,7 +188,7 @@ fn opened_case(conversion: &Conversion, history: &History, decision: &Decision, 
         Cow::Owned(side) => (side != *sent).then_some(side),
     };
     Some(OpenedCase {
-        due_at: decision.decided_at.plus(assessor.due_after(&conversion.program_id)),
+        due_at: decision.decided_at.plus(due_after),
         referrer: beyond_message(referrer, &conversion.referrer),
         referee: beyond_message(referee, &conversion.referee),
     })

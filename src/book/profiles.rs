@@ -3,7 +3,7 @@
 use super::index::Hasher;
 use super::slab::TextNumber;
 use super::texts::Texts;
-use super::values::{ValueKind, ValueSet, Values};
+use super::values::{Shown, ValueKind, ValueSet, Values};
 use crate::screening::history::IdentifierKind;
 use crate::vocabulary::bundle::{
     DeviceSignals, EmailSignals, NameSignals, NetworkFlag, NetworkSignals, PaymentKind, PaymentPurpose, PaymentSignals,
@@ -213,11 +213,12 @@ impl ProfileMaker<'_> {
 pub(super) struct ProfileReader<'b> {
     pub(super) values: &'b Values,
     pub(super) texts: &'b Texts,
+    pub(super) shown: Shown,
 }
 
 impl ProfileReader<'_> {
     fn set(self, set: Option<ValueSet>) -> Option<DigestSet> {
-        self.values.set(set, self.texts)
+        self.values.set(set, self.shown, self.texts)
     }
 
     fn text(self, text: Option<TextNumber>) -> Box<str> {
@@ -350,7 +351,7 @@ mod tests {
             let (mut values, mut texts, hasher) = (Values::default(), Texts::default(), Hasher::new(7));
             for bundle in [&conversion.referrer, &conversion.referee] {
                 let profile = ProfileMaker { values: &mut values, texts: &mut texts, hasher: &hasher }.make(bundle);
-                let back = ProfileReader { values: &values, texts: &texts }.bundle(bundle.account_id.clone(), &profile);
+                let back = ProfileReader { values: &values, texts: &texts, shown: Shown::UnderNewestNames }.bundle(bundle.account_id.clone(), &profile);
                 prop_assert_eq!(&back, bundle);
             }
         }

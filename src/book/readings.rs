@@ -189,7 +189,7 @@ impl Book {
     /// An entry of a list, with the record that wrote it.
     #[must_use]
     pub fn list_entry(&self, list: ListKind, subject: &ListSubject) -> Option<&(ListEntry, Cursor)> {
-        self.lists.get(&(list, subject.clone()))
+        self.lists.get(&(list, self.subject_renamed(subject)))
     }
 
     /// The answer to a command whose event was just applied, with the mark of its record.
@@ -217,6 +217,7 @@ impl Book {
             Event::OutcomeRecorded(recorded) => Done::Outcome(outcome_answer(&recorded)),
             Event::PendingExpired(expired) => Done::Expired(expired.outcome_ids.len() as u64),
             Event::ModelsChanged(changed) => Done::Models(changed.previous),
+            Event::ValuesRekeyed(rekeyed) => Done::Rekeyed(u32::try_from(rekeyed.values.len()).unwrap_or(u32::MAX)),
             Event::ActProposed(proposed) => Done::Proposed(Box::new(proposed.pending)),
             Event::ActConfirmed(confirmed) => self.answer(*confirmed.done, mark),
             Event::SignalsRecorded(_)
@@ -227,6 +228,7 @@ impl Book {
             | Event::PayoutFailed(_)
             | Event::RewardsChanged(_)
             | Event::ListChanged(_)
+            | Event::TermsChanged(_)
             | Event::AuditKeyMade(_)
             | Event::DirectoryChanged(_)
             | Event::ActDropped(_)
@@ -378,6 +380,9 @@ impl Book {
                 in_force && (of_account || waits())
             }
             Event::ActConfirmed(confirmed) => self.still_speaks(cursor, &confirmed.done),
+            Event::TermsChanged(_) => self.terms.changed() == cursor,
+            // What is kept goes by the newest names, and what comes is renamed before it is kept.
+            Event::ValuesRekeyed(_) => false,
             Event::ModelsChanged(_)
             | Event::AuditKeyMade(_)
             | Event::DirectoryChanged(_)

@@ -22,6 +22,12 @@ macro_rules! numbers {
             #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
             pub(crate) struct $name(NonZeroU32);
 
+            #[allow(dead_code, reason = "most are only met in slabs")]
+            impl $name {
+                /// The lowest number that a row can have.
+                pub(super) const FIRST: Self = Self(NonZeroU32::MIN);
+            }
+
             impl Number for $name {
                 fn of(number: NonZeroU32) -> Self {
                     Self(number)
@@ -60,6 +66,8 @@ numbers! {
     OutcomeNumber,
     /// A message that was taken.
     MessageNumber,
+    /// A name that was taught.
+    RenameNumber,
 }
 
 /// Words of the bits that say which rows of a chunk are there.
@@ -222,6 +230,15 @@ impl<N: Number, T: Clone> Slab<N, T> {
     /// How many rows are there.
     pub(super) const fn there(&self) -> usize {
         self.numbered - self.taken
+    }
+
+    /// The rows that are there of so many neighbouring numbers, by the place of these among all; `None` past the last.
+    pub(super) fn in_chunk(&self, at: usize) -> Option<impl Iterator<Item = (N, &T)>> {
+        let chunk = self.chunks.get(at)?;
+        Some(chunk.iter().filter_map(move |(row, content)| {
+            let number = u32::try_from(at * CHUNK_ROWS + row + 1).ok().and_then(NonZeroU32::new)?;
+            Some((N::of(number), content))
+        }))
     }
 
     /// The rows that are there with their numbers, in the order in which they came.

@@ -1,11 +1,13 @@
 //! Values: every digest that was ever seen, and which accounts were seen on it when.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::accounts::NobodyOr;
 use super::index::{Hasher, Index};
-use super::slab::{AccountNumber, CrowdNumber, PairNumber, Slab, TextNumber, ValueNumber};
+use super::names::Names;
+use super::rekeying::KeyShare;
+use super::slab::{AccountNumber, CrowdNumber, PairNumber, RenameNumber, Slab, TextNumber, ValueNumber};
 use super::texts::Texts;
 use crate::screening::history::{CROWD_MAX, CROWDED_FROM, Crowd, FingerprintSharing, IdentifierKind, RING_VALUE_ACCOUNTS_MAX};
 use crate::screening::placeholders::{ACCOUNTS_MAX_STEPS, accounts_max, accounts_max_learned};
@@ -54,12 +56,24 @@ pub(super) enum ValueSet {
     Two(PairNumber),
 }
 
+/// Under which names digests are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// As they were sent: where they are put aside and brought back.
+    AsKept,
+    /// Under the newest, as everything else is.
+    UnderNewestNames,
+}
+
 /// The values of a programme.
 #[derive(Debug, Default)]
 pub(super) struct Values {
     pub(super) rows: Slab<ValueNumber, Value>,
     pub(super) crowds: Slab<CrowdNumber, Arc<Vec<Sighting>>>,
     pub(super) pairs: Slab<PairNumber, (ValueNumber, ValueNumber)>,
+    names: Names,
+    /// Keys with those that followed them.
+    followed: BTreeSet<(TextNumber, TextNumber)>,
     index: Index<ValueNumber>,
     pair_index: Index<PairNumber>,
     /// Sightings beside the first of each value.
@@ -76,6 +90,14 @@ impl FingerprintSharing {
         let more = if accounts == from + 1 { CROWDED_FROM + 1 } else { u32::from(accounts > from) };
         self.crowded = self.crowded.saturating_add(more);
     }
+
+    /// Takes back that a fingerprint grew to so many accounts.
+    fn shrank(&mut self, accounts: usize) {
+        self.accounts = self.accounts.saturating_sub(1);
+        let from = CROWDED_FROM as usize;
+        let more = if accounts == from + 1 { CROWDED_FROM + 1 } else { u32::from(accounts > from) };
+        self.crowded = self.crowded.saturating_sub(more);
+    }
 }
 
 /// How many values of a kind are on more accounts than each of the steps, which a kind's limit is learned from.
@@ -90,6 +112,16 @@ impl Beyond {
             && let Some(count) = self.0.entry(kind).or_default().get_mut(step)
         {
             *count += 1;
+        }
+    }
+
+    /// Takes back that a value grew to so many accounts.
+    fn shrank(&mut self, kind: ValueKind, accounts: usize) {
+        let ValueKind::Identifier(kind) = kind else { return };
+        if let Some(step) = ACCOUNTS_MAX_STEPS.iter().position(|step| *step as usize + 1 == accounts)
+            && let Some(count) = self.0.entry(kind).or_default().get_mut(step)
+        {
+            *count = count.saturating_sub(1);
         }
     }
 
@@ -223,6 +255,7 @@ impl Values {
         rows: Slab<ValueNumber, Value>,
         crowds: Slab<CrowdNumber, Arc<Vec<Sighting>>>,
         pairs: Slab<PairNumber, (ValueNumber, ValueNumber)>,
+        renames: Slab<RenameNumber, (ValueNumber, ValueNumber)>,
         hasher: &Hasher,
     ) -> Self {
         let (mut index, mut pair_index) = (Index::default(), Index::default());
@@ -233,15 +266,25 @@ impl Values {
             pair_index.insert(hasher.hash(pair), number);
         }
         let crowded = crowds.iter().map(|(_, crowd)| crowd.len()).sum();
-        let mut all = Self { rows, crowds, pairs, index, pair_index, crowded, ..Self::default() };
-        for number in all.rows.iter().map(|(number, _)| number).collect::<Vec<_>>() {
+        let key = |number: ValueNumber| rows.get(number).key;
+        let followed = renames.iter().map(|(_, (old, new))| (key(*old), key(*new))).collect();
+        let names = Names::of_rows(renames);
+        let mut all = Self { rows, crowds, pairs, names, followed, index, pair_index, crowded, ..Self::default() };
+        let own = |(number, _)| Some(number).filter(|number| all.names.root(*number) == *number);
+        for number in all.rows.iter().filter_map(own).collect::<Vec<_>>() {
             let (kind, accounts) = (all.rows.get(number).kind, all.sightings(number).len());
             (1..=accounts).for_each(|accounts| all.grew(kind, accounts));
         }
         all
     }
 
+    /// The row that holds the accounts of a digest's value, whichever of its names this is.
     pub(super) fn find(&self, kind: ValueKind, digest: &Digest, texts: &Texts, hasher: &Hasher) -> Option<ValueNumber> {
+        self.find_name(kind, digest, texts, hasher).map(|name| self.names.root(name))
+    }
+
+    /// The row of a digest itself.
+    pub(super) fn find_name(&self, kind: ValueKind, digest: &Digest, texts: &Texts, hasher: &Hasher) -> Option<ValueNumber> {
         self.index.find(hash_of(kind, &digest.value, hasher), |number| {
             let value = self.rows.get(number);
             value.digest == digest.value && value.kind == kind && texts.get(value.key) == digest.key_id.as_str()
@@ -250,7 +293,18 @@ impl Values {
 
     /// The number of a value, given now when it has none. `None` when no number is left.
     pub(super) fn intern(&mut self, kind: ValueKind, digest: &Digest, texts: &mut Texts, hasher: &Hasher) -> Option<ValueNumber> {
-        if let Some(known) = self.find(kind, digest, texts, hasher) {
+        self.intern_name(kind, digest, texts, hasher).map(|name| self.names.root(name))
+    }
+
+    /// The number of a name, given now when it has none. `None` when no number is left.
+    pub(super) fn intern_name(
+        &mut self,
+        kind: ValueKind,
+        digest: &Digest,
+        texts: &mut Texts,
+        hasher: &Hasher,
+    ) -> Option<ValueNumber> {
+        if let Some(known) = self.find_name(kind, digest, texts, hasher) {
             return Some(known);
         }
         let key = texts.intern(digest.key_id.as_str(), hasher)?;
@@ -267,9 +321,9 @@ impl Values {
         hasher: &Hasher,
     ) -> Option<ValueSet> {
         let mut digests = set.iter();
-        let one = self.intern(kind, digests.next()?, texts, hasher)?;
+        let one = self.intern_name(kind, digests.next()?, texts, hasher)?;
         let Some(second) = digests.next() else { return Some(ValueSet::One(one)) };
-        let pair = (one, self.intern(kind, second, texts, hasher)?);
+        let pair = (one, self.intern_name(kind, second, texts, hasher)?);
         let hash = hasher.hash(pair);
         if let Some(known) = self.pair_index.find(hash, |number| *self.pairs.get(number) == pair) {
             return Some(ValueSet::Two(known));
@@ -285,6 +339,10 @@ impl Values {
 
     /// When an account was last seen on a value that nobody else was ever seen on; `None` when somebody was, or it was not. Unit: seconds since 1970.
     pub(super) fn seen_alone(&self, number: ValueNumber, account: AccountNumber) -> Option<u32> {
+        // Others lead to what has several names, so it stays.
+        if self.names.is_one_of_several(number) {
+            return None;
+        }
         let value = self.rows.get(number);
         let seen = value.first.filter(|seen| seen.account == account && value.others.is_none())?;
         Some(seen.last_seen)
@@ -316,20 +374,137 @@ impl Values {
         self.fingerprints.accounts = self.fingerprints.accounts.saturating_add(fingerprints);
     }
 
-    pub(super) fn digest(&self, number: ValueNumber, texts: &Texts) -> Option<Digest> {
-        let value = self.rows.get(number);
+    fn digest(&self, name: ValueNumber, texts: &Texts) -> Option<Digest> {
+        let value = self.rows.get(name);
         let key_id = KeyId::new(texts.get(value.key)).ok()?;
         Some(Digest { value: value.digest, key_id })
     }
 
-    pub(super) fn set(&self, set: Option<ValueSet>, texts: &Texts) -> Option<DigestSet> {
-        match set? {
-            ValueSet::One(number) => self.digest(number, texts).map(DigestSet::single),
+    /// The digests of a value as they are shown.
+    pub(super) fn set(&self, set: Option<ValueSet>, shown: Shown, texts: &Texts) -> Option<DigestSet> {
+        let (one, other) = match set? {
+            ValueSet::One(number) => (number, None),
             ValueSet::Two(pair) => {
                 let (one, other) = *self.pairs.get(pair);
-                DigestSet::new([self.digest(one, texts)?, self.digest(other, texts)?]).ok()?
+                (one, Some(other))
+            }
+        };
+        let kept = || match other {
+            None => self.digest(one, texts).map(DigestSet::single),
+            Some(other) => DigestSet::new([self.digest(one, texts)?, self.digest(other, texts)?]).ok()?,
+        };
+        if shown == Shown::AsKept || !self.has_names() {
+            return kept();
+        }
+        let names = std::iter::once(one).chain(other).flat_map(|name| self.shown_names(name, texts));
+        // What was sent as one value and taught to be two is shown as it was sent.
+        set_of(names).or_else(kept)
+    }
+
+    /// The names under which a value is shown.
+    fn shown_names(&self, name: ValueNumber, texts: &Texts) -> impl Iterator<Item = Digest> {
+        let (newest, before) = self.names.shown(name);
+        [Some(newest), before].into_iter().flatten().filter_map(|name| self.digest(name, texts)).collect::<Vec<_>>().into_iter()
+    }
+
+    /// A set of digests with all names under which its values are shown; `None` where they are not of one value, or have no other names.
+    pub(super) fn renamed(&self, kind: ValueKind, set: &DigestSet, texts: &Texts, hasher: &Hasher) -> Option<DigestSet> {
+        let mut known = false;
+        let mut names = Vec::with_capacity(2);
+        for digest in set.iter() {
+            match self.find_name(kind, digest, texts, hasher).filter(|name| self.names.is_one_of_several(*name)) {
+                Some(name) => {
+                    known = true;
+                    names.extend(self.shown_names(name, texts));
+                }
+                None => names.push(digest.clone()),
             }
         }
+        if known { set_of(names.into_iter()) } else { None }
+    }
+
+    /// What was taught of names, in order.
+    pub(super) const fn renames(&self) -> &Slab<RenameNumber, (ValueNumber, ValueNumber)> {
+        &self.names.rows
+    }
+
+    /// Whether any value has several names.
+    pub(super) fn has_names(&self) -> bool {
+        !self.names.is_empty()
+    }
+
+    /// The newest name of a digest; `None` when it has no other.
+    pub(super) fn newest_name(&self, kind: ValueKind, digest: &Digest, texts: &Texts, hasher: &Hasher) -> Option<Digest> {
+        let name = self.find_name(kind, digest, texts, hasher)?;
+        let newest = self.names.newest(name);
+        if newest == name { None } else { self.digest(newest, texts) }
+    }
+
+    /// All names of a digest's value; none when it is not known.
+    pub(super) fn all_names(&self, kind: ValueKind, digest: &Digest, texts: &Texts, hasher: &Hasher) -> Vec<Digest> {
+        let root = self.find(kind, digest, texts, hasher);
+        let names = root.into_iter().flat_map(|root| self.names.all_of(root));
+        names.filter_map(|name| self.digest(name, texts)).collect()
+    }
+
+    /// Whether one key followed another, at once or over others.
+    pub(super) fn follows(&self, key: KeyId, later: KeyId, texts: &Texts) -> bool {
+        let mut reached = vec![key.as_str()];
+        let mut at = 0;
+        while let Some(from) = reached.get(at).copied() {
+            for (_, next) in self.followed.iter().filter(|(old, _)| texts.get(*old) == from) {
+                let next = texts.get(*next);
+                if !reached.contains(&next) {
+                    reached.push(next);
+                }
+            }
+            at += 1;
+        }
+        reached.iter().skip(1).any(|key| *key == later.as_str())
+    }
+
+    /// Counts the values of the next rows by key. Returns whether there were any.
+    pub(super) fn count_keys(&self, at: usize, uses: &mut BTreeMap<KeyId, KeyShare>, texts: &Texts) -> bool {
+        let Some(rows) = self.rows.in_chunk(at) else { return false };
+        for (number, value) in rows {
+            // What is paid out to an instrument stands beside the instrument itself.
+            let Some(key) = KeyId::new(texts.get(value.key)).ok().filter(|_| value.kind != ValueKind::Payout) else { continue };
+            let known = uses.entry(key).or_default();
+            known.values += 1;
+            known.under_newer += u64::from(self.names.is_one_of_several(number) && self.names.newest(number) != number);
+        }
+        true
+    }
+
+    /// Notes that two names are of one value. Returns the row that holds its accounts from now on, and the one that held those of the new name; `None`
+    /// when that was known.
+    pub(super) fn teach(&mut self, old: ValueNumber, new: ValueNumber) -> Option<(ValueNumber, ValueNumber)> {
+        let united = self.names.teach(old, new)?;
+        self.followed.insert((self.rows.get(old).key, self.rows.get(new).key));
+        Some(united)
+    }
+
+    /// Moves what was seen on one row to another. An account that was seen on both was seen once, when it was last. Returns those that came.
+    pub(super) fn move_sightings(&mut self, from: ValueNumber, to: ValueNumber) -> Vec<AccountNumber> {
+        let moved: Vec<Sighting> = self.sightings(from).iter().copied().collect();
+        let kind = self.rows.get(from).kind;
+        for accounts in 1..=moved.len() {
+            self.beyond.shrank(kind, accounts);
+            if kind == ValueKind::Identifier(IdentifierKind::Device) {
+                self.fingerprints.shrank(accounts);
+            }
+        }
+        let row = self.rows.get_mut(from);
+        row.first = None;
+        if let Some(crowd) = row.others.take() {
+            let crowd = self.crowds.get_mut(crowd);
+            self.crowded -= crowd.len();
+            *crowd = Arc::default();
+        }
+        for seen in &moved {
+            self.sight(to, *seen);
+        }
+        moved.into_iter().map(|seen| seen.account).collect()
     }
 
     /// Notes that a value is on so many accounts, one more than before.
@@ -395,8 +570,16 @@ impl Values {
     /// Memory that it takes, the crowds included. Unit: bytes.
     pub(super) fn bytes(&self) -> usize {
         let crowds = self.crowds.len() * CROWD_BYTES + self.crowded * size_of::<Sighting>();
-        self.rows.there() * size_of::<Value>() + crowds + self.index.bytes() + self.pair_index.bytes()
+        self.rows.there() * size_of::<Value>() + crowds + self.index.bytes() + self.pair_index.bytes() + self.names.bytes()
     }
+}
+
+/// The set of these digests, repeats left out; `None` when they are not of one value.
+fn set_of(digests: impl Iterator<Item = Digest>) -> Option<DigestSet> {
+    let mut digests: Vec<Digest> = digests.collect();
+    digests.sort_unstable();
+    digests.dedup();
+    DigestSet::new(digests).ok()?
 }
 
 /// The key is left out: equal bytes under two keys are as rare as a broken HMAC.
@@ -494,7 +677,8 @@ mod tests {
                     values.sight(number, Sighting { account: account(number_of), last_seen: 1 });
                 });
             }
-            let reopened = Values::of_rows(values.rows.clone(), values.crowds.clone(), values.pairs.clone(), &hasher);
+            let reopened =
+                Values::of_rows(values.rows.clone(), values.crowds.clone(), values.pairs.clone(), Slab::default(), &hasher);
             [values, reopened].map(|values| {
                 let (first, _) = values.rows.iter().next().unwrap();
                 values.is_placeholder(IdentifierKind::Browser, values.sightings(first))
@@ -509,7 +693,8 @@ mod tests {
         let shared = |accounts| {
             let (values, _) = with(1..=accounts, 1);
             let hasher = Hasher::new(1);
-            let reopened = Values::of_rows(values.rows.clone(), values.crowds.clone(), values.pairs.clone(), &hasher);
+            let reopened =
+                Values::of_rows(values.rows.clone(), values.crowds.clone(), values.pairs.clone(), Slab::default(), &hasher);
             assert_eq!(values.fingerprint_sharing(), reopened.fingerprint_sharing());
             values.fingerprint_sharing()
         };

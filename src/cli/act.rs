@@ -115,6 +115,7 @@ fn listed(acts: &[v1::PendingAct]) -> String {
             v1::ConfirmationCause::Amount => "amount",
             v1::ConfirmationCause::Unban => "unban",
             v1::ConfirmationCause::Model => "model",
+            v1::ConfirmationCause::Terms => "terms",
             v1::ConfirmationCause::Unspecified => "",
         };
         let end = act.expires_at.as_ref().and_then(|end| end.spelled().ok()).unwrap_or_default();

@@ -2,6 +2,7 @@
 //!
 //! Reads arguments, CSV, JSONL or lines; writes one JSON object a line, in the API's own JSON form. Prints no raw value.
 
+mod mapping;
 mod reading;
 
 use std::fs::File;
@@ -14,6 +15,7 @@ use indicatif::ProgressBar;
 use rand::RngCore as _;
 use secrecy::zeroize::Zeroizing;
 
+use self::mapping::Mapping;
 use self::reading::{Sink, read_csv, read_jsonl, read_lines};
 use super::progress;
 use super::written::Written;
@@ -59,6 +61,11 @@ Examples:
     selfsame digest --key-file new.key --key-id k2 \\
         --previous-key-file old.key --previous-key-id k1 --input people.csv
 
+  What the service knows, under the new key too (see docs/digests.md, \"Rotating the key\"):
+    selfsame digest --rekey --key-file new.key --key-id k2 \\
+        --previous-key-file old.key --previous-key-id k1 --without-accounts \\
+        --input people.csv > mapping.jsonl
+
 The key is text in hexadecimal or base64 (or `raw:` and the text), or a binary file; at
 least 32 bytes. Without --key-file it is read from SELFSAME_PROGRAMME_KEY.
 What stands where there is no value (`n/a`, zeros, test@test.com, a test card of a
@@ -69,6 +76,7 @@ The rules and test vectors for other languages are in docs/digests.md.";
 ///
 /// Selfsame never sees raw values: it compares keyed digests and sketches. This command makes them where the raw values are.
 /// Give values as arguments, or a table with --input. One JSON object is written for each value or row, in the API's JSON form.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES, after_help = "Try --help for examples.")]
 pub struct DigestArgs {
@@ -107,6 +115,10 @@ pub struct DigestArgs {
     /// Name of the previous key
     #[arg(long, requires = "previous_key_file", value_parser = KeyId::new, value_name = "KEY_ID")]
     pub previous_key_id: Option<KeyId>,
+
+    /// Write a mapping instead: which digest under the previous key is which under the new one, for `selfsame program rekey`
+    #[arg(long, requires = "previous_key_file")]
+    pub rekey: bool,
 
     /// What to do with a value or row that cannot be digested
     #[arg(long, value_enum, default_value_t = OnError::Stop)]
@@ -193,7 +205,8 @@ pub fn run(args: &DigestArgs) -> anyhow::Result<()> {
     let bar = source.progress_bar();
     let mut report = |line: &str| bar.suspend(|| say(line));
     let (on_error, digester, settings) = (args.on_error, &digester, &settings);
-    let mut sink = Sink { digester, settings, on_error, output, written: 0, refused: 0, report: &mut report };
+    let mapping = mapping(args)?;
+    let mut sink = Sink { digester, settings, on_error, output, mapping, written: 0, refused: 0, report: &mut report };
     let outcome = source.read_into(&bar, &mut sink);
     let Sink { output, written, refused, .. } = sink;
     let outcome = outcome.and_then(|()| output.keep());
@@ -250,6 +263,15 @@ fn digester(args: &DigestArgs) -> anyhow::Result<Digester> {
         (Some(path), Some(id)) => Ok(Digester::rotating(&current, &key_of_file(path, id)?)?),
         (None, _) | (_, None) => Ok(Digester::new(&current)),
     }
+}
+
+/// The mapping that is to be written; absent where bundles are.
+fn mapping(args: &DigestArgs) -> anyhow::Result<Option<Mapping>> {
+    let Some(old) = args.previous_key_id.filter(|_| args.rekey) else { return Ok(None) };
+    if args.plus_folded {
+        bail!("--plus-folded goes with bundles; the server keeps no such value");
+    }
+    Ok(Some(Mapping::new(old, args.key_id)))
 }
 
 fn settings(args: &DigestArgs) -> anyhow::Result<RowSettings> {

@@ -4,7 +4,9 @@ use clap::{ArgAction, Args, Subcommand, ValueEnum};
 
 use super::answer::{AnswerForm, print};
 use super::client::{Client, DeskArgs, block_on, every_page, money, readable};
+use super::rekey::{self, RekeyArgs};
 use super::table::table;
+use super::terms::{self, PolicyArgs, SetArgs};
 use crate::wire::v1;
 use crate::wire::v1::program_service_client::ProgramServiceClient;
 
@@ -15,7 +17,13 @@ Examples:
   selfsame program create shop-de --production --currency EUR
   selfsame program update shop --production --currency EUR --currency CHF
   selfsame program update shop --production --confirm-above 20000 EUR --confirm-unbans --confirm-models
-  selfsame program archive shop                                   read as before, takes nothing more";
+  selfsame program archive shop                                   read as before, takes nothing more
+  selfsame program set shop --policy shop.toml --note \"as measured in May\"
+  selfsame program set shop --payout-delay-days 30 --retention-days 400 --note \"as the lawyers say\"
+  selfsame program rekey shop mapping.jsonl                       what `digest --rekey` wrote
+  selfsame program keys shop                                      when the old key can go
+  selfsame program terms shop                                     who changed what, and what was promised before
+  selfsame program policy shop --hash 3f...                       the policy that a decision quotes";
 
 /// Register programmes, change and archive them
 ///
@@ -43,6 +51,16 @@ enum ProgramStep {
     Archive(NamedArgs),
     /// Take an archived programme into use again
     Unarchive(NamedArgs),
+    /// What a programme says for itself of policy, payout delay and retention, and who changed it
+    Terms(NamedArgs),
+    /// Change policy, payout delay or retention of a programme
+    Set(SetArgs),
+    /// Write out the policy of a programme
+    Policy(PolicyArgs),
+    /// Teach what is known under an old key its names under a new one
+    Rekey(RekeyArgs),
+    /// Under which keys values are known, and which key can go
+    Keys(NamedArgs),
 }
 
 #[derive(Debug, Clone, Args)]
@@ -52,6 +70,7 @@ struct NamedArgs {
     id: String,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[derive(Debug, Clone, Args)]
 struct SettingsArgs {
     /// The programme
@@ -81,6 +100,9 @@ struct SettingsArgs {
     /// Letting another model decide needs a second identity
     #[arg(long)]
     confirm_models: bool,
+    /// Letting another policy decide, or money be payable earlier, needs a second identity
+    #[arg(long)]
+    confirm_terms: bool,
     /// How long an act waits for a second identity [default: 7 days]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=720))]
     confirm_within_hours: Option<u32>,
@@ -109,9 +131,9 @@ impl SettingsArgs {
         let above: Vec<v1::Money> = self.confirm_above.chunks(2).filter_map(money).collect();
         let hours = self.confirm_within_hours.map(i64::from);
         let expires_after = hours.map(|hours| pbjson_types::Duration { seconds: hours * 3_600, nanos: 0 });
-        let (unbans, models) = (self.confirm_unbans, self.confirm_models);
-        let asked = !above.is_empty() || unbans || models || expires_after.is_some();
-        asked.then_some(v1::Confirmation { above, unbans, models, expires_after })
+        let (unbans, models, terms) = (self.confirm_unbans, self.confirm_models, self.confirm_terms);
+        let asked = !above.is_empty() || unbans || models || terms || expires_after.is_some();
+        asked.then_some(v1::Confirmation { above, unbans, models, terms, expires_after })
     }
 }
 
@@ -154,6 +176,11 @@ async fn answer(mut client: ProgramServiceClient<Client>, step: ProgramStep, for
             let request = v1::ArchiveProgramRequest { program_id: id };
             client.archive_program(request).await.map_err(readable)?.into_inner().program
         }
+        ProgramStep::Terms(NamedArgs { id }) => return terms::show(client, id, form).await,
+        ProgramStep::Set(args) => return terms::set(client, args, form).await,
+        ProgramStep::Policy(args) => return terms::policy(client, args).await,
+        ProgramStep::Rekey(args) => return rekey::rekey(client, args, form).await,
+        ProgramStep::Keys(NamedArgs { id }) => return rekey::keys(client, id, form).await,
         ProgramStep::Unarchive(NamedArgs { id }) => {
             let request = v1::UnarchiveProgramRequest { program_id: id };
             client.unarchive_program(request).await.map_err(readable)?.into_inner().program
@@ -164,9 +191,9 @@ async fn answer(mut client: ProgramServiceClient<Client>, step: ProgramStep, for
 
 /// What a second identity must confirm.
 fn second_identity_for(confirmation: &v1::Confirmation) -> String {
-    let v1::Confirmation { above, unbans, models, expires_after: _ } = confirmation;
+    let v1::Confirmation { above, unbans, models, terms, expires_after: _ } = confirmation;
     let amounts = above.iter().map(|money| format!("above {} {}", money.amount_minor, money.currency));
-    let others = [(*unbans, "unbans"), (*models, "models")].into_iter().filter(|(asked, _)| *asked);
+    let others = [(*unbans, "unbans"), (*models, "models"), (*terms, "terms")].into_iter().filter(|(asked, _)| *asked);
     amounts.chain(others.map(|(_, what)| what.to_owned())).collect::<Vec<_>>().join(", ")
 }
 

@@ -279,9 +279,7 @@ async fn run_until_told(config: &Config, keeping: Keeping) -> anyhow::Result<()>
         }));
     }
     let address = listener.local_addr().context("asking for the address")?;
-    if let Some(age) = config.retention.age() {
-        tokio::spawn(forgetting::forget(Arc::clone(&ledger), Arc::clone(&clock) as _, age));
-    }
+    tokio::spawn(forgetting::forget(Arc::clone(&ledger), Arc::clone(&clock) as _, config.retention.age()));
     let waits_for = Span::from_days(config.retention.pending_outcome_days.into());
     tokio::spawn(expiring::expire(Arc::clone(&ledger), Arc::clone(&clock) as _, waits_for));
     let stop = told_to_stop(config.limits.drain() + CLOSING_MAX + Duration::from_secs(1))?;

@@ -26,10 +26,11 @@ use crate::book::records::{
     CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Hold, LabelledConversion, ListEntry, ListSubject, PendingOutcome,
     QueueStats, TakenMessage,
 };
+use crate::book::terms::ProgramTerms;
 use crate::ports::clock::SteadyClock;
 use crate::ports::journal::{BackupSummary, Journal};
 use crate::ports::leases::Leases;
-use crate::ports::ledger::{Answer, Answerers, Ledger, LedgerError, LedgerHealth, ProgramSummary, Reading};
+use crate::ports::ledger::{Answer, Answerers, KeyReport, Ledger, LedgerError, LedgerHealth, ProgramSummary, Reading};
 use crate::ports::snapshots::Snapshots;
 use crate::screening::gate::Standing;
 use crate::screening::history::ListKind;
@@ -255,6 +256,14 @@ impl Ledger for HeldLedger {
         self.under_lease(program.clone(), |ledger| ledger.models(program))
     }
 
+    fn terms<'a>(&'a self, program: &'a ProgramId) -> Answer<'a, Arc<ProgramTerms>> {
+        self.under_lease(program.clone(), |ledger| ledger.terms(program))
+    }
+
+    fn key_use<'a>(&'a self, program: &'a ProgramId) -> Answer<'a, KeyReport> {
+        self.under_lease(program.clone(), |ledger| ledger.key_use(program))
+    }
+
     fn directory(&self) -> Answer<'_, Arc<Directory>> {
         Box::pin(async move {
             let (shared, directory) = (Arc::clone(&self.inner()?.shared), Arc::clone(&self.directory));
@@ -282,7 +291,7 @@ impl Ledger for HeldLedger {
         self.inner()?.back_up(out)
     }
 
-    fn forget_older_than(&self, age: Span, now: Timestamp) -> Result<u64, LedgerError> {
+    fn forget_older_than(&self, age: Option<Span>, now: Timestamp) -> Result<u64, LedgerError> {
         self.inner()?.forget_older_than(age, now)
     }
 

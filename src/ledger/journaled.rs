@@ -31,15 +31,18 @@ use crate::book::records::{
     CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, LabelledConversion, ListEntry, ListSubject,
     PendingOutcome, QueueStats, TakenMessage,
 };
+use crate::book::rekeying::KeyCount;
+use crate::book::terms::ProgramTerms;
 use crate::book::{Book, CaseListing, MessageKind, Progress, QueueCount, Refusal};
 use crate::ports::cold::ColdStore;
 use crate::ports::journal::{BackupSummary, Chain, Journal, JournalError};
-use crate::ports::ledger::{Answer, Ledger, LedgerError, LedgerHealth, ProgramSummary, Reading};
+use crate::ports::ledger::{Answer, KeyReport, Ledger, LedgerError, LedgerHealth, ProgramSummary, Reading};
 use crate::ports::snapshots::Snapshots;
 use crate::screening::case::Step;
 use crate::screening::decision::Verdict;
 use crate::screening::gate::{RewardState, Standing};
 use crate::screening::history::ListKind;
+use crate::screening::policy::PayoutPolicy;
 use crate::vocabulary::ids::{AccountId, Actor, CaseId, ConversionId, ProgramId, RecordId, RewardId};
 use crate::vocabulary::time::{Span, Timestamp};
 
@@ -130,6 +133,15 @@ impl Shared {
 
     fn records(&self, program: &ProgramId) -> Option<Records> {
         self.programmes.get(program).map(|programme| self.records_of(&programme))
+    }
+
+    /// When rewards of a programme may be paid.
+    fn payout(&self, program: &ProgramId) -> PayoutPolicy {
+        let known = self.programmes.get(program);
+        known.map_or_else(
+            || self.assessor.payout(program, &ProgramTerms::default()),
+            |programme| programme.payout(&*self.assessor),
+        )
     }
 
     pub(super) fn records_of(&self, programme: &Arc<Programme>) -> Records {
@@ -468,7 +480,7 @@ impl Ledger for JournaledLedger {
         now: Timestamp,
     ) -> Answer<'a, Page<CaseSummary>> {
         Box::pin(async move {
-            let mut listing = CaseListing::begin(filter, order, page, self.shared.assessor.payout(program), now)?;
+            let mut listing = CaseListing::begin(filter, order, page, self.shared.payout(program), now)?;
             let Some(programme) = self.shared.programmes.get(program) else { return Ok(listing.finish().0) };
             let (of, wanted) = (Arc::clone(&programme), page.wanted.clone());
             let (page, as_of) = waiting(move || {
@@ -508,7 +520,7 @@ impl Ledger for JournaledLedger {
     fn clusters<'a>(&'a self, program: &'a ProgramId, page: &'a PageRequest, now: Timestamp) -> Answer<'a, Page<ClusterSummary>> {
         Box::pin(async move {
             let wanted = page.wanted.clone();
-            let mut count = ClusterCount::begin(page, self.shared.assessor.payout(program), now)?;
+            let mut count = ClusterCount::begin(page, self.shared.payout(program), now)?;
             let Some(programme) = self.shared.programmes.get(program) else { return Ok(count.finish().0) };
             let of = Arc::clone(&programme);
             let (page, as_of) = waiting(move || {
@@ -550,7 +562,7 @@ impl Ledger for JournaledLedger {
         Box::pin(async move {
             let Some(programme) = self.shared.programmes.get(program) else { return Ok(QueueStats::default()) };
             let of = Arc::clone(&programme);
-            let payout = self.shared.assessor.payout(program);
+            let payout = self.shared.payout(program);
             let (stats, as_of) = waiting(move || {
                 let mut count = QueueCount::begin(payout, now);
                 in_pieces(&of, |book| count.advance(book));
@@ -657,6 +669,29 @@ impl Ledger for JournaledLedger {
         }))
     }
 
+    fn terms<'a>(&'a self, program: &'a ProgramId) -> Answer<'a, Arc<ProgramTerms>> {
+        Box::pin(self.look(program, Arc::default(), |programme| {
+            let terms = Arc::clone(programme.book.read().terms());
+            let changed = terms.changed();
+            Ok((terms, changed))
+        }))
+    }
+
+    fn key_use<'a>(&'a self, program: &'a ProgramId) -> Answer<'a, KeyReport> {
+        Box::pin(async move {
+            let Some(programme) = self.shared.programmes.get(program) else { return Ok(KeyReport::default()) };
+            let of = Arc::clone(&programme);
+            let (keys, values_cold, as_of) = waiting(move || {
+                let mut count = KeyCount::default();
+                in_pieces(&of, |book| count.advance(book));
+                Ok(count.finish())
+            })
+            .await?;
+            programme.wait_for(as_of).await?;
+            Ok(KeyReport { keys, values_cold })
+        })
+    }
+
     fn directory(&self) -> Answer<'_, Arc<Directory>> {
         Box::pin(async move {
             let directory = |programme: &Programme| {
@@ -704,7 +739,7 @@ impl Ledger for JournaledLedger {
         })
     }
 
-    fn forget_older_than(&self, age: Span, now: Timestamp) -> Result<u64, LedgerError> {
+    fn forget_older_than(&self, age: Option<Span>, now: Timestamp) -> Result<u64, LedgerError> {
         retention::forget(&self.shared, age, now)
     }
 

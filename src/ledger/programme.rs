@@ -10,9 +10,11 @@ use tokio::sync::watch;
 use super::cold::ColdTier;
 use crate::book::Book;
 use crate::book::cold::Met;
+use crate::book::command::Assessor;
 use crate::book::records::Cursor;
 use crate::ports::journal::{Chain, Epoch};
 use crate::ports::ledger::LedgerError;
+use crate::screening::policy::PayoutPolicy;
 use crate::vocabulary::ids::ProgramId;
 
 /// How far a programme is durable.
@@ -102,6 +104,12 @@ impl Programme {
                 return Ok(look(&book));
             }
         }
+    }
+
+    /// When its rewards may be paid, under its terms as they are now.
+    pub(super) fn payout(&self, assessor: &dyn Assessor) -> PayoutPolicy {
+        let terms = Arc::clone(self.book.read().terms());
+        assessor.payout(&self.id, &terms)
     }
 
     /// The newest record that is durable.

@@ -16,8 +16,11 @@ use super::programme::Programme;
 use super::reads::{decode, unavailable};
 use super::sequencer::Job;
 use super::snapshotting;
-use crate::book::event::{Concerned, Event, OutcomeRecorded};
+use crate::book::Book;
+use crate::book::command::Change;
+use crate::book::event::{Concerned, Event, ListChanged, OutcomeRecorded};
 use crate::book::records::Cursor;
+use crate::book::terms::Terms;
 use crate::ports::journal::{Direction, JournalError, Kept, KeptChange, Reach};
 use crate::ports::ledger::LedgerError;
 use crate::vocabulary::ids::ConversionId;
@@ -26,8 +29,8 @@ use crate::vocabulary::time::{Span, Timestamp};
 /// Records that are looked at, and then removed, at a time.
 const PART_RECORDS: usize = 1_024;
 
-/// Removes what is older than an age, in all programmes. Returns how many records were removed.
-pub(super) fn forget(shared: &Shared, age: Span, now: Timestamp) -> Result<u64, LedgerError> {
+/// Removes what is older than its programme's retention, or than an age where that says none. Returns how many records were removed.
+pub(super) fn forget(shared: &Shared, age: Option<Span>, now: Timestamp) -> Result<u64, LedgerError> {
     // A clock that is ahead must not make everything old.
     let mut newest = None;
     for programme in shared.programmes.all() {
@@ -36,9 +39,14 @@ pub(super) fn forget(shared: &Shared, age: Span, now: Timestamp) -> Result<u64, 
     let Some(newest) = newest else { return Ok(0) };
     // No snapshot is taken of a book that knows what is being removed.
     let _alone = shared.snapshotting.lock();
-    let horizon = now.min(newest).minus(age);
     let mut removed = 0;
     for programme in shared.programmes.all() {
+        let own = programme.book.read().terms().terms().clone();
+        let Some(age) = own.retention.or(age) else { continue };
+        // What is removed before it may be paid never could be. Of the server's own policies that was seen to when they were read.
+        let has_own = own != Terms::default();
+        let age = if has_own { age.max(programme.payout(&*shared.assessor).longest_delay()) } else { age };
+        let horizon = now.min(newest).minus(age);
         let of_programme = forget_in(shared, &programme, horizon)?;
         if of_programme > 0 {
             remake(shared, &programme)?;
@@ -120,7 +128,9 @@ fn what_outlives(programme: &Programme, old: Vec<(Cursor, Event)>) -> Result<Vec
     let mut put = Vec::new();
     let book = programme.book.read();
     let mut conversions: Vec<ConversionId> = Vec::new();
+    let mut renamed = false;
     for (cursor, event) in old {
+        renamed |= matches!(event, Event::ValuesRekeyed(_));
         conversions.extend(concerns(&event));
         let event = event.done();
         // That a model lost its word to reject outlives the ruling that broke its promise.
@@ -130,6 +140,7 @@ fn what_outlives(programme: &Programme, old: Vec<(Cursor, Event)>) -> Result<Vec
                 Event::OutcomeRecorded(recorded) => {
                     Event::OutcomeRecorded(Box::new(OutcomeRecorded { concerned: Vec::new(), ..*recorded }))
                 }
+                Event::ListChanged(changed) => Event::ListChanged(under_newest_name(&book, changed)),
                 event => event,
             };
             put.push(Kept { cursor, payload: codec::encode(&event).into() });
@@ -138,6 +149,14 @@ fn what_outlives(programme: &Programme, old: Vec<(Cursor, Event)>) -> Result<Vec
     conversions.sort_unstable();
     conversions.dedup();
     let floor = book.floor();
+    if renamed {
+        // What was kept under names that nothing tells of any more is kept anew.
+        let listed = book.listed_before(floor).map(|(entry, cursor)| {
+            let event = Event::ListChanged(ListChanged { entry: entry.clone(), change: Change::Place, request: None });
+            Kept { cursor, payload: codec::encode(&event).into() }
+        });
+        put.extend(listed);
+    }
     for (cursor, kept) in conversions.iter().filter_map(|id| book.kept_of(id)).filter(|(cursor, _)| *cursor < floor) {
         let payload = codec::encode(&Event::ConversionKept(Box::new(kept))).into();
         put.push(Kept { cursor, payload });
@@ -147,6 +166,12 @@ fn what_outlives(programme: &Programme, old: Vec<(Cursor, Event)>) -> Result<Vec
     // What is kept tells how things stand by now, which must be durable first.
     block_on(programme.wait_for(last))?;
     Ok(put)
+}
+
+/// The entry of a list as it goes by now.
+fn under_newest_name(book: &Book, changed: ListChanged) -> ListChanged {
+    let known = book.list_entry(changed.entry.list, &changed.entry.subject).map(|(entry, _)| entry.clone());
+    ListChanged { entry: known.unwrap_or(changed.entry), ..changed }
 }
 
 /// Entries that outlived their records and say nothing any more.
@@ -187,6 +212,8 @@ fn concerns(event: &Event) -> Vec<ConversionId> {
         | Event::HoldChanged(_)
         | Event::ListChanged(_)
         | Event::ModelsChanged(_)
+        | Event::TermsChanged(_)
+        | Event::ValuesRekeyed(_)
         | Event::AuditKeyMade(_)
         | Event::DirectoryChanged(_)
         | Event::ActProposed(_)

@@ -256,7 +256,7 @@ impl Sequencer {
         let planned = self.programmes.get(&program).filter(|known| known.failure().is_none()).and_then(|programme| {
             let event = {
                 let book = programme.book.read();
-                next_piece(&book, || self.assessor.payout(&program))
+                next_piece(&book, || self.assessor.payout(&program, book.terms()))
             };
             event.filter(|event| programme.bring(|book| event.met(book)).is_ok()).map(|event| (programme, event))
         });

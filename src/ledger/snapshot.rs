@@ -14,7 +14,7 @@ use crate::screening::evidence::EvidenceCode;
 
 const MAGIC: &[u8; 8] = b"SELFSNAP";
 /// What the bytes of a snapshot mean. Raise it with every change of a row of the book: older snapshots are then passed over.
-const LAYOUT: u32 = 4;
+const LAYOUT: u32 = 5;
 /// Larger than any frame that is ever written: 256 rows, some of which may be crowds or long profiles.
 const FRAME_BYTES_MAX: usize = 256 << 20;
 
@@ -66,6 +66,7 @@ pub(super) fn write(frozen: Frozen, place: Place, out: &mut dyn Write) -> io::Re
     frames.slab(frozen.values)?;
     frames.slab(frozen.crowds)?;
     frames.slab(frozen.pairs)?;
+    frames.slab(frozen.renames)?;
     frames.slab(frozen.accounts)?;
     frames.slab(frozen.conversions)?;
     frames.slab(frozen.referrals)?;
@@ -99,6 +100,7 @@ pub(super) fn read(input: &mut dyn Read, place: Place, seed: u64) -> Result<Book
         values: frames.slab()?,
         crowds: frames.slab()?,
         pairs: frames.slab()?,
+        renames: frames.slab()?,
         accounts: frames.slab()?,
         conversions: frames.slab()?,
         referrals: frames.slab()?,

@@ -14,9 +14,9 @@ use crate::book::command::{
     RewardsChange, RewardsCommand, ScreenCommand, SignalsCommand,
 };
 use crate::book::event::Event;
-use crate::book::models::ProgramModels;
 use crate::book::plan::{Plan, plan};
 use crate::book::records::{ContentFingerprint, Cursor, HoldSubject, ListEntry, ListSubject};
+use crate::book::terms::{Own, ProgramTerms};
 use crate::ports::journal::{Chain, Incarnation};
 use crate::screening::case::{Resolution, Step};
 use crate::screening::decision::{Decision, Verdict};
@@ -34,17 +34,17 @@ use crate::wire::fixtures::any_conversion;
 pub(super) struct Rules;
 
 impl Assessor for Rules {
-    fn assess(&self, conversion: &Conversion, history: &History, _: &ProgramModels, now: Timestamp) -> Decision {
+    fn assess(&self, conversion: &Conversion, history: &History, _: Own<'_>, now: Timestamp) -> Decision {
         let decision = Decision { decided_at: now, ..assess_by_rules(conversion, history) };
         let third = conversion.conversion_id.as_str().bytes().map(u32::from).sum::<u32>() % 3 == 0;
         Decision { verdict: if third { Verdict::InReview } else { decision.verdict }, ..decision }
     }
 
-    fn due_after(&self, _: &ProgramId) -> Span {
+    fn due_after(&self, _: &ProgramId, _: &ProgramTerms) -> Span {
         Span::from_hours(48)
     }
 
-    fn payout(&self, _: &ProgramId) -> PayoutPolicy {
+    fn payout(&self, _: &ProgramId, _: &ProgramTerms) -> PayoutPolicy {
         PayoutPolicy::after(Span::ZERO)
     }
 }

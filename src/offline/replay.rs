@@ -15,8 +15,8 @@ use parking_lot::Mutex;
 use super::grouping::Grouping;
 use super::learning::matrix::{Matrix, Row};
 use crate::book::command::{Assessor, CaseCommand, CaseStep, Command, Done, OutcomeCommand, ScreenCommand, SignalsCommand};
-use crate::book::models::ProgramModels;
 use crate::book::records::{ContentFingerprint, LaterVerdict, RecordedSignals};
+use crate::book::terms::{Own, ProgramTerms};
 use crate::book::{Books, Refusal};
 use crate::screening::audit::AuditKey;
 use crate::screening::case::{Resolution, Step};
@@ -105,7 +105,7 @@ impl Recorder {
 }
 
 impl Assessor for Recorder {
-    fn assess(&self, conversion: &Conversion, history: &History, _: &ProgramModels, now: Timestamp) -> Decision {
+    fn assess(&self, conversion: &Conversion, history: &History, _: Own<'_>, now: Timestamp) -> Decision {
         let decision = self.decided(conversion, history, now);
         let recorded = Recorded {
             features: decision.features(),
@@ -119,15 +119,15 @@ impl Assessor for Recorder {
     }
 
     /// What was made of it later is told by the history and not recorded.
-    fn assess_again(&self, conversion: &Conversion, history: &History, _: &ProgramModels, now: Timestamp) -> Decision {
+    fn assess_again(&self, conversion: &Conversion, history: &History, _: Own<'_>, now: Timestamp) -> Decision {
         self.decided(conversion, history, now)
     }
 
-    fn due_after(&self, _program: &ProgramId) -> Span {
+    fn due_after(&self, _program: &ProgramId, _: &ProgramTerms) -> Span {
         self.policy.review().due_after
     }
 
-    fn payout(&self, _program: &ProgramId) -> PayoutPolicy {
+    fn payout(&self, _program: &ProgramId, _: &ProgramTerms) -> PayoutPolicy {
         self.policy.payout().clone()
     }
 }

@@ -3,6 +3,7 @@
 //! Every command is one atomic, durable write that is answered only when it would survive a power cut. Commands of one programme happen
 //! one after the other, so that two conversions that race on a device cannot both be the first. What is shown is durable.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,9 +27,12 @@ use crate::book::records::{
     CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Freshness, Hold, LabelledConversion, ListEntry, ListSubject,
     PendingOutcome, QueueStats, Screened, TakenMessage,
 };
+use crate::book::rekeying::KeyShare;
+use crate::book::terms::ProgramTerms;
 use crate::book::{MessageKind, Refusal};
 use crate::screening::gate::Standing;
 use crate::screening::history::ListKind;
+use crate::vocabulary::digest::KeyId;
 use crate::vocabulary::ids::{AccountId, Actor, CaseId, ConversionId, ProgramId, RecordId, RewardId};
 use crate::vocabulary::time::{Span, Timestamp};
 
@@ -127,6 +131,15 @@ pub struct ProgramSummary {
     pub last_cursor: Cursor,
     /// Accounts known.
     pub accounts: u32,
+}
+
+/// Under which keys the values of a programme are known.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct KeyReport {
+    /// The keys.
+    pub keys: BTreeMap<KeyId, KeyShare>,
+    /// Values that are cold, and counted under no key.
+    pub values_cold: u64,
 }
 
 /// The ledger. Shared by all handlers; every implementation passes `tests/ledger_conformance`.
@@ -330,6 +343,12 @@ pub trait Ledger: Send + Sync {
     /// The models of a programme: what was chosen, what reviewers found of it, and who changed what. All of it is durable.
     fn models<'a>(&'a self, program: &'a ProgramId) -> Answer<'a, Arc<ProgramModels>>;
 
+    /// The terms of a programme: what it says for itself of policy, payout and retention, and who changed it. All of it is durable.
+    fn terms<'a>(&'a self, program: &'a ProgramId) -> Answer<'a, Arc<ProgramTerms>>;
+
+    /// How many values of a programme are known under each key. Walks all of them.
+    fn key_use<'a>(&'a self, program: &'a ProgramId) -> Answer<'a, KeyReport>;
+
     /// The directory: which programmes there are, and who may call. All of it is durable.
     fn directory(&self) -> Answer<'_, Arc<Directory>>;
 
@@ -349,14 +368,14 @@ pub trait Ledger: Send + Sync {
     /// output refuses; [`LedgerError::Damaged`].
     fn back_up(&self, out: &mut dyn Write) -> Result<BackupSummary, LedgerError>;
 
-    /// Removes what is older than an age and waits for nothing: from then on it is as if it had never been sent, but for list entries, holds,
+    /// Removes what is older than its programme's retention, or than an age where that says none, and waits for nothing: from then on it is as if it had never been sent, but for list entries, holds,
     /// bans, payments, what bars them, and the ids of conversions. Undecided cases, held referrals, and what came after the oldest of them, stay.
-    /// Ages are counted from `now`, or from the newest record where a clock is ahead of it. Returns how many records were removed. May wait for
+    /// Nothing is removed before the longest payout delay of its programme is over. Ages are counted from `now`, or from the newest record where a clock is ahead of it. Returns how many records were removed. May wait for
     /// the disk.
     ///
     /// # Errors
     /// [`LedgerError::Unavailable`] and [`LedgerError::Damaged`]; what was removed until then is removed.
-    fn forget_older_than(&self, age: Span, now: Timestamp) -> Result<u64, LedgerError>;
+    fn forget_older_than(&self, age: Option<Span>, now: Timestamp) -> Result<u64, LedgerError>;
 
     /// How it is doing inside, for an operator's metrics. Empty when there is nothing to tell.
     fn readings(&self) -> Vec<Reading>;

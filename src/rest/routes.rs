@@ -83,7 +83,7 @@ const WHOLE: Body = Body::Whole;
 
 /// Every method of the contract.
 #[rustfmt::skip]
-pub static ROUTES: [Route; 63] = routes! {
+pub static ROUTES: [Route; 67] = routes! {
     // Screening
     Post "/v1/programs/{conversion.program_id}/conversions" ScreeningService.ScreenConversion ScreenConversionRequest -> ScreenConversionResponse, Body::Field("conversion"), One, unary;
     Post "/v1/conversions/lines" ScreeningService.ScreenConversions ScreenConversionsRequest -> ScreenConversionsResponse, Body::Lines, Lines, both_streams;
@@ -143,6 +143,10 @@ pub static ROUTES: [Route; 63] = routes! {
     Post "/v1/programs" ProgramService.CreateProgram CreateProgramRequest -> CreateProgramResponse, Body::Field("program"), One, unary;
     Get "/v1/programs/{program_id}" ProgramService.GetProgram GetProgramRequest -> GetProgramResponse, NONE, One, unary;
     Put "/v1/programs/{program.program_id}" ProgramService.UpdateProgram UpdateProgramRequest -> UpdateProgramResponse, Body::Field("program"), One, unary;
+    Get "/v1/programs/{program_id}/terms" ProgramService.GetProgramTerms GetProgramTermsRequest -> GetProgramTermsResponse, NONE, One, unary;
+    Put "/v1/programs/{program_id}/terms" ProgramService.SetProgramTerms SetProgramTermsRequest -> SetProgramTermsResponse, WHOLE, One, unary;
+    Post "/v1/programs/{program_id}/keys/rekey" ProgramService.RekeyValues RekeyValuesRequest -> RekeyValuesResponse, WHOLE, One, unary;
+    Get "/v1/programs/{program_id}/keys" ProgramService.GetKeyUse GetKeyUseRequest -> GetKeyUseResponse, NONE, One, unary;
     Post "/v1/programs/{program_id}/archive" ProgramService.ArchiveProgram ArchiveProgramRequest -> ArchiveProgramResponse, WHOLE, One, unary;
     Post "/v1/programs/{program_id}/unarchive" ProgramService.UnarchiveProgram UnarchiveProgramRequest -> UnarchiveProgramResponse, WHOLE, One, unary;
     Get "/v1/identities" AccessService.ListIdentities ListIdentitiesRequest -> ListIdentitiesResponse, NONE, One, unary;

@@ -3,6 +3,7 @@
 use super::comparability::Comparability;
 use super::evidence::{Evidence, EvidenceCode};
 use super::features::{self, FeatureVector};
+use super::policy::PolicyHash;
 use super::rules::RuleHit;
 use super::warning::Warning;
 use crate::vocabulary::ids::ConversionId;
@@ -135,6 +136,8 @@ pub struct Decision {
     pub rule_hits: Vec<RuleHit>,
     /// The policy's version.
     pub policy_version: Box<str>,
+    /// The hash of the policy's text. All zeros for one without a text.
+    pub policy_hash: PolicyHash,
     /// The active model's version; absent without a model.
     pub model_version: Option<Box<str>>,
     /// What the challenger would have said; absent without one.

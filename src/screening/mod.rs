@@ -166,6 +166,7 @@ pub fn decide(
         referrer_safe_reason: referrer_safe(verdict, history),
         rule_hits,
         policy_version: policy.version().into(),
+        policy_hash: policy.hash(),
         model_version: models.active.map(|model| model.version().into()),
         shadow,
         duplicate_of: history.duplicate_of.clone(),

@@ -60,10 +60,23 @@ pub struct PayoutPolicy {
     pub refund_cancels_from: f64,
     /// Campaigns that say otherwise.
     pub campaigns: BTreeMap<CampaignId, CampaignPayout>,
+    /// Longer delays of before, which what was received under them keeps. The oldest first. Empty in a file.
+    pub promises: Vec<Promise>,
+}
+
+/// The delays of before, of which something was shortened.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub struct Promise {
+    /// Until when they were in force: what was received by then is not payable earlier than they say.
+    pub until: Timestamp,
+    /// The delay, as in [`PayoutPolicy::delay`].
+    pub delay: Span,
+    /// Campaigns that said otherwise.
+    pub campaigns: BTreeMap<CampaignId, CampaignPayout>,
 }
 
 /// When the rewards of a campaign may be paid.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct CampaignPayout {
     /// The delay.
     pub delay: Span,
@@ -72,7 +85,7 @@ pub struct CampaignPayout {
 }
 
 /// From when on a payout delay is counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, serde::Serialize, serde::Deserialize)]
 pub enum CountsFrom {
     /// From the later of occurrence and receipt: what is reported late had no time to be disputed while it was looked at.
     #[default]
@@ -85,25 +98,40 @@ impl PayoutPolicy {
     /// A policy of one delay, without campaigns, under which refunds of half of the value or more cancel.
     #[must_use]
     pub const fn after(delay: Span) -> Self {
-        Self { delay, refund_cancels_from: 0.5, campaigns: BTreeMap::new() }
+        Self { delay, refund_cancels_from: 0.5, campaigns: BTreeMap::new(), promises: Vec::new() }
     }
 
     /// When a reward may be paid at the earliest.
     #[must_use]
     pub fn payable_from(&self, campaign: Option<&CampaignId>, occurred_at: Timestamp, received_at: Timestamp) -> Timestamp {
-        let usual = CampaignPayout { delay: self.delay, counts_from: CountsFrom::Later };
-        let CampaignPayout { delay, counts_from } = campaign.and_then(|id| self.campaigns.get(id)).copied().unwrap_or(usual);
-        let from = match counts_from {
-            CountsFrom::Later => occurred_at.max(received_at),
-            CountsFrom::Occurrence => occurred_at,
-        };
-        from.plus(delay)
+        let now = delay_of(self.delay, &self.campaigns, campaign).end(occurred_at, received_at);
+        let promise = self.promises.iter().find(|promise| received_at <= promise.until);
+        let then = promise.map(|then| delay_of(then.delay, &then.campaigns, campaign).end(occurred_at, received_at));
+        then.map_or(now, |then| then.max(now))
+    }
+
+    /// Whether something is payable earlier by it than by another, for what it has promised nothing.
+    #[must_use]
+    pub fn shortens(&self, before: &Self) -> bool {
+        let named = self.campaigns.keys().chain(before.campaigns.keys()).map(Some);
+        named.chain([None]).any(|campaign| {
+            let now = delay_of(self.delay, &self.campaigns, campaign);
+            let then = delay_of(before.delay, &before.campaigns, campaign);
+            now.delay < then.delay || (now.counts_from, then.counts_from) == (CountsFrom::Occurrence, CountsFrom::Later)
+        })
+    }
+
+    /// Its delays as a promise to what was received by a time.
+    #[must_use]
+    pub fn promised_until(&self, until: Timestamp) -> Promise {
+        Promise { until, delay: self.delay, campaigns: self.campaigns.clone() }
     }
 
     /// The longest delay that any campaign has.
     #[must_use]
     pub fn longest_delay(&self) -> Span {
-        self.campaigns.values().map(|campaign| campaign.delay).fold(self.delay, Span::max)
+        let promised = self.promises.iter().map(Promise::longest_delay).fold(self.delay, Span::max);
+        self.campaigns.values().map(|campaign| campaign.delay).fold(promised, Span::max)
     }
 
     /// Whether a refund of so much of a value cancels its rewards.
@@ -112,6 +140,62 @@ impl PayoutPolicy {
     pub fn cancels(&self, refunded: Money, value: Money) -> bool {
         refunded.currency() != value.currency()
             || refunded.amount_minor() as f64 >= self.refund_cancels_from * value.amount_minor() as f64
+    }
+}
+
+impl Promise {
+    /// The longest delay that any campaign had.
+    #[must_use]
+    pub fn longest_delay(&self) -> Span {
+        self.campaigns.values().map(|campaign| campaign.delay).fold(self.delay, Span::max)
+    }
+}
+
+impl CampaignPayout {
+    fn end(self, occurred_at: Timestamp, received_at: Timestamp) -> Timestamp {
+        let from = match self.counts_from {
+            CountsFrom::Later => occurred_at.max(received_at),
+            CountsFrom::Occurrence => occurred_at,
+        };
+        from.plus(self.delay)
+    }
+}
+
+/// The delay of a campaign, or of what has none.
+fn delay_of(usual: Span, campaigns: &BTreeMap<CampaignId, CampaignPayout>, campaign: Option<&CampaignId>) -> CampaignPayout {
+    let usual = CampaignPayout { delay: usual, counts_from: CountsFrom::Later };
+    campaign.and_then(|id| campaigns.get(id)).copied().unwrap_or(usual)
+}
+
+/// The hash of a policy's text: equal text, equal hash, whatever the file is named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize)]
+pub struct PolicyHash(pub [u8; 16]);
+
+impl fmt::Display for PolicyHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// The text is no hash of a policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the hash of a policy is 32 characters of `0-9` and `a-f`")]
+pub struct InvalidPolicyHash;
+
+impl std::str::FromStr for PolicyHash {
+    type Err = InvalidPolicyHash;
+
+    fn from_str(text: &str) -> Result<Self, InvalidPolicyHash> {
+        let mut hash = [0; 16];
+        if text.len() != 2 * hash.len() {
+            return Err(InvalidPolicyHash);
+        }
+        for (byte, digits) in hash.iter_mut().zip(text.as_bytes().chunks(2)) {
+            let digits = std::str::from_utf8(digits).map_err(|_| InvalidPolicyHash)?;
+            let is_digit = |digit: u8| matches!(digit, b'0'..=b'9' | b'a'..=b'f');
+            *byte = u8::from_str_radix(digits, 16).ok().filter(|_| digits.bytes().all(is_digit)).ok_or(InvalidPolicyHash)?;
+        }
+        Ok(Self(hash))
     }
 }
 
@@ -135,6 +219,8 @@ pub struct AuditPolicy {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
     version: Box<str>,
+    /// All zeros for one that was made without a text.
+    hash: PolicyHash,
     score: ScorePolicy,
     payout: PayoutPolicy,
     review: ReviewPolicy,
@@ -190,10 +276,41 @@ impl Policy {
         violations.check_incomparable(&parts.rules);
         if violations.found.is_empty() {
             let PolicyParts { version, score, payout, review, audit, rules } = parts;
-            Ok(Self { version: version.into(), score, payout, review, audit, rules })
+            Ok(Self { version: version.into(), hash: PolicyHash::default(), score, payout, review, audit, rules })
         } else {
             Err(violations.found)
         }
+    }
+
+    /// The same policy, made of a text with this hash.
+    #[must_use]
+    pub fn of_text(self, hash: PolicyHash) -> Self {
+        Self { hash, ..self }
+    }
+
+    /// What stands in for a policy that cannot be read: everything goes to review, and nothing is payable for as long as a delay can be.
+    #[must_use]
+    pub fn unreadable(version: &str, hash: PolicyHash) -> Self {
+        Self {
+            version: version.into(),
+            hash,
+            score: ScorePolicy {
+                source: ScoreSource::Judgement,
+                intercept_log_odds: 0.0,
+                review_threshold: Some(f64::MIN_POSITIVE),
+                review_floor: 0.0,
+            },
+            payout: PayoutPolicy::after(PAYOUT_DELAY_MAX),
+            review: ReviewPolicy { due_after: Span::from_hours(1), lease: LEASE_MAX },
+            audit: AuditPolicy { sample_share: 0.0 },
+            rules: Vec::new(),
+        }
+    }
+
+    /// The hash of its text, which decisions quote beside the version. All zeros for one that was made without a text.
+    #[must_use]
+    pub const fn hash(&self) -> PolicyHash {
+        self.hash
     }
 
     /// The version that decisions quote.
@@ -248,7 +365,7 @@ impl Policy {
 }
 
 /// The longest payout delay. Judgement: two years outlast every dispute.
-const PAYOUT_DELAY_MAX: Span = Span::from_days(730);
+pub const PAYOUT_DELAY_MAX: Span = Span::from_days(730);
 
 /// The least that a time may be.
 #[derive(Debug, Clone, Copy)]

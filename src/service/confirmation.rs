@@ -44,6 +44,7 @@ const fn method_of(act: &Act) -> &'static str {
         Act::RecordOutcome(..) => "ScreeningService/RecordOutcome",
         Act::RevokeOutcome { .. } => "ScreeningService/RevokeOutcome",
         Act::Activate { .. } => "ModelService/ActivateModel",
+        Act::ChangeTerms(_) => "ProgramService/SetProgramTerms",
     }
 }
 

@@ -11,8 +11,9 @@ use super::shared::Shared;
 use crate::adapters::certificate;
 use crate::book::query::{DecisionFilter, PageRequest};
 use crate::book::records::DecisionRecord;
+use crate::book::rekeying::KeyShare;
 use crate::ports::diagnosis::{Finding, Subject};
-use crate::ports::ledger::{Ledger, LedgerHealth};
+use crate::ports::ledger::{KeyReport, Ledger, LedgerHealth};
 use crate::screening::monitor::DriftLevel;
 use crate::screening::policy::ScoreSource;
 use crate::vocabulary::digest::KeyId;
@@ -61,6 +62,8 @@ pub(super) async fn look(shared: &Shared, share: &Share, only: Option<&ProgramId
         findings.push(model(shared, &program).await?);
         let newest = newest(shared, share, &program).await?;
         findings.push(compared(&program, &newest));
+        let used = shared.look_up(shared.ledger.key_use(&program)).await?;
+        findings.extend(rotating(&program, &used));
         keys.extend(keys_of(&program, &newest));
     }
     Ok(Diagnosis { findings, keys })
@@ -99,7 +102,8 @@ fn waiting(readings: &BTreeMap<&str, f64>) -> Vec<Finding> {
 }
 
 async fn model(shared: &Shared, program: &ProgramId) -> Result<Finding, Refusal> {
-    if shared.policies.policy_of(program).score().source != ScoreSource::Model {
+    let terms = shared.look_up(shared.ledger.terms(program)).await?;
+    if shared.policies.policy_of(program, &terms).score().source != ScoreSource::Model {
         return Ok(Finding::fine(Subject::Models, format!("{program}: the policy scores by its rules' weights")));
     }
     let book = shared.look_up(shared.ledger.models(program)).await?;
@@ -160,6 +164,23 @@ fn compared(program: &ProgramId, newest: &[DecisionRecord]) -> Finding {
     }
 }
 
+/// How far a change of the key is; nothing where no key was changed.
+fn rotating(program: &ProgramId, KeyReport { keys, values_cold: _ }: &KeyReport) -> Vec<Finding> {
+    let changed = keys.iter().filter(|(_, known)| known.under_newer > 0);
+    let finding = |(key, known): (&KeyId, &KeyShare)| {
+        let (key, KeyShare { values, under_newer }) = (key.as_str(), known);
+        if under_newer == values {
+            let sentence = format!("{program}: all {values} values that are known under `{key}` are known under a newer key too");
+            return Finding::fine(Subject::Keys, sentence);
+        }
+        let sentence =
+            format!("{program}: {under_newer} of {values} values that are known under `{key}` are known under a newer key too");
+        let fix = "teach the rest (`selfsame digest --rekey`, `selfsame program rekey`) before the old key is taken out of the programme's key ids";
+        Finding::note(Subject::Keys, sentence, fix)
+    };
+    changed.map(finding).collect()
+}
+
 /// The key ids of decisions, each with how many have it and how many of these could be compared.
 fn keys_of(program: &ProgramId, newest: &[DecisionRecord]) -> Vec<KeyUse> {
     let mut uses: BTreeMap<KeyId, (usize, usize)> = BTreeMap::new();
@@ -180,6 +201,19 @@ fn keys_of(program: &ProgramId, newest: &[DecisionRecord]) -> Vec<KeyUse> {
 mod tests {
     use super::*;
     use crate::ports::diagnosis::Level;
+
+    #[test]
+    fn how_far_a_change_of_the_key_is_is_told_only_where_there_is_one() {
+        let key = |text: &str| KeyId::new(text).unwrap();
+        let report = |under_newer| {
+            let keys = [(key("k1"), KeyShare { values: 10, under_newer }), (key("k2"), KeyShare { values: 9, under_newer: 0 })];
+            KeyReport { keys: keys.into(), values_cold: 0 }
+        };
+        let levels = |under_newer| {
+            rotating(&ProgramId::new("shop").unwrap(), &report(under_newer)).iter().map(|found| found.level).collect::<Vec<_>>()
+        };
+        assert_eq!((levels(0), levels(9), levels(10)), (vec![], vec![Level::Note], vec![Level::Fine]));
+    }
 
     #[test]
     fn what_waits_is_told_with_its_number_and_nothing_else_is() {

@@ -13,6 +13,7 @@ use super::access::{AccessToken, CLOCK_SKEW, Caller, digest_of};
 use super::errors::Refusal;
 use super::pages::{Sent, part};
 use super::shared::Shared;
+use super::{rekeying, terms};
 use crate::book::command::{Command, DirectoryCommand};
 use crate::book::directory::{Archival, Directory, DirectoryStep, Token};
 use crate::vocabulary::ids::{InvalidId, ProgramId, TokenId};
@@ -113,6 +114,32 @@ impl v1::program_service_server::ProgramService for ProgramHandlers {
         let own = known.directory.programs().filter(|program| caller.knows_of(&program.settings.id));
         let Sent { entries, next, total: _ } = part(own.map(requests::program_message), |program| &program.program_id, &page);
         Ok(Response::new(v1::ListProgramsResponse { programs: entries, next_page_token: seal.seal(next.as_ref()) }))
+    }
+
+    async fn set_program_terms(
+        &self,
+        request: Request<v1::SetProgramTermsRequest>,
+    ) -> Result<Response<v1::SetProgramTermsResponse>, Status> {
+        let (caller, message) = Caller::of(request)?;
+        Ok(Response::new(terms::set(&self.0, &caller, message).await?))
+    }
+
+    async fn get_program_terms(
+        &self,
+        request: Request<v1::GetProgramTermsRequest>,
+    ) -> Result<Response<v1::GetProgramTermsResponse>, Status> {
+        let (caller, message) = Caller::of(request)?;
+        Ok(Response::new(terms::get(&self.0, &caller, message).await?))
+    }
+
+    async fn rekey_values(&self, request: Request<v1::RekeyValuesRequest>) -> Result<Response<v1::RekeyValuesResponse>, Status> {
+        let (caller, message) = Caller::of(request)?;
+        Ok(Response::new(rekeying::rekey(&self.0, &caller, message).await?))
+    }
+
+    async fn get_key_use(&self, request: Request<v1::GetKeyUseRequest>) -> Result<Response<v1::GetKeyUseResponse>, Status> {
+        let (caller, message) = Caller::of(request)?;
+        Ok(Response::new(rekeying::key_use(&self.0, &caller, message).await?))
     }
 }
 

@@ -1,6 +1,6 @@
-//! Retention while serving: what is older than the configured age is removed, hour by hour.
+//! Retention while serving: what is older than its programme's retention, or the configured age, is removed, hour by hour.
 //!
-//! It must never decide what may go; the ledger does. `serve` runs it beside the server when an age is configured.
+//! It must never decide what may go; the ledger does. `serve` runs it beside the server.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +12,8 @@ use crate::vocabulary::time::Span;
 /// How often something may have become too old.
 const EVERY: Duration = Duration::from_secs(3_600);
 
-/// Removes what is older than `age`, again and again, until it is dropped.
-pub async fn forget(ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>, age: Span) {
+/// Removes what is older than its programme says, or than `age` where that says nothing, again and again, until it is dropped.
+pub async fn forget(ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>, age: Option<Span>) {
     loop {
         let (ledger, now) = (Arc::clone(&ledger), clock.now());
         match tokio::task::spawn_blocking(move || ledger.forget_older_than(age, now)).await {

@@ -105,7 +105,8 @@ fn set_all(
         }
         let book = block_on(ledger.models(&program.program_id))?;
         set_model(models, &program.program_id, &book);
-        let policy = policies.policy_of(&program.program_id);
+        let terms = block_on(ledger.terms(&program.program_id))?;
+        let policy = policies.policy_of(&program.program_id, &terms);
         let model = match policy.score().source {
             ScoreSource::Model => {
                 models.shelf().models_of(&program.program_id, &book).active.as_ref().map(|model| model.version().to_owned())

@@ -90,7 +90,8 @@ async fn look(shared: &Shared) -> Reported {
 async fn missing_models(shared: &Shared) -> Vec<(ProgramId, ModelName)> {
     let mut missing = Vec::new();
     for ProgramSummary { program_id, .. } in shared.ledger.programs() {
-        if shared.policies.policy_of(&program_id).score().source != ScoreSource::Model {
+        let Ok(terms) = shared.ledger.terms(&program_id).await else { continue };
+        if shared.policies.policy_of(&program_id, &terms).score().source != ScoreSource::Model {
             continue;
         }
         // What cannot be read is told by the ledger's own health.

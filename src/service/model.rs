@@ -20,7 +20,7 @@ use crate::book::models::{ModelAction, ModelAudits, ModelChange, ModelChoices, M
 use crate::book::query::PageRequest;
 use crate::ports::ledger::Ledger;
 use crate::screening::model::Certificate;
-use crate::screening::policy::ScoreSource;
+use crate::screening::policy::{Policy, ScoreSource};
 use crate::vocabulary::ids::{Actor, ProgramId};
 use crate::wire::fields::time_message;
 use crate::wire::model::{ModelRequest, ModelSource};
@@ -70,8 +70,14 @@ impl ModelHandlers {
     }
 
     /// What scores under the policy of a programme.
-    fn scored_by(&self, program: &ProgramId) -> ScoreSource {
-        self.0.policies.policy_of(program).score().source
+    async fn scored_by(&self, program: &ProgramId) -> Result<ScoreSource, Refusal> {
+        Ok(self.policy_of(program).await?.score().source)
+    }
+
+    /// The policy in force in a programme.
+    async fn policy_of(&self, program: &ProgramId) -> Result<Arc<Policy>, Refusal> {
+        let terms = self.0.look_up(self.0.ledger.terms(program)).await?;
+        Ok(self.0.policies.policy_of(program, &terms))
     }
 
     /// The summary of a chosen model; `None` when none was chosen, or when its file is not here.
@@ -80,7 +86,7 @@ impl ModelHandlers {
         Some(requests::summary_message(&model, role_of(&name, choices), loaded_at))
     }
 
-    fn audit(&self, program: &ProgramId, active: &LoadedModel, models: &ProgramModels) -> v1::AuditStatus {
+    fn audit(policy: &Policy, active: &LoadedModel, models: &ProgramModels) -> v1::AuditStatus {
         let audits = models.audits_of(&active.name.version);
         let Certificate { delta, .. } = active.model.certificate();
         let error = audits.live_error();
@@ -91,7 +97,7 @@ impl ModelHandlers {
         };
         let ModelAudits { sampled, honest, abusive: _, tripped_at } = audits;
         v1::AuditStatus {
-            sample_rate: self.0.policies.policy_of(program).audit().sample_share,
+            sample_rate: policy.audit().sample_share,
             sampled,
             resolved: u64::from(error.audited()),
             honest: u64::from(honest),
@@ -102,9 +108,9 @@ impl ModelHandlers {
         }
     }
 
-    fn status(&self, program: &ProgramId, models: &ProgramModels) -> v1::GetModelStatusResponse {
+    fn status(&self, program: &ProgramId, models: &ProgramModels, policy: &Policy) -> v1::GetModelStatusResponse {
         let chosen = self.choices_of(models);
-        let by_model = self.scored_by(program) == ScoreSource::Model;
+        let by_model = policy.score().source == ScoreSource::Model;
         let active = Some(&chosen.active).filter(|_| by_model);
         let loaded = active.and_then(|name| self.0.models.named(program, name));
         let in_force = self.0.models.shelf().models_of(program, models);
@@ -113,7 +119,7 @@ impl ModelHandlers {
             active: self.chosen(program, active, &chosen),
             previous: self.chosen(program, chosen.before.as_ref(), &chosen),
             challenger: self.chosen(program, chosen.challenger.as_ref(), &chosen),
-            audit: loaded.map(|active| self.audit(program, &active, models)),
+            audit: loaded.map(|active| Self::audit(policy, &active, models)),
             score_drift: drift.map(|drift| drift_message(drift.of_score())),
             feature_drift: drift.map(LiveDrift::of_features).unwrap_or_default().into_iter().map(drift_message).collect(),
             changes: models.changes().take(CHANGES_SHOWN).map(change_message).collect(),
@@ -250,7 +256,7 @@ impl v1::model_service_server::ModelService for ModelHandlers {
             Some(version) => Some(self.named(&program_id, &version).await?),
             None => None,
         };
-        let step = ModelsStep::Challenge(name, self.scored_by(&program_id));
+        let step = ModelsStep::Challenge(name, self.scored_by(&program_id).await?);
         let executed = self.change(&program_id, step, Asked { actor: caller.name()?.clone(), note, request }).await?;
         let choices = self.choices_of(&*self.models_of(&program_id).await?);
         let challenger = self.chosen(&program_id, choices.challenger.as_ref(), &choices);
@@ -282,6 +288,7 @@ impl v1::model_service_server::ModelService for ModelHandlers {
         let program = requests::status_wanted(message).map_err(Refusal::from)?;
         caller.may(&program).await?;
         let models = self.models_of(&program).await?;
-        Ok(Response::new(self.status(&program, &models)))
+        let policy = self.policy_of(&program).await?;
+        Ok(Response::new(self.status(&program, &models, &policy)))
     }
 }

@@ -40,12 +40,13 @@ impl PayoutHandlers {
 /// Asks the gate.
 async fn answers(shared: &Shared, questions: &PayoutQuestions) -> Result<v1::CheckPayoutsResponse, Refusal> {
     let now = shared.now();
-    let policy = shared.policies.policy_of(&questions.program_id);
     let PayoutQuestions { program_id, payouts } = questions;
     let standings = shared.look_up(shared.ledger.standings(program_id, payouts)).await?;
+    let terms = shared.look_up(shared.ledger.terms(program_id)).await?;
+    let payout = shared.policies.payout_of(program_id, &terms);
     let mut call = InOneCall::default();
     let answers = payouts.iter().zip(&standings).map(|((reward, conversion), standing)| {
-        let check = || gate::check(standing.as_ref(), reward, Asker::Anybody, policy.payout(), now);
+        let check = || gate::check(standing.as_ref(), reward, Asker::Anybody, &payout, now);
         let answer = call.answer(reward, check);
         counts::gate_answered(program_id, Asked::Check, &answer);
         requests::answer_message(reward, conversion, &answer)

@@ -131,10 +131,12 @@ impl v1::review_service_server::ReviewService for ReviewHandlers {
     }
 
     async fn claim_case(&self, request: Request<v1::ClaimCaseRequest>) -> Result<Response<v1::ClaimCaseResponse>, Status> {
-        let usual_lease = |program: &ProgramId| self.0.policies.policy_of(program).review().lease;
         let (caller, message) = Caller::of(request)?;
-        let command = requests::claim(message, caller.name()?, usual_lease, self.0.now()).map_err(Refusal::from)?;
-        caller.may(&command.program_id).await?;
+        let wanted = requests::claim(message, caller.name()?, self.0.now()).map_err(Refusal::from)?;
+        caller.may(wanted.program_id()).await?;
+        let terms = self.0.look_up(self.0.ledger.terms(wanted.program_id())).await?;
+        let usual = self.0.policies.policy_of(wanted.program_id(), &terms).review().lease;
+        let command = wanted.into_command(usual);
         let case = self.step(command).await?;
         Ok(Response::new(v1::ClaimCaseResponse { summary: Some(self.summary(&case)) }))
     }

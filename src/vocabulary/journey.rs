@@ -148,6 +148,16 @@ impl Journey {
         self
     }
 
+    /// This journey with the devices and browsers that `change` makes of its own.
+    #[must_use]
+    pub fn with_values(mut self, mut change: impl FnMut(&mut Option<DigestSet>, &mut Option<DigestSet>)) -> Self {
+        for touchpoint in &mut self.touchpoints {
+            change(&mut touchpoint.device, &mut touchpoint.browser);
+        }
+        self.touchpoints.sort();
+        self
+    }
+
     fn holds(&self, touchpoint: &Touchpoint) -> bool {
         let from = self.touchpoints.partition_point(|known| known.occurred_at < touchpoint.occurred_at);
         let later = self.touchpoints.iter().skip(from);

@@ -159,6 +159,10 @@ fn told(act: &Act) -> (v1::ActKind, String, String) {
         Act::RevokeOutcome { outcome_id, .. } => {
             (v1::ActKind::RevokeOutcome, outcome_id.to_string(), format!("take the ban {outcome_id} back"))
         }
+        Act::ChangeTerms(step) => {
+            let (subject, words) = super::terms::told(step);
+            (v1::ActKind::ChangeTerms, subject, words)
+        }
         Act::Activate { model, .. } => {
             (v1::ActKind::ActivateModel, model.version.to_string(), format!("let model {} decide", model.version))
         }

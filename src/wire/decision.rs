@@ -11,6 +11,7 @@ use crate::screening::evidence::{Evidence, EvidenceCode, Finding, MeasureKind};
 use crate::screening::explanation;
 use crate::screening::features::{CATALOGUE, Feature, FeatureVector};
 use crate::screening::gate::{Held, RewardStanding, RewardState, Standing};
+use crate::screening::policy::PolicyHash;
 use crate::screening::rules::RuleHit;
 use crate::screening::warning::Warning;
 use crate::vocabulary::journey::CapturedVia;
@@ -28,6 +29,7 @@ pub fn message_of(record: &DecisionRecord) -> v1::Decision {
         referrer_safe_reason,
         rule_hits,
         policy_version,
+        policy_hash,
         model_version,
         shadow,
         duplicate_of: _,
@@ -52,6 +54,7 @@ pub fn message_of(record: &DecisionRecord) -> v1::Decision {
         referrer_safe_reason: Some(safe_reason_message(safe_reason)),
         rule_hits: rule_hits.iter().map(rule_hit_message).collect(),
         policy_version: policy_version.to_string(),
+        policy_hash: if *policy_hash == PolicyHash::default() { String::new() } else { policy_hash.to_string() },
         model_version: id_text(model_version.as_ref()),
         shadow: shadow.as_ref().map(shadow_message),
         case_id: id_text(case_id.as_ref()),

@@ -106,6 +106,11 @@ fn sketch(message: v1::Sketch, at: &At<'_>, found: &mut Violations) -> Option<Sk
     Some(Sketch { key_id: key_id?, bits })
 }
 
+/// Reads one sketch.
+pub(super) fn lone_sketch(message: v1::Sketch, at: &At<'_>, found: &mut Violations) -> Option<Sketch> {
+    sketch(message, at, found)
+}
+
 /// Writes sketches.
 pub(super) fn sketch_messages(sketches: &[Sketch]) -> Vec<v1::Sketch> {
     let message =

@@ -74,7 +74,7 @@ pub fn program(message: Option<v1::Program>) -> Result<ProgramSettings, Vec<Viol
 
 /// Reads what a second identity must confirm.
 fn confirmation(message: v1::Confirmation, at: &At<'_>, found: &mut Violations) -> Confirmation {
-    let v1::Confirmation { above, unbans, models, expires_after } = message;
+    let v1::Confirmation { above, unbans, models, terms, expires_after } = message;
     let path = at.field("above");
     if above.len() > FEW_MAX {
         found.add(&path, format!("holds {} entries; at most {FEW_MAX} are allowed", above.len()));
@@ -96,20 +96,21 @@ fn confirmation(message: v1::Confirmation, at: &At<'_>, found: &mut Violations) 
     if !(CONFIRMED_WITHIN_MIN..=CONFIRMED_WITHIN_MAX).contains(&lifetime) {
         found.add(&path, "must be between one hour and 30 days");
     }
-    if amounts.is_empty() && !unbans && !models {
+    if amounts.is_empty() && !unbans && !models && !terms {
         found.add(at, "asks for nothing; leave it out, or say what a second identity must confirm");
     }
-    Confirmation { above: amounts, unbans, models, lifetime }
+    Confirmation { above: amounts, unbans, models, terms, lifetime }
 }
 
 fn confirmation_message(confirmation: &Confirmation) -> v1::Confirmation {
-    let Confirmation { above, unbans, models, lifetime } = confirmation;
+    let Confirmation { above, unbans, models, terms, lifetime } = confirmation;
     let amount =
         |(currency, minor): (&Currency, &i64)| v1::Money { amount_minor: *minor, currency: currency.as_str().to_owned() };
     v1::Confirmation {
         above: above.iter().map(amount).collect(),
         unbans: *unbans,
         models: *models,
+        terms: *terms,
         expires_after: Some(pbjson_types::Duration { seconds: lifetime.as_millis() / 1_000, nanos: 0 }),
     }
 }

@@ -8,6 +8,7 @@ use crate::book::acts::Cause;
 use crate::book::directory::Stage;
 use crate::book::query::{CaseOrder, CaseStateKind};
 use crate::book::records::{FeedKind, HistoryKind};
+use crate::book::rekeying::RekeyedKind;
 use crate::ports::diagnosis::Level;
 use crate::screening::case::Resolution;
 use crate::screening::comparability::Compared;
@@ -108,6 +109,10 @@ wire_enum! {
         EmailExact => EmailExact, Mailbox => Mailbox, LocalPart => LocalPart, Domain => Domain, Name => Name, Device => Device,
         Browser => Browser, Address => Address, Prefix => Prefix, Payment => Payment,
     }
+    RekeyedKind => RekeyedKind {
+        EmailExact => EmailExact, Mailbox => Mailbox, LocalPart => LocalPart, Domain => Domain, Name => Name, Device => Device,
+        Browser => Browser, Address => Address, Prefix => Prefix, Payment => Payment, Pattern => Pattern,
+    }
     Truth => Truth { Honest => Honest, Abusive => Abusive }
     LabelSource => LabelSource { Reviewer => Reviewer, Chargeback => Chargeback, OwnerReport => OwnerReport, Simulated => Simulated }
     Verdict => Verdict { Approved => Approved, InReview => InReview, Rejected => Rejected }
@@ -139,7 +144,7 @@ wire_enum! {
         ReservationCancelled => ReservationCancelled, Paid => Paid, PayoutFailed => PayoutFailed,
         RewardsChanged => RewardsChanged, Reassessed => Reassessed, Proposed => Proposed, Confirmed => Confirmed,
     }
-    Cause => ConfirmationCause { Amount => Amount, Unban => Unban, Model => Model }
+    Cause => ConfirmationCause { Amount => Amount, Unban => Unban, Model => Model, Terms => Terms }
     FeedKind => FeedEventKind {
         Decided => Decided, CaseResolved => CaseResolved, CaseReopened => CaseReopened, Cancelled => Cancelled,
         HoldPlaced => HoldPlaced, HoldLifted => HoldLifted, Paid => Paid, RejectedAfterPayment => RejectedAfterPayment,

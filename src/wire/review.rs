@@ -203,16 +203,34 @@ impl Stepping {
     }
 }
 
-/// Reads a claim. `usual_lease` tells a programme's lease for a caller who names none.
+/// A claim that was asked for.
+#[derive(Debug, Clone)]
+pub struct ClaimWanted {
+    /// For how long; absent for as long as is usual in the programme.
+    lease: Option<Span>,
+    command: CaseCommand,
+}
+
+impl ClaimWanted {
+    /// The programme.
+    #[must_use]
+    pub const fn program_id(&self) -> &ProgramId {
+        &self.command.program_id
+    }
+
+    /// The claim, in a programme where a lease lasts so long.
+    #[must_use]
+    pub fn into_command(self, usual: Span) -> CaseCommand {
+        let lease = self.lease.unwrap_or(usual);
+        CaseCommand { step: CaseStep::Step(Step::Claim { lease }), ..self.command }
+    }
+}
+
+/// Reads a claim.
 ///
 /// # Errors
 /// All violated fields.
-pub fn claim(
-    message: v1::ClaimCaseRequest,
-    actor: &Actor,
-    usual_lease: impl FnOnce(&ProgramId) -> Span,
-    at: Timestamp,
-) -> Result<CaseCommand, Vec<Violation>> {
+pub fn claim(message: v1::ClaimCaseRequest, actor: &Actor, at: Timestamp) -> Result<ClaimWanted, Vec<Violation>> {
     let content = content::fingerprint(&message);
     let v1::ClaimCaseRequest { program_id, case_id: id, lease, expected_revision, request_id } = message;
     let mut found = Violations::default();
@@ -229,9 +247,8 @@ pub fn claim(
     if lease.is_some_and(|lease| lease <= Span::ZERO || lease > LEASE_MAX) {
         found.add(&At::path("lease"), "must be above zero and at most 24 hours");
     }
-    let lease = lease.or_else(|| stepping.program_id.as_ref().map(usual_lease));
-    let step = lease.map(|lease| CaseStep::Step(Step::Claim { lease }));
-    found.into_result(stepping.into_command(step, at))
+    let step = CaseStep::Step(Step::Claim { lease: lease.unwrap_or(LEASE_MAX) });
+    found.into_result(stepping.into_command(Some(step), at).map(|command| ClaimWanted { lease, command }))
 }
 
 /// Reads a release.
@@ -518,7 +535,7 @@ mod tests {
     #[test]
     fn a_claim_lasts_as_the_policy_says_unless_the_caller_says() {
         let message = v1::ClaimCaseRequest { program_id: "shop".to_owned(), case_id: "case-1".to_owned(), ..Default::default() };
-        let command = claim(message, &Actor::new("ann").unwrap(), |_| Span::from_minutes(7), now()).unwrap();
+        let command = claim(message, &Actor::new("ann").unwrap(), now()).unwrap().into_command(Span::from_minutes(7));
         assert_eq!(command.step, CaseStep::Step(Step::Claim { lease: Span::from_minutes(7) }));
     }
 }

@@ -25,7 +25,7 @@ use crate::subject::{Draft, Subject, account, actor, blocked, case_id, conversio
 /// More than 100.00 EUR, unbans, models; an act waits for a day.
 fn everything_asked() -> Confirmation {
     let above = BTreeMap::from([(Currency::new("EUR").unwrap(), 10_000)]);
-    Confirmation { above, unbans: true, models: true, lifetime: Span::from_days(1) }
+    Confirmation { above, unbans: true, models: true, terms: true, lifetime: Span::from_days(1) }
 }
 
 fn propose(subject: &Subject, by: &str, command: Command) -> Result<Executed, LedgerError> {

@@ -19,7 +19,9 @@ mod claims_models;
 mod claims_money;
 mod claims_outcomes;
 mod claims_payouts;
+mod claims_rekeying;
 mod claims_review;
+mod claims_terms;
 mod claims_together;
 mod claims_writing;
 #[path = "../support/postgres.rs"]
@@ -264,6 +266,14 @@ conformance! {
         a_model_decides_once_two_want_it
         an_act_ends_by_itself_or_is_refused_or_withdrawn
         what_cannot_be_done_any_more_is_told_to_who_confirms;
+    claims_terms:
+        a_shorter_delay_binds_what_comes_and_what_was_decided_keeps_its_promise
+        terms_are_taken_whole_and_told_with_what_they_were
+        another_policy_and_an_earlier_payment_are_let_by_two;
+    claims_rekeying:
+        what_is_known_of_a_value_goes_on_under_its_new_name
+        profiles_patterns_and_exports_speak_of_a_value_by_its_new_name
+        what_contradicts_is_refused_by_row_and_nothing_of_it_is_taken;
     claims_models:
         what_is_chosen_decides_and_a_rollback_goes_back_one_step
         a_call_about_models_is_answered_once_and_its_id_names_no_other

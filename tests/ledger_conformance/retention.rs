@@ -31,7 +31,7 @@ fn forget(subject: &Subject, horizon: Timestamp) -> u64 {
     let minutes = now.since(minute(0)).as_millis() / 60_000;
     let young = draft(&format!("young-{minutes}"), "somebody", "else").at(minutes);
     subject.screen(&young.change(|conversion| conversion.program_id = ProgramId::new("other").unwrap()));
-    subject.ledger.forget_older_than(age, now).unwrap()
+    subject.ledger.forget_older_than(Some(age), now).unwrap()
 }
 
 /// Snapshots may be lost: without them the ledger must open from what is left of the journal.

@@ -17,6 +17,7 @@ use selfsame::book::records::Screened;
 use selfsame::book::records::{
     CaseSummary, ContentFingerprint, FeedEvent, FeedKind, Freshness, HoldSubject, ListEntry, ListSubject,
 };
+use selfsame::book::terms::{Own, ProgramTerms};
 use selfsame::ports::ledger::{Ledger, LedgerError};
 use selfsame::screening::case::{Resolution, Step};
 use selfsame::screening::comparability::{Comparability, Compared, ComparedKind, SideSignals, SignalKind};
@@ -27,6 +28,7 @@ use selfsame::screening::gate::{self, Asker, Gate, GateAnswer, GateReason, Held,
 use selfsame::screening::history::{History, ListKind};
 use selfsame::screening::model::Certificate;
 use selfsame::screening::policy::PayoutPolicy;
+use selfsame::screening::policy::PolicyHash;
 use selfsame::screening::warning::{Warning, WarningCode};
 use selfsame::vocabulary::bundle::{
     DeviceSignals, EmailSignals, NetworkSignals, PaymentKind, PaymentPurpose, PaymentSignals, SignalBundle,
@@ -73,7 +75,7 @@ fn compared(kind: SignalKind, compared: Compared, ours: &[&str], theirs: &[&str]
 }
 
 impl Assessor for Probe {
-    fn assess(&self, conversion: &Conversion, history: &History, models: &ProgramModels, now: Timestamp) -> Decision {
+    fn assess(&self, conversion: &Conversion, history: &History, own: Own<'_>, now: Timestamp) -> Decision {
         let mut seen = self.seen.lock();
         // Another look comes later, and is not what tests ask about.
         if !seen.contains_key(&conversion.conversion_id) {
@@ -113,7 +115,8 @@ impl Assessor for Probe {
             referrer_safe_reason: ReferrerSafeReason::None,
             rule_hits: Vec::new(),
             policy_version: "probe-1".into(),
-            model_version: models.choices().map(|choices| choices.active.version.clone()),
+            policy_hash: PolicyHash([7; 16]),
+            model_version: own.models.choices().map(|choices| choices.active.version.clone()),
             shadow: None,
             duplicate_of: history.duplicate_of.clone(),
             looks_like: history.looks_like.clone(),
@@ -139,9 +142,9 @@ impl Assessor for Probe {
         }
     }
 
-    fn assess_again(&self, conversion: &Conversion, history: &History, models: &ProgramModels, now: Timestamp) -> Decision {
+    fn assess_again(&self, conversion: &Conversion, history: &History, own: Own<'_>, now: Timestamp) -> Decision {
         self.again.lock().push(conversion.conversion_id.clone());
-        self.assess(conversion, history, models, now)
+        self.assess(conversion, history, own, now)
     }
 
     /// Every model promises the same.
@@ -150,12 +153,12 @@ impl Assessor for Probe {
         Some(Certificate { alpha: 0.01, delta: 0.05, rejected_samples, honest_samples, rejected_referrals, upper_bound: 0.01 })
     }
 
-    fn due_after(&self, _: &ProgramId) -> Span {
+    fn due_after(&self, _: &ProgramId, _: &ProgramTerms) -> Span {
         Span::from_hours(48)
     }
 
-    fn payout(&self, _: &ProgramId) -> PayoutPolicy {
-        PayoutPolicy::after(Span::from_days(14))
+    fn payout(&self, _: &ProgramId, terms: &ProgramTerms) -> PayoutPolicy {
+        terms.payout(PayoutPolicy::after(Span::from_days(14)))
     }
 }
 

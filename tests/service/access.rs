@@ -182,6 +182,10 @@ async fn answers(calls: &Calls, program: &str, run: &str) -> BTreeMap<&'static s
         "UnarchiveProgram" unarchive_program r#"{"programId":"P"}"#;
         "GetProgram" get_program r#"{"programId":"P"}"#;
         "ListPrograms" list_programs "{}";
+        "SetProgramTerms" set_program_terms r#"{"programId":"P","serverPolicy":true,"note":"why"}"#;
+        "GetProgramTerms" get_program_terms r#"{"programId":"P"}"#;
+        "RekeyValues" rekey_values r#"{"programId":"P","requestId":"rekey-1","values":[{"kind":"REKEYED_KIND_DEVICE","oldDigest":{"keyId":"k1","value":"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="},"newDigest":{"keyId":"k2","value":"AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI="}}]}"#;
+        "GetKeyUse" get_key_use r#"{"programId":"P"}"#;
     }
     unary! { "AccessService" AccessServiceClient:
         "PutIdentity" put_identity r#"{"identity":{"name":"guest","roles":["ROLE_AUDITOR"],"programIds":["shop"]}}"#;

@@ -109,7 +109,10 @@ async fn one_caller_whose_items_wait_keeps_no_other_out_and_stalls_neither_backu
         told.last().is_some_and(|last| last.as_ref().is_err_and(|status| status.code() == Code::FailedPrecondition)),
         "a ledger in memory says itself that it keeps nothing: {told:?}"
     );
-    assert_eq!(world.ledger.forget_older_than(Span::from_days(90), selfsame::ports::clock::Clock::now(&*world.clock)), Ok(0));
+    assert_eq!(
+        world.ledger.forget_older_than(Some(Span::from_days(90)), selfsame::ports::clock::Clock::now(&*world.clock)),
+        Ok(0)
+    );
     drop((open, watching));
 }
 

@@ -17,7 +17,7 @@ use crate::access::{identity, token};
 use crate::world::{Calls, NOON, PROGRAM, World, at, conversion, on_one_device, reason, violated};
 
 /// A server whose programme has these settings, and calls by the name of who makes them.
-async fn with_settings(change: impl FnOnce(&mut v1::Program)) -> (World, BTreeMap<&'static str, Calls>) {
+pub(crate) async fn with_settings(change: impl FnOnce(&mut v1::Program)) -> (World, BTreeMap<&'static str, Calls>) {
     let world = World::start().await;
     let nobody = world.calls_of("olga");
     identity(&nobody, "ops", &[v1::Role::Admin], &[]).await;
@@ -44,7 +44,7 @@ async fn with_settings(change: impl FnOnce(&mut v1::Program)) -> (World, BTreeMa
 
 fn asks_for_everything(program: &mut v1::Program) {
     let above = vec![v1::Money { amount_minor: 10_000, currency: "EUR".to_owned() }];
-    program.confirmation = Some(v1::Confirmation { above, unbans: true, models: true, expires_after: None });
+    program.confirmation = Some(v1::Confirmation { above, unbans: true, models: true, terms: true, expires_after: None });
 }
 
 fn confirm(id: &str) -> v1::ConfirmActRequest {

@@ -21,6 +21,7 @@ mod rest;
 mod reviews;
 mod sameness;
 mod screening;
+mod terms;
 #[path = "../support/models.rs"]
 mod test_models;
 mod tls;

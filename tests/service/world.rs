@@ -30,10 +30,11 @@ use selfsame::book::records::{
     CaseFile, CaseSummary, Cursor, DecisionRecord, FeedEvent, Hold, LabelledConversion, ListEntry, ListSubject, PendingOutcome,
     QueueStats, TakenMessage,
 };
+use selfsame::book::terms::ProgramTerms;
 use selfsame::ledger::{JournaledLedger, LedgerOptions};
 use selfsame::ports::clock::Clock;
 use selfsame::ports::journal::BackupSummary;
-use selfsame::ports::ledger::{Answer, Answerers, Ledger, LedgerError, LedgerHealth};
+use selfsame::ports::ledger::{Answer, Answerers, KeyReport, Ledger, LedgerError, LedgerHealth};
 use selfsame::ports::ledger::{ProgramSummary, Reading};
 use selfsame::screening::audit::AuditKey;
 use selfsame::screening::gate::Standing;
@@ -242,6 +243,12 @@ impl Ledger for SwitchedLedger {
     fn directory(&self) -> Answer<'_, Arc<Directory>> {
         self.inner.directory()
     }
+    fn terms<'a>(&'a self, program: &'a ProgramId) -> Answer<'a, Arc<ProgramTerms>> {
+        self.inner.terms(program)
+    }
+    fn key_use<'a>(&'a self, program: &'a ProgramId) -> Answer<'a, KeyReport> {
+        self.inner.key_use(program)
+    }
     fn models<'a>(&'a self, program: &'a ProgramId) -> Answer<'a, Arc<ProgramModels>> {
         self.read(self.inner.models(program))
     }
@@ -251,7 +258,7 @@ impl Ledger for SwitchedLedger {
     fn programs(&self) -> Vec<ProgramSummary> {
         self.inner.programs()
     }
-    fn forget_older_than(&self, age: Span, now: Timestamp) -> Result<u64, LedgerError> {
+    fn forget_older_than(&self, age: Option<Span>, now: Timestamp) -> Result<u64, LedgerError> {
         self.inner.forget_older_than(age, now)
     }
     fn readings(&self) -> Vec<Reading> {

@@ -1,6 +1,7 @@
 //! Plans of acts that a second identity confirms. Whoever proposes one cannot confirm it; what it does is decided when it is confirmed, from the book as
 //! it is then, and stands in the same record.
 
+use super::terms::weighs;
 use super::{Plan, plan_one};
 use crate::book::Book;
 use crate::book::acts::{Act, Cause, Confirmation, PendingAct, WAITING_MAX};
@@ -18,7 +19,7 @@ use crate::vocabulary::outcome::OutcomeKind;
 /// Does what the programme asks no second identity for, and keeps for confirmation what it does.
 pub(super) fn propose(book: &Book, proposed: ProposeCommand, assessor: &dyn Assessor) -> Result<Plan, Refusal> {
     let ProposeCommand { command, proposer, confirmation } = proposed;
-    let asked = cause(book, &command, &confirmation).zip(Act::of(&command));
+    let asked = cause(book, &command, &confirmation, assessor).zip(Act::of(&command));
     let Some((cause, (act, note))) = asked else { return plan_one(book, *command, assessor) };
     let (request, at) = (command.request().cloned(), command.at());
     // What would be refused, or was done, is told at once.
@@ -69,8 +70,8 @@ pub(super) fn settle(book: &Book, command: SettleCommand, assessor: &dyn Assesso
 }
 
 /// Why a command needs a second identity; `None` when it needs none.
-fn cause(book: &Book, command: &Command, confirmation: &Confirmation) -> Option<Cause> {
-    let Confirmation { above, unbans, models, lifetime: _ } = confirmation;
+fn cause(book: &Book, command: &Command, confirmation: &Confirmation, assessor: &dyn Assessor) -> Option<Cause> {
+    let Confirmation { above, unbans, models, terms, lifetime: _ } = confirmation;
     let unban = |is: bool| (is && *unbans).then_some(Cause::Unban);
     let amount = |is: bool| (is && !above.is_empty()).then_some(Cause::Amount);
     match command {
@@ -100,6 +101,7 @@ fn cause(book: &Book, command: &Command, confirmation: &Confirmation) -> Option<
             unban(row.kind == OutcomeKind::AccountBanned && row.state == OutcomeState::InForce)
         }
         Command::ChangeModels(_) => models.then_some(Cause::Model),
+        Command::ChangeTerms(command) => (*terms && weighs(book, command, assessor)).then_some(Cause::Terms),
         Command::StepCase(..)
         | Command::ChangeList(_)
         | Command::Screen(_)
@@ -111,6 +113,7 @@ fn cause(book: &Book, command: &Command, confirmation: &Confirmation) -> Option<
         | Command::MarkPaid(_)
         | Command::MarkFailed(_)
         | Command::ChangeRewards(_)
+        | Command::Rekey(_)
         | Command::ChangeDirectory(_)
         | Command::StepCases(_)
         | Command::Propose(_)

@@ -18,7 +18,7 @@ pub(super) fn step(
     decided: Option<&DecidedBefore>,
     assessor: &dyn Assessor,
 ) -> Result<Plan, Refusal> {
-    let due_after = assessor.due_after(&command.program_id);
+    let due_after = assessor.due_after(&command.program_id, &book.terms);
     let missing = || Refusal::NotFound { what: "case", id: command.case_id.to_string() };
     let conversion_id = command.case_id.conversion_id().ok_or_else(missing)?;
     let (number, row) = book.row(&conversion_id).ok_or_else(missing)?;

@@ -40,10 +40,10 @@ pub(super) fn reserve(book: &Book, command: ReserveCommand, assessor: &dyn Asses
     if !misfits.is_empty() {
         return Err(Refusal::Invalid(misfits));
     }
-    let mut second = SecondLook::new(book, assessor, assessor.due_after(&program_id), at);
+    let mut second = SecondLook::new(book, assessor, assessor.due_after(&program_id, &book.terms), at);
     let verdicts: BTreeMap<&ConversionId, Verdict> =
         conversions.iter().filter_map(|sent| Some((&sent.conversion_id, second.look(sent)?))).collect();
-    let policy = assessor.payout(&program_id);
+    let policy = assessor.payout(&program_id, &book.terms);
     // What was rejected just now says something of the other referrals of its referrer, which the look before it did not see.
     let told_of: BTreeSet<AccountId> = second.rejected().cloned().collect();
     let ask = |wanted: &PayoutWanted| {

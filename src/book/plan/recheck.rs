@@ -16,7 +16,7 @@ use crate::vocabulary::time::{Span, Timestamp};
 /// Looks at conversions again. What is not late any more is left out.
 pub(super) fn recheck(book: &Book, command: RecheckCommand, assessor: &dyn Assessor) -> Plan {
     let RecheckCommand { program_id, conversions, unreadable, at } = command;
-    let mut second = SecondLook::new(book, assessor, assessor.due_after(&program_id), at);
+    let mut second = SecondLook::new(book, assessor, assessor.due_after(&program_id, &book.terms), at);
     for conversion in &conversions {
         if book.row(&conversion.conversion_id).is_some_and(|(number, _)| book.late.contains(number)) {
             second.look(conversion);
@@ -49,7 +49,7 @@ impl<'a> SecondLook<'a> {
     pub(super) fn look(&mut self, conversion: &Conversion) -> Option<Verdict> {
         let (number, row) = self.book.row(&conversion.conversion_id)?;
         let decision =
-            self.assessor.assess_again(conversion, &self.book.history_again(conversion, number), &self.book.models, self.at);
+            self.assessor.assess_again(conversion, &self.book.history_again(conversion, number), self.book.own(), self.at);
         let changed = self.reassessed(row, decision);
         let verdict = changed.as_ref().map_or(row.verdict, |changed| changed.verdict);
         if changed.is_some() || self.book.late.contains(number) {
@@ -107,7 +107,7 @@ pub(in crate::book) fn decided_then(
 ) -> Option<Reassessed> {
     let LaterVerdict { verdict, machine, at } = later;
     let (number, row) = book.row(&conversion.conversion_id)?;
-    let decision = assessor.assess_again(conversion, &book.history_again(conversion, number), &book.models, at);
+    let decision = assessor.assess_again(conversion, &book.history_again(conversion, number), book.own(), at);
     Some(unpaid(book, row, verdict, at.plus(due_after), Decision { verdict: machine, ..decision }))
 }
 

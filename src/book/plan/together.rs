@@ -48,7 +48,7 @@ pub struct Foreseen {
 
 /// Makes one step on several cases.
 pub(super) fn act(book: &Book, command: CasesCommand, assessor: &dyn Assessor) -> Plan {
-    let due_after = assessor.due_after(&command.program_id);
+    let due_after = assessor.due_after(&command.program_id, &book.terms);
     let CasesCommand { program_id, act, actor, reason_code, note, cases, confirmation, request, at } = command;
     let made = StepMade { step: CaseStep::Step(act.step()), actor, reason_code, note, at };
     let (mut steps, mut named, mut rulings) = (Vec::new(), Vec::new(), Vec::new());

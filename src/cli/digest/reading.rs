@@ -7,6 +7,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use anyhow::{Context as _, bail};
 use serde_json::Value;
 
+use super::mapping::{Holds, Mapping};
 use super::{OnError, ValueKind};
 use crate::digesting::{
     Column, Digester, PaymentLabels, PlusFolded, RawRow, RowSettings, device_json, digest_device, digest_email_by, digest_name,
@@ -122,6 +123,8 @@ pub(super) struct Sink<'a, W: Write> {
     pub(super) settings: &'a RowSettings,
     pub(super) on_error: OnError,
     pub(super) output: W,
+    /// Present where a mapping is written in the place of bundles.
+    pub(super) mapping: Option<Mapping>,
     pub(super) written: u64,
     pub(super) refused: u64,
     pub(super) report: &'a mut dyn FnMut(&str),
@@ -130,7 +133,7 @@ pub(super) struct Sink<'a, W: Write> {
 impl<W: Write> Sink<'_, W> {
     pub(super) fn take_value(&mut self, place: &str, kind: ValueKind, typed: &str) -> anyhow::Result<()> {
         match messages_of(self.digester, self.settings, kind, typed) {
-            Ok(messages) => self.write(&messages),
+            Ok(messages) => self.write(&messages, Holds::One(kind)),
             Err(reason) => self.refuse(&format!("{place}: {reason}")),
         }
     }
@@ -141,7 +144,7 @@ impl<W: Write> Sink<'_, W> {
                 for warning in &digested.warnings {
                     (self.report)(&format!("{place}: {warning}"));
                 }
-                self.write(&[digested.bundle])
+                self.write(&[digested.bundle], Holds::Bundle)
             }
             Err(faults) => {
                 let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
@@ -151,9 +154,16 @@ impl<W: Write> Sink<'_, W> {
     }
 
     /// Writes what one value or row gave, a message a line.
-    fn write(&mut self, messages: &[Value]) -> anyhow::Result<()> {
+    fn write(&mut self, messages: &[Value], holds: Holds) -> anyhow::Result<()> {
         for message in messages {
-            writeln!(self.output, "{message}")?;
+            match &mut self.mapping {
+                None => writeln!(self.output, "{message}")?,
+                Some(mapping) => {
+                    for line in mapping.lines(message, holds) {
+                        writeln!(self.output, "{line}")?;
+                    }
+                }
+            }
         }
         self.written += 1;
         Ok(())
@@ -215,6 +225,7 @@ mod tests {
             settings: &settings,
             on_error,
             output: &mut output,
+            mapping: None,
             written: 0,
             refused: 0,
             report: &mut report,

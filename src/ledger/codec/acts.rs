@@ -16,6 +16,7 @@ mod act {
     pub(super) const REVOKE_OUTCOME: u8 = 5;
     pub(super) const ACTIVATE: u8 = 6;
     pub(super) const LIFT_OWN_HOLD: u8 = 7;
+    pub(super) const CHANGE_TERMS: u8 = 8;
 }
 
 pub(super) fn write_proposed(w: &mut Writer, ActProposed { pending, request }: &ActProposed) {
@@ -74,6 +75,10 @@ fn write_act(w: &mut Writer, act: &Act) {
             w.text(outcome_id.as_str());
             w.text(reason_code);
         }
+        Act::ChangeTerms(step) => {
+            w.u8(act::CHANGE_TERMS);
+            super::terms::write_step(w, step);
+        }
         Act::Activate { model, default } => {
             w.u8(act::ACTIVATE);
             super::models::write_name(w, model);
@@ -97,6 +102,7 @@ fn read_act(r: &mut Reader<'_>) -> Result<Act, Damaged> {
         }
         act::RECORD_OUTCOME => Act::RecordOutcome(Box::new(outcomes::read_outcome(r)?), parts::read_content(r)?),
         act::REVOKE_OUTCOME => Act::RevokeOutcome { outcome_id: r.id(RecordId::new)?, reason_code: r.text()?.to_owned() },
+        act::CHANGE_TERMS => Act::ChangeTerms(Box::new(super::terms::read_step(r)?)),
         act::ACTIVATE => Act::Activate { model: super::models::read_name(r)?, default: super::models::read_name(r)? },
         _ => return Err(Damaged("a number stands for no act")),
     })

@@ -12,6 +12,7 @@ use crate::screening::decision::{
 };
 use crate::screening::evidence::{Evidence, EvidenceCode, Finding, Strength};
 use crate::screening::explanation;
+use crate::screening::policy::PolicyHash;
 use crate::screening::rules::RuleHit;
 use crate::screening::warning::Warning;
 use crate::vocabulary::digest::KeyId;
@@ -28,6 +29,7 @@ pub(crate) fn write(w: &mut Writer, decision: &Decision) {
         referrer_safe_reason,
         rule_hits,
         policy_version,
+        policy_hash,
         model_version,
         shadow,
         duplicate_of,
@@ -80,6 +82,7 @@ pub(crate) fn write(w: &mut Writer, decision: &Decision) {
         w.text(field);
         w.text(sentence);
     });
+    w.raw(&policy_hash.0);
 }
 
 /// Key ids are written once, and named by their place after that: nearly always there is one.
@@ -181,6 +184,7 @@ pub(crate) fn read(r: &mut Reader<'_>) -> Result<Decision, Damaged> {
     let warnings = r.list(|r| {
         Ok(Warning { code: numbers::read_warning_code(r.u8()?)?, field: r.boxed_text()?, sentence: r.text()?.to_owned() })
     })?;
+    let policy_hash = PolicyHash(r.array()?);
     Ok(Decision {
         verdict,
         score,
@@ -190,6 +194,7 @@ pub(crate) fn read(r: &mut Reader<'_>) -> Result<Decision, Damaged> {
         referrer_safe_reason,
         rule_hits,
         policy_version: policy_version.into(),
+        policy_hash,
         model_version: model_version.map(Into::into),
         shadow,
         duplicate_of,

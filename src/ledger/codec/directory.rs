@@ -103,7 +103,7 @@ fn write_program(w: &mut Writer, ProgramSettings { id, title, stage, currencies,
     write_set(w, key_ids, |w, key| w.text(key.as_str()));
 }
 
-fn write_confirmation(w: &mut Writer, Confirmation { above, unbans, models, lifetime }: &Confirmation) {
+fn write_confirmation(w: &mut Writer, Confirmation { above, unbans, models, terms, lifetime }: &Confirmation) {
     w.len(above.len());
     for (currency, minor) in above {
         w.text(currency.as_str());
@@ -111,13 +111,14 @@ fn write_confirmation(w: &mut Writer, Confirmation { above, unbans, models, life
     }
     w.u8(u8::from(*unbans));
     w.u8(u8::from(*models));
+    w.u8(u8::from(*terms));
     w.i64(lifetime.as_millis());
 }
 
 fn read_confirmation(r: &mut Reader<'_>) -> Result<Confirmation, Damaged> {
     let above = r.list(|r| Ok((r.id(Currency::new)?, r.i64()?)))?;
-    let (unbans, models) = (r.u8()? == 1, r.u8()? == 1);
-    Ok(Confirmation { above: above.into_iter().collect(), unbans, models, lifetime: Span::from_millis(r.i64()?) })
+    let (unbans, models, terms) = (r.u8()? == 1, r.u8()? == 1, r.u8()? == 1);
+    Ok(Confirmation { above: above.into_iter().collect(), unbans, models, terms, lifetime: Span::from_millis(r.i64()?) })
 }
 
 fn read_program(r: &mut Reader<'_>) -> Result<ProgramSettings, Damaged> {

@@ -19,6 +19,8 @@ mod outcomes;
 pub(crate) mod parts;
 mod payouts;
 mod recheck;
+mod rekeying;
+mod terms;
 #[cfg(test)]
 mod tests;
 
@@ -60,6 +62,8 @@ mod kind {
     pub(crate) const ACT_CONFIRMED: u8 = 22;
     pub(crate) const ACT_DROPPED: u8 = 23;
     pub(crate) const CASES_STEPPED: u8 = 24;
+    pub(crate) const TERMS_CHANGED: u8 = 40;
+    pub(crate) const VALUES_REKEYED: u8 = 41;
 }
 
 /// An event as the bytes of a record.
@@ -141,6 +145,14 @@ pub(crate) fn encode(event: &Event) -> Vec<u8> {
             w.u8(kind::MODELS_CHANGED);
             models::write_changed(&mut w, event);
         }
+        Event::TermsChanged(event) => {
+            w.u8(kind::TERMS_CHANGED);
+            terms::write_changed(&mut w, event);
+        }
+        Event::ValuesRekeyed(event) => {
+            w.u8(kind::VALUES_REKEYED);
+            rekeying::write(&mut w, event);
+        }
         Event::AuditKeyMade(event) => {
             w.u8(kind::AUDIT_KEY_MADE);
             models::write_key(&mut w, event);
@@ -210,6 +222,8 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Event, Damaged> {
         kind::PAYOUT_FAILED => Event::PayoutFailed(Box::new(payouts::read_failed(&mut r)?)),
         kind::REWARDS_CHANGED => Event::RewardsChanged(Box::new(payouts::read_rewards(&mut r)?)),
         kind::MODELS_CHANGED => Event::ModelsChanged(Box::new(models::read_changed(&mut r)?)),
+        kind::TERMS_CHANGED => Event::TermsChanged(Box::new(terms::read_changed(&mut r)?)),
+        kind::VALUES_REKEYED => Event::ValuesRekeyed(Box::new(rekeying::read(&mut r)?)),
         kind::AUDIT_KEY_MADE => Event::AuditKeyMade(models::read_key(&mut r)?),
         kind::DIRECTORY_CHANGED => Event::DirectoryChanged(Box::new(directory::read(&mut r)?)),
         kind::ACT_PROPOSED => Event::ActProposed(Box::new(acts::read_proposed(&mut r)?)),

@@ -6,6 +6,8 @@ use crate::book::command::{Change, Settlement};
 use crate::book::directory::{Archival, Stage};
 use crate::book::event::Effect;
 use crate::book::models::ModelAction;
+use crate::book::rekeying::RekeyedKind;
+use crate::book::terms::Decided;
 use crate::ledger::packed::Damaged;
 use crate::screening::case::Resolution;
 use crate::screening::comparability::{Compared, SignalKind};
@@ -13,7 +15,7 @@ use crate::screening::decision::{AuditSample, ReferrerSafeReason, Scored, Verdic
 use crate::screening::evidence::EvidenceCode;
 use crate::screening::gate::Gate;
 use crate::screening::history::{IdentifierKind, ListKind};
-use crate::screening::policy::RuleMode;
+use crate::screening::policy::{CountsFrom, RuleMode};
 use crate::screening::warning::WarningCode;
 use crate::vocabulary::bundle::{NetworkFlag, PaymentKind, PaymentPurpose};
 use crate::vocabulary::conversion::{ConversionKind, RefereeStanding, Side};
@@ -52,7 +54,9 @@ numbered! {
     model_action read_model_action ModelAction {
         Loaded = 1, Activated = 2, RolledBack = 3, ChallengerSet = 4, ChallengerCleared = 5, BreakerTripped = 6,
     }
-    cause read_cause Cause { Amount = 1, Unban = 2, Model = 3 }
+    cause read_cause Cause { Amount = 1, Unban = 2, Model = 3, Terms = 4 }
+    decided read_decided Decided { KeepsItsDelay = 1, IsShortenedToo = 2 }
+    counts_from read_counts_from CountsFrom { Later = 1, Occurrence = 2 }
     settlement read_settlement Settlement { Confirm = 1, Refuse = 2, Withdraw = 3 }
     archival read_archival Archival { Archived = 1, InUse = 2 }
     stage read_stage Stage { Sandbox = 1, Production = 2 }
@@ -61,6 +65,10 @@ numbered! {
     identifier_kind read_identifier_kind IdentifierKind {
         EmailExact = 1, Mailbox = 2, LocalPart = 3, Domain = 4, Name = 5,
         Device = 6, Browser = 7, Address = 8, Prefix = 9, Payment = 10,
+    }
+    rekeyed_kind read_rekeyed_kind RekeyedKind {
+        EmailExact = 1, Mailbox = 2, LocalPart = 3, Domain = 4, Name = 5,
+        Device = 6, Browser = 7, Address = 8, Prefix = 9, Payment = 10, Pattern = 11,
     }
     domain_class read_domain_class EmailDomainClass { FreeMail = 1, Disposable = 2, Relay = 3, Corporate = 4 }
     network_flag read_network_flag NetworkFlag { Vpn = 1, Tor = 2, Hosting = 3, Relay = 4 }

@@ -1,6 +1,7 @@
 //! Tests of the record codec: everything comes back bit by bit, and nothing that is damaged makes it panic.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::*;
 use crate::book::LeftAlone;
@@ -14,10 +15,12 @@ use crate::book::event::{
     ActConfirmed, ActDropped, ActProposed, AuditKeyMade, BreakerTripped, CaseStepped, CasesStepped, ChangedReward, Concerned,
     ConversionKept, DirectoryChanged, Effect, Entitlement, FirstCase, HeldReferral, HoldChanged, KeptPayment, KeptReward,
     ModelsChanged, OutcomeRecorded, OutcomeRevoked, OutcomeSpread, PayoutFailed, PendingExpired, Reassessed, Rechecked,
-    ReservationChanged, RewardPaid, RewardsChanged, RewardsReserved, StepMade,
+    ReservationChanged, RewardPaid, RewardsChanged, RewardsReserved, StepMade, TermsChanged, ValuesRekeyed,
 };
 use crate::book::models::{Audited, ModelAction, ModelChoices, ModelContent, ModelName};
 use crate::book::records::{ContentFingerprint, Cursor, HoldSubject, ListEntry, ListSubject, ReserveAnswer};
+use crate::book::rekeying::{NewSketches, Rekeyed, RekeyedKind};
+use crate::book::terms::{Decided, PolicyName, ProgramPolicy, Setting, Terms, TermsStep, TermsSummary};
 use crate::screening::audit::AuditKey;
 use crate::screening::case::{CaseState, Resolution, Step};
 use crate::screening::decision::{Decision, Verdict};
@@ -27,9 +30,10 @@ use crate::screening::fixtures::{
 };
 use crate::screening::gate::{Accepts, Cancelled, Gate, GateAnswer, GateReason};
 use crate::screening::history::{Identifier, IdentifierKind, ListKind};
+use crate::screening::policy::{CampaignPayout, CountsFrom, PolicyHash, Promise};
 use crate::vocabulary::bundle::{NameSignals, NetworkFlag, PaymentPurpose, SignalBundle};
 use crate::vocabulary::conversion::{Conversion, ConversionKind, Reward, Side};
-use crate::vocabulary::digest::KeyId;
+use crate::vocabulary::digest::{Digest, KeyId};
 use crate::vocabulary::email::EmailDomainClass;
 use crate::vocabulary::ids::{
     AccountId, ActId, Actor, CampaignId, CaseId, ConversionId, HoldId, InvoiceId, ProgramId, RequestId, RewardId, TokenId,
@@ -371,6 +375,7 @@ pub(crate) fn one_of_each() -> Vec<Event> {
             .map(|step| Event::DirectoryChanged(Box::new(DirectoryChanged { step, actor: actor.clone(), at: noon() }))),
     )
     .chain(acts())
+    .chain([Event::TermsChanged(Box::new(terms_changed())), Event::ValuesRekeyed(Box::new(rekeyed()))])
     .collect()
 }
 
@@ -407,6 +412,7 @@ fn acts() -> impl Iterator<Item = Event> {
         (Act::RecordOutcome(Box::new(outcome), ContentFingerprint([2; 16])), Cause::Unban),
         (Act::RevokeOutcome { outcome_id, reason_code: "mistake".to_owned() }, Cause::Unban),
         (Act::Activate { model: model("m-2"), default: model("m-1") }, Cause::Model),
+        (Act::ChangeTerms(Box::new(terms_step())), Cause::Terms),
     ];
     let (proposer, asked) = (actor.clone(), request.clone());
     let proposed = (1..).zip(all).map(move |(place, (act, cause))| {
@@ -423,6 +429,47 @@ fn acts() -> impl Iterator<Item = Event> {
     proposed.chain([Event::ActConfirmed(Box::new(confirmed)), Event::ActDropped(dropped)])
 }
 
+fn terms_step() -> TermsStep {
+    let text = Arc::from("version = \"shop-3\"");
+    let policy = ProgramPolicy { name: PolicyName { version: "shop-3".into(), hash: PolicyHash([3; 16]) }, text };
+    TermsStep {
+        policy: Setting::Is(policy),
+        payout_delay: Setting::Is(Span::from_days(7)),
+        retention: Setting::Default,
+        decided: Decided::IsShortenedToo,
+    }
+}
+
+fn rekeyed() -> ValuesRekeyed {
+    let digest = |key: &str, byte: u8| Digest { value: [byte; 32], key_id: KeyId::new(key).unwrap() };
+    let row = |kind, byte: u8, sketches| Rekeyed { kind, old: digest("k1", byte), new: digest("k2", byte + 1), sketches };
+    let sketches = NewSketches { of_text: Some([7; SKETCH_BYTES]), of_person: None };
+    ValuesRekeyed {
+        values: vec![row(RekeyedKind::LocalPart, 1, sketches), row(RekeyedKind::Pattern, 3, NewSketches::NONE)],
+        actor: Actor::new("lena").unwrap(),
+        note: "the yearly change".to_owned(),
+        request: Request { id: RequestId::new("rekey-1").unwrap(), content: ContentFingerprint([6; 16]) },
+        at: noon(),
+    }
+}
+
+/// Terms under which a promise stands.
+fn terms_changed() -> TermsChanged {
+    let campaigns = BTreeMap::from([(
+        CampaignId::new("spring").unwrap(),
+        CampaignPayout { delay: Span::from_days(30), counts_from: CountsFrom::Occurrence },
+    )]);
+    TermsChanged {
+        terms: terms_step().onto(&Terms { retention: Some(Span::from_days(400)), ..Terms::default() }),
+        promises: vec![Promise { until: noon(), delay: Span::from_days(14), campaigns }],
+        previous: TermsSummary { retention: Some(Span::from_days(400)), ..TermsSummary::default() },
+        actor: Actor::new("lena").unwrap(),
+        note: "pay sooner".to_owned(),
+        at: noon(),
+        request: Some(Request { id: RequestId::new("terms-1").unwrap(), content: ContentFingerprint([6; 16]) }),
+    }
+}
+
 /// One of each step of the directory.
 fn directory_steps() -> impl Iterator<Item = DirectoryStep> {
     let program = |id: &str| ProgramId::new(id).unwrap();
@@ -435,6 +482,7 @@ fn directory_steps() -> impl Iterator<Item = DirectoryStep> {
             above: BTreeMap::from([(Currency::new("EUR").unwrap(), 20_000)]),
             unbans: true,
             models: false,
+            terms: true,
             lifetime: Span::from_days(7),
         }),
         key_ids: BTreeSet::from([KeyId::new("k1").unwrap()]),
@@ -581,7 +629,7 @@ fn records_of(mut bytes: &[u8]) -> Vec<&[u8]> {
 #[test]
 fn records_of_version_1_stay_readable() {
     let records = records_of(VERSION_1);
-    assert_eq!(records.len(), 38);
+    assert_eq!(records.len(), 41);
     let decoded: Vec<Event> = records.iter().map(|record| decode(record).unwrap()).collect();
     let Event::ConversionScreened(screened) = &decoded[0] else { panic!("the first is a conversion") };
     assert_eq!(screened.conversion, full_conversion());

@@ -4,6 +4,8 @@
 mod filter;
 mod pack;
 #[cfg(test)]
+mod rekeying_tests;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;

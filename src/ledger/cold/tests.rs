@@ -38,7 +38,7 @@ fn from_a_small_pool(signals: &mut SignalBundle) {
     signals.payments.iter_mut().map(|payment| &mut payment.instrument).for_each(pooled);
 }
 
-fn meeting(mut act: Act) -> Act {
+pub(super) fn meeting(mut act: Act) -> Act {
     if let Act::Screen(conversion) | Act::Learn(conversion, _) = &mut act {
         from_a_small_pool(&mut conversion.referrer);
         from_a_small_pool(&mut conversion.referee);
@@ -50,12 +50,12 @@ fn any_acts() -> impl Strategy<Value = Vec<Act>> {
     prop::collection::vec((any_act(), any::<bool>()).prop_map(|(act, meets)| if meets { meeting(act) } else { act }), 1..60)
 }
 
-fn tier() -> ColdTier {
+pub(super) fn tier() -> ColdTier {
     ColdTier::new(Arc::new(MemoryCold::default()), program(), 9)
 }
 
 /// Makes everything cold.
-fn cool(tier: &ColdTier, book: &RwLock<Book>) {
+pub(super) fn cool(tier: &ColdTier, book: &RwLock<Book>) {
     let moved = tier.cool(book, None, |dormant| {
         let mut book = book.write();
         let stays = dormant.iter().filter(|(dormant, mark)| book.take_out(dormant, *mark) == Kept::Here);

@@ -47,12 +47,13 @@ impl Records {
     fn as_known_now(&self, file: CaseFile, now: Timestamp) -> Result<(CaseFile, Cursor), LedgerError> {
         let CaseFile { record, referrer, referee, .. } = &file;
         let met = |book: &Book| Met::default().conversion(book, &record.conversion).bundle(book, referrer).bundle(book, referee);
-        let payout = self.assessor.payout(&self.programme.id);
+        let payout = self.programme.payout(&*self.assessor);
         let (neighbours, others_of_referrer, decision, as_of) = self.programme.look(met, |book| {
             let neighbours = book.neighbours(&file.summary.conversion_id, referrer, referee);
             let others = book.others_of_referrer(&file.summary.conversion_id, OTHERS_SHOWN_MAX, &payout);
             let history = book.history_now(&record.conversion);
-            let decision = history.map(|history| self.assessor.assess_again(&record.conversion, &history, book.models(), now));
+            let conversion = book.conversion_renamed(record.conversion.clone());
+            let decision = history.map(|history| self.assessor.assess_again(&conversion, &history, book.own(), now));
             (neighbours, others, decision, book.cursor())
         })?;
         let now = decision.unwrap_or_else(|| file.now.clone());
@@ -169,6 +170,8 @@ fn entries_of(event: &Event, of: &ConversionId) -> Vec<HistoryEntry> {
         | Event::SignalsRecorded(_)
         | Event::ListChanged(_)
         | Event::ModelsChanged(_)
+        | Event::TermsChanged(_)
+        | Event::ValuesRekeyed(_)
         | Event::AuditKeyMade(_)
         | Event::DirectoryChanged(_)
         | Event::ActDropped(_)

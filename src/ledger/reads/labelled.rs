@@ -59,6 +59,8 @@ impl Records {
                 match decode(&record)? {
                     Event::SignalsRecorded(SignalsRecorded { record_id, content: _, bundles, received_at }) => {
                         signals_read += 1;
+                        let book = self.programme.book.read();
+                        let bundles = bundles.into_iter().map(|bundle| book.bundle_renamed(bundle)).collect();
                         signals_before.push(RecordedSignals { record_id, bundles, observed_at: received_at });
                     }
                     Event::ConversionScreened(screened) => {
@@ -88,6 +90,8 @@ impl Records {
                     | Event::HoldChanged(_)
                     | Event::ListChanged(_)
                     | Event::ModelsChanged(_)
+                    | Event::TermsChanged(_)
+                    | Event::ValuesRekeyed(_)
                     | Event::AuditKeyMade(_)
                     | Event::DirectoryChanged(_)
                     | Event::ActProposed(_)
@@ -129,6 +133,8 @@ impl Records {
         labels.extend(by_reviewer);
         labels.sort_by_key(|label| label.labeled_at);
         let ConversionScreened { conversion, decision, .. } = screened;
+        // An export speaks of a value by one name: whoever replays it knows nothing of keys.
+        let conversion = self.programme.book.read().conversion_renamed(conversion);
         let record = self.record(reading, conversion, decision, mark);
         Ok(LabelledConversion { record, labels, resolution, outcomes, signals_before, later_verdicts })
     }
@@ -154,6 +160,8 @@ fn later_verdict(event: &Event, id: &ConversionId) -> Option<LaterVerdict> {
         | Event::HoldChanged(_)
         | Event::ListChanged(_)
         | Event::ModelsChanged(_)
+        | Event::TermsChanged(_)
+        | Event::ValuesRekeyed(_)
         | Event::AuditKeyMade(_)
         | Event::DirectoryChanged(_)
         | Event::ActProposed(_)

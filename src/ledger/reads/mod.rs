@@ -79,7 +79,7 @@ impl Records {
 
     /// The same record with what the policy makes of where it stands.
     pub(super) fn settled(&self, record: DecisionRecord) -> DecisionRecord {
-        let standing = record.standing.under(&self.assessor.payout(&self.programme.id));
+        let standing = record.standing.under(&self.programme.payout(&*self.assessor));
         DecisionRecord { standing, ..record }
     }
 

@@ -22,7 +22,7 @@ impl Records {
         now: Timestamp,
     ) -> Result<Option<AccountFile>, LedgerError> {
         let (records, account, page) = (self.clone(), account.clone(), page.clone());
-        let payout = self.assessor.payout(&self.programme.id);
+        let payout = self.programme.payout(&*self.assessor);
         let (file, as_of) = waiting(move || {
             let met = |book: &Book| Met::default().account(book, &account);
             records.programme.look(met, |book| (book.account_file(&account, &page, &payout, now), book.cursor()))
@@ -39,7 +39,7 @@ impl Records {
         now: Timestamp,
     ) -> Result<Option<ClusterFile>, LedgerError> {
         let (records, account) = (self.clone(), account.clone());
-        let payout = self.assessor.payout(&self.programme.id);
+        let payout = self.programme.payout(&*self.assessor);
         let (file, as_of) = waiting(move || {
             let met = |book: &Book| Met::default().accounts(book.accounts_of_cluster(&account, &payout));
             records.programme.look(met, |book| (book.cluster(&account, &payout, now), book.cursor()))
@@ -57,7 +57,7 @@ impl Records {
         (actor, confirmation): (&Actor, Option<&Confirmation>),
         now: Timestamp,
     ) -> Result<Vec<Previewed>, LedgerError> {
-        let payout = self.assessor.payout(&self.programme.id);
+        let payout = self.programme.payout(&*self.assessor);
         let (foreseen, as_of) = {
             let book = self.programme.book.read();
             (book.preview(act, cases, actor, (&payout, confirmation), now), book.cursor())

@@ -33,7 +33,7 @@ const fn rule(method: &'static str, place: Place, roles: &'static [Role]) -> Rul
 const ALL: &[Role] = &Role::ALL;
 
 #[rustfmt::skip]
-pub(super) const TABLE: [Rule; 63] = [
+pub(super) const TABLE: [Rule; 67] = [
     rule("ScreeningService/ScreenConversion",    Place::Writes, &[Screener]),
     rule("ScreeningService/ScreenConversions",   Place::Writes, &[Screener]),
     rule("ScreeningService/RecordSignals",       Place::Writes, &[Screener]),
@@ -97,6 +97,10 @@ pub(super) const TABLE: [Rule; 63] = [
     rule("ProgramService/UnarchiveProgram",      Place::Reads,  &[Admin]),
     rule("ProgramService/GetProgram",            Place::Reads,  ALL),
     rule("ProgramService/ListPrograms",          Place::Own,    ALL),
+    rule("ProgramService/SetProgramTerms",       Place::Writes, &[Lead]),
+    rule("ProgramService/GetProgramTerms",       Place::Reads,  &[Payer, Reviewer, Lead, Trainer, Auditor, Admin]),
+    rule("ProgramService/RekeyValues",           Place::Writes, &[Lead]),
+    rule("ProgramService/GetKeyUse",             Place::Reads,  &[Lead, Auditor, Admin]),
 
     rule("AccessService/PutIdentity",            Place::Ledger, &[Admin]),
     rule("AccessService/RemoveIdentity",         Place::Ledger, &[Admin]),
