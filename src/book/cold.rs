@@ -333,7 +333,11 @@ impl Command {
             | Self::ChangeRewards(_)
             | Self::ChangeHold(_)
             | Self::ChangeModels(_)
-            | Self::ChangeDirectory(_) => met,
+            | Self::ChangeDirectory(_)
+            | Self::KeepLooks(_)
+            | Self::Erase(_)
+            | Self::ErasuresDone(_) => met,
+            Self::By(_, command) => command.met(book),
         }
     }
 }
@@ -363,9 +367,13 @@ impl Event {
             | Self::ModelsChanged(_)
             | Self::AuditKeyMade(_)
             | Self::DirectoryChanged(_)
+            | Self::Looked(_)
+            | Self::AccountErased(_)
+            | Self::ErasureFinished(_)
             | Self::ActProposed(_)
             | Self::ActDropped(_)
             | Self::BreakerTripped(_)
+            | Self::TrailKept(_)
             | Self::ConversionKept(_) => met,
         }
     }

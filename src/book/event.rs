@@ -6,7 +6,10 @@
 use super::acts::PendingAct;
 use super::command::{CaseStep, Change, Request, RewardsChange, Settlement};
 use super::directory::DirectoryStep;
+use super::erasures::{AccountErased, ErasureFinished};
+use super::looks::Looked;
 use super::models::{Audited, ModelAction, ModelChange, ModelChoices, ModelName};
+use super::trail::TrailKept;
 use super::records::{ContentFingerprint, Cursor, HoldSubject, ListEntry, ReserveAnswer};
 use super::refusal::LeftAlone;
 use crate::screening::audit::AuditKey;
@@ -45,6 +48,12 @@ pub(crate) enum Event {
     ModelsChanged(Box<ModelsChanged>),
     AuditKeyMade(AuditKeyMade),
     DirectoryChanged(Box<DirectoryChanged>),
+    /// Somebody looked at people, or something was handed out.
+    Looked(Box<Looked>),
+    /// Signals of an account are to be erased.
+    AccountErased(AccountErased),
+    /// They are.
+    ErasureFinished(Box<ErasureFinished>),
     /// Something waits for a second identity.
     ActProposed(Box<ActProposed>),
     /// A second identity confirmed it: it is done.
@@ -53,6 +62,8 @@ pub(crate) enum Event {
     ActDropped(ActDropped),
     /// Not of the journal itself: what outlives a ruling that broke a model's promise, when retention removed its record.
     BreakerTripped(BreakerTripped),
+    /// Not of the journal itself: what outlives the audit trail's part of records that retention removed.
+    TrailKept(Box<TrailKept>),
     /// Not of the journal itself: what outlives a conversion whose record retention removed.
     ConversionKept(Box<ConversionKept>),
 }
@@ -80,10 +91,14 @@ impl Event {
             Self::ModelsChanged(changed) => changed.at,
             Self::AuditKeyMade(made) => made.at,
             Self::DirectoryChanged(changed) => changed.at,
+            Self::Looked(looked) => looked.at,
+            Self::AccountErased(erased) => erased.at,
+            Self::ErasureFinished(finished) => finished.at,
             Self::ActProposed(proposed) => proposed.pending.proposed_at,
             Self::ActConfirmed(confirmed) => confirmed.at,
             Self::ActDropped(dropped) => dropped.at,
-            Self::BreakerTripped(_) | Self::ConversionKept(_) => return None,
+            Self::BreakerTripped(_) | Self::TrailKept(_)
+ | Self::ConversionKept(_) => return None,
         })
     }
 
@@ -98,7 +113,10 @@ impl Event {
             | Self::Rechecked(_)
             | Self::AuditKeyMade(_)
             | Self::DirectoryChanged(_)
+            | Self::Looked(_)
+            | Self::ErasureFinished(_)
             | Self::BreakerTripped(_)
+            | Self::TrailKept(_)
             | Self::ConversionKept(_) => None,
             Self::OutcomeRevoked(revoked) => revoked.request.as_ref(),
             Self::CaseStepped(stepped) => stepped.request.as_ref(),
@@ -111,6 +129,7 @@ impl Event {
             Self::HoldChanged(changed) => changed.request.as_ref(),
             Self::ListChanged(changed) => changed.request.as_ref(),
             Self::ModelsChanged(changed) => changed.request.as_ref(),
+            Self::AccountErased(erased) => erased.request.as_ref(),
             Self::ActProposed(proposed) => proposed.request.as_ref(),
             Self::ActConfirmed(confirmed) => confirmed.request.as_ref(),
             Self::ActDropped(dropped) => dropped.request.as_ref(),

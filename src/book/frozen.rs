@@ -12,6 +12,7 @@ use super::cases::{Case, Cases};
 use super::cold::{ColdTotals, hash_of};
 use super::conversions::{ConversionRow, Conversions, Pattern, Referral};
 use super::directory::Directory;
+use super::erasures::Erasures;
 use super::index::Hasher;
 use super::late::Late;
 use super::models::ProgramModels;
@@ -45,6 +46,7 @@ pub(crate) struct Totals {
     models: Arc<ProgramModels>,
     directory: Arc<Directory>,
     acts: Arc<Acts>,
+    erasures: Erasures,
 }
 
 /// A frozen book. The rows are shared with the book until it changes them.
@@ -85,6 +87,7 @@ impl Book {
                 models: Arc::clone(&self.models),
                 directory: Arc::clone(&self.directory),
                 acts: Arc::clone(&self.acts),
+                erasures: self.erasures.clone(),
             },
             texts: self.texts.rows.clone(),
             values: self.values.rows.clone(),
@@ -121,6 +124,7 @@ impl Book {
                     models,
                     directory,
                     acts,
+                    erasures,
                 },
             texts,
             values,
@@ -158,6 +162,7 @@ impl Book {
             models,
             directory,
             acts,
+            erasures,
             holds: Arc::new(holds.into_iter().map(|(hold, at)| (hold.hold_id.clone(), (hold, at))).collect()),
             holds_changed,
             lists: Arc::new(lists.into_iter().map(|(entry, at)| ((entry.list, entry.subject.clone()), (entry, at))).collect()),

@@ -16,6 +16,7 @@ pub mod command;
 mod conversions;
 pub mod cursor;
 pub mod directory;
+pub mod erasures;
 pub(crate) mod event;
 pub(crate) mod feed;
 mod frozen;
@@ -23,6 +24,7 @@ mod history;
 mod index;
 mod late;
 mod listings;
+pub mod looks;
 pub mod models;
 mod neighbours;
 mod outcomes;
@@ -37,6 +39,7 @@ mod slab;
 mod stake;
 mod standing;
 mod texts;
+pub mod trail;
 mod values;
 
 use std::collections::BTreeMap;
@@ -51,6 +54,7 @@ pub use self::cases::Opened;
 use self::cold::ColdTotals;
 use self::conversions::Conversions;
 use self::directory::Directory;
+use self::erasures::Erasures;
 pub(crate) use self::frozen::{Frozen, Totals};
 use self::index::{Hasher, Index};
 use self::late::Late;
@@ -115,6 +119,8 @@ pub struct Book {
     directory: Arc<Directory>,
     /// Acts that wait for a second identity.
     acts: Arc<Acts>,
+    /// Accounts whose signals are being erased.
+    erasures: Erasures,
     /// Memory of all profiles. Unit: bytes.
     profile_bytes: usize,
     /// Accounts whose signals are here.
@@ -205,6 +211,7 @@ impl Book {
             models: Arc::default(),
             directory: Arc::default(),
             acts: Arc::default(),
+            erasures: Erasures::default(),
             profile_bytes: 0,
             profiles: 0,
             cold: ColdTotals::default(),
@@ -249,6 +256,11 @@ impl Book {
     #[must_use]
     pub const fn directory(&self) -> &Arc<Directory> {
         &self.directory
+    }
+
+    /// Accounts whose signals are being erased.
+    pub(crate) const fn erasures(&self) -> &Erasures {
+        &self.erasures
     }
 
     /// Accounts known.

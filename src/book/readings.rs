@@ -1,7 +1,7 @@
 //! Readings: where a conversion and its case stand, put together at one moment, with the record that last changed it. What was decided long ago
 //! is read from the journal and joined to them.
 
-use super::command::{Acted, Done};
+use super::command::{Acted, Done, Erasure};
 use super::conversions::ConversionRow;
 use super::cursor::{ChainMark, FeedCursor};
 use super::event::{
@@ -217,6 +217,10 @@ impl Book {
             Event::OutcomeRecorded(recorded) => Done::Outcome(outcome_answer(&recorded)),
             Event::PendingExpired(expired) => Done::Expired(expired.outcome_ids.len() as u64),
             Event::ModelsChanged(changed) => Done::Models(changed.previous),
+            Event::AccountErased(erased) => Done::Erased(match self.erasures.is_under_way(&erased.account_id) {
+                true => Erasure::UnderWay,
+                false => Erasure::Finished,
+            }),
             Event::ActProposed(proposed) => Done::Proposed(Box::new(proposed.pending)),
             Event::ActConfirmed(confirmed) => self.answer(*confirmed.done, mark),
             Event::SignalsRecorded(_)
@@ -229,8 +233,11 @@ impl Book {
             | Event::ListChanged(_)
             | Event::AuditKeyMade(_)
             | Event::DirectoryChanged(_)
+            | Event::Looked(_)
+            | Event::ErasureFinished(_)
             | Event::ActDropped(_)
             | Event::BreakerTripped(_)
+            | Event::TrailKept(_)
             | Event::ConversionKept(_) => Done::Recorded,
         }
     }
@@ -378,10 +385,12 @@ impl Book {
                 in_force && (of_account || waits())
             }
             Event::ActConfirmed(confirmed) => self.still_speaks(cursor, &confirmed.done),
+            Event::AccountErased(erased) => self.erasures.is_under_way(&erased.account_id),
             Event::ModelsChanged(_)
             | Event::AuditKeyMade(_)
             | Event::DirectoryChanged(_)
             | Event::BreakerTripped(_)
+            | Event::TrailKept(_)
             | Event::ConversionKept(_) => true,
             Event::ConversionScreened(_)
             | Event::SignalsRecorded(_)
@@ -396,6 +405,8 @@ impl Book {
             | Event::RewardPaid(_)
             | Event::PayoutFailed(_)
             | Event::RewardsChanged(_)
+            | Event::Looked(_)
+            | Event::ErasureFinished(_)
             | Event::ActProposed(_)
             | Event::ActDropped(_) => false,
         }

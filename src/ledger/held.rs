@@ -27,9 +27,9 @@ use crate::book::records::{
     QueueStats, TakenMessage,
 };
 use crate::ports::clock::SteadyClock;
-use crate::ports::journal::{BackupSummary, Journal};
+use crate::ports::journal::{BackupSummary, Journal, Reach};
 use crate::ports::leases::Leases;
-use crate::ports::ledger::{Answer, Answerers, Ledger, LedgerError, LedgerHealth, ProgramSummary, Reading};
+use crate::ports::ledger::{Answer, Answerers, Ledger, LedgerError, LedgerHealth, ProgramSummary, Reading, TrailPart};
 use crate::ports::snapshots::Snapshots;
 use crate::screening::gate::Standing;
 use crate::screening::history::ListKind;
@@ -245,6 +245,14 @@ impl Ledger for HeldLedger {
         limit: usize,
     ) -> Answer<'a, (Vec<LabelledConversion>, FeedCursor)> {
         self.under_lease(program.clone(), move |ledger| ledger.labelled(program, after, limit))
+    }
+
+    fn trail<'a>(&'a self, program: &'a ProgramId, reach: Reach) -> Answer<'a, TrailPart> {
+        self.under_lease(program.clone(), move |ledger| ledger.trail(program, reach))
+    }
+
+    fn finish_erasures(&self) -> Result<u64, LedgerError> {
+        self.inner()?.finish_erasures()
     }
 
     fn answerers(&self) -> Answerers {

@@ -104,6 +104,6 @@ fn look_again(shared: &Shared, programme: &Arc<Programme>, late: &[ConversionId]
     let command = RecheckCommand { program_id: programme.id.clone(), conversions, unreadable, at };
     let permit = shared.committer.admit()?;
     let (reply, answer) = oneshot::channel();
-    shared.send(Job::Execute(Box::new(Execution { command: Command::Recheck(command), permit, reply })))?;
+    shared.send(Job::Execute(Box::new(Execution { command: Command::Recheck(command), by: None, permit, reply })))?;
     block_on(answer).map_err(|_| super::commit::closing())?.map(|_| ())
 }

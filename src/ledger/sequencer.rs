@@ -25,7 +25,7 @@ use crate::ports::journal::{Append, Chain, RECORD_BYTES_MAX, Record};
 use crate::ports::labels;
 use crate::ports::ledger::LedgerError;
 use crate::screening::audit::AuditKey;
-use crate::vocabulary::ids::ProgramId;
+use crate::vocabulary::ids::{Actor, ProgramId};
 
 /// What a command came to.
 #[derive(Debug)]
@@ -46,6 +46,8 @@ pub(super) type ReplySender = oneshot::Sender<Result<Reply, LedgerError>>;
 /// A command on its way through the sequencer.
 pub(super) struct Execution {
     pub(super) command: Command,
+    /// Whose it is, where that was said.
+    pub(super) by: Option<Actor>,
     pub(super) permit: Permit,
     pub(super) reply: ReplySender,
 }
@@ -150,7 +152,7 @@ impl Sequencer {
     }
 
     fn execute(&mut self, execution: Execution) {
-        let Execution { command, permit, reply } = execution;
+        let Execution { command, by, permit, reply } = execution;
         let program = command.program().clone();
         let known = self.programmes.get(&program);
         let first = self.comes_before_the_audit_key(&command, known.as_deref()).then(|| command.clone());
@@ -176,13 +178,13 @@ impl Sequencer {
         let Ok((planned, seen)) = planned else { return };
         let answer = match planned {
             Ok(Plan::Commit(event, read)) => {
-                let payload = codec::encode(&event);
+                let payload = codec::encode_by(&event, by.as_ref());
                 let refused = self.refuse_what_cannot_be_kept(payload.len());
                 let Err(error) = refused else {
                     let programme = known.unwrap_or_else(|| self.add(&program));
                     if let Some(command) = first {
                         self.make_audit_key(programme, &event);
-                        return self.execute(Execution { command, permit, reply });
+                        return self.execute(Execution { command, by, permit, reply });
                     }
                     let cursor = Cursor(seen.0 + 1);
                     let chain = {

@@ -239,6 +239,12 @@ impl Ledger for SwitchedLedger {
     ) -> Answer<'a, (Vec<LabelledConversion>, FeedCursor)> {
         self.read(self.inner.labelled(program, after, limit))
     }
+    fn trail<'a>(&'a self, program: &'a ProgramId, reach: Reach) -> Answer<'a, TrailPart> {
+        self.read(self.inner.trail(program, reach))
+    }
+    fn finish_erasures(&self) -> Result<u64, LedgerError> {
+        self.inner.finish_erasures()
+    }
     fn directory(&self) -> Answer<'_, Arc<Directory>> {
         self.inner.directory()
     }

@@ -6,6 +6,7 @@ mod decisions;
 mod labelled;
 mod people;
 mod taken;
+mod trail;
 
 use std::sync::Arc;
 
@@ -42,7 +43,7 @@ pub(super) fn decode(record: &Record) -> Result<Event, LedgerError> {
     codec::decode(&record.payload).map_err(|damaged| damaged_at(record.cursor, damaged))
 }
 
-fn damaged_at(cursor: Cursor, what: impl std::fmt::Display) -> LedgerError {
+pub(super) fn damaged_at(cursor: Cursor, what: impl std::fmt::Display) -> LedgerError {
     LedgerError::Damaged(format!("record {}: {what}", cursor.0))
 }
 

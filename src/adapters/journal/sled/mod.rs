@@ -15,6 +15,7 @@ mod open;
 mod options;
 mod places;
 mod restore;
+mod rewrite;
 mod scan;
 mod store;
 mod watermark;
