@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use selfsame::cli::{
-    AlreadyTold, account, act, demo, digest, doctor, evaluate, export, in_words, ledger, load, manuals, model, policy, program,
+    AlreadyTold, account, act, audit, demo, digest, doctor, evaluate, export, in_words, ledger, load, manuals, model, policy, program,
     queue, screen, serve, simulate, token, train,
 };
 
@@ -45,6 +45,7 @@ enum Command {
     Program(program::ProgramArgs),
     Token(token::TokenArgs),
     Act(act::ActArgs),
+    Audit(audit::AuditArgs),
     Policy(policy::PolicyArgs),
     Digest(digest::DigestArgs),
     Simulate(simulate::SimulateArgs),
@@ -70,6 +71,7 @@ fn main() -> ExitCode {
         Command::Program(args) => program::run(&args),
         Command::Token(args) => token::run(&args),
         Command::Act(args) => act::run(&args),
+        Command::Audit(args) => audit::run(&args),
         Command::Policy(args) => policy::run(&args),
         Command::Digest(args) => digest::run(&args),
         Command::Simulate(args) => simulate::run(args),

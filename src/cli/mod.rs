@@ -3,6 +3,7 @@
 
 pub mod account;
 pub mod act;
+pub mod audit;
 mod client;
 pub mod demo;
 pub mod digest;

@@ -168,8 +168,13 @@ pub trait Ledger: Send + Sync {
     /// Screens a conversion: reads its history, lets the assessor decide, commits all at once. The same id with the same content gives
     /// the first answer again.
     fn screen(&self, command: ScreenCommand) -> Answer<'_, Screened> {
+        self.screened(Command::Screen(Box::new(command)))
+    }
+
+    /// Does what a command asks that screens a conversion, perhaps as somebody's.
+    fn screened(&self, command: Command) -> Answer<'_, Screened> {
         Box::pin(async move {
-            let Executed { freshness, done, cursor: _ } = self.execute(Command::Screen(Box::new(command))).await?;
+            let Executed { freshness, done, cursor: _ } = self.execute(command).await?;
             let gone = || Refusal::NotPossible("the decision was made before and was removed by retention".to_owned());
             Ok(Screened { record: done.screened().ok_or_else(gone)?, freshness })
         })

@@ -15,7 +15,9 @@ use super::counts;
 use super::diagnosis::{self, Diagnosis, KeyUse};
 use super::errors::Refusal;
 use super::shared::{Phase, Shared};
+use crate::book::looks::Seen;
 use crate::ports::journal::BackupSummary;
+use crate::vocabulary::ids::ProgramId;
 use crate::wire::fields::time_message;
 use crate::wire::v1::stream_backup_response::Part;
 use crate::wire::{self, v1};
@@ -41,6 +43,10 @@ impl v1::operations_service_server::OperationsService for OperationsHandlers {
         let (caller, v1::StreamBackupRequest {}) = Caller::of(request)?;
         caller.may_everywhere()?;
         let place = self.0.places.take(&caller)?;
+        // A ledger that takes no writes is backed up all the same; it is noted as soon as it takes some.
+        if self.0.looked_first(&caller, &ProgramId::directory(), Seen::Backup).await.is_err() {
+            self.0.looked(&caller, &ProgramId::directory(), Seen::Backup)?;
+        }
         let (sender, receiver) = mpsc::channel(PARTS_WAITING);
         let shared = Arc::clone(&self.0);
         tokio::spawn(async move {

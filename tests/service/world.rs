@@ -32,9 +32,9 @@ use selfsame::book::records::{
 };
 use selfsame::ledger::{JournaledLedger, LedgerOptions};
 use selfsame::ports::clock::Clock;
-use selfsame::ports::journal::BackupSummary;
+use selfsame::ports::journal::{BackupSummary, Reach};
 use selfsame::ports::ledger::{Answer, Answerers, Ledger, LedgerError, LedgerHealth};
-use selfsame::ports::ledger::{ProgramSummary, Reading};
+use selfsame::ports::ledger::{ProgramSummary, Reading, TrailPart};
 use selfsame::screening::audit::AuditKey;
 use selfsame::screening::gate::Standing;
 use selfsame::screening::history::ListKind;

@@ -6,7 +6,7 @@ mod sled;
 
 pub use memory::MemoryJournal;
 pub use sled::{
-    BackupFile, CheckReport, Compacted, JournalOptions, JournalStats, ProgramReport, SledJournal, StorageError, SyncMode, check,
+    BackupFile, CheckReport, Compacted, JournalOptions, JournalStats, ProgramReport, SledHome, SledJournal, StorageError, SyncMode, check,
     compact, restore, stats, verify_backup,
 };
 

@@ -17,6 +17,7 @@ mod places;
 mod restore;
 mod rewrite;
 mod scan;
+mod scour;
 mod store;
 mod watermark;
 
@@ -31,3 +32,4 @@ pub(in crate::adapters) use folder::{open_store, panic_message, sync_store};
 pub use journal::SledJournal;
 pub use options::{JournalOptions, SyncMode};
 pub use restore::{Compacted, compact, restore};
+pub use scour::SledHome;

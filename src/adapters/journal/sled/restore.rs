@@ -1,7 +1,7 @@
 //! Making a journal from another one: a restore from a backup, and a compaction. The folder appears as a whole, by one rename, or not at all.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::backup::{read_backup, verify_backup};
@@ -13,7 +13,8 @@ use super::journal::SledJournal;
 use super::open::make_store;
 use super::options::JournalOptions;
 use super::places::{BEFORE_COMPACTION, COMPACTED, RESTORING, beside, create_folder, is_vacant, sync_parent};
-use crate::ports::journal::{Append, BackupSummary, Epoch, Incarnation, Journal, Kept};
+use crate::book::records::Cursor;
+use crate::ports::journal::{Append, BackupSummary, Direction, Epoch, Incarnation, Journal, Kept};
 use crate::vocabulary::ids::ProgramId;
 
 /// Things written per group. Judgement.
@@ -113,13 +114,87 @@ fn fill_store(
     incarnation: Incarnation,
     hand_over: impl FnOnce(Take<'_>) -> Result<(), StorageError>,
 ) -> Result<Arc<File>, StorageError> {
-    let options = JournalOptions::default();
-    let lock = Arc::new(make_store(folder, incarnation, &options)?);
-    let journal = SledJournal::open_locked(folder, Arc::clone(&lock), &options)?;
+    let (journal, lock) = made(folder, incarnation)?;
     let mut fill = Fill { journal: &journal, program: None, kept: Vec::new(), group: Vec::new(), bytes: 0 };
     hand_over(&mut |item| fill.take(item))?;
     fill.write()?;
     Ok(lock)
+}
+
+/// A store that was just made, open, with its lock.
+fn made(folder: &Path, incarnation: Incarnation) -> Result<(SledJournal, Arc<File>), StorageError> {
+    let options = JournalOptions::default();
+    let lock = Arc::new(make_store(folder, incarnation, &options)?);
+    Ok((SledJournal::open_locked(folder, Arc::clone(&lock), &options)?, lock))
+}
+
+/// A copy of an open journal beside it, which still misses what is appended from now on.
+pub(super) struct Copy {
+    journal: SledJournal,
+    lock: Arc<File>,
+    folder: PathBuf,
+}
+
+/// Copies an open journal, while appends go on.
+pub(super) fn copy(journal: &SledJournal) -> Result<Copy, StorageError> {
+    let folder = beside(journal.folder(), COMPACTED);
+    let copied = made(&folder, journal.incarnation()).and_then(|(copy, lock)| {
+        let mut fill = Fill { journal: &copy, program: None, kept: Vec::new(), group: Vec::new(), bytes: 0 };
+        journal.hand_over(&mut |item| fill.take(item))?;
+        fill.write()?;
+        Ok((copy, lock))
+    });
+    let (journal, lock) = copied.inspect_err(|_| {
+        // Why it failed matters more than what stays.
+        let _ = std::fs::remove_dir_all(&folder);
+    })?;
+    Ok(Copy { journal, lock, folder })
+}
+
+impl Copy {
+    /// Adds what was appended to the journal since. Nothing may be appended meanwhile.
+    pub(super) fn catch_up(&self, journal: &SledJournal) -> Result<(), StorageError> {
+        let mut fill = Fill { journal: &self.journal, program: None, kept: Vec::new(), group: Vec::new(), bytes: 0 };
+        for (program, standing) in journal.all_standings() {
+            let copied = self.journal.standing(&program);
+            let from = match copied {
+                Some(copied) if copied.floor() == standing.floor() => Cursor(copied.head.last.0 + 1),
+                Some(_) => return Err(StorageError::NotPossible { reason: "retention removed something meanwhile".to_owned() }),
+                None => {
+                    self.journal.begin_program(&program, standing.floor())?;
+                    self.journal.fill_kept(&program, &journal.kept_at(&program, &standing)?)?;
+                    standing.head.first
+                }
+            };
+            fill.write()?;
+            fill.program = Some(program.clone());
+            for record in journal.records(&program, &standing, (from, standing.head.last), Direction::Forward) {
+                fill.take(Item::Record(record?))?;
+            }
+        }
+        fill.write()
+    }
+
+    /// Puts the copy in the place of a journal that is closed, whose lock is held. Returns the lock of what has the name now.
+    pub(super) fn replace(self, folder: &Path) -> Result<Arc<File>, StorageError> {
+        let io = StorageError::io("putting a journal in place", folder);
+        let Self { journal, lock, folder: fresh } = self;
+        drop(journal);
+        let old = beside(folder, BEFORE_COMPACTION);
+        std::fs::rename(folder, &old).map_err(io)?;
+        std::fs::rename(&fresh, folder).map_err(io)?;
+        sync_parent(folder).map_err(io)?;
+        std::fs::remove_dir_all(&old).map_err(io)?;
+        Ok(lock)
+    }
+
+    /// Removes the copy.
+    pub(super) fn discard(self) {
+        let Self { journal, lock, folder } = self;
+        drop((journal, lock));
+        // The next opening removes what is left.
+        let _ = std::fs::remove_dir_all(&folder);
+    }
 }
 
 /// Writes what a journal holds to a fresh one, in groups.
