@@ -19,6 +19,7 @@ pub mod model_store;
 pub mod policy_file;
 pub mod policy_store;
 pub mod private;
+pub mod sealed_backup;
 pub mod shared;
 pub mod snapshots;
 pub mod standing_rules;

@@ -3,7 +3,7 @@
 //! A record keeps its place and its chain when it is rewritten, so cursors, replicas and the feed go on. What is decided stays as it was decided.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
 use futures::executor::block_on;
 use tokio::sync::oneshot;
@@ -12,6 +12,7 @@ use super::codec;
 use super::journaled::Shared;
 use super::programme::Programme;
 use super::reads::{damaged_at, unavailable};
+use super::rechecks::look_again;
 use super::retention::remake;
 use super::sequencer::{Execution, Job};
 use crate::book::command::Command;
@@ -20,10 +21,12 @@ use crate::book::event::Event;
 use crate::book::records::Cursor;
 use crate::ports::journal::{Direction, Reach, Record, Rewritten};
 use crate::ports::ledger::LedgerError;
-use crate::vocabulary::ids::AccountId;
+use crate::vocabulary::ids::{AccountId, ConversionId};
 
 /// Records that are looked at, and then rewritten, at a time.
 const PART_RECORDS: usize = 1_024;
+/// Conversions that are looked at with one command.
+const LATE_AT_ONCE: usize = 16;
 
 /// Ends the erasures of all programmes. Returns how many.
 pub(super) fn finish(shared: &Shared) -> Result<u64, LedgerError> {
@@ -34,6 +37,7 @@ pub(super) fn finish(shared: &Shared) -> Result<u64, LedgerError> {
         let under_way: Vec<(Cursor, AccountId)> =
             programme.book.read().erasures().under_way().map(|(place, account)| (place, account.clone())).collect();
         if !under_way.is_empty() {
+            look_at_what_is_late(shared, &programme)?;
             let rewritten = rewrite(shared, &programme, &under_way)?;
             ended.push((programme, under_way, rewritten));
         }
@@ -59,6 +63,31 @@ pub(super) fn finish(shared: &Shared) -> Result<u64, LedgerError> {
         say_so(shared, &programme, ErasureFinished { asked, rewritten, at })?;
     }
     Ok(count)
+}
+
+/// Looks at everything that facts touched before anything is taken from these: what is held until then must not be let go because nothing of them is left.
+fn look_at_what_is_late(shared: &Shared, programme: &Arc<Programme>) -> Result<(), LedgerError> {
+    loop {
+        let (late, unfinished) = {
+            let book = programme.book.read();
+            let late: Vec<ConversionId> = book.late_after(None, LATE_AT_ONCE).into_iter().map(|(_, id)| id).collect();
+            (late, book.has_unfinished())
+        };
+        if late.is_empty() && !unfinished {
+            return Ok(());
+        }
+        if late.is_empty() {
+            // Between two commands the sequencer does the next piece.
+            let (tell, told) = mpsc::channel();
+            shared.send(Job::Between(Box::new(move |_| {
+                // Who asked may have given up.
+                let _ = tell.send(());
+            })))?;
+            told.recv().map_err(|_| super::commit::closing())?;
+        } else {
+            look_again(shared, programme, &late)?;
+        }
+    }
 }
 
 /// Rewrites the records that hold signals of accounts and stand before the one that asked for it. Returns those that no earlier end of an erasure

@@ -94,7 +94,8 @@ fn pass(shared: &Shared, programme: &Arc<Programme>) -> Pass {
     came_to
 }
 
-fn look_again(shared: &Shared, programme: &Arc<Programme>, late: &[ConversionId]) -> Result<(), LedgerError> {
+/// Looks at conversions again, now.
+pub(super) fn look_again(shared: &Shared, programme: &Arc<Programme>, late: &[ConversionId]) -> Result<(), LedgerError> {
     let records = shared.records_of(programme);
     let conversions = block_on(records.sent(late))?;
     let known = |id: &ConversionId| conversions.iter().any(|sent| sent.conversion_id == *id);

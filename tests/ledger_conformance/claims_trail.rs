@@ -165,6 +165,8 @@ pub(crate) fn an_erased_account_leaves_ids_codes_amounts_and_standing(subject: &
     subject.signals("more", vec![full_bundle("bob", 8_500), full_bundle("carl", 9_500)]).unwrap();
     subject.resolve("cv2", Resolution::Accept);
     subject.pay("cv2");
+    subject.settled("cv1");
+    subject.settled("cv2");
     let (standings, gates) = (["cv1", "cv2"].map(|id| subject.standing(id)), ["cv1", "cv2"].map(|id| subject.gate(id)));
     let (_, held) = subject.ledger.feed(&shop(), None, 2).unwrap();
     let trail = lines(subject);

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::backup::{read_backup, verify_backup};
+use super::backup::{read_backup, verify_backup_with};
 use super::content::{Item, Take};
 use super::error::StorageError;
 use super::folder::lock_folder;
@@ -13,6 +13,7 @@ use super::journal::SledJournal;
 use super::open::make_store;
 use super::options::JournalOptions;
 use super::places::{BEFORE_COMPACTION, COMPACTED, RESTORING, beside, create_folder, is_vacant, sync_parent};
+use crate::adapters::sealed_backup::Identities;
 use crate::book::records::Cursor;
 use crate::ports::journal::{Append, BackupSummary, Direction, Epoch, Incarnation, Journal, Kept};
 use crate::vocabulary::ids::ProgramId;
@@ -28,6 +29,14 @@ const GROUP_BYTES: usize = 4 << 20;
 /// # Errors
 /// [`StorageError::FolderNotEmpty`], [`StorageError::FolderInUse`], [`StorageError::BackupUnusable`], or what the disk said.
 pub fn restore(path: &Path, folder: &Path) -> Result<BackupSummary, StorageError> {
+    restore_with(path, folder, &Identities::default())
+}
+
+/// As [`restore`], from one that may be encrypted.
+///
+/// # Errors
+/// As [`restore`].
+pub fn restore_with(path: &Path, folder: &Path, identities: &Identities) -> Result<BackupSummary, StorageError> {
     let io = StorageError::io("restoring", folder);
     if !is_vacant(folder).map_err(io)? {
         return Err(StorageError::FolderNotEmpty { folder: folder.to_path_buf() });
@@ -36,9 +45,9 @@ pub fn restore(path: &Path, folder: &Path) -> Result<BackupSummary, StorageError
     let was_interrupted = partial.exists();
     // From here on opening the folder is refused, so that nobody begins an empty journal where one is to be restored.
     let restored = create_folder(&partial).map_err(io).and_then(|()| lock_folder(&partial)).and_then(|lock| {
-        verify_backup(path)?;
+        verify_backup_with(path, identities)?;
         drop(lock);
-        fill_from_backup(path, &partial)
+        fill_from_backup(path, &partial, identities)
     });
     let (summary, _lock) = match restored {
         Ok(restored) => restored,
@@ -54,10 +63,10 @@ pub fn restore(path: &Path, folder: &Path) -> Result<BackupSummary, StorageError
     Ok(summary)
 }
 
-fn fill_from_backup(path: &Path, partial: &Path) -> Result<(BackupSummary, Arc<File>), StorageError> {
+fn fill_from_backup(path: &Path, partial: &Path, identities: &Identities) -> Result<(BackupSummary, Arc<File>), StorageError> {
     let mut summary = None;
     let lock = fill_store(partial, Incarnation(rand::random::<u64>().max(1)), |take| {
-        summary = Some(read_backup(path, take)?);
+        summary = Some(read_backup(path, identities, take)?);
         Ok(())
     })?;
     let unread = StorageError::BackupUnusable { reason: "it was not read".to_owned() };
