@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod access;
+mod audit;
 mod bulk;
 mod callers;
 #[path = "../support/certificates.rs"]
@@ -16,6 +17,7 @@ mod manners;
 mod models;
 mod operations;
 mod payouts;
+mod planted;
 mod refusals;
 mod reviews;
 mod sameness;

@@ -3,6 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
+use crate::book::erasures::{AccountErased, ErasureFinished};
+use crate::book::looks::{Look, Looked, Seen};
+use crate::book::trail::{KeptEntry, TrailKept};
+use crate::ledger::trail::text_of;
+use crate::ports::journal::{Chain, Rewritten};
 use crate::book::LeftAlone;
 use crate::book::acts::{Act, Cause, Confirmation, PendingAct};
 use crate::book::command::{CaseStep, Change, HoldStep, Request, RewardsChange, Settlement};
@@ -371,7 +376,93 @@ pub(crate) fn one_of_each() -> Vec<Event> {
             .map(|step| Event::DirectoryChanged(Box::new(DirectoryChanged { step, actor: actor.clone(), at: noon() }))),
     )
     .chain(acts())
+    .chain(of_the_trail())
     .collect()
+}
+
+/// One of each record that the audit trail and erasures have.
+fn of_the_trail() -> impl Iterator<Item = Event> {
+    let actor = Actor::new("rita").unwrap();
+    let conversion = ConversionId::new("cv-1").unwrap();
+    let seen = [
+        Seen::Case(conversion.clone()),
+        Seen::Decision(conversion),
+        Seen::Account(account("ann")),
+        Seen::Cluster(account("ann")),
+        Seen::Export,
+        Seen::Backup,
+        Seen::Trail,
+    ];
+    let looks = seen.into_iter().map(|seen| Look { seen, at: noon() }).collect();
+    let kept = |beside| TrailKept {
+        first: Cursor(3),
+        entries: vec![
+            KeptEntry { leaf: [6; 32], text: None },
+            KeptEntry { leaf: [7; 32], text: Some("{}".to_owned()) },
+        ],
+        beside,
+    };
+    [
+        Event::Looked(Box::new(Looked { actor: actor.clone(), looks, at: noon() })),
+        Event::AccountErased(AccountErased {
+            account_id: account("ann"),
+            actor,
+            reason_code: "asked_by_the_person".to_owned(),
+            request: Some(Request { id: RequestId::new("call-1").unwrap(), content: ContentFingerprint([4; 16]) }),
+            at: noon(),
+        }),
+        Event::ErasureFinished(Box::new(ErasureFinished {
+            asked: vec![Cursor(9)],
+            rewritten: vec![(Cursor(2), [8; 32])],
+            at: noon(),
+        })),
+        Event::TrailKept(Box::new(kept(None))),
+        Event::TrailKept(Box::new(kept(Some(Box::new(Event::BreakerTripped(tripped())))))),
+    ]
+    .into_iter()
+}
+
+#[test]
+fn a_record_says_who_made_it_where_its_event_does_not() {
+    let rita = Actor::new("rita").unwrap();
+    for event in one_of_each() {
+        let (read, by) = decode_by(&encode_by(&event, Some(&rita))).unwrap();
+        assert_eq!(by.is_some(), event.actor().is_none(), "{event:?}");
+        assert_eq!(read, event);
+        assert_eq!(decode_by(&encode_by(&event, None)).unwrap(), (event, None));
+    }
+}
+
+#[test]
+fn a_record_without_its_signals_keeps_place_chain_and_everything_else() {
+    let (before, chain) = (Chain([1; 16]), Chain([2; 16]));
+    let event = Event::ConversionScreened(Box::new(screened()));
+    let bare = event.without_signals_of(&[&account("ann")]).unwrap();
+    assert_eq!(bare.without_signals_of(&[&account("ann")]), None, "nothing is left to take");
+    let payload = Rewritten { before, chain }.payload(&encode_by(&bare, None));
+    assert_eq!(decode(&payload).unwrap(), bare);
+    assert_eq!(told(SOMEWHERE, &payload), told(SOMEWHERE, &encode(&event)), "the feed tells the same");
+    assert_eq!(before.then(Cursor(5), &payload), chain);
+    assert_ne!(Chain([3; 16]).then(Cursor(5), &payload), chain, "it follows only what it followed");
+    assert_eq!(bare.trail(Cursor(5), None), event.trail(Cursor(5), None), "and the trail says the same");
+}
+
+/// What the trail says of each record. The chain is made of these texts: one that changes makes every earlier export another trail.
+#[test]
+fn what_the_trail_says_never_changes() {
+    let told: Vec<String> =
+        (1..).zip(one_of_each()).map(|(place, event)| text_of(&event.trail(Cursor(place), Some(&Actor::new("backend").unwrap())))).collect();
+    let told = told.join("\n") + "\n";
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/audit_trail_v1.txt");
+    if std::env::var_os("SELFSAME_WRITE_FIXTURES").is_some() {
+        std::fs::write(path, &told).unwrap();
+        let records: Vec<u8> = one_of_each().iter().skip(38).flat_map(|event| {
+            let record = encode(event);
+            [&u32::try_from(record.len()).unwrap().to_be_bytes()[..], &record].concat()
+        }).collect();
+        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/target/new_records.bin"), records).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(path).unwrap(), told);
 }
 
 /// One of each act that waits, one that was confirmed, and one that was refused.
@@ -581,7 +672,7 @@ fn records_of(mut bytes: &[u8]) -> Vec<&[u8]> {
 #[test]
 fn records_of_version_1_stay_readable() {
     let records = records_of(VERSION_1);
-    assert_eq!(records.len(), 38);
+    assert_eq!(records.len(), 43);
     let decoded: Vec<Event> = records.iter().map(|record| decode(record).unwrap()).collect();
     let Event::ConversionScreened(screened) = &decoded[0] else { panic!("the first is a conversion") };
     assert_eq!(screened.conversion, full_conversion());
