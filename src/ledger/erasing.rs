@@ -27,6 +27,8 @@ use crate::vocabulary::ids::{AccountId, ConversionId};
 const PART_RECORDS: usize = 1_024;
 /// Conversions that are looked at with one command.
 const LATE_AT_ONCE: usize = 16;
+/// How often it is looked whether something is late before it is left for another time. Judgement.
+const ROUNDS_MAX: usize = 100_000;
 
 /// Ends the erasures of all programmes. Returns how many.
 pub(super) fn finish(shared: &Shared) -> Result<u64, LedgerError> {
@@ -67,7 +69,7 @@ pub(super) fn finish(shared: &Shared) -> Result<u64, LedgerError> {
 
 /// Looks at everything that facts touched before anything is taken from these: what is held until then must not be let go because nothing of them is left.
 fn look_at_what_is_late(shared: &Shared, programme: &Arc<Programme>) -> Result<(), LedgerError> {
-    loop {
+    for _ in 0..ROUNDS_MAX {
         let (late, unfinished) = {
             let book = programme.book.read();
             let late: Vec<ConversionId> = book.late_after(None, LATE_AT_ONCE).into_iter().map(|(_, id)| id).collect();
@@ -88,6 +90,7 @@ fn look_at_what_is_late(shared: &Shared, programme: &Arc<Programme>) -> Result<(
             look_again(shared, programme, &late)?;
         }
     }
+    Err(LedgerError::Unavailable("facts come faster than they are looked at; the erasure is tried again".to_owned()))
 }
 
 /// Rewrites the records that hold signals of accounts and stand before the one that asked for it. Returns those that no earlier end of an erasure

@@ -147,7 +147,7 @@ pub struct TrailLine {
 /// A part of an audit trail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrailPart {
-    /// The place of the oldest entry that anything is left of.
+    /// The place of the oldest entry that anything is left of; of a part that begins later, of the oldest record.
     pub first: Cursor,
     /// The place of the newest.
     pub end: Cursor,

@@ -28,26 +28,22 @@ impl Records {
 
     fn trail_part(&self, reach: Reach, floor: Cursor) -> Result<TrailPart, LedgerError> {
         let Reach { from, to, direction, limit } = reach;
-        let (mut first, mut lines) = (floor, Vec::new());
-        let wants_kept = from < floor;
-        let wants_records = to >= floor && !(wants_kept && direction == Direction::Forward);
-        if wants_records {
-            for record in self.part(from, to, direction, limit)? {
-                lines.push(line(&record)?);
-            }
-        }
-        let read_all_records = direction == Direction::Forward || to < floor || lines.last().is_some_and(|line| line.place == floor);
-        if floor > Cursor(1) {
-            let kept = self.kept_trail()?;
-            first = kept.first().map_or(floor, |line| line.place);
-            if wants_kept && read_all_records {
-                let mut wanted: Vec<TrailLine> = kept.into_iter().filter(|line| line.place >= from && line.place <= to).collect();
-                if direction == Direction::Backward {
-                    wanted.reverse();
+        let of_records = || self.part(from, to, direction, limit)?.iter().map(line).collect::<Result<Vec<TrailLine>, _>>();
+        let kept = if from < floor && floor > Cursor(1) { self.kept_trail()? } else { Vec::new() };
+        let first = kept.first().map_or(floor, |line| line.place);
+        let mut kept: Vec<TrailLine> = kept.into_iter().filter(|line| line.place >= from && line.place <= to).collect();
+        let lines = match direction {
+            Direction::Forward if kept.is_empty() => of_records()?,
+            Direction::Forward => kept,
+            Direction::Backward => {
+                let mut lines = of_records()?;
+                if to < floor || lines.last().is_some_and(|line| line.place == floor) {
+                    kept.reverse();
+                    lines.append(&mut kept);
                 }
-                lines.append(&mut wanted);
+                lines
             }
-        }
+        };
         let erasing = self.programme.book.read().erasures().under_way().next().is_some();
         Ok(TrailPart { first, end: self.programme.durable(), lines, erasing })
     }

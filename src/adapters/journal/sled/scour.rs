@@ -23,7 +23,7 @@ use crate::vocabulary::ids::ProgramId;
 /// The journal in a folder, which may be exchanged for a copy of itself.
 pub struct SledHome {
     /// Absent where the new store could not be opened after the old one was closed.
-    journal: RwLock<Option<SledJournal>>,
+    journal: RwLock<Option<Arc<SledJournal>>>,
     /// Held by the one that scours.
     scouring: Mutex<()>,
     folder: PathBuf,
@@ -40,7 +40,7 @@ impl SledHome {
     pub fn open(folder: &Path, options: JournalOptions) -> Result<Self, StorageError> {
         let journal = SledJournal::open(folder, &options)?;
         let (incarnation, doubt) = (journal.incarnation(), journal.doubt().map(str::to_owned));
-        let (journal, scouring) = (RwLock::new(Some(journal)), Mutex::new(()));
+        let (journal, scouring) = (RwLock::new(Some(Arc::new(journal))), Mutex::new(()));
         Ok(Self { journal, scouring, folder: folder.to_path_buf(), options, incarnation, doubt })
     }
 
@@ -57,18 +57,32 @@ impl SledHome {
         }
     }
 
+    /// The journal, for what lasts: nobody waits for it.
+    fn held(&self) -> Result<Arc<SledJournal>, JournalError> {
+        self.journal.read().clone().ok_or_else(|| self.closed())
+    }
+
     fn closed(&self) -> JournalError {
         JournalError::Unavailable(format!("the journal in `{}` was closed and could not be opened again", self.folder.display()))
     }
 
     fn exchange(&self) -> Result<(), JournalError> {
         let _alone = self.scouring.lock();
-        let copied = self.with(|journal| Ok(copy(journal)?))?;
+        let copied = copy(&*self.held()?)?;
         let mut journal = self.journal.write();
-        let Some(old) = journal.take() else { return Err(self.closed()) };
+        let Some(shared) = journal.take() else { return Err(self.closed()) };
+        let old = match Arc::try_unwrap(shared) {
+            Ok(old) => old,
+            Err(shared) => {
+                // A backup reads it.
+                copied.discard();
+                *journal = Some(shared);
+                return Err(StorageError::BackupUnderWay.into());
+            }
+        };
         if let Err(error) = copied.catch_up(&old) {
             copied.discard();
-            *journal = Some(old);
+            *journal = Some(Arc::new(old));
             return Err(error.into());
         }
         drop(old);
@@ -76,7 +90,7 @@ impl SledHome {
         let lock = lock_folder(&self.folder)?;
         let fresh = copied.replace(&self.folder)?;
         drop(lock);
-        *journal = Some(SledJournal::open_locked(&self.folder, Arc::clone(&fresh), &self.options)?);
+        *journal = Some(Arc::new(SledJournal::open_locked(&self.folder, Arc::clone(&fresh), &self.options)?));
         Ok(())
     }
 }
@@ -87,7 +101,7 @@ impl Journal for SledHome {
     }
 
     fn programs(&self) -> Result<Vec<(ProgramId, Head)>, JournalError> {
-        self.with(Journal::programs)
+        self.with(|journal| journal.programs())
     }
 
     fn head(&self, program: &ProgramId) -> Result<Head, JournalError> {
@@ -130,10 +144,10 @@ impl Journal for SledHome {
     }
 
     fn hindrance(&self) -> Option<String> {
-        self.journal.read().as_ref().and_then(Journal::hindrance)
+        self.journal.read().as_ref().and_then(|journal| journal.hindrance())
     }
 
     fn back_up(&self, out: &mut dyn Write) -> Result<BackupSummary, JournalError> {
-        self.with(|journal| journal.back_up(out))
+        self.held()?.back_up(out)
     }
 }
