@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use selfsame::cli::{
-    AlreadyTold, account, act, audit, demo, digest, doctor, evaluate, export, in_words, ledger, load, manuals, model, policy, program,
-    queue, screen, serve, simulate, token, train,
+    AlreadyTold, account, act, audit, demo, digest, doctor, evaluate, export, in_words, ledger, load, manuals, model, policy,
+    program, queue, screen, serve, simulate, token, train,
 };
 
 /// A decision is allocated by one thread and freed by another; the C library's allocator took a fifth of all time for that.

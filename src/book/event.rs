@@ -9,9 +9,9 @@ use super::directory::DirectoryStep;
 use super::erasures::{AccountErased, ErasureFinished};
 use super::looks::Looked;
 use super::models::{Audited, ModelAction, ModelChange, ModelChoices, ModelName};
-use super::trail::TrailKept;
 use super::records::{ContentFingerprint, Cursor, HoldSubject, ListEntry, ReserveAnswer};
 use super::refusal::LeftAlone;
+use super::trail::TrailKept;
 use crate::screening::audit::AuditKey;
 use crate::screening::case::CaseState;
 use crate::screening::decision::{Decision, Verdict};
@@ -97,8 +97,7 @@ impl Event {
             Self::ActProposed(proposed) => proposed.pending.proposed_at,
             Self::ActConfirmed(confirmed) => confirmed.at,
             Self::ActDropped(dropped) => dropped.at,
-            Self::BreakerTripped(_) | Self::TrailKept(_)
- | Self::ConversionKept(_) => return None,
+            Self::BreakerTripped(_) | Self::TrailKept(_) | Self::ConversionKept(_) => return None,
         })
     }
 

@@ -246,12 +246,11 @@ impl Event {
         let new = |act: &str| TrailEntry::new(place, at, act);
         match self {
             Self::ConversionScreened(screened) => self::screened(new("conversion.screened"), screened),
-            Self::SignalsRecorded(recorded) => recorded
-                .bundles
-                .iter()
-                .fold(new("signals.recorded").fact("record_id", &recorded.record_id), |entry, bundle| {
+            Self::SignalsRecorded(recorded) => {
+                recorded.bundles.iter().fold(new("signals.recorded").fact("record_id", &recorded.record_id), |entry, bundle| {
                     entry.account(&bundle.account_id)
-                }),
+                })
+            }
             Self::OutcomeRecorded(recorded) => new("outcome.recorded")
                 .subject(&recorded.outcome.subject)
                 .fact("outcome_id", &recorded.outcome.outcome_id)
@@ -266,13 +265,12 @@ impl Event {
                 new("outcome.spread").concerned(&spread.concerned).fact("outcome_id", &spread.outcome_id)
             }
             Self::PendingExpired(expired) => new("outcome.expired").fact("outcome_ids", listed(&expired.outcome_ids)),
-            Self::Rechecked(rechecked) => rechecked.changed.iter().fold(
-                new("conversion.rechecked").conversions(&rechecked.seen),
-                |entry, changed| {
+            Self::Rechecked(rechecked) => {
+                rechecked.changed.iter().fold(new("conversion.rechecked").conversions(&rechecked.seen), |entry, changed| {
                     let told = format!("{} {}", word(&changed.previous_verdict), word(&changed.verdict));
                     entry.fact(&format!("changed {}", changed.conversion_id), told)
-                },
-            ),
+                })
+            }
             Self::CaseStepped(stepped) => {
                 let entry = new(step("case", &stepped.step).as_str());
                 stepped_case(entry, stepped)
@@ -295,13 +293,11 @@ impl Event {
                         .fact(&format!("reward {}", answer.reward_id), format!("{reserved}{amount}"))
                 },
             ),
-            Self::ReservationChanged(changed) => {
-                new(if changed.until.is_some() { "payout.renewed" } else { "payout.released" })
-                    .conversions(changed.rewards.iter().map(|(conversion, _)| conversion))
-                    .fact("reservation_id", &changed.reservation_id)
-                    .fact("rewards", listed(changed.rewards.iter().map(|(_, reward)| reward)))
-                    .maybe("until", changed.until)
-            }
+            Self::ReservationChanged(changed) => new(if changed.until.is_some() { "payout.renewed" } else { "payout.released" })
+                .conversions(changed.rewards.iter().map(|(conversion, _)| conversion))
+                .fact("reservation_id", &changed.reservation_id)
+                .fact("rewards", listed(changed.rewards.iter().map(|(_, reward)| reward)))
+                .maybe("until", changed.until),
             Self::RewardPaid(paid) => new("payout.paid")
                 .conversion(&paid.conversion_id)
                 .account(&paid.referrer)
@@ -329,9 +325,9 @@ impl Event {
                     entry.fact(&format!("reward {}", change.reward.reward_id), format!("{amount}{before}"))
                 })
             }
-            Self::HoldChanged(changed) => new(&format!("hold.{}", placed(changed.change)))
-                .hold(&changed.subject)
-                .fact("hold_id", &changed.hold_id),
+            Self::HoldChanged(changed) => {
+                new(&format!("hold.{}", placed(changed.change))).hold(&changed.subject).fact("hold_id", &changed.hold_id)
+            }
             Self::ListChanged(changed) => new(&format!("list.{}", placed(changed.change)))
                 .listed(&changed.entry.subject)
                 .fact("list", word(&changed.entry.list))
@@ -434,9 +430,9 @@ fn directory(new: &impl Fn(&str) -> TrailEntry, step: &DirectoryStep) -> TrailEn
         DirectoryStep::UpdateProgram(settings) => new("program.updated").fact("program", &settings.id),
         DirectoryStep::Archive(program, Archival::Archived) => new("program.archived").fact("program", program),
         DirectoryStep::Archive(program, Archival::InUse) => new("program.unarchived").fact("program", program),
-        DirectoryStep::PutIdentity(settings) => new("identity.put")
-            .fact("identity", &settings.name)
-            .fact("roles", listed(settings.roles.iter().map(word))),
+        DirectoryStep::PutIdentity(settings) => {
+            new("identity.put").fact("identity", &settings.name).fact("roles", listed(settings.roles.iter().map(word)))
+        }
         DirectoryStep::RemoveIdentity(name) => new("identity.removed").fact("identity", name),
         DirectoryStep::IssueToken(name, token) => {
             new("token.issued").fact("identity", name).fact("token", &token.id).maybe("expires_at", token.expires_at)
@@ -456,9 +452,7 @@ fn proposed_act(entry: TrailEntry, act: &Act) -> TrailEntry {
         Act::LiftHold(HoldStep::LiftOwn(subject) | HoldStep::Place { subject, .. }) => {
             entry.fact("wants", "hold.lifted").hold(subject)
         }
-        Act::ChangeList(listed, change) => {
-            entry.fact("wants", format!("list.{}", placed(*change))).listed(&listed.subject)
-        }
+        Act::ChangeList(listed, change) => entry.fact("wants", format!("list.{}", placed(*change))).listed(&listed.subject),
         Act::RecordOutcome(outcome, _) => {
             let entry = entry.fact("wants", "outcome.recorded").fact("kind", word(&outcome.kind));
             entry.subject(&outcome.subject).fact("outcome_id", &outcome.outcome_id)

@@ -11,8 +11,8 @@ use super::client::{ANSWER_BYTES_MAX, DeskArgs, block_on, print, readable};
 use super::output::Output;
 use super::table::table;
 use crate::ledger::trail::{Verification, Verified};
-use crate::wire::{WireTimestamp, v1};
 use crate::wire::v1::audit_service_client::AuditServiceClient;
+use crate::wire::{WireTimestamp, v1};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -142,7 +142,11 @@ fn tell(json: bool, answer: &v1::VerifyAuditResponse, of: &str) -> anyhow::Resul
         let v1::VerifyAuditResponse { first_place, last_place, chain, hashes_alone, findings } = answer;
         let alone = if *hashes_alone == 0 { String::new() } else { format!(", {hashes_alone} of them as hashes alone") };
         let head = format!("trail of {of}: entries {first_place} to {last_place}{alone}, chain {chain}");
-        if findings.is_empty() { format!("{head}\nnothing was changed, removed or moved") } else { format!("{head}\n{}", findings.join("\n")) }
+        if findings.is_empty() {
+            format!("{head}\nnothing was changed, removed or moved")
+        } else {
+            format!("{head}\n{}", findings.join("\n"))
+        }
     })?;
     match answer.findings.len() {
         0 => Ok(()),

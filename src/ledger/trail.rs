@@ -189,7 +189,10 @@ impl Verification {
             };
             self.find(format!("{gone} (line {number})"));
         } else if place < self.next {
-            self.find(format!("entry {place} stands where entry {} was expected (line {number}): it was moved, or put in", self.next));
+            self.find(format!(
+                "entry {place} stands where entry {} was expected (line {number}): it was moved, or put in",
+                self.next
+            ));
         } else if self.chain.is_some_and(|before| before.then(&leaf) != stated) {
             self.find(format!("entry {place} was changed (line {number})"));
         }
@@ -202,7 +205,9 @@ impl Verification {
         let read = end.split_once(' ').and_then(|(last, chain)| Some((last.parse::<u64>().ok()?, chain_of(chain)?)));
         match read {
             None => self.find("the last line was changed".to_owned()),
-            Some((last, _)) if last + 1 > self.next => self.find(format!("entries {} to {last} are missing at the end", self.next)),
+            Some((last, _)) if last + 1 > self.next => {
+                self.find(format!("entries {} to {last} are missing at the end", self.next))
+            }
             Some((last, chain)) if last + 1 < self.next || Some(chain) != self.chain => {
                 self.find("the last line does not belong to what stands before it".to_owned());
             }

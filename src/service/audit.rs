@@ -18,9 +18,9 @@ use crate::book::looks::Seen;
 use crate::book::query::PageToken;
 use crate::book::records::Cursor;
 use crate::book::trail::TrailEntry;
-use crate::ledger::trail::{TrailFile, leaf_of};
+use crate::ledger::trail::{TrailChain, TrailFile, leaf_of};
 use crate::ports::journal::{Direction, Reach};
-use crate::ports::ledger::{Ledger, LedgerError, TrailPart};
+use crate::ports::ledger::{Ledger, LedgerError, TrailLine, TrailPart};
 use crate::vocabulary::ids::ProgramId;
 use crate::wire::{audit as requests, v1};
 
@@ -137,68 +137,110 @@ impl v1::audit_service_server::AuditService for AuditHandlers {
         let (caller, message) = Caller::of(request)?;
         let requests::VerifyWanted { program_id, expected } = requests::verify(message).map_err(Refusal::from)?;
         let program = self.begin(&caller, program_id).await?;
-        let mut answer = v1::VerifyAuditResponse::default();
-        let (mut file, mut next, mut end) = (None, Cursor(1), None);
-        let (mut rewritten, mut erasing) = (BTreeMap::new(), false);
-        while end.is_none_or(|end| next <= end) {
-            let reach = Reach { from: next, to: END, direction: Direction::Forward, limit: PART_RECORDS };
-            let program_of = program.clone();
+        let mut verifying = Verifying::new(program.clone(), expected);
+        loop {
+            let reach = Reach { from: verifying.next, to: END, direction: Direction::Forward, limit: PART_RECORDS };
+            let of = program.clone();
             let read = move |ledger: Arc<dyn Ledger>| async move {
-                match ledger.trail(&program_of, reach).await {
+                match ledger.trail(&of, reach).await {
                     Err(LedgerError::Damaged(what)) => Ok(Err(what)),
                     read => read.map(Ok),
                 }
             };
-            let part = match self.0.read_in_turn(&caller.share, read).await? {
-                Ok(part) => part,
-                Err(what) => {
-                    answer.findings.push(what);
-                    break;
-                }
-            };
-            erasing = part.erasing;
-            let end = *end.get_or_insert(part.end);
-            if part.lines.is_empty() {
-                break;
-            }
-            let first = part.first;
-            let (file, _) = file.get_or_insert_with(|| TrailFile::begin(&program, first));
-            if answer.first_place == 0 {
-                (answer.first_place, next) = (first.0, next.max(first));
-            }
-            for line in part.lines.into_iter().filter(|line| line.place <= end) {
-                if line.place != next {
-                    answer.findings.push(format!("entry {} is missing", next.0));
-                }
-                if line.text.as_ref().is_some_and(|text| leaf_of(text) != line.leaf) {
-                    answer.findings.push(format!("entry {}, which outlived its record, was changed", line.place.0));
-                }
-                answer.hashes_alone += u64::from(line.text.is_none());
-                file.line(line.place, &line.leaf, line.text.as_deref());
-                if let Some(hash) = line.rewritten {
-                    rewritten.insert(line.place, (hash, false));
-                }
-                for (place, hash) in line.vouches {
-                    if let Some((known, vouched)) = rewritten.get_mut(&place) {
-                        *vouched |= *known == hash;
-                    }
-                }
-                next = Cursor(line.place.0 + 1);
-                answer.last_place = line.place.0;
-                answer.chain = file.chain().to_string();
-                if expected.as_ref().is_some_and(|(place, chain)| *place == line.place && *chain != file.chain()) {
-                    let sentence = format!("the trail up to entry {} is not the one that was exported", line.place.0);
-                    answer.findings.push(sentence);
-                }
+            if verifying.part(self.0.read_in_turn(&caller.share, read).await?) == Goes::Ended {
+                return Ok(Response::new(verifying.finish()));
             }
         }
+    }
+}
+
+/// Whether there is more to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Goes {
+    On,
+    Ended,
+}
+
+/// How far a verification is, and what it found.
+struct Verifying {
+    program: ProgramId,
+    /// What an earlier export ended with.
+    expected: Option<(Cursor, TrailChain)>,
+    answer: v1::VerifyAuditResponse,
+    /// Absent before the first part.
+    file: Option<TrailFile>,
+    next: Cursor,
+    /// Where the trail ended when the verification began; absent before the first part.
+    end: Option<Cursor>,
+    /// Records that were rewritten, with what they hold now, and whether the end of an erasure says so.
+    rewritten: BTreeMap<Cursor, ([u8; 32], bool)>,
+    erasing: bool,
+}
+
+impl Verifying {
+    fn new(program: ProgramId, expected: Option<(Cursor, TrailChain)>) -> Self {
+        let (answer, rewritten) = (v1::VerifyAuditResponse::default(), BTreeMap::new());
+        Self { program, expected, answer, file: None, next: Cursor(1), end: None, rewritten, erasing: false }
+    }
+
+    /// Takes a part, or what is damaged of it.
+    fn part(&mut self, part: Result<TrailPart, String>) -> Goes {
+        let TrailPart { first, end, lines, erasing } = match part {
+            Ok(part) => part,
+            Err(what) => {
+                self.answer.findings.push(what);
+                return Goes::Ended;
+            }
+        };
+        self.erasing = erasing;
+        let end = *self.end.get_or_insert(end);
+        if self.file.is_none() {
+            self.file = Some(TrailFile::begin(&self.program, first).0);
+            (self.answer.first_place, self.next) = (first.0, first);
+        }
+        let is_last = lines.is_empty();
+        for line in lines.into_iter().filter(|line| line.place <= end) {
+            self.line(line);
+        }
+        if is_last || self.next > end { Goes::Ended } else { Goes::On }
+    }
+
+    fn line(&mut self, TrailLine { place, leaf, text, rewritten, vouches }: TrailLine) {
+        let Self { expected, answer, file, next, .. } = self;
+        if place != *next {
+            answer.findings.push(format!("entry {} is missing", next.0));
+        }
+        if text.as_ref().is_some_and(|text| leaf_of(text) != leaf) {
+            answer.findings.push(format!("entry {}, which outlived its record, was changed", place.0));
+        }
+        answer.hashes_alone += u64::from(text.is_none());
+        if let Some(file) = file {
+            file.line(place, &leaf, text.as_deref());
+            answer.chain = file.chain().to_string();
+            if expected.as_ref().is_some_and(|(of, chain)| *of == place && *chain != file.chain()) {
+                answer.findings.push(format!("the trail up to entry {} is not the one that was exported", place.0));
+            }
+        }
+        (*next, answer.last_place) = (Cursor(place.0 + 1), place.0);
+        if let Some(hash) = rewritten {
+            self.rewritten.insert(place, (hash, false));
+        }
+        for (place, hash) in vouches {
+            if let Some((known, vouched)) = self.rewritten.get_mut(&place) {
+                *vouched |= *known == hash;
+            }
+        }
+    }
+
+    fn finish(self) -> v1::VerifyAuditResponse {
+        let Self { expected, mut answer, rewritten, erasing, .. } = self;
         if let Some((place, _)) = expected.filter(|(place, _)| place.0 > answer.last_place) {
             answer.findings.push(format!("entries {} to {} are missing at the end", answer.last_place + 1, place.0));
         }
         // While one is under way, nothing vouches yet for what it rewrote.
         let unvouched = rewritten.iter().filter(|(_, (_, vouched))| !erasing && !vouched);
         answer.findings.extend(unvouched.map(|(place, _)| format!("record {} was changed, and no erasure says so", place.0)));
-        Ok(Response::new(answer))
+        answer
     }
 }
 

@@ -63,10 +63,14 @@ pub fn in_id(id: &str) -> Option<PersonalDatum> {
 
 fn holds_email(text: &str) -> bool {
     text.match_indices('@').any(|(at, _)| {
-        let before = text[..at].chars().next_back().is_some_and(|c| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '+' | '%'));
-        let domain: &str = text[at + 1..].split(|c: char| !(c.is_alphanumeric() || matches!(c, '.' | '-'))).next().unwrap_or_default();
+        let before =
+            text[..at].chars().next_back().is_some_and(|c| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '+' | '%'));
+        let domain: &str =
+            text[at + 1..].split(|c: char| !(c.is_alphanumeric() || matches!(c, '.' | '-'))).next().unwrap_or_default();
         let named = domain.trim_end_matches(['.', '-']).rsplit_once('.');
-        before && named.is_some_and(|(host, top)| !host.is_empty() && top.chars().count() >= 2 && top.chars().all(char::is_alphabetic))
+        before
+            && named
+                .is_some_and(|(host, top)| !host.is_empty() && top.chars().count() >= 2 && top.chars().all(char::is_alphabetic))
     })
 }
 
@@ -90,7 +94,8 @@ fn numbers(text: &str) -> impl Iterator<Item = Number> {
         let run: &str = rest[start..].split(|c: char| !in_number(c)).next().unwrap_or_default();
         let trimmed = run.trim_end_matches(|c: char| !c.is_ascii_digit());
         let after = rest[start + trimmed.len()..].chars().next();
-        let part_of_a_word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '#' | ':' | '=' | '.'));
+        let part_of_a_word =
+            |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '#' | ':' | '=' | '.'));
         let ends_in_a_word = after.is_some_and(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | ':'));
         if !part_of_a_word(before) && !ends_in_a_word {
             let digits: String = trimmed.chars().filter(char::is_ascii_digit).collect();
@@ -196,7 +201,15 @@ mod tests {
 
     #[test]
     fn a_number_of_any_length_may_be_an_id() {
-        for id in ["4111111111111111", "4917012345678", "0301234567", "378282246310005", "1111-1111-1111-1111", "cv-4111-1111-1111-1111", "+1"] {
+        for id in [
+            "4111111111111111",
+            "4917012345678",
+            "0301234567",
+            "378282246310005",
+            "1111-1111-1111-1111",
+            "cv-4111-1111-1111-1111",
+            "+1",
+        ] {
             assert_eq!(in_id(id), None, "{id}");
         }
         assert_eq!(in_id("4111-1111-1111-1111"), Some(PersonalDatum::CardNumber));

@@ -59,18 +59,8 @@ impl TrailFilter {
 pub fn search(message: v1::SearchAuditRequest, key: &PageKey) -> Result<Search, Vec<Violation>> {
     let bare = v1::SearchAuditRequest { page_size: 0, page_token: String::new(), ..message.clone() };
     let seal = ListingSeal::of(&bare, key);
-    let v1::SearchAuditRequest {
-        program_id,
-        actor,
-        act,
-        account_id,
-        conversion_id,
-        case_id,
-        from,
-        to,
-        page_size,
-        page_token,
-    } = message;
+    let v1::SearchAuditRequest { program_id, actor, act, account_id, conversion_id, case_id, from, to, page_size, page_token } =
+        message;
     let mut found = Violations::default();
     let program_id = optional_id(&program_id, &At::path("program_id"), &mut found);
     let actor = optional_id(&actor, &At::path("actor"), &mut found);

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::fields::{Arrival, enum_set, optional_time, required_enum, required_id, text, time_message, name_of_somebody};
+use super::fields::{Arrival, enum_set, name_of_somebody, optional_time, required_enum, required_id, text, time_message};
 use super::request::{ListingSeal, PageKey, optional_span, page};
 use super::v1;
 use super::violation::{At, Violation, Violations};

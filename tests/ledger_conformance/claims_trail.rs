@@ -10,8 +10,8 @@ use selfsame::book::erasures::EraseCommand;
 use selfsame::book::looks::{Look, LooksCommand, Seen};
 use selfsame::book::records::{ContentFingerprint, Cursor, Freshness, ListSubject};
 use selfsame::book::trail::TrailEntry;
-use selfsame::ledger::{ColdAfter, LedgerOptions};
 use selfsame::ledger::trail::{TrailFile, Verification, leaf_of};
+use selfsame::ledger::{ColdAfter, LedgerOptions};
 use selfsame::ports::journal::{Direction, Reach};
 use selfsame::ports::ledger::{LedgerError, TrailLine, TrailPart};
 use selfsame::screening::case::Resolution;
@@ -19,9 +19,7 @@ use selfsame::vocabulary::bundle::SignalBundle;
 use selfsame::vocabulary::ids::{ProgramId, RequestId};
 use selfsame::vocabulary::time::Span;
 
-use crate::subject::{
-    Subject, account, actor, blocked, conversion_id, draft, full_bundle, minute, reward, shop, value,
-};
+use crate::subject::{Subject, account, actor, blocked, conversion_id, draft, full_bundle, minute, reward, shop, value};
 
 fn everything() -> Reach {
     Reach { from: Cursor(1), to: Cursor(u64::MAX >> 1), direction: Direction::Forward, limit: 1_000 }
@@ -78,7 +76,10 @@ pub(crate) fn every_record_is_an_entry_that_says_who_and_what(subject: &Subject)
     let entries = entries(subject);
     assert_eq!(entries.iter().map(|entry| entry.place).collect::<Vec<_>>(), (1..=entries.len() as u64).collect::<Vec<_>>());
     let screened = entry_of(&entries, "conversion.screened");
-    assert_eq!((screened.by.as_str(), &screened.conversions[..], &screened.accounts[..]), ("backend", &["cv1".to_owned()][..], &["ann".to_owned(), "bob".to_owned()][..]));
+    assert_eq!(
+        (screened.by.as_str(), &screened.conversions[..], &screened.accounts[..]),
+        ("backend", &["cv1".to_owned()][..], &["ann".to_owned(), "bob".to_owned()][..])
+    );
     assert_eq!(screened.facts["verdict"], "in_review");
     let accepted = entry_of(&entries, "case.accepted");
     assert_eq!((accepted.facts["previous_verdict"].as_str(), accepted.facts["verdict"].as_str()), ("in_review", "approved"));
@@ -118,7 +119,8 @@ pub(crate) fn the_chain_is_the_same_after_retention(subject: &Subject) {
             subject.try_pay(&id, &format!("rw-{id}")).unwrap();
         }
     }
-    let young = draft("young", "eve", "zoe").at(90_000).change(|conversion| conversion.program_id = ProgramId::new("other").unwrap());
+    let young =
+        draft("young", "eve", "zoe").at(90_000).change(|conversion| conversion.program_id = ProgramId::new("other").unwrap());
     subject.screen(&young);
     let before = lines(subject);
     let hashes = |lines: &[TrailLine]| lines.iter().map(|line| (line.place, line.leaf)).collect::<Vec<_>>();
@@ -185,15 +187,20 @@ pub(crate) fn an_erased_account_leaves_ids_codes_amounts_and_standing(subject: &
     let again = subject.try_screen(&own).unwrap();
     assert_eq!(again.freshness, Freshness::Replayed, "a retry is still known");
     assert!(subject.ledger.feed(&shop(), Some(held), 100).is_ok(), "cursors lead on");
-    assert_eq!(lines(subject)[..trail.len()].iter().map(|line| (line.place, line.leaf)).collect::<Vec<_>>(), trail.iter().map(|line| (line.place, line.leaf)).collect::<Vec<_>>());
-    let (erased, finished) = (entry_of(&entries(subject), "account.erased"), entry_of(&entries(subject), "account.erasure_finished"));
+    assert_eq!(
+        lines(subject)[..trail.len()].iter().map(|line| (line.place, line.leaf)).collect::<Vec<_>>(),
+        trail.iter().map(|line| (line.place, line.leaf)).collect::<Vec<_>>()
+    );
+    let (erased, finished) =
+        (entry_of(&entries(subject), "account.erased"), entry_of(&entries(subject), "account.erasure_finished"));
     assert_eq!((erased.by.as_str(), finished.by.as_str()), ("lea", "selfsame"));
     let all = lines(subject);
     let vouched: Vec<_> = all.iter().flat_map(|line| line.vouches.clone()).collect();
     let rewritten: Vec<_> = all.iter().filter_map(|line| Some((line.place, line.rewritten?))).collect();
     assert_eq!((vouched.clone(), rewritten.len()), (rewritten, 2), "the erasure says what it rewrote: {vouched:?}");
     let (labelled, _) = subject.ledger.labelled(&shop(), None, 100).unwrap();
-    assert!(labelled.iter().all(|one| one.record.conversion.referee.account_id != account("bob") || one.record.conversion.referee == SignalBundle::of_account(account("bob"))));
+    assert!(labelled.iter().all(|one| one.record.conversion.referee.account_id != account("bob")
+        || one.record.conversion.referee == SignalBundle::of_account(account("bob"))));
 }
 
 pub(crate) fn what_an_erased_account_shared_ties_nobody_to_it_any_more(subject: &Subject) {
@@ -235,7 +242,8 @@ fn holding(folder: &Path, digests: &[[u8; 32]]) -> Vec<PathBuf> {
         let path = item.unwrap().path();
         if path.is_dir() {
             found.extend(holding(&path, digests));
-        } else if std::fs::read(&path).unwrap().windows(32).any(|w| w.starts_with(&[0x5a; 28]) && digests.iter().any(|d| d == w)) {
+        } else if std::fs::read(&path).unwrap().windows(32).any(|w| w.starts_with(&[0x5a; 28]) && digests.iter().any(|d| d == w))
+        {
             found.push(path);
         }
     }
@@ -252,9 +260,15 @@ fn no_file_of_the_folder_holds_a_digest_of_an_erased_account() {
         subject.screen(&with_full_sides("cv2", "bob", "carl", (8_100, 9_000)).decided("review"));
         subject.signals("more", vec![full_bundle("bob", 8_500), full_bundle("carl", 9_500)]).unwrap();
         for number in 0..40 {
-            subject.screen(&with_full_sides(&format!("other{number}"), "ann", &format!("r{number}"), (7_000, 20_000 + number * 10)));
+            subject.screen(&with_full_sides(
+                &format!("other{number}"),
+                "ann",
+                &format!("r{number}"),
+                (7_000, 20_000 + number * 10),
+            ));
         }
-        let own: Vec<[u8; 32]> = [8_000, 8_100, 8_500].iter().flat_map(|base| (0..5).map(move |n| value(base + n).value)).collect();
+        let own: Vec<[u8; 32]> =
+            [8_000, 8_100, 8_500].iter().flat_map(|base| (0..5).map(move |n| value(base + n).value)).collect();
         let others: Vec<[u8; 32]> = [7_000, 9_000].iter().map(|base| value(*base).value).collect();
         assert!(!holding(folder.path(), &own).is_empty(), "they are there before");
         erase(&subject, "bob", None).unwrap();

@@ -17,7 +17,8 @@ fn audit(world: &World, name: &str) -> AuditServiceClient<Calls> {
 }
 
 async fn found(world: &World, change: impl FnOnce(&mut v1::SearchAuditRequest)) -> Vec<v1::AuditEntry> {
-    let mut request = v1::SearchAuditRequest { program_id: PROGRAM.to_owned(), page_size: 2, ..v1::SearchAuditRequest::default() };
+    let mut request =
+        v1::SearchAuditRequest { program_id: PROGRAM.to_owned(), page_size: 2, ..v1::SearchAuditRequest::default() };
     change(&mut request);
     let mut all = Vec::new();
     loop {
@@ -53,7 +54,8 @@ async fn who_looked_at_whom_is_found_and_so_is_who_decided() {
     for number in 0..5 {
         world.screen(on_one_device(&format!("cv-{number}"), "ann", &format!("b{number}"), 9)).await;
     }
-    let case = |id: &str| v1::GetCaseRequest { program_id: PROGRAM.to_owned(), case_id: format!("case-{id}"), ..Default::default() };
+    let case =
+        |id: &str| v1::GetCaseRequest { program_id: PROGRAM.to_owned(), case_id: format!("case-{id}"), ..Default::default() };
     world.review_of("sam").get_case(case("cv-2")).await.unwrap();
     let account = v1::GetAccountRequest { program_id: PROGRAM.to_owned(), account_id: "b3".to_owned(), ..Default::default() };
     world.review_of("sam").get_account(account).await.unwrap();
@@ -75,9 +77,15 @@ async fn who_looked_at_whom_is_found_and_so_is_who_decided() {
     assert_eq!(places.len(), 5);
     assert!(places.is_sorted_by(|newer, older| newer > older), "{places:?}");
     let of_case = found(&world, |request| request.case_id = "case-cv-2".to_owned()).await;
-    assert!(of_case.iter().any(|entry| entry.act == "person.looked_at") && of_case.iter().all(|entry| entry.conversion_ids.contains(&"cv-2".to_owned())));
+    assert!(
+        of_case.iter().any(|entry| entry.act == "person.looked_at")
+            && of_case.iter().all(|entry| entry.conversion_ids.contains(&"cv-2".to_owned()))
+    );
     let readers = found(&world, |request| request.actor = "olga".to_owned()).await;
-    assert!(readers.iter().any(|entry| entry.facts.iter().any(|fact| fact.value.starts_with("trail at"))), "who reads the trail stands in it");
+    assert!(
+        readers.iter().any(|entry| entry.facts.iter().any(|fact| fact.value.starts_with("trail at"))),
+        "who reads the trail stands in it"
+    );
     let whole = v1::SearchAuditRequest { act: "program".to_owned(), ..Default::default() };
     let programs = audit(&world, "olga").search_audit(whole).await.unwrap().into_inner().entries;
     assert!(programs.iter().any(|entry| entry.act == "program.created"), "{programs:?}");
@@ -159,7 +167,11 @@ async fn an_erasure_is_asked_for_and_done_and_the_trail_stays_sound() {
     let case = v1::GetCaseRequest { program_id: PROGRAM.to_owned(), case_id: "case-cv-1".to_owned(), ..Default::default() };
     let case = world.review().get_case(case).await.unwrap().into_inner().review_case.unwrap();
     let summary = case.summary.unwrap();
-    assert_eq!((summary.conversion_id.as_str(), summary.reason_codes.is_empty()), ("cv-1", false), "it is explained by its codes");
+    assert_eq!(
+        (summary.conversion_id.as_str(), summary.reason_codes.is_empty()),
+        ("cv-1", false),
+        "it is explained by its codes"
+    );
     let after = verified(&world, Some((before.last_place, before.chain))).await;
     assert_eq!(after.findings, Vec::<String>::new());
     let unknown = v1::EraseAccountRequest { account_id: "nobody".to_owned(), request_id: String::new(), ..request };

@@ -23,17 +23,7 @@ const NAME: &str = "Janeplanted Doeplanted";
 const ADDRESS: &str = "17 Plantedstreet, Plantedtown";
 const TOKEN: &str = "selfsame_plantedplantedplantedplantedplantedplanted";
 
-const PLANTED: [&str; 9] = [
-    EMAIL,
-    PHONE,
-    "+491705551234",
-    CARD,
-    "5555555555554444",
-    "5555-5555-5555-4444",
-    NAME,
-    ADDRESS,
-    TOKEN,
-];
+const PLANTED: [&str; 9] = [EMAIL, PHONE, "+491705551234", CARD, "5555555555554444", "5555-5555-5555-4444", NAME, ADDRESS, TOKEN];
 
 /// A log that a test can read.
 #[derive(Clone, Default)]
@@ -95,7 +85,8 @@ async fn planted_personal_data_are_found_nowhere() {
 
     // Taken, without what was planted.
     let mut sent = conversion("cv-2", "ann", "carl");
-    let device = v1::DeviceSignals { user_agent: format!("Bot/1.0 (+mailto:{EMAIL})"), platform: CARD.to_owned(), ..Default::default() };
+    let device =
+        v1::DeviceSignals { user_agent: format!("Bot/1.0 (+mailto:{EMAIL})"), platform: CARD.to_owned(), ..Default::default() };
     sent.referee.as_mut().unwrap().devices = vec![v1::DeviceSignals { fingerprint: crate::world::digest(3), ..device }];
     let request = v1::ScreenConversionRequest { conversion: Some(sent) };
     let answer = world.screening().screen_conversion(request).await.unwrap().into_inner();
@@ -122,7 +113,12 @@ async fn planted_personal_data_are_found_nowhere() {
     let (program_id, case_id) = (PROGRAM.to_owned(), "case-cv-1".to_owned());
     for datum in [EMAIL, PHONE, CARD] {
         let note = format!("{NAME}, {ADDRESS}: {datum}");
-        let add = v1::AddNoteRequest { program_id: program_id.clone(), case_id: case_id.clone(), note: note.clone(), ..Default::default() };
+        let add = v1::AddNoteRequest {
+            program_id: program_id.clone(),
+            case_id: case_id.clone(),
+            note: note.clone(),
+            ..Default::default()
+        };
         let refused = world.review().add_note(add).await.unwrap_err();
         assert_eq!(violated(&refused), ["note"], "{refused:?}");
         assert!(refused.get_details_bad_request().unwrap().field_violations[0].description.contains("name people by the ids"));
@@ -143,9 +139,19 @@ async fn planted_personal_data_are_found_nowhere() {
         };
         let put = v1::PutListEntryRequest { program_id: program_id.clone(), entry: Some(entry), ..Default::default() };
         said.push(world.list().put_list_entry(put).await.unwrap_err());
-        let act = v1::ActOnCasesRequest { program_id: program_id.clone(), note: note.clone(), request_id: "r-1".to_owned(), ..Default::default() };
+        let act = v1::ActOnCasesRequest {
+            program_id: program_id.clone(),
+            note: note.clone(),
+            request_id: "r-1".to_owned(),
+            ..Default::default()
+        };
         said.push(world.review().act_on_cases(act).await.unwrap_err());
-        let program = v1::Program { program_id: "new".to_owned(), title: note, stage: v1::ProgramStage::Sandbox.into(), ..Default::default() };
+        let program = v1::Program {
+            program_id: "new".to_owned(),
+            title: note,
+            stage: v1::ProgramStage::Sandbox.into(),
+            ..Default::default()
+        };
         let create = v1::CreateProgramRequest { program: Some(program) };
         said.push(ProgramServiceClient::new(world.calls_of("olga")).create_program(create).await.unwrap_err());
     }

@@ -164,7 +164,10 @@ pub(super) fn refuse_what_is_not_rewritten(program: &ProgramId, record: &Record)
 
 /// A record that is to be rewritten is not the one that is there.
 pub(super) fn not_there(program: &ProgramId, record: &Record) -> JournalError {
-    JournalError::NotPossible(format!("record {} of programme `{program}` is not the one that was to be rewritten", record.cursor.0))
+    JournalError::NotPossible(format!(
+        "record {} of programme `{program}` is not the one that was to be rewritten",
+        record.cursor.0
+    ))
 }
 
 /// An entry is kept of a record that goes: of one that stays, both would count.

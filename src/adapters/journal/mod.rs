@@ -6,8 +6,8 @@ mod sled;
 
 pub use memory::MemoryJournal;
 pub use sled::{
-    BackupFile, CheckReport, Compacted, JournalOptions, JournalStats, ProgramReport, SledHome, SledJournal, StorageError, SyncMode, check,
-    compact, restore, restore_with, stats, verify_backup, verify_backup_with,
+    BackupFile, CheckReport, Compacted, JournalOptions, JournalStats, ProgramReport, SledHome, SledJournal, StorageError,
+    SyncMode, check, compact, restore, restore_with, stats, verify_backup, verify_backup_with,
 };
 
 pub(super) use sled::{folder_bytes, open_store, panic_message, read_through, sync_store};

@@ -17,9 +17,9 @@ mod outcomes;
 pub(crate) mod parts;
 mod payouts;
 mod recheck;
-mod trail;
 #[cfg(test)]
 mod tests;
+mod trail;
 
 use self::conversion::Heads;
 use self::decision::Head;

@@ -3,11 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
-use crate::book::erasures::{AccountErased, ErasureFinished};
-use crate::book::looks::{Look, Looked, Seen};
-use crate::book::trail::{KeptEntry, TrailKept};
-use crate::ledger::trail::text_of;
-use crate::ports::journal::{Chain, Rewritten};
 use crate::book::LeftAlone;
 use crate::book::acts::{Act, Cause, Confirmation, PendingAct};
 use crate::book::command::{CaseStep, Change, HoldStep, Request, RewardsChange, Settlement};
@@ -15,14 +10,19 @@ use crate::book::cursor::ChainMark;
 use crate::book::directory::{
     Archival, DirectoryStep, IdentitySettings, LedgerKey, ProgramSettings, Scope, Stage, Token, TokenDigest,
 };
+use crate::book::erasures::{AccountErased, ErasureFinished};
 use crate::book::event::{
     ActConfirmed, ActDropped, ActProposed, AuditKeyMade, BreakerTripped, CaseStepped, CasesStepped, ChangedReward, Concerned,
     ConversionKept, DirectoryChanged, Effect, Entitlement, FirstCase, HeldReferral, HoldChanged, KeptPayment, KeptReward,
     ModelsChanged, OutcomeRecorded, OutcomeRevoked, OutcomeSpread, PayoutFailed, PendingExpired, Reassessed, Rechecked,
     ReservationChanged, RewardPaid, RewardsChanged, RewardsReserved, StepMade,
 };
+use crate::book::looks::{Look, Looked, Seen};
 use crate::book::models::{Audited, ModelAction, ModelChoices, ModelContent, ModelName};
 use crate::book::records::{ContentFingerprint, Cursor, HoldSubject, ListEntry, ListSubject, ReserveAnswer};
+use crate::book::trail::{KeptEntry, TrailKept};
+use crate::ledger::trail::text_of;
+use crate::ports::journal::{Chain, Rewritten};
 use crate::screening::audit::AuditKey;
 use crate::screening::case::{CaseState, Resolution, Step};
 use crate::screening::decision::{Decision, Verdict};
@@ -396,10 +396,7 @@ fn of_the_trail() -> impl Iterator<Item = Event> {
     let looks = seen.into_iter().map(|seen| Look { seen, at: noon() }).collect();
     let kept = |beside| TrailKept {
         first: Cursor(3),
-        entries: vec![
-            KeptEntry { leaf: [6; 32], text: None },
-            KeptEntry { leaf: [7; 32], text: Some("{}".to_owned()) },
-        ],
+        entries: vec![KeptEntry { leaf: [6; 32], text: None }, KeptEntry { leaf: [7; 32], text: Some("{}".to_owned()) }],
         beside,
     };
     [
@@ -450,16 +447,22 @@ fn a_record_without_its_signals_keeps_place_chain_and_everything_else() {
 /// What the trail says of each record. The chain is made of these texts: one that changes makes every earlier export another trail.
 #[test]
 fn what_the_trail_says_never_changes() {
-    let told: Vec<String> =
-        (1..).zip(one_of_each()).map(|(place, event)| text_of(&event.trail(Cursor(place), Some(&Actor::new("backend").unwrap())))).collect();
+    let told: Vec<String> = (1..)
+        .zip(one_of_each())
+        .map(|(place, event)| text_of(&event.trail(Cursor(place), Some(&Actor::new("backend").unwrap()))))
+        .collect();
     let told = told.join("\n") + "\n";
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/audit_trail_v1.txt");
     if std::env::var_os("SELFSAME_WRITE_FIXTURES").is_some() {
         std::fs::write(path, &told).unwrap();
-        let records: Vec<u8> = one_of_each().iter().skip(38).flat_map(|event| {
-            let record = encode(event);
-            [&u32::try_from(record.len()).unwrap().to_be_bytes()[..], &record].concat()
-        }).collect();
+        let records: Vec<u8> = one_of_each()
+            .iter()
+            .skip(38)
+            .flat_map(|event| {
+                let record = encode(event);
+                [&u32::try_from(record.len()).unwrap().to_be_bytes()[..], &record].concat()
+            })
+            .collect();
         std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/target/new_records.bin"), records).unwrap();
     }
     assert_eq!(std::fs::read_to_string(path).unwrap(), told);
