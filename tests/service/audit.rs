@@ -72,7 +72,7 @@ async fn who_looked_at_whom_is_found_and_so_is_who_decided() {
     let of_b3 = found(&world, |request| request.account_id = "b3".to_owned()).await;
     assert_eq!(of_b3.iter().map(|entry| entry.act.as_str()).collect::<Vec<_>>(), ["person.looked_at", "conversion.screened"]);
     assert_eq!((of_b3[0].actor.as_str(), of_b3[1].actor.as_str()), ("sam", "rita"));
-    let screened = found(&world, |request| request.act = "conversion".to_owned()).await;
+    let screened = found(&world, |request| request.act = "conversion.screened".to_owned()).await;
     let places: Vec<u64> = screened.iter().map(|entry| entry.place).collect();
     assert_eq!(places.len(), 5);
     assert!(places.is_sorted_by(|newer, older| newer > older), "{places:?}");
