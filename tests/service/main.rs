@@ -17,7 +17,6 @@ mod manners;
 mod models;
 mod operations;
 mod payouts;
-mod planted;
 mod refusals;
 mod reviews;
 mod sameness;

@@ -1,4 +1,18 @@
 //! Personal data that are planted in requests, accepted and refused ones, are found nowhere: not in the log, in metrics, answers, files or backups.
+//!
+//! A process of its own: it reads all that is logged and measured.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    dead_code,
+    reason = "tests; the world is shared with other suites"
+)]
+
+#[path = "../service/world.rs"]
+mod world;
 
 use std::io::Write;
 use std::path::Path;
@@ -70,7 +84,6 @@ fn found_below(folder: &Path) -> Vec<String> {
 #[tokio::test]
 async fn planted_personal_data_are_found_nowhere() {
     let log = Log::default();
-    // Of all tests of this process this one alone reads it.
     let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).with_max_level(tracing::Level::TRACE).finish();
     let logged = tracing::subscriber::set_global_default(subscriber).is_ok();
     let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
