@@ -100,7 +100,7 @@ async fn planted_personal_data_are_found_nowhere() {
     let mut sent = conversion("cv-2", "ann", "carl");
     let device =
         v1::DeviceSignals { user_agent: format!("Bot/1.0 (+mailto:{EMAIL})"), platform: CARD.to_owned(), ..Default::default() };
-    sent.referee.as_mut().unwrap().devices = vec![v1::DeviceSignals { fingerprint: crate::world::digest(3), ..device }];
+    sent.referee.as_mut().unwrap().devices = vec![v1::DeviceSignals { fingerprint: world::digest(3), ..device }];
     let request = v1::ScreenConversionRequest { conversion: Some(sent) };
     let answer = world.screening().screen_conversion(request).await.unwrap().into_inner();
     assert_eq!(answer.warnings.len(), 2, "{:?}", answer.warnings);
