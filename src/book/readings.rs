@@ -217,10 +217,9 @@ impl Book {
             Event::OutcomeRecorded(recorded) => Done::Outcome(outcome_answer(&recorded)),
             Event::PendingExpired(expired) => Done::Expired(expired.outcome_ids.len() as u64),
             Event::ModelsChanged(changed) => Done::Models(changed.previous),
-            Event::AccountErased(erased) => Done::Erased(match self.erasures.is_under_way(&erased.account_id) {
-                true => Erasure::UnderWay,
-                false => Erasure::Finished,
-            }),
+            Event::AccountErased(erased) => {
+                Done::Erased(if self.erasures.is_under_way(&erased.account_id) { Erasure::UnderWay } else { Erasure::Finished })
+            }
             Event::ActProposed(proposed) => Done::Proposed(Box::new(proposed.pending)),
             Event::ActConfirmed(confirmed) => self.answer(*confirmed.done, mark),
             Event::SignalsRecorded(_)

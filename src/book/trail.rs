@@ -320,7 +320,7 @@ impl Event {
                 };
                 let entry = new(act).conversion(&changed.conversion_id).account(&changed.referrer).account(&changed.referee);
                 changed.rewards.iter().fold(entry, |entry, change| {
-                    let amount = change.reward.amount.map(|amount| amount.to_string()).unwrap_or_else(|| "unknown".to_owned());
+                    let amount = change.reward.amount.map_or_else(|| "unknown".to_owned(), |amount| amount.to_string());
                     let before = change.previous.map(|amount| format!(", before {amount}")).unwrap_or_default();
                     entry.fact(&format!("reward {}", change.reward.reward_id), format!("{amount}{before}"))
                 })

@@ -206,7 +206,7 @@ impl Verification {
         match read {
             None => self.find("the last line was changed".to_owned()),
             Some((last, _)) if last + 1 > self.next => {
-                self.find(format!("entries {} to {last} are missing at the end", self.next))
+                self.find(format!("entries {} to {last} are missing at the end", self.next));
             }
             Some((last, chain)) if last + 1 < self.next || Some(chain) != self.chain => {
                 self.find("the last line does not belong to what stands before it".to_owned());

@@ -39,15 +39,12 @@ pub(super) struct AuditHandlers(pub(super) Arc<Shared>);
 impl AuditHandlers {
     /// Whose trail is read: a programme's, or the directory's for the ledger as a whole. Noted before it is.
     async fn begin(&self, caller: &Caller, program: Option<ProgramId>) -> Result<ProgramId, Refusal> {
-        let of = match program {
-            Some(program) => {
-                caller.may(&program).await?;
-                program
-            }
-            None => {
-                caller.may_everywhere()?;
-                ProgramId::directory()
-            }
+        let of = if let Some(program) = program {
+            caller.may(&program).await?;
+            program
+        } else {
+            caller.may_everywhere()?;
+            ProgramId::directory()
         };
         self.0.looked_first(caller, &of, Seen::Trail).await?;
         Ok(of)

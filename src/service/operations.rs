@@ -4,6 +4,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream::{self, BoxStream};
@@ -24,6 +25,8 @@ use crate::wire::{self, v1};
 
 /// Bytes of one message.
 const PART_BYTES: usize = 256 * 1_024;
+/// How long a backup waits until it is noted who takes it.
+const NOTED_WITHIN: Duration = Duration::from_secs(1);
 /// Messages that wait for a slow reader.
 const PARTS_WAITING: usize = 4;
 
@@ -44,7 +47,8 @@ impl v1::operations_service_server::OperationsService for OperationsHandlers {
         caller.may_everywhere()?;
         let place = self.0.places.take(&caller)?;
         // A ledger that takes no writes is backed up all the same; it is noted as soon as it takes some.
-        if self.0.looked_first(&caller, &ProgramId::directory(), Seen::Backup).await.is_err() {
+        let noted = self.0.looked_first(&caller, &ProgramId::directory(), Seen::Backup);
+        if !matches!(tokio::time::timeout(NOTED_WITHIN, noted).await, Ok(Ok(()))) {
             self.0.looked(&caller, &ProgramId::directory(), Seen::Backup)?;
         }
         let (sender, receiver) = mpsc::channel(PARTS_WAITING);

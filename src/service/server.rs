@@ -4,6 +4,7 @@
 //! and the tests, which bring their own listener, ledger and clock.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::net::TcpListener;
@@ -59,6 +60,9 @@ const STREAM_WINDOW_BYTES: u32 = 128 << 10;
 /// Bytes that a client may send into all streams of a connection before the server has read them. Half of it is what small frames may cost: one
 /// stream of the smallest messages, or thirty of 80 bytes, all of them unread.
 const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
+
+/// How long the end waits until the last looks are kept.
+const LOOKS_KEPT_WITHIN: Duration = Duration::from_secs(2);
 
 /// How requests may be compressed, beside not at all.
 const GZIP: CompressionEncoding = CompressionEncoding::Gzip;
@@ -179,7 +183,9 @@ pub async fn serve(
         task.abort();
     }
     // Whatever was still read is kept before the ledger is closed.
-    looks::flush(&shared).await;
+    if tokio::time::timeout(LOOKS_KEPT_WITHIN, looks::flush(&shared)).await.is_err() {
+        tracing::warn!("who looked at whom in the last moment could not be kept");
+    }
     Ok(())
 }
 

@@ -101,7 +101,7 @@ impl Journal for SledHome {
     }
 
     fn programs(&self) -> Result<Vec<(ProgramId, Head)>, JournalError> {
-        self.with(|journal| journal.programs())
+        self.with(Journal::programs)
     }
 
     fn head(&self, program: &ProgramId) -> Result<Head, JournalError> {
