@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use selfsame::cli::{
-    AlreadyTold, account, act, bench, demo, digest, doctor, evaluate, export, hold, in_words, ledger, list, manuals, mcp, model,
-    outcome, payout, policy, program, progress, queue, screen, serve, simulate, token, train,
+    AlreadyTold, account, act, audit, bench, demo, digest, doctor, evaluate, export, hold, in_words, ledger, list, manuals, mcp,
+    model, outcome, payout, policy, program, progress, queue, screen, serve, simulate, token, train,
 };
 
 /// A decision is allocated by one thread and freed by another; the C library's allocator took a fifth of all time for that.
@@ -53,6 +53,7 @@ enum Command {
     Program(program::ProgramArgs),
     Token(token::TokenArgs),
     Act(act::ActArgs),
+    Audit(audit::AuditArgs),
     Policy(policy::PolicyArgs),
     Digest(digest::DigestArgs),
     Simulate(simulate::SimulateArgs),
@@ -88,6 +89,7 @@ fn main() -> ExitCode {
         Command::Program(args) => program::run(&args),
         Command::Token(args) => token::run(&args),
         Command::Act(args) => act::run(&args),
+        Command::Audit(args) => audit::run(&args),
         Command::Policy(args) => policy::run(&args),
         Command::Digest(args) => digest::run(&args),
         Command::Simulate(args) => simulate::run(args),

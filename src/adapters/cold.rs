@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use parking_lot::Mutex;
+use parking_lot::{MappedRwLockReadGuard, Mutex, RwLock, RwLockReadGuard};
 
 use super::journal::{folder_bytes, open_store, panic_message, sync_store};
 use crate::ports::cold::{ColdStore, Entry, Walk};
@@ -86,7 +86,10 @@ impl ColdStore for MemoryCold {
 
 /// What is cold, in a folder: a tree for each programme.
 pub struct ColdFolder {
-    store: sled::Db,
+    /// Absent only where it could not be opened again after it was scoured.
+    store: RwLock<Option<sled::Db>>,
+    /// Held for reading by whoever asks, and for writing by whoever scours.
+    open: RwLock<()>,
     folder: PathBuf,
 }
 
@@ -105,7 +108,7 @@ impl ColdFolder {
 
     fn open_of_life(folder: &Path, incarnation: Incarnation) -> Result<Self, JournalError> {
         let store = open_store(folder, CACHE_BYTES)?;
-        let opened = Self { store, folder: folder.to_path_buf() };
+        let opened = Self { store: RwLock::new(Some(store)), open: RwLock::new(()), folder: folder.to_path_buf() };
         opened.guarded(|| opened.of_life(incarnation))?;
         Ok(opened)
     }
@@ -113,16 +116,45 @@ impl ColdFolder {
     /// Empties the store of what is of another life of the ledger or of another build.
     fn of_life(&self, incarnation: Incarnation) -> Result<(), JournalError> {
         let identity = [&[LAYOUT][..], &incarnation.0.to_be_bytes()].concat();
-        let found = self.store.get(IDENTITY).map_err(|error| self.failed("reading whose it is", &error))?;
+        let store = self.store()?;
+        let found = store.get(IDENTITY).map_err(|error| self.failed("reading whose it is", &error))?;
         if found.as_deref() == Some(&identity) {
             return Ok(());
         }
-        for name in self.store.tree_names().into_iter().filter(|name| name.starts_with(TREES)) {
+        for name in store.tree_names().into_iter().filter(|name| name.starts_with(TREES)) {
             tracing::warn!(folder = %self.folder.display(), "what is cold is of another life of the ledger, and is made again");
-            self.store.drop_tree(name).map_err(|error| self.failed("emptying it", &error))?;
+            store.drop_tree(name).map_err(|error| self.failed("emptying it", &error))?;
         }
-        self.store.insert(IDENTITY, identity).map_err(|error| self.failed("saying whose it is", &error))?;
+        store.insert(IDENTITY, identity).map_err(|error| self.failed("saying whose it is", &error))?;
+        drop(store);
         self.sync()
+    }
+
+    fn store(&self) -> Result<MappedRwLockReadGuard<'_, sled::Db>, JournalError> {
+        RwLockReadGuard::try_map(self.store.read(), Option::as_ref)
+            .map_err(|_| unavailable("opening it again", &self.folder, &"it was closed to be scoured"))
+    }
+
+    /// Writes what is there to a new store in its place.
+    fn scour(&self) -> Result<(), JournalError> {
+        let _alone = self.open.write();
+        let mut store = self.store.write();
+        let fresh = self.folder.with_extension("scoured");
+        let io = |doing: &'static str| move |error: std::io::Error| unavailable(doing, &self.folder, &error);
+        if fresh.exists() {
+            std::fs::remove_dir_all(&fresh).map_err(io("removing a leftover"))?;
+        }
+        if let Some(store) = &*store {
+            let copy = open_store(&fresh, CACHE_BYTES)?;
+            copy.import(store.export());
+            copy.flush().map_err(|error| self.failed("flushing", &error))?;
+        }
+        sync_store(&fresh).map_err(io("syncing"))?;
+        *store = None;
+        std::fs::remove_dir_all(&self.folder).map_err(io("removing what was there"))?;
+        std::fs::rename(&fresh, &self.folder).map_err(io("putting it in place"))?;
+        *store = Some(open_store(&self.folder, CACHE_BYTES)?);
+        Ok(())
     }
 
     fn failed(&self, doing: &str, error: &sled::Error) -> JournalError {
@@ -165,8 +197,9 @@ impl ColdFolder {
         })
     }
 
+    /// Whoever asks holds the store open until he is done with it.
     fn tree(&self, program: &ProgramId) -> Result<sled::Tree, JournalError> {
-        self.store.open_tree(name_of(program)).map_err(|error| self.failed("opening it", &error))
+        self.store()?.open_tree(name_of(program)).map_err(|error| self.failed("opening it", &error))
     }
 
     fn put(&self, program: &ProgramId, entries: &[Entry]) -> Result<(), JournalError> {
@@ -238,38 +271,48 @@ impl ColdFolder {
     }
 
     fn clear(&self, program: &ProgramId) -> Result<(), JournalError> {
-        self.store.drop_tree(name_of(program)).map(drop).map_err(|error| self.failed("removing", &error))
+        self.store()?.drop_tree(name_of(program)).map(drop).map_err(|error| self.failed("removing", &error))
     }
 
     fn sync(&self) -> Result<(), JournalError> {
-        self.store.flush().map_err(|error| self.failed("flushing", &error))?;
+        self.store()?.flush().map_err(|error| self.failed("flushing", &error))?;
         sync_store(&self.folder).map_err(|error| unavailable("syncing", &self.folder, &error))
     }
 }
 
 impl ColdStore for ColdFolder {
     fn put(&self, program: &ProgramId, entries: &[Entry]) -> Result<(), JournalError> {
+        let _open = self.open.read();
         self.guarded(|| self.put(program, entries))
     }
 
     fn get(&self, program: &ProgramId, key: &[u8]) -> Result<Option<Vec<u8>>, JournalError> {
+        let _open = self.open.read();
         self.guarded(|| self.get(program, key))
     }
 
     fn remove(&self, program: &ProgramId, keys: &[Vec<u8>]) -> Result<(), JournalError> {
+        let _open = self.open.read();
         self.guarded(|| self.remove(program, keys))
     }
 
     fn walk(&self, program: &ProgramId, prefix: &[u8], visit: &mut dyn FnMut(&[u8], &[u8]) -> Walk) -> Result<(), JournalError> {
+        let _open = self.open.read();
         self.guarded(|| self.walk(program, prefix, visit))
     }
 
     fn clear(&self, program: &ProgramId) -> Result<(), JournalError> {
+        let _open = self.open.read();
         self.guarded(|| self.clear(program))
     }
 
     fn sync(&self) -> Result<(), JournalError> {
+        let _open = self.open.read();
         self.guarded(|| self.sync())
+    }
+
+    fn scour(&self) -> Result<(), JournalError> {
+        self.guarded(|| self.scour())
     }
 
     fn disk_bytes(&self) -> u64 {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 pub use super::cold::COLD_FOLDER;
 use super::cold::ColdFolder;
 pub use super::journal::JOURNAL_FOLDER;
-use super::journal::{JournalOptions, SledJournal, StorageError};
+use super::journal::{JournalOptions, SledHome, StorageError};
 pub use super::snapshots::SNAPSHOTS_FOLDER;
 use super::snapshots::SnapshotFolder;
 use crate::book::command::Assessor;
@@ -49,11 +49,11 @@ pub fn open_through(
     journal: JournalOptions,
     ledger: LedgerOptions,
     assessor: Arc<dyn Assessor>,
-    through: impl FnOnce(SledJournal) -> Arc<dyn Journal>,
+    through: impl FnOnce(SledHome) -> Arc<dyn Journal>,
 ) -> Result<JournaledLedger, EmbeddedError> {
     let kept_in = folder.join(SNAPSHOTS_FOLDER);
     let options = JournalOptions { snapshots: Some(kept_in.clone()), ..journal };
-    let journal = SledJournal::open(&folder.join(JOURNAL_FOLDER), &options)?;
+    let journal = SledHome::open(&folder.join(JOURNAL_FOLDER), options)?;
     let snapshots = SnapshotFolder::open(&kept_in, journal.incarnation())?;
     let cold = ColdFolder::open(&folder.join(COLD_FOLDER), journal.incarnation())?;
     let homes = Homes { journal: through(journal), snapshots: Some(Arc::new(snapshots)), cold: Some(Arc::new(cold)) };

@@ -20,6 +20,7 @@ pub mod own_policies;
 pub mod policy_file;
 pub mod policy_store;
 pub mod private;
+pub mod sealed_backup;
 pub mod shared;
 pub mod snapshots;
 pub mod standing_rules;

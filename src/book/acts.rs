@@ -139,7 +139,11 @@ impl Act {
             | Command::Rekey(_)
             | Command::ChangeDirectory(_)
             | Command::Propose(_)
-            | Command::SettleAct(_) => None,
+            | Command::SettleAct(_)
+            | Command::KeepLooks(_)
+            | Command::Erase(_)
+            | Command::ErasuresDone(_)
+            | Command::By(..) => None,
         }
     }
 

@@ -109,6 +109,16 @@ impl Book {
                 Arc::make_mut(&mut self.directory).change(cursor, changed);
                 Some(())
             }
+            // It is kept for the audit trail alone.
+            Event::Looked(_) => Some(()),
+            Event::AccountErased(erased) => {
+                self.erasures.begin(cursor, erased);
+                Some(())
+            }
+            Event::ErasureFinished(finished) => {
+                self.erasures.finish(finished);
+                Some(())
+            }
             Event::ActProposed(proposed) => {
                 self.proposed(cursor, proposed);
                 Some(())
@@ -125,6 +135,12 @@ impl Book {
             Event::BreakerTripped(tripped) => {
                 Arc::make_mut(&mut self.models).trip(cursor, tripped);
                 Some(())
+            }
+            Event::TrailKept(kept) => {
+                if let Some(beside) = &kept.beside {
+                    self.apply_known(cursor, beside, known);
+                }
+                return;
             }
             Event::ConversionKept(kept) => self.kept(cursor, kept),
         };

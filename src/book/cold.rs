@@ -352,7 +352,11 @@ impl Command {
             | Self::ChangeHold(_)
             | Self::ChangeModels(_)
             | Self::ChangeTerms(_)
-            | Self::ChangeDirectory(_) => met,
+            | Self::ChangeDirectory(_)
+            | Self::KeepLooks(_)
+            | Self::Erase(_)
+            | Self::ErasuresDone(_) => met,
+            Self::By(_, command) => command.met(book),
         }
     }
 }
@@ -384,9 +388,13 @@ impl Event {
             | Self::TermsChanged(_)
             | Self::AuditKeyMade(_)
             | Self::DirectoryChanged(_)
+            | Self::Looked(_)
+            | Self::AccountErased(_)
+            | Self::ErasureFinished(_)
             | Self::ActProposed(_)
             | Self::ActDropped(_)
             | Self::BreakerTripped(_)
+            | Self::TrailKept(_)
             | Self::ConversionKept(_) => met,
         }
     }

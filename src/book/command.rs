@@ -3,6 +3,8 @@
 use super::acts::{Confirmation, PendingAct};
 use super::cursor::FeedCursor;
 use super::directory::DirectoryStep;
+use super::erasures::{EraseCommand, ErasuresDoneCommand};
+use super::looks::LooksCommand;
 use super::models::ModelName;
 use super::records::{
     CaseSummary, ContentFingerprint, DecisionRecord, Freshness, HoldAnswer, HoldSubject, ListEntry, OutcomeAnswer, PaidAnswer,
@@ -588,6 +590,14 @@ pub enum Command {
     Propose(Box<ProposeCommand>),
     /// Confirms an act that waits, refuses it or takes it back.
     SettleAct(SettleCommand),
+    /// Keeps who looked at whom.
+    KeepLooks(LooksCommand),
+    /// Erases the signals of an account.
+    Erase(EraseCommand),
+    /// Notes that erasures are done. The ledger's own.
+    ErasuresDone(Box<ErasuresDoneCommand>),
+    /// Somebody's command: what has no field for who asks is his in the audit trail.
+    By(Actor, Box<Self>),
 }
 
 impl Command {
@@ -616,6 +626,10 @@ impl Command {
             Self::ChangeDirectory(command) => &command.program_id,
             Self::Propose(proposed) => proposed.command.program(),
             Self::SettleAct(command) => &command.program_id,
+            Self::KeepLooks(command) => &command.program_id,
+            Self::Erase(command) => &command.program_id,
+            Self::ErasuresDone(command) => &command.program_id,
+            Self::By(_, command) => command.program(),
         }
     }
 
@@ -627,7 +641,9 @@ impl Command {
                 None
             }
             // Doing it again changes nothing.
-            Self::ChangeDirectory(_) => None,
+            Self::ChangeDirectory(_) | Self::KeepLooks(_) | Self::ErasuresDone(_) => None,
+            Self::Erase(command) => command.request.as_ref(),
+            Self::By(_, command) => command.request(),
             Self::RevokeOutcome(command) => command.request.as_ref(),
             Self::StepCase(command, _) => command.request.as_ref(),
             Self::StepCases(command) => Some(&command.request),
@@ -644,6 +660,18 @@ impl Command {
             Self::Propose(proposed) => proposed.command.request(),
             Self::SettleAct(command) => command.request.as_ref(),
         }
+    }
+
+    /// The same command as somebody's.
+    #[must_use]
+    pub fn by(self, actor: &Actor) -> Self {
+        Self::By(actor.clone(), Box::new(self))
+    }
+
+    /// Whose it is, where that was said, and the command itself.
+    #[must_use]
+    pub fn split(self) -> (Option<Actor>, Self) {
+        if let Self::By(actor, command) = self { (Some(actor), command.split().1) } else { (None, self) }
     }
 
     /// The same command, not before a time: a clock that steps back must not undo what was already decided by a later one.
@@ -678,6 +706,10 @@ impl Command {
             Self::ChangeDirectory(command) => command.at,
             Self::Propose(proposed) => proposed.command.at(),
             Self::SettleAct(command) => command.at,
+            Self::KeepLooks(command) => command.at,
+            Self::Erase(command) => command.at,
+            Self::ErasuresDone(command) => command.done.at,
+            Self::By(_, command) => command.at(),
         }
     }
 
@@ -704,8 +736,21 @@ impl Command {
             Self::ChangeDirectory(command) => &mut command.at,
             Self::Propose(proposed) => proposed.command.at_mut(),
             Self::SettleAct(command) => &mut command.at,
+            Self::KeepLooks(command) => &mut command.at,
+            Self::Erase(command) => &mut command.at,
+            Self::ErasuresDone(command) => &mut command.done.at,
+            Self::By(_, command) => command.at_mut(),
         }
     }
+}
+
+/// How far an erasure is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Erasure {
+    /// What holds the signals is being rewritten.
+    UnderWay,
+    /// Nothing holds them any more, but backups from before.
+    Finished,
 }
 
 /// What a command came to, beside its place.
@@ -731,6 +776,8 @@ pub enum Done {
     Models(Option<ModelName>),
     /// So many values got a name that they did not have.
     Rekeyed(u32),
+    /// Signals of an account are being erased, or are.
+    Erased(Erasure),
     /// Nothing was done yet: it waits for a second identity.
     Proposed(Box<PendingAct>),
     /// Something was recorded that needs no more words.

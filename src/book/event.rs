@@ -6,11 +6,14 @@
 use super::acts::PendingAct;
 use super::command::{CaseStep, Change, Request, RewardsChange, Settlement};
 use super::directory::DirectoryStep;
+use super::erasures::{AccountErased, ErasureFinished};
+use super::looks::Looked;
 use super::models::{Audited, ModelAction, ModelChange, ModelChoices, ModelName};
 use super::records::{ContentFingerprint, Cursor, HoldSubject, ListEntry, ReserveAnswer};
 use super::refusal::LeftAlone;
 use super::rekeying::Rekeyed;
 use super::terms::{Terms, TermsSummary};
+use super::trail::TrailKept;
 use crate::screening::audit::AuditKey;
 use crate::screening::case::CaseState;
 use crate::screening::decision::{Decision, Verdict};
@@ -51,6 +54,12 @@ pub(crate) enum Event {
     ValuesRekeyed(Box<ValuesRekeyed>),
     AuditKeyMade(AuditKeyMade),
     DirectoryChanged(Box<DirectoryChanged>),
+    /// Somebody looked at people, or something was handed out.
+    Looked(Box<Looked>),
+    /// Signals of an account are to be erased.
+    AccountErased(AccountErased),
+    /// They are.
+    ErasureFinished(Box<ErasureFinished>),
     /// Something waits for a second identity.
     ActProposed(Box<ActProposed>),
     /// A second identity confirmed it: it is done.
@@ -59,6 +68,8 @@ pub(crate) enum Event {
     ActDropped(ActDropped),
     /// Not of the journal itself: what outlives a ruling that broke a model's promise, when retention removed its record.
     BreakerTripped(BreakerTripped),
+    /// Not of the journal itself: what outlives the audit trail's part of records that retention removed.
+    TrailKept(Box<TrailKept>),
     /// Not of the journal itself: what outlives a conversion whose record retention removed.
     ConversionKept(Box<ConversionKept>),
 }
@@ -88,10 +99,13 @@ impl Event {
             Self::ValuesRekeyed(rekeyed) => rekeyed.at,
             Self::AuditKeyMade(made) => made.at,
             Self::DirectoryChanged(changed) => changed.at,
+            Self::Looked(looked) => looked.at,
+            Self::AccountErased(erased) => erased.at,
+            Self::ErasureFinished(finished) => finished.at,
             Self::ActProposed(proposed) => proposed.pending.proposed_at,
             Self::ActConfirmed(confirmed) => confirmed.at,
             Self::ActDropped(dropped) => dropped.at,
-            Self::BreakerTripped(_) | Self::ConversionKept(_) => return None,
+            Self::BreakerTripped(_) | Self::TrailKept(_) | Self::ConversionKept(_) => return None,
         })
     }
 
@@ -106,7 +120,10 @@ impl Event {
             | Self::Rechecked(_)
             | Self::AuditKeyMade(_)
             | Self::DirectoryChanged(_)
+            | Self::Looked(_)
+            | Self::ErasureFinished(_)
             | Self::BreakerTripped(_)
+            | Self::TrailKept(_)
             | Self::ConversionKept(_) => None,
             Self::OutcomeRevoked(revoked) => revoked.request.as_ref(),
             Self::CaseStepped(stepped) => stepped.request.as_ref(),
@@ -121,6 +138,7 @@ impl Event {
             Self::ModelsChanged(changed) => changed.request.as_ref(),
             Self::TermsChanged(changed) => changed.request.as_ref(),
             Self::ValuesRekeyed(rekeyed) => Some(&rekeyed.request),
+            Self::AccountErased(erased) => erased.request.as_ref(),
             Self::ActProposed(proposed) => proposed.request.as_ref(),
             Self::ActConfirmed(confirmed) => confirmed.request.as_ref(),
             Self::ActDropped(dropped) => dropped.request.as_ref(),

@@ -39,9 +39,13 @@ pub(crate) fn events(cursor: FeedCursor, event: &Event) -> Vec<FeedEvent> {
         | Event::ValuesRekeyed(_)
         | Event::AuditKeyMade(_)
         | Event::DirectoryChanged(_)
+        | Event::Looked(_)
+        | Event::AccountErased(_)
+        | Event::ErasureFinished(_)
         | Event::ActProposed(_)
         | Event::ActDropped(_)
         | Event::BreakerTripped(_)
+        | Event::TrailKept(_)
         | Event::ConversionKept(_) => Vec::new(),
     }
 }

@@ -12,6 +12,7 @@ use super::cases::{Case, Cases};
 use super::cold::{ColdTotals, hash_of};
 use super::conversions::{ConversionRow, Conversions, Pattern, Referral};
 use super::directory::Directory;
+use super::erasures::Erasures;
 use super::index::Hasher;
 use super::late::Late;
 use super::models::ProgramModels;
@@ -47,6 +48,7 @@ pub(crate) struct Totals {
     terms: Arc<ProgramTerms>,
     directory: Arc<Directory>,
     acts: Arc<Acts>,
+    erasures: Erasures,
 }
 
 /// A frozen book. The rows are shared with the book until it changes them.
@@ -89,6 +91,7 @@ impl Book {
                 terms: Arc::clone(&self.terms),
                 directory: Arc::clone(&self.directory),
                 acts: Arc::clone(&self.acts),
+                erasures: self.erasures.clone(),
             },
             texts: self.texts.rows.clone(),
             values: self.values.rows.clone(),
@@ -127,6 +130,7 @@ impl Book {
                     terms,
                     directory,
                     acts,
+                    erasures,
                 },
             texts,
             values,
@@ -166,6 +170,7 @@ impl Book {
             terms,
             directory,
             acts,
+            erasures,
             holds: Arc::new(holds.into_iter().map(|(hold, at)| (hold.hold_id.clone(), (hold, at))).collect()),
             holds_changed,
             lists: Arc::new(lists.into_iter().map(|(entry, at)| ((entry.list, entry.subject.clone()), (entry, at))).collect()),

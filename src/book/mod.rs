@@ -16,6 +16,7 @@ pub mod command;
 mod conversions;
 pub mod cursor;
 pub mod directory;
+pub mod erasures;
 pub(crate) mod event;
 pub(crate) mod feed;
 mod frozen;
@@ -23,6 +24,7 @@ mod history;
 mod index;
 mod late;
 mod listings;
+pub mod looks;
 pub mod models;
 mod names;
 mod neighbours;
@@ -40,6 +42,7 @@ mod stake;
 mod standing;
 pub mod terms;
 mod texts;
+pub mod trail;
 mod values;
 
 use std::collections::BTreeMap;
@@ -54,6 +57,7 @@ pub use self::cases::Opened;
 use self::cold::ColdTotals;
 use self::conversions::Conversions;
 use self::directory::Directory;
+use self::erasures::Erasures;
 pub(crate) use self::frozen::{Frozen, Totals};
 use self::index::{Hasher, Index};
 use self::late::Late;
@@ -120,6 +124,8 @@ pub struct Book {
     directory: Arc<Directory>,
     /// Acts that wait for a second identity.
     acts: Arc<Acts>,
+    /// Accounts whose signals are being erased.
+    erasures: Erasures,
     /// Memory of all profiles. Unit: bytes.
     profile_bytes: usize,
     /// Accounts whose signals are here.
@@ -211,6 +217,7 @@ impl Book {
             terms: Arc::default(),
             directory: Arc::default(),
             acts: Arc::default(),
+            erasures: Erasures::default(),
             profile_bytes: 0,
             profiles: 0,
             cold: ColdTotals::default(),
@@ -267,6 +274,11 @@ impl Book {
     #[must_use]
     pub const fn directory(&self) -> &Arc<Directory> {
         &self.directory
+    }
+
+    /// Accounts whose signals are being erased.
+    pub(crate) const fn erasures(&self) -> &Erasures {
+        &self.erasures
     }
 
     /// Accounts known.

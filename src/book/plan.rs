@@ -23,7 +23,9 @@ use super::MessageKind;
 use super::apply::ReadProfiles;
 use super::command::{Assessor, Change, Command, Done, ListCommand, ScreenCommand, SignalsCommand};
 use super::conversions::ConversionRow;
+use super::erasures;
 use super::event::{ConversionScreened, Event, ListChanged, OpenedCase, SignalsRecorded};
+use super::looks::{Looked, LooksCommand};
 use super::records::{ContentFingerprint, Cursor};
 use super::refusal::{Misfit, Refusal};
 use super::slab::ConversionNumber;
@@ -96,6 +98,12 @@ fn plan_one(book: &Book, command: Command, assessor: &dyn Assessor) -> Result<Pl
         Command::ChangeTerms(command) => terms::change(book, *command, assessor),
         Command::Rekey(command) => rekeying::rekey(book, command),
         Command::ChangeDirectory(command) => directory::change(book, *command),
+        Command::KeepLooks(LooksCommand { program_id: _, actor, looks, at }) => {
+            Ok(Plan::commit(Event::Looked(Box::new(Looked { actor, looks, at }))))
+        }
+        Command::Erase(command) => erasures::erase(book, command),
+        Command::ErasuresDone(command) => Ok(Plan::commit(Event::ErasureFinished(Box::new(command.done)))),
+        Command::By(_, command) => plan_one(book, *command, assessor),
         Command::Propose(command) => acts::propose(book, *command, assessor),
         Command::SettleAct(command) => acts::settle(book, command, assessor),
     }

@@ -1,7 +1,7 @@
 //! Readings: where a conversion and its case stand, put together at one moment, with the record that last changed it. What was decided long ago
 //! is read from the journal and joined to them.
 
-use super::command::{Acted, Done};
+use super::command::{Acted, Done, Erasure};
 use super::conversions::ConversionRow;
 use super::cursor::{ChainMark, FeedCursor};
 use super::event::{
@@ -218,6 +218,9 @@ impl Book {
             Event::PendingExpired(expired) => Done::Expired(expired.outcome_ids.len() as u64),
             Event::ModelsChanged(changed) => Done::Models(changed.previous),
             Event::ValuesRekeyed(rekeyed) => Done::Rekeyed(u32::try_from(rekeyed.values.len()).unwrap_or(u32::MAX)),
+            Event::AccountErased(erased) => {
+                Done::Erased(if self.erasures.is_under_way(&erased.account_id) { Erasure::UnderWay } else { Erasure::Finished })
+            }
             Event::ActProposed(proposed) => Done::Proposed(Box::new(proposed.pending)),
             Event::ActConfirmed(confirmed) => self.answer(*confirmed.done, mark),
             Event::SignalsRecorded(_)
@@ -231,8 +234,11 @@ impl Book {
             | Event::TermsChanged(_)
             | Event::AuditKeyMade(_)
             | Event::DirectoryChanged(_)
+            | Event::Looked(_)
+            | Event::ErasureFinished(_)
             | Event::ActDropped(_)
             | Event::BreakerTripped(_)
+            | Event::TrailKept(_)
             | Event::ConversionKept(_) => Done::Recorded,
         }
     }
@@ -383,10 +389,12 @@ impl Book {
             Event::TermsChanged(_) => self.terms.changed() == cursor,
             // What is kept goes by the newest names, and what comes is renamed before it is kept.
             Event::ValuesRekeyed(_) => false,
+            Event::AccountErased(erased) => self.erasures.is_under_way(&erased.account_id),
             Event::ModelsChanged(_)
             | Event::AuditKeyMade(_)
             | Event::DirectoryChanged(_)
             | Event::BreakerTripped(_)
+            | Event::TrailKept(_)
             | Event::ConversionKept(_) => true,
             Event::ConversionScreened(_)
             | Event::SignalsRecorded(_)
@@ -401,6 +409,8 @@ impl Book {
             | Event::RewardPaid(_)
             | Event::PayoutFailed(_)
             | Event::RewardsChanged(_)
+            | Event::Looked(_)
+            | Event::ErasureFinished(_)
             | Event::ActProposed(_)
             | Event::ActDropped(_) => false,
         }

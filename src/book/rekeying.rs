@@ -14,6 +14,7 @@ use super::records::{Cursor, ListEntry, ListSubject};
 use super::slab::{AccountNumber, ValueNumber};
 use super::values::ValueKind;
 use crate::screening::history::{Identifier, IdentifierKind, ListKind};
+use crate::vocabulary::ids::AccountId;
 use crate::vocabulary::bundle::{EmailSignals, SignalBundle};
 use crate::vocabulary::conversion::Conversion;
 use crate::vocabulary::digest::{Digest, DigestSet, KeyId};
@@ -339,8 +340,21 @@ impl Book {
             | Command::ChangeTerms(_)
             | Command::Rekey(_)
             | Command::ChangeDirectory(_)
+            | Command::KeepLooks(_)
+            | Command::Erase(_)
+            | Command::ErasuresDone(_)
             | Command::SettleAct(_)) => other,
+            Command::By(actor, command) => Command::By(actor, Box::new(self.under_newest_names(*command))),
         }
+    }
+
+    /// Whether these accounts have a value and nobody else. Of a value that nobody has it is not known whose it was.
+    pub(crate) fn is_of_these_alone(&self, value: &Rekeyed, accounts: &[&AccountId]) -> bool {
+        let theirs: Vec<AccountNumber> = accounts.iter().filter_map(|id| self.accounts.find(id, &self.hasher)).collect();
+        let numbers = value.names().filter_map(|(kind, digest)| self.values.find(kind, digest, &self.texts, &self.hasher));
+        let mut seen =
+            numbers.flat_map(|number| self.values.sightings(number).iter()).map(|sighting| sighting.account).peekable();
+        seen.peek().is_some() && seen.all(|account| theirs.contains(&account))
     }
 
     /// Entries of lists whose records stand before a place, with their places.

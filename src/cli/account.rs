@@ -9,8 +9,12 @@ use super::client::{ANSWER_BYTES_MAX, DeskArgs, block_on, readable};
 use super::queue::render::{conversion_row, tie_row};
 use super::table::table;
 use crate::wire::v1;
+use crate::wire::v1::privacy_service_client::PrivacyServiceClient;
 use crate::wire::v1::review_service_client::ReviewServiceClient;
 use crate::wire::words::{instant, money};
+
+/// How long it is waited before it is asked again whether an erasure is done.
+const ASKED_AGAIN: std::time::Duration = std::time::Duration::from_millis(500);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -18,7 +22,10 @@ Examples:
     selfsame account --program shop show mallory
 
   As the API's JSON, with more of its referrals:
-    selfsame account --program shop show mallory --limit 500 --output json";
+    selfsame account --program shop show mallory --limit 500 --output json
+
+  What a person asks for who wants to be forgotten:
+    selfsame account --program shop erase mallory --reason asked_by_the_person";
 
 /// Look at an account as a whole
 ///
@@ -46,6 +53,20 @@ pub enum AccountStep {
         #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=500))]
         limit: u32,
     },
+    /// Erase its signals from everything that holds them; ids, amounts, codes and what was decided stay
+    Erase {
+        /// The account
+        account: String,
+        /// Why, as a code like `asked_by_the_person`
+        #[arg(long, default_value = "", hide_default_value = true, value_name = "CODE")]
+        reason: String,
+        /// The id of this call; with the same one it can be asked again whether it is done [default: one that is made up]
+        #[arg(long, value_name = "ID")]
+        request_id: Option<String>,
+        /// Do not wait until it is done
+        #[arg(long)]
+        no_wait: bool,
+    },
 }
 
 /// Runs the command.
@@ -53,7 +74,19 @@ pub enum AccountStep {
 /// # Errors
 /// When the server cannot be reached or refuses.
 pub fn run(args: &AccountArgs) -> anyhow::Result<()> {
-    let AccountStep::Show { account, limit } = &args.step;
+    let (account, limit) = match &args.step {
+        AccountStep::Show { account, limit } => (account, limit),
+        AccountStep::Erase { account, reason, request_id, no_wait } => {
+            let request_id = request_id.clone().unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
+            let request = v1::EraseAccountRequest {
+                program_id: args.desk.server.program()?,
+                account_id: account.clone(),
+                reason_code: reason.clone(),
+                request_id,
+            };
+            return block_on(erase(&args.desk, request, *no_wait));
+        }
+    };
     block_on(async {
         let program_id = args.desk.server.program()?.clone();
         let mut client = ReviewServiceClient::new(args.desk.connect().await?).max_decoding_message_size(ANSWER_BYTES_MAX);
@@ -62,6 +95,26 @@ pub fn run(args: &AccountArgs) -> anyhow::Result<()> {
         let answer = client.get_account(request).await.map_err(readable)?.into_inner();
         print(args.desk.answer.output, &answer, shown)
     })
+}
+
+/// Asks for an erasure, and waits until it is done.
+async fn erase(desk: &DeskArgs, request: v1::EraseAccountRequest, no_wait: bool) -> anyhow::Result<()> {
+    let mut client = PrivacyServiceClient::new(desk.connect().await?);
+    loop {
+        let answer = client.erase_account(request.clone()).await.map_err(readable)?.into_inner();
+        let finished = answer.state() == v1::ErasureState::Finished;
+        if finished || no_wait {
+            return print(desk.answer.output, &answer, |_| {
+                let v1::EraseAccountRequest { account_id, request_id, .. } = &request;
+                if finished {
+                    format!("the signals of {account_id} are erased; backups from before still hold them until they are removed")
+                } else {
+                    format!("the signals of {account_id} are being erased; ask again with --request-id {request_id}")
+                }
+            });
+        }
+        tokio::time::sleep(ASKED_AGAIN).await;
+    }
 }
 
 /// An account as text.

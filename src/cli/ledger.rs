@@ -15,9 +15,10 @@ use super::progress;
 use crate::adapters::cold::cold_bytes;
 use crate::adapters::journal::{
     BackupFile, CheckReport, Compacted, JOURNAL_FOLDER, JournalOptions, JournalStats, ProgramReport, SledJournal, StorageError,
-    check, compact, restore, stats, verify_backup,
+    check, compact, restore_with, stats, verify_backup_with,
 };
 use crate::adapters::private;
+use crate::adapters::sealed_backup::{Identities, Recipients};
 use crate::adapters::snapshots::SNAPSHOTS_FOLDER;
 use crate::book::records::Cursor;
 use crate::ports::journal::{BackupSummary, Journal};
@@ -36,6 +37,10 @@ Examples:
     selfsame ledger backup --server http://127.0.0.1:50051 selfsame.backup
     selfsame ledger verify selfsame.backup
     selfsame ledger restore selfsame.backup --data-dir restored
+
+  One that only who has a key can read:
+    selfsame ledger backup --server http://127.0.0.1:50051 --recipient age1ql3z... selfsame.backup
+    selfsame ledger restore selfsame.backup --identity key.txt --data-dir restored
 
   Give the space of removed records back to the disk, while no server runs:
     selfsame ledger compact --data-dir /var/lib/selfsame
@@ -72,16 +77,28 @@ enum Action {
         server: Box<AskedServerArgs>,
         #[command(flatten)]
         data: DataFolder,
+        /// Encrypt for whoever has the key of this recipient (`age1...`); several may be given
+        #[arg(long, value_name = "RECIPIENT")]
+        recipient: Vec<String>,
+        /// Encrypt for the recipients in this file, one a line; several may be given
+        #[arg(long, value_name = "FILE")]
+        recipients_file: Vec<PathBuf>,
         /// The file to write; must not exist.
         file: PathBuf,
     },
     /// Verify a backup file without writing anything.
     Verify {
+        /// The file of a key that opens it, as `age-keygen` makes it, where it is encrypted; several may be given
+        #[arg(long, value_name = "FILE")]
+        identity: Vec<PathBuf>,
         /// The backup.
         file: PathBuf,
     },
     /// Make a new data folder from a backup, after verifying all of it.
     Restore {
+        /// The file of a key that opens it, where it is encrypted; several may be given
+        #[arg(long, value_name = "FILE")]
+        identity: Vec<PathBuf>,
         /// The backup.
         file: PathBuf,
         /// The folder to make; must not exist or be empty.
@@ -153,16 +170,21 @@ impl LedgerCommand {
                 let compacted = compact(&data.journal(), &data.options()).map_err(|error| in_words(error, &data.data_dir))?;
                 print_compacted(form, compacted)?;
             }
-            Action::Backup { server, data, file } => {
+            Action::Backup { server, data, recipient, recipients_file, file } => {
+                let recipients = Recipients::read(&recipient, recipients_file.iter().map(PathBuf::as_path))?;
                 let summary = match server.asked() {
-                    Some(server) => backup_of_server(&server, &file)?,
-                    None => backup_of_folder(&data, &file)?,
+                    Some(server) => backup_of_server(&server, &file, &recipients)?,
+                    None => backup_of_folder(&data, &file, &recipients)?,
                 };
                 print_summary(form, "backed up", &summary)?;
             }
-            Action::Verify { file } => print_summary(form, "sound", &verify_backup(&file)?)?,
-            Action::Restore { file, data } => {
-                let summary = restore_to(&file, &data)?;
+            Action::Verify { identity, file } => {
+                let identities = Identities::read(identity.iter().map(PathBuf::as_path))?;
+                print_summary(form, "sound", &verify_backup_with(&file, &identities)?)?;
+            }
+            Action::Restore { identity, file, data } => {
+                let identities = Identities::read(identity.iter().map(PathBuf::as_path))?;
+                let summary = restore_to(&file, &data, &identities)?;
                 print_summary(form, "restored", &summary)?;
                 progress::remark(NOT_IN_BACKUPS);
             }
@@ -178,13 +200,13 @@ fn left_by_an_operation(journal: &Path) -> bool {
 }
 
 /// Restores to a folder that is then there as a whole, or as it was before.
-fn restore_to(file: &Path, data: &DataFolder) -> Result<BackupSummary> {
+fn restore_to(file: &Path, data: &DataFolder, identities: &Identities) -> Result<BackupSummary> {
     let folder = &data.data_dir;
     if data.snapshots().exists() {
         bail!("`{}` holds a server's snapshots; restore to a new folder", folder.display());
     }
     let was_there = folder.exists();
-    let restored = restore(file, &data.journal()).map_err(|error| in_words(error, folder));
+    let restored = restore_with(file, &data.journal(), identities).map_err(|error| in_words(error, folder));
     if restored.is_err() && !was_there {
         // Why it was not restored matters more than a folder that stays.
         let _ = std::fs::remove_dir_all(folder);
@@ -192,16 +214,16 @@ fn restore_to(file: &Path, data: &DataFolder) -> Result<BackupSummary> {
     restored
 }
 
-fn backup_of_folder(data: &DataFolder, path: &Path) -> Result<BackupSummary> {
+fn backup_of_folder(data: &DataFolder, path: &Path, recipients: &Recipients) -> Result<BackupSummary> {
     let journal = data.open()?;
-    let mut file = BackupFile::create(path)?;
+    let mut file = BackupFile::create_for(path, recipients)?;
     journal.back_up(&mut file)?;
     Ok(file.keep()?)
 }
 
 /// Streams a backup of a running server to a file.
-fn backup_of_server(server: &ConnectionArgs, path: &Path) -> Result<BackupSummary> {
-    let mut file = BackupFile::create(path)?;
+fn backup_of_server(server: &ConnectionArgs, path: &Path, recipients: &Recipients) -> Result<BackupSummary> {
+    let mut file = BackupFile::create_for(path, recipients)?;
     let progress = progress::bar(None, "{spinner} {bytes}, {bytes_per_sec}");
     let copied = async {
         let channel = server.reached(None)?.connect().await?;
@@ -293,18 +315,18 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("whole.backup");
         SledJournal::open(&folder.path().join("journal"), &JournalOptions::default()).unwrap();
-        backup_of_folder(&DataFolder { data_dir: folder.path().to_owned() }, &file).unwrap();
+        backup_of_folder(&DataFolder { data_dir: folder.path().to_owned() }, &file, &Recipients::default()).unwrap();
         let bytes = std::fs::read(&file).unwrap();
         let damaged = folder.path().join("damaged.backup");
         std::fs::write(&damaged, &bytes[..bytes.len() - 1]).unwrap();
         let data = |name: &str| DataFolder { data_dir: folder.path().join(name) };
         std::fs::create_dir(folder.path().join("there")).unwrap();
         for name in ["new", "there"] {
-            assert!(restore_to(&damaged, &data(name)).is_err());
+            assert!(restore_to(&damaged, &data(name), &Identities::default()).is_err());
         }
         assert!(!folder.path().join("new").exists() && folder.path().join("there").exists());
         assert_eq!(std::fs::read_dir(folder.path().join("there")).unwrap().count(), 0);
-        restore_to(&file, &data("new")).unwrap();
+        restore_to(&file, &data("new"), &Identities::default()).unwrap();
         assert!(folder.path().join("new/journal").is_dir());
     }
 }

@@ -4,6 +4,7 @@
 pub mod account;
 pub mod act;
 mod answer;
+pub mod audit;
 pub mod bench;
 mod client;
 pub mod demo;

@@ -28,9 +28,9 @@ use crate::book::records::{
 };
 use crate::book::terms::ProgramTerms;
 use crate::ports::clock::SteadyClock;
-use crate::ports::journal::{BackupSummary, Journal};
+use crate::ports::journal::{BackupSummary, Journal, Reach};
 use crate::ports::leases::Leases;
-use crate::ports::ledger::{Answer, Answerers, KeyReport, Ledger, LedgerError, LedgerHealth, ProgramSummary, Reading};
+use crate::ports::ledger::{Answer, Answerers, KeyReport, Ledger, LedgerError, LedgerHealth, ProgramSummary, Reading, TrailPart};
 use crate::ports::snapshots::Snapshots;
 use crate::screening::gate::Standing;
 use crate::screening::history::ListKind;
@@ -246,6 +246,14 @@ impl Ledger for HeldLedger {
         limit: usize,
     ) -> Answer<'a, (Vec<LabelledConversion>, FeedCursor)> {
         self.under_lease(program.clone(), move |ledger| ledger.labelled(program, after, limit))
+    }
+
+    fn trail<'a>(&'a self, program: &'a ProgramId, reach: Reach) -> Answer<'a, TrailPart> {
+        self.under_lease(program.clone(), move |ledger| ledger.trail(program, reach))
+    }
+
+    fn finish_erasures(&self) -> Result<u64, LedgerError> {
+        self.inner()?.finish_erasures()
     }
 
     fn answerers(&self) -> Answerers {

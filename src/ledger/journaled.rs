@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use super::commit::{Committer, GroupOptions, closing};
 use super::cooling::{ColdAfter, Cooling};
+use super::erasing;
 use super::open::{self, OpenError};
 use super::programme::{Programme, Programmes, Sharing};
 use super::readings;
@@ -35,8 +36,8 @@ use crate::book::rekeying::KeyCount;
 use crate::book::terms::ProgramTerms;
 use crate::book::{Book, CaseListing, MessageKind, Progress, QueueCount, Refusal};
 use crate::ports::cold::ColdStore;
-use crate::ports::journal::{BackupSummary, Chain, Journal, JournalError};
-use crate::ports::ledger::{Answer, KeyReport, Ledger, LedgerError, LedgerHealth, ProgramSummary, Reading};
+use crate::ports::journal::{BackupSummary, Chain, Journal, JournalError, Reach};
+use crate::ports::ledger::{Answer, KeyReport, Ledger, LedgerError, LedgerHealth, ProgramSummary, Reading, TrailPart};
 use crate::ports::snapshots::Snapshots;
 use crate::screening::case::Step;
 use crate::screening::decision::Verdict;
@@ -269,11 +270,11 @@ impl JournaledLedger {
     }
 
     /// Hands a command to the sequencer, once there is a place for it, and waits for what it came to.
-    async fn sequenced(&self, command: Command) -> Result<Executed, LedgerError> {
+    async fn sequenced(&self, command: Command, by: Option<Actor>) -> Result<Executed, LedgerError> {
         let program = command.program().clone();
         let permit = self.shared.committer.admit()?;
         let (reply, answer) = oneshot::channel();
-        let execution = Execution { command, permit, reply, traced: Traced::waiting() };
+        let execution = Execution { command, by, permit, reply, traced: Traced::waiting() };
         self.shared.send(Job::Execute(Box::new(execution)))?;
         let given_up = || LedgerError::Unavailable("the command was given up; send it again with the same id".to_owned());
         match answer.await.map_err(|_| given_up())?? {
@@ -423,8 +424,9 @@ impl Ledger for JournaledLedger {
     fn execute(&self, command: Command) -> Answer<'_, Executed> {
         Box::pin(async move {
             let program = command.program().clone();
+            let (by, command) = command.split();
             let command = self.prepared(command).await?;
-            let executed = self.sequenced(command).await?;
+            let executed = self.sequenced(command, by).await?;
             Ok(match (executed.done, self.shared.records(&program)) {
                 (Done::Screened(record), Some(records)) => {
                     Executed { done: Done::Screened(Box::new(records.settled(*record))), ..executed }
@@ -659,6 +661,19 @@ impl Ledger for JournaledLedger {
                 None => Ok((Vec::new(), of_nothing(program, after)?)),
             }
         })
+    }
+
+    fn trail<'a>(&'a self, program: &'a ProgramId, reach: Reach) -> Answer<'a, TrailPart> {
+        Box::pin(async move {
+            match self.shared.records(program) {
+                Some(records) => records.trail(reach).await,
+                None => Ok(TrailPart { first: Cursor(1), end: Cursor(0), lines: Vec::new(), erasing: false }),
+            }
+        })
+    }
+
+    fn finish_erasures(&self) -> Result<u64, LedgerError> {
+        erasing::finish(&self.shared)
     }
 
     fn models<'a>(&'a self, program: &'a ProgramId) -> Answer<'a, Arc<ProgramModels>> {

@@ -8,6 +8,7 @@ mod codec;
 mod cold;
 mod commit;
 mod cooling;
+mod erasing;
 mod followed;
 mod held;
 mod holding;
@@ -24,6 +25,8 @@ mod snapshot;
 mod snapshotting;
 #[cfg(test)]
 mod tests;
+pub mod trail;
+mod trails_kept;
 
 pub use codec::alone::{NotPacked, pack_conversion, unpack_conversion};
 #[cfg(fuzzing)]

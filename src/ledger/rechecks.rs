@@ -94,7 +94,8 @@ fn pass(shared: &Shared, programme: &Arc<Programme>) -> Pass {
     came_to
 }
 
-fn look_again(shared: &Shared, programme: &Arc<Programme>, late: &[ConversionId]) -> Result<(), LedgerError> {
+/// Looks at conversions again, now.
+pub(super) fn look_again(shared: &Shared, programme: &Arc<Programme>, late: &[ConversionId]) -> Result<(), LedgerError> {
     let records = shared.records_of(programme);
     let conversions = block_on(records.sent(late))?;
     let known = |id: &ConversionId| conversions.iter().any(|sent| sent.conversion_id == *id);
@@ -104,7 +105,7 @@ fn look_again(shared: &Shared, programme: &Arc<Programme>, late: &[ConversionId]
     let command = RecheckCommand { program_id: programme.id.clone(), conversions, unreadable, at };
     let permit = shared.committer.admit()?;
     let (reply, answer) = oneshot::channel();
-    let execution = Execution { command: Command::Recheck(command), permit, reply, traced: Traced::waiting() };
+    let execution = Execution { command: Command::Recheck(command), by: None, permit, reply, traced: Traced::waiting() };
     shared.send(Job::Execute(Box::new(execution)))?;
     block_on(answer).map_err(|_| super::commit::closing())?.map(|_| ())
 }

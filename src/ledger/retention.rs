@@ -13,15 +13,16 @@ use super::codec;
 use super::journaled::Shared;
 use super::open;
 use super::programme::Programme;
-use super::reads::{decode, unavailable};
+use super::reads::{damaged_at, decode, unavailable};
 use super::sequencer::Job;
 use super::snapshotting;
+use super::trails_kept::TrailsKept;
 use crate::book::Book;
 use crate::book::command::Change;
 use crate::book::event::{Concerned, Event, ListChanged, OutcomeRecorded};
 use crate::book::records::Cursor;
 use crate::book::terms::Terms;
-use crate::ports::journal::{Direction, JournalError, Kept, KeptChange, Reach};
+use crate::ports::journal::{Direction, JournalError, Reach};
 use crate::ports::ledger::LedgerError;
 use crate::vocabulary::ids::ConversionId;
 use crate::vocabulary::time::{Span, Timestamp};
@@ -64,7 +65,7 @@ fn newest_record(shared: &Shared, programme: &Programme) -> Result<Option<Timest
 }
 
 fn forget_in(shared: &Shared, programme: &Arc<Programme>, horizon: Timestamp) -> Result<u64, LedgerError> {
-    let mut removed = 0;
+    let (mut removed, mut trail) = (0, TrailsKept::default());
     loop {
         let first = shared.journal.head(&programme.id).map_err(unavailable)?.first;
         let reach = Reach { from: first, to: programme.durable(), direction: Direction::Forward, limit: PART_RECORDS };
@@ -74,21 +75,23 @@ fn forget_in(shared: &Shared, programme: &Arc<Programme>, horizon: Timestamp) ->
         let records = shared.journal.read(&programme.id, reach).map_err(unavailable)?;
         let mut old = Vec::new();
         for record in &records {
-            let event = decode(record)?;
+            let (event, by) = codec::decode_by(&record.payload).map_err(|damaged| damaged_at(record.cursor, damaged))?;
             if event.learned_at().is_some_and(|at| at >= horizon) {
                 break;
             }
-            old.push((record.cursor, event));
+            old.push((record.cursor, event, by));
         }
         let wanted = Cursor(first.0 + old.len() as u64);
         let end = if old.is_empty() { first } else { raised_floor(shared, programme, wanted)? };
-        old.retain(|(cursor, _)| *cursor < end);
+        old.retain(|(cursor, _, _)| *cursor < end);
         if old.is_empty() {
             return Ok(removed);
         }
         // Looked for with the first part only: what is kept grows with everything that was ever removed.
-        let gone = if removed == 0 { what_is_overruled(shared, programme)? } else { Vec::new() };
-        let change = KeptChange { put: what_outlives(programme, old)?, gone };
+        let gone = if removed == 0 { what_is_overruled(shared, programme, &mut trail)? } else { Vec::new() };
+        let begun = trail.keep(&old);
+        let put = what_outlives(programme, old.into_iter().map(|(cursor, event, _)| (cursor, event)).collect())?;
+        let change = trail.beside(begun, put, gone);
         if let Some(snapshots) = &shared.snapshots {
             // From a snapshot of before nothing may come back.
             snapshots.remove_before(shared.journal.incarnation(), &programme.id, Cursor(u64::MAX)).map_err(unavailable)?;
@@ -124,7 +127,7 @@ fn raised_floor(shared: &Shared, programme: &Arc<Programme>, wanted: Cursor) -> 
 }
 
 /// What of old records must be known for longer than they are kept.
-fn what_outlives(programme: &Programme, old: Vec<(Cursor, Event)>) -> Result<Vec<Kept>, LedgerError> {
+fn what_outlives(programme: &Programme, old: Vec<(Cursor, Event)>) -> Result<Vec<(Cursor, Event)>, LedgerError> {
     let mut put = Vec::new();
     let book = programme.book.read();
     let mut conversions: Vec<ConversionId> = Vec::new();
@@ -143,7 +146,7 @@ fn what_outlives(programme: &Programme, old: Vec<(Cursor, Event)>) -> Result<Vec
                 Event::ListChanged(changed) => Event::ListChanged(under_newest_name(&book, changed)),
                 event => event,
             };
-            put.push(Kept { cursor, payload: codec::encode(&event).into() });
+            put.push((cursor, event));
         }
     }
     conversions.sort_unstable();
@@ -152,14 +155,12 @@ fn what_outlives(programme: &Programme, old: Vec<(Cursor, Event)>) -> Result<Vec
     if renamed {
         // What was kept under names that nothing tells of any more is kept anew.
         let listed = book.listed_before(floor).map(|(entry, cursor)| {
-            let event = Event::ListChanged(ListChanged { entry: entry.clone(), change: Change::Place, request: None });
-            Kept { cursor, payload: codec::encode(&event).into() }
+            (cursor, Event::ListChanged(ListChanged { entry: entry.clone(), change: Change::Place, request: None }))
         });
         put.extend(listed);
     }
     for (cursor, kept) in conversions.iter().filter_map(|id| book.kept_of(id)).filter(|(cursor, _)| *cursor < floor) {
-        let payload = codec::encode(&Event::ConversionKept(Box::new(kept))).into();
-        put.push(Kept { cursor, payload });
+        put.push((cursor, Event::ConversionKept(Box::new(kept))));
     }
     let last = book.cursor();
     drop(book);
@@ -174,12 +175,19 @@ fn under_newest_name(book: &Book, changed: ListChanged) -> ListChanged {
     ListChanged { entry: known.unwrap_or(changed.entry), ..changed }
 }
 
-/// Entries that outlived their records and say nothing any more.
-fn what_is_overruled(shared: &Shared, programme: &Programme) -> Result<Vec<Cursor>, LedgerError> {
+/// Entries that outlived their records and say nothing any more. What outlives of the audit trail is learned with it.
+fn what_is_overruled(shared: &Shared, programme: &Programme, trail: &mut TrailsKept) -> Result<Vec<Cursor>, LedgerError> {
     let mut gone = Vec::new();
     for kept in shared.journal.kept(&programme.id).map_err(unavailable)? {
         let damaged = |damaged| LedgerError::Damaged(format!("what is kept of record {}: {damaged}", kept.cursor.0));
         let event = codec::decode(&kept.payload).map_err(damaged)?;
+        let event = match event {
+            Event::TrailKept(kept_trail) => match trail.learn(kept.cursor, *kept_trail) {
+                Some(beside) => *beside,
+                None => continue,
+            },
+            event => event,
+        };
         if !programme.book.read().still_speaks(kept.cursor, &event) {
             gone.push(kept.cursor);
         }
@@ -216,15 +224,19 @@ fn concerns(event: &Event) -> Vec<ConversionId> {
         | Event::ValuesRekeyed(_)
         | Event::AuditKeyMade(_)
         | Event::DirectoryChanged(_)
+        | Event::Looked(_)
+        | Event::AccountErased(_)
+        | Event::ErasureFinished(_)
         | Event::ActProposed(_)
         | Event::ActDropped(_)
         | Event::BreakerTripped(_)
+        | Event::TrailKept(_)
         | Event::ConversionKept(_) => Vec::new(),
     }
 }
 
 /// Makes the book again of what is left, and puts it in the place of the one that knows more.
-fn remake(shared: &Shared, programme: &Arc<Programme>) -> Result<(), LedgerError> {
+pub(super) fn remake(shared: &Shared, programme: &Arc<Programme>) -> Result<(), LedgerError> {
     let (journal, snapshots, seed) = (Arc::clone(&shared.journal), shared.snapshots.clone(), shared.seed);
     // Nothing is made cold in a book that is about to go.
     let still = programme.cold.as_ref().map(|tier| tier.moving.lock());

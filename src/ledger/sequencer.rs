@@ -27,7 +27,7 @@ use crate::ports::labels;
 use crate::ports::ledger::LedgerError;
 use crate::ports::spans::span;
 use crate::screening::audit::AuditKey;
-use crate::vocabulary::ids::ProgramId;
+use crate::vocabulary::ids::{Actor, ProgramId};
 
 /// What a command came to.
 #[derive(Debug)]
@@ -48,6 +48,8 @@ pub(super) type ReplySender = oneshot::Sender<Result<Reply, LedgerError>>;
 /// A command on its way through the sequencer.
 pub(super) struct Execution {
     pub(super) command: Command,
+    /// Whose it is, where that was said.
+    pub(super) by: Option<Actor>,
     pub(super) permit: Permit,
     pub(super) reply: ReplySender,
     pub(super) traced: Traced,
@@ -170,7 +172,7 @@ impl Sequencer {
     }
 
     fn execute(&mut self, execution: Execution) {
-        let Execution { command, permit, reply, traced } = execution;
+        let Execution { command, by, permit, reply, traced } = execution;
         let Traced { call, order } = traced;
         drop(order);
         let program = command.program().clone();
@@ -200,13 +202,19 @@ impl Sequencer {
         drop(planning);
         let answer = match planned {
             Ok(Plan::Commit(event, read)) => {
-                let payload = codec::encode(&event);
+                let payload = codec::encode_by(&event, by.as_ref());
                 let refused = self.refuse_what_cannot_be_kept(payload.len());
                 let Err(error) = refused else {
                     let programme = known.unwrap_or_else(|| self.add(&program));
                     if let Some(command) = first {
                         self.make_audit_key(programme, &event);
-                        return self.execute(Execution { command, permit, reply, traced: Traced { call, order: Span::none() } });
+                        return self.execute(Execution {
+                            command,
+                            by,
+                            permit,
+                            reply,
+                            traced: Traced { call, order: Span::none() },
+                        });
                     }
                     let cursor = Cursor(seen.0 + 1);
                     let chain = {

@@ -54,6 +54,14 @@ pub trait ColdStore: Send + Sync {
     /// [`JournalError::Unavailable`].
     fn sync(&self) -> Result<(), JournalError>;
 
+    /// Removes from the disk what was removed or replaced, as far as this home keeps it.
+    ///
+    /// # Errors
+    /// [`JournalError::Unavailable`]: what was there before is still there.
+    fn scour(&self) -> Result<(), JournalError> {
+        Ok(())
+    }
+
     /// What it takes on disk. Unit: bytes; 0 where it is on none.
     fn disk_bytes(&self) -> u64;
 }

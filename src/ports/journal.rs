@@ -37,9 +37,14 @@ impl Chain {
         Self::of(blake3::Hasher::new_derive_key("selfsame 2026-11 chain of a journal").update(program.as_str().as_bytes()))
     }
 
-    /// The chain with one more record.
+    /// The chain with one more record. One that was rewritten says itself what it was before, and follows what it followed then.
     #[must_use]
     pub fn then(self, cursor: Cursor, payload: &[u8]) -> Self {
+        if let Some(Rewritten { before, chain }) = Rewritten::of(payload)
+            && before == self
+        {
+            return chain;
+        }
         Self::of(blake3::Hasher::new().update(&self.0).update(&cursor.0.to_be_bytes()).update(payload))
     }
 
@@ -54,6 +59,42 @@ impl Chain {
         let mut chain = [0; 16];
         hasher.finalize_xof().fill(&mut chain);
         Self(chain)
+    }
+}
+
+/// What stands before the content of a record that was rewritten because of an erasure: between which chain values the record stood that it was. So the
+/// chain goes on over it. That what it holds now was put there by an erasure, the record says that ended it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rewritten {
+    /// The chain before the record.
+    pub before: Chain,
+    /// The chain with the record as it was.
+    pub chain: Chain,
+}
+
+impl Rewritten {
+    /// What such a record begins with. No content does.
+    const MARK: u8 = 0xe5;
+
+    /// A record's payload for other content.
+    #[must_use]
+    pub fn payload(self, content: &[u8]) -> Vec<u8> {
+        [&[Self::MARK][..], &self.before.0, &self.chain.0, content].concat()
+    }
+
+    /// What a payload says of it; `None` of one that is as it was written first.
+    #[must_use]
+    pub fn of(payload: &[u8]) -> Option<Self> {
+        let (before, rest) = payload.strip_prefix(&[Self::MARK])?.split_first_chunk()?;
+        let chain = rest.first_chunk()?;
+        Some(Self { before: Chain(*before), chain: Chain(*chain) })
+    }
+
+    /// The content of a payload, rewritten or not.
+    #[must_use]
+    pub fn content(payload: &[u8]) -> &[u8] {
+        let rewritten = Self::of(payload).and_then(|_| payload.get(33..));
+        rewritten.unwrap_or(payload)
     }
 }
 
@@ -235,6 +276,21 @@ pub trait Journal: Send + Sync {
     /// # Errors
     /// [`JournalError::NotPossible`] while a backup relies on the records: try again later. Otherwise as [`Journal::append`].
     fn cut(&self, program: &ProgramId, epoch: Epoch, before: Cursor, change: &KeptChange) -> Result<u64, JournalError>;
+
+    /// Puts other content in the place of records, which keep their places and their chain: [`Rewritten`] payloads. Durable when this returns.
+    ///
+    /// # Errors
+    /// [`JournalError::NotPossible`] while a backup relies on the records, or where a record is not one that was rewritten. Otherwise as
+    /// [`Journal::append`].
+    fn rewrite(&self, program: &ProgramId, epoch: Epoch, records: &[Record]) -> Result<(), JournalError>;
+
+    /// Removes from the disk what was rewritten or cut, as far as this home holds it. May take as long as reading everything.
+    ///
+    /// # Errors
+    /// As [`Journal::append`]; what was there before is then still there.
+    fn scour(&self) -> Result<(), JournalError> {
+        Ok(())
+    }
 
     /// Why nothing is written any more; absent while all is well.
     fn failure(&self) -> Option<String>;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 
-use super::journal::BackupSummary;
+use super::journal::{BackupSummary, Reach};
 use crate::book::account_file::AccountFile;
 use crate::book::acts::{Confirmation, PendingAct};
 use crate::book::clusters::{ClusterFile, ClusterSummary};
@@ -142,6 +142,34 @@ pub struct KeyReport {
     pub values_cold: u64,
 }
 
+/// An entry of the audit trail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrailLine {
+    /// The place of its record.
+    pub place: Cursor,
+    /// SHA-256 of its canonical text.
+    pub leaf: [u8; 32],
+    /// Its canonical text: the JSON form of a [`crate::book::trail::TrailEntry`]. Absent when retention left the hash alone.
+    pub text: Option<String>,
+    /// BLAKE3 of its record, where an erasure rewrote that.
+    pub rewritten: Option<[u8; 32]>,
+    /// Records that an erasure rewrote which it ended, with BLAKE3 of what they hold since.
+    pub vouches: Vec<(Cursor, [u8; 32])>,
+}
+
+/// A part of an audit trail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrailPart {
+    /// The place of the oldest entry that anything is left of; of a part that begins later, of the oldest record.
+    pub first: Cursor,
+    /// The place of the newest.
+    pub end: Cursor,
+    /// The entries, in the direction that was asked for.
+    pub lines: Vec<TrailLine>,
+    /// Whether an erasure is under way.
+    pub erasing: bool,
+}
+
 /// The ledger. Shared by all handlers; every implementation passes `tests/ledger_conformance`.
 pub trait Ledger: Send + Sync {
     /// Does what a command asks, as one atomic and durable write, or finds that it was done before and answers as then.
@@ -153,8 +181,13 @@ pub trait Ledger: Send + Sync {
     /// Screens a conversion: reads its history, lets the assessor decide, commits all at once. The same id with the same content gives
     /// the first answer again.
     fn screen(&self, command: ScreenCommand) -> Answer<'_, Screened> {
+        self.screened(Command::Screen(Box::new(command)))
+    }
+
+    /// Does what a command asks that screens a conversion, perhaps as somebody's.
+    fn screened(&self, command: Command) -> Answer<'_, Screened> {
         Box::pin(async move {
-            let Executed { freshness, done, cursor: _ } = self.execute(Command::Screen(Box::new(command))).await?;
+            let Executed { freshness, done, cursor: _ } = self.execute(command).await?;
             let gone = || Refusal::NotPossible("the decision was made before and was removed by retention".to_owned());
             Ok(Screened { record: done.screened().ok_or_else(gone)?, freshness })
         })
@@ -334,6 +367,19 @@ pub trait Ledger: Send + Sync {
         after: Option<FeedCursor>,
         limit: usize,
     ) -> Answer<'a, (Vec<LabelledConversion>, FeedCursor)>;
+
+    /// A part of the audit trail: entries of a reach, in part. What outlived retention comes in one part.
+    ///
+    /// # Errors
+    /// [`LedgerError::Damaged`] names the first record that is not what was written.
+    fn trail<'a>(&'a self, program: &'a ProgramId, reach: Reach) -> Answer<'a, TrailPart>;
+
+    /// Does what is left to do of erasures that were asked for, in the programmes that are answered for here: rewrites what holds the signals, makes
+    /// the books again without them, and clears from the disk what was there before. Returns how many are done. May wait for the disk.
+    ///
+    /// # Errors
+    /// As [`Ledger::forget_older_than`]. What was not done is done by the next call.
+    fn finish_erasures(&self) -> Result<u64, LedgerError>;
 
     /// Who answers for its programmes.
     fn answerers(&self) -> Answerers {

@@ -83,7 +83,7 @@ const WHOLE: Body = Body::Whole;
 
 /// Every method of the contract.
 #[rustfmt::skip]
-pub static ROUTES: [Route; 67] = routes! {
+pub static ROUTES: [Route; 71] = routes! {
     // Screening
     Post "/v1/programs/{conversion.program_id}/conversions" ScreeningService.ScreenConversion ScreenConversionRequest -> ScreenConversionResponse, Body::Field("conversion"), One, unary;
     Post "/v1/conversions/lines" ScreeningService.ScreenConversions ScreenConversionsRequest -> ScreenConversionsResponse, Body::Lines, Lines, both_streams;
@@ -125,6 +125,11 @@ pub static ROUTES: [Route; 67] = routes! {
     Post "/v1/programs/{program_id}/acts/{act_id}/confirm" ConfirmationService.ConfirmAct ConfirmActRequest -> ConfirmActResponse, WHOLE, One, unary;
     Post "/v1/programs/{program_id}/acts/{act_id}/refuse" ConfirmationService.RefuseAct RefuseActRequest -> RefuseActResponse, WHOLE, One, unary;
     Post "/v1/programs/{program_id}/acts/{act_id}/withdraw" ConfirmationService.WithdrawAct WithdrawActRequest -> WithdrawActResponse, WHOLE, One, unary;
+    // The audit trail, and what a person may ask for
+    Get "/v1/audit" AuditService.SearchAudit SearchAuditRequest -> SearchAuditResponse, NONE, One, unary;
+    Get "/v1/audit/export" AuditService.ExportAudit ExportAuditRequest -> ExportAuditResponse, NONE, Lines, stream;
+    Get "/v1/audit/verification" AuditService.VerifyAudit VerifyAuditRequest -> VerifyAuditResponse, NONE, One, unary;
+    Post "/v1/programs/{program_id}/accounts/{account_id}/erase" PrivacyService.EraseAccount EraseAccountRequest -> EraseAccountResponse, WHOLE, One, unary;
     // Lists
     Get "/v1/programs/{program_id}/list-entries" ListService.ListListEntries ListListEntriesRequest -> ListListEntriesResponse, NONE, One, unary;
     Post "/v1/programs/{program_id}/list-entries" ListService.PutListEntry PutListEntryRequest -> PutListEntryResponse, WHOLE, One, unary;

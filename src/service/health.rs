@@ -20,7 +20,7 @@ use crate::vocabulary::ids::ProgramId;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The services that are reported, by full name; the empty name is the server as a whole.
-pub(super) const SERVICES: [&str; 11] = [
+pub(super) const SERVICES: [&str; 13] = [
     "",
     "selfsame.v1.ScreeningService",
     "selfsame.v1.ReviewService",
@@ -32,6 +32,8 @@ pub(super) const SERVICES: [&str; 11] = [
     "selfsame.v1.OperationsService",
     "selfsame.v1.ProgramService",
     "selfsame.v1.AccessService",
+    "selfsame.v1.AuditService",
+    "selfsame.v1.PrivacyService",
 ];
 
 /// The service that needs the models that were chosen.

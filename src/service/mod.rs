@@ -4,6 +4,7 @@
 //! the place to start reading; [`errors`] has every way in which a call can fail.
 
 mod access;
+mod audit;
 mod budgets;
 mod bulk;
 mod case_page;
@@ -11,6 +12,7 @@ mod confirmation;
 mod counts;
 mod diagnosis;
 pub mod directory;
+mod erasing;
 pub mod errors;
 pub mod expiring;
 mod feed;
@@ -24,10 +26,12 @@ mod incomparable;
 pub mod limits;
 mod list;
 pub mod listener;
+mod looks;
 mod model;
 mod operations;
 mod pages;
 mod payout;
+mod privacy;
 mod rekeying;
 mod review;
 mod sameness;

@@ -4,6 +4,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream::{self, BoxStream};
@@ -15,13 +16,17 @@ use super::counts;
 use super::diagnosis::{self, Diagnosis, KeyUse};
 use super::errors::Refusal;
 use super::shared::{Phase, Shared};
+use crate::book::looks::Seen;
 use crate::ports::journal::BackupSummary;
+use crate::vocabulary::ids::ProgramId;
 use crate::wire::fields::time_message;
 use crate::wire::v1::stream_backup_response::Part;
 use crate::wire::{self, v1};
 
 /// Bytes of one message.
 const PART_BYTES: usize = 256 * 1_024;
+/// How long a backup waits until it is noted who takes it.
+const NOTED_WITHIN: Duration = Duration::from_secs(1);
 /// Messages that wait for a slow reader.
 const PARTS_WAITING: usize = 4;
 
@@ -41,6 +46,12 @@ impl v1::operations_service_server::OperationsService for OperationsHandlers {
         let (caller, v1::StreamBackupRequest {}) = Caller::of(request)?;
         caller.may_everywhere()?;
         let place = self.0.places.take(&caller)?;
+        // A ledger that takes no writes is backed up all the same; it is noted as soon as it takes some.
+        let directory = ProgramId::directory();
+        let noted = self.0.looked_first(&caller, &directory, Seen::Backup);
+        if !matches!(tokio::time::timeout(NOTED_WITHIN, noted).await, Ok(Ok(()))) {
+            self.0.looked(&caller, &directory, Seen::Backup)?;
+        }
         let (sender, receiver) = mpsc::channel(PARTS_WAITING);
         let shared = Arc::clone(&self.0);
         tokio::spawn(async move {

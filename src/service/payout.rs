@@ -98,7 +98,7 @@ impl v1::payout_service_server::PayoutService for PayoutHandlers {
         caller.may(&command.program_id).await?;
         let reservation_id = command.request.id.to_string();
         let (program, wanted) = (command.program_id.clone(), command.payouts.clone());
-        let Executed { cursor: _, freshness, done } = self.execute(Command::Reserve(command)).await?;
+        let Executed { cursor: _, freshness, done } = self.execute(Command::Reserve(command).by(caller.who())).await?;
         let answers = done.reserved().ok_or_else(|| Refusal::not_known("reservation", &reservation_id))?;
         if freshness == Freshness::New {
             counts::reserve_answered(&program, &wanted, &answers);
@@ -114,7 +114,7 @@ impl v1::payout_service_server::PayoutService for PayoutHandlers {
         let (caller, message) = Caller::of(request)?;
         let command = requests::renew(message, self.0.now()).map_err(Refusal::from)?;
         caller.may(&command.program_id).await?;
-        let Executed { freshness, .. } = self.execute(Command::ChangeReservation(command)).await?;
+        let Executed { freshness, .. } = self.execute(Command::ChangeReservation(command).by(caller.who())).await?;
         Ok(Response::new(v1::RenewReservationResponse { replayed: was_replayed(freshness) }))
     }
 
@@ -125,7 +125,7 @@ impl v1::payout_service_server::PayoutService for PayoutHandlers {
         let (caller, message) = Caller::of(request)?;
         let command = requests::cancel(message, self.0.now()).map_err(Refusal::from)?;
         caller.may(&command.program_id).await?;
-        let Executed { freshness, .. } = self.execute(Command::ChangeReservation(command)).await?;
+        let Executed { freshness, .. } = self.execute(Command::ChangeReservation(command).by(caller.who())).await?;
         Ok(Response::new(v1::CancelReservationResponse { replayed: was_replayed(freshness) }))
     }
 
@@ -135,7 +135,7 @@ impl v1::payout_service_server::PayoutService for PayoutHandlers {
         caller.may(&command.program_id).await?;
         count_skew(&warnings);
         let program = command.program_id.clone();
-        let Executed { cursor, freshness, done } = self.execute(Command::MarkPaid(command)).await?;
+        let Executed { cursor, freshness, done } = self.execute(Command::MarkPaid(command).by(caller.who())).await?;
         let answer = done.paid();
         if let (Freshness::New, Some(answer)) = (freshness, &answer) {
             counts::paid(&program, answer);
@@ -151,7 +151,7 @@ impl v1::payout_service_server::PayoutService for PayoutHandlers {
         let (command, warnings) = requests::failed(message, self.0.now()).map_err(Refusal::from)?;
         caller.may(&command.program_id).await?;
         count_skew(&warnings);
-        let Executed { cursor, freshness, done: _ } = self.execute(Command::MarkFailed(command)).await?;
+        let Executed { cursor, freshness, done: _ } = self.execute(Command::MarkFailed(command).by(caller.who())).await?;
         Ok(Response::new(v1::MarkFailedResponse { replayed: was_replayed(freshness), cursor: cursor_text(cursor), warnings }))
     }
 

@@ -16,6 +16,7 @@ use super::{case_page, side_by_side};
 use crate::book;
 use crate::book::clusters::ClusterFile;
 use crate::book::command::{CaseCommand, CasesCommand, Command};
+use crate::book::looks::Seen;
 use crate::book::query::{PageRequest, PageToken};
 use crate::book::records::{CaseSummary, DecisionRecord};
 use crate::ports::ledger::{Ledger, LedgerError};
@@ -108,10 +109,11 @@ impl v1::review_service_server::ReviewService for ReviewHandlers {
             requests::case_wanted(message, &self.0.door.page_key()).map_err(Refusal::from)?;
         caller.may(&program_id).await?;
         let now = self.0.now();
-        let wanted = case_id.clone();
+        let (wanted, of) = (case_id.clone(), program_id.clone());
         let read = move |ledger: Arc<dyn Ledger>, _| async move { ledger.case(&program_id, &wanted, now).await };
         let found = self.0.read(&caller.share, read).await?;
         let file = found.ok_or_else(|| Refusal::not_known("case", case_id.as_str()))?;
+        self.0.looked(&caller, &of, Seen::Case(file.summary.conversion_id.clone()))?;
         let rows = side_by_side::rows(&file);
         let part = requests::newest_history(&file.history, history_before, HISTORY_BYTES_MAX);
         let earlier = (part.from > 0).then(|| PageToken(part.from.to_string()));
@@ -205,12 +207,13 @@ impl v1::review_service_server::ReviewService for ReviewHandlers {
         let (caller, message) = Caller::of(request)?;
         let wanted = account::wanted(message, &self.0.door.page_key()).map_err(Refusal::from)?;
         caller.may(&wanted.program_id).await?;
-        let (now, seal, id) = (self.0.now(), wanted.seal, wanted.account_id.clone());
+        let (now, seal, id, of) = (self.0.now(), wanted.seal, wanted.account_id.clone(), wanted.program_id.clone());
         let read = move |ledger: Arc<dyn Ledger>, _| async move {
             ledger.account(&wanted.program_id, &wanted.account_id, &wanted.page, now).await
         };
         let found = self.0.read(&caller.share, read).await?;
         let file = found.ok_or_else(|| Refusal::not_known("account", id.as_str()))?;
+        self.0.looked(&caller, &of, Seen::Account(id))?;
         Ok(Response::new(account::message_of(&file, seal)))
     }
 
@@ -234,7 +237,9 @@ impl v1::review_service_server::ReviewService for ReviewHandlers {
         let (program_id, account_id) = cluster::wanted(message).map_err(Refusal::from)?;
         caller.may(&program_id).await?;
         let now = self.0.now();
+        let (of, around) = (program_id.clone(), account_id.clone());
         let file = self.cluster(&caller, program_id, account_id).await?;
+        self.0.looked(&caller, &of, Seen::Cluster(around))?;
         Ok(Response::new(v1::GetClusterResponse { cluster: Some(cluster::message_of(&file, now)) }))
     }
 

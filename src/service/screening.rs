@@ -17,6 +17,7 @@ use super::{bulk, counts, sameness, told};
 use crate::book;
 use crate::book::command::{Command, Done, Executed, OutcomeCommand, ScreenCommand, SignalsCommand};
 use crate::book::directory::ProgramSettings;
+use crate::book::looks::Seen;
 use crate::book::query::PageRequest;
 use crate::book::records::{Freshness, OutcomeAnswer, Screened};
 use crate::ports::ledger::{Ledger, LedgerError};
@@ -68,6 +69,9 @@ impl v1::screening_service_server::ScreeningService for ScreeningHandlers {
         let record = found.ok_or_else(|| Refusal::not_known("conversion", wanted.conversion_id.as_str()))?;
         let referee = &record.conversion.referee.account_id;
         told_of_asking(&self.0, &wanted.program_id, caller.share.ask_about_account(&wanted.program_id, referee))?;
+        if wanted.view == requests::DecisionView::Full {
+            self.0.looked(&caller, &wanted.program_id, Seen::Decision(wanted.conversion_id.clone()))?;
+        }
         let message = decision::message_of(&record);
         Ok(Response::new(match wanted.view {
             requests::DecisionView::Basic => v1::GetDecisionResponse { decision: Some(message), ..Default::default() },
@@ -113,7 +117,8 @@ impl v1::screening_service_server::ScreeningService for ScreeningHandlers {
         }
         let (program, id, sent) = (program_id.clone(), record_id.clone(), bundles.clone());
         let command = SignalsCommand { program_id, record_id, content, bundles, received_at };
-        let (cursor, freshness) = match self.0.ledger.record_signals(command).await {
+        let command = Command::RecordSignals(command).by(caller.who());
+        let (cursor, freshness) = match self.0.ledger.recorded(command).await {
             Err(LedgerError::Refused(book::Refusal::ContentDiffers { .. })) => {
                 sameness::signals_before(&self.0, &program, &id, &sent).await?
             }
@@ -137,7 +142,7 @@ impl v1::screening_service_server::ScreeningService for ScreeningHandlers {
         let (program, id) = (outcome.program_id.clone(), outcome.outcome_id.clone());
         let command = Command::RecordOutcome(OutcomeCommand { outcome, content, received_at });
         // A report of a machine needs no name, unless a person must confirm it.
-        let command = asked(&programme, &caller, command)?;
+        let command = asked(&programme, &caller, command)?.by(caller.who());
         let executed = match self.0.ledger.execute(command).await {
             Err(LedgerError::Refused(book::Refusal::ContentDiffers { .. })) => {
                 let (cursor, freshness) = sameness::outcome_before(&self.0, &program, &id, &sent).await?;
@@ -203,7 +208,8 @@ pub(super) async fn screen(
     told_of_asking(shared, &conversion.program_id, caller.share.ask_about(&conversion.program_id, &conversion.referee))?;
     let sent = conversion.clone();
     let (program_id, id) = (conversion.program_id.clone(), conversion.conversion_id.clone());
-    let screened = match shared.ledger.screen(ScreenCommand { conversion, content, received_at }).await {
+    let command = Command::Screen(Box::new(ScreenCommand { conversion, content, received_at })).by(caller.who());
+    let screened = match shared.ledger.screened(command).await {
         Err(LedgerError::Refused(book::Refusal::ContentDiffers { .. })) => {
             sameness::screened_before(shared, &program_id, &id, &sent).await?
         }

@@ -4,6 +4,7 @@
 //! and the tests, which bring their own listener, ledger and clock.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::net::TcpListener;
@@ -19,9 +20,11 @@ use tower::util::{BoxCloneSyncService, ServiceExt as _, option_layer};
 use tower::{BoxError, Service, ServiceBuilder};
 
 use super::access::{Door, DoorLayer};
+use super::audit::AuditHandlers;
 use super::budgets::ByteBudget;
 use super::confirmation::ConfirmationHandlers;
 use super::directory::{AccessHandlers, ProgramHandlers};
+use super::erasing;
 use super::followers::{self, Followers};
 use super::forwarding::{ForwardLayer, Replicas};
 use super::health;
@@ -29,9 +32,11 @@ use super::incomparable::{AskedOften, Incomparable};
 use super::limits::{GuardLayer, Limits, StreamPlaces, WaitingPlaces};
 use super::list::ListHandlers;
 use super::listener::{self, Connections, Serving};
+use super::looks::{self, Looks};
 use super::model::ModelHandlers;
 use super::operations::OperationsHandlers;
 use super::payout::PayoutHandlers;
+use super::privacy::PrivacyHandlers;
 use super::review::ReviewHandlers;
 use super::screening::ScreeningHandlers;
 use super::seal::Seals;
@@ -55,6 +60,9 @@ const STREAM_WINDOW_BYTES: u32 = 128 << 10;
 /// Bytes that a client may send into all streams of a connection before the server has read them. Half of it is what small frames may cost: one
 /// stream of the smallest messages, or thirty of 80 bytes, all of them unread.
 const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
+
+/// How long the end waits until the last looks are kept.
+const LOOKS_KEPT_WITHIN: Duration = Duration::from_secs(2);
 
 /// How requests may be compressed, beside not at all.
 const GZIP: CompressionEncoding = CompressionEncoding::Gzip;
@@ -120,6 +128,8 @@ pub async fn serve(
         models,
         incomparable: Incomparable::default(),
         asked_often: AskedOften::default(),
+        looks: Looks::default(),
+        erasure_asked: Notify::new(),
         followers: Followers::default(),
         decision_lines: Lines::new(limits.log_lines_per_second),
         refusal_lines: Arc::clone(&refusal_lines),
@@ -159,6 +169,8 @@ pub async fn serve(
     let reported = health::begin(&shared, &reporter).await;
     let health = tokio::spawn(health::report(Arc::clone(&shared), reporter, reported));
     let following = tokio::spawn(followers::report(Arc::clone(&shared)));
+    let looking_on = tokio::spawn(looks::keep(Arc::clone(&shared)));
+    let erasing = tokio::spawn(erasing::finish(Arc::clone(&shared)));
     let too_long = async {
         shared.draining().await;
         tokio::time::sleep(limits.drain_max).await;
@@ -167,8 +179,12 @@ pub async fn serve(
         _ = serving => tracing::info!(drained = true, "stopped: every call that was taken has ended"),
         () = too_long => tracing::warn!(drained = false, "stopped: some calls did not end within the drain time and were dropped"),
     }
-    for task in [Some(health), Some(looking), Some(following), renewing].into_iter().flatten() {
+    for task in [Some(health), Some(looking), Some(following), Some(looking_on), Some(erasing), renewing].into_iter().flatten() {
         task.abort();
+    }
+    // Whatever was still read is kept before the ledger is closed.
+    if tokio::time::timeout(LOOKS_KEPT_WITHIN, looks::flush(&shared)).await.is_err() {
+        tracing::warn!("who looked at whom in the last moment could not be kept");
     }
     Ok(())
 }
@@ -198,6 +214,8 @@ fn routes(shared: &Arc<Shared>, reporter: &HealthReporter) -> Result<Routes, Ser
     let operations = v1::operations_service_server::OperationsServiceServer::new(OperationsHandlers(Arc::clone(shared)));
     let program = v1::program_service_server::ProgramServiceServer::new(ProgramHandlers(Arc::clone(shared)));
     let access = v1::access_service_server::AccessServiceServer::new(AccessHandlers(Arc::clone(shared)));
+    let audit = v1::audit_service_server::AuditServiceServer::new(AuditHandlers(Arc::clone(shared)));
+    let privacy = v1::privacy_service_server::PrivacyServiceServer::new(PrivacyHandlers(Arc::clone(shared)));
     let served = health::SERVICES.iter().filter(|name| !name.is_empty());
     let reflection = || {
         let described = tonic_reflection::server::Builder::configure()
@@ -221,6 +239,8 @@ fn routes(shared: &Arc<Shared>, reporter: &HealthReporter) -> Result<Routes, Ser
         .add_service(operations.max_decoding_message_size(limit).accept_compressed(GZIP))
         .add_service(program.max_decoding_message_size(limit).accept_compressed(GZIP))
         .add_service(access.max_decoding_message_size(limit).accept_compressed(GZIP))
+        .add_service(audit.max_decoding_message_size(limit).accept_compressed(GZIP))
+        .add_service(privacy.max_decoding_message_size(limit).accept_compressed(GZIP))
         .add_service(health)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?))

@@ -14,6 +14,7 @@ use super::followers::Followers;
 use super::forwarding::Replicas;
 use super::incomparable::{AskedOften, Incomparable};
 use super::limits::{Limits, PANICS, StreamPlaces, WaitingPlaces};
+use super::looks::Looks;
 use super::told::Lines;
 use crate::adapters::model_store::{ModelStore, ModelStoreError};
 use crate::adapters::tls::ServerTls;
@@ -59,6 +60,10 @@ pub(super) struct Shared {
     pub(super) incomparable: Incomparable,
     /// Who was told of callers that ask about one person again and again.
     pub(super) asked_often: AskedOften,
+    /// Who looked at whom, and is yet to be kept.
+    pub(super) looks: Looks,
+    /// Told when an erasure was asked for.
+    pub(super) erasure_asked: Notify,
     /// Who follows the feed.
     pub(super) followers: Followers,
     /// Lines of the log that decisions have, and refusals inside of streams.

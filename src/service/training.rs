@@ -13,6 +13,7 @@ use super::errors::Refusal;
 use super::limits::contained;
 use super::shared::{Phase, Shared};
 use crate::book::cursor::FeedCursor;
+use crate::book::looks::Seen;
 use crate::book::records::Cursor;
 use crate::vocabulary::ids::ProgramId;
 use crate::wire::{training as lines, v1};
@@ -48,6 +49,7 @@ impl v1::training_service_server::TrainingService for TrainingHandlers {
         let (program_id, after) = lines::wanted(message).map_err(Refusal::from)?;
         caller.may(&program_id).await?;
         let place = self.0.places.take(&caller)?;
+        self.0.looked_first(&caller, &program_id, Seen::Export).await?;
         let end = self.0.feed_end(&program_id).await?.place;
         let cursor = self.0.feed_from(&program_id, after).await?;
         let export = Export { shared: Arc::clone(&self.0), share: Arc::clone(&caller.share), program_id, cursor, end };

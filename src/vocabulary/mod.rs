@@ -12,6 +12,7 @@ pub mod journey;
 pub mod label;
 pub mod money;
 pub mod outcome;
+pub mod personal_data;
 pub mod role;
 pub mod sketch;
 pub mod time;

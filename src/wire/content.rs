@@ -163,6 +163,7 @@ said_in_one_way!(
     LoadModelRequest,
     PlaceHoldRequest,
     PutListEntryRequest,
+    EraseAccountRequest,
     RefuseActRequest,
     RekeyValuesRequest,
     ReleaseCaseRequest,

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::fields::{Arrival, enum_set, optional_time, required_enum, required_id, text, time_message};
+use super::fields::{Arrival, enum_set, name_of_somebody, optional_time, required_enum, required_id, text, time_message};
 use super::request::{ListingSeal, PageKey, optional_span, page};
 use super::v1;
 use super::violation::{At, Violation, Violations};
@@ -161,7 +161,7 @@ pub fn identity(message: Option<v1::Identity>) -> Result<IdentitySettings, Vec<V
         if name.is_empty() {
             found.add(at, "is empty");
         }
-        Some(text(name, CERTIFICATE_BYTES_MAX, at, found))
+        Some(name_of_somebody(name, CERTIFICATE_BYTES_MAX, at, found))
     };
     let certificates = set_of(&certificate_names, FEW_MAX, &at.field("certificate_names"), &mut found, certificate);
     let settings = name.map(|name| IdentitySettings { name, roles: roles.into_iter().collect(), scope, certificates });

@@ -11,6 +11,7 @@ use crate::vocabulary::ids::{
     RewardId, TokenId, Ucc,
 };
 use crate::vocabulary::money::{InvalidMoney, Money};
+use crate::vocabulary::personal_data::{self, PersonalDatum};
 use crate::vocabulary::time::{CLOCK_SKEW_TOLERANCE, Timestamp};
 
 /// With which clock the times of a message are compared.
@@ -56,8 +57,17 @@ wire_ids!(
     Ucc
 );
 
+/// Why what holds a personal datum is refused.
+pub(super) fn refused(datum: PersonalDatum) -> String {
+    format!("holds what looks like {datum}, which must not be kept: name people by the ids of their accounts")
+}
+
 /// Reads an id that must be there.
 pub fn required_id<T: WireId>(text: &str, at: &At<'_>, found: &mut Violations) -> Option<T> {
+    if let Some(datum) = personal_data::in_id(text) {
+        found.add(at, refused(datum));
+        return None;
+    }
     match T::read(text) {
         Ok(id) => Some(id),
         Err(InvalidId::Empty) => {
@@ -130,8 +140,16 @@ pub fn soft_enum_set<T: WireEnum + Ord>(numbers: &[i32], max: usize, at: &At<'_>
     values
 }
 
-/// Reads a text of at most `bytes_max` bytes without control characters. Empty means absent.
+/// Reads a text of at most `bytes_max` bytes without control characters or personal data. Empty means absent.
 pub fn text(value: &str, bytes_max: usize, at: &At<'_>, found: &mut Violations) -> Box<str> {
+    if let Some(datum) = personal_data::in_text(value) {
+        found.add(at, refused(datum));
+    }
+    name_of_somebody(value, bytes_max, at, found)
+}
+
+/// As [`text`], for what is meant to name a person or a machine: the name of a certificate may be an e-mail address.
+pub fn name_of_somebody(value: &str, bytes_max: usize, at: &At<'_>, found: &mut Violations) -> Box<str> {
     if value.len() > bytes_max {
         found.add(at, format!("is {} bytes long; at most {bytes_max} are allowed", value.len()));
     } else if let Some(position) = value.find(char::is_control) {
@@ -144,6 +162,10 @@ pub fn text(value: &str, bytes_max: usize, at: &At<'_>, found: &mut Violations) 
 pub fn soft_text(value: &str, bytes_max: usize, at: &At<'_>, found: &mut Violations) -> Box<str> {
     if let Some(position) = value.find(char::is_control) {
         found.ignore(at, &format!("holds a control character at byte {position}"));
+        return "".into();
+    }
+    if let Some(datum) = personal_data::in_machine_text(value) {
+        found.ignore(at, &refused(datum));
         return "".into();
     }
     if value.len() <= bytes_max {

@@ -6,6 +6,7 @@
 
 pub mod account;
 pub mod act;
+pub mod audit;
 pub mod bundle;
 pub mod cluster;
 pub mod codec;
@@ -30,6 +31,7 @@ pub mod list;
 pub mod model;
 pub mod outcome;
 pub mod payout;
+pub mod privacy;
 pub mod rekeying;
 pub mod request;
 pub mod review;

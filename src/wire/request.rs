@@ -8,13 +8,14 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use prost::Message;
 
-use super::fields::optional_id;
+use super::fields::{optional_id, refused};
 use super::violation::{At, Violations};
 use crate::book::command::Request;
 use crate::book::directory::LedgerKey;
 use crate::book::query::{PageRequest, PageToken, Wanted};
 use crate::book::records::ContentFingerprint;
 use crate::vocabulary::ids::{CaseId, ConversionId};
+use crate::vocabulary::personal_data;
 use crate::vocabulary::time::Span;
 
 /// Entries of a page when the caller does not say.
@@ -32,7 +33,10 @@ const DURATION_SECONDS_MAX: i64 = 315_576_000_000;
 pub(super) fn case_id(text: &str, found: &mut Violations) -> Option<CaseId> {
     let at = At::path("case_id");
     match text.strip_prefix("case-").map(ConversionId::new) {
-        Some(Ok(conversion)) => return Some(CaseId::of(&conversion)),
+        Some(Ok(conversion)) => match personal_data::in_id(conversion.as_str()) {
+            None => return Some(CaseId::of(&conversion)),
+            Some(datum) => found.add(&at, refused(datum)),
+        },
         Some(Err(problem)) => found.add(&at, problem.to_string()),
         None if text.is_empty() => found.add(&at, "is required"),
         None => found.add(&at, "is not the id of a case; those begin with `case-`"),
@@ -51,6 +55,8 @@ pub(super) fn note(text: String, at: &At<'_>, found: &mut Violations) -> String 
         found.add(at, format!("is {} bytes long; at most {NOTE_BYTES_MAX} are allowed", text.len()));
     } else if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
         found.add(at, "holds control characters; only line breaks and tabs are allowed");
+    } else if let Some(datum) = personal_data::in_text(&text) {
+        found.add(at, refused(datum));
     }
     text
 }

@@ -2,7 +2,11 @@
 
 use std::io::Write;
 
-use selfsame::adapters::journal::{BackupFile, MemoryJournal, StorageError, check, restore, stats, verify_backup};
+use age::secrecy::ExposeSecret as _;
+use selfsame::adapters::journal::{
+    BackupFile, MemoryJournal, StorageError, check, restore, restore_with, stats, verify_backup, verify_backup_with,
+};
+use selfsame::adapters::sealed_backup::{Identities, Recipients};
 use selfsame::book::records::Cursor;
 use selfsame::ports::journal::{Journal, JournalError};
 
@@ -51,6 +55,45 @@ impl Write for Meanwhile<'_> {
     fn flush(&mut self) -> std::io::Result<()> {
         self.out.flush()
     }
+}
+
+#[test]
+fn an_encrypted_backup_is_read_by_who_has_the_key_and_by_nobody_else() {
+    let place = tempfile::tempdir().unwrap();
+    let journal = filled(&place.path().join("journal"));
+    let (file, restored, plain) = (place.path().join("backup.age"), place.path().join("restored"), place.path().join("plain"));
+    let (key, other) = (age::x25519::Identity::generate(), age::x25519::Identity::generate());
+    let keys = |name: &str, key: &age::x25519::Identity| {
+        let path = place.path().join(name);
+        std::fs::write(&path, format!("# a key\n{}\n", key.to_string().expose_secret())).unwrap();
+        path
+    };
+    let (key_file, other_file) = (keys("key", &key), keys("other", &other));
+    let listed = place.path().join("recipients");
+    std::fs::write(&listed, format!("# who may\n\n{}\n", key.to_public())).unwrap();
+    let recipients = Recipients::read(&[], [listed.as_path()]).unwrap();
+
+    let mut out = BackupFile::create_for(&file, &recipients).unwrap();
+    journal.back_up(&mut out).unwrap();
+    let written = out.keep().unwrap();
+    let bytes = std::fs::read(&file).unwrap();
+    back_up(&journal, &plain);
+    assert!(bytes.starts_with(b"age-encryption.org/v1"));
+    assert!(!bytes.windows(8).any(|window| window == b"SELFBAK\x01") && std::fs::read(&plain).unwrap().starts_with(b"SELFBAK"));
+
+    let with = |file: &std::path::Path| Identities::read([file]).unwrap();
+    assert_eq!(verify_backup_with(&file, &with(&key_file)).unwrap(), written);
+    let unread = [verify_backup(&file), verify_backup_with(&file, &with(&other_file)), restore(&file, &restored)];
+    for refused in unread {
+        assert!(matches!(&refused, Err(StorageError::BackupUnusable { reason }) if reason.contains("encrypted")), "{refused:?}");
+    }
+    std::fs::write(&file, &bytes[..bytes.len() - 20]).unwrap();
+    assert!(verify_backup_with(&file, &with(&key_file)).is_err(), "one that is cut");
+    std::fs::write(&file, &bytes).unwrap();
+    restore_with(&file, &restored, &with(&key_file)).unwrap();
+    assert_eq!(content(&open(&restored)), content(&journal));
+    let wrong = Recipients::read(&["age1nobody".to_owned()], []).map(drop).unwrap_err().to_string();
+    assert!(wrong.contains("`age1nobody` is no recipient"), "{wrong}");
 }
 
 #[test]

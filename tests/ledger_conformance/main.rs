@@ -23,6 +23,7 @@ mod claims_rekeying;
 mod claims_review;
 mod claims_terms;
 mod claims_together;
+mod claims_trail;
 mod claims_writing;
 #[path = "../support/postgres.rs"]
 mod postgres;
@@ -259,6 +260,13 @@ conformance! {
         what_was_learned_since_is_told_of_a_payment_that_was_reserved
         a_second_payment_of_a_reward_is_recorded_and_told
         a_change_of_a_reward_tells_what_it_was_worth;
+    claims_trail:
+        every_record_is_an_entry_that_says_who_and_what
+        who_looked_at_whom_is_kept
+        the_chain_is_the_same_after_retention
+        an_erased_account_leaves_ids_codes_amounts_and_standing
+        what_an_erased_account_shared_ties_nobody_to_it_any_more
+        an_erasure_is_asked_for_once_and_tells_when_it_is_done;
     claims_acts:
         much_money_is_let_go_by_two_and_the_proposer_is_not_the_second
         what_is_not_known_to_be_little_is_much

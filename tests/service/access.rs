@@ -6,11 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use selfsame::vocabulary::time::Span;
 use selfsame::wire::v1;
 use selfsame::wire::v1::access_service_client::AccessServiceClient;
+use selfsame::wire::v1::audit_service_client::AuditServiceClient;
 use selfsame::wire::v1::confirmation_service_client::ConfirmationServiceClient;
 use selfsame::wire::v1::list_service_client::ListServiceClient;
 use selfsame::wire::v1::model_service_client::ModelServiceClient;
 use selfsame::wire::v1::operations_service_client::OperationsServiceClient;
 use selfsame::wire::v1::payout_service_client::PayoutServiceClient;
+use selfsame::wire::v1::privacy_service_client::PrivacyServiceClient;
 use selfsame::wire::v1::program_service_client::ProgramServiceClient;
 use selfsame::wire::v1::review_service_client::ReviewServiceClient;
 use selfsame::wire::v1::screening_service_client::ScreeningServiceClient;
@@ -174,6 +176,15 @@ async fn answers(calls: &Calls, program: &str, run: &str) -> BTreeMap<&'static s
     stream! { "OperationsService" OperationsServiceClient: "StreamBackup" stream_backup v1::StreamBackupRequest {} }
     unary! { "OperationsService" OperationsServiceClient:
         "Diagnose" diagnose r#"{"programId":"P"}"#;
+    }
+    stream! { "AuditService" AuditServiceClient: "ExportAudit" export_audit
+    message::<v1::ExportAuditRequest>(r#"{"programId":"P"}"#, program) }
+    unary! { "AuditService" AuditServiceClient:
+        "SearchAudit" search_audit r#"{"programId":"P"}"#;
+        "VerifyAudit" verify_audit r#"{"programId":"P"}"#;
+    }
+    unary! { "PrivacyService" PrivacyServiceClient:
+        "EraseAccount" erase_account r#"{"programId":"P","accountId":"nobody-RUN"}"#;
     }
     unary! { "ProgramService" ProgramServiceClient:
         "CreateProgram" create_program r#"{"program":{"programId":"new","stage":"PROGRAM_STAGE_SANDBOX"}}"#;

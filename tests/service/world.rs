@@ -33,9 +33,9 @@ use selfsame::book::records::{
 use selfsame::book::terms::ProgramTerms;
 use selfsame::ledger::{JournaledLedger, LedgerOptions};
 use selfsame::ports::clock::Clock;
-use selfsame::ports::journal::BackupSummary;
+use selfsame::ports::journal::{BackupSummary, Reach};
 use selfsame::ports::ledger::{Answer, Answerers, KeyReport, Ledger, LedgerError, LedgerHealth};
-use selfsame::ports::ledger::{ProgramSummary, Reading};
+use selfsame::ports::ledger::{ProgramSummary, Reading, TrailPart};
 use selfsame::screening::audit::AuditKey;
 use selfsame::screening::gate::Standing;
 use selfsame::screening::history::ListKind;
@@ -239,6 +239,12 @@ impl Ledger for SwitchedLedger {
         limit: usize,
     ) -> Answer<'a, (Vec<LabelledConversion>, FeedCursor)> {
         self.read(self.inner.labelled(program, after, limit))
+    }
+    fn trail<'a>(&'a self, program: &'a ProgramId, reach: Reach) -> Answer<'a, TrailPart> {
+        self.read(self.inner.trail(program, reach))
+    }
+    fn finish_erasures(&self) -> Result<u64, LedgerError> {
+        self.inner.finish_erasures()
     }
     fn directory(&self) -> Answer<'_, Arc<Directory>> {
         self.inner.directory()

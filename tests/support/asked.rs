@@ -17,7 +17,8 @@ use selfsame::book::records::{
     CaseFile, CaseSummary, DecisionRecord, FeedEvent, Hold, LabelledConversion, ListEntry, ListSubject, PendingOutcome,
     QueueStats,
 };
-use selfsame::ports::ledger::{Ledger, LedgerError};
+use selfsame::ports::journal::Reach;
+use selfsame::ports::ledger::{Ledger, LedgerError, TrailPart};
 use selfsame::screening::gate::Standing;
 use selfsame::screening::history::ListKind;
 use selfsame::vocabulary::ids::{AccountId, Actor, CaseId, ConversionId, ProgramId, RewardId};
@@ -139,6 +140,10 @@ impl<L: Deref<Target: Ledger>> Asked<L> {
         limit: usize,
     ) -> Read<(Vec<LabelledConversion>, FeedCursor)> {
         block_on(self.0.labelled(program, after, limit))
+    }
+
+    pub(crate) fn trail(&self, program: &ProgramId, reach: Reach) -> Read<TrailPart> {
+        block_on(self.0.trail(program, reach))
     }
 
     pub(crate) fn directory(&self) -> Read<Arc<Directory>> {

@@ -105,6 +105,16 @@ impl<J: Journal> Journal for FaultyJournal<J> {
         self.inner.cut(program, epoch, before, change)
     }
 
+    fn rewrite(&self, program: &ProgramId, epoch: Epoch, records: &[Record]) -> Result<(), JournalError> {
+        self.refuse_if_failed()?;
+        self.inner.rewrite(program, epoch, records)
+    }
+
+    fn scour(&self) -> Result<(), JournalError> {
+        self.refuse_if_failed()?;
+        self.inner.scour()
+    }
+
     fn failure(&self) -> Option<String> {
         self.failure.lock().clone().or_else(|| self.inner.failure())
     }

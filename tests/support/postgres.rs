@@ -280,6 +280,15 @@ impl Journal for Sole {
         self.journal.cut(program, epoch, before, change)
     }
 
+    fn rewrite(&self, program: &ProgramId, epoch: Epoch, records: &[Record]) -> Result<(), JournalError> {
+        self.take(program);
+        self.journal.rewrite(program, epoch, records)
+    }
+
+    fn scour(&self) -> Result<(), JournalError> {
+        self.journal.scour()
+    }
+
     fn failure(&self) -> Option<String> {
         self.journal.failure()
     }

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use crate::book::records::Cursor;
 use crate::ports::journal::{
     Append, Appended, Chain, Direction, Epoch, Head, Incarnation, Journal, JournalError, Kept, KeptChange, RECORD_BYTES_MAX,
-    Reach, Record,
+    Reach, Record, Rewritten,
 };
 use crate::vocabulary::ids::ProgramId;
 
@@ -135,9 +135,39 @@ impl Journal for MemoryJournal {
         Ok(removed)
     }
 
+    fn rewrite(&self, program: &ProgramId, _epoch: Epoch, records: &[Record]) -> Result<(), JournalError> {
+        let mut logs = self.logs.lock();
+        let Some(log) = logs.get_mut(program) else { return Ok(()) };
+        for record in records {
+            refuse_what_is_not_rewritten(program, record)?;
+            let at = record.cursor.0.checked_sub(log.first).and_then(|at| usize::try_from(at).ok());
+            match at.and_then(|at| log.records.get_mut(at)).filter(|known| known.chain == record.chain) {
+                Some(known) => known.payload = record.payload.clone(),
+                None => return Err(not_there(program, record)),
+            }
+        }
+        Ok(())
+    }
+
     fn failure(&self) -> Option<String> {
         None
     }
+}
+
+/// Only what keeps the chain may be put in the place of a record.
+pub(super) fn refuse_what_is_not_rewritten(program: &ProgramId, record: &Record) -> Result<(), JournalError> {
+    match Rewritten::of(&record.payload) {
+        Some(Rewritten { chain, before: _ }) if chain == record.chain => Ok(()),
+        Some(_) | None => Err(not_there(program, record)),
+    }
+}
+
+/// A record that is to be rewritten is not the one that is there.
+pub(super) fn not_there(program: &ProgramId, record: &Record) -> JournalError {
+    JournalError::NotPossible(format!(
+        "record {} of programme `{program}` is not the one that was to be rewritten",
+        record.cursor.0
+    ))
 }
 
 /// An entry is kept of a record that goes: of one that stays, both would count.

@@ -6,11 +6,11 @@ mod sled;
 
 pub use memory::MemoryJournal;
 pub use sled::{
-    BackupFile, CheckReport, Compacted, JournalOptions, JournalStats, ProgramReport, SledJournal, StorageError, SyncMode, check,
-    compact, restore, stats, verify_backup,
+    BackupFile, CheckReport, Compacted, JournalOptions, JournalStats, ProgramReport, SledHome, SledJournal, StorageError,
+    SyncMode, check, compact, restore, restore_with, stats, verify_backup, verify_backup_with,
 };
 
-pub(super) use sled::{folder_bytes, open_store, panic_message, sync_store};
+pub(super) use sled::{folder_bytes, open_store, panic_message, read_through, sync_store};
 
 /// The folder of the journal inside a data folder.
 pub const JOURNAL_FOLDER: &str = "journal";

@@ -117,7 +117,11 @@ fn cause(book: &Book, command: &Command, confirmation: &Confirmation, assessor: 
         | Command::ChangeDirectory(_)
         | Command::StepCases(_)
         | Command::Propose(_)
-        | Command::SettleAct(_) => None,
+        | Command::SettleAct(_)
+        | Command::KeepLooks(_)
+        | Command::Erase(_)
+        | Command::ErasuresDone(_)
+        | Command::By(..) => None,
     }
 }
 

@@ -23,6 +23,7 @@ mod rekeying;
 mod terms;
 #[cfg(test)]
 mod tests;
+mod trail;
 
 use self::conversion::Heads;
 use self::decision::Head;
@@ -31,7 +32,8 @@ use crate::book::event::{ConversionScreened, Event, ListChanged, OpenedCase, Sig
 use crate::book::feed;
 use crate::book::records::{FeedEvent, FeedKind};
 use crate::ledger::packed::{Damaged, Reader, Writer};
-use crate::vocabulary::ids::RecordId;
+use crate::ports::journal::Rewritten;
+use crate::vocabulary::ids::{Actor, RecordId};
 
 /// The version that is written.
 pub(crate) const VERSION: u8 = 1;
@@ -64,10 +66,27 @@ mod kind {
     pub(crate) const CASES_STEPPED: u8 = 24;
     pub(crate) const TERMS_CHANGED: u8 = 40;
     pub(crate) const VALUES_REKEYED: u8 = 41;
+    pub(crate) const LOOKED: u8 = 25;
+    pub(crate) const ACCOUNT_ERASED: u8 = 26;
+    pub(crate) const ERASURE_FINISHED: u8 = 27;
+    pub(crate) const TRAIL_KEPT: u8 = 28;
+}
+
+/// An event as the bytes of a record that says who made it, where the event itself does not.
+pub(crate) fn encode_by(event: &Event, by: Option<&Actor>) -> Vec<u8> {
+    let mut w = write(event);
+    if let Some(actor) = by.filter(|_| event.actor().is_none()) {
+        w.text(actor.as_str());
+    }
+    w.finish()
 }
 
 /// An event as the bytes of a record.
 pub(crate) fn encode(event: &Event) -> Vec<u8> {
+    write(event).finish()
+}
+
+fn write(event: &Event) -> Writer {
     let mut w = Writer::with_capacity(2048);
     w.u8(VERSION);
     match event {
@@ -161,6 +180,22 @@ pub(crate) fn encode(event: &Event) -> Vec<u8> {
             w.u8(kind::DIRECTORY_CHANGED);
             directory::write(&mut w, event);
         }
+        Event::Looked(event) => {
+            w.u8(kind::LOOKED);
+            trail::write_looked(&mut w, event);
+        }
+        Event::AccountErased(event) => {
+            w.u8(kind::ACCOUNT_ERASED);
+            trail::write_erased(&mut w, event);
+        }
+        Event::ErasureFinished(event) => {
+            w.u8(kind::ERASURE_FINISHED);
+            trail::write_finished(&mut w, event);
+        }
+        Event::TrailKept(event) => {
+            w.u8(kind::TRAIL_KEPT);
+            trail::write_kept(&mut w, event);
+        }
         Event::ActProposed(event) => {
             w.u8(kind::ACT_PROPOSED);
             acts::write_proposed(&mut w, event);
@@ -182,7 +217,7 @@ pub(crate) fn encode(event: &Event) -> Vec<u8> {
             payouts::write_kept(&mut w, event);
         }
     }
-    w.finish()
+    w
 }
 
 /// The event of a record's bytes, of any version.
@@ -190,7 +225,15 @@ pub(crate) fn encode(event: &Event) -> Vec<u8> {
 /// # Errors
 /// [`Damaged`] when they are not what any version writes.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Event, Damaged> {
-    let mut r = Reader::new(bytes);
+    decode_by(bytes).map(|(event, _)| event)
+}
+
+/// The event of a record's bytes, of any version, with who made it where only the record says so.
+///
+/// # Errors
+/// As [`decode`].
+pub(crate) fn decode_by(bytes: &[u8]) -> Result<(Event, Option<Actor>), Damaged> {
+    let mut r = Reader::new(Rewritten::content(bytes));
     match r.u8()? {
         VERSION => {}
         _ => return Err(Damaged("its version is newer than this build")),
@@ -226,6 +269,10 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Event, Damaged> {
         kind::VALUES_REKEYED => Event::ValuesRekeyed(Box::new(rekeying::read(&mut r)?)),
         kind::AUDIT_KEY_MADE => Event::AuditKeyMade(models::read_key(&mut r)?),
         kind::DIRECTORY_CHANGED => Event::DirectoryChanged(Box::new(directory::read(&mut r)?)),
+        kind::LOOKED => Event::Looked(Box::new(trail::read_looked(&mut r)?)),
+        kind::ACCOUNT_ERASED => Event::AccountErased(trail::read_erased(&mut r)?),
+        kind::ERASURE_FINISHED => Event::ErasureFinished(Box::new(trail::read_finished(&mut r)?)),
+        kind::TRAIL_KEPT => Event::TrailKept(Box::new(trail::read_kept(&mut r)?)),
         kind::ACT_PROPOSED => Event::ActProposed(Box::new(acts::read_proposed(&mut r)?)),
         kind::ACT_CONFIRMED => Event::ActConfirmed(Box::new(acts::read_confirmed(&mut r)?)),
         kind::ACT_DROPPED => Event::ActDropped(acts::read_dropped(&mut r)?),
@@ -233,7 +280,8 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Event, Damaged> {
         kind::CONVERSION_KEPT => Event::ConversionKept(Box::new(payouts::read_kept(&mut r)?)),
         _ => return Err(Damaged("its kind is not known")),
     };
-    if r.is_empty() { Ok(event) } else { Err(Damaged("it is longer than its content")) }
+    let by = if r.is_empty() || event.actor().is_some() { None } else { Some(r.id(Actor::new)?) };
+    if r.is_empty() { Ok((event, by)) } else { Err(Damaged("it is longer than its content")) }
 }
 
 /// What a record tells the feed, without reading more of it than that takes.
@@ -241,6 +289,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Event, Damaged> {
 /// # Errors
 /// As [`decode`], as far as it is read.
 pub(crate) fn told(cursor: FeedCursor, bytes: &[u8]) -> Result<Vec<FeedEvent>, Damaged> {
+    let bytes = Rewritten::content(bytes);
     let Some(([VERSION, kind::CONVERSION_SCREENED], rest)) = bytes.split_first_chunk::<2>() else {
         return decode(bytes).map(|event| feed::events(cursor, &event));
     };

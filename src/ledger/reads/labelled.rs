@@ -94,10 +94,14 @@ impl Records {
                     | Event::ValuesRekeyed(_)
                     | Event::AuditKeyMade(_)
                     | Event::DirectoryChanged(_)
+                    | Event::Looked(_)
+                    | Event::AccountErased(_)
+                    | Event::ErasureFinished(_)
                     | Event::ActProposed(_)
                     | Event::ActConfirmed(_)
                     | Event::ActDropped(_)
                     | Event::BreakerTripped(_)
+                    | Event::TrailKept(_)
                     | Event::ConversionKept(_) => {}
                 }
             }
@@ -164,10 +168,14 @@ fn later_verdict(event: &Event, id: &ConversionId) -> Option<LaterVerdict> {
         | Event::ValuesRekeyed(_)
         | Event::AuditKeyMade(_)
         | Event::DirectoryChanged(_)
+        | Event::Looked(_)
+        | Event::AccountErased(_)
+        | Event::ErasureFinished(_)
         | Event::ActProposed(_)
         | Event::ActConfirmed(_)
         | Event::ActDropped(_)
         | Event::BreakerTripped(_)
+        | Event::TrailKept(_)
         | Event::ConversionKept(_) => return None,
     };
     let Rechecked { at, as_of: _, seen: _, changed } = looked;

@@ -6,6 +6,7 @@ mod decisions;
 mod labelled;
 mod people;
 mod taken;
+mod trail;
 
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use crate::book::command::{Assessor, Done};
 use crate::book::cursor::{ChainMark, FeedCursor};
 use crate::book::event::{ConversionScreened, Event};
 use crate::book::records::{Cursor, DecisionRecord, FeedEvent};
-use crate::ports::journal::{Direction, Journal, JournalError, Reach, Record};
+use crate::ports::journal::{Direction, Journal, JournalError, Reach, Record, Rewritten};
 use crate::ports::ledger::LedgerError;
 use crate::screening::decision::Decision;
 use crate::vocabulary::conversion::Conversion;
@@ -42,7 +43,7 @@ pub(super) fn decode(record: &Record) -> Result<Event, LedgerError> {
     codec::decode(&record.payload).map_err(|damaged| damaged_at(record.cursor, damaged))
 }
 
-fn damaged_at(cursor: Cursor, what: impl std::fmt::Display) -> LedgerError {
+pub(super) fn damaged_at(cursor: Cursor, what: impl std::fmt::Display) -> LedgerError {
     LedgerError::Damaged(format!("record {}: {what}", cursor.0))
 }
 
@@ -92,7 +93,8 @@ impl Records {
         }))
     }
 
-    /// Conversions as they were sent. What is not known, or whose record is not kept any more, is left out.
+    /// Conversions as they were sent. What is not known, whose record is not kept any more, or of which a side was erased, is left out: without its
+    /// signals another look would find something else than there was.
     pub(super) async fn sent(&self, ids: &[ConversionId]) -> Result<Vec<Conversion>, LedgerError> {
         let places: Vec<Cursor> = {
             let book = self.programme.book.read();
@@ -105,11 +107,19 @@ impl Records {
         waiting(move || {
             let mut sent = Vec::with_capacity(places.len());
             for cursor in places {
-                sent.extend(records.screened(cursor)?.map(|(screened, _)| screened.conversion));
+                if !records.is_rewritten(cursor)? {
+                    sent.extend(records.screened(cursor)?.map(|(screened, _)| screened.conversion));
+                }
             }
             Ok(sent)
         })
         .await
+    }
+
+    /// Whether the record at a place is without signals that it had.
+    fn is_rewritten(&self, cursor: Cursor) -> Result<bool, LedgerError> {
+        let record = self.part(cursor, cursor, Direction::Forward, 1)?.pop();
+        Ok(record.is_some_and(|record| Rewritten::of(&record.payload).is_some()))
     }
 
     /// The decision that stands at a place, with its mark; `None` when its record is not kept any more.

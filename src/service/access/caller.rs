@@ -75,6 +75,11 @@ impl Caller {
         }
     }
 
+    /// As whom it stands in the audit trail where nothing is done that needs a name: `local` stands for nobody.
+    pub(in crate::service) const fn who(&self) -> &Actor {
+        &self.name
+    }
+
     /// Says to the replica at an address for whom one of its methods is called; absent where there are no replicas.
     pub(in crate::service) fn sealed(&self, method: &str, to: &str) -> Option<HeaderValue> {
         let said = match self.standing {

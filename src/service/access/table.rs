@@ -33,7 +33,7 @@ const fn rule(method: &'static str, place: Place, roles: &'static [Role]) -> Rul
 const ALL: &[Role] = &Role::ALL;
 
 #[rustfmt::skip]
-pub(super) const TABLE: [Rule; 67] = [
+pub(super) const TABLE: [Rule; 71] = [
     rule("ScreeningService/ScreenConversion",    Place::Writes, &[Screener]),
     rule("ScreeningService/ScreenConversions",   Place::Writes, &[Screener]),
     rule("ScreeningService/RecordSignals",       Place::Writes, &[Screener]),
@@ -87,6 +87,12 @@ pub(super) const TABLE: [Rule; 67] = [
     rule("ModelService/RollbackModel",           Place::Writes, &[Trainer]),
     rule("ModelService/SetChallenger",           Place::Writes, &[Trainer]),
     rule("TrainingService/ExportConversions",    Place::Reads,  &[Trainer, Auditor]),
+
+    rule("AuditService/SearchAudit",             Place::Reads,  &[Auditor, Admin]),
+    rule("AuditService/ExportAudit",             Place::Reads,  &[Auditor, Admin]),
+    rule("AuditService/VerifyAudit",             Place::Reads,  &[Auditor, Admin]),
+
+    rule("PrivacyService/EraseAccount",          Place::Reads,  &[Lead, Admin]),
 
     rule("OperationsService/StreamBackup",       Place::Ledger, &[Admin]),
     rule("OperationsService/Diagnose",           Place::Reads,  &[Auditor, Admin]),

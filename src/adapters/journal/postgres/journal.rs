@@ -10,7 +10,8 @@ use super::append::{Fate, Group};
 use super::database::{Database, Patience};
 use super::error::PostgresError;
 use super::url::DatabaseUrl;
-use super::{cut, read, schema};
+use super::{cut, read, rewrite, schema};
+use crate::adapters::journal::memory::refuse_what_is_not_rewritten;
 use crate::book::records::Cursor;
 use crate::ports::journal::{
     Append, Appended, BackupSummary, Epoch, Head, Incarnation, Journal, JournalError, Kept, KeptChange, RECORD_BYTES_MAX, Reach,
@@ -152,6 +153,16 @@ impl Journal for PostgresJournal {
     fn cut(&self, program: &ProgramId, epoch: Epoch, before: Cursor, change: &KeptChange) -> Result<u64, JournalError> {
         let asked = Arc::new(cut::Cut { program: program.clone(), epoch, before, change: change.clone() });
         self.database.ask(move |connection| Arc::clone(&asked).attempt(connection))
+    }
+
+    fn rewrite(&self, program: &ProgramId, epoch: Epoch, records: &[Record]) -> Result<(), JournalError> {
+        records.iter().try_for_each(|record| refuse_what_is_not_rewritten(program, record))?;
+        let asked = Arc::new(rewrite::Rewrite { program: program.clone(), epoch, records: records.to_vec() });
+        self.database.ask(move |connection| Arc::clone(&asked).attempt(connection))
+    }
+
+    fn scour(&self) -> Result<(), JournalError> {
+        self.database.ask(rewrite::scour)
     }
 
     fn failure(&self) -> Option<String> {

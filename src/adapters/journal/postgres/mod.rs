@@ -8,6 +8,7 @@ mod error;
 mod journal;
 mod leases;
 mod read;
+mod rewrite;
 mod schema;
 mod snapshots;
 mod url;

@@ -4,7 +4,7 @@
 //! everything before it. All numbers are big-endian.
 
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use bytes::{Buf, Bytes};
@@ -13,6 +13,7 @@ use super::content::{Item, Take};
 use super::error::StorageError;
 use super::layout::{Floor, KeptSum};
 use super::places::{beside, private_file, sync_parent};
+use crate::adapters::sealed_backup::{self, Identities, Recipients, Sealing, hash_of};
 use crate::book::records::Cursor;
 use crate::ports::journal::{BackupSummary, Chain, Kept, RECORD_BYTES_MAX, Record};
 use crate::vocabulary::ids::ProgramId;
@@ -73,7 +74,14 @@ pub(super) fn write_backup(
 pub struct BackupFile {
     path: PathBuf,
     partial: PathBuf,
-    out: BufWriter<File>,
+    out: Out,
+}
+
+/// Where a backup goes.
+enum Out {
+    Plain(BufWriter<File>),
+    /// Encrypted on its way. Absent once it was ended.
+    Sealed(Option<Box<Sealing<BufWriter<File>>>>),
 }
 
 impl BackupFile {
@@ -82,13 +90,27 @@ impl BackupFile {
     /// # Errors
     /// An existing file is never overwritten; [`StorageError::Io`], [`StorageError::NotWritable`] or [`StorageError::DiskFull`].
     pub fn create(path: &Path) -> Result<Self, StorageError> {
+        Self::create_for(path, &Recipients::default())
+    }
+
+    /// Begins a file that only recipients can read; everybody where there is none.
+    ///
+    /// # Errors
+    /// As [`BackupFile::create`].
+    pub fn create_for(path: &Path, recipients: &Recipients) -> Result<Self, StorageError> {
         let io = StorageError::io("writing the backup", path);
         if path.exists() {
             return Err(io(io::ErrorKind::AlreadyExists.into()));
         }
         let partial = beside(path, "partial");
         let out = private_file().create(true).truncate(true).open(&partial).map_err(io)?;
-        Ok(Self { path: path.to_path_buf(), partial, out: BufWriter::with_capacity(1 << 20, out) })
+        let out = BufWriter::with_capacity(1 << 20, out);
+        let out = if recipients.is_empty() {
+            Out::Plain(out)
+        } else {
+            Out::Sealed(Some(Box::new(Sealing::begin(out, recipients).map_err(io)?)))
+        };
+        Ok(Self { path: path.to_path_buf(), partial, out })
     }
 
     /// Makes the file durable, reads it back, and gives it its name.
@@ -98,9 +120,23 @@ impl BackupFile {
     pub fn keep(mut self) -> Result<BackupSummary, StorageError> {
         let path = self.path.clone();
         let io = StorageError::io("writing the backup", &path);
-        self.out.flush().map_err(io)?;
-        self.out.get_ref().sync_all().map_err(io)?;
-        let summary = verify_backup(&self.partial)?;
+        let summary = match &mut self.out {
+            Out::Plain(out) => {
+                out.flush().map_err(io)?;
+                out.get_ref().sync_all().map_err(io)?;
+                verify_backup(&self.partial)?
+            }
+            Out::Sealed(sealed) => {
+                let sealed = sealed.take().ok_or_else(|| unusable("it was ended before"))?;
+                let (summary, mut out, written) = sealed.finish()?;
+                out.flush().map_err(io)?;
+                out.get_ref().sync_all().map_err(io)?;
+                if hash_of(&self.partial).map_err(io)? != written {
+                    return Err(unusable("what the disk gives back is not what was written"));
+                }
+                summary
+            }
+        };
         std::fs::rename(&self.partial, &self.path).map_err(io)?;
         sync_parent(&self.path).map_err(io)?;
         Ok(summary)
@@ -109,11 +145,19 @@ impl BackupFile {
 
 impl Write for BackupFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.out.write(bytes)
+        match &mut self.out {
+            Out::Plain(out) => out.write(bytes),
+            Out::Sealed(Some(sealed)) => sealed.write(bytes),
+            Out::Sealed(None) => Err(io::ErrorKind::BrokenPipe.into()),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
+        match &mut self.out {
+            Out::Plain(out) => out.flush(),
+            Out::Sealed(Some(sealed)) => sealed.flush(),
+            Out::Sealed(None) => Ok(()),
+        }
     }
 }
 
@@ -129,7 +173,20 @@ impl Drop for BackupFile {
 /// # Errors
 /// [`StorageError::BackupUnusable`] when anything is missing, changed or added.
 pub fn verify_backup(path: &Path) -> Result<BackupSummary, StorageError> {
-    read_backup(path, &mut |_| Ok(()))
+    verify_backup_with(path, &Identities::default())
+}
+
+/// As [`verify_backup`], of one that may be encrypted.
+///
+/// # Errors
+/// As [`verify_backup`].
+pub fn verify_backup_with(path: &Path, identities: &Identities) -> Result<BackupSummary, StorageError> {
+    read_backup(path, identities, &mut |_| Ok(()))
+}
+
+/// Reads a backup as it comes and checks all of it.
+pub(in crate::adapters) fn read_through(input: Box<dyn Read>) -> Result<BackupSummary, StorageError> {
+    read_frames(input, &mut |_| Ok(()))
 }
 
 struct FrameWriter<'o> {
@@ -221,9 +278,12 @@ impl Reading {
 }
 
 /// Reads all frames in order, checks each and the whole, and hands over what they hold.
-pub(super) fn read_backup(path: &Path, take: Take<'_>) -> Result<BackupSummary, StorageError> {
-    let file = File::open(path).map_err(|e| unusable(e.to_string()))?;
-    let mut frames = FrameReader::start(BufReader::with_capacity(1 << 20, file))?;
+pub(super) fn read_backup(path: &Path, identities: &Identities, take: Take<'_>) -> Result<BackupSummary, StorageError> {
+    read_frames(sealed_backup::open(path, identities)?, take)
+}
+
+fn read_frames(input: Box<dyn Read>, take: Take<'_>) -> Result<BackupSummary, StorageError> {
+    let mut frames = FrameReader::start(input)?;
     let (mut records, mut kept_entries) = (0, 0);
     let mut reading: Option<Reading> = None;
     loop {

@@ -161,7 +161,8 @@ pub(super) fn remove_records(journal: &SledJournal, program: &ProgramId) -> Resu
     Ok(())
 }
 
-fn keys_between(
+/// The keys of entries between two places, both included.
+pub(super) fn keys_between(
     store: &Store,
     number: Number,
     space: Space,

@@ -16,6 +16,7 @@ use super::layout::{Floor, KeptSum, Number, Pack, Space, encode_parts, encode_re
 use super::scan::{Of, Scan, records};
 use super::store::{Store, Writes};
 use super::watermark::{Mark, Watermark};
+use crate::adapters::journal::memory::refuse_what_is_not_rewritten;
 use crate::book::records::Cursor;
 use crate::ports::journal::{
     Append, Appended, BackupSummary, Chain, Direction, Epoch, Head, Incarnation, Journal, JournalError, Kept, KeptChange, Reach,
@@ -57,7 +58,7 @@ impl Standing {
         Mark { first: self.head.first, last: self.head.last, chain: self.head.chain }
     }
 
-    fn records<'p>(&self, program: &'p ProgramId) -> Of<'p> {
+    pub(super) fn records<'p>(&self, program: &'p ProgramId) -> Of<'p> {
         Of { program: program.as_str(), number: self.number, space: Space::Record }
     }
 
@@ -379,6 +380,11 @@ impl Journal for SledJournal {
 
     fn cut(&self, program: &ProgramId, _epoch: Epoch, before: Cursor, change: &KeptChange) -> Result<u64, JournalError> {
         Ok(self.cut_before(program, before, change)?)
+    }
+
+    fn rewrite(&self, program: &ProgramId, _epoch: Epoch, records: &[Record]) -> Result<(), JournalError> {
+        records.iter().try_for_each(|record| refuse_what_is_not_rewritten(program, record))?;
+        Ok(self.rewrite_records(program, records)?)
     }
 
     fn failure(&self) -> Option<String> {

@@ -1,10 +1,10 @@
 //! Making a journal from another one: a restore from a backup, and a compaction. The folder appears as a whole, by one rename, or not at all.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::backup::{read_backup, verify_backup};
+use super::backup::{read_backup, verify_backup_with};
 use super::content::{Item, Take};
 use super::error::StorageError;
 use super::folder::lock_folder;
@@ -13,7 +13,9 @@ use super::journal::SledJournal;
 use super::open::make_store;
 use super::options::JournalOptions;
 use super::places::{BEFORE_COMPACTION, COMPACTED, RESTORING, beside, create_folder, is_vacant, sync_parent};
-use crate::ports::journal::{Append, BackupSummary, Epoch, Incarnation, Journal, Kept};
+use crate::adapters::sealed_backup::Identities;
+use crate::book::records::Cursor;
+use crate::ports::journal::{Append, BackupSummary, Direction, Epoch, Incarnation, Journal, Kept};
 use crate::vocabulary::ids::ProgramId;
 
 /// Things written per group. Judgement.
@@ -27,6 +29,14 @@ const GROUP_BYTES: usize = 4 << 20;
 /// # Errors
 /// [`StorageError::FolderNotEmpty`], [`StorageError::FolderInUse`], [`StorageError::BackupUnusable`], or what the disk said.
 pub fn restore(path: &Path, folder: &Path) -> Result<BackupSummary, StorageError> {
+    restore_with(path, folder, &Identities::default())
+}
+
+/// As [`restore`], from one that may be encrypted.
+///
+/// # Errors
+/// As [`restore`].
+pub fn restore_with(path: &Path, folder: &Path, identities: &Identities) -> Result<BackupSummary, StorageError> {
     let io = StorageError::io("restoring", folder);
     if !is_vacant(folder).map_err(io)? {
         return Err(StorageError::FolderNotEmpty { folder: folder.to_path_buf() });
@@ -35,9 +45,9 @@ pub fn restore(path: &Path, folder: &Path) -> Result<BackupSummary, StorageError
     let was_interrupted = partial.exists();
     // From here on opening the folder is refused, so that nobody begins an empty journal where one is to be restored.
     let restored = create_folder(&partial).map_err(io).and_then(|()| lock_folder(&partial)).and_then(|lock| {
-        verify_backup(path)?;
+        verify_backup_with(path, identities)?;
         drop(lock);
-        fill_from_backup(path, &partial)
+        fill_from_backup(path, &partial, identities)
     });
     let (summary, _lock) = match restored {
         Ok(restored) => restored,
@@ -53,10 +63,10 @@ pub fn restore(path: &Path, folder: &Path) -> Result<BackupSummary, StorageError
     Ok(summary)
 }
 
-fn fill_from_backup(path: &Path, partial: &Path) -> Result<(BackupSummary, Arc<File>), StorageError> {
+fn fill_from_backup(path: &Path, partial: &Path, identities: &Identities) -> Result<(BackupSummary, Arc<File>), StorageError> {
     let mut summary = None;
     let lock = fill_store(partial, Incarnation(rand::random::<u64>().max(1)), |take| {
-        summary = Some(read_backup(path, take)?);
+        summary = Some(read_backup(path, identities, take)?);
         Ok(())
     })?;
     let unread = StorageError::BackupUnusable { reason: "it was not read".to_owned() };
@@ -113,13 +123,87 @@ fn fill_store(
     incarnation: Incarnation,
     hand_over: impl FnOnce(Take<'_>) -> Result<(), StorageError>,
 ) -> Result<Arc<File>, StorageError> {
-    let options = JournalOptions::default();
-    let lock = Arc::new(make_store(folder, incarnation, &options)?);
-    let journal = SledJournal::open_locked(folder, Arc::clone(&lock), &options)?;
+    let (journal, lock) = made(folder, incarnation)?;
     let mut fill = Fill { journal: &journal, program: None, kept: Vec::new(), group: Vec::new(), bytes: 0 };
     hand_over(&mut |item| fill.take(item))?;
     fill.write()?;
     Ok(lock)
+}
+
+/// A store that was just made, open, with its lock.
+fn made(folder: &Path, incarnation: Incarnation) -> Result<(SledJournal, Arc<File>), StorageError> {
+    let options = JournalOptions::default();
+    let lock = Arc::new(make_store(folder, incarnation, &options)?);
+    Ok((SledJournal::open_locked(folder, Arc::clone(&lock), &options)?, lock))
+}
+
+/// A copy of an open journal beside it, which still misses what is appended from now on.
+pub(super) struct Copy {
+    journal: SledJournal,
+    lock: Arc<File>,
+    folder: PathBuf,
+}
+
+/// Copies an open journal, while appends go on.
+pub(super) fn copy(journal: &SledJournal) -> Result<Copy, StorageError> {
+    let folder = beside(journal.folder(), COMPACTED);
+    let copied = made(&folder, journal.incarnation()).and_then(|(copy, lock)| {
+        let mut fill = Fill { journal: &copy, program: None, kept: Vec::new(), group: Vec::new(), bytes: 0 };
+        journal.hand_over(&mut |item| fill.take(item))?;
+        fill.write()?;
+        Ok((copy, lock))
+    });
+    let (journal, lock) = copied.inspect_err(|_| {
+        // Why it failed matters more than what stays.
+        let _ = std::fs::remove_dir_all(&folder);
+    })?;
+    Ok(Copy { journal, lock, folder })
+}
+
+impl Copy {
+    /// Adds what was appended to the journal since. Nothing may be appended meanwhile.
+    pub(super) fn catch_up(&self, journal: &SledJournal) -> Result<(), StorageError> {
+        let mut fill = Fill { journal: &self.journal, program: None, kept: Vec::new(), group: Vec::new(), bytes: 0 };
+        for (program, standing) in journal.all_standings() {
+            let copied = self.journal.standing(&program);
+            let from = match copied {
+                Some(copied) if copied.floor() == standing.floor() => Cursor(copied.head.last.0 + 1),
+                Some(_) => return Err(StorageError::NotPossible { reason: "retention removed something meanwhile".to_owned() }),
+                None => {
+                    self.journal.begin_program(&program, standing.floor())?;
+                    self.journal.fill_kept(&program, &journal.kept_at(&program, &standing)?)?;
+                    standing.head.first
+                }
+            };
+            fill.write()?;
+            fill.program = Some(program.clone());
+            for record in journal.records(&program, &standing, (from, standing.head.last), Direction::Forward) {
+                fill.take(Item::Record(record?))?;
+            }
+        }
+        fill.write()
+    }
+
+    /// Puts the copy in the place of a journal that is closed, whose lock is held. Returns the lock of what has the name now.
+    pub(super) fn replace(self, folder: &Path) -> Result<Arc<File>, StorageError> {
+        let io = StorageError::io("putting a journal in place", folder);
+        let Self { journal, lock, folder: fresh } = self;
+        drop(journal);
+        let old = beside(folder, BEFORE_COMPACTION);
+        std::fs::rename(folder, &old).map_err(io)?;
+        std::fs::rename(&fresh, folder).map_err(io)?;
+        sync_parent(folder).map_err(io)?;
+        std::fs::remove_dir_all(&old).map_err(io)?;
+        Ok(lock)
+    }
+
+    /// Removes the copy.
+    pub(super) fn discard(self) {
+        let Self { journal, lock, folder } = self;
+        drop((journal, lock));
+        // The next opening removes what is left.
+        let _ = std::fs::remove_dir_all(&folder);
+    }
 }
 
 /// Writes what a journal holds to a fresh one, in groups.
