@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The layers, top first, by the folders below `src/`.
-const LAYERS: [(&str, u8); 12] = [
+const LAYERS: [(&str, u8); 13] = [
     ("vocabulary", 1),
     ("digesting", 1),
     ("screening", 2),
@@ -17,6 +17,7 @@ const LAYERS: [(&str, u8); 12] = [
     ("service", 7),
     ("offline", 8),
     ("console", 8),
+    ("gateway", 8),
     ("cli", 9),
 ];
 

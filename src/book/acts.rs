@@ -130,7 +130,8 @@ impl Act {
             | Command::ChangeRewards(_)
             | Command::ChangeDirectory(_)
             | Command::Propose(_)
-            | Command::SettleAct(_) => None,
+            | Command::SettleAct(_)
+            | Command::TakeSourceEvent(_) => None,
         }
     }
 

@@ -333,7 +333,8 @@ impl Command {
             | Self::ChangeRewards(_)
             | Self::ChangeHold(_)
             | Self::ChangeModels(_)
-            | Self::ChangeDirectory(_) => met,
+            | Self::ChangeDirectory(_)
+            | Self::TakeSourceEvent(_) => met,
         }
     }
 }
@@ -365,6 +366,7 @@ impl Event {
             | Self::DirectoryChanged(_)
             | Self::ActProposed(_)
             | Self::ActDropped(_)
+            | Self::SourceEventTaken(_)
             | Self::BreakerTripped(_)
             | Self::ConversionKept(_) => met,
         }

@@ -3,6 +3,7 @@
 use super::acts::{Confirmation, PendingAct};
 use super::cursor::FeedCursor;
 use super::directory::DirectoryStep;
+use super::intake::{Fact, Mistake};
 use super::models::{ModelName, ProgramModels};
 use super::records::{
     CaseSummary, ContentFingerprint, DecisionRecord, Freshness, HoldAnswer, HoldSubject, ListEntry, OutcomeAnswer, PaidAnswer,
@@ -18,9 +19,12 @@ use crate::screening::model::Certificate;
 use crate::screening::policy::{PayoutPolicy, ScoreSource};
 use crate::vocabulary::bundle::SignalBundle;
 use crate::vocabulary::conversion::{Conversion, Reward};
-use crate::vocabulary::ids::{ActId, Actor, CaseId, ConversionId, HoldId, ProgramId, RecordId, RequestId, RewardId};
+use crate::vocabulary::ids::{
+    AccountId, ActId, Actor, CaseId, ConversionId, HoldId, ProgramId, RecordId, RequestId, RewardId, SenderId,
+};
 use crate::vocabulary::money::Money;
 use crate::vocabulary::outcome::Outcome;
+use crate::vocabulary::source::Source;
 use crate::vocabulary::time::{Span, Timestamp};
 
 /// Decides a conversion once its history is known. Called by the ledger inside its serial order, perhaps more than once for a conversion
@@ -481,6 +485,27 @@ pub struct DirectoryCommand {
     pub at: Timestamp,
 }
 
+/// An event of a sender's own, as facts.
+#[derive(Debug, Clone)]
+pub struct SourceCommand {
+    /// The programme.
+    pub program_id: ProgramId,
+    /// Who sent it.
+    pub source: Source,
+    /// The sender's id of it.
+    pub event_id: SenderId,
+    /// When it happened, as the sender says.
+    pub at: Timestamp,
+    /// The fingerprint of what it says, digests apart, for when it is sent again.
+    pub content: ContentFingerprint,
+    /// What it says. At most [`FACTS_MAX`](super::intake::FACTS_MAX).
+    pub facts: Vec<Fact>,
+    /// What looked like a mistake before it came here.
+    pub noticed: Vec<Mistake>,
+    /// When it arrived.
+    pub received_at: Timestamp,
+}
+
 /// What the queue shows of a conversion that never had a case, from the record of its decision.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DecidedBefore {
@@ -548,6 +573,8 @@ pub enum Command {
     Propose(Box<ProposeCommand>),
     /// Confirms an act that waits, refuses it or takes it back.
     SettleAct(SettleCommand),
+    /// Takes an event of a sender's own.
+    TakeSourceEvent(Box<SourceCommand>),
 }
 
 impl Command {
@@ -574,6 +601,7 @@ impl Command {
             Self::ChangeDirectory(command) => &command.program_id,
             Self::Propose(proposed) => proposed.command.program(),
             Self::SettleAct(command) => &command.program_id,
+            Self::TakeSourceEvent(command) => &command.program_id,
         }
     }
 
@@ -581,9 +609,12 @@ impl Command {
     pub(super) fn request(&self) -> Option<&Request> {
         match self {
             // These are known by the ids of what they tell.
-            Self::Screen(_) | Self::RecordSignals(_) | Self::RecordOutcome(_) | Self::ExpirePending(..) | Self::Recheck(_) => {
-                None
-            }
+            Self::Screen(_)
+            | Self::RecordSignals(_)
+            | Self::RecordOutcome(_)
+            | Self::ExpirePending(..)
+            | Self::Recheck(_)
+            | Self::TakeSourceEvent(_) => None,
             // Doing it again changes nothing.
             Self::ChangeDirectory(_) => None,
             Self::RevokeOutcome(command) => command.request.as_ref(),
@@ -632,6 +663,7 @@ impl Command {
             Self::ChangeDirectory(command) => command.at,
             Self::Propose(proposed) => proposed.command.at(),
             Self::SettleAct(command) => command.at,
+            Self::TakeSourceEvent(command) => command.received_at,
         }
     }
 
@@ -656,8 +688,18 @@ impl Command {
             Self::ChangeDirectory(command) => &mut command.at,
             Self::Propose(proposed) => proposed.command.at_mut(),
             Self::SettleAct(command) => &mut command.at,
+            Self::TakeSourceEvent(command) => &mut command.received_at,
         }
     }
+}
+
+/// What taking an event of a sender's came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceTaken {
+    /// What looks like a mistake in it and was not told before.
+    pub mistakes: Vec<Mistake>,
+    /// The accounts of which something may be due now.
+    pub accounts: Vec<AccountId>,
 }
 
 /// What a command came to, beside its place.
@@ -683,6 +725,8 @@ pub enum Done {
     Models(Option<ModelName>),
     /// Nothing was done yet: it waits for a second identity.
     Proposed(Box<PendingAct>),
+    /// An event of a sender's was taken.
+    Taken(SourceTaken),
     /// Something was recorded that needs no more words.
     Recorded,
 }

@@ -13,6 +13,7 @@ use super::cold::{ColdTotals, hash_of};
 use super::conversions::{ConversionRow, Conversions, Pattern, Referral};
 use super::directory::Directory;
 use super::index::Hasher;
+use super::intake::Intake;
 use super::late::Late;
 use super::models::ProgramModels;
 use super::outcomes::{OutcomeRow, Outcomes, Spread};
@@ -45,6 +46,7 @@ pub(crate) struct Totals {
     models: Arc<ProgramModels>,
     directory: Arc<Directory>,
     acts: Arc<Acts>,
+    intake: Arc<Intake>,
 }
 
 /// A frozen book. The rows are shared with the book until it changes them.
@@ -85,6 +87,7 @@ impl Book {
                 models: Arc::clone(&self.models),
                 directory: Arc::clone(&self.directory),
                 acts: Arc::clone(&self.acts),
+                intake: Arc::clone(&self.intake),
             },
             texts: self.texts.rows.clone(),
             values: self.values.rows.clone(),
@@ -121,6 +124,7 @@ impl Book {
                     models,
                     directory,
                     acts,
+                    intake,
                 },
             texts,
             values,
@@ -158,6 +162,7 @@ impl Book {
             models,
             directory,
             acts,
+            intake,
             holds: Arc::new(holds.into_iter().map(|(hold, at)| (hold.hold_id.clone(), (hold, at))).collect()),
             holds_changed,
             lists: Arc::new(lists.into_iter().map(|(entry, at)| ((entry.list, entry.subject.clone()), (entry, at))).collect()),
@@ -194,6 +199,7 @@ impl Book {
         self.late.hash(&mut hasher);
         self.models.hash(&mut hasher);
         self.directory.hash(&mut hasher);
+        self.intake.hash(&mut hasher);
         of_rows(&self.messages.rows, &mut hasher);
         for (_, case) in self.cases.rows.iter() {
             // Scores have no hash of their own; what is printed of one says it whole.

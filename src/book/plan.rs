@@ -4,6 +4,7 @@ mod acts;
 mod cases;
 mod directory;
 mod holds;
+mod intake;
 mod models;
 mod outcomes;
 mod payouts;
@@ -92,6 +93,7 @@ fn plan_one(book: &Book, command: Command, assessor: &dyn Assessor) -> Result<Pl
         Command::ChangeDirectory(command) => directory::change(book, *command),
         Command::Propose(command) => acts::propose(book, *command, assessor),
         Command::SettleAct(command) => acts::settle(book, command, assessor),
+        Command::TakeSourceEvent(command) => intake::take(book, *command),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Readings: where a conversion and its case stand, put together at one moment, with the record that last changed it. What was decided long ago
 //! is read from the journal and joined to them.
 
-use super::command::{Acted, Done};
+use super::command::{Acted, Done, SourceTaken};
 use super::conversions::ConversionRow;
 use super::cursor::{ChainMark, FeedCursor};
 use super::event::{
@@ -218,6 +218,10 @@ impl Book {
             Event::PendingExpired(expired) => Done::Expired(expired.outcome_ids.len() as u64),
             Event::ModelsChanged(changed) => Done::Models(changed.previous),
             Event::ActProposed(proposed) => Done::Proposed(Box::new(proposed.pending)),
+            Event::SourceEventTaken(taken) => {
+                let accounts = self.intake.accounts_of(taken.source, &taken.facts);
+                Done::Taken(SourceTaken { mistakes: taken.mistakes, accounts })
+            }
             Event::ActConfirmed(confirmed) => self.answer(*confirmed.done, mark),
             Event::SignalsRecorded(_)
             | Event::OutcomeRevoked(_)
@@ -378,6 +382,7 @@ impl Book {
                 in_force && (of_account || waits())
             }
             Event::ActConfirmed(confirmed) => self.still_speaks(cursor, &confirmed.done),
+            Event::SourceEventTaken(taken) => self.intake.still_says(taken),
             Event::ModelsChanged(_)
             | Event::AuditKeyMade(_)
             | Event::DirectoryChanged(_)

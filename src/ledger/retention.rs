@@ -16,7 +16,7 @@ use super::programme::Programme;
 use super::reads::{decode, unavailable};
 use super::sequencer::Job;
 use super::snapshotting;
-use crate::book::event::{Concerned, Event, OutcomeRecorded};
+use crate::book::event::{Concerned, Event, OutcomeRecorded, SourceEventTaken};
 use crate::book::records::Cursor;
 use crate::ports::journal::{Direction, JournalError, Kept, KeptChange, Reach};
 use crate::ports::ledger::LedgerError;
@@ -130,6 +130,10 @@ fn what_outlives(programme: &Programme, old: Vec<(Cursor, Event)>) -> Result<Vec
                 Event::OutcomeRecorded(recorded) => {
                     Event::OutcomeRecorded(Box::new(OutcomeRecorded { concerned: Vec::new(), ..*recorded }))
                 }
+                Event::SourceEventTaken(taken) => {
+                    let facts = taken.lasting().cloned().collect();
+                    Event::SourceEventTaken(Box::new(SourceEventTaken { facts, mistakes: Vec::new(), ..*taken }))
+                }
                 event => event,
             };
             put.push(Kept { cursor, payload: codec::encode(&event).into() });
@@ -191,6 +195,7 @@ fn concerns(event: &Event) -> Vec<ConversionId> {
         | Event::DirectoryChanged(_)
         | Event::ActProposed(_)
         | Event::ActDropped(_)
+        | Event::SourceEventTaken(_)
         | Event::BreakerTripped(_)
         | Event::ConversionKept(_) => Vec::new(),
     }

@@ -37,3 +37,5 @@ mod shared;
 mod side_by_side;
 mod told;
 mod training;
+
+pub use self::access::pairs as token_pairs;

@@ -14,4 +14,5 @@ pub mod money;
 pub mod outcome;
 pub mod role;
 pub mod sketch;
+pub mod source;
 pub mod time;

@@ -114,7 +114,8 @@ fn cause(book: &Book, command: &Command, confirmation: &Confirmation) -> Option<
         | Command::ChangeDirectory(_)
         | Command::StepCases(_)
         | Command::Propose(_)
-        | Command::SettleAct(_) => None,
+        | Command::SettleAct(_)
+        | Command::TakeSourceEvent(_) => None,
     }
 }
 

@@ -11,6 +11,7 @@ mod cases;
 mod conversion;
 mod decision;
 mod directory;
+mod intake;
 mod models;
 pub(crate) mod numbers;
 mod outcomes;
@@ -58,6 +59,7 @@ mod kind {
     pub(crate) const ACT_CONFIRMED: u8 = 22;
     pub(crate) const ACT_DROPPED: u8 = 23;
     pub(crate) const CASES_STEPPED: u8 = 24;
+    pub(crate) const SOURCE_EVENT_TAKEN: u8 = 50;
 }
 
 /// An event as the bytes of a record.
@@ -159,6 +161,10 @@ pub(crate) fn encode(event: &Event) -> Vec<u8> {
             w.u8(kind::ACT_DROPPED);
             acts::write_dropped(&mut w, event);
         }
+        Event::SourceEventTaken(event) => {
+            w.u8(kind::SOURCE_EVENT_TAKEN);
+            intake::write(&mut w, event);
+        }
         Event::BreakerTripped(event) => {
             w.u8(kind::BREAKER_TRIPPED);
             models::write_tripped(&mut w, event);
@@ -213,6 +219,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Event, Damaged> {
         kind::ACT_PROPOSED => Event::ActProposed(Box::new(acts::read_proposed(&mut r)?)),
         kind::ACT_CONFIRMED => Event::ActConfirmed(Box::new(acts::read_confirmed(&mut r)?)),
         kind::ACT_DROPPED => Event::ActDropped(acts::read_dropped(&mut r)?),
+        kind::SOURCE_EVENT_TAKEN => Event::SourceEventTaken(Box::new(intake::read(&mut r)?)),
         kind::BREAKER_TRIPPED => Event::BreakerTripped(models::read_tripped(&mut r)?),
         kind::CONVERSION_KEPT => Event::ConversionKept(Box::new(payouts::read_kept(&mut r)?)),
         _ => return Err(Damaged("its kind is not known")),

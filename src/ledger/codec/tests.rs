@@ -14,7 +14,10 @@ use crate::book::event::{
     ActConfirmed, ActDropped, ActProposed, AuditKeyMade, BreakerTripped, CaseStepped, CasesStepped, ChangedReward, Concerned,
     ConversionKept, DirectoryChanged, Effect, Entitlement, FirstCase, HeldReferral, HoldChanged, KeptPayment, KeptReward,
     ModelsChanged, OutcomeRecorded, OutcomeRevoked, OutcomeSpread, PayoutFailed, PendingExpired, Reassessed, Rechecked,
-    ReservationChanged, RewardPaid, RewardsChanged, RewardsReserved, StepMade,
+    ReservationChanged, RewardPaid, RewardsChanged, RewardsReserved, SourceEventTaken, StepMade,
+};
+use crate::book::intake::{
+    CodeFact, CodeUse, CustomerFact, DisputeFact, Fact, Mistake, MistakeKind, PaymentFact, PaymentOf, ReferralStep, SenderSignals,
 };
 use crate::book::models::{Audited, ModelAction, ModelChoices, ModelContent, ModelName};
 use crate::book::records::{ContentFingerprint, Cursor, HoldSubject, ListEntry, ListSubject, ReserveAnswer};
@@ -32,12 +35,14 @@ use crate::vocabulary::conversion::{Conversion, ConversionKind, Reward, Side};
 use crate::vocabulary::digest::KeyId;
 use crate::vocabulary::email::EmailDomainClass;
 use crate::vocabulary::ids::{
-    AccountId, ActId, Actor, CampaignId, CaseId, ConversionId, HoldId, InvoiceId, ProgramId, RequestId, RewardId, TokenId,
+    AccountId, ActId, Actor, CampaignId, CaseId, ConversionId, HoldId, InvoiceId, ProgramId, RequestId, RewardId, SenderId,
+    TokenId, Ucc,
 };
 use crate::vocabulary::money::{Currency, Money};
 use crate::vocabulary::outcome::{Outcome, OutcomeKind, OutcomeSubject};
 use crate::vocabulary::role::Role;
 use crate::vocabulary::sketch::{SKETCH_BYTES, Sketch};
+use crate::vocabulary::source::Source;
 use crate::vocabulary::time::Span;
 
 const SOMEWHERE: FeedCursor = FeedCursor { place: Cursor(7), mark: ChainMark([9; 8]) };
@@ -371,7 +376,61 @@ pub(crate) fn one_of_each() -> Vec<Event> {
             .map(|step| Event::DirectoryChanged(Box::new(DirectoryChanged { step, actor: actor.clone(), at: noon() }))),
     )
     .chain(acts())
+    .chain([Event::SourceEventTaken(Box::new(source_event()))])
     .collect()
+}
+
+/// An event of a sender's that says one thing of each kind.
+fn source_event() -> SourceEventTaken {
+    let id = |id: &str| SenderId::new(id).unwrap();
+    let value = Money::new(4_900, "EUR").unwrap();
+    let full = full_side("ann", 10);
+    let signals = SenderSignals { opened_at: Some(noon()), emails: full.emails, names: full.names, payments: full.payments };
+    let payment = |of: PaymentOf| {
+        let (customer, intent, subscription) = (Some(id("cus_1")), Some(id("pi_1")), Some(id("sub_1")));
+        Fact::Payment(Box::new(PaymentFact { payment: id("in_1"), customer, value, paid_at: noon(), of, intent, subscription }))
+    };
+    let (account, code) = (Some(account("bob")), Some(Ucc::new("ANN-1").unwrap()));
+    let mistake = |kind| Mistake { kind, source: Source::Events, subject: "cus_1".into() };
+    SourceEventTaken {
+        source: Source::Stripe,
+        event_id: id("evt_1"),
+        at: noon(),
+        content: ContentFingerprint([6; 16]),
+        facts: vec![
+            Fact::Customer(CustomerFact { customer: id("cus_1"), created_at: Some(noon()), account: account.clone(), code }),
+            Fact::Signals(id("cus_1"), Box::new(signals)),
+            Fact::Step(id("cus_1"), ReferralStep::SignIn),
+            payment(PaymentOf::Itself),
+            payment(PaymentOf::Invoice(id("in_1"))),
+            Fact::OfInvoice { intent: id("pi_1"), invoice: id("in_1") },
+            Fact::GivenBack { payment: id("ch_1"), refund: id("re_1"), amount: Some(value) },
+            Fact::Disputed(DisputeFact {
+                payment: id("ch_1"),
+                dispute: id("dp_1"),
+                amount: Some(value),
+                opened_at: noon(),
+                won_at: Some(noon()),
+            }),
+            Fact::Warned { payment: id("ch_1"), warning: id("issfr_1") },
+            Fact::Ended(id("sub_1")),
+            Fact::Code(CodeFact {
+                code: Ucc::new("ANN-1").unwrap(),
+                owner: account,
+                campaign: CampaignId::new("spring").ok(),
+                use_of: CodeUse::Ended,
+            }),
+        ],
+        mistakes: vec![
+            mistake(MistakeKind::AmountInMajorUnits),
+            mistake(MistakeKind::SandboxIntoProduction),
+            mistake(MistakeKind::BeforeSignUp),
+            mistake(MistakeKind::UnknownCode),
+            mistake(MistakeKind::NoAccount),
+            mistake(MistakeKind::Unreadable),
+        ],
+        received_at: noon(),
+    }
 }
 
 /// One of each act that waits, one that was confirmed, and one that was refused.
@@ -581,7 +640,7 @@ fn records_of(mut bytes: &[u8]) -> Vec<&[u8]> {
 #[test]
 fn records_of_version_1_stay_readable() {
     let records = records_of(VERSION_1);
-    assert_eq!(records.len(), 38);
+    assert_eq!(records.len(), 39);
     let decoded: Vec<Event> = records.iter().map(|record| decode(record).unwrap()).collect();
     let Event::ConversionScreened(screened) = &decoded[0] else { panic!("the first is a conversion") };
     assert_eq!(screened.conversion, full_conversion());

@@ -172,6 +172,7 @@ fn entries_of(event: &Event, of: &ConversionId) -> Vec<HistoryEntry> {
         | Event::AuditKeyMade(_)
         | Event::DirectoryChanged(_)
         | Event::ActDropped(_)
+        | Event::SourceEventTaken(_)
         | Event::BreakerTripped(_)
         | Event::ConversionKept(_) => Vec::new(),
     }

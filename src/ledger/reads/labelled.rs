@@ -93,6 +93,7 @@ impl Records {
                     | Event::ActProposed(_)
                     | Event::ActConfirmed(_)
                     | Event::ActDropped(_)
+                    | Event::SourceEventTaken(_)
                     | Event::BreakerTripped(_)
                     | Event::ConversionKept(_) => {}
                 }
@@ -159,6 +160,7 @@ fn later_verdict(event: &Event, id: &ConversionId) -> Option<LaterVerdict> {
         | Event::ActProposed(_)
         | Event::ActConfirmed(_)
         | Event::ActDropped(_)
+        | Event::SourceEventTaken(_)
         | Event::BreakerTripped(_)
         | Event::ConversionKept(_) => return None,
     };
