@@ -35,8 +35,10 @@ use crate::book::intake::{CodeAnswer, CodeFact, CodeUse, Fact, IntakeAnswer, Int
 use crate::book::records::{ContentFingerprint, Freshness};
 use crate::ports::clock::Clock;
 use crate::ports::ledger::{Ledger, LedgerError};
+use crate::screening::decision::Verdict;
+use crate::screening::gate::{Record, RewardStanding, RewardState, Standing};
 use crate::service::token_pairs::{self, NotIn, Tokens};
-use crate::vocabulary::ids::{ProgramId, Ucc};
+use crate::vocabulary::ids::{ConversionId, ProgramId, RewardId, Ucc};
 use crate::vocabulary::role::Role;
 use crate::vocabulary::source::Source;
 
@@ -108,6 +110,7 @@ fn routes(parts: GatewayParts) -> Router {
         .route("/{program}/events", post(event))
         .route("/{program}/referral-codes/{code}", get(read_code).put(put_code))
         .route("/{program}/referral-codes/{code}/new-user-discount", get(discount))
+        .route("/{program}/rewards/{reward}", get(reward))
         .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "there is nothing here; see docs/gateway.md") })
         .with_state(parts)
 }
@@ -570,4 +573,60 @@ async fn discount(
     Ok(Json(
         json!({ "eligible": why.is_none(), "why": why.unwrap_or_default(), "campaignId": found.campaign.unwrap_or_default() }),
     ))
+}
+
+/// Of which conversion a reward is asked for.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RewardAsked {
+    conversion_id: Option<String>,
+}
+
+async fn reward(
+    State(parts): State<GatewayParts>,
+    Path((program, reward)): Path<(String, String)>,
+    Query(asked): Query<RewardAsked>,
+    headers: HeaderMap,
+) -> Answered {
+    let program = parts.configured(&program)?;
+    parts.admit(program, &headers).await?;
+    let reward_id = RewardId::new(&reward).map_err(|error| Fault::new("reward", error.to_string()))?;
+    let conversion = asked.conversion_id.ok_or_else(|| Fault::new("conversionId", "is required: `?conversionId=…`"))?;
+    let conversion = ConversionId::new(&conversion).map_err(|error| Fault::new("conversionId", error.to_string()))?;
+    let about = [(reward_id, conversion)];
+    let standing = parts.ledger.standings(&program.id, &about).await?.pop().flatten();
+    let [(reward_id, conversion)] = about;
+    let known = standing.as_ref().and_then(|standing| standing.rewards.iter().find(|known| known.reward_id == reward_id));
+    let (Some(standing), Some(known)) = (&standing, known) else {
+        let text = match &standing {
+            Some(_) => format!("the conversion `{conversion}` has no reward `{reward_id}`"),
+            None => format!("the conversion `{conversion}` is not known"),
+        };
+        return Err(Problem::new(StatusCode::NOT_FOUND, text));
+    };
+    let verdict = format!("{:?}", standing.verdict).to_uppercase();
+    Ok(Json(json!({
+        "id": reward_id.as_str(),
+        "conversionId": conversion.as_str(),
+        "state": state_of(standing, known),
+        "verdict": if verdict == "INREVIEW" { "IN_REVIEW" } else { verdict.as_str() },
+        "why": standing.sentence(),
+    })))
+}
+
+/// The state of a reward in the words of referral platforms. What was paid stays `PROCESSED`, whatever is learned later: it is never clawed back.
+fn state_of(standing: &Standing, reward: &RewardStanding) -> &'static str {
+    let cancelled = standing.cancelled.is_some() || standing.duplicate_of.is_some() || standing.record == Record::Removed;
+    match (&reward.state, standing.verdict) {
+        (RewardState::Paid { .. }, _) => "PROCESSED",
+        (_, Verdict::Rejected) => "REJECTED",
+        (RewardState::Elsewhere, _) => "CANCELED",
+        (RewardState::Unpaid | RewardState::Reserved { .. }, Verdict::Approved | Verdict::InReview) => {
+            if cancelled {
+                "CANCELED"
+            } else {
+                "CREATED"
+            }
+        }
+    }
 }

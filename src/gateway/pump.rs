@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::setup::Programs;
 use crate::book::Refusal;
-use crate::book::command::Command;
+use crate::book::command::{Command, HoldStep};
 use crate::book::directory::ProgramSettings;
 use crate::book::intake::{IntakeAnswer, IntakeQuestion};
 use crate::ports::clock::Clock;
@@ -158,7 +158,10 @@ pub fn named(command: &Command) -> (&'static str, String) {
         Command::RecordSignals(signals) => ("RecordSignals", signals.record_id.to_string()),
         Command::Screen(screen) => ("ScreenConversion", screen.conversion.conversion_id.to_string()),
         Command::RecordOutcome(outcome) => ("RecordOutcome", outcome.outcome.outcome_id.to_string()),
-        Command::ChangeHold(hold) => ("PlaceHold", format!("{:?}", hold.step)),
+        Command::ChangeHold(hold) => match &hold.step {
+            HoldStep::Place { hold_id: Some(id), .. } | HoldStep::Lift(id) => ("PlaceHold", id.to_string()),
+            HoldStep::Place { hold_id: None, .. } | HoldStep::LiftOwn(_) => ("PlaceHold", String::new()),
+        },
         Command::RevokeOutcome(_)
         | Command::ExpirePending(..)
         | Command::StepCase(..)

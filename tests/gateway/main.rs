@@ -2,6 +2,7 @@
 //! cannot be taken is refused in words that help.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod binary;
 mod orders;
 mod privacy;
 mod refusals;

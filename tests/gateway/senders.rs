@@ -1,12 +1,14 @@
 //! What each sender's payloads become.
 
+use selfsame::book::command::{Command, PaidCommand, RewardsChange, RewardsCommand};
 use selfsame::book::directory::Stage;
 use selfsame::book::records::Cursor;
 use selfsame::digesting::{Digester, digest_email, digest_payment};
+use selfsame::ports::clock::Clock as _;
 use selfsame::ports::journal::{Direction, Journal as _, Reach};
 use selfsame::screening::gate::Held;
-use selfsame::vocabulary::conversion::{ConversionKind, RefereeStanding};
-use selfsame::vocabulary::ids::{ConversionId, RewardId};
+use selfsame::vocabulary::conversion::{ConversionKind, RefereeStanding, Reward, Side};
+use selfsame::vocabulary::ids::{Actor, ConversionId, RewardId};
 use selfsame::vocabulary::journey::CapturedVia;
 use selfsame::vocabulary::money::Money;
 
@@ -181,4 +183,55 @@ async fn a_code_is_told_and_who_may_use_it() {
         payload!("events_invoice_paid").replace("ANN-1", "ANN-2").replace("user-max", "user-paid").replace("inv-abc", "inv-p");
     world.event(&paid).await;
     assert_eq!(look("ANN-2/new-user-discount?newUserId=user-paid").await["why"], "the user has paid before");
+}
+
+#[tokio::test]
+async fn a_reward_is_told_in_the_words_of_such_platforms() {
+    let world = World::start(Stage::Production).await;
+    world.code("ANN-1", "user-ann").await;
+    for event in &STRIPE_LIFE[..6] {
+        world.stripe(event).await;
+    }
+    let invoice = "stripe.in_1MtHbELkdIwHu7ixl4OzzPMv";
+    world.conversion(invoice).await;
+    let reward = |id: &str| Reward {
+        reward_id: RewardId::new(id).unwrap(),
+        beneficiary: Side::Referrer,
+        amount: Money::new(1_000, "USD").ok(),
+    };
+    let added = RewardsCommand {
+        program_id: shop(),
+        conversion_id: ConversionId::new(invoice).unwrap(),
+        rewards: vec![reward("month-1"), reward("month-2")],
+        change: RewardsChange::Add,
+        actor: Actor::new("rewards").unwrap(),
+        note: String::new(),
+        request: None,
+        at: world.clock.now(),
+    };
+    world.ledger.execute(Command::ChangeRewards(added)).await.unwrap();
+    let state = async |id: &str| {
+        let path = format!("/shop/rewards/{id}?conversionId={invoice}");
+        let answer = world.send("GET", &path, &[], b"").await;
+        answer.body["state"].as_str().unwrap_or_default().to_owned()
+    };
+    assert_eq!((state("month-1").await.as_str(), state("month-2").await.as_str()), ("CREATED", "CREATED"));
+    let paid = PaidCommand {
+        program_id: shop(),
+        conversion_id: ConversionId::new(invoice).unwrap(),
+        reward_id: RewardId::new("month-1").unwrap(),
+        reservation_id: None,
+        paid_at: world.clock.now(),
+        amount: None,
+        request: None,
+        received_at: world.clock.now(),
+    };
+    world.ledger.execute(Command::MarkPaid(paid)).await.unwrap();
+    assert_eq!(state("month-1").await, "PROCESSED");
+    // The subscription ends: what was paid stays paid, what is to come is cancelled.
+    assert_eq!(world.stripe(payload!("stripe_subscription_deleted")).await.status, 200);
+    let about = [(RewardId::new("month-2").unwrap(), ConversionId::new(invoice).unwrap())];
+    world.until(async || world.ledger.standings(&shop(), &about).await.unwrap().remove(0)?.cancelled.map(|_| ())).await;
+    assert_eq!((state("month-1").await.as_str(), state("month-2").await.as_str()), ("PROCESSED", "CANCELED"));
+    assert_eq!(world.send("GET", &format!("/shop/rewards/other?conversionId={invoice}"), &[], b"").await.status, 404);
 }
