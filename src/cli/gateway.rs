@@ -29,7 +29,7 @@ use crate::ledger::{JournaledLedger, LedgerOptions};
 use crate::ports::clock::Clock as _;
 use crate::ports::ledger::Ledger as _;
 use crate::vocabulary::digest::KeyId;
-use crate::vocabulary::ids::ProgramId;
+use crate::vocabulary::ids::{CampaignId, ProgramId};
 use crate::vocabulary::source::Source;
 use crate::vocabulary::time::Timestamp;
 
@@ -203,7 +203,7 @@ fn told(command: &Command) -> Value {
             add("referrer", conversion.referrer.account_id.as_str().into());
             add("referee", conversion.referee.account_id.as_str().into());
             add("value", conversion.value.map(|value| value.to_string()).into());
-            add("campaign", conversion.campaign_id.as_ref().map(|campaign| campaign.as_str()).into());
+            add("campaign", conversion.campaign_id.as_ref().map(CampaignId::as_str).into());
         }
         Command::RecordOutcome(outcome) => {
             add("kind", format!("{:?}", outcome.outcome.kind).into());

@@ -1,7 +1,7 @@
 //! The pump: does what is due because of what senders said, after each event that is taken, at the start, and every few minutes for what had to wait.
 //! What is due is the book's business; doing it twice is harmless, and a crash between taking and doing loses nothing.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +26,8 @@ const EVERY: Duration = Duration::from_secs(300);
 const AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// Events whose accounts wait to be looked at. Beyond it the next look at everything finds them.
 const WAITING_MAX: usize = 4_096;
+/// Refusals that are remembered as told.
+const TOLD_MAX: usize = 10_000;
 /// The counter of what was done, by what it was.
 const DONE: &str = "selfsame_gateway_calls_total";
 /// The counter of what could not be done.
@@ -50,8 +52,8 @@ pub struct Pump {
     clock: Arc<dyn Clock>,
     programs: Arc<Programs>,
     waiting: mpsc::Receiver<(ProgramId, Vec<AccountId>)>,
-    /// What was refused, and how often that was said: once.
-    told: Mutex<BTreeMap<String, ()>>,
+    /// What was refused and said to be, which is done once.
+    told: Mutex<BTreeSet<String>>,
 }
 
 impl Pump {
@@ -137,7 +139,11 @@ impl Pump {
 
     fn tell_once(&self, what: &'static str, id: &str, problem: &str) {
         metrics::counter!(REFUSED, "what" => what).increment(1);
-        if self.told.lock().insert(format!("{what} {id}"), ()).is_none() {
+        let mut told = self.told.lock();
+        if told.len() >= TOLD_MAX {
+            told.clear();
+        }
+        if told.insert(format!("{what} {id}")) {
             tracing::warn!(what, id, problem, "what a sender said cannot be done");
         }
     }

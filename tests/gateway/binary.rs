@@ -4,10 +4,11 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
+use selfsame::adapters::system_clock::SystemClock;
 use selfsame::gateway::stripe::signature;
-use selfsame::vocabulary::time::Timestamp;
+use selfsame::ports::clock::Clock as _;
 
 use crate::world::{SECRET, STRIPE_LIFE};
 
@@ -59,8 +60,7 @@ fn call(server: &Server, method: &str, path: &str, headers: &str, body: &str) ->
 }
 
 fn stripe(server: &Server, body: &str) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
-    let header = signature::header(body.as_bytes(), SECRET, Timestamp::from_millis(i64::try_from(now).unwrap()).unwrap());
+    let header = signature::header(body.as_bytes(), SECRET, SystemClock.now());
     call(server, "POST", "/shop/stripe", &format!("stripe-signature: {header}\r\n"), body)
 }
 

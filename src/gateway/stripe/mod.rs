@@ -117,14 +117,12 @@ impl Reading<'_, '_> {
         let customer = self.object.id("customer")?;
         let value = self.object.money("amount_paid", "currency", iso_minor)?;
         let paid_at = self.object.optional_seconds("status_transitions.paid_at")?.unwrap_or(self.at);
-        let intent = match self.object.optional_id("payment_intent")? {
-            Some(intent) => Some(intent),
-            None => {
-                let paid = self.object.get("payments.data").and_then(|paid| paid.get(0));
-                let intent = paid.map(|paid| At::new(paid, "data.object.payments.data[0]").optional_id("payment.payment_intent"));
-                intent.transpose()?.flatten()
-            }
-        };
+        let mut intent = self.object.optional_id("payment_intent")?;
+        if intent.is_none()
+            && let Some(paid) = self.object.get("payments.data").and_then(|paid| paid.get(0))
+        {
+            intent = At::new(paid, "data.object.payments.data[0]").optional_id("payment.payment_intent")?;
+        }
         let subscription = match self.object.optional_id("subscription")? {
             Some(subscription) => Some(subscription),
             None => self.object.optional_id("parent.subscription_details.subscription")?,

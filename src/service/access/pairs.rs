@@ -10,7 +10,6 @@ use super::digest_of;
 use super::short::{AccessToken, CLOCK_SKEW, PREFIX};
 use crate::book::directory::{Directory, Identity, Token};
 use crate::digesting::{authentication_code, is_same_secret};
-use crate::vocabulary::ids::TokenId;
 use crate::vocabulary::time::{Span, Timestamp};
 
 /// How every refresh token begins.
@@ -102,12 +101,8 @@ pub fn identify<'d>(directory: &'d Directory, token: &str, now: Timestamp) -> Re
     let key = directory.key().ok_or(NotIn::Unknown)?;
     let said = AccessToken::read(token.as_bytes(), key).ok_or(NotIn::Unknown)?;
     in_time(&said, Some(SIGNED_AGE_MAX), now)?;
-    let (identity, token) = token_of(directory, &said.of).ok_or(NotIn::Unknown)?;
+    let (identity, token) = directory.token(&said.of).ok_or(NotIn::Unknown)?;
     if token.is_live(now) { Ok(identity) } else { Err(NotIn::Unknown) }
-}
-
-fn token_of<'d>(directory: &'d Directory, id: &TokenId) -> Option<(&'d Identity, &'d Token)> {
-    directory.token(id)
 }
 
 fn lasting<'d>(directory: &'d Directory, secret: &str, now: Timestamp) -> Option<(&'d Identity, &'d Token)> {
