@@ -11,7 +11,8 @@
 //! 6. [`adapters`]: homes of the journal, files, configuration, telemetry.
 //! 7. [`service`]: thin gRPC handlers, status mapping, the server.
 //! 8. [`offline`]: replay, training, evaluation, simulation; [`console`]: the review queue in a browser, and [`rest`]: the API as JSON over HTTP,
-//!    [`assistant`]: what an assistant may ask; all clients of the API.
+//!    [`assistant`]: what an assistant may ask; all clients of the API; [`gateway`]: what programmes already send to
+//!    others, as facts.
 //! 9. [`cli`]: the commands of the `selfsame` binary.
 
 pub mod adapters;
@@ -20,6 +21,7 @@ pub mod book;
 pub mod cli;
 pub mod console;
 pub mod digesting;
+pub mod gateway;
 pub mod ledger;
 pub mod offline;
 pub mod ports;

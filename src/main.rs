@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use selfsame::cli::{
-    AlreadyTold, account, act, audit, bench, demo, digest, doctor, evaluate, export, hold, in_words, ledger, list, manuals, mcp,
-    model, outcome, payout, policy, program, progress, queue, screen, serve, simulate, token, train,
+    AlreadyTold, account, act, audit, bench, demo, digest, doctor, evaluate, export, gateway, hold, in_words, ledger, list,
+    manuals, mcp, model, outcome, payout, policy, program, progress, queue, screen, serve, simulate, token, train,
 };
 
 /// A decision is allocated by one thread and freed by another; the C library's allocator took a fifth of all time for that.
@@ -56,6 +56,7 @@ enum Command {
     Audit(audit::AuditArgs),
     Policy(policy::PolicyArgs),
     Digest(digest::DigestArgs),
+    Gateway(gateway::GatewayArgs),
     Simulate(simulate::SimulateArgs),
     Train(train::TrainArgs),
     Evaluate(evaluate::EvaluateArgs),
@@ -92,6 +93,7 @@ fn main() -> ExitCode {
         Command::Audit(args) => audit::run(&args),
         Command::Policy(args) => policy::run(&args),
         Command::Digest(args) => digest::run(&args),
+        Command::Gateway(args) => gateway::run(&args),
         Command::Simulate(args) => simulate::run(args),
         Command::Train(args) => train::run(args),
         Command::Evaluate(args) => evaluate::run(args),

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The layers, top first, by the folders below `src/`.
-const LAYERS: [(&str, u8); 14] = [
+const LAYERS: [(&str, u8); 15] = [
     ("vocabulary", 1),
     ("digesting", 1),
     ("screening", 2),
@@ -19,6 +19,7 @@ const LAYERS: [(&str, u8); 14] = [
     ("console", 8),
     ("rest", 8),
     ("assistant", 8),
+    ("gateway", 8),
     ("cli", 9),
 ];
 

@@ -3,6 +3,7 @@
 //! It must never print a secret, and never start a service with a value that it did not check. `serve` and the commands that share its
 //! ledger call it. `docs/selfsame.example.toml` shows every key.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -26,12 +27,13 @@ pub const USUAL_FILE: &str = "selfsame.toml";
 
 /// The keys at the top of the configuration. Variables that begin with none of them (an orchestrator sets `SELFSAME_SERVICE_HOST` for a
 /// service of this name) are not ours; `stray_variables` finds those among them that were meant for us.
-pub(super) const TOP_KEYS: [&str; 16] = [
+pub(super) const TOP_KEYS: [&str; 17] = [
     "listen",
     "tls",
     "access",
     "console",
     "rest",
+    "gateway",
     "data_folder",
     "journal",
     "policy",
@@ -59,6 +61,8 @@ pub struct Config {
     pub console: WebConfig,
     /// The API as JSON over HTTP.
     pub rest: WebConfig,
+    /// What programmes already send to others.
+    pub gateway: GatewayConfig,
     /// The folder that holds everything that must not be lost.
     pub data_folder: DataFolder,
     /// The database that many replicas share, where there is one.
@@ -113,6 +117,60 @@ pub struct WebConfig {
     pub listen: Option<SocketAddr>,
     /// Whether it is reached through TLS, which a proxy before it speaks. Needed beyond this machine; the console's cookies then go no other way.
     pub https: bool,
+}
+
+/// What programmes already send to others: Stripe's and Chargebee's webhooks, an events API.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GatewayConfig {
+    /// Where it is sent; nowhere unless it is named, and with `none`.
+    #[serde(serialize_with = "write_optional_address", deserialize_with = "read_optional_address")]
+    pub listen: Option<SocketAddr>,
+    /// Whether senders reach it through TLS, which a proxy before it speaks. Needed beyond this machine.
+    pub https: bool,
+    /// The programmes for which something is taken, by their ids.
+    pub programs: BTreeMap<String, GatewayProgramConfig>,
+}
+
+/// What the gateway needs to know of a programme. Secrets stand in files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GatewayProgramConfig {
+    /// The file of the key that e-mails, names and payment instruments are digested with: that of the programme's other callers. Required.
+    pub key_file: Option<PathBuf>,
+    /// The id of that key.
+    pub key_id: String,
+    /// The file of the key before it, while keys rotate.
+    pub previous_key_file: Option<PathBuf>,
+    /// The id of the key before it.
+    pub previous_key_id: String,
+    /// The signing secrets of Stripe's endpoints, one a line; absent: Stripe is not listened to.
+    pub stripe_secrets_file: Option<PathBuf>,
+    /// `user:password` of Chargebee's webhooks, one a line; absent: Chargebee is not listened to.
+    pub chargebee_credentials_file: Option<PathBuf>,
+    /// The names under which a referral code is attached to a customer; the first that is there counts.
+    pub code_names: Vec<String>,
+    /// The names under which the new user's id is attached.
+    pub user_names: Vec<String>,
+    /// Prices of plans, so that an amount in whole units is noticed. Unit: the minor unit.
+    pub plan_prices_minor: Vec<i64>,
+}
+
+impl Default for GatewayProgramConfig {
+    fn default() -> Self {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        Self {
+            key_file: None,
+            key_id: "k1".to_owned(),
+            previous_key_file: None,
+            previous_key_id: "k0".to_owned(),
+            stripe_secrets_file: None,
+            chargebee_credentials_file: None,
+            code_names: names(&["cello_ucc", "ucc"]),
+            user_names: names(&["new_user_id", "cello_new_user_id"]),
+            plan_prices_minor: Vec::new(),
+        }
+    }
 }
 
 /// The folder of the ledger. Default: `selfsame-data` in the working folder.

@@ -32,7 +32,7 @@ pub struct Figure {
 
 /// All figures of this program. Those of the process (`process_…`) come beside them, as Prometheus names them.
 #[rustfmt::skip]
-pub const FIGURES: [Figure; 74] = [
+pub const FIGURES: [Figure; 78] = [
     Figure { name: "selfsame_requests_total", kind: Kind::Counter, labels: &["method", "code"], help: "Calls by method and status code; a stream counts when it opens." },
     Figure { name: "selfsame_request_seconds", kind: Kind::Seconds, labels: &["method", "code"], help: "Time to answer, by method and status code; of a stream, until it opened." },
     Figure { name: "selfsame_refusals_total", kind: Kind::Counter, labels: &["method", "reason"], help: "Calls, and items of streams, that were refused, by the reason in their details." },
@@ -57,6 +57,9 @@ pub const FIGURES: [Figure; 74] = [
     Figure { name: "selfsame_feed_followers", kind: Kind::Gauge, labels: &["program"], help: "Callers that follow the feed." },
     Figure { name: "selfsame_feed_lag_records", kind: Kind::Gauge, labels: &["program"], help: "Records that the slowest of them has yet to read." },
     Figure { name: "selfsame_outcomes_expired_total", kind: Kind::Counter, labels: &[], help: "Outcomes that waited too long for their purchase and were given up." },
+    Figure { name: "selfsame_gateway_events_total", kind: Kind::Counter, labels: &["source", "answer"], help: "Events of senders at the gateway: taken, replayed, passed over, refused." },
+    Figure { name: "selfsame_gateway_calls_total", kind: Kind::Counter, labels: &["what"], help: "What was done because of what senders said." },
+    Figure { name: "selfsame_gateway_refused_total", kind: Kind::Counter, labels: &["what"], help: "What senders said that could not be done; the log says why, once." },
     Figure { name: "selfsame_records_forgotten_total", kind: Kind::Counter, labels: &[], help: "Records that retention removed." },
     Figure { name: "selfsame_policy_info", kind: Kind::Gauge, labels: &["program", "version"], help: "1 beside the policy that is in force, 0 beside one that was." },
     Figure { name: "selfsame_reloads_total", kind: Kind::Counter, labels: &["result"], help: "Times that the policies were read again: taken, or refused for a mistake." },
@@ -87,6 +90,7 @@ pub const FIGURES: [Figure; 74] = [
     Figure { name: "selfsame_ledger_cases_bytes", kind: Kind::Gauge, labels: &[], help: "Of it: cases." },
     Figure { name: "selfsame_ledger_rewards_bytes", kind: Kind::Gauge, labels: &[], help: "Of it: rewards, reservations, payments." },
     Figure { name: "selfsame_ledger_outcomes_bytes", kind: Kind::Gauge, labels: &[], help: "Of it: outcomes." },
+    Figure { name: "selfsame_ledger_intake_bytes", kind: Kind::Gauge, labels: &[], help: "Of it: what senders' own events say." },
     Figure { name: "selfsame_ledger_texts_bytes", kind: Kind::Gauge, labels: &[], help: "Of it: texts, and ids of calls." },
     Figure { name: "selfsame_ledger_cold_filter_bytes", kind: Kind::Gauge, labels: &[], help: "Of it: filters in front of what is cold." },
     Figure { name: "selfsame_ledger_cold_filter_fill_ratio", kind: Kind::Gauge, labels: &[], help: "How full those filters are; made again at 1." },

@@ -140,6 +140,7 @@ impl Act {
             | Command::ChangeDirectory(_)
             | Command::Propose(_)
             | Command::SettleAct(_)
+            | Command::TakeSourceEvent(_)
             | Command::KeepLooks(_)
             | Command::Erase(_)
             | Command::ErasuresDone(_)

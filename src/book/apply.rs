@@ -17,8 +17,10 @@ use super::command::{CaseStep, Change, Request};
 use super::conversions::{ConversionRow, Hands};
 use super::event::{
     ActProposed, CaseStepped, CasesStepped, ConversionKept, ConversionScreened, Event, ListChanged, SignalsRecorded,
+    SourceEventTaken,
 };
 use super::history::may_be_one_person;
+use super::intake::{message_of, record_of};
 use super::late::{RING_TOUCHED_MAX, Touched};
 use super::models::Audited;
 use super::plan::Ruling;
@@ -130,6 +132,10 @@ impl Book {
             }
             Event::ActDropped(dropped) => {
                 Arc::make_mut(&mut self.acts).remove(cursor, &dropped.act_id);
+                Some(())
+            }
+            Event::SourceEventTaken(taken) => {
+                self.source_event(cursor, taken);
                 Some(())
             }
             Event::BreakerTripped(tripped) => {
@@ -313,7 +319,23 @@ impl Book {
         }
         let (kind, id) = (MessageKind::Signals, Arc::from(record_id.as_str()));
         self.messages.add(Message { kind, id, content: *content, cursor }, &self.hasher);
+        if self.intake.holds(record_id) {
+            Arc::make_mut(&mut self.intake).recorded(record_id);
+        }
         Some(())
+    }
+
+    /// Takes an event of a sender's. Signals of it that were recorded before, when it was taken before, are not held again.
+    fn source_event(&mut self, cursor: Cursor, event: &SourceEventTaken) {
+        let (kind, id) = (MessageKind::SourceEvent, Arc::from(message_of(event.source, &event.event_id)));
+        self.messages.add(Message { kind, id, content: event.content, cursor }, &self.hasher);
+        let intake = Arc::make_mut(&mut self.intake);
+        intake.take(cursor, event);
+        if let Some(record) = record_of(event.source, &event.event_id)
+            && self.messages.find(MessageKind::Signals, record.as_str(), &self.hasher).is_some()
+        {
+            intake.recorded(&record);
+        }
     }
 
     fn acted(&mut self, cursor: Cursor, event: &CasesStepped) -> Option<()> {

@@ -353,6 +353,7 @@ impl Command {
             | Self::ChangeModels(_)
             | Self::ChangeTerms(_)
             | Self::ChangeDirectory(_)
+            | Self::TakeSourceEvent(_)
             | Self::KeepLooks(_)
             | Self::Erase(_)
             | Self::ErasuresDone(_) => met,
@@ -393,6 +394,7 @@ impl Event {
             | Self::ErasureFinished(_)
             | Self::ActProposed(_)
             | Self::ActDropped(_)
+            | Self::SourceEventTaken(_)
             | Self::BreakerTripped(_)
             | Self::TrailKept(_)
             | Self::ConversionKept(_) => met,

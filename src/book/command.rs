@@ -4,6 +4,7 @@ use super::acts::{Confirmation, PendingAct};
 use super::cursor::FeedCursor;
 use super::directory::DirectoryStep;
 use super::erasures::{EraseCommand, ErasuresDoneCommand};
+use super::intake::{Fact, Mistake};
 use super::looks::LooksCommand;
 use super::models::ModelName;
 use super::records::{
@@ -22,9 +23,12 @@ use crate::screening::model::Certificate;
 use crate::screening::policy::{PayoutPolicy, ScoreSource};
 use crate::vocabulary::bundle::SignalBundle;
 use crate::vocabulary::conversion::{Conversion, Reward};
-use crate::vocabulary::ids::{ActId, Actor, CaseId, ConversionId, HoldId, ProgramId, RecordId, RequestId, RewardId};
+use crate::vocabulary::ids::{
+    AccountId, ActId, Actor, CaseId, ConversionId, HoldId, ProgramId, RecordId, RequestId, RewardId, SenderId,
+};
 use crate::vocabulary::money::Money;
 use crate::vocabulary::outcome::Outcome;
+use crate::vocabulary::source::Source;
 use crate::vocabulary::time::{Span, Timestamp};
 
 /// Decides a conversion once its history is known. Called by the ledger inside its serial order, perhaps more than once for a conversion
@@ -519,6 +523,27 @@ pub struct DirectoryCommand {
     pub at: Timestamp,
 }
 
+/// An event of a sender's own, as facts.
+#[derive(Debug, Clone)]
+pub struct SourceCommand {
+    /// The programme.
+    pub program_id: ProgramId,
+    /// Who sent it.
+    pub source: Source,
+    /// The sender's id of it.
+    pub event_id: SenderId,
+    /// When it happened, as the sender says.
+    pub at: Timestamp,
+    /// The fingerprint of what it says, digests apart, for when it is sent again.
+    pub content: ContentFingerprint,
+    /// What it says. At most [`FACTS_MAX`](super::intake::FACTS_MAX).
+    pub facts: Vec<Fact>,
+    /// What looked like a mistake before it came here.
+    pub noticed: Vec<Mistake>,
+    /// When it arrived.
+    pub received_at: Timestamp,
+}
+
 /// What the queue shows of a conversion that never had a case, from the record of its decision.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DecidedBefore {
@@ -598,6 +623,8 @@ pub enum Command {
     ErasuresDone(Box<ErasuresDoneCommand>),
     /// Somebody's command: what has no field for who asks is his in the audit trail.
     By(Actor, Box<Self>),
+    /// Takes an event of a sender's own.
+    TakeSourceEvent(Box<SourceCommand>),
 }
 
 impl Command {
@@ -630,6 +657,7 @@ impl Command {
             Self::Erase(command) => &command.program_id,
             Self::ErasuresDone(command) => &command.program_id,
             Self::By(_, command) => command.program(),
+            Self::TakeSourceEvent(command) => &command.program_id,
         }
     }
 
@@ -637,9 +665,12 @@ impl Command {
     pub(super) fn request(&self) -> Option<&Request> {
         match self {
             // These are known by the ids of what they tell.
-            Self::Screen(_) | Self::RecordSignals(_) | Self::RecordOutcome(_) | Self::ExpirePending(..) | Self::Recheck(_) => {
-                None
-            }
+            Self::Screen(_)
+            | Self::RecordSignals(_)
+            | Self::RecordOutcome(_)
+            | Self::ExpirePending(..)
+            | Self::Recheck(_)
+            | Self::TakeSourceEvent(_) => None,
             // Doing it again changes nothing.
             Self::ChangeDirectory(_) | Self::KeepLooks(_) | Self::ErasuresDone(_) => None,
             Self::Erase(command) => command.request.as_ref(),
@@ -710,6 +741,7 @@ impl Command {
             Self::Erase(command) => command.at,
             Self::ErasuresDone(command) => command.done.at,
             Self::By(_, command) => command.at(),
+            Self::TakeSourceEvent(command) => command.received_at,
         }
     }
 
@@ -740,6 +772,7 @@ impl Command {
             Self::Erase(command) => &mut command.at,
             Self::ErasuresDone(command) => &mut command.done.at,
             Self::By(_, command) => command.at_mut(),
+            Self::TakeSourceEvent(command) => &mut command.received_at,
         }
     }
 }
@@ -751,6 +784,15 @@ pub enum Erasure {
     UnderWay,
     /// Nothing holds them any more, but backups from before.
     Finished,
+}
+
+/// What taking an event of a sender's came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceTaken {
+    /// What looks like a mistake in it and was not told before.
+    pub mistakes: Vec<Mistake>,
+    /// The accounts of which something may be due now.
+    pub accounts: Vec<AccountId>,
 }
 
 /// What a command came to, beside its place.
@@ -780,6 +822,8 @@ pub enum Done {
     Erased(Erasure),
     /// Nothing was done yet: it waits for a second identity.
     Proposed(Box<PendingAct>),
+    /// An event of a sender's was taken.
+    Taken(SourceTaken),
     /// Something was recorded that needs no more words.
     Recorded,
 }

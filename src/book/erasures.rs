@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use super::command::Request;
 use super::event::Event;
+use super::intake::Fact;
 use super::plan::Plan;
 use super::records::Cursor;
-use super::rekeying::Rekeyed;
 use super::{Book, Refusal};
 use crate::vocabulary::bundle::SignalBundle;
-use crate::vocabulary::ids::{AccountId, Actor, ProgramId};
+use crate::vocabulary::ids::{AccountId, Actor, ProgramId, SenderId};
 use crate::vocabulary::time::Timestamp;
 
 /// An account to erase.
@@ -102,17 +102,23 @@ pub(super) fn erase(book: &Book, command: EraseCommand) -> Result<Plan, Refusal>
 impl Event {
     /// The event without the signals of accounts; `None` when it holds none of them.
     ///
-    /// Ids, times, amounts, codes and what was decided stay, and so do the fingerprints by which retries are known. Of values that got names under a new
-    /// key those go that `only_theirs` says nobody else has.
-    pub(crate) fn without_signals_of(&self, accounts: &[&AccountId], only_theirs: impl Fn(&Rekeyed) -> bool) -> Option<Self> {
+    /// Ids, times, amounts, codes and what was decided stay, and so do the fingerprints by which retries are known. The book, as it was before anything
+    /// was erased, says whose the values are that got names under a new key, and whose what senders said.
+    pub(crate) fn without_signals_of(&self, accounts: &[&AccountId], book: &Book) -> Option<Self> {
         let mut event = self.clone();
         let mut changed = false;
-        if let Self::ValuesRekeyed(rekeyed) = &mut event
-            && !accounts.is_empty()
-        {
+        if let (Self::ValuesRekeyed(rekeyed), false) = (&mut event, accounts.is_empty()) {
             let before = rekeyed.values.len();
-            rekeyed.values.retain(|value| !only_theirs(value));
-            changed = rekeyed.values.len() < before;
+            rekeyed.values.retain(|value| !book.is_of_these_alone(value, accounts));
+            changed |= rekeyed.values.len() < before;
+        }
+        if let Self::SourceEventTaken(taken) = &mut event {
+            let before = taken.facts.len();
+            let source = taken.source;
+            let is_theirs =
+                |customer: &SenderId| book.intake.account_of(source, customer).is_some_and(|account| accounts.contains(&account));
+            taken.facts.retain(|fact| !matches!(fact, Fact::Signals(customer, _) if is_theirs(customer)));
+            changed |= taken.facts.len() < before;
         }
         for bundle in event.bundles_mut() {
             let bare = SignalBundle::of_account(bundle.account_id.clone());
@@ -151,6 +157,7 @@ impl Event {
             | Self::ModelsChanged(_)
             | Self::TermsChanged(_)
             | Self::ValuesRekeyed(_)
+            | Self::SourceEventTaken(_)
             | Self::AuditKeyMade(_)
             | Self::DirectoryChanged(_)
             | Self::Looked(_)

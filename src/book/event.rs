@@ -7,6 +7,7 @@ use super::acts::PendingAct;
 use super::command::{CaseStep, Change, Request, RewardsChange, Settlement};
 use super::directory::DirectoryStep;
 use super::erasures::{AccountErased, ErasureFinished};
+use super::intake::{Fact, Mistake};
 use super::looks::Looked;
 use super::models::{Audited, ModelAction, ModelChange, ModelChoices, ModelName};
 use super::records::{ContentFingerprint, Cursor, HoldSubject, ListEntry, ReserveAnswer};
@@ -22,9 +23,10 @@ use crate::screening::gate::{Accepts, Cancelled, GateReason};
 use crate::screening::policy::Promise;
 use crate::vocabulary::bundle::SignalBundle;
 use crate::vocabulary::conversion::{Conversion, ConversionKind, Reward, Side};
-use crate::vocabulary::ids::{AccountId, ActId, Actor, ConversionId, HoldId, InvoiceId, RecordId, RequestId, RewardId};
+use crate::vocabulary::ids::{AccountId, ActId, Actor, ConversionId, HoldId, InvoiceId, RecordId, RequestId, RewardId, SenderId};
 use crate::vocabulary::money::Money;
 use crate::vocabulary::outcome::{Outcome, OutcomeKind, OutcomeSubject};
+use crate::vocabulary::source::Source;
 use crate::vocabulary::time::Timestamp;
 
 /// Something that happened.
@@ -66,6 +68,8 @@ pub(crate) enum Event {
     ActConfirmed(Box<ActConfirmed>),
     /// It was refused, or taken back.
     ActDropped(ActDropped),
+    /// An event of a sender's own was taken.
+    SourceEventTaken(Box<SourceEventTaken>),
     /// Not of the journal itself: what outlives a ruling that broke a model's promise, when retention removed its record.
     BreakerTripped(BreakerTripped),
     /// Not of the journal itself: what outlives the audit trail's part of records that retention removed.
@@ -105,6 +109,7 @@ impl Event {
             Self::ActProposed(proposed) => proposed.pending.proposed_at,
             Self::ActConfirmed(confirmed) => confirmed.at,
             Self::ActDropped(dropped) => dropped.at,
+            Self::SourceEventTaken(taken) => taken.received_at,
             Self::BreakerTripped(_) | Self::TrailKept(_) | Self::ConversionKept(_) => return None,
         })
     }
@@ -122,6 +127,7 @@ impl Event {
             | Self::DirectoryChanged(_)
             | Self::Looked(_)
             | Self::ErasureFinished(_)
+            | Self::SourceEventTaken(_)
             | Self::BreakerTripped(_)
             | Self::TrailKept(_)
             | Self::ConversionKept(_) => None,
@@ -182,6 +188,36 @@ pub(crate) struct OpenedCase {
     pub(crate) referrer: Option<SignalBundle>,
     /// The referee as known then; absent when nothing beyond the message was.
     pub(crate) referee: Option<SignalBundle>,
+}
+
+/// An event of a sender's own was taken, for the first time or again where that changes something.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct SourceEventTaken {
+    pub(crate) source: Source,
+    pub(crate) event_id: SenderId,
+    /// When it happened, as the sender says.
+    pub(crate) at: Timestamp,
+    pub(crate) content: ContentFingerprint,
+    pub(crate) facts: Vec<Fact>,
+    /// What looks like a mistake in it and was not told before.
+    pub(crate) mistakes: Vec<Mistake>,
+    pub(crate) received_at: Timestamp,
+}
+
+impl SourceEventTaken {
+    /// What of it is known for longer than its record is kept.
+    pub(crate) fn lasting(&self) -> impl Iterator<Item = &Fact> {
+        self.facts.iter().filter(|fact| match fact {
+            Fact::Customer(_) | Fact::Step(..) | Fact::Code(_) => true,
+            Fact::Signals(..)
+            | Fact::Payment(_)
+            | Fact::OfInvoice { .. }
+            | Fact::GivenBack { .. }
+            | Fact::Disputed(_)
+            | Fact::Warned { .. }
+            | Fact::Ended(_) => false,
+        })
+    }
 }
 
 /// Signals were added to profiles.

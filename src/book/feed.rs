@@ -44,6 +44,7 @@ pub(crate) fn events(cursor: FeedCursor, event: &Event) -> Vec<FeedEvent> {
         | Event::ErasureFinished(_)
         | Event::ActProposed(_)
         | Event::ActDropped(_)
+        | Event::SourceEventTaken(_)
         | Event::BreakerTripped(_)
         | Event::TrailKept(_)
         | Event::ConversionKept(_) => Vec::new(),

@@ -14,6 +14,7 @@ use super::conversions::{ConversionRow, Conversions, Pattern, Referral};
 use super::directory::Directory;
 use super::erasures::Erasures;
 use super::index::Hasher;
+use super::intake::Intake;
 use super::late::Late;
 use super::models::ProgramModels;
 use super::outcomes::{OutcomeRow, Outcomes, Spread};
@@ -49,6 +50,7 @@ pub(crate) struct Totals {
     directory: Arc<Directory>,
     acts: Arc<Acts>,
     erasures: Erasures,
+    intake: Arc<Intake>,
 }
 
 /// A frozen book. The rows are shared with the book until it changes them.
@@ -92,6 +94,7 @@ impl Book {
                 directory: Arc::clone(&self.directory),
                 acts: Arc::clone(&self.acts),
                 erasures: self.erasures.clone(),
+                intake: Arc::clone(&self.intake),
             },
             texts: self.texts.rows.clone(),
             values: self.values.rows.clone(),
@@ -131,6 +134,7 @@ impl Book {
                     directory,
                     acts,
                     erasures,
+                    intake,
                 },
             texts,
             values,
@@ -171,6 +175,7 @@ impl Book {
             directory,
             acts,
             erasures,
+            intake,
             holds: Arc::new(holds.into_iter().map(|(hold, at)| (hold.hold_id.clone(), (hold, at))).collect()),
             holds_changed,
             lists: Arc::new(lists.into_iter().map(|(entry, at)| ((entry.list, entry.subject.clone()), (entry, at))).collect()),
@@ -209,6 +214,7 @@ impl Book {
         self.models.hash(&mut hasher);
         self.terms.hash(&mut hasher);
         self.directory.hash(&mut hasher);
+        self.intake.hash(&mut hasher);
         of_rows(&self.messages.rows, &mut hasher);
         for (_, case) in self.cases.rows.iter() {
             // Scores have no hash of their own; what is printed of one says it whole.

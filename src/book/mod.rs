@@ -22,6 +22,7 @@ pub(crate) mod feed;
 mod frozen;
 mod history;
 mod index;
+pub mod intake;
 mod late;
 mod listings;
 pub mod looks;
@@ -60,6 +61,7 @@ use self::directory::Directory;
 use self::erasures::Erasures;
 pub(crate) use self::frozen::{Frozen, Totals};
 use self::index::{Hasher, Index};
+use self::intake::Intake;
 use self::late::Late;
 pub use self::listings::{CaseListing, Progress, QueueCount, key_of, page_size, token};
 use self::models::ProgramModels;
@@ -86,6 +88,7 @@ impl MessageKind {
             Self::Outcome => "outcome_id",
             Self::Request => "request_id",
             Self::LiftedHold => "hold_id",
+            Self::SourceEvent => "event_id",
         }
     }
 }
@@ -126,6 +129,8 @@ pub struct Book {
     acts: Arc<Acts>,
     /// Accounts whose signals are being erased.
     erasures: Erasures,
+    /// What senders' own events say.
+    intake: Arc<Intake>,
     /// Memory of all profiles. Unit: bytes.
     profile_bytes: usize,
     /// Accounts whose signals are here.
@@ -145,6 +150,8 @@ pub enum MessageKind {
     Request,
     /// A hold that was lifted.
     LiftedHold,
+    /// An event of a sender's own.
+    SourceEvent,
 }
 
 /// A message that was taken: its content and its place.
@@ -218,6 +225,7 @@ impl Book {
             directory: Arc::default(),
             acts: Arc::default(),
             erasures: Erasures::default(),
+            intake: Arc::default(),
             profile_bytes: 0,
             profiles: 0,
             cold: ColdTotals::default(),
@@ -289,7 +297,7 @@ impl Book {
 
     /// Memory that the parts of the book take, by name, with the unit last. Unit: bytes. Estimates, cheap to ask for.
     #[must_use]
-    pub fn memory(&self) -> [(&'static str, usize); 8] {
+    pub fn memory(&self) -> [(&'static str, usize); 9] {
         [
             ("values_bytes", self.values.bytes()),
             ("accounts_bytes", self.accounts.bytes()),
@@ -298,6 +306,7 @@ impl Book {
             ("cases_bytes", self.cases.bytes()),
             ("rewards_bytes", self.rewards.bytes()),
             ("outcomes_bytes", self.outcomes.bytes()),
+            ("intake_bytes", self.intake.bytes()),
             ("texts_bytes", self.texts.bytes() + self.messages.rows.len() * (size_of::<Message>() + accounts::ID_BYTES)),
         ]
     }

@@ -4,6 +4,7 @@ mod acts;
 mod cases;
 mod directory;
 mod holds;
+mod intake;
 mod models;
 mod outcomes;
 mod payouts;
@@ -106,6 +107,7 @@ fn plan_one(book: &Book, command: Command, assessor: &dyn Assessor) -> Result<Pl
         Command::By(_, command) => plan_one(book, *command, assessor),
         Command::Propose(command) => acts::propose(book, *command, assessor),
         Command::SettleAct(command) => acts::settle(book, command, assessor),
+        Command::TakeSourceEvent(command) => intake::take(book, *command),
     }
 }
 

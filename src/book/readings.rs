@@ -1,7 +1,7 @@
 //! Readings: where a conversion and its case stand, put together at one moment, with the record that last changed it. What was decided long ago
 //! is read from the journal and joined to them.
 
-use super::command::{Acted, Done, Erasure};
+use super::command::{Acted, Done, Erasure, SourceTaken};
 use super::conversions::ConversionRow;
 use super::cursor::{ChainMark, FeedCursor};
 use super::event::{
@@ -222,6 +222,10 @@ impl Book {
                 Done::Erased(if self.erasures.is_under_way(&erased.account_id) { Erasure::UnderWay } else { Erasure::Finished })
             }
             Event::ActProposed(proposed) => Done::Proposed(Box::new(proposed.pending)),
+            Event::SourceEventTaken(taken) => {
+                let accounts = self.intake.accounts_of(taken.source, &taken.facts);
+                Done::Taken(SourceTaken { mistakes: taken.mistakes, accounts })
+            }
             Event::ActConfirmed(confirmed) => self.answer(*confirmed.done, mark),
             Event::SignalsRecorded(_)
             | Event::OutcomeRevoked(_)
@@ -390,6 +394,7 @@ impl Book {
             // What is kept goes by the newest names, and what comes is renamed before it is kept.
             Event::ValuesRekeyed(_) => false,
             Event::AccountErased(erased) => self.erasures.is_under_way(&erased.account_id),
+            Event::SourceEventTaken(taken) => self.intake.still_says(taken),
             Event::ModelsChanged(_)
             | Event::AuditKeyMade(_)
             | Event::DirectoryChanged(_)

@@ -14,10 +14,10 @@ use super::records::{Cursor, ListEntry, ListSubject};
 use super::slab::{AccountNumber, ValueNumber};
 use super::values::ValueKind;
 use crate::screening::history::{Identifier, IdentifierKind, ListKind};
-use crate::vocabulary::ids::AccountId;
 use crate::vocabulary::bundle::{EmailSignals, SignalBundle};
 use crate::vocabulary::conversion::Conversion;
 use crate::vocabulary::digest::{Digest, DigestSet, KeyId};
+use crate::vocabulary::ids::AccountId;
 use crate::vocabulary::sketch::{SKETCH_BYTES, Sketch};
 use crate::vocabulary::time::Timestamp;
 
@@ -340,6 +340,7 @@ impl Book {
             | Command::ChangeTerms(_)
             | Command::Rekey(_)
             | Command::ChangeDirectory(_)
+            | Command::TakeSourceEvent(_)
             | Command::KeepLooks(_)
             | Command::Erase(_)
             | Command::ErasuresDone(_)

@@ -187,6 +187,7 @@ impl Event {
     pub(crate) fn actor(&self) -> Option<&Actor> {
         match self {
             Self::ConversionScreened(_)
+            | Self::SourceEventTaken(_)
             | Self::SignalsRecorded(_)
             | Self::OutcomeSpread(_)
             | Self::PendingExpired(_)
@@ -254,6 +255,10 @@ impl Event {
                     entry.account(&bundle.account_id)
                 })
             }
+            Self::SourceEventTaken(taken) => new("source.event_taken")
+                .fact("source", word(&taken.source))
+                .fact("event_id", &taken.event_id)
+                .fact("facts", taken.facts.len()),
             Self::OutcomeRecorded(recorded) => new("outcome.recorded")
                 .subject(&recorded.outcome.subject)
                 .fact("outcome_id", &recorded.outcome.outcome_id)

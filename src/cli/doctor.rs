@@ -147,7 +147,7 @@ async fn look_at(server: &ConnectionArgs, args: &DoctorArgs) -> anyhow::Result<V
         let checked = HealthClient::new(channel.clone()).check(HealthCheckRequest::default()).await.map_err(readable)?;
         lines.push(health(checked.into_inner()).into());
     }
-    if [Subject::Clock, Subject::Ledger, Subject::Models, Subject::Keys, Subject::Certificate]
+    if [Subject::Clock, Subject::Ledger, Subject::Models, Subject::Keys, Subject::Certificate, Subject::Senders]
         .iter()
         .any(|subject| args.wants(subject.as_str()))
     {

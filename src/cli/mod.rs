@@ -12,6 +12,7 @@ pub mod digest;
 pub mod doctor;
 pub mod evaluate;
 pub mod export;
+pub mod gateway;
 pub mod history_input;
 mod history_output;
 pub mod hold;

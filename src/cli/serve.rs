@@ -37,6 +37,10 @@ use crate::adapters::traces::Traces;
 use crate::adapters::{embedded, private, shared, telemetry};
 use crate::book::command::Assessor;
 use crate::console::server::{self as console, ConsoleParts};
+use crate::gateway;
+use crate::gateway::http::GatewayParts;
+use crate::gateway::pump::Pump;
+use crate::gateway::setup::Programs;
 use crate::ledger::{AuditKeys, ColdAfter, GroupOptions, JournaledLedger, LateFacts, LedgerOptions};
 use crate::ports::clock::Clock as _;
 use crate::ports::leases::ReplicaKey;
@@ -114,6 +118,9 @@ pub struct ServeArgs {
     /// Where the API is spoken as JSON over HTTP; `none` switches it off
     #[arg(long, value_name = "ADDR")]
     pub rest: Option<String>,
+    /// Where to take what programmes send to others (docs/gateway.md), like 127.0.0.1:50054 [default: nowhere]
+    #[arg(long, value_name = "ADDR")]
+    pub gateway: Option<String>,
 
     /// Where to serve metrics for Prometheus, or `none` [default: 127.0.0.1:9464]
     #[arg(long, value_name = "ADDR")]
@@ -138,6 +145,7 @@ impl ServeArgs {
             .with("policy.file", self.policy.as_ref().map(shown))
             .with("console.listen", self.console.as_ref())
             .with("rest.listen", self.rest.as_ref())
+            .with("gateway.listen", self.gateway.as_ref())
             .with("metrics.listen", self.metrics.as_ref())
             .with("log.level", self.log.as_ref())
             .with("log.format", self.log_format.as_ref())
@@ -268,6 +276,7 @@ async fn run_until_told(config: &Config, keeping: Keeping) -> anyhow::Result<()>
     let listener = TcpListener::bind(config.listen.0).await.with_context(|| format!("listening at {}", config.listen.0))?;
     let console = open_web("console", &config.console).await?;
     let json = open_web("rest", &config.rest).await?;
+    let gateway = open_gateway(config).await?;
     if config.metrics.listen.is_some() {
         tokio::spawn(gauges::report(gauges::Told {
             memory_bytes_max: config.ledger.memory_mib << 20,
@@ -298,6 +307,7 @@ async fn run_until_told(config: &Config, keeping: Keeping) -> anyhow::Result<()>
     if speaks {
         writeln!(std::io::stdout().lock(), "{}", welcome(config, keeping, address, &policies, &models))?;
     }
+    let gateway = gateway.map(|(listener, programs)| begin_gateway(listener, programs, &ledger, &clock));
     let parts = ServerParts { ledger, policies, clock, models, limits: limits(config), connections };
     let (https, clock) = (config.console.https, Arc::clone(&parts.clock));
     let mut beside = tokio::task::JoinSet::new();
@@ -311,6 +321,9 @@ async fn run_until_told(config: &Config, keeping: Keeping) -> anyhow::Result<()>
     };
     serve(listener, parts, stop, mount).await?;
     beside.abort_all();
+    for task in gateway.into_iter().flatten() {
+        task.abort();
+    }
     if speaks {
         writeln!(std::io::stdout().lock(), "stopped")?;
     }
@@ -331,6 +344,41 @@ async fn open_web(section: &str, config: &WebConfig) -> anyhow::Result<Option<Tc
     }
     let listener = TcpListener::bind(address).await.with_context(|| format!("listening at {address} (`{section}.listen`)"))?;
     Ok(Some(listener))
+}
+
+/// The gateway's port and its programmes; absent where none is wanted.
+///
+/// # Errors
+/// When the address is taken, senders would reach it from beyond this machine in plaintext, or a secret cannot be read.
+async fn open_gateway(config: &Config) -> anyhow::Result<Option<(TcpListener, Programs)>> {
+    let Some(address) = config.gateway.listen else { return Ok(None) };
+    if !address.ip().is_loopback() && !config.gateway.https {
+        bail!(
+            "the gateway at {address} is reached from beyond this machine in plaintext, where secrets and personal data can be read on the way: put a \
+             proxy before it that speaks TLS, and say so with `gateway.https = true`"
+        );
+    }
+    let programs = gateway::setup::programs(&config.gateway)?;
+    if programs.is_empty() {
+        tracing::warn!("the gateway takes nothing: `gateway.programs` names no programme");
+    }
+    let listener = TcpListener::bind(address).await.with_context(|| format!("listening for senders at {address}"))?;
+    Ok(Some((listener, programs)))
+}
+
+/// Begins to take what senders send, and to do what is due.
+fn begin_gateway(
+    listener: TcpListener,
+    programs: Programs,
+    ledger: &Arc<dyn Ledger>,
+    clock: &Arc<SystemClock>,
+) -> [tokio::task::AbortHandle; 2] {
+    let programs = Arc::new(programs);
+    let clock: Arc<dyn crate::ports::clock::Clock> = Arc::clone(clock) as _;
+    let (pump, handle) = Pump::new(Arc::clone(ledger), Arc::clone(&clock), Arc::clone(&programs));
+    let parts = GatewayParts { ledger: Arc::clone(ledger), clock, programs, pump: handle };
+    let serving = tokio::spawn(gateway::http::serve(listener, parts));
+    [tokio::spawn(pump.run()).abort_handle(), serving.abort_handle()]
 }
 
 /// Sees to it that a new ledger can be used, and that nobody is let in whom nobody meant to let in.
@@ -371,7 +419,7 @@ async fn begin_directory(config: &Config, keeping: Keeping, ledger: &Arc<dyn Led
 
 /// An address by which others than this machine reach the service.
 fn beyond_this_machine(config: &Config) -> Option<SocketAddr> {
-    [Some(config.listen.0), config.console.listen, config.rest.listen]
+    [Some(config.listen.0), config.console.listen, config.rest.listen, config.gateway.listen]
         .into_iter()
         .flatten()
         .find(|address| !address.ip().is_loopback())
@@ -530,6 +578,8 @@ fn welcome(config: &Config, keeping: Keeping, address: SocketAddr, policies: &Po
         .rest
         .listen
         .map_or_else(|| "none; --rest 127.0.0.1:50053 opens it".to_owned(), |at| format!("http://{at}/openapi.json"));
+    let gateway =
+        config.gateway.listen.map_or_else(|| "none; --gateway 127.0.0.1:50054 opens it".to_owned(), |at| format!("http://{at}/"));
     let metrics = config.metrics.listen.map_or_else(|| "none".to_owned(), |at| format!("http://{at}/metrics"));
     let (spoken, flags) = match (&config.tls.certificate_file, &config.tls.client_ca_file) {
         (None, _) => ("plaintext", "-plaintext"),
@@ -541,6 +591,7 @@ fn welcome(config: &Config, keeping: Keeping, address: SocketAddr, policies: &Po
   API      {address}  (gRPC, {spoken}, with reflection)
   console  {console}
   REST     {rest}
+  gateway  {gateway}
   metrics  {metrics}
   data     {data}
   policy   {policy_version}  ({origin}{own})

@@ -19,7 +19,6 @@ use crate::book::command::Command;
 use crate::book::erasures::{ErasureFinished, ErasuresDoneCommand};
 use crate::book::event::Event;
 use crate::book::records::Cursor;
-use crate::book::rekeying::Rekeyed;
 use crate::ports::journal::{Direction, Reach, Record, Rewritten};
 use crate::ports::ledger::LedgerError;
 use crate::vocabulary::ids::{AccountId, ConversionId};
@@ -118,8 +117,7 @@ fn rewrite(
             let (event, by) = codec::decode_by(&record.payload).map_err(|damaged| damaged_at(record.cursor, damaged))?;
             let accounts: Vec<&AccountId> =
                 under_way.iter().filter(|(asked, _)| record.cursor < *asked).map(|(_, account)| account).collect();
-            let only_theirs = |value: &Rekeyed| programme.book.read().is_of_these_alone(value, &accounts);
-            let bare = event.without_signals_of(&accounts, only_theirs).map(|event| {
+            let bare = event.without_signals_of(&accounts, &programme.book.read()).map(|event| {
                 let content = codec::encode_by(&event, by.as_ref());
                 let payload = Rewritten { before, chain: record.chain }.payload(&content).into();
                 Record { payload, ..record.clone() }

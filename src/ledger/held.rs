@@ -19,6 +19,7 @@ use crate::book::clusters::{ClusterFile, ClusterSummary};
 use crate::book::command::{Assessor, CasesStep, Command, Executed};
 use crate::book::cursor::FeedCursor;
 use crate::book::directory::Directory;
+use crate::book::intake::{IntakeAnswer, IntakeQuestion};
 use crate::book::models::ProgramModels;
 use crate::book::plan::Previewed;
 use crate::book::query::{CaseFilter, CaseOrder, DecisionFilter, Page, PageRequest};
@@ -277,6 +278,10 @@ impl Ledger for HeldLedger {
             let (shared, directory) = (Arc::clone(&self.inner()?.shared), Arc::clone(&self.directory));
             waiting(move || directory.now(&shared)).await
         })
+    }
+
+    fn intake<'a>(&'a self, program: &'a ProgramId, question: &'a IntakeQuestion, now: Timestamp) -> Answer<'a, IntakeAnswer> {
+        self.under_lease(program.clone(), move |ledger| ledger.intake(program, question, now))
     }
 
     fn end<'a>(&'a self, program: &'a ProgramId) -> Answer<'a, FeedCursor> {

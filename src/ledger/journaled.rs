@@ -25,6 +25,7 @@ use crate::book::clusters::{ClusterCount, ClusterFile, ClusterSummary};
 use crate::book::command::{Assessor, CaseStep, CasesStep, Command, Done, Executed, ReserveCommand, SettleCommand};
 use crate::book::cursor::FeedCursor;
 use crate::book::directory::Directory;
+use crate::book::intake::{IntakeAnswer, IntakeQuestion};
 use crate::book::models::ProgramModels;
 use crate::book::plan::Previewed;
 use crate::book::query::{CaseFilter, CaseOrder, DecisionFilter, Page, PageRequest};
@@ -715,6 +716,13 @@ impl Ledger for JournaledLedger {
                 Ok((directory, changed))
             };
             self.look(&ProgramId::directory(), Arc::default(), directory).await
+        })
+    }
+
+    fn intake<'a>(&'a self, program: &'a ProgramId, question: &'a IntakeQuestion, now: Timestamp) -> Answer<'a, IntakeAnswer> {
+        Box::pin(async move {
+            let nothing = Book::new(0).intake(program, question, now).0;
+            self.look(program, nothing, move |programme| Ok(programme.book.read().intake(program, question, now))).await
         })
     }
 

@@ -19,7 +19,7 @@ use super::snapshotting;
 use super::trails_kept::TrailsKept;
 use crate::book::Book;
 use crate::book::command::Change;
-use crate::book::event::{Concerned, Event, ListChanged, OutcomeRecorded};
+use crate::book::event::{Concerned, Event, ListChanged, OutcomeRecorded, SourceEventTaken};
 use crate::book::records::Cursor;
 use crate::book::terms::Terms;
 use crate::ports::journal::{Direction, JournalError, Reach};
@@ -144,6 +144,10 @@ fn what_outlives(programme: &Programme, old: Vec<(Cursor, Event)>) -> Result<Vec
                     Event::OutcomeRecorded(Box::new(OutcomeRecorded { concerned: Vec::new(), ..*recorded }))
                 }
                 Event::ListChanged(changed) => Event::ListChanged(under_newest_name(&book, changed)),
+                Event::SourceEventTaken(taken) => {
+                    let facts = taken.lasting().cloned().collect();
+                    Event::SourceEventTaken(Box::new(SourceEventTaken { facts, mistakes: Vec::new(), ..*taken }))
+                }
                 event => event,
             };
             put.push((cursor, event));
@@ -229,6 +233,7 @@ fn concerns(event: &Event) -> Vec<ConversionId> {
         | Event::ErasureFinished(_)
         | Event::ActProposed(_)
         | Event::ActDropped(_)
+        | Event::SourceEventTaken(_)
         | Event::BreakerTripped(_)
         | Event::TrailKept(_)
         | Event::ConversionKept(_) => Vec::new(),

@@ -14,7 +14,7 @@ use crate::screening::evidence::EvidenceCode;
 
 const MAGIC: &[u8; 8] = b"SELFSNAP";
 /// What the bytes of a snapshot mean. Raise it with every change of a row of the book: older snapshots are then passed over.
-const LAYOUT: u32 = 5;
+const LAYOUT: u32 = 6;
 /// Larger than any frame that is ever written: 256 rows, some of which may be crowds or long profiles.
 const FRAME_BYTES_MAX: usize = 256 << 20;
 

@@ -38,11 +38,13 @@ pub enum Subject {
     Ledger,
     /// Key ids in use, and what could be compared under them.
     Keys,
+    /// What senders send to the gateway, as far as it looks like a mistake.
+    Senders,
 }
 
 impl Subject {
     /// All, in the order in which they are looked at.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Configuration,
         Self::Policies,
         Self::Models,
@@ -54,6 +56,7 @@ impl Subject {
         Self::Clock,
         Self::Ledger,
         Self::Keys,
+        Self::Senders,
     ];
 
     /// Its name, as `keys`.
@@ -71,6 +74,7 @@ impl Subject {
             Self::Clock => "clock",
             Self::Ledger => "ledger",
             Self::Keys => "keys",
+            Self::Senders => "senders",
         }
     }
 }

@@ -20,6 +20,7 @@ use crate::book::command::{
 };
 use crate::book::cursor::FeedCursor;
 use crate::book::directory::Directory;
+use crate::book::intake::{IntakeAnswer, IntakeQuestion};
 use crate::book::models::ProgramModels;
 use crate::book::plan::Previewed;
 use crate::book::query::{CaseFilter, CaseOrder, DecisionFilter, Page, PageRequest};
@@ -397,6 +398,9 @@ pub trait Ledger: Send + Sync {
 
     /// The directory: which programmes there are, and who may call. All of it is durable.
     fn directory(&self) -> Answer<'_, Arc<Directory>>;
+
+    /// What senders' own events say, and what is due because of it. All of it is durable.
+    fn intake<'a>(&'a self, program: &'a ProgramId, question: &'a IntakeQuestion, now: Timestamp) -> Answer<'a, IntakeAnswer>;
 
     /// The end of a programme's feed; its beginning when it holds nothing yet.
     fn end<'a>(&'a self, program: &'a ProgramId) -> Answer<'a, FeedCursor>;

@@ -9,6 +9,7 @@ use super::access::Share;
 use super::errors::Refusal;
 use super::shared::Shared;
 use crate::adapters::certificate;
+use crate::book::intake::{IntakeAnswer, IntakeQuestion, Mistake};
 use crate::book::query::{DecisionFilter, PageRequest};
 use crate::book::records::DecisionRecord;
 use crate::book::rekeying::KeyShare;
@@ -18,6 +19,7 @@ use crate::screening::monitor::DriftLevel;
 use crate::screening::policy::ScoreSource;
 use crate::vocabulary::digest::KeyId;
 use crate::vocabulary::ids::ProgramId;
+use crate::vocabulary::time::Timestamp;
 
 /// The newest decisions of a programme that are looked at for their key ids: a page.
 const DECISIONS_READ: usize = 500;
@@ -27,6 +29,9 @@ const DECISIONS_MIN: usize = 20;
 const INCOMPARABLE_MAX_PERCENT: usize = 20;
 /// Records that a start may have to replay before it takes long: about ten seconds' worth.
 const REPLAY_MAX_RECORDS: f64 = 1_500_000.0;
+
+/// Mistakes of senders that are told of a programme.
+const MISTAKES_TOLD: usize = 20;
 
 /// How a key id is used in a programme.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +65,7 @@ pub(super) async fn look(shared: &Shared, share: &Share, only: Option<&ProgramId
     let known: Vec<ProgramId> = shared.ledger.programs().into_iter().map(|program| program.program_id).collect();
     for program in known.into_iter().filter(|program| only.is_none_or(|only| only == program)) {
         findings.push(model(shared, &program).await?);
+        findings.extend(senders(shared, &program).await?);
         let newest = newest(shared, share, &program).await?;
         findings.push(compared(&program, &newest));
         let used = shared.look_up(shared.ledger.key_use(&program)).await?;
@@ -140,6 +146,17 @@ async fn model(shared: &Shared, program: &ProgramId) -> Result<Finding, Refusal>
             )
         }
     })
+}
+
+/// What senders sent that looks like a mistake, the newest of each first.
+async fn senders(shared: &Shared, program: &ProgramId) -> Result<Vec<Finding>, Refusal> {
+    let answer = shared.look_up(shared.ledger.intake(program, &IntakeQuestion::Mistakes, shared.now())).await?;
+    let IntakeAnswer::Mistakes(mistakes) = answer else { return Err(Refusal::internal()) };
+    let told = |(at, mistake): (Timestamp, Mistake)| {
+        let fix = "mend it at the sender; what it sent stays as it was taken, and docs/gateway.md says how it is sent again";
+        Finding::note(Subject::Senders, format!("{program}: {} (since {at})", mistake.sentence()), fix)
+    };
+    Ok(mistakes.into_iter().take(MISTAKES_TOLD).map(told).collect())
 }
 
 /// The newest decisions of a programme.

@@ -43,3 +43,5 @@ mod side_by_side;
 mod terms;
 mod told;
 mod training;
+
+pub use self::access::pairs as token_pairs;

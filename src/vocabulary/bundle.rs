@@ -27,7 +27,7 @@ pub const SCREEN_PX_MAX: u32 = 32_768;
 pub const BUNDLES_PER_RECORD_MAX: usize = 100;
 
 /// One e-mail address, digested by the caller at each level of folding.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct EmailSignals {
     /// Trimmed, lower-cased, domain in ASCII.
     pub exact: Option<DigestSet>,
@@ -48,7 +48,7 @@ pub struct EmailSignals {
 }
 
 /// A person's name.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct NameSignals {
     /// The folded name.
     pub exact: Option<DigestSet>,
@@ -137,7 +137,7 @@ pub enum PaymentPurpose {
 }
 
 /// A payment instrument.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct PaymentSignals {
     /// The instrument's fingerprint.
     pub instrument: DigestSet,

@@ -99,7 +99,7 @@ impl fmt::Debug for Digest {
 }
 
 /// One value under each key that is in force: one digest, or two while keys rotate. Never empty.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub struct DigestSet(smallvec::SmallVec<[Digest; 1]>);
 
 /// Why digests do not make a set.

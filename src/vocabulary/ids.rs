@@ -139,6 +139,10 @@ opaque_id! {
     ActId
 }
 opaque_id! {
+    /// A sender's own id of something that it tells of: an event, a customer, a charge, a subscription. Known inside its source only.
+    SenderId
+}
+opaque_id! {
     /// A case of the review queue. Given by Selfsame: `case-` and the conversion's id.
     CaseId
 }

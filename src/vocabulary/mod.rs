@@ -15,4 +15,5 @@ pub mod outcome;
 pub mod personal_data;
 pub mod role;
 pub mod sketch;
+pub mod source;
 pub mod time;

@@ -10,11 +10,12 @@ pub const SKETCH_BITS: usize = 1024;
 pub const SKETCH_BYTES: usize = SKETCH_BITS / 8;
 
 /// A keyed Bloom encoding of character bigrams. Shape: 1024 bits.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Sketch {
     /// Which key made it. Sketches under different keys cannot be compared.
     pub key_id: KeyId,
     /// The bits.
+    #[serde(with = "serde_bytes")]
     pub bits: [u8; SKETCH_BYTES],
 }
 

@@ -13,6 +13,7 @@
 mod asked;
 mod claims_acts;
 mod claims_history;
+mod claims_intake;
 mod claims_late;
 mod claims_model;
 mod claims_models;
@@ -228,6 +229,14 @@ conformance! {
         any_order_of_one_referrals_messages_ends_in_the_same_gate
         a_case_shows_what_was_learned_since_it_was_opened
         what_is_rejected_after_the_decision_has_a_case_that_can_be_reopened;
+    claims_intake:
+        an_event_of_a_sender_is_taken_once
+        what_is_due_is_done_once
+        any_order_of_a_senders_events_ends_in_the_same_calls
+        a_code_that_comes_later_counts_for_a_week_of_payments
+        a_referral_stays_in_the_campaign_that_it_began_in
+        mistakes_are_noticed_and_told_once
+        a_warning_holds_what_it_is_about;
     claims_model:
         random_steps_end_where_the_model_says;
     claims_outcomes:

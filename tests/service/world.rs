@@ -23,6 +23,7 @@ use selfsame::book::clusters::{ClusterFile, ClusterSummary};
 use selfsame::book::command::{CasesStep, Command, Executed};
 use selfsame::book::cursor::FeedCursor;
 use selfsame::book::directory::{Directory, Stage};
+use selfsame::book::intake::{IntakeAnswer, IntakeQuestion};
 use selfsame::book::models::ProgramModels;
 use selfsame::book::plan::Previewed;
 use selfsame::book::query::{CaseFilter, CaseOrder, DecisionFilter, Page, PageRequest};
@@ -257,6 +258,9 @@ impl Ledger for SwitchedLedger {
     }
     fn models<'a>(&'a self, program: &'a ProgramId) -> Answer<'a, Arc<ProgramModels>> {
         self.read(self.inner.models(program))
+    }
+    fn intake<'a>(&'a self, program: &'a ProgramId, question: &'a IntakeQuestion, now: Timestamp) -> Answer<'a, IntakeAnswer> {
+        self.read(self.inner.intake(program, question, now))
     }
     fn end<'a>(&'a self, program: &'a ProgramId) -> Answer<'a, FeedCursor> {
         self.inner.end(program)

@@ -118,6 +118,7 @@ fn cause(book: &Book, command: &Command, confirmation: &Confirmation, assessor: 
         | Command::StepCases(_)
         | Command::Propose(_)
         | Command::SettleAct(_)
+        | Command::TakeSourceEvent(_)
         | Command::KeepLooks(_)
         | Command::Erase(_)
         | Command::ErasuresDone(_)

@@ -23,11 +23,7 @@ pub(crate) fn write_signals(w: &mut Writer, bundle: &SignalBundle) {
     let SignalBundle { account_id: _, account_created_at, emails, names, devices, networks, payments, journey } = bundle;
     w.option(*account_created_at, Writer::time);
     w.list(emails, write_email);
-    w.list(names, |w, NameSignals { exact, sketches, person_sketches }| {
-        w.digests(exact.as_ref());
-        w.list(sketches, Writer::sketch);
-        w.list(person_sketches, Writer::sketch);
-    });
+    w.list(names, write_name);
     w.list(devices, write_device);
     w.list(networks, write_network);
     w.list(payments, write_payment);
@@ -52,7 +48,7 @@ pub(crate) fn read_signals(r: &mut Reader<'_>, account_id: AccountId) -> Result<
     })
 }
 
-fn write_email(w: &mut Writer, email: &EmailSignals) {
+pub(super) fn write_email(w: &mut Writer, email: &EmailSignals) {
     let EmailSignals { exact, mailbox, pattern, local_part, domain, domain_class, local_part_sketches, person_sketches } = email;
     for digests in [exact, mailbox, pattern, local_part, domain] {
         w.digests(digests.as_ref());
@@ -62,7 +58,7 @@ fn write_email(w: &mut Writer, email: &EmailSignals) {
     w.list(person_sketches, Writer::sketch);
 }
 
-fn read_email(r: &mut Reader<'_>) -> Result<EmailSignals, Damaged> {
+pub(super) fn read_email(r: &mut Reader<'_>) -> Result<EmailSignals, Damaged> {
     Ok(EmailSignals {
         exact: r.digests()?,
         mailbox: r.digests()?,
@@ -75,7 +71,13 @@ fn read_email(r: &mut Reader<'_>) -> Result<EmailSignals, Damaged> {
     })
 }
 
-fn read_name(r: &mut Reader<'_>) -> Result<NameSignals, Damaged> {
+pub(super) fn write_name(w: &mut Writer, NameSignals { exact, sketches, person_sketches }: &NameSignals) {
+    w.digests(exact.as_ref());
+    w.list(sketches, Writer::sketch);
+    w.list(person_sketches, Writer::sketch);
+}
+
+pub(super) fn read_name(r: &mut Reader<'_>) -> Result<NameSignals, Damaged> {
     Ok(NameSignals { exact: r.digests()?, sketches: r.list(Reader::sketch)?, person_sketches: r.list(Reader::sketch)? })
 }
 
@@ -128,7 +130,7 @@ fn read_network(r: &mut Reader<'_>) -> Result<NetworkSignals, Damaged> {
     })
 }
 
-fn write_payment(w: &mut Writer, payment: &PaymentSignals) {
+pub(super) fn write_payment(w: &mut Writer, payment: &PaymentSignals) {
     let PaymentSignals { instrument, kind, purpose, country, seen_at } = payment;
     w.digests(Some(instrument));
     w.u8(numbers::payment_kind(*kind));
@@ -137,7 +139,7 @@ fn write_payment(w: &mut Writer, payment: &PaymentSignals) {
     w.option(*seen_at, Writer::time);
 }
 
-fn read_payment(r: &mut Reader<'_>) -> Result<PaymentSignals, Damaged> {
+pub(super) fn read_payment(r: &mut Reader<'_>) -> Result<PaymentSignals, Damaged> {
     Ok(PaymentSignals {
         instrument: r.digests()?.ok_or(Damaged("a payment has no instrument"))?,
         kind: numbers::read_payment_kind(r.u8()?)?,

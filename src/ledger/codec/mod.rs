@@ -13,6 +13,7 @@ mod decision;
 mod directory;
 #[cfg(test)]
 mod fuzz_tests;
+mod intake;
 mod models;
 pub(crate) mod numbers;
 mod outcomes;
@@ -66,6 +67,7 @@ mod kind {
     pub(crate) const CASES_STEPPED: u8 = 24;
     pub(crate) const TERMS_CHANGED: u8 = 40;
     pub(crate) const VALUES_REKEYED: u8 = 41;
+    pub(crate) const SOURCE_EVENT_TAKEN: u8 = 50;
     pub(crate) const LOOKED: u8 = 25;
     pub(crate) const ACCOUNT_ERASED: u8 = 26;
     pub(crate) const ERASURE_FINISHED: u8 = 27;
@@ -208,6 +210,10 @@ fn write(event: &Event) -> Writer {
             w.u8(kind::ACT_DROPPED);
             acts::write_dropped(&mut w, event);
         }
+        Event::SourceEventTaken(event) => {
+            w.u8(kind::SOURCE_EVENT_TAKEN);
+            intake::write(&mut w, event);
+        }
         Event::BreakerTripped(event) => {
             w.u8(kind::BREAKER_TRIPPED);
             models::write_tripped(&mut w, event);
@@ -276,6 +282,7 @@ pub(crate) fn decode_by(bytes: &[u8]) -> Result<(Event, Option<Actor>), Damaged>
         kind::ACT_PROPOSED => Event::ActProposed(Box::new(acts::read_proposed(&mut r)?)),
         kind::ACT_CONFIRMED => Event::ActConfirmed(Box::new(acts::read_confirmed(&mut r)?)),
         kind::ACT_DROPPED => Event::ActDropped(acts::read_dropped(&mut r)?),
+        kind::SOURCE_EVENT_TAKEN => Event::SourceEventTaken(Box::new(intake::read(&mut r)?)),
         kind::BREAKER_TRIPPED => Event::BreakerTripped(models::read_tripped(&mut r)?),
         kind::CONVERSION_KEPT => Event::ConversionKept(Box::new(payouts::read_kept(&mut r)?)),
         _ => return Err(Damaged("its kind is not known")),

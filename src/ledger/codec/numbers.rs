@@ -5,6 +5,7 @@ use crate::book::acts::Cause;
 use crate::book::command::{Change, Settlement};
 use crate::book::directory::{Archival, Stage};
 use crate::book::event::Effect;
+use crate::book::intake::{CodeUse, MistakeKind, ReferralStep};
 use crate::book::models::ModelAction;
 use crate::book::rekeying::RekeyedKind;
 use crate::book::terms::Decided;
@@ -23,6 +24,7 @@ use crate::vocabulary::email::EmailDomainClass;
 use crate::vocabulary::journey::{CapturedVia, CodeValidity, TouchpointKind};
 use crate::vocabulary::outcome::OutcomeKind;
 use crate::vocabulary::role::Role;
+use crate::vocabulary::source::Source;
 
 macro_rules! numbered {
     ($($write:ident $read:ident $type:ident { $($variant:ident = $number:literal),+ $(,)? })+) => {
@@ -84,6 +86,12 @@ numbered! {
     code_validity read_code_validity CodeValidity { Valid = 1, Invalid = 2, Unchecked = 3 }
     outcome_kind read_outcome_kind OutcomeKind {
         ChargeRefunded = 1, Chargeback = 2, SubscriptionCanceled = 3, AccountBanned = 4, DisputeWon = 5, AccountUnbanned = 6,
+    }
+    source read_source Source { Stripe = 1, Chargebee = 2, Events = 3 }
+    referral_step read_referral_step ReferralStep { SignUp = 1, SignIn = 2, Demo = 3 }
+    code_use read_code_use CodeUse { Open = 1, Ended = 2 }
+    mistake_kind read_mistake_kind MistakeKind {
+        AmountInMajorUnits = 1, SandboxIntoProduction = 2, BeforeSignUp = 3, UnknownCode = 4, NoAccount = 5, Unreadable = 6,
     }
     effect read_effect Effect { Cancelled = 1, Reduced = 2, Reinstated = 3, None = 4 }
     gate read_gate Gate { Release = 1, Hold = 2, Deny = 3 }

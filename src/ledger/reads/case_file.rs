@@ -178,6 +178,7 @@ fn entries_of(event: &Event, of: &ConversionId) -> Vec<HistoryEntry> {
         | Event::AccountErased(_)
         | Event::ErasureFinished(_)
         | Event::ActDropped(_)
+        | Event::SourceEventTaken(_)
         | Event::BreakerTripped(_)
         | Event::TrailKept(_)
         | Event::ConversionKept(_) => Vec::new(),

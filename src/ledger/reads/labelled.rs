@@ -100,6 +100,7 @@ impl Records {
                     | Event::ActProposed(_)
                     | Event::ActConfirmed(_)
                     | Event::ActDropped(_)
+                    | Event::SourceEventTaken(_)
                     | Event::BreakerTripped(_)
                     | Event::TrailKept(_)
                     | Event::ConversionKept(_) => {}
@@ -174,6 +175,7 @@ fn later_verdict(event: &Event, id: &ConversionId) -> Option<LaterVerdict> {
         | Event::ActProposed(_)
         | Event::ActConfirmed(_)
         | Event::ActDropped(_)
+        | Event::SourceEventTaken(_)
         | Event::BreakerTripped(_)
         | Event::TrailKept(_)
         | Event::ConversionKept(_) => return None,

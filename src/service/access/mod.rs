@@ -4,6 +4,7 @@
 mod asking;
 mod caller;
 mod door;
+pub mod pairs;
 mod share;
 mod short;
 mod table;

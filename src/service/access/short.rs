@@ -42,6 +42,13 @@ impl AccessToken {
 
     /// What a text says, if this ledger said it and it is in force; `None` for every other.
     pub(in crate::service) fn open(text: &[u8], key: &LedgerKey, now: Timestamp) -> Option<Self> {
+        let token = Self::read(text, key)?;
+        let in_force = token.made_at <= now.plus(CLOCK_SKEW) && now < token.expires_at.plus(CLOCK_SKEW);
+        in_force.then_some(token)
+    }
+
+    /// What a text says, if this ledger said it, in force or not.
+    pub(super) fn read(text: &[u8], key: &LedgerKey) -> Option<Self> {
         let bytes = URL_SAFE_NO_PAD.decode(text.strip_prefix(PREFIX.as_bytes())?).ok()?;
         let (sealed, said) = bytes.split_first_chunk::<SEAL_BYTES>()?;
         // Compared in constant time.
@@ -53,8 +60,7 @@ impl AccessToken {
         let instant = |bytes: &[u8]| Timestamp::from_millis(i64::from_be_bytes(bytes.try_into().ok()?)).ok();
         let (made_at, expires_at) = (instant(made)?, instant(ends)?);
         let of = TokenId::new(std::str::from_utf8(of).ok()?).ok()?;
-        let in_force = made_at <= now.plus(CLOCK_SKEW) && now < expires_at.plus(CLOCK_SKEW);
-        in_force.then_some(Self { of, made_at, expires_at })
+        Some(Self { of, made_at, expires_at })
     }
 }
 
