@@ -10,7 +10,8 @@
 //! 5. [`wire`]: the generated API and its conversion from and to the vocabulary; [`ledger`]: the sequencer over books and a journal.
 //! 6. [`adapters`]: homes of the journal, files, configuration, telemetry.
 //! 7. [`service`]: thin gRPC handlers, status mapping, the server.
-//! 8. [`offline`]: replay, training, evaluation, simulation; [`console`]: the review queue in a browser, a client of the API.
+//! 8. [`offline`]: replay, training, evaluation, simulation; [`console`]: the review queue in a browser, a client of the API; [`relay`]: webhooks and
+//!    NATS, a follower of the feed.
 //! 9. [`cli`]: the commands of the `selfsame` binary.
 
 pub mod adapters;
@@ -21,6 +22,7 @@ pub mod digesting;
 pub mod ledger;
 pub mod offline;
 pub mod ports;
+pub mod relay;
 pub mod screening;
 pub mod service;
 pub mod vocabulary;

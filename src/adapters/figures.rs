@@ -109,10 +109,21 @@ pub const FIGURES: [Figure; 74] = [
     Figure { name: "selfsame_build_info", kind: Kind::Gauge, labels: &["version", "arch"], help: "1, beside the version that runs." },
 ];
 
+/// All figures of a relay, which is a process of its own; `docs/relay.md` explains each.
+#[rustfmt::skip]
+pub const RELAY_FIGURES: [Figure; 6] = [
+    Figure { name: "selfsame_relay_delivered_total", kind: Kind::Counter, labels: &["target"], help: "Messages that a receiver or a stream accepted; of a receiver since its folder was made." },
+    Figure { name: "selfsame_relay_retried_total", kind: Kind::Counter, labels: &["target"], help: "Attempts that a receiver did not accept; of a stream, messages that it had already." },
+    Figure { name: "selfsame_relay_waiting", kind: Kind::Gauge, labels: &["target"], help: "Messages that wait for a receiver." },
+    Figure { name: "selfsame_relay_dead", kind: Kind::Gauge, labels: &["target"], help: "Messages that were given up, and wait for somebody who sends them again." },
+    Figure { name: "selfsame_relay_behind_seconds", kind: Kind::Gauge, labels: &["target"], help: "Age of the oldest event that waits." },
+    Figure { name: "selfsame_relay_well", kind: Kind::Gauge, labels: &["target"], help: "1 while nothing is wrong: the feed is followed, what was sent last was accepted, and it is not switched off; else 0." },
+];
+
 /// Tells the recorder what each figure means, shown beside it as `# HELP`, and shows counters without labels from the start: one that appears with its
 /// first fault has no increase to alert on.
-pub(super) fn describe() {
-    for Figure { name, kind, help, labels } in FIGURES {
+pub(super) fn describe(figures: &[Figure]) {
+    for &Figure { name, kind, help, labels } in figures {
         match kind {
             Kind::Counter => {
                 describe_counter!(name, help);
@@ -139,7 +150,7 @@ mod tests {
     fn the_counters_of_faults_are_there_before_the_first_fault_and_explained() {
         let recorder = PrometheusBuilder::new().build_recorder();
         let shown = recorder.handle();
-        metrics::with_local_recorder(&recorder, describe);
+        metrics::with_local_recorder(&recorder, || describe(&FIGURES));
         let shown = shown.render();
         for line in ["selfsame_ledger_faults_total 0", "selfsame_panics_total 0", "# HELP selfsame_panics_total Handlers"] {
             assert!(

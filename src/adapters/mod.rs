@@ -9,6 +9,7 @@ pub mod descriptors;
 pub mod doctor;
 pub mod embedded;
 pub mod figures;
+pub mod https_client;
 pub mod journal;
 mod log_filter;
 mod metrics_page;

@@ -25,6 +25,7 @@ pub mod policy;
 pub mod program;
 pub mod progress;
 pub mod queue;
+pub mod relay;
 pub mod screen;
 pub mod serve;
 pub mod simulate;
