@@ -11,7 +11,7 @@ pub mod embedded;
 pub mod figures;
 pub mod https_client;
 pub mod journal;
-mod log_filter;
+pub(crate) mod log_filter;
 mod metrics_page;
 pub mod model_drift;
 pub mod model_file;

@@ -176,7 +176,7 @@ fn run_until_told(config: &RelayConfig, connection: &ConnectionArgs) -> anyhow::
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
     telemetry::start_logging(config.log.format, &config.log.level, None)?;
     runtime.block_on(async {
-        let lock = Lock::take(&config.folder)?;
+        let lock = Lock::take(&config.folder).await?;
         if let Some(address) = config.metrics.listen {
             telemetry::start_metrics(address, &RELAY_FIGURES).await?;
         }
@@ -206,8 +206,15 @@ struct Secret {
 
 #[derive(Debug, Serialize)]
 struct Status {
+    targets: Vec<Target>,
+}
+
+/// A receiver or a stream, and whether a relay runs that feeds it.
+#[derive(Debug, Serialize)]
+struct Target {
     running: bool,
-    targets: Vec<Standing>,
+    #[serde(flatten)]
+    standing: Standing,
 }
 
 /// A dead message as it is shown: without its body in a list.
@@ -266,7 +273,7 @@ impl Desk {
                 delivered: backlog.delivered(),
                 retried: backlog.retried(),
                 waiting: backlog.waiting() as u64,
-                dead: backlog.dead().len() as u64,
+                dead: backlog.dead_count() as u64,
                 oldest_waiting_ms: backlog.oldest_waiting_ms(),
                 off: backlog.off().to_owned(),
                 trouble: told.trouble,
@@ -281,7 +288,8 @@ impl Desk {
                 ..Standing::default()
             }));
         }
-        print(self.form, &Status { running, targets }, status_text)
+        let targets = targets.into_iter().map(|standing| Target { running, standing }).collect();
+        print(self.form, &Status { targets }, status_text)
     }
 
     /// The receivers that are meant.
@@ -331,10 +339,10 @@ impl Desk {
         if let Some(id) = ids.iter().find(|id| backlog.dead_letter(id).is_none()) {
             return Err(not_dead(receiver, id));
         }
-        if backlog.dead().is_empty() {
+        if backlog.dead_count() == 0 {
             bail!("nothing is dead of `{receiver}`");
         }
-        let count = if ids.is_empty() { backlog.dead().len() } else { ids.len() };
+        let count = if ids.is_empty() { backlog.dead_count() } else { ids.len() };
         self.ask(receiver, &Asked::Retry { ids: ids.to_vec() }, &format!("{count} wait again, after what waits already"))
     }
 
@@ -368,15 +376,17 @@ fn row(receiver: &str, letter: &DeadLetter, body: Option<serde_json::Value>) -> 
 }
 
 fn status_text(status: &Status) -> String {
-    let mut text = if status.running { "the relay runs\n" } else { "no relay runs in this folder\n" }.to_owned();
+    let mut text =
+        if status.targets.iter().any(|target| target.running) { "the relay runs\n" } else { "no relay runs in this folder\n" }
+            .to_owned();
     let head = ["TARGET", "PROGRAM", "DELIVERED", "WAITING", "DEAD", "RETRIED", "UP TO"].map(str::to_owned).to_vec();
-    let rows = status.targets.iter().map(|standing| {
-        let Standing { name, program, delivered, waiting, dead, retried, cursor, .. } = standing;
+    let rows = status.targets.iter().map(|target| {
+        let Standing { name, program, delivered, waiting, dead, retried, cursor, .. } = &target.standing;
         let counts = [delivered, waiting, dead, retried].map(ToString::to_string);
         [name.clone(), program.clone()].into_iter().chain(counts).chain([cursor.clone()]).collect()
     });
     text += &table(&std::iter::once(head).chain(rows).collect::<Vec<_>>());
-    for Standing { name, oldest_waiting_ms, off, trouble, .. } in &status.targets {
+    for Target { running: _, standing: Standing { name, oldest_waiting_ms, off, trouble, .. } } in &status.targets {
         if *oldest_waiting_ms > 0 {
             let _ = writeln!(text, "{name}: the oldest that waits is of {}", at(*oldest_waiting_ms));
         }

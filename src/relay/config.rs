@@ -10,6 +10,7 @@ use tonic::codegen::http::Uri;
 
 use super::told::{kind_words, verdict_words};
 use crate::adapters::config::{LogFormat, read_optional_address, write_optional_address};
+use crate::adapters::log_filter::problem_of;
 use crate::vocabulary::ids::{AccountId, ProgramId};
 
 /// Why a configuration cannot be used.
@@ -91,7 +92,7 @@ pub struct Log {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { level: "info".to_owned(), format: LogFormat::Text }
+        Self { level: "info,async_nats=warn".to_owned(), format: LogFormat::Text }
     }
 }
 
@@ -229,6 +230,9 @@ impl WebhookConfig {
             Ok(uri) if uri.host().is_none_or(str::is_empty) => {
                 problems.push(format!("{at}.url must be an address like https://example.com/hooks"));
             }
+            Ok(uri) if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) => {
+                problems.push(format!("{at}.url holds a name or a password; receivers know the relay by its signatures"));
+            }
             Ok(uri) => match uri.scheme_str() {
                 Some("https") => {}
                 Some("http") if self.plaintext || is_this_machine(&uri) => {}
@@ -311,7 +315,8 @@ impl RelayConfig {
     }
 
     fn problems(&self) -> Vec<String> {
-        let mut problems = Vec::new();
+        let mut problems: Vec<String> =
+            problem_of(&self.log.level).into_iter().map(|problem| format!("log.level {problem}")).collect();
         let mut names = BTreeSet::new();
         let mut name = |name: &str, program: &str, at: &str, problems: &mut Vec<String>| {
             let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_');
@@ -371,10 +376,11 @@ mod tests {
 
     #[test]
     fn everything_that_is_wrong_is_named_with_what_to_do() {
-        let text = "[[webhooks]]\nname = \"A\"\nprogram = \"\"\nurl = \"http://example.com/\"\nkinds = [\"paied\"]\nin_flight_max = 0\n\
+        let text = "[log]\nlevel = \"loud\"\n[[webhooks]]\nname = \"A\"\nprogram = \"\"\nurl = \"http://example.com/\"\nkinds = [\"paied\"]\nin_flight_max = 0\n\
                     retry_after_seconds = [-1.0]\n[[nats]]\nname = \"a\"\nprogram = \"shop\"\nstream = \"a.b\"\n[[nats]]\nname = \"a\"\nprogram = \"shop\"\n";
         let said = read(text).unwrap_err().to_string();
         for part in [
+            "log.level holds `loud`, which is no level",
             "webhooks[0].name must be",
             "webhooks[0].program must not be empty",
             "webhooks[0].url is plaintext",

@@ -15,4 +15,4 @@ pub use self::config::{ConfigError, NatsConfig, RelayConfig, WebhookConfig};
 pub use self::follow::Source;
 pub use self::requests::{Asked, ask};
 pub use self::run::{Lock, run};
-pub use self::webhooks::{Backlog, DeadLetter, NotASecret, new_secret, read_backlog, signature, signing_secret};
+pub use self::webhooks::{Backlog, DeadLetter, Message, NotASecret, new_secret, read_backlog, signature, signing_secret};

@@ -18,6 +18,10 @@ use crate::adapters::private;
 
 /// How often standings are shown.
 const SHOW_EVERY: Duration = Duration::from_secs(1);
+/// How often it is tried to take the lock.
+const LOOKS: u32 = 20;
+/// The pause between two of these.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// The relay's folder, which one relay at a time works in.
 pub struct Lock {
@@ -30,14 +34,18 @@ impl Lock {
     ///
     /// # Errors
     /// When another relay works in it, or it cannot be made.
-    pub fn take(folder: &Path) -> anyhow::Result<Self> {
+    pub async fn take(folder: &Path) -> anyhow::Result<Self> {
         private::make_folder(folder).with_context(|| format!("making the folder `{}`", folder.display()))?;
         let held = File::options().create(true).append(true).open(folder.join("lock")).context("opening the lock")?;
-        match held.try_lock() {
-            Ok(()) => Ok(Self { folder: folder.to_owned(), _held: held }),
-            Err(TryLockError::WouldBlock) => bail!("another relay works in `{}`", folder.display()),
-            Err(TryLockError::Error(error)) => Err(error).context("taking the lock"),
+        // Whoever only looks holds it for a moment.
+        for _ in 0..LOOKS {
+            match held.try_lock() {
+                Ok(()) => return Ok(Self { folder: folder.to_owned(), _held: held }),
+                Err(TryLockError::WouldBlock) => tokio::time::sleep(LOOK_AGAIN).await,
+                Err(TryLockError::Error(error)) => return Err(error).context("taking the lock"),
+            }
         }
+        bail!("another relay works in `{}`", folder.display())
     }
 
     /// Whether a relay works in a folder.

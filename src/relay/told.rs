@@ -6,11 +6,11 @@ use super::config::WebhookConfig;
 use crate::wire::v1;
 
 /// The version of the body. It rises when a field changes its meaning or goes; new fields do not raise it.
-pub const BODY_VERSION: u32 = 1;
+pub(super) const BODY_VERSION: u32 = 1;
 
 /// An event to be handed on.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Told {
+pub(super) struct Told {
     /// Programme, cursor and position among the events of one change: the same each time that the event is read, also with another filter.
     pub id: String,
     /// What was said by then: everything up to here was told before this event.
@@ -31,13 +31,13 @@ struct Body<'a> {
 impl Told {
     /// The kind as a word, like `case-resolved`.
     #[must_use]
-    pub fn kind(&self) -> String {
+    pub(super) fn kind(&self) -> String {
         word(self.event.kind().as_str_name(), "FEED_EVENT_KIND_")
     }
 
     /// What it is in order with: the events of one referral, which is a referrer and a referee, or those of one account.
     #[must_use]
-    pub fn referral(&self) -> String {
+    pub(super) fn referral(&self) -> String {
         let v1::FeedEvent { referrer_account_id, referee_account_id, conversion_id, .. } = &self.event;
         if referrer_account_id.is_empty() && referee_account_id.is_empty() {
             return conversion_id.clone();
@@ -48,7 +48,7 @@ impl Told {
 
     /// When it was recorded. Unit: milliseconds since 1970.
     #[must_use]
-    pub fn recorded_at_ms(&self) -> i64 {
+    pub(super) fn recorded_at_ms(&self) -> i64 {
         self.event.recorded_at.as_ref().map_or(0, |at| at.seconds.saturating_mul(1_000) + i64::from(at.nanos / 1_000_000))
     }
 
@@ -56,7 +56,7 @@ impl Told {
     ///
     /// # Errors
     /// When the event holds what has no JSON, which a server does not send.
-    pub fn body(&self) -> Result<String, serde_json::Error> {
+    pub(super) fn body(&self) -> Result<String, serde_json::Error> {
         let data = &self.event;
         let timestamp = serde_json::to_value(data.recorded_at.as_ref())?;
         serde_json::to_string(&Body { r#type: self.kind(), timestamp, version: BODY_VERSION, data })
@@ -64,7 +64,7 @@ impl Told {
 
     /// Whether a receiver wants it.
     #[must_use]
-    pub fn is_for(&self, receiver: &WebhookConfig) -> bool {
+    pub(super) fn is_for(&self, receiver: &WebhookConfig) -> bool {
         let kind = receiver.kinds.is_empty() || receiver.kinds.contains(&self.kind());
         let verdict = receiver.verdicts.is_empty() || receiver.verdicts.contains(&verdict_word(self.event.verdict()));
         let referrer = receiver.referrer.is_empty() || receiver.referrer == self.event.referrer_account_id;

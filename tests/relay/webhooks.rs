@@ -71,10 +71,13 @@ async fn killed_again_and_again_the_relay_loses_nothing_and_keeps_the_order() {
     world.configure(&world.webhook("billing", &receiver, QUICK));
     for round in 0..6 {
         let mut relay = world.relay();
-        world.refer(round * 40..(round + 1) * 40).await;
-        let enough = receiver.accepted().len() + 30;
-        receiver.until("thirty more", |receiver| receiver.accepted().len() >= enough.min(700)).await;
-        relay.kill();
+        // While events come, and others are sent again.
+        let enough = usize::try_from(round).unwrap() * 120 + 50;
+        let killed = async {
+            receiver.until("enough", |receiver| receiver.accepted().len() >= enough).await;
+            relay.kill();
+        };
+        tokio::join!(world.refer(round * 40..(round + 1) * 40), killed);
     }
     let relay = world.relay();
     receiver.until("all 720", |receiver| receiver.accepted().len() == 720).await;

@@ -148,6 +148,12 @@ impl Backlog {
         dead
     }
 
+    /// How many are dead.
+    #[must_use]
+    pub fn dead_count(&self) -> usize {
+        self.dead.len()
+    }
+
     /// One that is dead.
     #[must_use]
     pub fn dead_letter(&self, id: &str) -> Option<&DeadLetter> {
@@ -312,7 +318,7 @@ impl Backlog {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::BTreeMap;
 
     use proptest::prelude::*;

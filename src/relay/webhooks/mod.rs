@@ -6,7 +6,7 @@ mod pacing;
 mod receiver;
 mod signature;
 
-pub use self::backlog::{Backlog, DeadLetter};
+pub use self::backlog::{Backlog, DeadLetter, Message};
 pub use self::log::read_backlog;
 pub(super) use self::receiver::Receiver;
 pub use self::signature::{NotASecret, new_secret, signature, signing_secret};

@@ -106,7 +106,6 @@ impl Receiver {
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while !*stop.borrow_and_update() {
             self.send_what_is_due();
-            self.tell();
             let sleep = self.until_due();
             let has_room = self.kept.backlog().waiting() < self.config.waiting_max && self.kept.backlog().off().is_empty();
             tokio::select! {
@@ -117,6 +116,7 @@ impl Receiver {
                     if self.look()? {
                         feed = self.feed();
                     }
+                    self.tell();
                 }
                 () = tokio::time::sleep(sleep) => {}
             }
@@ -209,7 +209,7 @@ impl Receiver {
             }
             self.write(record)?;
         }
-        if self.kept.backlog().dead().len() >= self.config.dead_max && self.kept.backlog().off().is_empty() {
+        if self.kept.backlog().dead_count() >= self.config.dead_max && self.kept.backlog().off().is_empty() {
             let why = format!("{} messages are dead, which is `dead_max`", self.config.dead_max);
             tracing::warn!(receiver = self.config.name, why, "the receiver is switched off");
             self.write(Record::SwitchedOff { why })?;
@@ -254,7 +254,7 @@ impl Receiver {
             delivered: backlog.delivered(),
             retried: backlog.retried(),
             waiting: backlog.waiting() as u64,
-            dead: backlog.dead().len() as u64,
+            dead: backlog.dead_count() as u64,
             oldest_waiting_ms: backlog.oldest_waiting_ms(),
             off: backlog.off().to_owned(),
             trouble,
