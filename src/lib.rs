@@ -12,7 +12,7 @@
 //! 7. [`service`]: thin gRPC handlers, status mapping, the server.
 //! 8. [`offline`]: replay, training, evaluation, simulation; [`console`]: the review queue in a browser, and [`rest`]: the API as JSON over HTTP,
 //!    [`assistant`]: what an assistant may ask; all clients of the API; [`gateway`]: what programmes already send to
-//!    others, as facts.
+//!    others, as facts; [`relay`]: webhooks and NATS, a follower of the feed.
 //! 9. [`cli`]: the commands of the `selfsame` binary.
 
 pub mod adapters;
@@ -25,6 +25,7 @@ pub mod gateway;
 pub mod ledger;
 pub mod offline;
 pub mod ports;
+pub mod relay;
 pub mod rest;
 pub mod screening;
 pub mod service;

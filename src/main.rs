@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use selfsame::cli::{
     AlreadyTold, account, act, audit, bench, demo, digest, doctor, evaluate, export, gateway, hold, in_words, ledger, list,
-    manuals, mcp, model, outcome, payout, policy, program, progress, queue, screen, serve, simulate, token, train,
+    manuals, mcp, model, outcome, payout, policy, program, progress, queue, relay, screen, serve, simulate, token, train,
 };
 
 /// A decision is allocated by one thread and freed by another; the C library's allocator took a fifth of all time for that.
@@ -48,6 +48,7 @@ enum Command {
     Outcome(outcome::OutcomeArgs),
     Payout(payout::PayoutArgs),
     Model(model::ModelArgs),
+    Relay(relay::RelayArgs),
     Export(export::ExportArgs),
     Screen(screen::ScreenArgs),
     Program(program::ProgramArgs),
@@ -85,6 +86,7 @@ fn main() -> ExitCode {
         Command::Outcome(args) => outcome::run(&args),
         Command::Payout(args) => payout::run(&args),
         Command::Model(args) => model::run(&args),
+        Command::Relay(args) => relay::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Screen(args) => screen::run(&args),
         Command::Program(args) => program::run(&args),

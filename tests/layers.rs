@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The layers, top first, by the folders below `src/`.
-const LAYERS: [(&str, u8); 15] = [
+const LAYERS: [(&str, u8); 16] = [
     ("vocabulary", 1),
     ("digesting", 1),
     ("screening", 2),
@@ -20,6 +20,7 @@ const LAYERS: [(&str, u8); 15] = [
     ("rest", 8),
     ("assistant", 8),
     ("gateway", 8),
+    ("relay", 8),
     ("cli", 9),
 ];
 
@@ -49,7 +50,8 @@ const OWNERS: [(&str, &[&str]); 9] = [
     ("tokio_postgres::", &["src/adapters/journal/postgres/"]),
     ("linfa", &["src/offline/learning/"]),
     ("ndarray::", &["src/offline/learning/"]),
-    ("hmac::", &["src/digesting/"]),
+    ("hmac::", &["src/digesting/", "src/relay/webhooks/signature.rs"]),
+    ("async_nats::", &["src/relay/nats.rs"]),
     ("SystemTime::now", &["src/adapters/system_clock.rs"]),
 ];
 

@@ -701,7 +701,7 @@ fn not_a_count(found: &Actual, expected: &str) -> Option<String> {
     }
 }
 
-fn read_optional_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+pub(crate) fn read_optional_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
     let text = String::deserialize(deserializer)?;
     if text == "none" { Ok(None) } else { text.parse().map(Some).map_err(|_| serde::de::Error::custom(NOT_AN_ADDRESS)) }
 }
@@ -710,7 +710,7 @@ fn read_optional_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<O
 const NOT_AN_ADDRESS: &str = "write an address with its port, like `127.0.0.1:9464`, or `none`";
 
 #[expect(clippy::ref_option, reason = "serde's signature")]
-fn write_optional_address<S: Serializer>(address: &Option<SocketAddr>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn write_optional_address<S: Serializer>(address: &Option<SocketAddr>, serializer: S) -> Result<S::Ok, S::Error> {
     match address {
         Some(address) => serializer.collect_str(address),
         None => serializer.serialize_str("none"),

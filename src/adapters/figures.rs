@@ -1,6 +1,6 @@
 //! The figures that a server shows, each with its labels and a sentence: what dashboards and alerts may rely on.
 //!
-//! `tests/operations` holds that a running server shows these and no others, and that `docs/operations.md` explains each.
+//! `tests/operations` holds that a running server shows these and no others (a relay shows its own), and that `docs/operations.md` explains each.
 
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram};
 
@@ -113,10 +113,21 @@ pub const FIGURES: [Figure; 78] = [
     Figure { name: "selfsame_build_info", kind: Kind::Gauge, labels: &["version", "arch"], help: "1, beside the version that runs." },
 ];
 
+/// All figures of a relay, which is a process of its own; `docs/relay.md` explains each.
+#[rustfmt::skip]
+pub const RELAY_FIGURES: [Figure; 6] = [
+    Figure { name: "selfsame_relay_delivered_total", kind: Kind::Counter, labels: &["target"], help: "Messages that a receiver or a stream accepted; of a receiver since its folder was made." },
+    Figure { name: "selfsame_relay_retried_total", kind: Kind::Counter, labels: &["target"], help: "Attempts that a receiver did not accept; of a stream, messages that it had already." },
+    Figure { name: "selfsame_relay_waiting", kind: Kind::Gauge, labels: &["target"], help: "Messages that wait for a receiver." },
+    Figure { name: "selfsame_relay_dead", kind: Kind::Gauge, labels: &["target"], help: "Messages that were given up, and wait for somebody who sends them again." },
+    Figure { name: "selfsame_relay_behind_seconds", kind: Kind::Gauge, labels: &["target"], help: "Age of the oldest event that waits." },
+    Figure { name: "selfsame_relay_well", kind: Kind::Gauge, labels: &["target"], help: "1 while nothing is wrong: the feed is followed, nothing that waits has failed, and it is not switched off; else 0." },
+];
+
 /// Tells the recorder what each figure means, shown beside it as `# HELP`, and shows counters without labels from the start: one that appears with its
 /// first fault has no increase to alert on.
-pub(super) fn describe() {
-    for Figure { name, kind, help, labels } in FIGURES {
+pub(super) fn describe(figures: &[Figure]) {
+    for &Figure { name, kind, help, labels } in figures {
         match kind {
             Kind::Counter => {
                 describe_counter!(name, help);
@@ -143,7 +154,7 @@ mod tests {
     fn the_counters_of_faults_are_there_before_the_first_fault_and_explained() {
         let recorder = PrometheusBuilder::new().build_recorder();
         let shown = recorder.handle();
-        metrics::with_local_recorder(&recorder, describe);
+        metrics::with_local_recorder(&recorder, || describe(&FIGURES));
         let shown = shown.render();
         for line in ["selfsame_ledger_faults_total 0", "selfsame_panics_total 0", "# HELP selfsame_panics_total Handlers"] {
             assert!(
@@ -156,9 +167,10 @@ mod tests {
 
     #[test]
     fn a_figure_has_one_name_and_the_ending_of_its_kind() {
-        let names: BTreeSet<&str> = FIGURES.iter().map(|figure| figure.name).collect();
-        assert_eq!(names.len(), FIGURES.len());
-        for Figure { name, kind, .. } in FIGURES {
+        let all = || FIGURES.iter().chain(&RELAY_FIGURES);
+        let names: BTreeSet<&str> = all().map(|figure| figure.name).collect();
+        assert_eq!(names.len(), FIGURES.len() + RELAY_FIGURES.len());
+        for Figure { name, kind, .. } in all() {
             let fits = match kind {
                 Kind::Counter => name.ends_with("_total"),
                 Kind::Gauge => !name.ends_with("_total"),
@@ -166,6 +178,14 @@ mod tests {
                 Kind::Records => name.ends_with("_records"),
             };
             assert!(fits && name.starts_with("selfsame_"), "{name}");
+        }
+    }
+
+    #[test]
+    fn each_figure_of_the_relay_is_explained_on_its_page() {
+        let page = include_str!("../../docs/relay.md");
+        for Figure { name, .. } in RELAY_FIGURES {
+            assert!(page.contains(&format!("| `{name}` |")), "{name} is not in docs/relay.md");
         }
     }
 }

@@ -13,7 +13,7 @@ const CRATE: &str = "selfsame";
 const MODULES: &str = include_str!(concat!(env!("OUT_DIR"), "/modules.txt"));
 
 /// What is wrong with a filter like `info` or `selfsame=debug,tonic=warn`; `None` when nothing is. Modules of other crates are not known.
-pub(super) fn problem_of(filter: &str) -> Option<String> {
+pub(crate) fn problem_of(filter: &str) -> Option<String> {
     if filter.trim().is_empty() {
         return Some(format!("is empty; use one of `{}`", LEVELS.join("`, `")));
     }

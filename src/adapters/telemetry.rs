@@ -14,8 +14,9 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _};
 
 use super::config::LogFormat;
+use super::figures::{Figure, describe};
+use super::metrics_page;
 use super::traces::Traces;
-use super::{figures, metrics_page};
 use crate::ports::spans::SPANS;
 
 /// Upper bounds of the latency histogram, in seconds: fine where a disk sync lies, coarse where patience ends.
@@ -82,11 +83,11 @@ pub fn start_logging(format: LogFormat, filter: &str, traces: Option<&Traces>) -
     Ok(())
 }
 
-/// Serves figures at `http://<address>/metrics`. Must be called inside the runtime that will serve them.
+/// Serves these figures at `http://<address>/metrics`. Must be called inside the runtime that will serve them.
 ///
 /// # Errors
 /// [`TelemetryError::Address`] when the address cannot be listened on; [`TelemetryError::Metrics`] when something else in the process counts already.
-pub async fn start_metrics(address: SocketAddr) -> Result<(), TelemetryError> {
+pub async fn start_metrics(address: SocketAddr, shown: &[Figure]) -> Result<(), TelemetryError> {
     let listener = TcpListener::bind(address).await.map_err(|cause| TelemetryError::Address { address, cause })?;
     let broken = |problem| TelemetryError::Metrics { address, problem };
     let figures = PrometheusBuilder::new()
@@ -97,7 +98,7 @@ pub async fn start_metrics(address: SocketAddr) -> Result<(), TelemetryError> {
         .install_recorder()
         .map_err(broken)?;
     tokio::spawn(metrics_page::serve(listener, figures));
-    figures::describe();
+    describe(shown);
     Ok(())
 }
 

@@ -29,6 +29,7 @@ pub mod program;
 pub mod progress;
 pub mod queue;
 mod rekey;
+pub mod relay;
 pub mod screen;
 pub mod serve;
 pub mod simulate;

@@ -18,12 +18,14 @@ use rand::RngCore as _;
 use tokio::net::TcpListener;
 
 use self::connections::{connection_limits, open_tls, own_address, replica_links};
-use self::signals::{reload_on_hangup, tell_of_closing_cut_short, told_to_stop};
+pub(super) use self::signals::told_to_stop;
+use self::signals::{reload_on_hangup, tell_of_closing_cut_short};
 use super::{AlreadyTold, in_words};
 use crate::adapters::audit_secret::audit_key;
 use crate::adapters::config::{
     CommandLine, Config, JournalConfig, LedgerConfig, LimitsConfig, LogFormat, PolicyConfig, WebConfig,
 };
+use crate::adapters::figures::FIGURES;
 use crate::adapters::journal::postgres::DatabaseUrl;
 use crate::adapters::journal::{JournalOptions, MemoryJournal};
 use crate::adapters::model_shelf::ModelShelf;
@@ -257,7 +259,7 @@ async fn run_until_told(config: &Config, keeping: Keeping) -> anyhow::Result<()>
     let began = Instant::now();
     // Before anything is opened, so that the opening is measured too.
     if let Some(address) = config.metrics.listen {
-        telemetry::start_metrics(address).await?;
+        telemetry::start_metrics(address, &FIGURES).await?;
     }
     let PolicyConfig { file, folder } = config.policy.clone();
     let sources = PolicySources { file, folder, kept_for: config.retention.age() };

@@ -94,7 +94,7 @@ pub fn facts_of(certificate: &CertificateDer<'_>) -> Option<Facts> {
 }
 
 /// The cryptography that is compiled in.
-pub(super) fn provider() -> Arc<CryptoProvider> {
+pub(in crate::adapters) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 

@@ -11,8 +11,8 @@ mod trouble;
 
 pub use self::client::{ClientFiles, ClientTls, Destination, DestinationError, Dialled, Heard, Peer, connector};
 pub use self::fresh::{Content, Fresh, Looked, Source};
-pub(in crate::adapters) use self::material::authorities;
 pub use self::material::{Facts, TlsError, facts_of, is_open_to_everybody};
+pub(in crate::adapters) use self::material::{authorities, provider};
 pub use self::server::{ClientCertificates, ServerFiles, ServerTls, Shown};
 pub use self::settings::{ReplicaTlsConfig, TlsConfig};
 pub use self::trouble::trouble_of;

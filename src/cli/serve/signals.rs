@@ -17,7 +17,7 @@ pub(super) fn tell_of_closing_cut_short() {
 
 /// Completes when the operator wants the service to stop. If the process has not ended `within` that, it is ended: listening for signals has a thread
 /// of its own, so that it does not hang on what the others wait for.
-pub(super) fn told_to_stop(within: Duration) -> anyhow::Result<impl Future<Output = ()>> {
+pub(in crate::cli) fn told_to_stop(within: Duration) -> anyhow::Result<impl Future<Output = ()>> {
     let (tell, told) = tokio::sync::oneshot::channel();
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime of signals")?;

@@ -466,15 +466,12 @@ fn what_the_trail_says_never_changes() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/audit_trail_v1.txt");
     if std::env::var_os("SELFSAME_WRITE_FIXTURES").is_some() {
         std::fs::write(path, &told).unwrap();
-        let records: Vec<u8> = one_of_each()
-            .iter()
-            .skip(38)
-            .flat_map(|event| {
-                let record = encode(event);
-                [&u32::try_from(record.len()).unwrap().to_be_bytes()[..], &record].concat()
-            })
-            .collect();
-        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/target/new_records.bin"), records).unwrap();
+        let record = |event: &Event| {
+            let bytes = encode(event);
+            [&u32::try_from(bytes.len()).unwrap().to_be_bytes()[..], &bytes].concat()
+        };
+        let records: Vec<u8> = one_of_each().iter().flat_map(record).collect();
+        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/ledger_records_v1.bin"), records).unwrap();
     }
     assert_eq!(std::fs::read_to_string(path).unwrap(), told);
 }
@@ -792,15 +789,4 @@ fn records_of_version_1_stay_readable() {
     for (record, event) in records.iter().zip(&decoded) {
         assert_eq!(encode(event), *record, "what is written now is what was written then");
     }
-}
-
-#[test]
-fn zz_write_fixture_once() {
-    let mut all = Vec::new();
-    for event in one_of_each() {
-        let bytes = encode(&event);
-        all.extend(u32::try_from(bytes.len()).unwrap().to_be_bytes());
-        all.extend(bytes);
-    }
-    std::fs::write("tests/fixtures/ledger_records_v1.bin", all).unwrap();
 }
