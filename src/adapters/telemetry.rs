@@ -1,7 +1,7 @@
 //! Telemetry: log lines to standard error, spans to whoever collects them, figures for Prometheus on an address of their own.
 //!
 //! It must never record a signal, a note or an id of a person: log lines carry ids of programmes, conversions and cases, and codes; what labels carry
-//! is in [`figures`]. `serve` starts it, once for the process.
+//! is in [`figures`](super::figures). `serve` starts it, once for the process.
 
 use std::io::{self, IsTerminal as _};
 use std::net::SocketAddr;

@@ -149,7 +149,7 @@ impl Assistant {
 
     /// Searches the documents of this version: the API by example, errors and their reasons, digests, operations, reviewing, access.
     #[tool(annotations(title = "Search the documents", read_only_hint = true))]
-    fn search_docs(&self, Parameters(Question { question }): Parameters<Question>) -> String {
+    fn search_docs(Parameters(Question { question }): Parameters<Question>) -> String {
         documents::search(&question)
     }
 }

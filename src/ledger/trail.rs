@@ -254,7 +254,9 @@ mod tests {
 
     fn verified(lines: &[String]) -> Verified {
         let mut verification = Verification::default();
-        lines.iter().for_each(|line| verification.line(line));
+        for line in lines {
+            verification.line(line);
+        }
         verification.finish()
     }
 

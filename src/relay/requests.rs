@@ -54,8 +54,12 @@ pub(super) fn asked_of(folder: &Path, receiver: &str) -> io::Result<Vec<(PathBuf
     for entry in entries {
         let path = entry?.path();
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let is_its = name.strip_prefix(receiver).is_some_and(|rest| rest.starts_with('.')) && name.ends_with(".json");
-        if is_its && let Ok(asked) = serde_json::from_slice(&std::fs::read(&path)?) {
+        let is_its = name.strip_prefix(receiver).is_some_and(|rest| rest.starts_with('.'));
+        let is_whole = path.extension().is_some_and(|extension| extension == "json");
+        if is_its
+            && is_whole
+            && let Ok(asked) = serde_json::from_slice(&std::fs::read(&path)?)
+        {
             found.push((path, asked));
         }
     }

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use prost::Message as _;
 use prost_types::field_descriptor_proto::{Label, Type};
-use prost_types::{DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet};
+use prost_types::{
+    DescriptorProto, EnumDescriptorProto, EnumValueDescriptorProto, FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet,
+};
 use serde_json::{Map, Value, json};
 
 use super::routes::{Answer, Body, ROUTES, Route, Verb};
@@ -213,7 +215,7 @@ impl<'f> Contract<'f> {
         let Some((described, comments)) = self.messages.get(request) else { return json!({}) };
         let left = described.field.iter().enumerate().filter(|(_, field)| !in_path.contains(field.name()));
         let properties: Map<String, Value> =
-            left.map(|(number, field)| (field.json_name().to_owned(), self.property(field, number, comments, named))).collect();
+            left.map(|(number, field)| (field.json_name().to_owned(), Self::property(field, number, comments, named))).collect();
         json!({ "type": "object", "properties": properties })
     }
 
@@ -228,7 +230,7 @@ impl<'f> Contract<'f> {
             let request = self.messages.get(format!("{}Request", route.method).as_str());
             if let Some((described, comments)) = request {
                 for (number, field) in described.field.iter().enumerate().filter(|(_, field)| !in_path.contains(field.name())) {
-                    let (mut schema, said) = (self.schema_of(field, &mut BTreeSet::new()), said_of(comments, number));
+                    let (mut schema, said) = (Self::schema_of(field, &mut BTreeSet::new()), said_of(comments, number));
                     if let (Type::Enum, Some(inline)) = (field.r#type(), self.enum_inline(field)) {
                         schema =
                             if field.label() == Label::Repeated { json!({ "type": "array", "items": inline }) } else { inline };
@@ -245,26 +247,20 @@ impl<'f> Contract<'f> {
         Some(json!({ "type": "string", "enum": choices(described) }))
     }
 
-    fn property(
-        &self,
-        field: &FieldDescriptorProto,
-        number: usize,
-        comments: &Comments<'_>,
-        named: &mut BTreeSet<String>,
-    ) -> Value {
-        let mut schema = self.schema_of(field, named);
+    fn property(field: &FieldDescriptorProto, number: usize, comments: &Comments<'_>, named: &mut BTreeSet<String>) -> Value {
+        let mut schema = Self::schema_of(field, named);
         if let Some(schema) = schema.as_object_mut() {
             schema.insert("description".to_owned(), json!(said_of(comments, number)));
         }
         schema
     }
 
-    fn schema_of(&self, field: &FieldDescriptorProto, named: &mut BTreeSet<String>) -> Value {
-        let one = self.schema_of_one(field, named);
+    fn schema_of(field: &FieldDescriptorProto, named: &mut BTreeSet<String>) -> Value {
+        let one = Self::schema_of_one(field, named);
         if field.label() == Label::Repeated { json!({ "type": "array", "items": one }) } else { one }
     }
 
-    fn schema_of_one(&self, field: &FieldDescriptorProto, named: &mut BTreeSet<String>) -> Value {
+    fn schema_of_one(field: &FieldDescriptorProto, named: &mut BTreeSet<String>) -> Value {
         match field.r#type() {
             Type::Bool => json!({ "type": "boolean" }),
             Type::String => json!({ "type": "string" }),
@@ -297,7 +293,7 @@ impl<'f> Contract<'f> {
             let mut also = BTreeSet::new();
             if let Some((described, comments)) = self.messages.get(name.as_str()) {
                 let property = |(number, field): (usize, &FieldDescriptorProto)| {
-                    (field.json_name().to_owned(), self.property(field, number, comments, &mut also))
+                    (field.json_name().to_owned(), Self::property(field, number, comments, &mut also))
                 };
                 let properties: Map<String, Value> = described.field.iter().enumerate().map(property).collect();
                 schemas.insert(name, json!({ "type": "object", "description": comments.at(&[]), "properties": properties }));
@@ -315,7 +311,7 @@ fn said_of(comments: &Comments<'_>, number: usize) -> String {
 }
 
 fn choices(described: &EnumDescriptorProto) -> Vec<&str> {
-    described.value.iter().map(|value| value.name()).collect()
+    described.value.iter().map(EnumValueDescriptorProto::name).collect()
 }
 
 fn reference(name: &str) -> Value {

@@ -57,7 +57,7 @@ fn router(parts: RestParts) -> Router {
         };
         let handler = move |named: RawPathParams, request: Request| {
             let parts = parts.clone();
-            async move { answered(route, &parts, &named, request).await.unwrap_or_else(|refused| refused.into_response()) }
+            async move { answered(route, &parts, &named, request).await.unwrap_or_else(Refused::into_response) }
         };
         let methods = by_path.remove(&positions(route)).unwrap_or_default();
         by_path.insert(positions(route), methods.on(filter, handler));

@@ -47,7 +47,9 @@ fn exported(subject: &Subject) -> Vec<String> {
     let mut exported = vec![head];
     exported.extend(lines(subject).iter().map(|line| file.line(line.place, &line.leaf, line.text.as_deref())));
     let mut verification = Verification::default();
-    exported.iter().for_each(|line| verification.line(line));
+    for line in &exported {
+        verification.line(line);
+    }
     verification.line(&file.end());
     assert_eq!(verification.finish().findings, Vec::<String>::new());
     exported
@@ -130,12 +132,11 @@ pub(crate) fn the_chain_is_the_same_after_retention(subject: &Subject) {
     assert_eq!(hashes(&after), hashes(&before), "no entry is lost");
     let removed = usize::try_from(removed).unwrap();
     for line in &after[..removed] {
-        match &line.text {
-            Some(text) => assert_eq!(leaf_of(text), line.leaf),
-            None => {
-                let text = before[usize::try_from(line.place.0 - 1).unwrap()].text.as_ref().unwrap();
-                assert!(text.contains("conversion.screened"), "what people did, and money, stays as a whole: {text}");
-            }
+        if let Some(text) = &line.text {
+            assert_eq!(leaf_of(text), line.leaf);
+        } else {
+            let text = before[usize::try_from(line.place.0 - 1).unwrap()].text.as_ref().unwrap();
+            assert!(text.contains("conversion.screened"), "what people did, and money, stays as a whole: {text}");
         }
     }
     assert!(after.iter().any(|line| line.text.is_none()));

@@ -75,7 +75,6 @@ async fn what_the_log_leaves_out_changes_nothing_of_what_the_server_does() {
 }
 
 /// A connection, once somebody listens there.
-#[expect(clippy::disallowed_methods, reason = "that another process listens is seen by looking again")]
 async fn reached(url: &str) -> tonic::transport::Channel {
     let began = Instant::now();
     loop {

@@ -24,12 +24,11 @@ impl Pacing {
 /// What `Retry-After` asks for: seconds, or a date of HTTP. At most a day.
 pub(super) fn asked_for(header: &str, now_ms: i64) -> Option<Duration> {
     let header = header.trim();
-    let wait = match header.parse::<u64>() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => {
-            let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(header).ok()?;
-            Duration::from_millis(u64::try_from(date.as_millisecond().saturating_sub(now_ms)).unwrap_or(0))
-        }
+    let wait = if let Ok(seconds) = header.parse::<u64>() {
+        Duration::from_secs(seconds)
+    } else {
+        let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(header).ok()?;
+        Duration::from_millis(u64::try_from(date.as_millisecond().saturating_sub(now_ms)).unwrap_or(0))
     };
     Some(wait.min(ASKED_MAX))
 }

@@ -200,7 +200,7 @@ impl Receiver {
             let receiver = &self.config.name;
             match &record {
                 Record::Died { why, .. } => {
-                    tracing::warn!(receiver, id, why, "a message is dead: `selfsame relay dead` shows it")
+                    tracing::warn!(receiver, id, why, "a message is dead: `selfsame relay dead` shows it");
                 }
                 Record::SwitchedOff { why } => tracing::warn!(receiver, why, "the receiver is switched off"),
                 Record::Missed { why, .. } => tracing::debug!(receiver, id, why, "an attempt failed"),
