@@ -36,6 +36,8 @@ const (
 	ConfirmationCause_CONFIRMATION_CAUSE_UNBAN ConfirmationCause = 2
 	// It lets another model decide.
 	ConfirmationCause_CONFIRMATION_CAUSE_MODEL ConfirmationCause = 3
+	// It lets another policy decide, or money be payable earlier.
+	ConfirmationCause_CONFIRMATION_CAUSE_TERMS ConfirmationCause = 4
 )
 
 // Enum value maps for ConfirmationCause.
@@ -45,12 +47,14 @@ var (
 		1: "CONFIRMATION_CAUSE_AMOUNT",
 		2: "CONFIRMATION_CAUSE_UNBAN",
 		3: "CONFIRMATION_CAUSE_MODEL",
+		4: "CONFIRMATION_CAUSE_TERMS",
 	}
 	ConfirmationCause_value = map[string]int32{
 		"CONFIRMATION_CAUSE_UNSPECIFIED": 0,
 		"CONFIRMATION_CAUSE_AMOUNT":      1,
 		"CONFIRMATION_CAUSE_UNBAN":       2,
 		"CONFIRMATION_CAUSE_MODEL":       3,
+		"CONFIRMATION_CAUSE_TERMS":       4,
 	}
 )
 
@@ -101,6 +105,8 @@ const (
 	ActKind_ACT_KIND_REVOKE_OUTCOME ActKind = 6
 	// It lets a model decide.
 	ActKind_ACT_KIND_ACTIVATE_MODEL ActKind = 7
+	// It changes the terms of the programme.
+	ActKind_ACT_KIND_CHANGE_TERMS ActKind = 8
 )
 
 // Enum value maps for ActKind.
@@ -114,6 +120,7 @@ var (
 		5: "ACT_KIND_RECORD_OUTCOME",
 		6: "ACT_KIND_REVOKE_OUTCOME",
 		7: "ACT_KIND_ACTIVATE_MODEL",
+		8: "ACT_KIND_CHANGE_TERMS",
 	}
 	ActKind_value = map[string]int32{
 		"ACT_KIND_UNSPECIFIED":       0,
@@ -124,6 +131,7 @@ var (
 		"ACT_KIND_RECORD_OUTCOME":    5,
 		"ACT_KIND_REVOKE_OUTCOME":    6,
 		"ACT_KIND_ACTIVATE_MODEL":    7,
+		"ACT_KIND_CHANGE_TERMS":      8,
 	}
 )
 
@@ -171,7 +179,7 @@ type PendingAct struct {
 	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	// What is to be done.
 	Kind ActKind `protobuf:"varint,7,opt,name=kind,proto3,enum=selfsame.v1.ActKind" json:"kind,omitempty"`
-	// To what: the id of a case, hold, conversion, account or outcome, the first digits of a digest, or the version of a model.
+	// To what: the id of a case, hold, conversion, account or outcome, the first digits of a digest, or the version of a model or policy.
 	Subject string `protobuf:"bytes,8,opt,name=subject,proto3" json:"subject,omitempty"`
 	// What is to be done, in a sentence.
 	Sentence      string `protobuf:"bytes,9,opt,name=sentence,proto3" json:"sentence,omitempty"`
@@ -811,12 +819,13 @@ const file_selfsame_v1_confirmation_proto_rawDesc = "" +
 	"\n" +
 	"request_id\x18\x04 \x01(\tR\trequestId\"1\n" +
 	"\x13WithdrawActResponse\x12\x1a\n" +
-	"\breplayed\x18\x01 \x01(\bR\breplayed*\x92\x01\n" +
+	"\breplayed\x18\x01 \x01(\bR\breplayed*\xb0\x01\n" +
 	"\x11ConfirmationCause\x12\"\n" +
 	"\x1eCONFIRMATION_CAUSE_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19CONFIRMATION_CAUSE_AMOUNT\x10\x01\x12\x1c\n" +
 	"\x18CONFIRMATION_CAUSE_UNBAN\x10\x02\x12\x1c\n" +
-	"\x18CONFIRMATION_CAUSE_MODEL\x10\x03*\xe9\x01\n" +
+	"\x18CONFIRMATION_CAUSE_MODEL\x10\x03\x12\x1c\n" +
+	"\x18CONFIRMATION_CAUSE_TERMS\x10\x04*\x84\x02\n" +
 	"\aActKind\x12\x18\n" +
 	"\x14ACT_KIND_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14ACT_KIND_ACCEPT_CASE\x10\x01\x12\x16\n" +
@@ -825,7 +834,8 @@ const file_selfsame_v1_confirmation_proto_rawDesc = "" +
 	"\x17ACT_KIND_PUT_LIST_ENTRY\x10\x04\x12\x1b\n" +
 	"\x17ACT_KIND_RECORD_OUTCOME\x10\x05\x12\x1b\n" +
 	"\x17ACT_KIND_REVOKE_OUTCOME\x10\x06\x12\x1b\n" +
-	"\x17ACT_KIND_ACTIVATE_MODEL\x10\a2\xe0\x02\n" +
+	"\x17ACT_KIND_ACTIVATE_MODEL\x10\a\x12\x19\n" +
+	"\x15ACT_KIND_CHANGE_TERMS\x10\b2\xe0\x02\n" +
 	"\x13ConfirmationService\x12\\\n" +
 	"\x0fListPendingActs\x12#.selfsame.v1.ListPendingActsRequest\x1a$.selfsame.v1.ListPendingActsResponse\x12M\n" +
 	"\n" +

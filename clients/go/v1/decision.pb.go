@@ -1037,7 +1037,9 @@ type Decision struct {
 	Standing *Standing `protobuf:"bytes,25,opt,name=standing,proto3" json:"standing,omitempty"`
 	// The earlier conversion that this one may repeat: the same account, within a minute, and nothing says that it was another. A reviewer decides.
 	// Empty means none, or that it is proven (`duplicate_of`).
-	LooksLike     string `protobuf:"bytes,26,opt,name=looks_like,json=looksLike,proto3" json:"looks_like,omitempty"`
+	LooksLike string `protobuf:"bytes,26,opt,name=looks_like,json=looksLike,proto3" json:"looks_like,omitempty"`
+	// The hash of the text of the policy that decided, as `GetProgramTerms` knows it. Empty for one without a text.
+	PolicyHash    string `protobuf:"bytes,27,opt,name=policy_hash,json=policyHash,proto3" json:"policy_hash,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1250,6 +1252,13 @@ func (x *Decision) GetStanding() *Standing {
 func (x *Decision) GetLooksLike() string {
 	if x != nil {
 		return x.LooksLike
+	}
+	return ""
+}
+
+func (x *Decision) GetPolicyHash() string {
+	if x != nil {
+		return x.PolicyHash
 	}
 	return ""
 }
@@ -1825,7 +1834,7 @@ const file_selfsame_v1_decision_proto_rawDesc = "" +
 	"\vShadowScore\x12#\n" +
 	"\rmodel_version\x18\x01 \x01(\tR\fmodelVersion\x12\x14\n" +
 	"\x05score\x18\x02 \x01(\x01R\x05score\x12.\n" +
-	"\averdict\x18\x03 \x01(\x0e2\x14.selfsame.v1.VerdictR\averdict\"\x99\t\n" +
+	"\averdict\x18\x03 \x01(\x0e2\x14.selfsame.v1.VerdictR\averdict\"\xba\t\n" +
 	"\bDecision\x12\x1d\n" +
 	"\n" +
 	"program_id\x18\x01 \x01(\tR\tprogramId\x12#\n" +
@@ -1858,7 +1867,9 @@ const file_selfsame_v1_decision_proto_rawDesc = "" +
 	"scoreParts\x121\n" +
 	"\bstanding\x18\x19 \x01(\v2\x15.selfsame.v1.StandingR\bstanding\x12\x1d\n" +
 	"\n" +
-	"looks_like\x18\x1a \x01(\tR\tlooksLike\"B\n" +
+	"looks_like\x18\x1a \x01(\tR\tlooksLike\x12\x1f\n" +
+	"\vpolicy_hash\x18\x1b \x01(\tR\n" +
+	"policyHash\"B\n" +
 	"\x11ScoreContribution\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x19\n" +
 	"\blog_odds\x18\x02 \x01(\x01R\alogOdds\"\x8a\x02\n" +
