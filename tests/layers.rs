@@ -42,7 +42,7 @@ const IMPURE: [&str; 13] = [
 ];
 
 /// Crates with the folders or files that may name them.
-const OWNERS: [(&str, &[&str]); 9] = [
+const OWNERS: [(&str, &[&str]); 10] = [
     ("age::", &["src/adapters/sealed_backup.rs"]),
     ("strsim::", &["src/screening/similarity.rs"]),
     ("sled::", &["src/adapters/journal/", "src/adapters/cold.rs", "src/offline/load/plain_path.rs"]),
