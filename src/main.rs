@@ -190,6 +190,7 @@ mod tests {
             "export",
             "screen",
             "digest",
+            "gateway",
             "simulate",
             "train",
             "evaluate",

@@ -242,7 +242,7 @@ impl Default for MetricsConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TracesConfig {
-    /// The collector, by OTLP over gRPC, like `http://127.0.0.1:4317`; absent: no traces.
+    /// The collector beside this server, by OTLP over gRPC in plaintext, like `http://127.0.0.1:4317`; absent: no traces.
     pub endpoint: Option<String>,
     /// The share of calls that are traced, of those whose caller has not decided it. Range: 0 to 1.
     pub share: f64,
@@ -627,8 +627,11 @@ impl Config {
         if !(0.0..=1.0).contains(&self.traces.share) {
             found.push(("traces.share", format!("is {}; it must be between 0 and 1", self.traces.share)));
         }
-        if let Some(endpoint) = self.traces.endpoint.as_deref().filter(|endpoint| !is_url(endpoint)) {
-            found.push(("traces.endpoint", format!("is `{endpoint}`; it must be like `http://127.0.0.1:4317`")));
+        if let Some(endpoint) = self.traces.endpoint.as_deref().filter(|endpoint| !is_plaintext_url(endpoint)) {
+            let problem = format!(
+                "is `{endpoint}`; it must be like `http://127.0.0.1:4317`: a collector beside this server, which speaks TLS to others"
+            );
+            found.push(("traces.endpoint", problem));
         }
         if self.data_folder.0.as_os_str().is_empty() {
             found.push(("data_folder", "is empty; name a folder".to_owned()));
@@ -637,10 +640,10 @@ impl Config {
     }
 }
 
-/// Whether it names a server that gRPC can be spoken with.
-fn is_url(text: &str) -> bool {
+/// Whether it names a server that plaintext gRPC can be spoken with.
+fn is_plaintext_url(text: &str) -> bool {
     let url = text.parse::<hyper::Uri>().ok();
-    url.is_some_and(|url| matches!(url.scheme_str(), Some("http" | "https")) && url.authority().is_some())
+    url.is_some_and(|url| url.scheme_str() == Some("http") && url.authority().is_some())
 }
 
 /// Where a value was set, in an operator's words; empty for a default.

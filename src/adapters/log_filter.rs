@@ -140,7 +140,7 @@ mod tests {
     #[test]
     fn a_module_that_is_none_is_told_with_those_that_there_are() {
         for (filter, said) in [
-            ("selfsame::money=debug", "those below `selfsame` are `adapters`, `book`, `cli`,"),
+            ("selfsame::money=debug", "those below `selfsame` are `adapters`, `assistant`, `book`, `cli`,"),
             ("selfsame::ports::xyz=debug", "those below `selfsame::ports` are `clock`, `cold`,"),
             ("selfsame::ports::clock::hands=debug", "there are none below `selfsame::ports::clock`"),
         ] {

@@ -18,6 +18,7 @@ use crate::vocabulary::email::EmailDomainClass;
 use crate::vocabulary::ids::{AccountId, Actor, CampaignId, ConversionId, InvoiceId, ProgramId, RewardId, Ucc};
 use crate::vocabulary::journey::{Attribution, CapturedVia, CodeValidity, Journey, Touchpoint, TouchpointKind};
 use crate::vocabulary::money::Money;
+use crate::vocabulary::personal_data;
 use crate::vocabulary::sketch::{SKETCH_BYTES, Sketch};
 use crate::vocabulary::time::Timestamp;
 
@@ -82,7 +83,9 @@ fn name() -> impl Strategy<Value = NameSignals> {
 }
 
 fn device() -> impl Strategy<Value = DeviceSignals> {
-    let text = || "[ -~]{0,40}".prop_map(String::into_boxed_str);
+    // What looks like somebody's address or number is never taken, and reads as absent.
+    let nobodys = |text: &String| personal_data::in_machine_text(text).is_none();
+    let text = move || "[ -~]{0,40}".prop_filter("no personal datum", nobodys).prop_map(String::into_boxed_str);
     let languages = vec("[a-z]{2}-[A-Z]{2}".prop_map(String::into_boxed_str), 0..4);
     let screen = of((1_u32..=32_768, 1_u32..=32_768));
     (digest_set(), of(digest_set()), text(), text(), text(), languages, screen, of(time())).prop_map(
