@@ -218,8 +218,8 @@ fn every_method_has_one_path_whose_fields_its_request_has() {
                 message = messages.iter().find(|message| message.name() == below).unwrap_or(message);
             }
         }
-        let streams = own.iter().flat_map(|file| &file.service).flat_map(|service| &service.method);
-        let method = streams.filter(|method| method.name() == route.method).next().unwrap();
+        let mut streams = own.iter().flat_map(|file| &file.service).flat_map(|service| &service.method);
+        let method = streams.find(|method| method.name() == route.method).unwrap();
         assert_eq!(method.server_streaming(), route.answer == Answer::Lines, "{}", route.method);
         assert_eq!(method.client_streaming(), route.body == Body::Lines, "{}", route.method);
     }

@@ -19,7 +19,17 @@ async fn with_a_ring() -> World {
         conversion.rewards[0].amount = Some(v1::Money { amount_minor: 2_000, currency: "EUR".to_owned() });
         world.screen(conversion).await;
     }
+    // What each brought is looked at in the others too, and holds their rewards until then.
+    for id in ["cv-1", "cv-2", "cv-3"] {
+        while waits_for_another_look(&world, id).await {}
+    }
     world
+}
+
+async fn waits_for_another_look(world: &World, id: &str) -> bool {
+    let wanted = v1::GetDecisionRequest { program_id: PROGRAM.to_owned(), conversion_id: id.to_owned(), ..Default::default() };
+    let decision = world.screening().get_decision(wanted).await.unwrap().into_inner().decision.unwrap();
+    decision.standing.unwrap().late_facts
 }
 
 async fn preview(world: &World, act: v1::CaseAct, selection: Selection) -> v1::PreviewCasesResponse {
