@@ -23,7 +23,7 @@ use self::signals::{reload_on_hangup, tell_of_closing_cut_short};
 use super::{AlreadyTold, in_words};
 use crate::adapters::audit_secret::audit_key;
 use crate::adapters::config::{
-    CommandLine, Config, JournalConfig, LedgerConfig, LimitsConfig, LogFormat, PolicyConfig, WebConfig,
+    CommandLine, Config, GatewayConfig, JournalConfig, LedgerConfig, LimitsConfig, LogFormat, PolicyConfig, WebConfig,
 };
 use crate::adapters::figures::FIGURES;
 use crate::adapters::journal::postgres::DatabaseUrl;
@@ -340,7 +340,7 @@ async fn open_web(section: &str, config: &WebConfig) -> anyhow::Result<Option<Tc
     let Some(address) = config.listen else { return Ok(None) };
     if !address.ip().is_loopback() && !config.https {
         bail!(
-            "`{section}.listen` at {address} is reached from beyond this machine in plaintext, where tokens and sessions can be read on the way: put a \
+            "`{section}.listen` at {address} is reached from beyond this machine in plaintext, where tokens, sessions and what is sent can be read on the way: put a \
              proxy before it that speaks TLS, and say so with `{section}.https = true`"
         );
     }
@@ -353,18 +353,12 @@ async fn open_web(section: &str, config: &WebConfig) -> anyhow::Result<Option<Tc
 /// # Errors
 /// When the address is taken, senders would reach it from beyond this machine in plaintext, or a secret cannot be read.
 async fn open_gateway(config: &Config) -> anyhow::Result<Option<(TcpListener, Programs)>> {
-    let Some(address) = config.gateway.listen else { return Ok(None) };
-    if !address.ip().is_loopback() && !config.gateway.https {
-        bail!(
-            "the gateway at {address} is reached from beyond this machine in plaintext, where secrets and personal data can be read on the way: put a \
-             proxy before it that speaks TLS, and say so with `gateway.https = true`"
-        );
-    }
+    let GatewayConfig { listen, https, programs: _ } = &config.gateway;
+    let Some(listener) = open_web("gateway", &WebConfig { listen: *listen, https: *https }).await? else { return Ok(None) };
     let programs = gateway::setup::programs(&config.gateway)?;
     if programs.is_empty() {
         tracing::warn!("the gateway takes nothing: `gateway.programs` names no programme");
     }
-    let listener = TcpListener::bind(address).await.with_context(|| format!("listening for senders at {address}"))?;
     Ok(Some((listener, programs)))
 }
 
